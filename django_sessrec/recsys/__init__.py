@@ -1,0 +1,1 @@
+"""Engine 1: session recommenders on NumPy alone, without Django, torch or Celery."""

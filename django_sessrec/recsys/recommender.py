@@ -1,0 +1,125 @@
+"""What every model is: an estimator that fits, and the immutable recommender it returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from django_sessrec.recsys.items import ItemIndex, Rows
+from django_sessrec.recsys.sessions import SessionLog
+
+FloatArray = NDArray[np.float32]
+Progress = Callable[[float, Mapping[str, Any]], None]
+"""Called by long fits with the share done (0..1) and what to show, such as {"loss": 5.1}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One recommended item and the clicked items that spoke for it, strongest first."""
+
+    item_id: str
+    score: float
+    because: tuple[str, ...] = ()
+
+
+class Recommender(ABC):
+    """A fitted, immutable ranker of items for sessions.
+
+    A session is an int32 array of rows, oldest click first. Subclasses give `scores`, and the
+    `arrays`/`from_arrays` pair that the artifact stores; they override `top` where the best k can be
+    found without scoring every item.
+    """
+
+    kind: ClassVar[str]  # names the class in an artifact's manifest
+    index: ItemIndex
+
+    @abstractmethod
+    def scores(self, sessions: Sequence[Rows]) -> FloatArray:
+        """(B,) sessions -> (B, len(index)); column 0, the padding, is -inf."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        """Write arrays into `folder`; return the JSON-able parameters that `load` is given back."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
+        """Open what `save` wrote; arrays are memory-mapped so that worker processes share them."""
+
+    def top(
+        self,
+        session: Rows,
+        k: int,
+        *,
+        exclude: Sequence[int] = (),
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> tuple[Rows, FloatArray]:
+        """The best k rows and their scores, best first; ties by lower row.
+
+        exclude: rows never returned. allowed: (len(index),) mask of rows that may be returned.
+        Only rows that the model has evidence for (score above -inf) are returned: maybe fewer than k.
+        """
+        return best(self.scores([session])[0], k, exclude=exclude, allowed=allowed)
+
+    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
+        """For each recommended row, the session's rows that spoke for it, strongest first.
+
+        Without better knowledge the last click; models that can tell override this.
+        """
+        last = tuple(int(row) for row in session[-1:])
+        return [last for _ in rows]
+
+    def recommend(
+        self, item_ids: Sequence[str], k: int, *, exclude: Sequence[str] = ()
+    ) -> list[Recommendation]:
+        """The best k for a session of item ids; unseen ids are ignored, an empty session is answered."""
+        session = self.index.rows(item_ids)
+        rows, scores = self.top(session, k, exclude=self.index.rows(exclude))
+        reasons = self.because(session, rows)
+        return [
+            Recommendation(self.index.ids[row], float(score), tuple(self.index.item_ids(reason)))
+            for row, score, reason in zip(rows.tolist(), scores.tolist(), reasons, strict=True)
+        ]
+
+
+class Estimator(Protocol):
+    """Hyper-parameters with a fit. Implementations are frozen dataclasses of JSON-able fields."""
+
+    def fit(
+        self,
+        sessions: SessionLog,
+        *,
+        validation: SessionLog | None = None,
+        progress: Progress | None = None,
+    ) -> Recommender:
+        """Fit on `sessions`; `validation`, later sessions over the same index, may steer the fit."""
+        ...
+
+
+def best(
+    scores: FloatArray,
+    k: int,
+    *,
+    exclude: Sequence[int] = (),
+    allowed: NDArray[np.bool_] | None = None,
+) -> tuple[Rows, FloatArray]:
+    """Top k of one score row (len(index),): rows and scores, best first, ties by lower row."""
+    scores = scores.copy()
+    scores[list(exclude)] = -np.inf
+    if allowed is not None:
+        scores[~allowed] = -np.inf
+    scores[0] = -np.inf
+    k = min(k, int(np.count_nonzero(scores > -np.inf)))
+    if not k:
+        return np.zeros(0, np.int32), np.zeros(0, np.float32)
+    threshold = np.partition(scores, -k)[-k]
+    rows = np.flatnonzero(scores >= threshold)
+    order = np.argsort(-scores[rows], kind="stable")[:k]
+    rows = rows[order].astype(np.int32)
+    return rows, scores[rows]

@@ -1,0 +1,113 @@
+"""A log of finished sessions as three flat arrays: what every model is fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from django_sessrec.recsys.items import ItemIndex, Rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionLog:
+    """Sessions in order of their first click, each a run of clicks in order of time.
+
+    index:   the items; every row in `items` is one of its rows 1..n
+    items:   (n_clicks,) int32, rows of the clicked items, session after session
+    offsets: (n_sessions + 1,) int64, session s is items[offsets[s]:offsets[s + 1]]
+    times:   (n_clicks,) int64, unix seconds of each click
+    """
+
+    index: ItemIndex
+    items: Rows
+    offsets: NDArray[np.int64]
+    times: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if len(self.items) != len(self.times) or self.offsets[-1] != len(self.items):
+            raise ValueError("items, times and offsets must describe the same clicks")
+
+    @classmethod
+    def from_clicks(
+        cls, session_ids: ArrayLike, item_ids: Sequence[str] | NDArray[np.str_], times: ArrayLike
+    ) -> SessionLog:
+        """Group loose clicks (n_clicks,) in any order into sessions; equal times keep their order."""
+        ids, codes = np.unique(np.asarray(item_ids, dtype=np.str_), return_inverse=True)
+        return cls.from_rows(session_ids, codes.astype(np.int32) + 1, times, ItemIndex(ids.tolist()))
+
+    @classmethod
+    def from_rows(
+        cls, session_ids: ArrayLike, rows: Rows, times: ArrayLike, index: ItemIndex
+    ) -> SessionLog:
+        """As from_clicks, for clicks whose items are rows of `index` already."""
+        times = np.asarray(times, np.int64)
+        if not len(rows):
+            return cls(index, np.zeros(0, np.int32), np.zeros(1, np.int64), times)
+        _, session = np.unique(np.asarray(session_ids), return_inverse=True)
+        started = np.full(session.max() + 1, np.iinfo(np.int64).max)
+        np.minimum.at(started, session, times)
+        order = np.lexsort((times, session, started[session]))
+        boundaries = np.flatnonzero(np.diff(session[order])) + 1
+        offsets = np.concatenate(([0], boundaries, [len(rows)])).astype(np.int64)
+        return cls(index, np.asarray(rows, np.int32)[order], offsets, times[order])
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, session: int) -> Rows:
+        """The clicks of one session, oldest first: a view, (length,)."""
+        return self.items[self.offsets[session] : self.offsets[session + 1]]
+
+    @property
+    def n_clicks(self) -> int:
+        return len(self.items)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Clicks per session, (n_sessions,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def started(self) -> NDArray[np.int64]:
+        """Unix seconds of each session's first click, ascending, (n_sessions,)."""
+        return self.times[self.offsets[:-1]]
+
+    def slice(self, start: int, stop: int) -> SessionLog:
+        """Sessions start..stop-1 over the same index, without copying clicks."""
+        first, last = self.offsets[start], self.offsets[stop]
+        offsets = self.offsets[start : stop + 1] - first
+        return SessionLog(self.index, self.items[first:last], offsets, self.times[first:last])
+
+    def split_at(self, time: float) -> tuple[SessionLog, SessionLog]:
+        """Sessions that started before `time` (unix seconds), and the rest."""
+        cut = int(np.searchsorted(self.started, time))
+        return self.slice(0, cut), self.slice(cut, len(self))
+
+    def split_last(self, fraction: float) -> tuple[SessionLog, SessionLog]:
+        """All but the last `fraction` of the sessions, and those: a split by time."""
+        cut = len(self) - round(len(self) * fraction)
+        return self.slice(0, cut), self.slice(cut, len(self))
+
+    def compacted(self) -> SessionLog:
+        """The same sessions over an index of only the items that occur in them."""
+        present = np.unique(self.items)
+        row_of = np.zeros(len(self.index), np.int32)
+        row_of[present] = np.arange(1, len(present) + 1)
+        index = ItemIndex(self.index.item_ids(present))
+        return SessionLog(index, row_of[self.items], self.offsets, self.times)
+
+    def reindexed(self, index: ItemIndex) -> SessionLog:
+        """The same sessions in the rows of another index; clicks on items it lacks are dropped."""
+        row_of = np.zeros(len(self.index), np.int32)
+        for row, item_id in enumerate(self.index.ids):
+            if item_id in index:
+                row_of[row] = index.row(item_id)
+        rows = row_of[self.items]
+        known = rows > 0
+        kept = np.concatenate(([0], np.cumsum(known)))[self.offsets]
+        alive = np.diff(kept) > 0
+        offsets = np.concatenate((kept[:-1][alive], kept[-1:]))
+        return SessionLog(index, rows[known], offsets, self.times[known])
