@@ -1,0 +1,103 @@
+"""The SESSREC settings: one dict in the shop's settings, read live, over the defaults below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        # The shop's side
+        "CATALOGUE": None,  # dotted path of a Catalogue subclass: the one required key
+        "TRACKED_VIEWS": {},  # {"shop:product_detail": "pk"}: view name -> URL argument that is the item id
+        "CONSENT": None,  # dotted path of request -> "none" | "session"; without it: contextual only
+        "IGNORE_REQUEST": None,  # dotted path of request -> bool: what else not to count (staff never is)
+        # Capture
+        "DATABASE": "default",
+        "COOKIE_NAME": "sessrec",
+        "COOKIE_DOMAIN": None,
+        "SESSION_IDLE_MINUTES": 30,
+        "RETENTION_DAYS": 90,
+        "PARTITIONS_AHEAD_DAYS": 7,
+        # Training
+        "ARTIFACTS": None,  # folder of published models; default: sessrec_artifacts in BASE_DIR
+        "MODELS": {"neighbours": {"ESTIMATOR": "django_sessrec.recsys.neighbours.Neighbours"}},
+        "TRAINING_WINDOW_DAYS": 30,
+        "VALIDATION_FRACTION": 0.07,
+        "MIN_SESSIONS": 100,  # of two clicks or more; below it a training is refused, not tried
+        "GATE_TOLERANCE": 0.02,  # a candidate may lose this share of the incumbent's figures and still pass
+        # Serving
+        "PLACEMENTS": {"product_page": {"MODELS": ["neighbours"], "LIMIT": 8}},
+        "ACTIVE_CHECK_SECONDS": 30,
+        "STATIC_ITEMS": [],  # item ids of the last rung, shown when nothing else is known
+        # API
+        "THROTTLE_EVENTS": "120/min",
+        "THROTTLE_RECOMMENDATIONS": "600/min",
+        # Measuring
+        "ATTRIBUTION_HOURS": 24,  # a purchase counts for a click on a recommendation at most so old
+    }
+)
+
+PLACEMENT_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "MODELS": ["neighbours"],  # tried in order
+        "LIMIT": 8,
+        "TEMPLATE": "sessrec/recommendations.html",
+        "TITLE": None,
+        "PINNED": [],  # item ids always shown first, labelled as such
+        "EXCLUDED": [],  # item ids never shown
+        "MAX_PER_CATEGORY": None,
+        "EXPERIMENT": None,  # {"NAME": .., "VARIANTS": {"a": {"SHARE": 50, "MODELS": [..]}, ..}}
+    }
+)
+
+
+class Settings:
+    """Attribute access to SESSREC over DEFAULTS; never cached, so override_settings works."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in DEFAULTS:
+            raise AttributeError(f"SESSREC has no setting {name!r}")
+        return self.given.get(name, DEFAULTS[name])
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """What the shop wrote."""
+        return getattr(django_settings, "SESSREC", {})
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of published models."""
+        if self.ARTIFACTS:
+            return Path(self.ARTIFACTS)
+        return Path(getattr(django_settings, "BASE_DIR", ".")) / "sessrec_artifacts"
+
+    def placement(self, name: str) -> Mapping[str, Any]:
+        """One placement over its defaults; an unknown name lists the known ones."""
+        try:
+            return {**PLACEMENT_DEFAULTS, **self.PLACEMENTS[name]}
+        except KeyError:
+            known = ", ".join(sorted(self.PLACEMENTS)) or "none"
+            raise ImproperlyConfigured(
+                f"SESSREC['PLACEMENTS'] has no placement {name!r}; known: {known}"
+            ) from None
+
+    def imported(self, name: str) -> Any:
+        """The object that a dotted-path setting names, or None where it is not set."""
+        path = getattr(self, name)
+        return _import(path) if path else None
+
+
+@cache
+def _import(path: str) -> Any:
+    return import_string(path)
+
+
+sessrec_settings = Settings()

@@ -1,0 +1,186 @@
+import django.contrib.postgres.fields
+import django.db.models.deletion
+from django.db import migrations, models
+
+
+# The id leads the key, so that one event is found by its id in every partition; the time must be in it.
+CREATE_PARTITIONED = """
+CREATE TABLE sessrec_impression (
+    impression_id uuid NOT NULL,
+    shown_at timestamptz NOT NULL,
+    session_id uuid NOT NULL,
+    placement text NOT NULL,
+    model text NOT NULL,
+    run_id bigint,
+    rung text NOT NULL,
+    experiment text NOT NULL,
+    variant text NOT NULL,
+    item_ids text[] NOT NULL,
+    bot boolean NOT NULL,
+    PRIMARY KEY (impression_id, shown_at)
+) PARTITION BY RANGE (shown_at);
+CREATE INDEX sessrec_impression_session ON sessrec_impression (session_id, shown_at);
+
+CREATE TABLE sessrec_event (
+    event_id uuid NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    session_id uuid NOT NULL,
+    name text NOT NULL,
+    item_id text NOT NULL,
+    impression_id uuid,
+    position smallint,
+    quantity integer NOT NULL,
+    price numeric(12, 2),
+    currency text NOT NULL,
+    source text NOT NULL,
+    bot boolean NOT NULL,
+    PRIMARY KEY (event_id, occurred_at)
+) PARTITION BY RANGE (occurred_at);
+CREATE INDEX sessrec_event_session ON sessrec_event (session_id, occurred_at);
+CREATE INDEX sessrec_event_impression ON sessrec_event (impression_id) WHERE impression_id IS NOT NULL;
+"""
+
+
+class Migration(migrations.Migration):
+
+    initial = True
+
+    dependencies = [
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='FailedEvent',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('received_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='received at')),
+                ('code', models.TextField(verbose_name='reason')),
+                ('detail', models.TextField(blank=True, verbose_name='detail')),
+                ('session_id', models.UUIDField(blank=True, db_index=True, null=True, verbose_name='session')),
+                ('payload', models.JSONField(verbose_name='payload')),
+            ],
+            options={
+                'verbose_name': 'failed event',
+                'verbose_name_plural': 'failed events',
+            },
+        ),
+        migrations.CreateModel(
+            name='Heartbeat',
+            fields=[
+                ('name', models.TextField(primary_key=True, serialize=False, verbose_name='name')),
+                ('seen_at', models.DateTimeField(auto_now=True, verbose_name='seen at')),
+            ],
+            options={
+                'verbose_name': 'heartbeat',
+                'verbose_name_plural': 'heartbeats',
+            },
+        ),
+        migrations.CreateModel(
+            name='Withdrawal',
+            fields=[
+                ('session_id', models.UUIDField(primary_key=True, serialize=False, verbose_name='session')),
+                ('withdrawn_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='withdrawn at')),
+            ],
+            options={
+                'verbose_name': 'withdrawal',
+                'verbose_name_plural': 'withdrawals',
+            },
+        ),
+        migrations.CreateModel(
+            name='TrainingRun',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('model', models.TextField(verbose_name='model')),
+                ('state', models.TextField(choices=[('queued', 'queued'), ('running', 'running'), ('published', 'published'), ('refused', 'refused'), ('failed', 'failed')], default='queued', verbose_name='state')),
+                ('trigger', models.TextField(verbose_name='started by')),
+                ('estimator', models.TextField(verbose_name='estimator')),
+                ('parameters', models.JSONField(default=dict, verbose_name='parameters')),
+                ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='created at')),
+                ('started_at', models.DateTimeField(blank=True, null=True, verbose_name='started at')),
+                ('heartbeat_at', models.DateTimeField(blank=True, null=True, verbose_name='last sign of life')),
+                ('finished_at', models.DateTimeField(blank=True, null=True, verbose_name='finished at')),
+                ('window_start', models.DateTimeField(blank=True, null=True, verbose_name='window start')),
+                ('window_end', models.DateTimeField(blank=True, null=True, verbose_name='window end')),
+                ('counts', models.JSONField(default=dict, verbose_name='counts')),
+                ('stage', models.TextField(blank=True, verbose_name='stage')),
+                ('progress', models.FloatField(default=0.0, verbose_name='progress')),
+                ('history', models.JSONField(default=list, verbose_name='history')),
+                ('figures', models.JSONField(default=dict, verbose_name='figures')),
+                ('verdict', models.TextField(blank=True, verbose_name='verdict')),
+                ('error', models.TextField(blank=True, verbose_name='error')),
+                ('artifact', models.TextField(blank=True, verbose_name='artifact')),
+            ],
+            options={
+                'verbose_name': 'training run',
+                'verbose_name_plural': 'training runs',
+                'ordering': ['-pk'],
+                'indexes': [models.Index(fields=['model', '-id'], name='sessrec_run_by_model')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Promotion',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('model', models.TextField(verbose_name='model')),
+                ('promoted_at', models.DateTimeField(auto_now_add=True, verbose_name='promoted at')),
+                ('promoted_by', models.TextField(verbose_name='promoted by')),
+                ('reason', models.TextField(blank=True, verbose_name='reason')),
+                ('run', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='promotions', to='sessrec.trainingrun', verbose_name='training run')),
+            ],
+            options={
+                'verbose_name': 'promotion',
+                'verbose_name_plural': 'promotions',
+                'ordering': ['-pk'],
+                'indexes': [models.Index(fields=['model', '-id'], name='sessrec_promotion_by_model')],
+            },
+        ),
+        # Partitioned by day, so that retention is DROP PARTITION; Django has no words for that.
+        migrations.SeparateDatabaseAndState(
+            database_operations=[
+                migrations.RunSQL(CREATE_PARTITIONED, "DROP TABLE sessrec_impression, sessrec_event")
+            ],
+            state_operations=[
+                migrations.CreateModel(
+                    name='Impression',
+                    fields=[
+                        ('impression_id', models.UUIDField(editable=False, primary_key=True, serialize=False, verbose_name='id')),
+                        ('shown_at', models.DateTimeField(verbose_name='shown at')),
+                        ('session_id', models.UUIDField(verbose_name='session')),
+                        ('placement', models.TextField(verbose_name='placement')),
+                        ('model', models.TextField(blank=True, verbose_name='model')),
+                        ('run', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='impressions', to='sessrec.trainingrun', verbose_name='training run')),
+                        ('rung', models.TextField(verbose_name='rung')),
+                        ('experiment', models.TextField(blank=True, verbose_name='experiment')),
+                        ('variant', models.TextField(blank=True, verbose_name='variant')),
+                        ('item_ids', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None, verbose_name='items')),
+                        ('bot', models.BooleanField(default=False, verbose_name='bot')),
+                    ],
+                    options={
+                        'verbose_name': 'impression',
+                        'verbose_name_plural': 'impressions',
+                    },
+                ),
+                migrations.CreateModel(
+                    name='Event',
+                    fields=[
+                        ('event_id', models.UUIDField(editable=False, primary_key=True, serialize=False, verbose_name='id')),
+                        ('occurred_at', models.DateTimeField(verbose_name='time')),
+                        ('session_id', models.UUIDField(verbose_name='session')),
+                        ('name', models.TextField(choices=[('view_item', 'product viewed'), ('select_item', 'recommendation clicked'), ('add_to_cart', 'added to basket'), ('remove_from_cart', 'removed from basket'), ('add_to_wishlist', 'added to wishlist'), ('view_search_results', 'search viewed'), ('view_category', 'category viewed'), ('purchase', 'purchased'), ('refund', 'refunded')], verbose_name='event')),
+                        ('item_id', models.TextField(blank=True, verbose_name='item')),
+                        ('position', models.SmallIntegerField(blank=True, null=True, verbose_name='position')),
+                        ('quantity', models.IntegerField(default=1, verbose_name='quantity')),
+                        ('price', models.DecimalField(blank=True, decimal_places=2, max_digits=12, null=True, verbose_name='price')),
+                        ('currency', models.TextField(blank=True, verbose_name='currency')),
+                        ('source', models.TextField(choices=[('server', "the shop's server"), ('browser', "the visitor's browser"), ('import', 'an import')], default='server', verbose_name='source')),
+                        ('bot', models.BooleanField(default=False, verbose_name='bot')),
+                        ('impression', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='events', to='sessrec.impression', verbose_name='impression')),
+                    ],
+                    options={
+                        'verbose_name': 'event',
+                        'verbose_name_plural': 'events',
+                    },
+                ),
+            ],
+        ),
+    ]

@@ -1,0 +1,198 @@
+"""What the app remembers: events and impressions by day, trainings, promotions, and what failed."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class EventName(models.TextChoices):
+    """GA4's names."""
+
+    VIEW_ITEM = "view_item", _("product viewed")
+    SELECT_ITEM = "select_item", _("recommendation clicked")
+    ADD_TO_CART = "add_to_cart", _("added to basket")
+    REMOVE_FROM_CART = "remove_from_cart", _("removed from basket")
+    ADD_TO_WISHLIST = "add_to_wishlist", _("added to wishlist")
+    VIEW_SEARCH_RESULTS = "view_search_results", _("search viewed")
+    VIEW_CATEGORY = "view_category", _("category viewed")
+    PURCHASE = "purchase", _("purchased")
+    REFUND = "refund", _("refunded")
+
+
+class Source(models.TextChoices):
+    """The door an event came through."""
+
+    SERVER = "server", _("the shop's server")
+    BROWSER = "browser", _("the visitor's browser")
+    IMPORT = "import", _("an import")
+
+
+class Impression(models.Model):
+    """One list shown once. Partitioned by day of shown_at, the time that its id carries."""
+
+    impression_id = models.UUIDField(_("id"), primary_key=True, editable=False)  # UUIDv7
+    shown_at = models.DateTimeField(_("shown at"))
+    session_id = models.UUIDField(_("session"))
+    placement = models.TextField(_("placement"))
+    model = models.TextField(_("model"), blank=True)  # key in SESSREC["MODELS"]; empty below the model rungs
+    run = models.ForeignKey(
+        "TrainingRun", models.DO_NOTHING, null=True, blank=True, db_constraint=False, db_index=False,
+        related_name="impressions", verbose_name=_("training run"),
+    )  # fmt: skip
+    rung = models.TextField(_("rung"))
+    experiment = models.TextField(_("experiment"), blank=True)
+    variant = models.TextField(_("variant"), blank=True)
+    item_ids = ArrayField(models.TextField(), verbose_name=_("items"))
+    bot = models.BooleanField(_("bot"), default=False)
+
+    class Meta:
+        verbose_name = _("impression")
+        verbose_name_plural = _("impressions")
+
+    def __str__(self) -> str:
+        return f"{self.placement} · {self.shown_at:%Y-%m-%d %H:%M:%S}"
+
+
+class Event(models.Model):
+    """What happened to an item in a session. Partitioned by day of occurred_at, which its id carries."""
+
+    event_id = models.UUIDField(_("id"), primary_key=True, editable=False)  # UUIDv7
+    occurred_at = models.DateTimeField(_("time"))
+    session_id = models.UUIDField(_("session"))
+    name = models.TextField(_("event"), choices=EventName)
+    item_id = models.TextField(_("item"), blank=True)
+    # A forged or pruned impression must not lose the event: no constraint.
+    impression = models.ForeignKey(
+        Impression, models.DO_NOTHING, null=True, blank=True, db_constraint=False, db_index=False,
+        related_name="events", verbose_name=_("impression"),
+    )  # fmt: skip
+    position = models.SmallIntegerField(_("position"), null=True, blank=True)
+    quantity = models.IntegerField(_("quantity"), default=1)
+    price = models.DecimalField(_("price"), max_digits=12, decimal_places=2, null=True, blank=True)
+    currency = models.TextField(_("currency"), blank=True)
+    source = models.TextField(_("source"), choices=Source, default=Source.SERVER)
+    bot = models.BooleanField(_("bot"), default=False)  # kept out of training and KPIs
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.item_id}"
+
+
+class FailedEvent(models.Model):
+    """An event that could not be stored, with the reason, kept so that it can be replayed."""
+
+    received_at = models.DateTimeField(_("received at"), auto_now_add=True, db_index=True)
+    code = models.TextField(_("reason"))
+    detail = models.TextField(_("detail"), blank=True)
+    session_id = models.UUIDField(_("session"), null=True, blank=True, db_index=True)
+    payload = models.JSONField(_("payload"))
+
+    class Meta:
+        verbose_name = _("failed event")
+        verbose_name_plural = _("failed events")
+
+    def __str__(self) -> str:
+        return f"{self.code} · {self.received_at:%Y-%m-%d %H:%M:%S}"
+
+
+class Withdrawal(models.Model):
+    """A session whose consent was withdrawn or that was erased: what arrives late for it is dropped."""
+
+    session_id = models.UUIDField(_("session"), primary_key=True)
+    withdrawn_at = models.DateTimeField(_("withdrawn at"), auto_now_add=True, db_index=True)
+
+    class Meta:
+        verbose_name = _("withdrawal")
+        verbose_name_plural = _("withdrawals")
+
+    def __str__(self) -> str:
+        return str(self.session_id)
+
+
+class TrainingRun(models.Model):
+    """One training: its window, parameters, figures, verdict and artifact."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("queued")
+        RUNNING = "running", _("running")
+        PUBLISHED = "published", _("published")  # passed the gate; its artifact is on disk
+        REFUSED = "refused", _("refused")  # the gate or the data said no, with the reason in verdict
+        FAILED = "failed", _("failed")  # an error or a kill ended it
+
+    model = models.TextField(_("model"))  # key in SESSREC["MODELS"]
+    state = models.TextField(_("state"), choices=State, default=State.QUEUED)
+    trigger = models.TextField(_("started by"))  # "schedule", "command", or a staff user's name
+    estimator = models.TextField(_("estimator"))
+    parameters = models.JSONField(_("parameters"), default=dict)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    started_at = models.DateTimeField(_("started at"), null=True, blank=True)
+    heartbeat_at = models.DateTimeField(_("last sign of life"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    window_start = models.DateTimeField(_("window start"), null=True, blank=True)
+    window_end = models.DateTimeField(_("window end"), null=True, blank=True)
+    counts = models.JSONField(_("counts"), default=dict)  # sessions, clicks, items, validation cases
+    stage = models.TextField(_("stage"), blank=True)  # read, fit, evaluate, publish
+    progress = models.FloatField(_("progress"), default=0.0)  # 0..1 of the fit
+    history = models.JSONField(_("history"), default=list)  # [{"progress": .1, "loss": 6.2}, ..]
+    figures = models.JSONField(_("figures"), default=dict)  # {"candidate": {"hr@20": ..}, "incumbent": ..}
+    verdict = models.TextField(_("verdict"), blank=True)
+    error = models.TextField(_("error"), blank=True)
+    artifact = models.TextField(_("artifact"), blank=True)  # folder name under SESSREC["ARTIFACTS"]
+
+    class Meta:
+        verbose_name = _("training run")
+        verbose_name_plural = _("training runs")
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["model", "-id"], name="sessrec_run_by_model")]
+
+    def __str__(self) -> str:
+        return f"{self.model} #{self.pk}"
+
+
+class PromotionQuerySet(models.QuerySet["Promotion"]):
+    def active(self, model: str) -> TrainingRun | None:
+        """The run that serves `model` now: the latest promotion's."""
+        latest = self.filter(model=model).select_related("run").order_by("-pk").first()
+        return latest.run if latest else None
+
+
+class Promotion(models.Model):
+    """One line of the audit trail of what serves: append-only, the latest of a model counts."""
+
+    model = models.TextField(_("model"))
+    run = models.ForeignKey(
+        TrainingRun, models.PROTECT, related_name="promotions", verbose_name=_("training run")
+    )
+    promoted_at = models.DateTimeField(_("promoted at"), auto_now_add=True)
+    promoted_by = models.TextField(_("promoted by"))
+    reason = models.TextField(_("reason"), blank=True)
+
+    objects = PromotionQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("promotion")
+        verbose_name_plural = _("promotions")
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["model", "-id"], name="sessrec_promotion_by_model")]
+
+    def __str__(self) -> str:
+        return f"{self.model}: #{self.run_id}"
+
+
+class Heartbeat(models.Model):
+    """When a worker or the schedule last gave a sign of life, for the admin and the doctor."""
+
+    name = models.TextField(_("name"), primary_key=True)  # "worker", "train", "beat"
+    seen_at = models.DateTimeField(_("seen at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("heartbeat")
+        verbose_name_plural = _("heartbeats")
+
+    def __str__(self) -> str:
+        return self.name
