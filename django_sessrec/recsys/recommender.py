@@ -80,8 +80,8 @@ class Recommender(ABC):
     ) -> list[Recommendation]:
         """The best k for a session of item ids; unseen ids are ignored, an empty session is answered."""
         session = self.index.rows(item_ids)
-        rows, scores = self.top(session, k, exclude=self.index.rows(exclude))
-        reasons = self.because(session, rows)
+        rows, scores = self.top(session, k, exclude=self.index.rows(exclude).tolist())
+        reasons = self.because(session, rows.tolist())
         return [
             Recommendation(self.index.ids[row], float(score), tuple(self.index.item_ids(reason)))
             for row, score, reason in zip(rows.tolist(), scores.tolist(), reasons, strict=True)
@@ -119,7 +119,7 @@ def best(
     if not k:
         return np.zeros(0, np.int32), np.zeros(0, np.float32)
     threshold = np.partition(scores, -k)[-k]
-    rows = np.flatnonzero(scores >= threshold)
-    order = np.argsort(-scores[rows], kind="stable")[:k]
-    rows = rows[order].astype(np.int32)
+    contenders = np.flatnonzero(scores >= threshold)
+    order = np.argsort(-scores[contenders], kind="stable")[:k]
+    rows: Rows = contenders[order].astype(np.int32)
     return rows, scores[rows]

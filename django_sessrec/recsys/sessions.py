@@ -39,9 +39,7 @@ class SessionLog:
         return cls.from_rows(session_ids, codes.astype(np.int32) + 1, times, ItemIndex(ids.tolist()))
 
     @classmethod
-    def from_rows(
-        cls, session_ids: ArrayLike, rows: Rows, times: ArrayLike, index: ItemIndex
-    ) -> SessionLog:
+    def from_rows(cls, session_ids: ArrayLike, rows: Rows, times: ArrayLike, index: ItemIndex) -> SessionLog:
         """As from_clicks, for clicks whose items are rows of `index` already."""
         times = np.asarray(times, np.int64)
         if not len(rows):

@@ -1,0 +1,135 @@
+"""A fitted recommender as a folder of plain arrays: written at one stroke, checked whenever it is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import django_sessrec
+from django_sessrec.recsys.items import ItemIndex
+from django_sessrec.recsys.recommender import Recommender
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+ITEM_IDS = "item_ids.json"
+KINDS = {
+    "popularity": "django_sessrec.recsys.popularity.PopularityRecommender",
+    "itemknn": "django_sessrec.recsys.itemknn.ItemKNNRecommender",
+    "neighbours": "django_sessrec.recsys.neighbours.NeighboursRecommender",
+    "exported": "django_sessrec.recsys.exported.ExportedNet",
+}
+"""Kind in the manifest -> the class that opens it, imported when first met."""
+
+
+class ArtifactError(Exception):
+    """The folder is not an artifact that this version can open unchanged; the message says why."""
+
+
+def save(recommender: Recommender, folder: Path, *, card: Mapping[str, Any]) -> None:
+    """Write `recommender` to the new `folder`, which appears complete or not at all.
+
+    card: JSON-able facts about the training (window, figures), kept in the manifest for people.
+    Raises FileExistsError when `folder` exists: an artifact is never changed, save beside it.
+    """
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists; an artifact is never overwritten, save to a new folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        parameters = recommender.save(unfinished)
+        ids = json.dumps(recommender.index.ids[1:], ensure_ascii=False, indent=0)
+        (unfinished / ITEM_IDS).write_text(ids, encoding="utf-8")
+        manifest = {
+            "format": FORMAT,
+            "kind": recommender.kind,
+            "package_version": django_sessrec.__version__,
+            "parameters": dict(parameters),
+            "files": {path.name: _sha256(path) for path in sorted(unfinished.iterdir())},
+            "card": dict(card),
+        }
+        text = json.dumps(manifest, ensure_ascii=False, indent=2, allow_nan=False)
+        (unfinished / MANIFEST).write_text(text, encoding="utf-8")
+        _make_readable_and_durable(unfinished)
+        unfinished.rename(folder)
+        _fsync(folder.parent)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def load(folder: Path) -> Recommender:
+    """Open an artifact after checking every byte; ArtifactError says what is wrong with a bad one."""
+    manifest = read_manifest(folder)
+    for name, sha256 in manifest["files"].items():
+        if _sha256(folder / name) != sha256:
+            raise ArtifactError(f"{folder / name} is truncated or was changed: its sha256 is not {sha256}")
+    recommender = _class_of(manifest["kind"], folder)
+    try:
+        index = ItemIndex(json.loads((folder / ITEM_IDS).read_text(encoding="utf-8")))
+        return recommender.load(folder, index, manifest["parameters"])
+    except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{folder} does not open as {manifest['kind']!r}: {error}") from error
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest, once its shape and the folder's list of files are found in order."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ArtifactError(f"{folder} holds no readable {MANIFEST}: {error.strerror}") from error
+    except ValueError as error:
+        raise ArtifactError(f"{folder / MANIFEST} is truncated or not JSON: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise ArtifactError(
+            f"{folder} has artifact format {found!r}, this version reads {FORMAT}; train anew"
+        )
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not isinstance(manifest.get("parameters"), dict):
+        raise ArtifactError(f"{folder / MANIFEST} must name its files and parameters; train anew")
+    present = {path.name for path in folder.iterdir() if path.is_file() and not path.is_symlink()}
+    if listed_apart := {*files, MANIFEST} ^ present:  # also refuses "../x": no such name is ever present
+        raise ArtifactError(f"{folder} and its manifest disagree on these files: {sorted(listed_apart)}")
+    if ITEM_IDS not in files:
+        raise ArtifactError(f"{folder} holds no {ITEM_IDS}; train anew")
+    return manifest
+
+
+def _class_of(kind: object, folder: Path) -> type[Recommender]:
+    path = KINDS.get(kind) if isinstance(kind, str) else None
+    if path is None:
+        raise ArtifactError(f"{folder} is of unknown kind {kind!r}; known are {', '.join(KINDS)}")
+    module, name = path.rsplit(".", 1)
+    found: type[Recommender] = getattr(import_module(module), name)
+    return found
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _make_readable_and_durable(folder: Path) -> None:
+    """Modes for a web process of another user, whatever the umask; bytes on disk before the rename."""
+    for path in folder.iterdir():
+        path.chmod(0o644)
+        _fsync(path)
+    folder.chmod(0o755)
+    _fsync(folder)
+
+
+def _fsync(path: Path) -> None:
+    if os.name == "nt":  # Windows neither opens folders nor syncs read-only handles
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

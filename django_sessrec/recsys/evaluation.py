@@ -1,0 +1,211 @@
+"""How well a recommender foretells the next click: whole catalogue ranked, ties against the model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from django_sessrec.recsys.items import ItemIndex, Rows
+from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender
+from django_sessrec.recsys.sessions import SessionLog
+
+BATCH = 256
+LENGTHS = {"1": (1, 1), "2": (2, 2), "3-4": (3, 4), "5-9": (5, 9), "10+": (10, np.iinfo(np.int64).max)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cases:
+    """Prefixes of sessions, each with the click that came next.
+
+    index:  the items; every row below is one of its rows
+    items:  (n_clicks,) int32; prefix i is items[starts[i]:stops[i]], prefixes may overlap
+    labels: (n_cases,) int32, the row clicked next; 0 where the model never saw that item
+    lengths: (n_cases,) int64, clicks the visitor had made, with those on items the model never saw
+    """
+
+    index: ItemIndex
+    items: Rows
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    labels: Rows
+    lengths: NDArray[np.int64]
+
+    @classmethod
+    def from_log(cls, log: SessionLog) -> Cases:
+        """Every prefix of every session: a session of n clicks makes n - 1 cases."""
+        starts = np.repeat(log.offsets[:-1], log.lengths)
+        stops = np.arange(log.n_clicks, dtype=np.int64)
+        after_first = stops > starts
+        return cls.from_prefixes(log.index, log.items, starts[after_first], stops[after_first])
+
+    @classmethod
+    def from_prefixes(
+        cls,
+        index: ItemIndex,
+        items: Rows,
+        starts: NDArray[np.int64],
+        stops: NDArray[np.int64],
+        labels: Rows | None = None,
+    ) -> Cases:
+        """Cases over flat clicks; without `labels` the click at `stops[i]` is the label of case i."""
+        labels = items[stops] if labels is None else labels
+        return cls(index, items, starts, stops, labels, stops - starts)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def prefix(self, case: int) -> Rows:
+        """The clicks before the label, oldest first: a view."""
+        return self.items[self.starts[case] : self.stops[case]]
+
+    def take(self, chosen: NDArray[np.int64]) -> Cases:
+        """These cases only, in this order."""
+        return Cases(
+            self.index,
+            self.items,
+            self.starts[chosen],
+            self.stops[chosen],
+            self.labels[chosen],
+            self.lengths[chosen],
+        )
+
+    def reindexed(self, index: ItemIndex) -> Cases:
+        """The same cases in the rows of another index: clicks it lacks vanish, labels become 0."""
+        if index is self.index or index == self.index:
+            return self
+        row_of = np.zeros(len(self.index), np.int32)
+        for row, item_id in enumerate(self.index.ids):
+            if item_id in index:
+                row_of[row] = index.row(item_id)
+        rows = row_of[self.items]
+        kept = np.concatenate(([0], np.cumsum(rows > 0)))
+        return Cases(
+            index, rows[rows > 0], kept[self.starts], kept[self.stops], row_of[self.labels], self.lengths
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Figures of one evaluation, as shares of 1.
+
+    popularity_lean: how often, as labels, the recommended items were clicked, over the same for the
+    clicked items themselves: 1 leans towards popular items as much as visitors do, 5 five times as much.
+    by_length: prefix length ("1", "2", "3-4", "5-9", "10+") -> {"cases", "hr", "mrr", "ndcg"}.
+    """
+
+    k: int
+    cases: int
+    hr: float
+    mrr: float
+    ndcg: float
+    coverage: float
+    popularity_lean: float
+    by_length: Mapping[str, Mapping[str, float]]
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, percentages where a share is meant, keys such as "hr@20"."""
+        k = self.k
+        return {
+            f"hr@{k}": 100 * self.hr,
+            f"mrr@{k}": 100 * self.mrr,
+            f"ndcg@{k}": 100 * self.ndcg,
+            f"coverage@{k}": 100 * self.coverage,
+            f"popularity_lean@{k}": self.popularity_lean,
+            "cases": self.cases,
+            "by_length": {
+                length: {
+                    name if name == "cases" else f"{name}@{k}": value if name == "cases" else 100 * value
+                    for name, value in figures.items()
+                }
+                for length, figures in self.by_length.items()
+            },
+            "seconds": self.seconds,
+        }
+
+
+def evaluate(recommender: Recommender, cases: Cases, k: int = 20, progress: Progress | None = None) -> Report:
+    """Rank every case's label among the whole catalogue of the recommender.
+
+    An item that scores like the label stands before it; a label that the model never saw, or has no
+    evidence for, is a miss. Raises ValueError for no cases and for scores that are not a number.
+    """
+    if not len(cases):
+        raise ValueError("no cases to evaluate: sessions of at least two clicks are needed")
+    began = time.perf_counter()
+    cases = cases.reindexed(recommender.index)
+    reciprocal_ranks, recommended = _rank_all(recommender, cases, k, progress)
+    clicked = np.bincount(cases.labels, minlength=len(cases.index)).astype(np.float64)
+    clicked[0] = 0
+    return Report(
+        k=k,
+        cases=len(cases),
+        **_figures(reciprocal_ranks),
+        coverage=float(np.count_nonzero(recommended) / max(1, len(cases.index) - 1)),
+        popularity_lean=_mean_popularity(recommended, clicked) / (_mean_popularity(clicked, clicked) or 1.0),
+        by_length={
+            name: {"cases": int(chosen.sum()), **_figures(reciprocal_ranks[chosen])}
+            for name, chosen in _by_length(cases.lengths)
+        },
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _rank_all(
+    recommender: Recommender, cases: Cases, k: int, progress: Progress | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n_cases,) 1/rank of each label, 0 past k; and (n_items,) how often each item was in a top k."""
+    reciprocal_ranks = np.zeros(len(cases))
+    recommended = np.zeros(len(cases.index))
+    order = np.argsort(cases.stops - cases.starts, kind="stable")  # like lengths together: nets pad less
+    for start in range(0, len(order), BATCH):
+        chosen = order[start : start + BATCH]
+        scores = recommender.scores([cases.prefix(case) for case in chosen])
+        ranks = _ranks(scores, cases.labels[chosen])
+        reciprocal_ranks[chosen] = np.where(ranks <= k, 1 / ranks, 0)
+        recommended += _counts_in_top(scores, k)
+        if progress is not None:
+            done = (start + len(chosen)) / len(order)
+            progress(done, {"hr": float((reciprocal_ranks[order[: start + len(chosen)]] > 0).mean())})
+    return reciprocal_ranks, recommended
+
+
+def _ranks(scores: FloatArray, labels: Rows) -> NDArray[np.float64]:
+    """Rank of each label in its row of (B, n_items) scores, from 1; inf where it cannot be ranked."""
+    of_label = scores[np.arange(len(labels)), labels][:, None]  # (B, 1)
+    ranks: NDArray[np.float64] = np.count_nonzero(scores >= of_label, axis=1).astype(np.float64)
+    if np.isnan(scores.max(axis=1)).any():  # NaN wins every max
+        raise ValueError("the model's scores are not numbers (NaN): its training diverged, train anew")
+    ranks[~(of_label[:, 0] > -np.inf)] = np.inf
+    return ranks
+
+
+def _counts_in_top(scores: FloatArray, k: int) -> NDArray[np.float64]:
+    """(n_items,) how many of the (B, n_items) rows hold each item among their best k."""
+    k = min(k, scores.shape[1])
+    columns = np.argpartition(scores, -k, axis=1)[:, -k:]
+    evident = np.take_along_axis(scores, columns, axis=1) > -np.inf
+    return np.bincount(columns[evident], minlength=scores.shape[1]).astype(np.float64)
+
+
+def _figures(reciprocal_ranks: NDArray[np.float64]) -> dict[str, float]:
+    if not len(reciprocal_ranks):
+        return {"hr": 0.0, "mrr": 0.0, "ndcg": 0.0}
+    hits = reciprocal_ranks[reciprocal_ranks > 0]
+    gains = 1 / np.log2(1 / hits + 1)
+    n = len(reciprocal_ranks)
+    return {"hr": len(hits) / n, "mrr": float(hits.sum() / n), "ndcg": float(gains.sum() / n)}
+
+
+def _by_length(lengths: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    for name, (shortest, longest) in LENGTHS.items():
+        yield name, (lengths >= shortest) & (lengths <= longest)
+
+
+def _mean_popularity(weights: NDArray[np.float64], clicked: NDArray[np.float64]) -> float:
+    return float(weights @ clicked / max(1.0, weights.sum()))

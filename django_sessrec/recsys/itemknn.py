@@ -1,0 +1,142 @@
+"""Items seen in the same sessions as the last clicks: item-kNN with cosine (Davidson et al. 2010)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from django_sessrec.recsys.items import ItemIndex, Rows
+from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
+from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender
+from django_sessrec.recsys.sessions import SessionLog
+
+
+@dataclass(frozen=True, slots=True)
+class ItemKNN:
+    """Cosine of co-views: sessions with both items over the root of the sessions with each.
+
+    clicks:  how many of the session's last distinct items speak, the older the weaker (1, 1/2, 1/3, ...)
+    similar: how many similar items each item keeps
+    window:  pairs further apart than this many distinct items of a session do not count, so that one
+             endless session (a crawler's) costs no more than many short ones
+    """
+
+    clicks: int = 1
+    similar: int = 100
+    window: int = 30
+
+    def __post_init__(self) -> None:
+        if min(self.clicks, self.similar, self.window) < 1:
+            raise ValueError(f"clicks, similar and window must be at least 1, not {self}")
+
+    def fit(
+        self,
+        sessions: SessionLog,
+        *,
+        validation: SessionLog | None = None,
+        progress: Progress | None = None,
+    ) -> ItemKNNRecommender:
+        session, item = _distinct_items(sessions)
+        first, second, together = _pairs(session, item, self.window, len(sessions.index))
+        seen = np.bincount(item, minlength=len(sessions.index))
+        cosine = together / np.sqrt(seen[first].astype(np.float64) * seen[second])
+        order = np.lexsort((second, -cosine, first))
+        first, second, cosine = first[order], second[order], cosine[order]
+        starts = np.searchsorted(first, np.arange(len(sessions.index) + 1))
+        kept = np.arange(len(first)) - starts[first] < self.similar
+        return ItemKNNRecommender(
+            Popularity().fit(sessions),
+            np.concatenate(([0], np.cumsum(kept)))[starts].astype(np.int64),
+            second[kept].astype(np.int32),
+            cosine[kept].astype(np.float32),
+            self.clicks,
+        )
+
+
+class ItemKNNRecommender(Recommender):
+    """Similar items per item; an empty session is answered with popularity."""
+
+    kind = "itemknn"
+
+    def __init__(
+        self,
+        popularity: PopularityRecommender,
+        offsets: NDArray[np.int64],
+        similar: Rows,
+        cosine: FloatArray,
+        clicks: int,
+    ) -> None:
+        """similar[offsets[i]:offsets[i + 1]] are the rows like row i, best first, cosine likewise."""
+        self.index = popularity.index
+        self.popularity = popularity
+        self.offsets, self.similar, self.cosine = offsets, similar, cosine
+        self.clicks = clicks
+
+    def scores(self, sessions: Sequence[Rows]) -> FloatArray:
+        scores = np.full((len(sessions), len(self.index)), -np.inf, np.float32)
+        for row_of_scores, session in zip(scores, sessions, strict=True):
+            if not len(session):
+                row_of_scores[:] = self.popularity.clicks
+            for weight, item in self._speakers(session):
+                similar = self.similar[self.offsets[item] : self.offsets[item + 1]]
+                cosine = self.cosine[self.offsets[item] : self.offsets[item + 1]]
+                row_of_scores[similar] = np.maximum(row_of_scores[similar], 0) + np.float32(weight) * cosine
+        return scores
+
+    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
+        """The last clicks by their share in each row's score."""
+        shares: list[list[tuple[float, int]]] = [[] for _ in rows]
+        for weight, item in self._speakers(session):
+            similar = self.similar[self.offsets[item] : self.offsets[item + 1]]
+            cosine = self.cosine[self.offsets[item] : self.offsets[item + 1]]
+            for share, row in zip(shares, rows, strict=True):
+                share.extend((-weight * float(value), item) for value in cosine[similar == row])
+        return [tuple(item for _, item in sorted(share)) for share in shares]
+
+    def _speakers(self, session: Rows) -> list[tuple[float, int]]:
+        """(weight, row) of the last distinct items, newest first."""
+        newest = dict.fromkeys(session[: -1 - 50 * self.clicks : -1].tolist())
+        return [(1 / (age + 1), item) for age, item in enumerate(list(newest)[: self.clicks])]
+
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        self.popularity.save(folder)
+        for name in ("offsets", "similar", "cosine"):
+            np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+        return {"clicks": self.clicks}
+
+    @classmethod
+    def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
+        offsets, similar, cosine = (
+            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in ("offsets", "similar", "cosine")
+        )
+        popularity = PopularityRecommender.load(folder, index, {})
+        return cls(popularity, offsets, similar, cosine, parameters["clicks"])
+
+
+def _distinct_items(sessions: SessionLog) -> tuple[NDArray[np.int64], Rows]:
+    """Each session's items once, in order of first click: (session, row) of each."""
+    session = np.repeat(np.arange(len(sessions)), sessions.lengths)
+    _, first_click = np.unique(session * len(sessions.index) + sessions.items, return_index=True)
+    first_click.sort()
+    return session[first_click], sessions.items[first_click]
+
+
+def _pairs(
+    session: NDArray[np.int64], item: Rows, window: int, n_items: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Ordered pairs of items within `window` in a session: first, second, sessions with both."""
+    keys = [np.zeros(0, np.int64)]
+    for distance in range(1, window + 1):
+        together = np.flatnonzero(session[distance:] == session[:-distance])
+        if not len(together):
+            break
+        earlier, later = item[together].astype(np.int64), item[together + distance].astype(np.int64)
+        keys += [earlier * n_items + later, later * n_items + earlier]
+    key, count = np.unique(np.concatenate(keys), return_counts=True)
+    return key // n_items, key % n_items, count

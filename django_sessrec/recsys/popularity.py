@@ -1,0 +1,69 @@
+"""What everybody looks at, lately: the baseline, and every model's answer to an empty session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from django_sessrec.recsys.items import ItemIndex, Rows
+from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender
+from django_sessrec.recsys.sessions import SessionLog
+
+DAY = 86_400
+FILE = "popularity.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class Popularity:
+    """Clicks per item, a click losing half its weight every `half_life_days`."""
+
+    half_life_days: float = 7.0
+
+    def __post_init__(self) -> None:
+        if not self.half_life_days > 0:
+            raise ValueError(f"half_life_days must be above 0, not {self.half_life_days}")
+
+    def fit(
+        self,
+        sessions: SessionLog,
+        *,
+        validation: SessionLog | None = None,
+        progress: Progress | None = None,
+    ) -> PopularityRecommender:
+        newest = sessions.times.max(initial=0)
+        weights = 0.5 ** ((newest - sessions.times) / (DAY * self.half_life_days))
+        clicks = np.bincount(sessions.items, weights, minlength=len(sessions.index)).astype(np.float32)
+        seen = np.bincount(sessions.items, minlength=len(sessions.index)) > 0
+        return PopularityRecommender(sessions.index, np.where(seen, clicks, -np.inf).astype(np.float32))
+
+
+class PopularityRecommender(Recommender):
+    """The same ranking for every session; never clicked items have no evidence."""
+
+    kind = "popularity"
+
+    def __init__(self, index: ItemIndex, clicks: FloatArray) -> None:
+        """clicks: (len(index),) decayed clicks per row, -inf where there was none."""
+        if clicks.shape != (len(index),):
+            raise ValueError(f"popularity of shape {clicks.shape} does not fit {len(index)} rows")
+        self.index = index
+        self.clicks = clicks
+
+    def scores(self, sessions: Sequence[Rows]) -> FloatArray:
+        return np.tile(self.clicks, (len(sessions), 1))
+
+    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
+        """No click of the session spoke for what everybody looks at."""
+        return [() for _ in rows]
+
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        np.save(folder / FILE, self.clicks, allow_pickle=False)
+        return {}
+
+    @classmethod
+    def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:  # noqa: ARG003
+        return cls(index, np.load(folder / FILE, mmap_mode="r", allow_pickle=False))
