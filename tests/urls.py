@@ -1,0 +1,6 @@
+"""The test project's addresses; a test that needs others names its own with `@pytest.mark.urls`."""
+
+from django.contrib import admin
+from django.urls import path
+
+urlpatterns = [path("admin/", admin.site.urls)]
