@@ -1,1 +1,240 @@
 """System checks: a wrong set-up is a numbered message with a hint, not a traceback."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004
+from django.db import connections
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils.module_loading import import_string
+
+from django_sessrec.catalogue import Catalogue
+from django_sessrec.conf import DEFAULTS, PLACEMENT_DEFAULTS, sessrec_settings
+
+MIDDLEWARE = "django_sessrec.capture.middleware.SessrecMiddleware"
+MODEL_KEYS = {"ESTIMATOR", "OPTIONS", "EVERY_HOURS"}
+# What a setting may be where its default's own type does not tell.
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "CATALOGUE": str,
+    "CONSENT": str,
+    "IGNORE_REQUEST": str,
+    "COOKIE_DOMAIN": str,
+    "ARTIFACTS": (str, Path),
+    "STATIC_ITEMS": (list, tuple),
+    "VALIDATION_FRACTION": (int, float),
+    "GATE_TOLERANCE": (int, float),
+    "ATTRIBUTION_HOURS": (int, float),
+    "ACTIVE_CHECK_SECONDS": (int, float),
+    "SESSION_IDLE_MINUTES": (int, float),
+    "RETENTION_DAYS": (int, type(None)),
+}
+
+
+def error(number: int, message: str, hint: str) -> Error:
+    return Error(message, hint=hint, id=f"sessrec.E{number:03}")
+
+
+def warning(number: int, message: str, hint: str) -> Warning:
+    return Warning(message, hint=hint, id=f"sessrec.W{number:03}")
+
+
+@register("sessrec")
+def check_settings(**kwargs: Any) -> list[CheckMessage]:
+    """SESSREC itself: known keys, right types, paths that lead somewhere."""
+    if not isinstance(sessrec_settings.given, dict):
+        return [error(1, "SESSREC must be a dict.", 'Write SESSREC = {"CATALOGUE": "..."}.')]
+    return [
+        *_unknown_keys("SESSREC", sessrec_settings.given, DEFAULTS),
+        *_wrong_types(),
+        *_catalogue(),
+        *_callables(),
+        *_models(),
+        *_placements(),
+    ]
+
+
+@register("sessrec")
+def check_installation(**kwargs: Any) -> list[CheckMessage]:
+    """The project around the app: database, middleware, URLs."""
+    return [*_database(), *_middleware(), *_urls()]
+
+
+def _unknown_keys(where: str, given: Iterable[str], known: Iterable[str]) -> Iterator[CheckMessage]:
+    known = sorted(known)
+    for key in given:
+        if key not in known:
+            close = get_close_matches(str(key).upper(), known, 1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
+            yield error(2, f"{where} has an unknown key {key!r}.", hint)
+
+
+def _wrong_types() -> Iterator[CheckMessage]:
+    for key, value in sessrec_settings.given.items():
+        default = DEFAULTS.get(key)
+        expected = TYPES.get(key, type(default))
+        if key in DEFAULTS and value != default and not isinstance(value, expected):
+            names = [each.__name__ for each in (expected if isinstance(expected, tuple) else (expected,))]
+            yield error(
+                3,
+                f"SESSREC[{key!r}] is {value!r}, of type {type(value).__name__}.",
+                f"Give it a value of type {' or '.join(names)}, such as {default!r}.",
+            )
+
+
+def _catalogue() -> Iterator[CheckMessage]:
+    path = sessrec_settings.CATALOGUE
+    if not path:
+        yield error(
+            4,
+            "SESSREC['CATALOGUE'] is missing.",
+            "Subclass django_sessrec.catalogue.ModelCatalogue and name the class by its dotted path.",
+        )
+        return
+    found, messages = _imported("CATALOGUE", path)
+    yield from messages
+    if not messages and not (isinstance(found, type) and issubclass(found, Catalogue)):
+        yield error(5, f"{path} is not a Catalogue.", "Subclass django_sessrec.catalogue.Catalogue.")
+
+
+def _callables() -> Iterator[CheckMessage]:
+    for key in ("CONSENT", "IGNORE_REQUEST"):
+        if path := getattr(sessrec_settings, key):
+            found, messages = _imported(key, path)
+            yield from messages
+            if not messages and not callable(found):
+                yield error(
+                    5, f"{path} is not callable.", f"SESSREC[{key!r}] names a function of the request."
+                )
+
+
+def _imported(key: str, path: Any) -> tuple[Any, list[CheckMessage]]:
+    try:
+        return import_string(path), []
+    except Exception as problem:  # the module is the shop's: it may raise anything
+        hint = "Check the spelling, and that the module imports by itself."
+        return None, [error(6, f"SESSREC[{key!r}] = {path!r} can't be imported: {problem}", hint)]
+
+
+def _models() -> Iterator[CheckMessage]:
+    for name, model in _mappings("MODELS"):
+        where = f"SESSREC['MODELS'][{name!r}]"
+        yield from _unknown_keys(where, model, MODEL_KEYS)
+        path = model.get("ESTIMATOR")
+        if not isinstance(path, str):
+            yield error(7, f"{where} names no ESTIMATOR.", "Give the dotted path of an estimator class.")
+        elif not _leads_somewhere(path):
+            yield error(
+                6,
+                f"{where}['ESTIMATOR'] = {path!r} names nothing.",
+                "Check the spelling of module and class.",
+            )
+
+
+def _placements() -> Iterator[CheckMessage]:
+    for name, placement in _mappings("PLACEMENTS"):
+        where = f"SESSREC['PLACEMENTS'][{name!r}]"
+        yield from _unknown_keys(where, placement, PLACEMENT_DEFAULTS)
+        experiment = placement.get("EXPERIMENT") or {}
+        variants = experiment.get("VARIANTS", {})
+        if experiment and (not experiment.get("NAME") or len(variants) < 2):
+            yield error(
+                9, f"{where}['EXPERIMENT'] is incomplete.", "Give it a NAME and at least two VARIANTS."
+            )
+        used = {*placement.get("MODELS", ())}.union(
+            *(variant.get("MODELS", ()) for variant in variants.values())
+        )
+        for model in sorted(used - set(sessrec_settings.MODELS)):
+            known = ", ".join(sorted(sessrec_settings.MODELS))
+            yield error(
+                8, f"{where} uses the unknown model {model!r}.", f"Models in SESSREC['MODELS']: {known}."
+            )
+
+
+def _mappings(key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The entries of a dict of dicts; what is of another type counts as empty."""
+    value = getattr(sessrec_settings, key)
+    for name, entry in value.items() if isinstance(value, dict) else ():
+        yield name, entry if isinstance(entry, dict) else {}
+
+
+def _leads_somewhere(path: str) -> bool:
+    """Whether a dotted path names something, told without importing it: an estimator may import torch."""
+    *modules, name = path.split(".")
+    spec, folders = None, None
+    for depth in range(len(modules)):
+        spec = PathFinder.find_spec(".".join(modules[: depth + 1]), folders)
+        if spec is None:
+            return False
+        folders = spec.submodule_search_locations
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return spec is not None
+    return name in _names(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    """Every name that a module binds or mentions; strings too, for a lazy __getattr__."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.Name(id=name):
+                yield name
+            case ast.alias(name=name, asname=asname):
+                yield asname or name
+            case ast.Constant(value=str(text)):
+                yield text
+
+
+def _database() -> Iterator[CheckMessage]:
+    alias = sessrec_settings.DATABASE
+    if alias not in settings.DATABASES:
+        known = ", ".join(settings.DATABASES)
+        yield error(10, f"SESSREC['DATABASE'] = {alias!r} is not in DATABASES.", f"Known: {known}.")
+    elif connections[alias].vendor != "postgresql":
+        yield error(
+            11,
+            f"django_sessrec needs PostgreSQL; DATABASES[{alias!r}] is {connections[alias].vendor}.",
+            "Name a PostgreSQL database in SESSREC['DATABASE']; the shop's own may stay where it is.",
+        )
+
+
+def _middleware() -> Iterator[CheckMessage]:
+    if MIDDLEWARE not in settings.MIDDLEWARE:
+        yield error(
+            12,
+            "The capture middleware is missing: no click is recorded.",
+            f"Add {MIDDLEWARE!r} to the end of MIDDLEWARE.",
+        )
+
+
+def _urls() -> Iterator[CheckMessage]:
+    if not getattr(settings, "ROOT_URLCONF", None):
+        return
+    names = set(_view_names(get_resolver().url_patterns))
+    for view in sessrec_settings.TRACKED_VIEWS:
+        if view not in names:
+            close = get_close_matches(str(view), names, 1)
+            hint = (
+                f"Did you mean {close[0]!r}?" if close else 'Use the name that reverse() takes, "app:name".'
+            )
+            yield warning(13, f"SESSREC['TRACKED_VIEWS'] names {view!r}, which is no view's name.", hint)
+    if "sessrec:events" not in names:
+        yield warning(
+            14,
+            "django_sessrec.api.urls is not included: placeholders, browser events and my-data do not work.",
+            'Add path("sessrec/", include("django_sessrec.api.urls")) to the URLconf.',
+        )
+
+
+def _view_names(patterns: Iterable[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
+    for pattern in patterns:
+        if isinstance(pattern, URLResolver):
+            namespace = f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix
+            yield from _view_names(pattern.url_patterns, namespace)
+        elif pattern.name:
+            yield f"{prefix}{pattern.name}"

@@ -1,0 +1,59 @@
+"""A wrong set-up is a numbered check with a hint."""
+
+import pytest
+from django.core.checks import run_checks
+from django.test import override_settings
+
+GOOD = {"CATALOGUE": "django_sessrec.catalogue.ModelCatalogue"}
+
+
+def findings(**overrides):
+    with override_settings(**overrides):
+        return {message.id: message for message in run_checks(tags=["sessrec"])}
+
+
+def test_a_right_set_up_has_no_error():
+    assert not [id_ for id_ in findings(SESSREC=GOOD) if id_.startswith("sessrec.E")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected", "hint"),
+    [
+        ([], "sessrec.E001", "SESSREC = {"),
+        (GOOD | {"RETENTION_DAY": 3}, "sessrec.E002", "RETENTION_DAYS"),
+        (GOOD | {"TRACKED_VIEWS": ["shop:product"]}, "sessrec.E003", "dict"),
+        ({}, "sessrec.E004", "ModelCatalogue"),
+        ({"CATALOGUE": "django_sessrec.conf.Settings"}, "sessrec.E005", "Subclass"),
+        ({"CATALOGUE": "nowhere.Catalogue"}, "sessrec.E006", "spelling"),
+        (GOOD | {"CONSENT": "django_sessrec.conf.DEFAULTS"}, "sessrec.E005", "function"),
+        (GOOD | {"MODELS": {"mine": {}}}, "sessrec.E007", "estimator"),
+        (GOOD | {"MODELS": {"mine": {"ESTIMATOR": "django_sessrec.recsys.no.Model"}}}, "sessrec.E006", "spelling"),
+        (GOOD | {"MODELS": {"mine": {"ESTIMATOR": "django_sessrec.conf.Setings"}}}, "sessrec.E006", "spelling"),
+        (GOOD | {"MODELS": {"mine": {"ESTIMATER": "x.Y"}}}, "sessrec.E002", "ESTIMATOR"),
+        (GOOD | {"PLACEMENTS": {"home": {"MODELS": ["none"]}}}, "sessrec.E008", "neighbours"),
+        (GOOD | {"PLACEMENTS": {"home": {"EXPERIMENT": {"NAME": "x"}}}}, "sessrec.E009", "two VARIANTS"),
+        (GOOD | {"DATABASE": "elsewhere"}, "sessrec.E010", "default"),
+        (GOOD | {"TRACKED_VIEWS": {"no:view": "pk"}}, "sessrec.W013", "reverse"),
+    ],
+)
+def test_each_mistake_has_its_number_and_remedy(settings, expected, hint):
+    found = findings(SESSREC=settings)
+    assert expected in found, found
+    assert hint in found[expected].hint
+
+
+def test_estimators_of_torch_are_checked_without_importing_them():
+    models = {"gru4rec": {"ESTIMATOR": "django_sessrec.neural.GRU4Rec"}}
+    placements = {"product_page": {"MODELS": ["gru4rec"]}}
+    assert "sessrec.E006" not in findings(SESSREC=GOOD | {"MODELS": models, "PLACEMENTS": placements})
+
+
+def test_missing_middleware():
+    assert "end of MIDDLEWARE" in findings(SESSREC=GOOD, MIDDLEWARE=[])["sessrec.E012"].hint
+
+
+def test_other_databases_are_refused(monkeypatch):
+    from django.db import connection
+
+    monkeypatch.setattr(type(connection), "vendor", "mysql")
+    assert "PostgreSQL database" in findings(SESSREC=GOOD)["sessrec.E011"].hint
