@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "django_sessrec",
+    "tests.demo",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -56,4 +57,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
 
-SESSREC = {}
+SESSREC = {
+    "CATALOGUE": "tests.demo.recommendations.DemoCatalogue",
+    "TRACKED_VIEWS": {"demo:product": "pk"},
+    "CONSENT": "tests.demo.recommendations.consent",
+}

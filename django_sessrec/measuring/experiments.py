@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Mapping
 from hashlib import blake2b
+from itertools import accumulate
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -30,15 +32,13 @@ def variant(placement: str, session_id: UUID | None) -> Assignment:
     if experiment is None or session_id is None:
         return NONE
     name, variants = experiment["NAME"], experiment["VARIANTS"]
-    point = _share(name, session_id) * sum(settings["SHARE"] for settings in variants.values())
-    for chosen, settings in variants.items():
-        point -= settings["SHARE"]
-        if point < 0:
-            break
-    return Assignment(name, chosen, {key: value for key, value in settings.items() if key != "SHARE"})
+    bounds = list(accumulate(settings["SHARE"] for settings in variants.values()))
+    chosen = list(variants)[bisect(bounds, _point(name, session_id) * bounds[-1])]
+    overrides = {key: value for key, value in variants[chosen].items() if key != "SHARE"}
+    return Assignment(name, chosen, overrides)
 
 
-def _share(experiment: str, session_id: UUID) -> float:
+def _point(experiment: str, session_id: UUID) -> float:
     """Where the session stands in [0, 1) of this experiment, independently of every other one.
 
     A plain hash and not an HMAC: rotating SECRET_KEY must not move visitors between variants.
