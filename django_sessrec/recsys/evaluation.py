@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from django_sessrec.recsys.items import ItemIndex, Rows
-from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender
+from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender, best
 from django_sessrec.recsys.sessions import SessionLog
 
 BATCH = 256
@@ -168,7 +168,8 @@ def _rank_all(
         scores = recommender.scores([cases.prefix(case) for case in chosen])
         ranks = _ranks(scores, cases.labels[chosen])
         reciprocal_ranks[chosen] = np.where(ranks <= k, 1 / ranks, 0)
-        recommended += _counts_in_top(scores, k)
+        for row_of_scores in scores:
+            recommended[best(row_of_scores, k)[0]] += 1
         if progress is not None:
             done = (start + len(chosen)) / len(order)
             progress(done, {"hr": float((reciprocal_ranks[order[: start + len(chosen)]] > 0).mean())})
@@ -183,14 +184,6 @@ def _ranks(scores: FloatArray, labels: Rows) -> NDArray[np.float64]:
         raise ValueError("the model's scores are not numbers (NaN): its training diverged, train anew")
     ranks[~(of_label[:, 0] > -np.inf)] = np.inf
     return ranks
-
-
-def _counts_in_top(scores: FloatArray, k: int) -> NDArray[np.float64]:
-    """(n_items,) how many of the (B, n_items) rows hold each item among their best k."""
-    k = min(k, scores.shape[1])
-    columns = np.argpartition(scores, -k, axis=1)[:, -k:]
-    evident = np.take_along_axis(scores, columns, axis=1) > -np.inf
-    return np.bincount(columns[evident], minlength=scores.shape[1]).astype(np.float64)
 
 
 def _figures(reciprocal_ranks: NDArray[np.float64]) -> dict[str, float]:

@@ -1,0 +1,189 @@
+/* Session neighbours: from the clicks of a session to scored items, by way of the past sessions that
+ * share them. The formula is in neighbours.py, a plain NumPy version of it in tests/recsys/oracle.py.
+ *
+ * Every array belongs to the caller. Work memory is taken and given back within a call, so any number
+ * of threads may call at once. Work is bounded by the model's limits, never by the session's length. */
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef _WIN32
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
+enum { MAX_CLICKS = 32, OUT_OF_MEMORY = -1, BAD_ROW = -2 };
+
+typedef struct {
+    int32_t session;
+    int32_t position; /* of the item's last click in that session */
+} Posting;
+
+typedef struct {
+    const int32_t *items;           /* clicks of session s: items[offsets[s]] to items[offsets[s + 1] - 1] */
+    const int64_t *offsets;
+    const Posting *postings;        /* of row i: from posting_offsets[i], newest session first */
+    const int64_t *posting_offsets;
+    const float *session_weight;    /* by session: its age and length */
+    const float *click_weight;      /* by row: how much a click on it says */
+    const float *gap_weight;        /* by clicks made since, 0 to window - 1 */
+    const float *distance_weight;   /* by clicks from the match, -reach to reach, from index 0 */
+    const float *item_weight;       /* by row: how much a recommendation of it is worth */
+    int32_t n_rows, window, reach, clicks, sessions_per_item, neighbours;
+} Model;
+
+typedef struct {
+    int32_t session;
+    int32_t match;   /* position of the newest click of the query that the session shares */
+    float weight;
+    uint32_t shared; /* bit c: the query's c-th newest distinct item is in the session */
+} Neighbour;
+
+typedef struct {
+    int32_t count;
+    int32_t row[MAX_CLICKS];
+    float weight[MAX_CLICKS];
+} Clicks;
+
+/* The newest distinct items of the session; 0, or BAD_ROW. */
+static int distinct_clicks(const Model *m, const int32_t *session, int64_t length, Clicks *found) {
+    found->count = 0;
+    for (int64_t gap = 0; gap < length && gap < m->window && found->count < m->clicks; gap++) {
+        int32_t row = session[length - 1 - gap];
+        int32_t c = 0;
+        if (row < 1 || row >= m->n_rows) return BAD_ROW;
+        while (c < found->count && found->row[c] != row) c++;
+        if (c < found->count) continue;
+        found->row[c] = row;
+        found->weight[c] = m->gap_weight[gap] * m->click_weight[row];
+        found->count++;
+    }
+    return 0;
+}
+
+static int64_t postings_read(const Model *m, int32_t row) {
+    int64_t all = m->posting_offsets[row + 1] - m->posting_offsets[row];
+    return all < m->sessions_per_item ? all : m->sessions_per_item;
+}
+
+static int stronger(const Neighbour *a, const Neighbour *b) {
+    return a->weight > b->weight || (a->weight == b->weight && a->session > b->session);
+}
+
+/* Move the `wanted` strongest of n to the front, in any order (Hoare's quickselect). */
+static void select_strongest(Neighbour *all, int64_t n, int64_t wanted) {
+    int64_t low = 0, high = n - 1;
+    while (low < high) {
+        Neighbour pivot = all[low + (high - low) / 2];
+        int64_t i = low, j = high;
+        while (i <= j) {
+            while (stronger(&all[i], &pivot)) i++;
+            while (stronger(&pivot, &all[j])) j--;
+            if (i <= j) {
+                Neighbour swapped = all[i];
+                all[i++] = all[j];
+                all[j--] = swapped;
+            }
+        }
+        if (wanted - 1 <= j) high = j;
+        else if (wanted - 1 >= i) low = i;
+        else return;
+    }
+}
+
+/* The sessions nearest to these clicks; their number, or OUT_OF_MEMORY. The caller frees *nearest. */
+static int64_t find_neighbours(const Model *m, const Clicks *clicks, Neighbour **nearest) {
+    int64_t most = 0, n = 0;
+    uint32_t slots = 16;
+    for (int32_t c = 0; c < clicks->count; c++) most += postings_read(m, clicks->row[c]);
+    while (slots < 2 * most) slots *= 2;
+    Neighbour *all = malloc((size_t)(most + 1) * sizeof *all);
+    int32_t *place = malloc(slots * sizeof *place); /* hash table: session -> its index in all */
+    *nearest = all;
+    if (!all || !place) {
+        free(place);
+        return OUT_OF_MEMORY;
+    }
+    memset(place, -1, slots * sizeof *place);
+    for (int32_t c = 0; c < clicks->count; c++) {
+        const Posting *posting = m->postings + m->posting_offsets[clicks->row[c]];
+        const Posting *end = posting + postings_read(m, clicks->row[c]);
+        for (; posting < end; posting++) {
+            uint32_t slot = (uint32_t)posting->session * 2654435769u & (slots - 1);
+            while (place[slot] >= 0 && all[place[slot]].session != posting->session)
+                slot = (slot + 1) & (slots - 1);
+            if (place[slot] < 0) {
+                place[slot] = (int32_t)n;
+                all[n++] = (Neighbour){posting->session, posting->position, 0.0f, 0};
+            }
+            all[place[slot]].weight += clicks->weight[c];
+            all[place[slot]].shared |= UINT32_C(1) << c;
+        }
+    }
+    free(place);
+    for (int64_t i = 0; i < n; i++) all[i].weight *= m->session_weight[all[i].session];
+    if (n <= m->neighbours) return n;
+    select_strongest(all, n, m->neighbours);
+    return m->neighbours;
+}
+
+/* The clicks of a neighbour within reach of its match: [*first, *last] as positions in its session. */
+static const int32_t *within_reach(const Model *m, const Neighbour *near, int64_t *first, int64_t *last) {
+    int64_t length = m->offsets[near->session + 1] - m->offsets[near->session];
+    *first = near->match > m->reach ? near->match - m->reach : 0;
+    *last = near->match + (int64_t)m->reach < length ? near->match + (int64_t)m->reach : length - 1;
+    return m->items + m->offsets[near->session];
+}
+
+/* Add every item's score to `scores` (n_rows zeros), list the rows scored in `touched` (room for n_rows).
+ * Returns their number, OUT_OF_MEMORY or BAD_ROW. */
+EXPORT int64_t sessrec_neighbours_score(
+    const Model *m, const int32_t *session, int64_t length, float *scores, int32_t *touched) {
+    Clicks clicks;
+    Neighbour *nearest = NULL;
+    int64_t n_touched = 0, first, last;
+    if (distinct_clicks(m, session, length, &clicks) < 0) return BAD_ROW;
+    int64_t n = find_neighbours(m, &clicks, &nearest);
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t *items = within_reach(m, &nearest[i], &first, &last);
+        for (int64_t p = first; p <= last; p++) {
+            float gain = nearest[i].weight * m->distance_weight[m->reach + p - nearest[i].match];
+            if (!(gain > 0.0f)) continue; /* so that a score of 0 means: not yet touched */
+            if (scores[items[p]] == 0.0f) touched[n_touched++] = items[p];
+            scores[items[p]] += gain;
+        }
+    }
+    for (int64_t t = 0; t < n_touched; t++) scores[touched[t]] *= m->item_weight[touched[t]];
+    free(nearest);
+    return n < 0 ? n : n_touched;
+}
+
+/* Split the scores of n_rows `rows` by the click that spoke: shares[r * MAX_CLICKS + c], zeros at first,
+ * for the c-th of `clicked` (room for MAX_CLICKS). Returns how many clicks, OUT_OF_MEMORY or BAD_ROW. */
+EXPORT int64_t sessrec_neighbours_explain(
+    const Model *m, const int32_t *session, int64_t length, const int32_t *rows, int64_t n_rows,
+    int32_t *clicked, float *shares) {
+    Clicks clicks;
+    Neighbour *nearest = NULL;
+    int64_t first, last;
+    if (distinct_clicks(m, session, length, &clicks) < 0) return BAD_ROW;
+    memcpy(clicked, clicks.row, (size_t)clicks.count * sizeof *clicked);
+    int64_t n = find_neighbours(m, &clicks, &nearest);
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t *items = within_reach(m, &nearest[i], &first, &last);
+        for (int64_t p = first; p <= last; p++)
+            for (int64_t r = 0; r < n_rows; r++)
+                for (int32_t c = 0; items[p] == rows[r] && c < clicks.count; c++)
+                    if (nearest[i].shared >> c & 1)
+                        shares[r * MAX_CLICKS + c] += clicks.weight[c]
+                            * m->session_weight[nearest[i].session]
+                            * m->distance_weight[m->reach + p - nearest[i].match];
+    }
+    free(nearest);
+    return n < 0 ? n : clicks.count;
+}
+
+/* A checksum of the C files this library was compiled from: a stale library is found at import. */
+EXPORT uint32_t sessrec_sources(void) { return SESSREC_SOURCES; }

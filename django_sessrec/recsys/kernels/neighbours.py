@@ -1,0 +1,109 @@
+"""neighbours.c with its pointers prepared once: a model's call costs microseconds, from any thread."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from django_sessrec.recsys.items import Rows
+from django_sessrec.recsys.kernels import library
+from django_sessrec.recsys.recommender import FloatArray
+
+MAX_CLICKS = 32  # bits of the kernel's mask of shared clicks
+OUT_OF_MEMORY, BAD_ROW = -1, -2
+
+ARRAYS = {
+    "items": np.int32,
+    "offsets": np.int64,
+    "postings": np.int32,
+    "posting_offsets": np.int64,
+    "session_weight": np.float32,
+    "click_weight": np.float32,
+    "gap_weight": np.float32,
+    "distance_weight": np.float32,
+    "item_weight": np.float32,
+}
+LIMITS = ("n_rows", "window", "reach", "clicks", "sessions_per_item", "neighbours")
+
+
+class _Model(ctypes.Structure):
+    """`Model` of neighbours.c."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ARRAYS),
+        *((name, ctypes.c_int32) for name in LIMITS),
+    ]
+
+
+_score = library.sessrec_neighbours_score
+_score.restype = ctypes.c_int64
+_score.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+_explain = library.sessrec_neighbours_explain
+_explain.restype = ctypes.c_int64
+_explain.argtypes = (*_score.argtypes, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class NeighboursKernel:
+    """The votes of past sessions for a session. The arrays, whose contents C trusts, are kept alive here."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], **limits: int) -> None:
+        """arrays and limits: the members of `Model` in neighbours.c, by name."""
+        for name, dtype in ARRAYS.items():
+            if arrays[name].dtype != dtype or not arrays[name].flags.c_contiguous:
+                raise ValueError(f"{name} is {arrays[name].dtype}, not contiguous {np.dtype(dtype)}")
+        self._arrays = dict(arrays)
+        self._model = _Model(
+            *(arrays[name].ctypes.data for name in ARRAYS), *(limits[name] for name in LIMITS)
+        )
+        self._address = ctypes.addressof(self._model)
+        self._n_rows = limits["n_rows"]
+        self._of_thread = threading.local()
+
+    def score(self, session: Rows) -> tuple[Rows, FloatArray]:
+        """(n,) rows that got votes, in no order, and their scores; ValueError for rows out of range."""
+        session = np.ascontiguousarray(session, np.int32)
+        scores, touched, *addresses = self._scratch()
+        n = _score(self._address, session.ctypes.data, len(session), *addresses)
+        _raise_error(n, session)
+        rows = touched[:n].copy()
+        values = scores[rows]
+        scores[rows] = 0
+        return rows, values
+
+    def explain(self, session: Rows, rows: Sequence[int]) -> tuple[Rows, FloatArray]:
+        """(c,) distinct clicks, newest first, and the (len(rows), c) share of each in each row's score."""
+        session = np.ascontiguousarray(session, np.int32)
+        wanted = np.asarray(rows, np.int32)
+        clicked = np.zeros(MAX_CLICKS, np.int32)
+        shares = np.zeros((len(wanted), MAX_CLICKS), np.float32)
+        n = _explain(
+            self._address,
+            session.ctypes.data,
+            len(session),
+            wanted.ctypes.data,
+            len(wanted),
+            clicked.ctypes.data,
+            shares.ctypes.data,
+        )
+        _raise_error(n, session)
+        return clicked[:n], shares[:, :n]
+
+    def _scratch(self) -> tuple[FloatArray, Rows, int, int]:
+        """This thread's zeroed scores, room for touched rows, and the addresses of both."""
+        mine: tuple[FloatArray, Rows, int, int] | None = getattr(self._of_thread, "scratch", None)
+        if mine is None:
+            scores, touched = np.zeros(self._n_rows, np.float32), np.zeros(self._n_rows, np.int32)
+            mine = self._of_thread.scratch = scores, touched, scores.ctypes.data, touched.ctypes.data
+        return mine
+
+
+def _raise_error(result: int, session: Rows) -> None:
+    if result == OUT_OF_MEMORY:
+        raise MemoryError("no memory for the neighbours of a session")
+    if result == BAD_ROW:
+        raise ValueError(f"the session has rows from {session.min()} to {session.max()}, the model fewer")

@@ -1,0 +1,65 @@
+"""The index under session neighbours: which past sessions hold an item, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from django_sessrec.recsys.items import Rows
+from django_sessrec.recsys.popularity import DAY
+from django_sessrec.recsys.recommender import FloatArray
+from django_sessrec.recsys.sessions import SessionLog
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Postings:
+    """The index: each session's clicks, each item's sessions. Independent of every hyper-parameter.
+
+    items, offsets: the clicks of session s are items[offsets[s]:offsets[s + 1]]
+    postings:       (n, 2) int32, session and position there of the item's last click; those of row i
+                    stand from posting_offsets[i] to posting_offsets[i + 1], newest session first
+    age_days:       (n_sessions,) float32, days from each session's first click to the newest session's
+    """
+
+    items: Rows
+    offsets: NDArray[np.int64]
+    postings: NDArray[np.int32]
+    posting_offsets: NDArray[np.int64]
+    age_days: FloatArray
+
+    @classmethod
+    def of(cls, log: SessionLog) -> Postings:
+        newest_first = np.argsort(log.items[::-1], kind="stable")
+        click = log.n_clicks - 1 - newest_first  # by item, within it from the newest click back
+        session = np.repeat(np.arange(len(log), dtype=np.int32), log.lengths)[click]
+        item = log.items[click]
+        repeated = np.zeros(len(click), bool)
+        repeated[1:] = (item[1:] == item[:-1]) & (session[1:] == session[:-1])
+        click, session, item = click[~repeated], session[~repeated], item[~repeated]
+        position = click - log.offsets[session]
+        started = log.started
+        return cls(
+            np.ascontiguousarray(log.items, np.int32),
+            np.ascontiguousarray(log.offsets, np.int64),
+            np.stack([session, position], axis=1).astype(np.int32),
+            np.searchsorted(item, np.arange(len(log.index) + 1)).astype(np.int64),
+            ((started.max(initial=0) - started) / DAY).astype(np.float32),
+        )
+
+    def check(self, n_rows: int) -> None:
+        """Raise ValueError unless every row, session and position lies where the kernel may read it."""
+        n_sessions = len(self.offsets) - 1
+        session, position = self.postings.reshape(-1, 2).T
+        for offsets, end in ((self.offsets, len(self.items)), (self.posting_offsets, len(session))):
+            if offsets[0] != 0 or offsets[-1] != end or (np.diff(offsets) < 0).any():
+                raise ValueError("offsets of the index do not rise from 0 to the end of what they divide")
+        if len(self.posting_offsets) != n_rows + 1 or len(self.age_days) != n_sessions:
+            raise ValueError(f"the index does not fit {n_rows} rows and {n_sessions} sessions")
+        if len(self.items) and not 1 <= self.items.min() <= self.items.max() < n_rows:
+            raise ValueError(f"the index names rows outside 1 to {n_rows - 1}")
+        if len(session) and not 0 <= session.min() <= session.max() < n_sessions:
+            raise ValueError(f"the index names sessions outside 0 to {n_sessions - 1}")
+        if (position < 0).any() or (position >= np.diff(self.offsets)[session]).any():
+            raise ValueError("the index names positions outside their sessions")

@@ -1,0 +1,55 @@
+"""Compiles the C files of recsys/kernels into one library: by the system's compiler, else by Zig's wheel."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.tags import platform_tags
+
+KERNELS = "django_sessrec/recsys/kernels"
+LIBRARY = {"win32": "kernels.dll", "darwin": "kernels.dylib"}.get(sys.platform, "kernels.so")
+# No -march: the wheel must run on every machine of its platform, and the loops are bound by memory.
+# No contraction into fused multiply-adds: every platform then ranks alike.
+FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-shared")
+
+
+def system_compiler() -> list[str]:
+    """$CC or the system's cc; empty where there is none (on Windows always: cl takes other flags)."""
+    if sys.platform == "win32":
+        return []
+    if "CC" in os.environ:
+        return shlex.split(os.environ["CC"])
+    found = shutil.which("cc")
+    return [found] if found else []
+
+
+class KernelBuildHook(BuildHookInterface):
+    """Runs for wheels and editable installs; the library lies beside its sources, ignored by git."""
+
+    def dependencies(self) -> list[str]:
+        return [] if system_compiler() else ["ziglang>=0.13"]
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        compiler = system_compiler() or [sys.executable, "-m", "ziglang", "cc"]
+        folder = Path(self.root) / KERNELS
+        sources = sorted(folder.glob("*.c"))
+        checksum = zlib.crc32(b"".join(source.read_bytes() for source in sources))
+        unfinished = folder / f"{LIBRARY}.{os.getpid()}"
+        position_independent = [] if sys.platform == "win32" else ["-fPIC"]
+        command = [*compiler, *FLAGS, *position_independent, f"-DSESSREC_SOURCES={checksum}u"]
+        try:
+            subprocess.run([*command, *map(str, sources), "-o", str(unfinished)], check=True)  # noqa: S603
+            unfinished.replace(folder / LIBRARY)  # a process that has the old one open keeps it
+        finally:
+            unfinished.unlink(missing_ok=True)
+        build_data["artifacts"].append(f"/{KERNELS}/{LIBRARY}")
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{next(platform_tags())}"
