@@ -19,7 +19,7 @@ Progress = Callable[[float, Mapping[str, Any]], None]
 """Called by long fits with the share done (0..1) and what to show, such as {"loss": 5.1}."""
 
 
-class NotEnoughData(ValueError):
+class NotEnoughData(ValueError):  # noqa: N818
     """The sessions hold too little to fit this model on; the message says what is missing."""
 
 

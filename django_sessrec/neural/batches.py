@@ -1,0 +1,117 @@
+"""A session log as training batches: padded windows of like length, made without Python per session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from django_sessrec.recsys.sessions import SessionLog
+
+BATCHES_SORTED_TOGETHER = 64
+DAY = 86_400.0
+
+
+class Batch(NamedTuple):
+    """B windows of at most L clicks with N clicks to predict."""
+
+    items: Tensor  # (B, L) rows, right-padded with 0
+    positions: Tensor  # (N,) into the flattened (B * L): the prefixes that are trained
+    targets: Tensor  # (N,) the row clicked next
+    weights: Tensor  # (N,) 1 on average over the log
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Runs of at most `window` clicks, each with the clicks that follow them as targets.
+
+    A longer session becomes several windows that advance by half a window, so that each click has some
+    past to be predicted from, and is a target once.
+    """
+
+    clicks: Tensor  # (n_clicks,) rows of the whole log, on the training device
+    starts: NDArray[np.int64]  # (W,) first click of each window
+    lengths: NDArray[np.int64]  # (W,) clicks that are read
+    fresh: NDArray[np.int64]  # (W,) position from which the next click is a target
+    weights: NDArray[np.float32]  # (W,)
+
+    @classmethod
+    def of(cls, log: SessionLog, window: int, *, recency_days: float | None, device: torch.device) -> Windows:
+        """recency_days: a session counts exp(-age / recency_days), its age taken from the log's end."""
+        step = max(window // 2, 1)
+        readable = np.maximum(log.lengths - 1, 0)  # the last click is only a target
+        beyond = np.maximum(readable - window, 0)
+        per_session = np.where(readable > 0, 1 - (-beyond // step), 0)
+        session = np.repeat(np.arange(len(log)), per_session)
+        nth = np.arange(len(session)) - np.repeat(np.cumsum(per_session) - per_session, per_session)
+        start = np.minimum(nth * step, beyond[session])
+        trained = np.where(nth > 0, np.minimum((nth - 1) * step, beyond[session]) + window, 0)
+        weights = np.ones(len(log))
+        if recency_days is not None and len(log):
+            weights = np.exp((log.started - log.started[-1]) / (DAY * recency_days))
+        targets = readable.sum()
+        weights *= targets / max((weights * readable).sum(), 1e-9)
+        return cls(
+            clicks=torch.from_numpy(log.items.astype(np.int64)).to(device),
+            starts=log.offsets[session] + start,
+            lengths=np.minimum(readable[session] - start, window),
+            fresh=trained - start,
+            weights=weights[session].astype(np.float32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def n_targets(self) -> int:
+        return int((self.lengths - self.fresh).sum())
+
+    def shuffled(self, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Every window once, in batches of like length drawn from all over the log."""
+        order = rng.permutation(len(self))
+        group = batch_size * BATCHES_SORTED_TOGETHER
+        for first in range(0, len(order), group):
+            near = order[first : first + group]
+            near = near[np.argsort(self.lengths[near], kind="stable")]
+            cuts = np.arange(0, len(near), batch_size)
+            for cut in rng.permutation(cuts):
+                yield self.batch(near[cut : cut + batch_size])
+
+    def newest(self, n_targets: int, batch_size: int = 256) -> Iterator[Batch]:
+        """The last windows that hold `n_targets` between them, in batches of like length."""
+        targets = np.cumsum((self.lengths - self.fresh)[::-1])
+        last = np.arange(len(self))[::-1][: np.searchsorted(targets, n_targets) + 1]
+        last = last[np.argsort(self.lengths[last], kind="stable")]
+        for first in range(0, len(last), batch_size):
+            yield self.batch(last[first : first + batch_size])
+
+    def batch(self, chosen: NDArray[np.int64]) -> Batch:
+        """The windows with these numbers; all sizes are known here, so that a GPU is never waited for."""
+        device = self.clicks.device
+        lengths, fresh = self.lengths[chosen], self.fresh[chosen]
+        columns = torch.arange(int(lengths.max()), device=device)
+        where = torch.from_numpy(np.stack((self.starts[chosen], lengths, fresh))).to(
+            device, non_blocking=True
+        )
+        starts, lengths_there, fresh_there = where
+        clicks = (starts[:, None] + columns).clamp_(max=len(self.clicks) - 1)
+        items = self.clicks[clicks] * (columns < lengths_there[:, None])  # (B, L)
+
+        n_targets = int((lengths - fresh).sum())
+        counts = lengths_there - fresh_there
+        window = torch.arange(len(chosen), device=device)
+        window = window.repeat_interleave(counts, output_size=n_targets)  # (N,)
+        before = (counts.cumsum(0) - counts)[window]
+        position = torch.arange(n_targets, device=device) - before + fresh_there[window]
+        weights = torch.from_numpy(self.weights[chosen]).to(device, non_blocking=True)
+        return Batch(
+            items=items,
+            positions=window * len(columns) + position,
+            targets=self.clicks[starts[window] + position + 1],
+            weights=weights[window],
+        )

@@ -1,0 +1,92 @@
+"""What every net is: clicked items in, one vector out, to be compared with the items' own vectors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+NOT_VISIBLE = -1e4
+"""Attention logit of what must not be seen: far below any real one, and finite, so that a row of
+nothing but padding stays a number."""
+
+
+class SessionEncoder(nn.Module, ABC):
+    """Sessions, right-padded with row 0, to vectors whose inner products with `item_vectors` rank items.
+
+    A subclass gives `states`, the vector after every click; it must not look ahead, so that one pass over
+    a session trains all its prefixes and padding on the right changes nothing.
+
+    scale: vectors are normalised and scores are scale * cosine (NISER, Gupta et al. 2019: plain inner
+    products favour popular items); None keeps the papers' inner products.
+    """
+
+    def __init__(self, items: Tensor, *, scale: float | None, item_dropout: float) -> None:
+        """items: (n_rows, D) first item vectors, row 0 the padding."""
+        super().__init__()
+        self.items = nn.Embedding.from_pretrained(items, freeze=False, padding_idx=0)
+        self.scale = scale
+        self.item_dropout = nn.Dropout(item_dropout)
+
+    def forward(self, items: Tensor, lengths: Tensor) -> Tensor:
+        """(B, L), (B,) -> (B, D): the vector of each session."""
+        return self.encode(items, self.item_vectors(items), lengths)
+
+    def encode(self, items: Tensor, vectors: Tensor, lengths: Tensor) -> Tensor:
+        """The same from item vectors gathered outside, (B, L, D): what is exported, small and table-free."""
+        return self.finish(at(self.states(items, vectors), lengths - 1))
+
+    def after_each_click(self, items: Tensor, vectors: Tensor) -> Tensor:
+        """(B, L), (B, L, D) -> (B, L, D): the vector of every prefix, which training compares with the
+        click that follows it."""
+        return self.finish(self.states(items, self.item_dropout(vectors)))
+
+    def item_vectors(self, rows: Tensor) -> Tensor:
+        """(...,) -> (..., D): items as they are read and as they are scored (tied)."""
+        vectors = self.items(rows)
+        return vectors if self.scale is None else F.normalize(vectors, dim=-1)
+
+    def finish(self, states: Tensor) -> Tensor:
+        return states if self.scale is None else self.scale * F.normalize(states, dim=-1)
+
+    @abstractmethod
+    def states(self, items: Tensor, vectors: Tensor) -> Tensor:
+        """(B, L) rows and their (B, L, D) vectors -> (B, L, D), position t seeing clicks 0..t only."""
+
+
+class Readout(nn.Module):
+    """Attention of the net's state over the session's own item vectors, plus a linear part of the state.
+
+    The answer stays near what was clicked unless the state says otherwise: a session is its items first.
+    Recent clicks start with more weight: exp(-0.7) for each step back.
+    """
+
+    def __init__(self, size: int, window: int, dropout: float) -> None:
+        super().__init__()
+        self.query = nn.Linear(size, size, bias=False)
+        self.key = nn.Linear(size, size, bias=False)
+        self.recency = nn.Parameter(-0.7 * torch.arange(window, dtype=torch.float32))
+        self.gain = nn.Parameter(torch.ones(()))
+        self.state = nn.Linear(size, size, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        nn.init.normal_(self.state.weight, std=0.02)
+
+    def forward(self, states: Tensor, vectors: Tensor, age: Tensor) -> Tensor:
+        """(B, Q, D), (B, L, D), ages (B or 1, Q, L) in clicks, below 0 for what lies ahead -> (B, Q, D)."""
+        bias = self.recency[age.clamp(0, len(self.recency) - 1)].masked_fill(age < 0, NOT_VISIBLE)
+        logits = self.query(states) @ self.key(vectors).transpose(1, 2) + bias  # (B, Q, L)
+        return self.gain * (logits.softmax(-1) @ vectors) + self.state(self.dropout(states))
+
+
+def at(sequence: Tensor, positions: Tensor) -> Tensor:
+    """(B, L, D), (B,) -> (B, D): one position of each row."""
+    where = positions[:, None, None].expand(-1, 1, sequence.shape[2])
+    return sequence.gather(1, where)[:, 0]
+
+
+def ages(items: Tensor) -> Tensor:
+    """(B, L) -> (1, L, L): how many clicks before position t (row) position u (column) lies."""
+    position = torch.arange(items.shape[1], device=items.device)
+    return (position[:, None] - position[None, :])[None]

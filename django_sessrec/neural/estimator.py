@@ -1,0 +1,128 @@
+"""Hyper-parameters that every net shares, and the fit that turns them into a recommender."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from django_sessrec.neural import losses
+from django_sessrec.neural.batches import Batch
+from django_sessrec.neural.encoder import SessionEncoder
+from django_sessrec.neural.export import exported
+from django_sessrec.neural.item_vectors import item_vectors
+from django_sessrec.neural.negatives import Negatives
+from django_sessrec.neural.training import train, training_device, training_threads
+from django_sessrec.recsys.exported import ExportedNet
+from django_sessrec.recsys.recommender import NotEnoughData, Progress
+from django_sessrec.recsys.sessions import SessionLog
+
+logger = logging.getLogger("django_sessrec")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuralEstimator(ABC):
+    """One recipe for all encoders; a paper's file adds its net, and its paper's own losses.
+
+    scale: scores are scale * cosine; None for plain inner products.
+    window: clicks that the net reads; longer sessions are trained in several windows.
+    recency_days: a session counts exp(-age / recency_days) in the loss; None counts all alike.
+    negatives: items that each batch is compared with; with more of them than items, it is all items.
+    threads: processor threads of the training; None leaves torch's setting.
+    device: "cpu", "cuda", or "auto" for the GPU where there is one.
+    """
+
+    embedding_size: int = 128
+    epochs: int = 3
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    dropout: float = 0.3
+    item_dropout: float = 0.15
+    window: int = 20
+    scale: float | None = 14.0
+    negatives: int = 8192
+    recency_days: float | None = 80.0
+    seed: int = 0
+    threads: int | None = None
+    device: str = "auto"
+
+    @abstractmethod
+    def encoder(self, items: Tensor) -> SessionEncoder:
+        """The untrained net over first item vectors (n_rows, D)."""
+
+    def first_vectors(self, sessions: SessionLog) -> Tensor:
+        """(n_rows, D): where training starts from."""
+        return item_vectors(sessions, self.embedding_size, seed=self.seed)
+
+    def negatives_of(self, sessions: SessionLog) -> Negatives:
+        """What the targets of a batch are compared with."""
+        return Negatives.uniform(sessions.index, self.negatives)
+
+    def draw(self, negatives: Negatives, batch: Batch) -> Tensor:
+        """(K,) rows for one batch."""
+        return negatives.draw(batch.items.device)
+
+    def optimiser(self, encoder: SessionEncoder) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            encoder.parameters(), self.learning_rate, betas=(0.9, 0.98), weight_decay=0, fused=True
+        )
+
+    def loss(
+        self,
+        vectors: Tensor,
+        targets: Tensor,
+        others: Tensor,
+        batch: Batch,
+        drawn: Tensor,
+        negatives: Negatives,
+    ) -> Tensor:
+        """(N, D) vectors of prefixes, (N, D) targets, (K, D) others of the rows `drawn` -> a mean."""
+        return losses.bounded_softmax(vectors, targets, others, batch.weights, n_items=negatives.n_items)
+
+    def fit(
+        self,
+        sessions: SessionLog,
+        *,
+        validation: SessionLog | None = None,
+        progress: Progress | None = None,
+    ) -> ExportedNet:
+        """Train, export, and compare the exported net with the trained one.
+
+        validation: later sessions; training stops when it ranks them worse than an epoch ago.
+        Raises NotEnoughData, TrainingDiverged, ExportMismatch.
+        """
+        require_enough(sessions)
+        with torch.random.fork_rng(), training_threads(self.threads):
+            torch.manual_seed(self.seed)
+            vectors = self.first_vectors(sessions)
+            encoder = self.trained(vectors, sessions, validation, progress)
+            return exported(encoder, sessions, window=self.window)
+
+    def trained(
+        self, vectors: Tensor, sessions: SessionLog, validation: SessionLog | None, progress: Progress | None
+    ) -> SessionEncoder:
+        """The encoder trained on the device asked for, or on the processor where the GPU lacks memory."""
+        device = training_device(self.device)
+        try:
+            encoder = self.encoder(vectors.clone()).to(device)
+            train(encoder, self, sessions, validation, progress)
+        except torch.OutOfMemoryError:
+            logger.warning("the GPU ran out of memory; training starts again on the processor")
+            encoder = self.encoder(vectors)
+            train(encoder, self, sessions, validation, progress)
+        return encoder
+
+
+def require_enough(sessions: SessionLog) -> None:
+    """NotEnoughData unless two sessions go on after a click, and there are two items to tell apart."""
+    going_on = int(np.count_nonzero(sessions.lengths > 1))
+    items = len(np.unique(sessions.items))
+    if going_on < 2 or items < 2:
+        raise NotEnoughData(
+            f"a net needs at least 2 sessions of several clicks and 2 items; there are {going_on} such "
+            f"sessions and {items} items: collect more visits, and let neighbours answer until then"
+        )

@@ -1,0 +1,113 @@
+"""What a net is trained to do: score the next click above the rest.
+
+Every loss takes vectors (N, D) of sessions, targets (N, D) of the items clicked next, negatives (K, D)
+shared by the batch, and weights (N,), and returns the weighted mean.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CHUNK = 256
+"""Targets whose logits are held at a time: 256 x 8,192 in bf16 is 4 MB, which stays in the cache."""
+
+
+def bounded_softmax(
+    vectors: Tensor, targets: Tensor, negatives: Tensor, weights: Tensor, *, n_items: int
+) -> Tensor:
+    """Softmax over the target and K uniform negatives, each standing for (n_items - 1) / K items.
+
+    With K = n_items the negatives must be all the items, and it is the full softmax. For bounded logits
+    only (cosines times a scale): it takes no maximum, and multiplies in bf16 where the processor can.
+    Gradients are made in the forward pass, while the logits are in the cache.
+    """
+    sampled = len(negatives) < n_items
+    share = (n_items - 1) / len(negatives) if sampled else 1.0
+    return _BoundedSoftmax.apply(vectors, targets, negatives, weights, share, float(sampled))
+
+
+class _BoundedSoftmax(torch.autograd.Function):
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        vectors: Tensor,
+        targets: Tensor,
+        negatives: Tensor,
+        weights: Tensor,
+        share: float,
+        own: float,
+    ) -> Tensor:
+        dtype = fast_dtype(vectors.device)
+        fast_vectors, fast_negatives = vectors.to(dtype), negatives.to(dtype)
+        weights = weights / len(vectors)
+        hits = (vectors * targets).sum(1)  # (N,)
+        partition = own * hits.exp()
+        grad_vectors = torch.empty_like(vectors)
+        grad_negatives = torch.zeros_like(negatives)
+        for start in range(0, len(vectors), CHUNK):
+            rows = slice(start, start + CHUNK)
+            exponentials = (fast_vectors[rows] @ fast_negatives.t()).exp_()  # (CHUNK, K)
+            partition[rows] += share * exponentials.sum(1)
+            pull = (weights[rows] * share / partition[rows])[:, None]
+            grad_vectors[rows] = (exponentials @ fast_negatives) * pull
+            grad_negatives += exponentials.t() @ (vectors[rows] * pull).to(dtype)
+        push = (weights * (own * hits.exp() / partition - 1))[:, None]
+        grad_vectors += push * targets
+        ctx.save_for_backward(grad_vectors, push * vectors, grad_negatives)
+        return (weights * (partition.log() - hits)).sum()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        return (*(grad * saved for saved in ctx.saved_tensors), None, None, None)
+
+
+def cross_entropy(
+    vectors: Tensor, targets: Tensor, negatives: Tensor, weights: Tensor, *, log_expected: Tensor
+) -> Tensor:
+    """Softmax over the target and negatives drawn unevenly, for logits of any size.
+
+    log_expected: (K,) log of how often each negative is expected among the K draws; taking it off the
+    logits (log-q correction) makes the sample stand for the whole catalogue. Zeros where the negatives are
+    all the items but the target.
+    """
+    hits = (vectors * targets).sum(1, keepdim=True)
+    misses = vectors @ negatives.t() - log_expected
+    losses = torch.cat((hits, misses), 1).logsumexp(1) - hits.squeeze(1)
+    return (weights * losses).mean()
+
+
+def full_softmax(vectors: Tensor, rows: Tensor, items: Tensor, weights: Tensor) -> Tensor:
+    """Softmax over all items (V, D), of which `rows` (N,) are the targets."""
+    return (weights * F.cross_entropy(vectors @ items.t(), rows, reduction="none")).mean()
+
+
+def bpr_max(
+    vectors: Tensor, targets: Tensor, negatives: Tensor, weights: Tensor, *, regularisation: float
+) -> Tensor:
+    """BPR against a soft maximum of the negatives (Hidasi & Karatzoglou 2018, equations 7 and 10)."""
+    hits = (vectors * targets).sum(1, keepdim=True)
+    misses = F.elu(vectors @ negatives.t(), 0.5)
+    attention = misses.softmax(1)
+    won = (attention * (F.elu(hits, 0.5) - misses).sigmoid()).sum(1)
+    losses = -(won + 1e-24).log() + regularisation * (attention * misses.square()).sum(1)
+    return (weights * losses).mean()
+
+
+def binary(vectors: Tensor, targets: Tensor, negatives: Tensor, weights: Tensor) -> Tensor:
+    """The target against the one negative beside it, each on its own (Kang & McAuley 2018, equation 6)."""
+    losses = F.softplus(-(vectors * targets).sum(1)) + F.softplus((vectors * negatives).sum(1))
+    return (weights * losses).mean()
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bf16 where the processor multiplies matrices in it, else fp32."""
+    has_bf16 = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
+    return torch.bfloat16 if has_bf16 else torch.float32
+
+
+def _cpu_has_bf16() -> bool:
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported() and torch.cpu._is_avx512_bf16_supported()

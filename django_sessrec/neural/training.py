@@ -1,0 +1,191 @@
+"""The one training loop for every encoder."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from django_sessrec.neural.batches import Batch, Windows
+from django_sessrec.neural.encoder import SessionEncoder
+from django_sessrec.neural.negatives import Negatives
+from django_sessrec.recsys.recommender import Progress
+from django_sessrec.recsys.sessions import SessionLog
+
+if TYPE_CHECKING:
+    from django_sessrec.neural.estimator import NeuralEstimator
+
+WARM_UP = 100
+LAST_RATE = 0.01
+AVERAGING = 0.999
+REPORT_EVERY = 50  # steps between looks at the loss, each of which waits for a GPU
+VALIDATION_TARGETS = 20_000
+
+
+class TrainingDiverged(RuntimeError):  # noqa: N818
+    """The loss is no longer a number; nothing of this training can be used."""
+
+
+def train(
+    encoder: SessionEncoder,
+    recipe: NeuralEstimator,
+    sessions: SessionLog,
+    validation: SessionLog | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Train `encoder` where its weights lie; it is left with their moving average.
+
+    With validation, training stops after an epoch that ranks it worse, and the best epoch is kept.
+    """
+    device = encoder.items.weight.device
+    windows = Windows.of(sessions, recipe.window, recency_days=recipe.recency_days, device=device)
+    negatives = recipe.negatives_of(sessions).to(device)
+    steps = -(-len(windows) // recipe.batch_size)
+    optimiser = recipe.optimiser(encoder)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_up_then_cosine(steps * recipe.epochs))
+    average = MovingAverage(encoder)
+    report = Report(progress, steps * recipe.epochs, device)
+    judge = None if validation is None else Judge(validation, recipe.window, device)
+    rng = np.random.default_rng(recipe.seed)
+    for epoch in range(1, recipe.epochs + 1):
+        encoder.train()
+        for batch in windows.shuffled(recipe.batch_size, rng):
+            optimiser.zero_grad()
+            loss = batch_loss(encoder, recipe, batch, negatives)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            average.update()
+            report.step(epoch, loss.detach(), len(batch.targets))
+        report.look(epoch)
+        if judge is not None and not judge.better(average.averaged):
+            break
+    encoder.load_state_dict((judge and judge.best) or average.averaged.state_dict())
+
+
+def batch_loss(
+    encoder: SessionEncoder, recipe: NeuralEstimator, batch: Batch, negatives: Negatives
+) -> Tensor:
+    """The loss at every trained position; the items' vectors are gathered once for all their uses."""
+    n_targets, (n_windows, length) = len(batch.targets), batch.items.shape
+    drawn = recipe.draw(negatives, batch)
+    rows = torch.cat((batch.items.flatten(), batch.targets, drawn))
+    vectors = encoder.item_vectors(rows)
+    read, targets, others = vectors.split((n_windows * length, n_targets, len(drawn)))
+    after = encoder.after_each_click(batch.items, read.view(n_windows, length, -1))
+    states = after.flatten(0, 1)[batch.positions]  # (N, D)
+    return recipe.loss(states, targets, others, batch, drawn, negatives)
+
+
+def warm_up_then_cosine(steps: int) -> Callable[[int], float]:
+    """Learning rate as a share of its peak: up over the first steps, then down to LAST_RATE."""
+    warm_up = max(1, min(WARM_UP, steps // 10))
+
+    def share(step: int) -> float:
+        if step < warm_up:
+            return (step + 1) / warm_up
+        done = min((step - warm_up) / max(steps - warm_up, 1), 1.0)
+        return LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
+
+    return share
+
+
+class MovingAverage:
+    """A copy of a net that follows its weights slowly, and ranks better than any one step of them."""
+
+    def __init__(self, net: SessionEncoder) -> None:
+        self.net, self.averaged = net, copy.deepcopy(net).eval()
+        self.steps = 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        share = 1 - min(AVERAGING, (1 + self.steps) / (10 + self.steps))  # short trainings forget faster
+        self.steps += 1
+        torch._foreach_lerp_(list(self.averaged.parameters()), list(self.net.parameters()), share)
+
+
+class Report:
+    """Tells how far training is, and stops it when the loss is no number, without waiting at each step."""
+
+    def __init__(self, progress: Progress | None, steps: int, device: torch.device) -> None:
+        self.progress, self.steps = progress, steps
+        self.began = time.perf_counter()
+        self.done = self.targets = self.pending = 0
+        self.total = torch.zeros((), device=device)
+
+    def step(self, epoch: int, loss: Tensor, targets: int) -> None:
+        self.total += loss
+        self.done, self.targets, self.pending = self.done + 1, self.targets + targets, self.pending + 1
+        if self.pending == REPORT_EVERY:
+            self.look(epoch)
+
+    def look(self, epoch: int) -> None:
+        if not self.pending:
+            return
+        loss = float(self.total) / self.pending
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss is {loss} in epoch {epoch}, within {self.pending} steps of step {self.done}; "
+                "train with a lower learning_rate"
+            )
+        self.total.zero_()
+        self.pending = 0
+        if self.progress is not None:
+            speed = self.targets / (time.perf_counter() - self.began)
+            self.progress(self.done / self.steps, {"epoch": epoch, "loss": loss, "targets_per_s": speed})
+
+
+class Judge:
+    """Ranks the newest validation clicks after each epoch, to stop before the past is learnt by heart."""
+
+    def __init__(self, validation: SessionLog, window: int, device: torch.device) -> None:
+        self.windows = Windows.of(validation, window, recency_days=None, device=device)
+        self.score = -1.0
+        self.best: dict[str, Tensor] | None = None
+
+    def better(self, net: SessionEncoder) -> bool:
+        """Whether `net` ranks better than any before; its weights are kept if so."""
+        score = self.mrr(net)
+        if score <= self.score:
+            return False
+        self.score = score
+        self.best = {name: value.clone() for name, value in net.state_dict().items()}
+        return True
+
+    @torch.no_grad()
+    def mrr(self, net: SessionEncoder) -> float:
+        items = net.item_vectors(torch.arange(net.items.num_embeddings, device=net.items.weight.device))
+        total, targets = 0.0, 0
+        for batch in self.windows.newest(VALIDATION_TARGETS):
+            after = net.after_each_click(batch.items, items[batch.items])
+            scores = after.flatten(0, 1)[batch.positions] @ items.T  # (N, n_rows)
+            scores[:, 0] = -torch.inf
+            of_target = scores.gather(1, batch.targets[:, None])
+            total += float((1 / (scores >= of_target).sum(1)).sum())
+            targets += len(batch.targets)
+        return total / max(targets, 1)
+
+
+def training_device(name: str) -> torch.device:
+    """The device of that name; "auto" is the GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+@contextmanager
+def training_threads(threads: int | None) -> Iterator[None]:
+    """Torch at work on so many processor threads, and as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,112 @@
+"""A trained net in the web process: its ONNX file run by onnxruntime, its item vectors shared by mmap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from django_sessrec.recsys.items import PADDING, ItemIndex, Rows
+from django_sessrec.recsys.recommender import FloatArray, Recommender
+
+ENCODER, ITEMS, POPULARITY = "encoder.onnx", "items.npy", "popularity.npy"
+REASONS = 3
+
+onnxruntime.disable_telemetry_events()
+
+
+class ExportedNet(Recommender):
+    """Scores are the inner products of the session's vector, which the net gives, with the items'.
+
+    The net reads the last `window` clicks, given as vectors gathered here, so that its file stays small
+    and the table of items is opened once for all worker processes.
+    """
+
+    kind = "exported"
+
+    def __init__(
+        self, index: ItemIndex, encoder: bytes, items: FloatArray, popularity: FloatArray, *, window: int
+    ) -> None:
+        """encoder: the ONNX file; items: (len(index), D); popularity: (len(index),), the answer to an
+        empty session, -inf for items that training never saw and no list may hold."""
+        if len(items) != len(index) or popularity.shape != (len(index),):
+            raise ValueError(
+                f"items {items.shape} and popularity {popularity.shape} do not fit {len(index)} rows"
+            )
+        self.index = index
+        self.encoder = encoder
+        self.items = items
+        self.popularity = popularity
+        self.window = window
+        self._net = _open(encoder)
+        self._inputs = [each.name for each in self._net.get_inputs()]
+        self._unseen = np.isneginf(popularity)
+        self._unseen[PADDING] = True
+
+    def scores(self, sessions: Sequence[Rows]) -> FloatArray:
+        answered = np.array([len(session) > 0 for session in sessions], np.bool_)
+        if answered.all() and len(sessions):
+            return self._scores(sessions)
+        scores = np.tile(self.popularity, (len(sessions), 1))
+        if answered.any():
+            scores[answered] = self._scores([session for session in sessions if len(session)])
+        return scores
+
+    def vectors(self, sessions: Sequence[Rows]) -> FloatArray:
+        """(B,) sessions of at least one click -> (B, D)."""
+        recent = [session[-self.window :] for session in sessions]
+        lengths = np.array([len(session) for session in recent], np.int64)
+        rows = np.zeros((len(recent), lengths.max()), np.int64)  # (B, L), right-padded
+        rows[np.arange(rows.shape[1]) < lengths[:, None]] = np.concatenate(recent)
+        feeds = {"items": rows, "vectors": self.items[rows], "lengths": lengths}
+        vectors: FloatArray = self._net.run(None, {name: feeds[name] for name in self._inputs})[0]
+        return vectors
+
+    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
+        """The clicks whose vectors are nearest to the item's, its own last click aside."""
+        clicked = np.array(list(dict.fromkeys(session[-self.window :].tolist())), np.int64)
+        return [
+            tuple(others[np.argsort(-self._cosines(others, row), kind="stable")][:REASONS].tolist())
+            for row in rows
+            for others in (clicked[clicked != row],)
+        ]
+
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        (folder / ENCODER).write_bytes(self.encoder)
+        np.save(folder / ITEMS, self.items, allow_pickle=False)
+        np.save(folder / POPULARITY, self.popularity, allow_pickle=False)
+        return {"window": self.window}
+
+    @classmethod
+    def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
+        return cls(
+            index,
+            (folder / ENCODER).read_bytes(),
+            np.load(folder / ITEMS, mmap_mode="r", allow_pickle=False),
+            np.load(folder / POPULARITY, mmap_mode="r", allow_pickle=False),
+            window=int(parameters["window"]),
+        )
+
+    def _scores(self, sessions: Sequence[Rows]) -> FloatArray:
+        scores: FloatArray = self.vectors(sessions) @ self.items.T
+        scores[:, self._unseen] = -np.inf
+        return scores
+
+    def _cosines(self, rows: NDArray[np.int64], row: int) -> FloatArray:
+        vectors = self.items[rows]
+        products: FloatArray = vectors @ self.items[row]
+        return products / np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
+
+
+def _open(encoder: bytes) -> onnxruntime.InferenceSession:
+    """One thread: a web worker answers one visitor at a time, and its siblings want the other cores."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    try:
+        return onnxruntime.InferenceSession(encoder, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no base class
+        raise ValueError(f"the net's {ENCODER} does not open: {error}") from error
