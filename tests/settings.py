@@ -6,13 +6,11 @@ Under pytest-xdist the controller puts its server's URL into DATABASE_URL, and t
 import os
 
 from example_shop.stack.environment import django_database
-from example_shop.stack.folders import service_folder
+from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
 
 DATABASE_URL = os.environ.get("DATABASE_URL")
-EMBEDDED_POSTGRES = (
-    None if DATABASE_URL else Postgres(service_folder() / f"test-{os.getpid()}", durable=False)
-)
+EMBEDDED_POSTGRES = None if DATABASE_URL else Postgres(scratch_folder(), durable=False)
 
 DATABASES = {"default": django_database(DATABASE_URL or EMBEDDED_POSTGRES.url)}
 

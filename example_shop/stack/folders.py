@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -22,6 +23,18 @@ def service_folder(checkout: Path = CHECKOUT) -> Path:
         return own_folder(nearby)
     digest = hashlib.sha256(os.fsencode(checkout)).hexdigest()[:10]
     return own_folder(Path("/var/tmp") / f"sessrec-{os.geteuid()}-{digest}")
+
+
+def scratch_folder() -> Path:
+    """Return the folder for servers that live no longer than this process."""
+    return service_folder() / f"test-{os.getpid()}"
+
+
+def remove_abandoned_scratch() -> None:
+    """Remove the scratch folders of processes that were killed before they could do it themselves."""
+    for folder in service_folder().glob("test-*"):
+        if not Path("/proc", folder.name.removeprefix("test-")).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def own_folder(path: Path) -> Path:

@@ -28,7 +28,6 @@ class Postgres(Program):
 
     def __init__(self, folder: Path | None = None, *, durable: bool = True, log: Path | None = None) -> None:
         folder = folder or service_folder()
-        self.durable = durable
         self.binaries = find_binaries()
         self.folder = folder / f"postgres-{major_version(self.binaries)}"
         self.data = self.folder / "data"
@@ -52,7 +51,10 @@ class Postgres(Program):
                 *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
             ],
             log=log or folder / "postgres.log",
+            answers=self.is_ready,
+            talkative=False,
         )
+        self.working_folder = self.folder  # `nobody` may not be allowed into the checkout
 
     @property
     def url(self) -> str:
@@ -68,7 +70,7 @@ class Postgres(Program):
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self.lock.take()
         # The lock is ours, so whoever works in the folder lost the process that started it.
-        end(lambda: working_in(self.data), politely=signal.SIGINT, patience=10)
+        end(lambda: working_in(self.data), politely=signal.SIGINT, patience=5)
         self.folder.mkdir(mode=0o700, exist_ok=True)
         if account := self.account():
             os.chown(self.folder, account.pw_uid, account.pw_gid)
@@ -78,13 +80,13 @@ class Postgres(Program):
         if not self.data.exists():
             self._initialise()
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Read from the server's own file whether it takes connections."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) > 7 and lines[0] == str(self.process.pid) and lines[7].strip() == "ready"
+        return len(lines) > 7 and int(lines[0]) == self.pid and lines[7].strip() == "ready"
 
     def stop(self) -> None:
         """Stop the server and let another process have the folder."""
@@ -103,11 +105,12 @@ class Postgres(Program):
             "--encoding=UTF8",
             "--locale=C.UTF-8",
             "--set=dynamic_shared_memory_type=mmap",
-            *([] if self.durable else ["--no-sync"]),
+            "--no-sync",  # seconds on a slow disk, against a power cut that costs an empty database
         )
         self._run(
             self.binaries / "postgres",
             "--single",
+            "-F",
             "-D",
             unfinished,
             "postgres",

@@ -6,20 +6,20 @@ import pwd
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypedDict
 
+from .folders import CHECKOUT
 from .processes import tied_to_parent
-
-MARKER = "SESSREC_STACK"
 
 
 class Program:
     """One child process in a session of its own, so that Ctrl-C in the terminal reaches only the parent."""
 
     stop_signal = signal.SIGTERM
-    stop_seconds = 10.0
+    stop_seconds = 5.0
     start_seconds = 30.0
 
     def __init__(
@@ -29,19 +29,20 @@ class Program:
         *,
         log: Path,
         environment: Mapping[str, str] | None = None,
+        answers: Callable[[], bool] = lambda: True,
+        talkative: bool = True,
     ) -> None:
         self.name = name
         self.command = [str(part) for part in command]
         self.log = log
         self.environment = dict(environment or {})
+        self.answers = answers  # whether the running program does its work yet
+        self.talkative = talkative  # whether its log is for the terminal too
+        self.working_folder = CHECKOUT
         self.process: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:
         """Make the place ready for a start, the first one or one after a kill -9."""
-
-    def answers(self) -> bool:
-        """Say whether the running program does its work yet."""
-        return True
 
     def account(self) -> pwd.struct_passwd | None:
         """Return the user to run as, None for the present one."""
@@ -57,6 +58,7 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                cwd=self.working_folder,
                 env={**os.environ, **self.environment},
                 start_new_session=True,
                 preexec_fn=tied_to_parent(self.stop_signal),
@@ -66,6 +68,10 @@ class Program:
     def start(self) -> None:
         """Start the process and wait until it answers."""
         self.launch()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until the process answers; stop it and raise with its last words if it doesn't."""
         deadline = time.monotonic() + self.start_seconds
         while not (self.alive() and self.answers()):
             if not self.alive() or time.monotonic() > deadline:
@@ -74,16 +80,25 @@ class Program:
                 raise RuntimeError(f"{self.name} {state}; the end of {self.log}:\n{self.last_words()}")
             time.sleep(0.01)
 
+    @property
+    def pid(self) -> int | None:
+        """The process's number, None before the first start."""
+        return self.process.pid if self.process else None
+
     def alive(self) -> bool:
         """Say whether the process runs."""
         return self.process is not None and self.process.poll() is None
+
+    def interrupt(self) -> None:
+        """Ask the process to stop, and don't wait."""
+        if self.process is not None:
+            self.process.send_signal(self.stop_signal)
 
     def stop(self) -> None:
         """Ask the process to stop, and after `stop_seconds` kill it and what it started."""
         if self.process is None:
             return
-        if self.alive():
-            self.process.send_signal(self.stop_signal)
+        self.interrupt()
         try:
             self.process.wait(self.stop_seconds)
         except subprocess.TimeoutExpired:
@@ -137,7 +152,15 @@ class Lock:
             self.descriptor = None
 
 
-def run_as(account: pwd.struct_passwd | None) -> dict[str, int | list[int]]:
+class Identity(TypedDict, total=False):
+    """Subprocess's arguments for another user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def run_as(account: pwd.struct_passwd | None) -> Identity:
     """Return subprocess's arguments for another user, none for the present one."""
     if account is None:
         return {}

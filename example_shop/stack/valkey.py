@@ -35,6 +35,8 @@ class Valkey(Program):
             "valkey",
             [find_binary(), *(part for name, value in settings.items() for part in (f"--{name}", value))],
             log=log or folder / "valkey.log",
+            answers=self.is_ready,
+            talkative=False,
         )
 
     @property
@@ -46,9 +48,9 @@ class Valkey(Program):
         """Make the data folder and end what an ended process left; Valkey replaces a stale socket itself."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.lock.take()
-        end(lambda: working_in(self.folder), politely=signal.SIGTERM, patience=10)
+        end(lambda: working_in(self.folder), politely=signal.SIGTERM, patience=5)
 
-    def answers(self) -> bool:
+    def is_ready(self) -> bool:
         """Ask the server for a pong; it refuses while it reads its file."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1)

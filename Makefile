@@ -1,0 +1,56 @@
+# Everything is made in the checkout: a fresh machine needs Python 3.11 or newer and make.
+#
+#   make shop           the example shop, complete, on http://127.0.0.1:8000/ (SHOP_PORT=8001 for another port)
+#   make test           lint and all tests; `make test TESTS=tests/stack` for some
+#   make lint           ruff, mypy, import contracts
+#   make docs           the documentation into site/
+#   make bench-models   DATA=folder MODELS=popularity,neighbours SEEDS=1 OUT=build/models.json
+#   make bench-capture  OUT=build/capture.json
+#   make bench-serving  OUT=build/serving.json
+#   make clean          remove all of it, the shop's data too
+
+# 3.11 first: for it pip finds a build of torch without CUDA.
+PYTHON := $(shell for python in python3.11 python3 python3.12 python3.13; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
+TORCH := $(shell grep '^torch==' requirements-dev.txt)
+TESTS ?= tests
+OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	$(if $(OUT),--out $(OUT))
+
+.PHONY: shop test lint docs bench-models bench-capture bench-serving clean
+
+shop: .venv/shop.stamp
+	@$(BIN)/python -m example_shop.stack shop
+
+test: lint
+	$(BIN)/pytest $(TESTS)
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: .venv/dev.stamp
+	$(BIN)/mkdocs build --strict
+
+bench-models bench-capture bench-serving: bench-%: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.$* $(OPTIONS)
+
+clean:
+	$(PYTHON) -m example_shop.stack clean
+	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/shop.stamp: pyproject.toml requirements-dev.txt | $(BIN)/pip
+	$(INSTALL) $(TORCH) -e '.[shop]'
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml requirements-dev.txt | $(BIN)/pip
+	$(INSTALL) -r requirements-dev.txt
+	@touch $@ .venv/shop.stamp
+
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and no python3 here is: install python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "On Debian and Ubuntu: apt install python3-venv"; exit 1; }

@@ -1,0 +1,168 @@
+"""`make shop`: from an empty checkout to a shop one can click through, in numbered steps."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from .console import say, step
+from .folders import CHECKOUT, STATE, own_folder
+from .postgres import Postgres
+from .processes import tied_to_parent
+from .program import Program
+from .supervisor import Supervisor
+from .valkey import Valkey
+
+HOST = "127.0.0.1"
+ENTRANCE = """
+    The shop      {url}/
+    Its admin     {url}/admin/     user admin, password admin
+    Logs          {logs}
+
+    Open three products of two kinds: the recommendations follow each click.
+    Open a private window and one product: a visitor nobody knows gets sensible ones too.
+    Decline in the banner: the list stays full, without a cookie and without a row.
+    Look at the admin while you click: impressions, clicks, training runs.
+
+    Ctrl-C stops everything and keeps the data; `make clean` removes it.
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One management command on the way, and when it has nothing left to do."""
+
+    title: str
+    command: tuple[str, ...]
+    done: Callable[[], bool] = lambda: False
+
+
+STEPS = [
+    Step("Prepare the database", ("migrate",)),
+    Step("Fill the catalogue", ("fill_shop",)),
+    Step(
+        "Bring in five days of simulated visits",
+        ("simulate_history", "--days", "5"),
+        done=lambda: has_rows("sessrec_event"),
+    ),
+    Step("Train the models", ("sessrec_train",), done=lambda: has_rows("sessrec_promotion")),
+    Step("Collect static files", ("collectstatic", "--no-input", "--verbosity", "0")),
+]
+
+
+def run_shop() -> None:
+    """Start everything, show where to look, and keep it running until Ctrl-C."""
+    port = int(os.environ.get("SHOP_PORT", "8000"))
+    state = own_folder(STATE)
+    os.environ["SESSREC_STATE"] = str(state)
+    logs = state / "logs"
+    total = len(STEPS) + 2
+    with Supervisor(state) as supervisor:
+        require_free(port)
+        with step(1, total, "Start Postgres and Valkey"):
+            supervisor.start(*services(logs))
+        for number, each in enumerate(STEPS, start=2):
+            if each.done():
+                say(f"[{number}/{total}] {each.title}: done before")
+            else:
+                with step(number, total, each.title):
+                    manage(*each.command)
+        with step(total, total, "Start web server, workers and beat"):
+            supervisor.start(*shop_programs(logs, port))
+        say(ENTRANCE.format(url=f"http://{HOST}:{port}", logs=logs.relative_to(CHECKOUT)))
+        supervisor.watch()
+
+
+def services(logs: Path) -> list[Program]:
+    """Return Postgres and Valkey, but for the one that the environment already names; tell Django."""
+    programs: list[Program] = []
+    if not os.environ.get("DATABASE_URL"):
+        postgres = Postgres(log=logs / "postgres.log")
+        os.environ["DATABASE_URL"] = postgres.url
+        programs.append(postgres)
+    if not os.environ.get("BROKER_URL"):
+        valkey = Valkey(log=logs / "valkey.log")
+        os.environ["BROKER_URL"] = valkey.url
+        programs.append(valkey)
+    return programs
+
+
+def shop_programs(logs: Path, port: int) -> list[Program]:
+    """Return the web server, the worker for capture and upkeep, the one for training, and beat."""
+
+    def program(name: str, *arguments: str, answers: Callable[[], bool] = lambda: True) -> Program:
+        command = [sys.executable, "-m", *arguments]
+        return Program(name, command, log=logs / f"{name}.log", answers=answers)
+
+    celery = ("celery", "--app", "example_shop.celery:app")
+    quiet = ("--loglevel", "WARNING")
+    worker = ("worker", "--without-gossip", "--without-mingle")
+    return [
+        program(
+            "web",
+            *("granian", "--interface", "wsgi", "--host", HOST, "--port", str(port), "--workers", "2"),
+            "--respawn-failed-workers",
+            *("--static-path-mount", str(STATE / "static"), "--static-path-expires", "60"),
+            *("--log-level", "warning", "example_shop.wsgi:application"),
+            answers=lambda: responds(port),
+        ),
+        program("capture", *celery, *worker, *quiet, "--hostname", "capture@%h", "--concurrency", "2"),
+        # One training at a time, each in a fresh process: torch's memory goes with it.
+        program(
+            "train",
+            *celery,
+            *worker,
+            *("--loglevel", "INFO", "--hostname", "train@%h", "--queues", "train"),
+            *("--concurrency", "1", "--max-tasks-per-child", "1", "--prefetch-multiplier", "1"),
+        ),
+        # An empty pid file name: the one of a killed beat would stop the next.
+        program("beat", *celery, "beat", *quiet, "--pidfile", "", "--schedule", str(STATE / "beat")),
+    ]
+
+
+def manage(*arguments: str) -> None:
+    """Run a management command with its output on the terminal."""
+    command = [sys.executable, "example_shop/manage.py", *arguments]
+    done = subprocess.run(command, cwd=CHECKOUT, preexec_fn=tied_to_parent(signal.SIGTERM))
+    if done.returncode != 0:
+        raise RuntimeError(
+            f"`manage.py {' '.join(arguments)}` failed with status {done.returncode}, see above"
+        )
+
+
+def has_rows(table: str) -> bool:
+    """Say whether there is anything in a table."""
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(table))
+        return connection.execute(query).fetchone() == (True,)
+
+
+def require_free(port: int) -> None:
+    """Raise with the remedy when somebody else's server listens on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            remedy = f"SHOP_PORT={port + 1} make shop"
+            raise RuntimeError(f"Port {port} can't be used ({error.strerror}): try `{remedy}`") from None
+
+
+def responds(port: int) -> bool:
+    """Say whether the shop's front page answers."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status < http.client.INTERNAL_SERVER_ERROR
+    except OSError:
+        return False
+    finally:
+        connection.close()
