@@ -70,7 +70,7 @@ class Postgres(Program):
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self.lock.take()
         # The lock is ours, so whoever works in the folder lost the process that started it.
-        end(lambda: working_in(self.data), politely=signal.SIGINT, patience=5)
+        end(lambda: working_in(self.data), politely=signal.SIGINT, patience=3)
         self.folder.mkdir(mode=0o700, exist_ok=True)
         if account := self.account():
             os.chown(self.folder, account.pw_uid, account.pw_gid)

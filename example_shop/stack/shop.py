@@ -130,7 +130,7 @@ def shop_programs(logs: Path, port: int) -> list[Program]:
 
 def manage(*arguments: str) -> None:
     """Run a management command with its output on the terminal."""
-    command = [sys.executable, "example_shop/manage.py", *arguments]
+    command = [sys.executable, "-m", "example_shop.manage", *arguments]
     done = subprocess.run(command, cwd=CHECKOUT, preexec_fn=tied_to_parent(signal.SIGTERM))
     if done.returncode != 0:
         raise RuntimeError(

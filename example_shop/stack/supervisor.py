@@ -60,7 +60,7 @@ class Supervisor:
     def __enter__(self) -> Self:
         self.lock.take()
         # The lock is ours, so whoever carries the mark lost the supervisor that started it.
-        end(lambda: carrying(MARKER, str(self.state)), politely=signal.SIGTERM, patience=5)
+        end(lambda: carrying(MARKER, str(self.state)), politely=signal.SIGTERM, patience=3)
         self.handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         for number in STOP_SIGNALS:
             signal.signal(number, signal.default_int_handler)

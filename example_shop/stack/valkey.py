@@ -48,7 +48,7 @@ class Valkey(Program):
         """Make the data folder and end what an ended process left; Valkey replaces a stale socket itself."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.lock.take()
-        end(lambda: working_in(self.folder), politely=signal.SIGTERM, patience=5)
+        end(lambda: working_in(self.folder), politely=signal.SIGTERM, patience=3)
 
     def is_ready(self) -> bool:
         """Ask the server for a pong; it refuses while it reads its file."""
