@@ -16,10 +16,10 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.module_loading import import_string
 
 from django_sessrec.catalogue import Catalogue
-from django_sessrec.conf import DEFAULTS, PLACEMENT_DEFAULTS, sessrec_settings
+from django_sessrec.conf import DEFAULTS, MODEL_DEFAULTS, PLACEMENT_DEFAULTS, sessrec_settings
 
 MIDDLEWARE = "django_sessrec.capture.middleware.SessrecMiddleware"
-MODEL_KEYS = {"ESTIMATOR", "OPTIONS", "EVERY_HOURS"}
+MODEL_KEYS = {"ESTIMATOR", *MODEL_DEFAULTS}
 # What a setting may be where its default's own type does not tell.
 TYPES: dict[str, type | tuple[type, ...]] = {
     "CATALOGUE": str,

@@ -28,7 +28,9 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "PARTITIONS_AHEAD_DAYS": 7,
         # Training
         "ARTIFACTS": None,  # folder of published models; default: sessrec_artifacts in BASE_DIR
-        "MODELS": {"neighbours": {"ESTIMATOR": "django_sessrec.recsys.neighbours.Neighbours"}},
+        "MODELS": {
+            "neighbours": {"ESTIMATOR": "django_sessrec.recsys.neighbours.Neighbours", "EVERY_HOURS": 1}
+        },
         "TRAINING_WINDOW_DAYS": 30,
         "VALIDATION_FRACTION": 0.07,
         "MIN_SESSIONS": 100,  # of two clicks or more; below it a training is refused, not tried
@@ -42,6 +44,14 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "THROTTLE_RECOMMENDATIONS": "600/min",
         # Measuring
         "ATTRIBUTION_HOURS": 24,  # a purchase counts for a click on a recommendation at most so old
+    }
+)
+
+MODEL_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "OPTIONS": {},  # the estimator's keyword arguments
+        "EVERY_HOURS": 24,
+        "REFIT": True,  # fit once more with the days it was tested on; False: publish what was tested
     }
 )
 
@@ -78,6 +88,14 @@ class Settings:
         if self.ARTIFACTS:
             return Path(self.ARTIFACTS)
         return Path(getattr(django_settings, "BASE_DIR", ".")) / "sessrec_artifacts"
+
+    def model(self, name: str) -> Mapping[str, Any]:
+        """One model over its defaults; an unknown name lists the known ones."""
+        try:
+            return {**MODEL_DEFAULTS, **self.MODELS[name]}
+        except KeyError:
+            known = ", ".join(sorted(self.MODELS)) or "none"
+            raise ImproperlyConfigured(f"SESSREC['MODELS'] has no model {name!r}; known: {known}") from None
 
     def placement(self, name: str) -> Mapping[str, Any]:
         """One placement over its defaults; an unknown name lists the known ones."""

@@ -1,0 +1,31 @@
+"""One training of a model at a time, on however many machines; a killed one lets go by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connections
+
+from django_sessrec.conf import sessrec_settings
+
+
+@contextmanager
+def training_lock(model: str) -> Iterator[bool]:
+    """Hold the model's lock if nobody does; yields whether it is held.
+
+    A lock of Postgres, so that the server frees it when the process that holds it dies. Bound to a
+    transaction and not to the session, which would not survive PgBouncer's transaction pooling; on a
+    connection of its own, so that this transaction, open as long as the training, holds nothing else: no
+    row, and no snapshot that would keep vacuum from its work.
+    """
+    connection = connections[sessrec_settings.DATABASE].copy()
+    try:
+        connection.connect()
+        connection.set_autocommit(False)
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"sessrec {model}"])
+            yield cursor.fetchone()[0]
+    finally:
+        connection.close()

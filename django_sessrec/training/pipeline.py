@@ -1,0 +1,193 @@
+"""One training: read, split by time, fit, test against what serves, refit, publish, promote."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from dataclasses import asdict, is_dataclass
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from django.db import transaction
+from django.utils import timezone
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.evaluation import Cases, evaluate
+from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
+from django_sessrec.recsys.recommender import Estimator, NotEnoughData, Recommender
+from django_sessrec.recsys.sessions import SessionLog
+from django_sessrec.training import artifacts, gate
+from django_sessrec.training.lock import training_lock
+from django_sessrec.training.log import Counts, read
+from django_sessrec.training.promotion import promote
+from django_sessrec.training.runs import Journal, Listener, all_runs, due, fail, fail_killed, finish
+
+log = logging.getLogger("django_sessrec")
+
+MOST_CASES = 20_000  # to foretell; more would move no figure by 0.4 points and cost minutes
+ENOUGH_HELD_OUT = 100  # sessions: a young shop holds out a larger share, up to a fifth
+
+
+class AlreadyTraining(Exception):  # noqa: N818
+    """Another process trains this model right now."""
+
+
+class Refused(Exception):  # noqa: N818
+    """The data or the gate says no; the message is the verdict."""
+
+
+def train(
+    model: str, *, trigger: str, progress: Listener | None = None, only_if_due: bool = False
+) -> TrainingRun | None:
+    """Train a model of SESSREC["MODELS"] and let it serve if it passes the gate.
+
+    trigger: "schedule", "command", or a staff user's name. The run returned is published, refused or
+    failed, and says why; None where `only_if_due` and the schedule asks for nothing.
+    Raises AlreadyTraining, and ImproperlyConfigured for an unknown model.
+    """
+    recipe = sessrec_settings.model(model)
+    with training_lock(model) as held:
+        if not held:
+            raise AlreadyTraining(_("%(model)s is being trained by another process.") % {"model": model})
+        fail_killed(model)
+        if only_if_due and not due(model):
+            return None
+        run = all_runs().create(
+            model=model,
+            state=TrainingRun.State.RUNNING,
+            trigger=trigger,
+            estimator=recipe["ESTIMATOR"],
+            parameters=recipe["OPTIONS"],
+            started_at=timezone.now(),
+        )
+        try:
+            _train(run, Journal(run, progress), refit=recipe["REFIT"])
+        except (Refused, NotEnoughData) as refusal:
+            finish(run, TrainingRun.State.REFUSED, str(refusal))
+        except BaseException as error:
+            fail(run, "".join(traceback.format_exception(error)))
+            if not isinstance(error, Exception):
+                raise
+        return run
+
+
+def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
+    estimator = _estimator(run)
+    journal.stage("read")
+    run.window_end = timezone.now()
+    run.window_start = run.window_end - timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS)
+    sessions, counts = read(run.window_start, run.window_end)
+    run.counts = counts.as_dict()
+    _refuse_too_little(counts)
+
+    journal.stage("fit")
+    earlier, last_days = sessions.split_last(_held_out(len(sessions)))
+    earlier = earlier.compacted()
+    tested = estimator.fit(earlier, validation=last_days.reindexed(earlier.index), progress=journal)
+
+    journal.stage("evaluate")
+    cases = _sampled(Cases.from_log(last_days))
+    run.counts["cases"] = len(cases)
+    verdict = _judged(run, tested, earlier, cases, journal)
+    if not verdict.passed:
+        raise Refused(str(verdict))
+
+    published = tested
+    if refit:
+        journal.stage("refit")
+        published = estimator.fit(sessions, progress=journal)
+    journal.stage("publish")
+    artifacts.publish(run, published, tested, card(run))
+    with transaction.atomic(using=sessrec_settings.DATABASE):
+        finish(run, TrainingRun.State.PUBLISHED, str(verdict))
+        promote(run, run.trigger, _("passed the gate"))
+    artifacts.prune(run.model)
+
+
+def card(run: TrainingRun) -> dict[str, Any]:
+    """What people want to know of a model, kept beside it in the artifact's manifest."""
+    return {
+        "model": run.model,
+        "run": run.pk,
+        "estimator": run.estimator,
+        "parameters": run.parameters,
+        "window": [run.window_start.isoformat(), run.window_end.isoformat()],
+        "counts": run.counts,
+        "figures": run.figures,
+    }
+
+
+def _estimator(run: TrainingRun) -> Estimator:
+    """The run's estimator, imported only now: it may bring torch with it."""
+    estimator: Estimator = import_string(run.estimator)(**run.parameters)
+    if is_dataclass(estimator):
+        run.parameters = asdict(estimator)  # the defaults, too: they may change with the next version
+    return estimator
+
+
+def _refuse_too_little(counts: Counts) -> None:
+    needed = sessrec_settings.MIN_SESSIONS
+    if counts.sessions_of_two >= needed and counts.items > 1:
+        return
+    raise Refused(
+        _(
+            "The last %(days)d days hold %(sessions)d sessions of two clicks or more and %(items)d products; "
+            "a training needs %(needed)d such sessions and two products."
+        )
+        % {
+            "days": sessrec_settings.TRAINING_WINDOW_DAYS,
+            "sessions": counts.sessions_of_two,
+            "items": counts.items,
+            "needed": needed,
+        }
+    )
+
+
+def _held_out(sessions: int) -> float:
+    """The share of the sessions, the last ones, that models are tested on."""
+    return max(sessrec_settings.VALIDATION_FRACTION, min(0.2, ENOUGH_HELD_OUT / sessions))
+
+
+def _sampled(cases: Cases) -> Cases:
+    """MOST_CASES of the cases, the same ones for every model."""
+    if len(cases) <= MOST_CASES:
+        return cases
+    chosen = np.random.default_rng(0).choice(len(cases), MOST_CASES, replace=False)
+    return cases.take(np.sort(chosen))
+
+
+def _judged(
+    run: TrainingRun, tested: Recommender, earlier: SessionLog, cases: Cases, journal: Journal
+) -> gate.Verdict:
+    """The gate's verdict on figures of the same cases; the figures go into the run."""
+    try:
+        run.figures = {"candidate": evaluate(tested, cases, progress=journal).as_dict()}
+    except ValueError as reason:  # nothing to foretell, or scores that are not numbers
+        raise Refused(str(reason)) from reason
+    if not isinstance(tested, PopularityRecommender):
+        run.figures["baseline"] = evaluate(Popularity().fit(earlier), cases).as_dict()
+    if (incumbent := _incumbent(run.model)) is not None:
+        run.figures["incumbent"] = evaluate(incumbent, cases).as_dict()
+    return gate.verdict(
+        run.figures["candidate"],
+        run.figures.get("incumbent"),
+        run.figures.get("baseline"),
+        tolerance=sessrec_settings.GATE_TOLERANCE,
+    )
+
+
+def _incumbent(model: str) -> Recommender | None:
+    """What serves now, as it was tested: without the days that its published twin has seen since."""
+    active = Promotion.objects.using(sessrec_settings.DATABASE).active(model)
+    if active is None:
+        return None
+    try:
+        return artifact.load(artifacts.tested_folder(active))
+    except artifact.ArtifactError as error:
+        log.warning("%s serves but can't be compared with its successor: %s", active, error)
+        return None

@@ -1,0 +1,47 @@
+"""Which run serves: every change is a new line of the audit trail, none is ever taken back."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.recsys import artifact
+from django_sessrec.training import artifacts
+
+
+class PromotionError(Exception):
+    """The run can't serve; the message says why."""
+
+
+def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
+    """Let `run` serve its model; web processes notice within ACTIVE_CHECK_SECONDS.
+
+    by: "schedule", "command", or a staff user's name. Raises PromotionError unless the run is published
+    and its artifact opens.
+    """
+    if run.state != TrainingRun.State.PUBLISHED:
+        raise PromotionError(
+            _("%(run)s is %(state)s; only a published run can be promoted.")
+            % {"run": run, "state": run.get_state_display()}
+        )
+    try:
+        artifact.load(artifacts.folder(run))
+    except artifact.ArtifactError as error:
+        raise PromotionError(
+            _("The artifact of %(run)s can't be opened: %(error)s") % {"run": run, "error": error}
+        ) from error
+    return Promotion.objects.using(sessrec_settings.DATABASE).create(
+        model=run.model, run=run, promoted_by=by, reason=reason
+    )
+
+
+def roll_back(model: str, by: str) -> Promotion:
+    """Promote the run that served before the present one did; a second call goes back one more."""
+    trail = Promotion.objects.using(sessrec_settings.DATABASE).filter(model=model)
+    present = trail.active(model)
+    arrival = trail.filter(run=present).order_by("pk").first()
+    before = arrival and trail.filter(pk__lt=arrival.pk).exclude(run=present).select_related("run").first()
+    if not before:
+        raise PromotionError(_("No run of %(model)s served before the present one.") % {"model": model})
+    return promote(before.run, by, _("rolled back from %(run)s") % {"run": present})

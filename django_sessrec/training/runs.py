@@ -1,0 +1,118 @@
+"""A training's row while it runs: what it does, how far it is, and whether it still lives."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import TrainingRun
+from django_sessrec.training import artifacts
+from django_sessrec.training.lock import training_lock
+
+log = logging.getLogger("django_sessrec")
+
+Listener = Callable[[str, float, Mapping[str, Any]], None]
+"""Called with the stage, the share of it that is done (0..1), and what to show, such as {"loss": 5.1}."""
+
+SECONDS_BETWEEN_WRITES = 1.0
+POINTS = 200  # of a stored curve
+RETRY_HOURS = 1  # a failed training is tried again after this long, or sooner where it is due
+
+
+def all_runs() -> QuerySet[TrainingRun]:
+    """Every run, on the app's database."""
+    return TrainingRun.objects.using(sessrec_settings.DATABASE)
+
+
+class Journal:
+    """Keeps a run's stage, progress and curve in its row; as an estimator's progress callback, too."""
+
+    def __init__(self, run: TrainingRun, listener: Listener | None) -> None:
+        self.run = run
+        self.listener = listener
+        self.written = 0.0
+
+    def stage(self, name: str) -> None:
+        """A new stage begins: written at once."""
+        self.run.stage, self.run.progress = name, 0.0
+        self._write()
+        self._tell({})
+
+    def __call__(self, share: float, shown: Mapping[str, Any]) -> None:
+        self.run.progress = share
+        if self.run.stage == "fit" and shown:
+            self._plot(share, shown)
+        if time.monotonic() - self.written >= SECONDS_BETWEEN_WRITES:
+            self._write()
+        self._tell(shown)
+
+    def _plot(self, share: float, shown: Mapping[str, Any]) -> None:
+        curve = self.run.history
+        if not curve or share == 1 or share - curve[-1]["progress"] >= 1 / POINTS:
+            curve.append({"progress": share, **shown})
+
+    def _write(self) -> None:
+        self.written = time.monotonic()
+        self.run.heartbeat_at = timezone.now()
+        self.run.save(update_fields=["stage", "progress", "history", "heartbeat_at"])
+
+    def _tell(self, shown: Mapping[str, Any]) -> None:
+        if self.listener is not None:
+            self.listener(self.run.stage, self.run.progress, shown)
+
+
+def due(model: str) -> bool:
+    """Whether the model's schedule asks for a training now."""
+    latest = all_runs().filter(model=model).order_by("-pk").first()
+    if latest is None:
+        return True
+    hours = sessrec_settings.model(model)["EVERY_HOURS"]
+    if latest.state == TrainingRun.State.FAILED:
+        hours = min(hours, RETRY_HOURS)
+    return timezone.now() >= latest.created_at + timedelta(hours=hours)
+
+
+def fail_stale() -> list[TrainingRun]:
+    """Mark the runs failed whose process was killed; returns them."""
+    running = all_runs().filter(state=TrainingRun.State.RUNNING).values_list("model", flat=True)
+    failed = []
+    for model in sorted(set(running)):
+        with training_lock(model) as held:
+            if held:
+                failed += fail_killed(model)
+    return failed
+
+
+def fail_killed(model: str) -> list[TrainingRun]:
+    """As fail_stale, for whoever holds the model's lock: who else says to be running is dead."""
+    killed = list(all_runs().filter(model=model, state=TrainingRun.State.RUNNING))
+    for run in killed:
+        fail(
+            run,
+            _("Its process was killed or lost its database while it was at %(stage)s.")
+            % {"stage": run.stage},
+        )
+    return killed
+
+
+def fail(run: TrainingRun, error: str) -> None:
+    """End a run as failed and remove what it left on disk."""
+    artifacts.remove(run)
+    run.artifact = ""
+    run.error = error
+    finish(run, TrainingRun.State.FAILED)
+    log.error("The training of %s failed: %s", run, error)
+
+
+def finish(run: TrainingRun, state: TrainingRun.State, verdict: str = "") -> None:
+    """Write how a run ended."""
+    run.state, run.verdict, run.finished_at = state, verdict, timezone.now()
+    run.save()

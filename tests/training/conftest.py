@@ -1,0 +1,41 @@
+"""A database with visits in it, and a folder for artifacts."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.conf import settings as django_settings
+
+from django_sessrec.capture import store
+from django_sessrec.capture.ids import uuid7
+from django_sessrec.recsys.synthetic import synthetic_shop
+
+
+@pytest.fixture
+def sessrec(settings, tmp_path):
+    """SESSREC of the test project with a folder of its own; change it by item assignment."""
+    settings.SESSREC = {**django_settings.SESSREC, "ARTIFACTS": tmp_path / "artifacts", "MIN_SESSIONS": 50}
+    return settings.SESSREC
+
+
+def click_row(session_id, item_id, at, *, name="view_item", bot=False):
+    """A row for capture.store.copy_events."""
+    event_id = uuid7(at)
+    return (event_id, at, session_id, name, item_id, None, None, 1, None, "", "server", bot)
+
+
+def store_visits(visits, **kwargs):
+    """Visits are (session id, first click's time, item ids); their clicks are 20 seconds apart."""
+    return store.copy_events(
+        click_row(session_id, item_id, at + timedelta(seconds=20 * n), **kwargs)
+        for session_id, at, item_ids in visits
+        for n, item_id in enumerate(item_ids)
+    )
+
+
+def synthetic_visits(*, days_ago=1, **options):
+    """The synthetic shop's sessions as visits of the last days."""
+    log = synthetic_shop(**{"items": 80, "groups": 8, "sessions": 600, "days": 8} | options).log
+    shift = datetime.now(UTC) - timedelta(days=days_ago) - datetime.fromtimestamp(log.times.max(), UTC)
+    for session in range(len(log)):
+        at = datetime.fromtimestamp(log.started[session], UTC) + shift
+        yield uuid7(at), at, log.index.item_ids(log[session])
