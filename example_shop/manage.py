@@ -1,0 +1,20 @@
+#!/usr/bin/env python
+"""The shop's command line: python example_shop/manage.py COMMAND."""
+
+import os
+import sys
+from pathlib import Path
+
+from django.core.management import execute_from_command_line
+
+# A script's own folder comes first on the path, and our celery.py would hide Celery: put the checkout there.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_shop.settings")
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

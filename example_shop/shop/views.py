@@ -1,0 +1,149 @@
+"""The shop's pages."""
+
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_safe
+
+from example_shop.shop.basket import Basket
+from example_shop.shop.checkout import OutOfStockError, place_order
+from example_shop.shop.consent import remember
+from example_shop.shop.forms import BrowseForm, QuantityForm
+from example_shop.shop.models import Category, Order, Product, ProductQuerySet
+from example_shop.shop.pictures import draw
+from example_shop.shop.security import same_origin_post
+
+PRODUCTS_PER_PAGE = 24
+A_DAY = 24 * 3600
+ON_THE_FRONT_PAGE = ["teapots", "armchairs", "tents", "table-lamps", "bears"]
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    one_of_each = Product.objects.in_stock().order_by("category_id", "-pk").distinct("category_id")
+    hero = one_of_each.filter(category__in=ON_THE_FRONT_PAGE)
+    new_in = one_of_each.exclude(category__in=ON_THE_FRONT_PAGE)[:8]
+    return render(request, "shop/home.html", {"hero": hero, "new_in": new_in})
+
+
+@require_safe
+def category(request: HttpRequest, slug: str) -> HttpResponse:
+    shown = get_object_or_404(Category.objects.select_related("parent"), slug=slug)
+    department = shown.parent or shown
+    page = _browse(request, Product.objects.under(shown))
+    return render(
+        request,
+        "shop/category.html",
+        {"category": shown, "department": department, "kinds": department.children.all(), **page},
+    )
+
+
+@require_safe
+def search(request: HttpRequest) -> HttpResponse:
+    return render(request, "shop/search.html", _browse(request, Product.objects.all()))
+
+
+def _browse(request: HttpRequest, products: ProductQuerySet) -> dict[str, Any]:
+    form = BrowseForm(request.GET)
+    page = Paginator(form.narrow(products), PRODUCTS_PER_PAGE).get_page(request.GET.get("page"))
+    return {"form": form, "page": page, "words": form.cleaned_data.get("q", "")}
+
+
+@require_safe
+def product_detail(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
+    product = get_object_or_404(Product.objects.select_related("category__parent"), pk=pk)
+    if slug != product.slug:
+        return redirect(product, permanent=True)
+    others = Product.objects.filter(category=product.category, collection=product.collection).exclude(pk=pk)
+    return render(request, "shop/product.html", {"product": product, "collection": others[:4]})
+
+
+@require_safe
+@cache_control(public=True, max_age=30 * A_DAY, immutable=True)
+def picture(request: HttpRequest, kind: str, colour: str, variation: int) -> HttpResponse:
+    try:
+        svg = draw(kind, colour, variation)
+    except LookupError as unknown:
+        raise Http404(str(unknown)) from unknown
+    return HttpResponse(svg, content_type="image/svg+xml")
+
+
+@require_safe
+def basket(request: HttpRequest) -> HttpResponse:
+    return _basket_page(request)
+
+
+def _basket_page(request: HttpRequest, **extra: Any) -> HttpResponse:
+    lines = Basket.of(request).lines()
+    context = {"lines": lines, "total": sum(line.total for line in lines), **extra}
+    return render(request, "shop/basket.html", context)
+
+
+@same_origin_post
+def add_to_basket(request: HttpRequest, pk: int) -> HttpResponse:
+    basket = Basket.of(request)
+    product = get_object_or_404(Product, pk=pk)
+    basket.put(product, basket.quantity(product) + 1)
+    response = redirect("shop:basket")
+    basket.save(response)
+    return response
+
+
+@same_origin_post
+def change_basket(request: HttpRequest, pk: int) -> HttpResponse:
+    basket = Basket.of(request)
+    product = get_object_or_404(Product, pk=pk)
+    form = QuantityForm(request.POST)  # "Remove" sends a second quantity, 0: the last one counts
+    if form.is_valid():
+        basket.put(product, form.cleaned_data["quantity"])
+    response = redirect("shop:basket")
+    basket.save(response)
+    return response
+
+
+@require_safe
+def checkout(request: HttpRequest) -> HttpResponse:
+    lines = Basket.of(request).lines()
+    if not lines:
+        return redirect("shop:basket")
+    return render(request, "shop/checkout.html", {"lines": lines, "total": sum(line.total for line in lines)})
+
+
+@same_origin_post
+def place(request: HttpRequest) -> HttpResponse:
+    lines = Basket.of(request).lines()
+    if not lines:
+        return redirect("shop:basket")
+    try:
+        order = place_order(lines)
+    except OutOfStockError as sold:
+        return _basket_page(request, sold_meanwhile=str(sold))
+    response = redirect(order)
+    Basket({}).save(response)
+    return response
+
+
+@require_safe
+def thanks(request: HttpRequest, number: str) -> HttpResponse:
+    order = get_object_or_404(Order.objects.prefetch_related("lines__product"), number=number)
+    return render(request, "shop/thanks.html", {"order": order})
+
+
+@require_safe
+def privacy(request: HttpRequest) -> HttpResponse:
+    return render(request, "shop/privacy.html")
+
+
+@same_origin_post
+def set_consent(request: HttpRequest) -> HttpResponse:
+    given = request.POST.get("answer")
+    back = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}):
+        back = "/"
+    response = redirect(back)
+    remember(response, "session" if given == "session" else "none")
+    return response

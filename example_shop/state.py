@@ -1,0 +1,30 @@
+"""The folder where this machine's copy of the shop keeps what must outlive a restart."""
+
+import os
+from pathlib import Path
+
+from django.core.management.utils import get_random_secret_key
+
+from example_shop.stack.folders import STATE as STATE_OF_THE_CHECKOUT
+
+STATE = Path(os.environ.get("SESSREC_STATE", STATE_OF_THE_CHECKOUT))
+
+
+def secret_key() -> str:
+    """This machine's SECRET_KEY: made on the first start, readable by its owner only, never in git.
+
+    The key is written aside and linked into place, so that processes that start together agree on one.
+    """
+    path = STATE / "secret_key"
+    if not path.exists():
+        STATE.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(get_random_secret_key())
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            pass  # another process was first: its key is everybody's
+        finally:
+            draft.unlink()
+    return path.read_text()
