@@ -1,6 +1,9 @@
 """The app's entry in INSTALLED_APPS."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -12,3 +15,14 @@ class SessrecConfig(AppConfig):
 
     def ready(self) -> None:
         from django_sessrec import checks  # noqa: F401
+
+        post_migrate.connect(make_partitions, sender=self)
+
+
+def make_partitions(*, using: str, **_: Any) -> None:
+    """Make the coming days' partitions wherever the tables have just been made."""
+    from django_sessrec.capture import partitions
+    from django_sessrec.conf import sessrec_settings
+
+    if using == sessrec_settings.DATABASE:
+        partitions.ensure_ahead()

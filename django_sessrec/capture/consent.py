@@ -1,0 +1,47 @@
+"""How far a request may be captured: the consent dial, contextual until somebody said otherwise."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final, Literal
+
+from django.http import HttpRequest
+
+from django_sessrec.conf import sessrec_settings
+
+Level = Literal["contextual", "session"]
+CONTEXTUAL: Final = "contextual"  # no cookie, no row, no id
+SESSION: Final = "session"  # first-party cookie, events, session-based lists
+
+logger = logging.getLogger("django_sessrec")
+
+
+def level(request: HttpRequest) -> Level:
+    """The request's level, from what SESSREC["CONSENT"] answers to it.
+
+    "none" is no; "session" is yes unless the browser sends Sec-GPC: 1; "opt-in" is the visitor's own,
+    explicit yes, which beats that signal. No callable, another answer or an exception: contextual.
+    """
+    answer = _answer(request)
+    if answer == "opt-in" or (answer == "session" and not sends_gpc(request)):
+        return SESSION
+    return CONTEXTUAL
+
+
+def refused(request: HttpRequest) -> bool:
+    """Whether the shop has answered and the answer is no; an unset or failing callable answers nothing."""
+    return _answer(request) is not None and level(request) == CONTEXTUAL
+
+
+def sends_gpc(request: HttpRequest) -> bool:
+    """Whether the browser sends Global Privacy Control; its specification knows the exact value 1 only."""
+    return request.META.get("HTTP_SEC_GPC") == "1"
+
+
+def _answer(request: HttpRequest) -> str | None:
+    try:
+        ask = sessrec_settings.imported("CONSENT")
+        return ask(request) if ask else None
+    except Exception:
+        logger.exception("SESSREC['CONSENT'] = %r failed; the visit is contextual", sessrec_settings.CONSENT)
+        return None

@@ -1,0 +1,80 @@
+"""From a request into the store, else to a task that retries, else into the log: nothing here raises."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import Error
+from django.utils.module_loading import import_string
+
+from django_sessrec.capture import store
+from django_sessrec.capture.events import event_from, impression_from, to_payload
+from django_sessrec.models import Event, Impression
+
+RETRY_TASK = "django_sessrec.tasks.write_later"  # by its path: the tasks stand above this room
+BROKER_PAUSE = 30.0  # seconds without a broker before it is asked again, so that no page waits for a dead one
+
+logger = logging.getLogger("django_sessrec")
+outcomes: Counter[str] = (
+    Counter()
+)  # rows of this process: stored, duplicate, failed, withdrawn, deferred, lost
+
+
+class Broker:
+    """Remembers that the broker did not answer, so that the next pages don't wait for it, too."""
+
+    def __init__(self) -> None:
+        self._rests_until = 0.0
+
+    @property
+    def resting(self) -> bool:
+        return time.monotonic() < self._rests_until
+
+    def rest(self) -> None:
+        self._rests_until = time.monotonic() + BROKER_PAUSE
+
+
+_broker = Broker()
+
+
+def deliver(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> None:
+    """Store the rows now, or have them stored later; what becomes of them is counted in `outcomes`."""
+    try:
+        outcomes.update(store.write(events, impressions)._asdict())
+    except Error as problem:
+        logger.warning("%d rows could not be written: %s", len(events) + len(impressions), problem)
+        _defer(events, impressions)
+
+
+def redeliver(events: Sequence[Mapping[str, Any]], impressions: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Store what deliver() handed to the retry task; raises django.db.Error while the store is down."""
+    outcomes.update(
+        store.write(
+            [event_from(each) for each in events], [impression_from(each) for each in impressions]
+        )._asdict()
+    )
+
+
+def _defer(events: Sequence[Event], impressions: Sequence[Impression]) -> None:
+    rows = len(events) + len(impressions)
+    if _broker.resting:
+        outcomes["lost"] += rows
+        logger.error("%d rows are lost: database and broker are down", rows)
+        return
+    try:
+        import_string(RETRY_TASK).apply_async(
+            kwargs={
+                "events": [to_payload(each) for each in events],
+                "impressions": [to_payload(each) for each in impressions],
+            },
+            retry=False,  # the page waits
+        )
+        outcomes["deferred"] += rows
+    except Exception:  # the broker's client may raise anything
+        _broker.rest()
+        outcomes["lost"] += rows
+        logger.exception("%d rows are lost: database and broker are down", rows)

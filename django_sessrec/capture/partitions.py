@@ -1,0 +1,80 @@
+"""The daily partitions of events and impressions: made ahead, dropped when their day is too old."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+
+from django.db import connections, transaction
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import Event, Impression
+
+TABLES = (Event._meta.db_table, Impression._meta.db_table)
+NAME = re.compile(rf"(?:{'|'.join(TABLES)})_(\d{{8}})")
+LOCK = 0x5E55_4EC0  # of pg_advisory_xact_lock: two processes never make the same partition
+# Attaching and dropping queue for a lock that every writer then queues behind: better give up and try later.
+LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
+CHILDREN = """
+SELECT child.relname
+FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+WHERE inhparent = ANY (ARRAY[to_regclass(%s), to_regclass(%s)])
+"""
+
+
+def ensure(first_day: date, last_day: date) -> list[str]:
+    """Make what is missing of the days from first to last, both included; return the new partitions."""
+    return ensure_days(first_day + timedelta(n) for n in range((last_day - first_day).days + 1))
+
+
+def ensure_ahead() -> list[str]:
+    """Make the partitions of yesterday, of today and of the PARTITIONS_AHEAD_DAYS to come."""
+    today = datetime.now(UTC).date()
+    return ensure(today - timedelta(1), today + timedelta(sessrec_settings.PARTITIONS_AHEAD_DAYS))
+
+
+def ensure_days(days: Iterable[date]) -> list[str]:
+    """Make what is missing of these days (UTC); return the new partitions."""
+    wanted = {f"{table}_{day:%Y%m%d}": (table, day) for day in sorted(set(days)) for table in TABLES}
+    alias = sessrec_settings.DATABASE
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        cursor.execute(LOCK_TIMEOUT)
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        missing = [name for name in wanted if name not in _existing(cursor)]
+        for name in missing:
+            table, day = wanted[name]
+            # Not CREATE TABLE .. PARTITION OF: it locks out every reader and writer, ATTACH does not.
+            cursor.execute(f'CREATE TABLE "{name}" (LIKE "{table}" INCLUDING ALL)')
+            cursor.execute(
+                f'ALTER TABLE "{table}" ATTACH PARTITION "{name}" FOR VALUES FROM (%s) TO (%s)',
+                [_midnight(day), _midnight(day + timedelta(1))],
+            )
+    return missing
+
+
+def drop_older_than(days: int) -> list[str]:
+    """Drop the partitions whose whole day is more than `days` days ago; return their names."""
+    oldest = datetime.now(UTC).date() - timedelta(days)
+    alias = sessrec_settings.DATABASE
+    with connections[alias].cursor() as cursor:
+        old = [name for name in _existing(cursor) if day_of(name) < oldest]
+    for name in old:
+        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+            cursor.execute(LOCK_TIMEOUT)
+            cursor.execute(f'DROP TABLE IF EXISTS "{name}"')
+    return old
+
+
+def day_of(name: str) -> date:
+    """The day in a partition's name."""
+    return datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date()
+
+
+def _existing(cursor) -> list[str]:
+    cursor.execute(CHILDREN, TABLES)
+    return sorted(name for (name,) in cursor.fetchall() if NAME.fullmatch(name))
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
