@@ -1,0 +1,100 @@
+"""Celery's door: trainings on a schedule, upkeep, and events that could not be written at once.
+
+The rooms are imported inside the tasks: a project's celery.py imports this module before Django's apps are
+loaded. None of them brings torch but a training's estimator, in the child process that trains: a prefork
+worker whose parent has used torch never ends its training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from celery import Task, shared_task
+from django.db import Error, InterfaceError, OperationalError
+
+from django_sessrec.conf import sessrec_settings
+
+TRAIN_QUEUE = "train"  # for a worker of its own: --queues train --concurrency 1 --max-tasks-per-child 1
+WRITE_RETRIES = 8  # for rows that the database refuses; while it can't be reached, there is no end
+LONGEST_PAUSE = 600  # seconds
+
+Payloads = Sequence[Mapping[str, Any]]
+
+
+def schedule() -> dict[str, dict[str, Any]]:
+    """What the project's beat should do: merge it into its `beat_schedule`."""
+    return {
+        "sessrec-train": _every(300, "train_due", queue=TRAIN_QUEUE),
+        "sessrec-upkeep": _every(3_600, "upkeep"),
+        "sessrec-heartbeat": _every(60, "heartbeat", "worker"),
+        "sessrec-heartbeat-train": _every(60, "heartbeat", "train", queue=TRAIN_QUEUE),
+    }
+
+
+def _every(seconds: int, task: str, *args: str, **options: str) -> dict[str, Any]:
+    """An entry whose message is void once the next one is out, so that none pile up before a late worker."""
+    return {
+        "task": f"{__name__}.{task}",
+        "schedule": seconds,
+        "args": args,
+        "options": {"expires": seconds, **options},
+    }
+
+
+@shared_task(queue=TRAIN_QUEUE)
+def train(model: str | None = None, trigger: str = "task") -> dict[str, str]:
+    """Train one model, or all, now; returns how each ended."""
+    return {name: _train(name, trigger) for name in ([model] if model else sessrec_settings.MODELS)}
+
+
+@shared_task(queue=TRAIN_QUEUE)
+def train_due() -> dict[str, str]:
+    """Train the models whose EVERY_HOURS are over; asked twice at once, it trains each once."""
+    return {name: _train(name, "schedule", only_if_due=True) for name in sessrec_settings.MODELS}
+
+
+@shared_task
+def upkeep() -> None:
+    """Make the partitions to come, end trainings that were killed, and delete what is too old."""
+    from django_sessrec.capture import partitions
+    from django_sessrec.privacy import retention
+    from django_sessrec.training import runs
+
+    partitions.ensure_ahead()
+    runs.fail_stale()
+    retention.purge()
+
+
+@shared_task
+def heartbeat(name: str) -> None:
+    """Note that beat sends and a worker of this queue works."""
+    from django_sessrec.models import Heartbeat
+
+    for alive in ("beat", name):
+        Heartbeat.objects.using(sessrec_settings.DATABASE).update_or_create(name=alive)
+
+
+@shared_task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None)
+def write_later(self: Task, events: Payloads = (), impressions: Payloads = ()) -> None:
+    """Write the rows that a page could not: until the database is back, else keep them as failed events."""
+    from django_sessrec.capture import delivery, store
+
+    try:
+        delivery.redeliver(events, impressions)
+    except Error as problem:
+        unreachable = isinstance(problem, OperationalError | InterfaceError)
+        if unreachable or self.request.retries < WRITE_RETRIES:
+            pause = min(2 ** min(self.request.retries, 10), LONGEST_PAUSE)
+            raise self.retry(exc=problem, countdown=pause) from problem
+        store.keep([*impressions, *events], "unwritable", str(problem))
+
+
+def _train(model: str, trigger: str, *, only_if_due: bool = False) -> str:
+    from django_sessrec.training.pipeline import AlreadyTraining, train
+
+    try:
+        run = train(model, trigger=trigger, only_if_due=only_if_due)
+    except AlreadyTraining as reason:
+        return str(reason)
+    return run.state if run else "not due"
