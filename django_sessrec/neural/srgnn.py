@@ -35,17 +35,15 @@ class GraphEncoder(SessionEncoder):
         self.gain = 0.5 * size**0.5
 
     def states(self, items: Tensor, vectors: Tensor) -> Tensor:
-        nodes = node_of_click(items)
-        hidden = self.propagation(vectors * self.gain, nodes)
-        states = self.attention(hidden, nodes)
+        states = self.attention(self.propagation(vectors * self.gain, items))
         return self.readout(states, vectors, ages(items))
 
 
 class GatedPropagation(nn.Module):
-    """One step of a gated graph net, on the graph of every prefix at once.
+    """One step of a gated graph net (equations 1 to 5), on the graphs of all prefixes at once.
 
-    The graphs share their nodes' vectors: all products with weights are taken once for each node, and
-    only sums over edges and gates once for each prefix.
+    The graphs share their items' vectors: products with weights are taken once for each click of the
+    session, and only sums over edges and gates once for each prefix.
     """
 
     def __init__(self, size: int) -> None:
@@ -55,21 +53,20 @@ class GatedPropagation(nn.Module):
         self.outgoing_gates = nn.Linear(size, 3 * size, bias=False)
         self.own_gates = nn.Linear(size, 3 * size)
 
-    def forward(self, vectors: Tensor, nodes: Tensor) -> Tensor:
-        """(B, L, D), (B, L, L) -> (B, P, L, D): in prefix P, the node that stands at position L."""
-        edges = edges_of_prefixes(nodes)  # (B, P, L, L), from row to column
-        following = edges / edges.sum(3, keepdim=True).clamp(min=1)
-        followed = edges.transpose(2, 3) / edges.sum(2)[..., None].clamp(min=1)
-        messages = followed @ self.incoming_gates(self.incoming(vectors))[:, None]
-        messages = messages + following @ self.outgoing_gates(self.outgoing(vectors))[:, None]
-        reset, update, new = messages.chunk(3, -1)  # (B, P, L, D)
+    def forward(self, vectors: Tensor, items: Tensor) -> Tensor:
+        """(B, L, D), (B, L) -> (B, P, L, D): the items of clicks L in the graph of the first P + 1 clicks."""
+        batch, length, size = vectors.shape
+        sent = (self.incoming_gates(self.incoming(vectors)), self.outgoing_gates(self.outgoing(vectors)))
+        edges = torch.cat(neighbours_in_prefixes(items), 3)  # (B, P, L, 2L)
+        gates = edges.view(batch, length * length, 2 * length) @ torch.cat(sent, 1)
+        reset, update, new = gates.view(batch, length, length, 3 * size).chunk(3, -1)
         own_reset, own_update, own_new = self.own_gates(vectors)[:, None].chunk(3, -1)  # (B, 1, L, D)
         candidate = torch.tanh(new + torch.sigmoid(reset + own_reset) * own_new)
-        return candidate + torch.sigmoid(update + own_update) * (vectors[:, None] - candidate)
+        return torch.lerp(candidate, vectors[:, None], torch.sigmoid(update + own_update))
 
 
 class SoftAttention(nn.Module):
-    """The last click's node asks the nodes of all clicks (equations 6 and 7)."""
+    """The last click asks all clicks (equations 6 and 7)."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -77,25 +74,26 @@ class SoftAttention(nn.Module):
         self.weight = nn.Linear(size, 1, bias=False)
         self.both = nn.Linear(2 * size, size)
 
-    def forward(self, hidden: Tensor, nodes: Tensor) -> Tensor:
-        """(B, P, L, D), (B, L, L) -> (B, P, D)."""
-        clicked = nodes[:, None] @ hidden  # (B, P, L, D): a repeated click finds its item's node
-        last = clicked.diagonal(dim1=1, dim2=2).transpose(1, 2)  # (B, P, D): in prefix p, position p
-        weights = self.weight(torch.sigmoid(self.of_last(last)[:, :, None] + self.of_each(clicked)))
-        seen = torch.ones_like(nodes[0]).tril()[..., None]  # (P, L, 1)
-        everything = (weights * seen * clicked).sum(2)  # (B, P, D)
-        return self.both(torch.cat((last, everything), -1))
+    def forward(self, clicks: Tensor) -> Tensor:
+        """(B, P, L, D) -> (B, P, D)."""
+        last = clicks.diagonal(dim1=1, dim2=2).transpose(1, 2)  # (B, P, D): prefix p ends at position p
+        weights = self.weight(torch.sigmoid(self.of_last(last)[:, :, None] + self.of_each(clicks)))
+        seen = torch.ones_like(clicks[0, :, :, 0]).tril()  # (P, L)
+        everything = (weights[..., 0] * seen)[:, :, None] @ clicks  # (B, P, 1, D)
+        return self.both(torch.cat((last, everything[:, :, 0]), -1))
 
 
-def node_of_click(items: Tensor) -> Tensor:
-    """(B, L) -> (B, L, L): one-hot rows, the position where each click's item was clicked first."""
+def neighbours_in_prefixes(items: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, L) -> two of (B, P, L, L): the share of each item (column) among those that were clicked just
+    before, and just after, the item of a click (row) within the first P + 1 clicks.
+
+    An item's column is where it was clicked first; rows of equal items are equal.
+    """
     same = items[:, :, None] == items[:, None, :]
-    earlier = torch.ones_like(same[0]).tril(-1)
-    first = ~(same & earlier).any(2)  # (B, L)
-    return (same & first[:, None, :]).float()
-
-
-def edges_of_prefixes(nodes: Tensor) -> Tensor:
-    """(B, L, L) -> (B, P, L, L): how often each node of prefix P is followed by each other."""
-    steps = nodes[:, :-1, :, None] * nodes[:, 1:, None, :]  # (B, L - 1, L, L)
-    return F.pad(steps.cumsum(1), (0, 0, 0, 0, 1, 0))
+    first = ~(same & torch.ones_like(same[0]).tril(-1)).any(2)  # (B, L)
+    node = (same & first[:, None, :]).float()  # (B, L, L): one-hot rows
+    steps = node[:, :-1, :, None] * node[:, 1:, None, :]  # (B, L - 1, L, L)
+    edges = F.pad(steps.cumsum(1), (0, 0, 0, 0, 1, 0))  # (B, P, L, L): from row to column
+    before = edges.transpose(2, 3) / edges.sum(2)[..., None].clamp(min=1)
+    after = edges / edges.sum(3, keepdim=True).clamp(min=1)
+    return node[:, None] @ before, node[:, None] @ after

@@ -1,0 +1,132 @@
+"""What a fit promises: seeded, guarded, told about, and refused where there is nothing to learn."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from django_sessrec.neural import GRU4Rec
+from django_sessrec.neural.batches import Windows
+from django_sessrec.neural.training import TrainingDiverged
+from django_sessrec.recsys.evaluation import Cases, evaluate
+from django_sessrec.recsys.exported import ExportedNet
+from django_sessrec.recsys.items import ItemIndex
+from django_sessrec.recsys.popularity import Popularity
+from django_sessrec.recsys.recommender import NotEnoughData
+from django_sessrec.recsys.sessions import SessionLog
+from django_sessrec.recsys.synthetic import synthetic_shop
+
+SMALL = GRU4Rec(embedding_size=16, epochs=1, threads=1)
+CPU = torch.device("cpu")
+
+
+def log_of(*sessions: list[int], n_items: int = 9) -> SessionLog:
+    ids = np.repeat(np.arange(len(sessions)), [len(session) for session in sessions])
+    rows = np.concatenate(sessions).astype(np.int32)
+    return SessionLog.from_rows(ids, rows, np.arange(len(rows)), ItemIndex([str(i) for i in range(n_items)]))
+
+
+def test_beats_popularity_by_far(net: ExportedNet, logs: tuple[SessionLog, SessionLog]) -> None:
+    cases = Cases.from_log(logs[1])
+    assert evaluate(net, cases).mrr > 3 * evaluate(Popularity().fit(logs[0]), cases).mrr
+    assert evaluate(net, cases).hr > 0.85
+
+
+def test_the_same_seed_makes_the_same_net(logs: tuple[SessionLog, SessionLog]) -> None:
+    one, same = SMALL.fit(logs[0]), SMALL.fit(logs[0])
+    other = replace(SMALL, seed=1).fit(logs[0])
+    np.testing.assert_array_equal(one.items, same.items)
+    assert not np.allclose(one.items, other.items)
+
+
+def test_leaves_torch_as_it_was(logs: tuple[SessionLog, SessionLog]) -> None:
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    SMALL.fit(logs[0])
+    assert torch.equal(state, torch.get_rng_state())
+    assert torch.get_num_threads() == threads
+
+
+def test_keeps_no_reference_to_its_data() -> None:
+    log = synthetic_shop(sessions=200).log
+    clicks = weakref.ref(log.items)
+    net = SMALL.fit(log)
+    del log
+    gc.collect()
+    assert clicks() is None
+    assert len(net.index) == 301
+
+
+def test_a_loss_that_is_no_number_ends_the_training(logs: tuple[SessionLog, SessionLog]) -> None:
+    with pytest.raises(TrainingDiverged, match="lower learning_rate"):
+        replace(SMALL, learning_rate=1e38).fit(logs[0])
+
+
+def test_progress_tells_epoch_loss_and_speed(logs: tuple[SessionLog, SessionLog]) -> None:
+    told: list[tuple[float, dict[str, float]]] = []
+    replace(SMALL, epochs=2).fit(logs[0], progress=lambda share, shown: told.append((share, dict(shown))))
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert told[-1][1]["epoch"] == 2
+    assert told[-1][1]["loss"] < told[0][1]["loss"]
+    assert told[-1][1]["targets_per_s"] > 0
+
+
+def test_validation_stops_a_training_that_gets_worse(logs: tuple[SessionLog, SessionLog]) -> None:
+    epochs: list[int] = []
+    eager = replace(SMALL, epochs=40, learning_rate=0.03)
+    eager.fit(
+        logs[0].slice(0, 200), validation=logs[1], progress=lambda _, shown: epochs.append(shown["epoch"])
+    )
+    assert max(epochs) < 40
+
+
+@pytest.mark.parametrize(
+    "log",
+    [
+        log_of([1], [2], [3]),
+        log_of([1, 1, 1], [1, 1]),
+        log_of([1, 2, 3, 4]),
+        log_of([1, 2]).slice(0, 0),
+    ],
+    ids=["no pairs", "one item", "one session", "nothing"],
+)
+def test_too_little_data_is_refused(log: SessionLog) -> None:
+    with pytest.raises(NotEnoughData, match="collect more visits"):
+        SMALL.fit(log)
+
+
+def test_two_sessions_of_two_items_are_enough() -> None:
+    net = SMALL.fit(log_of([1, 2], [2, 1], n_items=2))
+    assert {each.item_id for each in net.recommend(["0"], 5)} == {"0", "1"}
+
+
+def test_items_that_training_never_saw_are_never_recommended() -> None:
+    net = SMALL.fit(log_of([1, 2, 3], [2, 1, 3], n_items=9))
+    assert {each.item_id for each in net.recommend(["0"], 9)} == {"0", "1", "2"}
+
+
+def test_every_click_but_the_first_is_a_target_once() -> None:
+    sessions = [list(range(1, length + 1)) for length in (1, 2, 20, 21, 22, 30, 31, 57)]
+    log = log_of(*sessions, n_items=60)
+    windows = Windows.of(log, 20, recency_days=None, device=CPU)
+    found = []
+    for batch in windows.shuffled(3, np.random.default_rng(0)):
+        assert batch.items.shape[1] <= 20
+        found.append(torch.stack((batch.items.flatten()[batch.positions], batch.targets), 1))
+    pairs = sorted(map(tuple, torch.cat(found).tolist()))
+    assert pairs == sorted((row, row + 1) for session in sessions for row in session[:-1])
+    assert windows.n_targets == len(pairs)
+
+
+def test_old_sessions_weigh_less_and_the_mean_weight_is_one() -> None:
+    log = log_of([1, 2], [3, 4], [5, 6])
+    log = SessionLog(log.index, log.items, log.offsets, np.repeat([0, 80 * 86_400, 160 * 86_400], 2))
+    weights = Windows.of(log, 20, recency_days=80.0, device=CPU).weights
+    np.testing.assert_allclose(weights / weights[2], np.exp([-2, -1, 0]), rtol=1e-5)
+    assert weights.mean() == pytest.approx(1)
