@@ -39,7 +39,7 @@ class LogFollower:
 
     def show(self) -> None:
         """Write the complete lines that are new."""
-        if not self.program.talkative:
+        if not (self.program.talkative and self.program.log.exists()):
             return
         with self.program.log.open("rb") as log:
             log.seek(self.position)

@@ -24,12 +24,17 @@ def tied_to_parent(death_signal: signal.Signals) -> Callable[[], None]:
     parent = os.getpid()
 
     def tie() -> None:
-        if _libc is not None:
-            _libc.prctl(PR_SET_PDEATHSIG, death_signal)
-            if os.getppid() != parent:  # killed between the fork and the line above
-                os.kill(os.getpid(), signal.SIGKILL)
+        die_with_parent(death_signal)
+        if os.getppid() != parent:  # it was killed between the fork and the line above
+            os.kill(os.getpid(), signal.SIGKILL)
 
     return tie
+
+
+def die_with_parent(death_signal: signal.Signals) -> None:
+    """Have the kernel send `death_signal` to this process when the one that started it is gone."""
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, death_signal)
 
 
 def working_in(folder: Path) -> list[int]:

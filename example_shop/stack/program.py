@@ -82,7 +82,7 @@ class Program:
 
     @property
     def pid(self) -> int | None:
-        """The process's number, None before the first start."""
+        """The process's number, None where there is no process."""
         return self.process.pid if self.process else None
 
     def alive(self) -> bool:
@@ -116,6 +116,7 @@ class Program:
         if self.process is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+            self.process = None  # its number may be somebody else's from now on
 
     def last_words(self, lines: int = 20) -> str:
         """Return the end of the log."""

@@ -16,7 +16,7 @@ from psycopg import sql
 from .console import say, step
 from .folders import CHECKOUT, STATE, own_folder
 from .postgres import Postgres
-from .processes import tied_to_parent
+from .processes import die_with_parent, tied_to_parent
 from .program import Program
 from .supervisor import Supervisor
 from .valkey import Valkey
@@ -60,6 +60,8 @@ STEPS = [
 
 def run_shop() -> None:
     """Start everything, show where to look, and keep it running until Ctrl-C."""
+    if "MAKELEVEL" in os.environ:  # make can be killed without a word to what it runs
+        die_with_parent(signal.SIGTERM)
     port = int(os.environ.get("SHOP_PORT", "8000"))
     state = own_folder(STATE)
     os.environ["SESSREC_STATE"] = str(state)
@@ -131,7 +133,9 @@ def shop_programs(logs: Path, port: int) -> list[Program]:
 def manage(*arguments: str) -> None:
     """Run a management command with its output on the terminal."""
     command = [sys.executable, "-m", "example_shop.manage", *arguments]
-    done = subprocess.run(command, cwd=CHECKOUT, preexec_fn=tied_to_parent(signal.SIGTERM))
+    done = subprocess.run(
+        command, cwd=CHECKOUT, start_new_session=True, preexec_fn=tied_to_parent(signal.SIGTERM)
+    )
     if done.returncode != 0:
         raise RuntimeError(
             f"`manage.py {' '.join(arguments)}` failed with status {done.returncode}, see above"

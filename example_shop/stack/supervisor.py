@@ -78,14 +78,12 @@ class Supervisor:
 
     def start(self, *programs: Program) -> None:
         """Start a group of programs together and wait until each of them answers."""
-        group: list[Watched] = []
-        self.groups.append(group)
+        self.groups.append([Watched(program, LogFollower(program)) for program in programs])
         for program in programs:
             program.environment[MARKER] = str(self.state)
             if program.log.exists():
                 program.log.replace(program.log.with_suffix(".previous.log"))
             program.launch()
-            group.append(Watched(program, LogFollower(program)))
         for program in programs:
             program.wait()
 

@@ -51,10 +51,10 @@ def test_a_pid_file_that_names_somebody_elses_process_is_no_obstacle(postgres):
     write_row(postgres.url)
     pid_file = postgres.data / "postmaster.pid"
     socket_lock = postgres.folder / ".s.PGSQL.5432.lock"
-    text = pid_file.read_text()
+    text = pid_file.read_text().replace(str(postgres.pid), str(os.getppid()), 1)
     postgres.stop()
     for path in (pid_file, socket_lock):
-        path.write_text(text.replace(str(postgres.pid), str(os.getppid()), 1))
+        path.write_text(text)
         shutil.chown(path, postgres.folder.owner())
     postgres.start()
     assert rows(postgres.url) == [("42",)]
