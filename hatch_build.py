@@ -16,6 +16,7 @@ from packaging.tags import platform_tags
 
 KERNELS = "django_sessrec/recsys/kernels"
 LIBRARY = {"win32": "kernels.dll", "darwin": "kernels.dylib"}.get(sys.platform, "kernels.so")
+ZIG = [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]  # left alone it builds for this machine only
 # No -march: the wheel must run on every machine of its platform, and the loops are bound by memory.
 # No contraction into fused multiply-adds: every platform then ranks alike.
 FLAGS = ("-std=c99", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-shared")
@@ -38,7 +39,7 @@ class KernelBuildHook(BuildHookInterface):
         return [] if system_compiler() else ["ziglang>=0.13"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        compiler = system_compiler() or [sys.executable, "-m", "ziglang", "cc"]
+        compiler = system_compiler() or ZIG
         folder = Path(self.root) / KERNELS
         sources = sorted(folder.glob("*.c"))
         checksum = zlib.crc32(b"".join(source.read_bytes() for source in sources))

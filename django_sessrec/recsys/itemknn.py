@@ -20,13 +20,13 @@ from django_sessrec.recsys.sessions import SessionLog
 class ItemKNN:
     """Cosine of co-views: sessions with both items over the root of the sessions with each.
 
-    clicks:  how many of the session's last distinct items speak, the older the weaker (1, 1/2, 1/3, ...)
+    clicks:  how many of the last distinct items speak, the older the weaker (1, 1/2, 1/3, ...)
     similar: how many similar items each item keeps
     window:  pairs further apart than this many distinct items of a session do not count, so that one
              endless session (a crawler's) costs no more than many short ones
     """
 
-    clicks: int = 1
+    clicks: int = 3
     similar: int = 100
     window: int = 30
 

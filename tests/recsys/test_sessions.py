@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_sessrec.recsys.items import ItemIndex
+from django_sessrec.recsys.sessions import SessionLog
+from tests.recsys.strategies import LOGS, log_of
+
+
+def as_lists(log: SessionLog) -> list[list[str]]:
+    return [log.index.item_ids(log[session]) for session in range(len(log))]
+
+
+def test_loose_clicks_become_sessions_in_order_of_time():
+    log = SessionLog.from_clicks(
+        ["b", "a", "b", "a", "c"], ["tea", "cup", "pot", "mug", "tea"], [30, 20, 31, 10, 5]
+    )
+    assert as_lists(log) == [["tea"], ["mug", "cup"], ["tea", "pot"]]
+    assert log.started.tolist() == [5, 10, 30]
+
+
+def test_clicks_at_the_same_time_keep_their_order():
+    log = SessionLog.from_clicks(["s"] * 4, ["d", "a", "c", "b"], [7, 7, 7, 7])
+    assert as_lists(log) == [["d", "a", "c", "b"]]
+
+
+@given(
+    clicks=st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from("abc"), st.integers(0, 9)), min_size=1, max_size=40
+    )
+)
+def test_grouping_equals_the_plain_way(clicks):
+    sessions: dict[int, list[tuple[int, int, str]]] = {}
+    for order, (session, item, time) in enumerate(clicks):
+        sessions.setdefault(session, []).append((time, order, item))
+    in_order = sorted(sessions, key=lambda session: (min(sessions[session])[0], session))
+    expected = [[item for _, _, item in sorted(sessions[session])] for session in in_order]
+    log = SessionLog.from_clicks(*(list(column) for column in zip(*clicks, strict=True)))
+    assert as_lists(log) == expected
+
+
+def test_no_clicks_make_an_empty_log():
+    log = SessionLog.from_rows([], np.zeros(0, np.int32), [], ItemIndex(["tea"]))
+    assert len(log) == 0
+    assert log.n_clicks == 0
+
+
+@given(log=LOGS, fraction=st.floats(0, 1))
+def test_a_split_keeps_every_session_in_order(log, fraction):
+    early, late = log.split_last(fraction)
+    assert as_lists(early) + as_lists(late) == as_lists(log)
+    assert len(late) == round(len(log) * fraction)
+
+
+def test_a_split_at_a_time_puts_that_moment_into_the_later_part():
+    log = log_of([[1], [2], [3]], seconds_between=10)
+    early, late = log.split_at(10)
+    assert (as_lists(early), as_lists(late)) == ([["item-1"]], [["item-2"], ["item-3"]])
+
+
+@given(log=LOGS)
+def test_compacting_changes_rows_and_no_session(log):
+    compacted = log.compacted()
+    assert as_lists(compacted) == as_lists(log)
+    assert len(compacted.index) - 1 == len(np.unique(log.items))
+
+
+@given(log=LOGS)
+def test_reindexing_drops_the_clicks_that_the_other_index_lacks(log):
+    index = ItemIndex(["item-7", "item-2", "item-1"])
+    expected = [[item for item in session if item in index] for session in as_lists(log)]
+    assert as_lists(log.reindexed(index)) == [session for session in expected if session]
+
+
+def test_arrays_that_disagree_are_refused():
+    with pytest.raises(ValueError, match="same clicks"):
+        SessionLog(ItemIndex(["tea"]), np.ones(2, np.int32), np.array([0, 3]), np.zeros(2, np.int64))
