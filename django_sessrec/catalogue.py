@@ -26,6 +26,10 @@ class Catalogue(ABC):
         """JSON-able fields of one resolved item for the default template and the REST view."""
         return {"title": str(item), "url": self.url(item)}
 
+    def item_id(self, item: Any) -> str:
+        """The id of one of the shop's objects, as a template hands it to a tag."""
+        return str(item.pk)
+
     def url(self, item: Any) -> str:
         return str(item.get_absolute_url())
 

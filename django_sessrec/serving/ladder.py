@@ -1,0 +1,129 @@
+"""The fallback ladder: who answers where the rung above knows nothing, down to a static list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from django_sessrec.catalogue import Catalogue
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.serving.active import active
+from django_sessrec.serving.faults import contained
+from django_sessrec.serving.popular import viewed_lately
+
+PINNED, MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = (
+    "pinned", "model", "co_views", "category", "popular", "static",
+)  # fmt: skip
+CO_VIEWS_MODEL = "itemknn"  # this key in SESSREC["MODELS"], where it serves, speaks for co-views first
+MAX_BECAUSE = 3  # reasons that a visitor may still want to read
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An item that a rung proposes, and why.
+
+    reason:  "pinned", "session" (what the visit's clicks led to), "viewed" (clicked in this visit),
+             "co_viewed" (beside the last click), "same_category", "popular" or "static"
+    because: ids of the clicked items that spoke for it, strongest first
+    """
+
+    item_id: str
+    rung: str
+    reason: str
+    because: tuple[str, ...] = ()
+    score: float | None = None
+    model: str = ""
+    run_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the rungs are asked.
+
+    session: the visit's item ids, oldest first, the one on screen last
+    models:  keys in SESSREC["MODELS"], in the order to try
+    depth:   candidates wanted of each rung
+    """
+
+    session: Sequence[str]
+    models: Sequence[str]
+    depth: int
+
+
+def climb_down(question: Question, catalogue: Catalogue) -> Iterator[Candidate]:
+    """Candidates rung by rung, best first; a rung is asked when those above have run out.
+
+    A rung that fails counts as one that knows nothing.
+    """
+    for rung in _rungs(question, catalogue):
+        found: list[Candidate] = []
+        with contained("ask a rung of the fallback ladder"):
+            found = rung()
+        yield from found
+
+
+def _rungs(question: Question, catalogue: Catalogue) -> Iterator[Callable[[], list[Candidate]]]:
+    for model in question.models:
+        yield partial(_ranked, model, question.session, question.depth, MODEL)
+    last = question.session[-1:]
+    if last:
+        for model in _co_views_models(question.models):
+            yield partial(_ranked, model, last, question.depth, CO_VIEWS)
+        yield partial(_beside, last[0], question.depth, catalogue)
+    yield partial(_popular, question.models)
+    yield partial(_static, question.depth, catalogue)
+
+
+def _co_views_models(models: Sequence[str]) -> list[str]:
+    """Any model that hears the last click alone tells what goes with it; the one made for that goes first."""
+    trained = (CO_VIEWS_MODEL,) if CO_VIEWS_MODEL in sessrec_settings.MODELS else ()
+    return list(dict.fromkeys((*trained, *models)))
+
+
+def _ranked(model: str, session: Sequence[str], k: int, rung: str) -> list[Candidate]:
+    """What the model ranks for the session; nothing where it never saw one of its items."""
+    serving = active(model)
+    if serving is None or not any(item_id in serving.recommender.index for item_id in session):
+        return []
+    return [
+        Candidate(
+            each.item_id,
+            rung,
+            _reason(each.item_id, session, each.because),
+            each.because[:MAX_BECAUSE],
+            each.score,
+            model,
+            serving.run_id,
+        )
+        for each in serving.recommender.recommend(session, k, exclude=session[-1:])
+    ]
+
+
+def _reason(item_id: str, session: Sequence[str], because: Sequence[str]) -> str:
+    if not because:
+        return "popular"
+    if item_id in session:
+        return "viewed"
+    return "session" if len(session) > 1 else "co_viewed"
+
+
+def _beside(item_id: str, k: int, catalogue: Catalogue) -> list[Candidate]:
+    return [
+        Candidate(related, CATEGORY, "same_category", (item_id,)) for related in catalogue.related(item_id, k)
+    ]
+
+
+def _popular(models: Sequence[str]) -> list[Candidate]:
+    for model in models:
+        serving = active(model)
+        if serving is not None:
+            return [
+                Candidate(item_id, POPULAR, "popular", model=model, run_id=serving.run_id)
+                for item_id in serving.popular
+            ]
+    return [Candidate(item_id, POPULAR, "popular") for item_id in viewed_lately()]
+
+
+def _static(k: int, catalogue: Catalogue) -> list[Candidate]:
+    return [Candidate(item_id, STATIC, "static") for item_id in catalogue.fallback(k)]

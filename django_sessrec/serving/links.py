@@ -1,0 +1,12 @@
+"""Links that say which list they were in: the click that follows one counts for its impression."""
+
+from __future__ import annotations
+
+from django_sessrec.capture.tracker import LINK
+
+
+def tagged(url: str, rec_id: str, position: int) -> str:
+    """`url` with ?sessrec=<rec_id>.<position>, before its fragment and beside its own parameters."""
+    address, hash_sign, fragment = url.partition("#")
+    separator = "&" if "?" in address else "?"
+    return f"{address}{separator}{LINK}={rec_id}.{position}{hash_sign}{fragment}"

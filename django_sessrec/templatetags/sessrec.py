@@ -1,0 +1,82 @@
+"""{% load sessrec %}: a placement's list on a page. No tag here can break the page it stands on."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django import template
+from django.template import Context
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from django_sessrec.catalogue import get_catalogue
+from django_sessrec.serving.faults import contained
+from django_sessrec.serving.slot import Slot, fill, id_of, rendered
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def sessrec_recommendations(
+    context: Context, placement: str, item: Any = None, limit: int | None = None
+) -> SafeString:
+    """Render the placement's list; nothing where it is empty."""
+    request = context.get("request")
+    return rendered(fill(request, placement, item_id=item, limit=limit), request)
+
+
+@register.simple_tag(takes_context=True)
+def sessrec_list(context: Context, placement: str, item: Any = None, limit: int | None = None) -> Slot:
+    """Hand over the placement's list, for a template's own loop: {% sessrec_list "home" as recs %}."""
+    return fill(context.get("request"), placement, item_id=item, limit=limit)
+
+
+@register.simple_tag(takes_context=True)
+def sessrec_placeholder(
+    context: Context, placement: str, item: Any = None, limit: int | None = None
+) -> SafeString | str:
+    """Leave the placement's place on a page that a cache keeps; the script of sessrec_scripts fills it."""
+    with contained(f"leave a place for the placement {placement!r}"):
+        item_id = id_of(item, get_catalogue())
+        query = urlencode(
+            {key: value for key, value in {"item_id": item_id, "limit": limit}.items() if value}
+        )
+        return format_html(
+            '<div class="sessrec-placeholder" data-sessrec-slot="{}"{}></div>',
+            reverse("sessrec:slot", args=[placement]) + (f"?{query}" if query else ""),
+            _view_left_to_the_browser(context.get("request"), item_id),
+        )
+    return ""
+
+
+@register.simple_tag
+def sessrec_scripts() -> SafeString | str:
+    """The ES module that fills placeholders."""
+    return _linked('<script type="module" src="{}"></script>', "sessrec/sessrec.js")
+
+
+@register.simple_tag
+def sessrec_styles() -> SafeString | str:
+    """The default list's stylesheet."""
+    return _linked('<link rel="stylesheet" href="{}">', "sessrec/sessrec.css")
+
+
+def _linked(markup: str, path: str) -> SafeString | str:
+    with contained(f"link the static file {path}"):
+        return format_html(markup, static(path))
+    return ""
+
+
+def _view_left_to_the_browser(request: Any, item_id: str) -> SafeString | str:
+    """Whoever gets this page from a cache views the item too, so the browser records it for everybody.
+
+    The server then records nothing of this request: it gives no cookie, and the page stays cacheable.
+    """
+    tracker = getattr(request, "sessrec", None)
+    if tracker is None or not item_id or tracker.current_item != item_id:
+        return ""
+    tracker.current_item = None
+    return format_html(' data-sessrec-view="{}" data-sessrec-events="{}"', item_id, reverse("sessrec:events"))
