@@ -63,6 +63,8 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
 @register("sessrec")
 def check_installation(**kwargs: Any) -> list[CheckMessage]:
     """The project around the app: database, middleware, URLs."""
+    if not isinstance(sessrec_settings.given, dict):
+        return []  # check_settings says so
     return [*_database(), *_middleware(), *_urls()]
 
 
