@@ -2,6 +2,9 @@
 
 import os
 
+from django.utils.translation import gettext_lazy as _
+
+from django_sessrec.tasks import schedule
 from example_shop.stack.environment import django_database
 from example_shop.state import STATE, secret_key
 
@@ -11,6 +14,9 @@ ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]", "testserver"]
 
 INSTALLED_APPS = [
     "example_shop.shop",
+    "django_sessrec",
+    "rest_framework",
+    "drf_spectacular",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -28,6 +34,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_sessrec.capture.middleware.SessrecMiddleware",
 ]
 ROOT_URLCONF = "example_shop.urls"
 WSGI_APPLICATION = "example_shop.wsgi.application"
@@ -58,3 +65,26 @@ STATIC_ROOT = STATE / "static"  # collected there, and served by granian
 
 CELERY_BROKER_URL = os.environ.get("BROKER_URL", "redis://127.0.0.1:6379/0")
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_BEAT_SCHEDULE = schedule()
+
+REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
+
+SESSREC = {
+    "CATALOGUE": "example_shop.shop.recommendations.ProductCatalogue",
+    "CONSENT": "example_shop.shop.recommendations.consent",
+    "TRACKED_VIEWS": {"shop:product_detail": "pk"},
+    "ARTIFACTS": STATE / "artifacts",
+    "MODELS": {
+        "neighbours": {"ESTIMATOR": "django_sessrec.recsys.neighbours.Neighbours", "EVERY_HOURS": 1},
+        "gru4rec": {
+            "ESTIMATOR": "django_sessrec.neural.GRU4Rec",
+            "OPTIONS": {"embedding_size": 64},
+            "EVERY_HOURS": 24,
+        },
+    },
+    "PLACEMENTS": {
+        "product_page": {"MODELS": ["gru4rec", "neighbours"], "TITLE": _("You may also like")},
+        "basket": {"MODELS": ["neighbours"], "LIMIT": 5, "TITLE": _("Goes well with your basket")},
+        "home": {"MODELS": ["neighbours"], "LIMIT": 5, "TITLE": _("Picked for you")},
+    },
+}

@@ -78,7 +78,7 @@ def products(seed: int = 1) -> list[Product]:
 
 def _of(kind: Kind, department: Department, dice: random.Random) -> list[Product]:
     makers = [(maker, collection) for maker, names in department.makers.items() for collection in names]
-    sizes = kind.sizes or [""]
+    sizes = [size.replace(" ", "\N{NO-BREAK SPACE}") for size in kind.sizes] or [""]
     possible = list(itertools.product(makers, range(len(kind.styles)), range(len(sizes)), kind.colours))
     chosen = sorted(dice.sample(possible, PRODUCTS_PER_KIND))
     return [

@@ -2,17 +2,19 @@
 
 from django.db import transaction
 from django.db.models import F
+from django.http import HttpRequest
 
 from example_shop.shop.basket import Line
 from example_shop.shop.models import Order, OrderLine, Product
+from example_shop.shop.recommendations import record
 
 
 class OutOfStockError(Exception):
     """Somebody else was quicker: the basket asks for more than is left."""
 
 
-def place_order(lines: list[Line]) -> Order:
-    """The order of these lines; raises OutOfStockError, and then nothing has changed."""
+def place_order(request: HttpRequest, lines: list[Line]) -> Order:
+    """The order of these lines; raises OutOfStockError, and then nothing has changed or been recorded."""
     with transaction.atomic(using="default"):
         order = Order.objects.create()
         for line in sorted(lines, key=lambda line: line.product.pk):  # one order of locks: no deadlock
@@ -24,4 +26,5 @@ def place_order(lines: list[Line]) -> Order:
             OrderLine.objects.create(
                 order=order, product=line.product, quantity=line.quantity, price=line.product.price
             )
+            record(request, "purchase", line.product, line.quantity)
     return order

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from django import forms
+from django.db.models.functions import MD5
 from django.utils.translation import gettext_lazy as _
 
 from example_shop.shop.basket import MOST_PER_PRODUCT
@@ -56,7 +57,8 @@ class BrowseForm(forms.Form):
             products = products.filter(price__gte=Decimal(low), price__lt=Decimal(high))
         if asked.get("in_stock"):
             products = products.in_stock()
-        return products.order_by(SORTS.get(asked.get("sort", ""), "variation"), "pk")
+        a_lasting_shuffle = MD5("slug")
+        return products.order_by(SORTS.get(asked.get("sort", ""), a_lasting_shuffle), "pk")
 
 
 class QuantityForm(forms.Form):

@@ -77,9 +77,7 @@ class ProductQuerySet(models.QuerySet["Product"]):
 class Product(models.Model):
     """One thing to buy, in one colour and size."""
 
-    category = models.ForeignKey(
-        Category, models.PROTECT, related_name="products", verbose_name=_("category")
-    )
+    category = models.ForeignKey(Category, models.PROTECT, related_name="products")
     name = models.CharField(_("name"), max_length=120)
     slug = models.SlugField(max_length=120, unique=True)
     maker = models.CharField(_("maker"), max_length=60)
@@ -136,7 +134,7 @@ class OrderLine(models.Model):
     price = models.DecimalField(_("price"), max_digits=8, decimal_places=2)
 
     def __str__(self) -> str:
-        return f"{self.quantity} × {self.product}"
+        return f"{self.quantity} of {self.product}"
 
     @property
     def total(self) -> Decimal:

@@ -1,8 +1,8 @@
 """Product pictures, drawn by hand as SVG and painted by code: a kind's drawing, a colour, a variation.
 
-A drawing (drawings/KIND.svg) is a fragment of SVG on a 400 x 400 sheet with names of paints where colours would
-be: $main, $light, $shade and $deep are mixed from the product's colour, $trim is wood, brass or iron. What lies in
-its <g id="body"> takes a pattern where it says $glazed (pottery, paper, enamel) or $woven (cloth).
+A drawing (drawings/KIND.svg) is a fragment of SVG on a 400 x 400 sheet with names of paints where colours
+would be: $main, $light, $shade and $deep are mixed from the product's colour, $trim is wood, brass or iron.
+What lies in its <g id="body"> takes a pattern where it says $glazed (pottery, enamel) or $woven (cloth).
 """
 
 from functools import cache, lru_cache
@@ -37,12 +37,12 @@ WEAVES = ["", "striped", "ribbed", "checked", "dotted", "zigzag"]
 SHEET = Template(
     """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 400">
 <defs>
-<radialGradient id="room" cx=".42" cy=".3" r=".85"><stop stop-color="$lit"/><stop offset="1" stop-color="$wall"/>
-</radialGradient>
+<radialGradient id="room" cx=".42" cy=".3" r=".85"><stop stop-color="$lit"/>
+<stop offset="1" stop-color="$wall"/></radialGradient>
 <linearGradient id="main" x2="1" y2=".4"><stop stop-color="$light"/><stop offset=".45" stop-color="$flat"/>
 <stop offset="1" stop-color="$shade"/></linearGradient>
-<linearGradient id="trim" x2="1" y2=".4"><stop stop-color="$trim_light"/><stop offset="1" stop-color="$trim_flat"/>
-</linearGradient>
+<linearGradient id="trim" x2="1" y2=".4"><stop stop-color="$trim_light"/>
+<stop offset="1" stop-color="$trim_flat"/></linearGradient>
 <linearGradient id="steel" x2="1" y2=".3"><stop stop-color="#eef0f0"/><stop offset=".5" stop-color="#c9cdcf"/>
 <stop offset="1" stop-color="#a5abaf"/></linearGradient>
 <radialGradient id="shadow"><stop stop-color="$floor" stop-opacity=".55"/><stop offset="1" stop-color="$floor"
@@ -60,31 +60,22 @@ PATTERN = Template(
 MOTIFS = {  # width, height, what repeats
     "dipped": (400, 400, '<path d="M0 262q50-9 100-3t100 1 100-4 100 5v140H0Z" fill="$pale" opacity=".75"/>'),
     "banded": (400, 64, '<path d="M0 12h400v9H0zM0 27h400v3H0z" fill="$pale" opacity=".7"/>'),
-    "speckled": (
-        52,
-        46,
-        '<g fill="$deep" opacity=".5"><circle cx="6" cy="9" r="1.6"/><circle cx="24" cy="31" r="1.1"/>'
-        '<circle cx="41" cy="15" r="2"/><circle cx="15" cy="42" r="1.3"/><circle cx="47" cy="38" r="1"/></g>',
-    ),
+    "speckled": (52, 46, '<path d="M6 9h3m18 22h2m13-16h4M15 41h3m29-3h2" stroke="$deep" stroke-width="2"/>'),
     "dotted": (
         28,
         28,
-        '<g fill="$pale" opacity=".75"><circle cx="7" cy="7" r="3"/><circle cx="21" cy="21" r="3"/></g>',
+        '<path d="M4 7a3 3 0 0 1 6 0 3 3 0 0 1-6 0m14 14a3 3 0 0 1 6 0 3 3 0 0 1-6 0" fill="$pale"/>',
     ),
     "striped": (26, 26, '<path d="M0 4h26v8H0z" fill="$pale" opacity=".6"/>'),
     "ribbed": (9, 9, '<path d="M0 0h2v9H0z" fill="$deep" opacity=".2"/>'),
     "checked": (40, 40, '<path d="M0 0h40v14H0zM0 0h14v40H0z" fill="$pale" opacity=".35"/>'),
-    "zigzag": (
-        32,
-        26,
-        '<path d="m-4 16 12-9 16 9 16-9" fill="none" stroke="$pale" stroke-width="4" opacity=".7"/>',
-    ),
+    "zigzag": (32, 26, '<path d="m-4 16 12-9 16 9 16-9" fill="none" stroke="$pale" stroke-width="4"/>'),
 }
 
 
 @lru_cache(maxsize=4096)
 def draw(kind: str, colour: str, variation: int) -> str:
-    """One picture; the same three always give the same. Raises LookupError for what there is no drawing or paint of."""
+    """One picture, always the same for the same three; LookupError for a kind or colour there is none of."""
     paints = _paints(COLOURS[colour], variation)
     drawing = _drawing(kind)
     patterns = WEAVES if "$woven" in drawing.template else GLAZES

@@ -37,10 +37,8 @@ def same_origin_post(view: View[P]) -> View[P]:
     @wraps(view)
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         origin = request.headers.get("Origin", "")
-        if (
-            request.headers.get("Sec-Fetch-Site") != "same-origin"
-            and urlsplit(origin).netloc != request.get_host()
-        ):
+        ours = urlsplit(origin).netloc == request.get_host()
+        if not ours and request.headers.get("Sec-Fetch-Site") != "same-origin":
             raise PermissionDenied(f"a form on {origin or 'an unnamed page'} may not post to this shop")
         return view(request, *args, **kwargs)
 

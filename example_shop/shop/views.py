@@ -15,6 +15,7 @@ from example_shop.shop.consent import remember
 from example_shop.shop.forms import BrowseForm, QuantityForm
 from example_shop.shop.models import Category, Order, Product, ProductQuerySet
 from example_shop.shop.pictures import draw
+from example_shop.shop.recommendations import record
 from example_shop.shop.security import same_origin_post
 
 PRODUCTS_PER_PAGE = 24
@@ -26,7 +27,7 @@ ON_THE_FRONT_PAGE = ["teapots", "armchairs", "tents", "table-lamps", "bears"]
 def home(request: HttpRequest) -> HttpResponse:
     one_of_each = Product.objects.in_stock().order_by("category_id", "-pk").distinct("category_id")
     hero = one_of_each.filter(category__in=ON_THE_FRONT_PAGE)
-    new_in = one_of_each.exclude(category__in=ON_THE_FRONT_PAGE)[:8]
+    new_in = one_of_each.exclude(category__in=ON_THE_FRONT_PAGE)[:10]
     return render(request, "shop/home.html", {"hero": hero, "new_in": new_in})
 
 
@@ -48,7 +49,7 @@ def search(request: HttpRequest) -> HttpResponse:
 
 
 def _browse(request: HttpRequest, products: ProductQuerySet) -> dict[str, Any]:
-    form = BrowseForm(request.GET)
+    form = BrowseForm(request.GET, label_suffix="")
     page = Paginator(form.narrow(products), PRODUCTS_PER_PAGE).get_page(request.GET.get("page"))
     return {"form": form, "page": page, "words": form.cleaned_data.get("q", "")}
 
@@ -59,12 +60,12 @@ def product_detail(request: HttpRequest, pk: int, slug: str) -> HttpResponse:
     if slug != product.slug:
         return redirect(product, permanent=True)
     others = Product.objects.filter(category=product.category, collection=product.collection).exclude(pk=pk)
-    return render(request, "shop/product.html", {"product": product, "collection": others[:4]})
+    return render(request, "shop/product.html", {"product": product, "collection": others[:5]})
 
 
 @require_safe
 @cache_control(public=True, max_age=30 * A_DAY, immutable=True)
-def picture(request: HttpRequest, kind: str, colour: str, variation: int) -> HttpResponse:
+def picture(_request: HttpRequest, kind: str, colour: str, variation: int) -> HttpResponse:
     try:
         svg = draw(kind, colour, variation)
     except LookupError as unknown:
@@ -85,21 +86,25 @@ def _basket_page(request: HttpRequest, **extra: Any) -> HttpResponse:
 
 @same_origin_post
 def add_to_basket(request: HttpRequest, pk: int) -> HttpResponse:
-    basket = Basket.of(request)
     product = get_object_or_404(Product, pk=pk)
-    basket.put(product, basket.quantity(product) + 1)
-    response = redirect("shop:basket")
-    basket.save(response)
-    return response
+    return _hold(request, product, Basket.of(request).quantity(product) + 1)
 
 
 @same_origin_post
 def change_basket(request: HttpRequest, pk: int) -> HttpResponse:
-    basket = Basket.of(request)
     product = get_object_or_404(Product, pk=pk)
     form = QuantityForm(request.POST)  # "Remove" sends a second quantity, 0: the last one counts
-    if form.is_valid():
-        basket.put(product, form.cleaned_data["quantity"])
+    if not form.is_valid():
+        return redirect("shop:basket")
+    return _hold(request, product, form.cleaned_data["quantity"])
+
+
+def _hold(request: HttpRequest, product: Product, quantity: int) -> HttpResponse:
+    """Have this many of the product in the basket, as far as there is stock, and show the basket."""
+    basket = Basket.of(request)
+    grown = basket.put(product, quantity)
+    if grown:
+        record(request, "add_to_cart" if grown > 0 else "remove_from_cart", product, abs(grown))
     response = redirect("shop:basket")
     basket.save(response)
     return response
@@ -119,7 +124,7 @@ def place(request: HttpRequest) -> HttpResponse:
     if not lines:
         return redirect("shop:basket")
     try:
-        order = place_order(lines)
+        order = place_order(request, lines)
     except OutOfStockError as sold:
         return _basket_page(request, sold_meanwhile=str(sold))
     response = redirect(order)

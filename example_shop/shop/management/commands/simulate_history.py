@@ -1,0 +1,60 @@
+"""Write visits of the past days straight into the event store, so that there is something to train on."""
+
+import time
+from argparse import ArgumentParser
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from django.core.management.base import BaseCommand
+
+from django_sessrec.capture.ids import uuid7
+from django_sessrec.capture.store import COLUMNS, copy_events
+from django_sessrec.models import Event, EventName, Source
+from example_shop.shop.history import Happening, happenings
+from example_shop.shop.models import Product
+from example_shop.shop.population import visitors_of
+
+
+class Command(BaseCommand):
+    help = "Adds simulated visits of the past days and of today so far, whose truth is known."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--days", type=int, default=5)
+        parser.add_argument("--sessions-per-day", type=int, default=3_000)
+        parser.add_argument("--seed", type=int, default=1)
+
+    def handle(self, days: int, sessions_per_day: int, seed: int, **options: Any) -> None:
+        products = list(Product.objects.all())
+        visitors = visitors_of(products)
+        draw = np.random.default_rng(seed)
+        now = datetime.now(UTC)
+        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        began = time.monotonic()
+        total = 0
+        for day in [today - timedelta(days=ago) for ago in range(days, -1, -1)]:
+            written = copy_events(
+                self._row(each, products)
+                for each in happenings(visitors, day, sessions_per_day, draw)
+                if each.at <= now
+            )
+            total += written
+            self.stdout.write(f"{day:%a %d %b}: {written:,} events")
+        self.stdout.write(self.style.SUCCESS(f"{total:,} events in {time.monotonic() - began:.1f} s"))
+
+    def _row(self, happening: Happening, products: list[Product]) -> tuple[Any, ...]:
+        """The happening as a row in the order of COLUMNS[Event]."""
+        sold = happening.name != EventName.VIEW_ITEM
+        product = products[happening.row]
+        event = Event(
+            event_id=uuid7(happening.at),
+            occurred_at=happening.at,
+            session_id=happening.session_id,
+            name=str(happening.name),
+            item_id=str(product.pk),
+            price=product.price if sold else None,
+            currency="EUR" if sold else "",
+            source=str(Source.SERVER),
+            bot=happening.bot,
+        )
+        return tuple(getattr(event, column) for column in COLUMNS[Event])

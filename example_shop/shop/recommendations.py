@@ -1,0 +1,34 @@
+"""What django_sessrec needs to know about this shop: its catalogue and its visitors' consent."""
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from django_sessrec.catalogue import ModelCatalogue
+from example_shop.shop.consent import answer
+from example_shop.shop.models import Product, ProductQuerySet
+
+
+class ProductCatalogue(ModelCatalogue):
+    model = "shop.Product"
+    title_field = "name"
+    image_field = "picture_url"
+    price_field = "price"
+    category_field = "category_id"
+
+    def available(self, queryset: ProductQuerySet) -> ProductQuerySet:
+        return queryset.in_stock()
+
+    def describe(self, item: Product, request: HttpRequest | None = None) -> dict[str, Any]:
+        return {**super().describe(item, request), "maker": item.maker}
+
+
+def consent(request: HttpRequest) -> str | None:
+    """The visitor's answer to the banner. A click on "Accept" is her own yes, which beats Sec-GPC."""
+    given = answer(request)
+    return "opt-in" if given == "session" else given
+
+
+def record(request: HttpRequest, name: str, product: Product, quantity: int) -> None:
+    """Tell django_sessrec what happened to a product; inside a transaction it counts when that commits."""
+    request.sessrec.record(name, product.pk, quantity=quantity, price=product.price, currency="EUR")
