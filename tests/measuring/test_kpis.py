@@ -1,0 +1,196 @@
+"""KPIs against numbers worked out by hand."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from django_sessrec.capture.ids import uuid7
+from django_sessrec.measuring.kpis import Kpi, kpis, regrouped
+from tests.measuring.history import buy, click, happen, minutes, show
+
+NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
+DAY = (NOON - timedelta(hours=12), NOON + timedelta(hours=12))
+
+pytestmark = pytest.mark.django_db
+
+
+def of_day(*by):
+    return kpis(*DAY, by=by or ("placement",))
+
+
+def test_no_rows_no_figures():
+    assert of_day() == {}
+
+
+def test_a_list_shown_and_never_clicked():
+    show(uuid7(NOON), NOON, ["1", "2", "3"])
+    assert of_day() == {("home",): Kpi(impressions=1, items_shown=3)}
+
+
+def test_a_day_worked_out_by_hand():
+    ann, bob = uuid7(NOON), uuid7(NOON)
+    hers = show(ann, NOON, ["1", "2", "3"])
+    click(ann, NOON + minutes(1), "2", hers, position=2)
+    click(ann, NOON + minutes(2), "2", hers, position=2)  # again: counts once
+    click(ann, NOON + minutes(3), "3", hers, position=3)
+    happen(ann, NOON + minutes(4), "add_to_cart", "2")
+    buy(ann, NOON + minutes(5), "2", "10.50", quantity=2)
+    his = show(bob, NOON, ["4", "5"])
+    click(bob, NOON + minutes(1), "4", his)
+    buy(bob, NOON + minutes(2), "5", "99")  # seen in the list, never clicked: not ours
+    assert of_day() == {
+        ("home",): Kpi(
+            impressions=2,
+            items_shown=5,
+            clicked_impressions=2,
+            clicks=3,
+            carts=1,
+            purchases=1,
+            revenue={"EUR": Decimal("21.00")},
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("what", "arguments"),
+    [
+        ("an item that the list did not hold", {"item_id": "9"}),
+        ("another session", {"session_id": uuid7(NOON)}),
+        ("an impression that never was", {"impression_id": uuid7(NOON)}),
+        ("no impression", {"impression_id": None}),
+        ("a bot", {"bot": True}),
+        ("a day and a minute later", {"at": NOON + minutes(24 * 60 + 1)}),
+    ],
+)
+def test_clicks_that_do_not_count(what, arguments):
+    visit = uuid7(NOON)
+    shown = show(visit, NOON, ["1", "2"])
+    given = {"session_id": visit, "at": NOON + minutes(1), "item_id": "1", "impression_id": shown}
+    click(**given | arguments)
+    assert of_day()[("home",)].clicks == 0, what
+
+
+def test_lists_shown_to_bots_do_not_count():
+    visit = uuid7(NOON)
+    shown = show(visit, NOON, ["1"], bot=True)
+    click(visit, NOON + minutes(1), "1", shown)
+    assert of_day() == {}
+
+
+def test_a_purchase_belongs_to_the_latest_click_before_it():
+    visit = uuid7(NOON)
+    first = show(visit, NOON, ["1"], placement="home")
+    second = show(visit, NOON + minutes(1), ["1"], placement="basket")
+    third = show(visit, NOON + minutes(2), ["1"], placement="product")
+    click(visit, NOON + minutes(3), "1", first)
+    click(visit, NOON + minutes(4), "1", second)
+    buy(visit, NOON + minutes(5), "1", 8)
+    click(visit, NOON + minutes(6), "1", third)
+    revenue = {placement: kpi.revenue for (placement,), kpi in of_day().items()}
+    assert revenue == {"basket": {"EUR": Decimal(8)}, "home": {}, "product": {}}
+
+
+def test_a_purchase_after_the_attribution_hours_is_not_ours():
+    visit = uuid7(NOON)
+    shown = show(visit, NOON, ["1", "2"])
+    click(visit, NOON, "1", shown)
+    click(visit, NOON, "2", shown)
+    buy(visit, NOON + minutes(24 * 60 - 1), "1", 5)
+    buy(visit, NOON + minutes(24 * 60 + 1), "2", 7)
+    assert of_day()[("home",)].revenue == {"EUR": Decimal(5)}
+
+
+def test_attribution_hours_is_read_live(settings):
+    visit = uuid7(NOON)
+    shown = show(visit, NOON, ["1"])
+    click(visit, NOON, "1", shown)
+    buy(visit, NOON + minutes(61), "1", 5)
+    assert of_day()[("home",)].purchases == 1
+    settings.SESSREC = {**settings.SESSREC, "ATTRIBUTION_HOURS": 1}
+    assert of_day()[("home",)].purchases == 0
+
+
+def test_what_follows_midnight_counts_for_the_day_of_the_list():
+    visit = uuid7(NOON)
+    late = DAY[1] - minutes(1)
+    shown = show(visit, late, ["1"])
+    click(visit, late + minutes(2), "1", shown)
+    buy(visit, late + minutes(3), "1", 4)
+    assert of_day("day") == {
+        (NOON.date(),): Kpi(1, 1, 1, 1, 0, 1, {"EUR": Decimal(4)}),
+    }
+    assert kpis(DAY[1], DAY[1] + timedelta(days=1), by=("day",)) == {}
+
+
+def test_a_click_on_the_list_of_the_day_before_takes_the_purchase():
+    visit = uuid7(NOON)
+    midnight = DAY[0]
+    before = show(visit, midnight - minutes(5), ["1"], placement="home")
+    after = show(visit, midnight + minutes(1), ["1"], placement="basket")
+    click(visit, midnight + minutes(2), "1", after)
+    click(visit, midnight + minutes(3), "1", before)
+    buy(visit, midnight + minutes(4), "1", 4)
+    assert of_day()[("basket",)].purchases == 0
+
+
+def test_a_browser_whose_clock_is_behind_still_counts():
+    visit = uuid7(NOON)
+    shown = show(visit, NOON, ["1"])
+    click(visit, NOON - minutes(90), "1", shown)
+    assert of_day()[("home",)].clicks == 1
+
+
+def test_refunds_and_currencies_and_purchases_without_a_price():
+    visit = uuid7(NOON)
+    shown = show(visit, NOON, ["1", "2", "3"])
+    for item_id in ("1", "2", "3"):
+        click(visit, NOON + minutes(1), item_id, shown)
+    buy(visit, NOON + minutes(2), "1", 30)
+    buy(visit, NOON + minutes(3), "1", 30, name="refund")
+    buy(visit, NOON + minutes(2), "2", "7.25", currency="CHF")
+    buy(visit, NOON + minutes(2), "3", None, currency="EUR")
+    kpi = of_day()[("home",)]
+    assert kpi.revenue == {"CHF": Decimal("7.25"), "EUR": Decimal(0)}
+    assert kpi.purchases == 3
+
+
+def test_grouped_by_everything():
+    visit = uuid7(NOON)
+    common = {"placement": "home", "experiment": "autumn"}
+    show(visit, NOON, ["1"], variant="a", model="", rung="popular", **common)
+    shown = show(visit, NOON, ["1"], variant="b", run_id=7, **common)
+    click(visit, NOON, "1", shown)
+    by = ("placement", "model", "run", "rung", "experiment", "variant")
+    assert of_day(*by) == {
+        ("home", "", None, "popular", "autumn", "a"): Kpi(impressions=1, items_shown=1),
+        ("home", "neighbours", 7, "model", "autumn", "b"): Kpi(1, 1, 1, 1),
+    }
+
+
+def test_days_are_those_of_the_time_zone(settings):
+    settings.TIME_ZONE = "Pacific/Auckland"  # 12 or 13 hours ahead
+    show(uuid7(NOON), NOON, ["1"])
+    assert list(of_day("day")) == [(NOON.date() + timedelta(days=1),)]
+
+
+def test_coarser_groups_add_up():
+    visit = uuid7(NOON)
+    show(visit, NOON, ["1"], placement="home", model="a")
+    show(visit, NOON, ["1", "2"], placement="home", model="b")
+    show(visit, NOON, ["1"], placement="basket", model="a")
+    fine = of_day("placement", "model")
+    assert regrouped(fine, lambda key: key[0]) == {"basket": Kpi(1, 1), "home": Kpi(2, 3)}
+    assert sum(fine.values(), Kpi()) == Kpi(3, 4)
+
+
+@pytest.mark.parametrize("by", [(), ("visitor",), ("placement", "session_id")])
+def test_unknown_dimensions_name_the_known_ones(by):
+    with pytest.raises(ValueError, match="placement"):
+        kpis(*DAY, by=by)
+
+
+def test_one_query_whatever_the_groups(django_assert_num_queries):
+    show(uuid7(NOON), NOON, ["1"])
+    with django_assert_num_queries(1):
+        of_day("day", "placement", "model")
