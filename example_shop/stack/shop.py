@@ -102,16 +102,18 @@ def shop_programs(logs: Path, port: int) -> list[Program]:
 
     def program(name: str, *arguments: str, answers: Callable[[], bool] = lambda: True) -> Program:
         command = [sys.executable, "-m", *arguments]
-        return Program(name, command, log=logs / f"{name}.log", answers=answers)
+        environment = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser"}
+        return Program(name, command, log=logs / f"{name}.log", environment=environment, answers=answers)
 
-    celery = ("celery", "--app", "example_shop.celery:app")
+    celery = ("celery", "--quiet", "--app", "example_shop.celery:app")
     quiet = ("--loglevel", "WARNING")
     worker = ("worker", "--without-gossip", "--without-mingle")
     return [
         program(
             "web",
             *("granian", "--interface", "wsgi", "--host", HOST, "--port", str(port), "--workers", "2"),
-            "--respawn-failed-workers",
+            # Each thread keeps a database connection, and Postgres has 100.
+            *("--blocking-threads", "4", "--backpressure", "16", "--respawn-failed-workers"),
             *("--static-path-mount", str(STATE / "static"), "--static-path-expires", "60"),
             *("--log-level", "warning", "example_shop.wsgi:application"),
             answers=lambda: responds(port),
