@@ -70,7 +70,8 @@ def train(
         except (Refused, NotEnoughData) as refusal:
             finish(run, TrainingRun.State.REFUSED, str(refusal))
         except BaseException as error:
-            fail(run, "".join(traceback.format_exception(error)))
+            reason = traceback.format_exception_only(error)[0].strip().splitlines()[0]
+            fail(run, reason, "".join(traceback.format_exception(error)))
             if not isinstance(error, Exception):
                 raise
         return run

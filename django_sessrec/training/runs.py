@@ -94,25 +94,21 @@ def fail_stale() -> list[TrainingRun]:
 def fail_killed(model: str) -> list[TrainingRun]:
     """As fail_stale, for whoever holds the model's lock: who else says to be running is dead."""
     killed = list(all_runs().filter(model=model, state=TrainingRun.State.RUNNING))
+    reason = _("Its process was killed or lost its database at the stage %(stage)s.")
     for run in killed:
-        fail(
-            run,
-            _("Its process was killed or lost its database while it was at %(stage)s.")
-            % {"stage": run.stage},
-        )
+        fail(run, reason % {"stage": run.stage})
     return killed
 
 
-def fail(run: TrainingRun, error: str) -> None:
-    """End a run as failed and remove what it left on disk."""
+def fail(run: TrainingRun, reason: str, error: str = "") -> None:
+    """End a run as failed, with the whole `error` for the curious, and remove what it left on disk."""
     artifacts.remove(run)
-    run.artifact = ""
-    run.error = error
-    finish(run, TrainingRun.State.FAILED)
-    log.error("The training of %s failed: %s", run, error)
+    run.artifact, run.error = "", error
+    finish(run, TrainingRun.State.FAILED, reason)
+    log.error("The training of %s failed: %s", run, reason)
 
 
-def finish(run: TrainingRun, state: TrainingRun.State, verdict: str = "") -> None:
-    """Write how a run ended."""
+def finish(run: TrainingRun, state: TrainingRun.State, verdict: str) -> None:
+    """Write how a run ended, and why."""
     run.state, run.verdict, run.finished_at = state, verdict, timezone.now()
     run.save()

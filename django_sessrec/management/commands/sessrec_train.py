@@ -1,0 +1,43 @@
+"""Train models in this process and promote those that pass the gate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.management.progress import Progress
+from django_sessrec.models import TrainingRun
+from django_sessrec.training.pipeline import AlreadyTraining, train
+
+
+class Command(BaseCommand):
+    help = (
+        "Train models on the clicks of the last TRAINING_WINDOW_DAYS; those that pass the gate serve at once."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "models", nargs="*", metavar="model", help="names in SESSREC['MODELS']; default: all"
+        )
+
+    def handle(self, *, models: list[str], **options: Any) -> None:
+        runs = [self._train(model) for model in models or sessrec_settings.MODELS]
+        if failed := [run for run in runs if run.state == TrainingRun.State.FAILED]:
+            raise CommandError(f"failed: {', '.join(str(run) for run in failed)}", returncode=1)
+
+    def _train(self, model: str) -> TrainingRun:
+        progress = Progress(self.stderr, model)
+        try:
+            run = train(model, trigger="command", progress=progress)
+        except (AlreadyTraining, ImproperlyConfigured) as reason:
+            raise CommandError(str(reason)) from reason
+        finally:
+            progress.end()
+        seconds = (run.finished_at - run.started_at).total_seconds()
+        style = self.style.SUCCESS if run.state == TrainingRun.State.PUBLISHED else self.style.WARNING
+        outcome = style(str(run.get_state_display()))
+        self.stdout.write(f"{run}: {outcome} after {seconds:.1f} s. {run.verdict}")
+        return run
