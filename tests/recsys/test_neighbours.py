@@ -50,6 +50,17 @@ def test_the_kernel_sums_what_the_formula_says(parameters, log, session):
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
+def test_the_kernel_sums_what_the_formula_says_among_many_sessions():
+    log = synthetic_shop(items=60, groups=5, sessions=600).log
+    parameters = Neighbours(neighbours=40, sessions_per_item=60)
+    recommender = parameters.fit(log)
+    for session in range(0, 600, 60):
+        expected = neighbour_shares(parameters, log, log[session].tolist())
+        rows, scores = recommender.top(log[session], 60)
+        assert set(rows.tolist()) == set(expected)
+        np.testing.assert_allclose(scores, [sum(expected[row].values()) for row in rows], rtol=1e-4)
+
+
 @settings(deadline=None)
 @given(parameters=PARAMETERS, log=LOGS, session=SESSIONS)
 def test_the_reasons_are_the_clicks_that_added_most(parameters, log, session):

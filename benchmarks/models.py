@@ -1,0 +1,155 @@
+"""How well and how fast the models rank: `python -m benchmarks.models --data FOLDER --out build/models.json`.
+
+Every case of the test set counts, the whole catalogue is ranked, ties count against the model. Models are
+fitted on all training sessions with their default hyper-parameters, which were chosen on the last 7 % of
+these sessions (`--judge validation` does that), never on the test set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.datasets import Dataset, load
+from benchmarks.latency import query_latency
+from benchmarks.published import PUBLISHED
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.evaluation import Cases, evaluate
+from django_sessrec.recsys.recommender import Estimator
+
+MODELS = {
+    "popularity": "django_sessrec.recsys.popularity.Popularity",
+    "itemknn": "django_sessrec.recsys.itemknn.ItemKNN",
+    "neighbours": "django_sessrec.recsys.neighbours.Neighbours",
+    "gru4rec": "django_sessrec.neural.GRU4Rec",
+    "sasrec": "django_sessrec.neural.SASRec",
+    "srgnn": "django_sessrec.neural.SRGNN",
+}
+K = 20
+ACCURACY = (f"hr@{K}", f"mrr@{K}", f"ndcg@{K}")
+COLUMNS = (*ACCURACY, f"coverage@{K}", f"popularity_lean@{K}", "fit_s", "query_us_p50", "query_us_p90")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of one dataset")
+    parser.add_argument("--models", default="popularity,itemknn,neighbours", help=", ".join(MODELS))
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each model that draws at random")
+    parser.add_argument("--judge", choices=("test", "validation"), default="test")
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    arguments = parser.parse_args()
+    names = arguments.models.split(",")
+    if unknown := set(names) - set(MODELS):
+        parser.error(f"no model is called {', '.join(sorted(unknown))}; there are {', '.join(MODELS)}")
+
+    dataset = load(arguments.data)
+    if arguments.judge == "validation":
+        dataset = last_days_of_train(dataset)
+    sessions, cases = len(dataset.train), len(dataset.test)
+    print(f"{dataset.name}: {sessions:,} sessions to fit on, {cases:,} cases", flush=True)
+    results = {}
+    for name in names:
+        results[name] = measure(name, dataset, arguments.seeds)
+        if arguments.out:  # after each model, so that a long run that is stopped has not been for nothing
+            arguments.out.parent.mkdir(parents=True, exist_ok=True)
+            arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+    print_table(results, PUBLISHED.get(dataset.name, ()))
+
+
+def last_days_of_train(dataset: Dataset) -> Dataset:
+    """The last 7 % of the training sessions as cases, the rest to fit on."""
+    train, validation = dataset.train.split_last(0.07)
+    train = train.compacted()
+    cases = Cases.from_log(validation.reindexed(train.index))
+    return Dataset(f"{dataset.name}, validation", train, cases)
+
+
+def measure(name: str, dataset: Dataset, seeds: int) -> dict[str, Any]:
+    """All figures of one model; with several seeds the mean, and the deviation of the accuracy."""
+    runs = [measure_once(name, estimator, dataset) for estimator in estimators_named(name, seeds)]
+    figures = mean_of(runs) | {"seeds": len(runs)}
+    if len(runs) > 1:
+        figures |= {f"{key}_std": float(np.std([run[key] for run in runs], ddof=1)) for key in ACCURACY}
+    return figures
+
+
+def measure_once(name: str, estimator: Estimator, dataset: Dataset) -> dict[str, Any]:
+    began = time.perf_counter()
+    recommender = estimator.fit(dataset.train, progress=shown(f"{name}: fit"))
+    fit_s = time.perf_counter() - began
+    report = evaluate(recommender, dataset.test, K, progress=shown(f"{name}: evaluate"))
+    with tempfile.TemporaryDirectory() as folder:
+        artifact.save(recommender, Path(folder) / name, card={})
+        latency = query_latency(Path(folder) / name, dataset.test, K)
+        megabytes = sum(path.stat().st_size for path in (Path(folder) / name).iterdir()) / 1e6
+    figures = report.as_dict()
+    figures["evaluate_s"] = figures.pop("seconds")
+    return figures | {"fit_s": fit_s, "fit_threads": fit_threads(), "artifact_mb": megabytes} | latency
+
+
+def estimators_named(name: str, seeds: int) -> list[Any]:
+    """The model's estimator with its defaults, once for each seed if it has any."""
+    module, attribute = MODELS[name].rsplit(".", 1)
+    estimator = getattr(import_module(module), attribute)()
+    if not hasattr(estimator, "seed"):
+        return [estimator]
+    return [replace(estimator, seed=seed) for seed in range(seeds)]
+
+
+def fit_threads() -> int:
+    """Threads that torch computes with; 1 where no model has loaded it."""
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch else 1
+
+
+def mean_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Key by key, also within nested mappings; what is the same in all runs stays as it is."""
+    means: dict[str, Any] = {}
+    for key, first in runs[0].items():
+        values = [run[key] for run in runs]
+        if isinstance(first, Mapping):
+            means[key] = mean_of(values)
+        else:
+            means[key] = first if values.count(first) == len(values) else float(np.mean(values))
+    return means
+
+
+def shown(label: str) -> Any:
+    """A progress callback that rewrites one line of a terminal."""
+
+    def show(share: float, figures: Mapping[str, Any]) -> None:
+        details = " ".join(f"{key} {value:.4g}" for key, value in figures.items())
+        end = "\n" if share >= 1 else ""
+        print(f"\r{label} {share:4.0%} {details:60}", end=end, file=sys.stderr, flush=True)
+
+    return show
+
+
+def print_table(
+    results: Mapping[str, Mapping[str, Any]], published: Sequence[tuple[str, str, float, float]]
+) -> None:
+    """Ours and what was published on the same cases, worst first."""
+    rows = [(figures[ACCURACY[0]], name, figures, "") for name, figures in results.items()]
+    rows += [
+        (hr, f"({name})", {ACCURACY[0]: hr, ACCURACY[1]: mrr}, source) for name, source, hr, mrr in published
+    ]
+    print(f"{'':24}" + "".join(f"{column.replace('popularity_', ''):>14}" for column in COLUMNS))
+    for _, name, figures, source in sorted(rows, key=lambda row: row[:2]):
+        cells = [f"{figures[column]:14.2f}" if column in figures else f"{'':14}" for column in COLUMNS]
+        if source:
+            cells = [*cells[:2], f"  {source}"]
+        print(f"{name:24}" + "".join(cells))
+
+
+if __name__ == "__main__":
+    main()
