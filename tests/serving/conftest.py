@@ -5,6 +5,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from django_sessrec.models import Promotion, TrainingRun
@@ -102,3 +103,14 @@ def visitor() -> Client:
 def stranger() -> Client:
     """A browser whose visitor was not asked yet."""
     return Client(headers={"user-agent": BROWSER})
+
+
+@pytest.fixture
+def break_table(db) -> Callable[[str], None]:
+    """Take one of our tables away, for this test."""
+
+    def take_away(table: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f'ALTER TABLE "{table}" RENAME TO "{table}_away"')
+
+    return take_away

@@ -1,0 +1,138 @@
+"""The tags as a shop's templates use them, and the markup that visitors get."""
+
+import re
+
+import pytest
+from django.template import Context, Template
+from django.test import RequestFactory, override_settings
+
+from django_sessrec.models import Event, Impression
+from tests.demo.models import Product
+
+pytestmark = pytest.mark.django_db
+
+
+def rendered(source: str, **context: object) -> str:
+    context = {"request": RequestFactory().get("/")} | context
+    return Template("{% load sessrec %}" + source).render(Context(context))
+
+
+def test_default_list_shows_title_price_picture_and_reason(products, trails, promote):
+    promote(trails)
+    Product.objects.update(picture="/media/tea.svg", price="12.50")
+    html = rendered('{% sessrec_recommendations "product_page" item=product limit=2 %}', product=products[8])
+    assert html.count("<li") == 2
+    for part in ("You may also like", 'src="/media/tea.svg"', "12.50", "Often viewed with tea 8"):
+        assert part in html
+    assert 'alt=""' in html, "the title beside the picture says it already"
+
+
+def test_reason_of_a_visit_with_several_clicks(visitor, products, trails, promote):
+    promote(trails)
+    visitor.get(products[6].get_absolute_url())
+    html = visitor.get(products[8].get_absolute_url()).content.decode()
+    assert "Because you viewed tea 8" in html
+    assert "You viewed this" in html
+
+
+def test_pinned_item_is_labelled(products, placement):
+    placement(PINNED=[str(products[3].pk)])
+    assert rendered('{% sessrec_recommendations "product_page" %}').count("Our pick") == 1
+
+
+def test_title_of_the_placement(products, placement):
+    placement(TITLE="More <tea>")
+    html = rendered('{% sessrec_recommendations "product_page" %}')
+    assert '<h2 class="sessrec__heading">More &lt;tea&gt;</h2>' in html
+
+
+def test_empty_slot_renders_nothing(db):
+    assert rendered('{% sessrec_recommendations "product_page" %}') == ""
+
+
+def test_markup_in_product_names_is_text(products):
+    Product.objects.update(name='"><script>alert(1)</script>', picture='x" onerror="alert(1)')
+    html = rendered('{% sessrec_recommendations "product_page" item=product %}', product=products[0])
+    assert "<script" not in html
+    assert 'onerror="' not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_no_inline_style_or_script(products):
+    html = rendered('{% sessrec_styles %}{% sessrec_scripts %}{% sessrec_recommendations "product_page" %}')
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]* src=)", html)
+
+
+def test_list_is_handed_over_for_a_loop_of_ones_own(products, trails, promote):
+    promote(trails)
+    html = rendered(
+        '{% sessrec_list "product_page" item=product limit=3 as recs %}'
+        "{{ recs.rung }}{% for rec in recs.items %} {{ rec.position }}:{{ rec.item.category }}{% endfor %}",
+        product=products[8].pk,
+    )
+    assert re.fullmatch(r"model( \d:(tea|cup|pot)){3}", html)
+
+
+def overridden(**templates: str) -> override_settings:
+    """Templates of the shop that go before the package's."""
+    loaders = [
+        (
+            "django.template.loaders.locmem.Loader",
+            {f"sessrec/{name}.html": text for name, text in templates.items()},
+        ),
+        "django.template.loaders.app_directories.Loader",
+    ]
+    engine = {"BACKEND": "django.template.backends.django.DjangoTemplates", "OPTIONS": {"loaders": loaders}}
+    return override_settings(TEMPLATES=[engine])
+
+
+def test_shop_overrides_one_piece(products):
+    with overridden(_item="<li>{{ item.position }} {{ item.item.category }}</li>"):
+        html = rendered(
+            '{% sessrec_recommendations "product_page" item=product limit=2 %}', product=products[0]
+        )
+    assert re.findall("<li>.*?</li>", html) == ["<li>1 pot</li>", "<li>2 pot</li>"]
+    assert "You may also like" in html
+
+
+def test_placement_has_a_template_of_its_own(products, placement):
+    placement(TEMPLATE="sessrec/strip.html")
+    with overridden(strip="{{ slot.items|length }} of {{ slot.placement }}"):
+        assert rendered('{% sessrec_recommendations "product_page" %}') == "8 of product_page"
+
+
+def test_broken_template_of_the_shop_empties_the_slot(products, caplog):
+    with overridden(_item="{% for %}"):
+        assert rendered('before {% sessrec_recommendations "product_page" %} after') == "before  after"
+    assert "could not render" in caplog.text
+
+
+def test_tags_without_a_request_in_the_context(products):
+    template = Template('{% load sessrec %}{% sessrec_recommendations "product_page" limit=1 %}')
+    assert template.render(Context()).count("<li") == 1
+
+
+def test_placeholder_keeps_the_page_cacheable_and_leaves_the_view_to_the_browser(visitor, products, settings):
+    settings.SESSREC = settings.SESSREC | {"TRACKED_VIEWS": {"demo:cached": "pk"}}
+    page = visitor.get(f"/demo/product/{products[0].pk}/cached/")
+    assert page["Cache-Control"] == "public, max-age=60"
+    assert not page.has_header("Vary")
+    assert not page.cookies
+    assert not Event.objects.exists()
+    assert not Impression.objects.exists()
+    placeholder = re.search(r"<div class=\"sessrec-placeholder\"[^>]*></div>", page.content.decode())[0]
+    assert f'slot/product_page/?item_id={products[0].pk}"' in placeholder
+    assert f'data-sessrec-view="{products[0].pk}"' in placeholder
+    assert re.search(r'data-sessrec-events="[^"]*/events/"', placeholder)
+
+
+def test_placeholder_of_an_untracked_page_records_no_view(products):
+    html = rendered('{% sessrec_placeholder "product_page" item=product limit=4 %}', product=products[0])
+    assert f"?item_id={products[0].pk}&amp;limit=4" in html
+    assert "data-sessrec-view" not in html
+
+
+def test_placeholder_without_the_rest_views_is_nothing(products, caplog):
+    with override_settings(ROOT_URLCONF="tests.demo.urls"):
+        assert rendered('{% sessrec_placeholder "product_page" %}') == ""
+    assert "could not leave a place" in caplog.text
