@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.tasks import schedule
 from example_shop.stack.environment import django_database
-from example_shop.state import STATE, secret_key
+from example_shop.state import STATE, broker_url, database_url, secret_key
 
 DEBUG = os.environ.get("SHOP_DEBUG") == "1"
 SECRET_KEY = secret_key()
@@ -54,7 +54,7 @@ TEMPLATES = [
 ]
 
 
-DATABASES = {"default": django_database(os.environ.get("DATABASE_URL", "postgresql:///example_shop"))}
+DATABASES = {"default": django_database(database_url())}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en-gb"
@@ -63,7 +63,7 @@ USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = STATE / "static"  # collected there, and served by granian
 
-CELERY_BROKER_URL = os.environ.get("BROKER_URL", "redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = broker_url()
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BEAT_SCHEDULE = schedule()
 
@@ -83,8 +83,12 @@ SESSREC = {
         },
     },
     "PLACEMENTS": {
-        "product_page": {"MODELS": ["gru4rec", "neighbours"], "TITLE": _("You may also like")},
-        "basket": {"MODELS": ["neighbours"], "LIMIT": 5, "TITLE": _("Goes well with your basket")},
-        "home": {"MODELS": ["neighbours"], "LIMIT": 5, "TITLE": _("Picked for you")},
+        "product_page": {
+            "MODELS": ["gru4rec", "neighbours"],
+            "TITLE": _("You may also like"),
+            "MAX_PER_CATEGORY": 4,
+        },
+        "basket": {"LIMIT": 4, "TITLE": _("Goes well with your basket"), "MAX_PER_CATEGORY": 2},
+        "home": {"LIMIT": 4, "TITLE": _("Picked for you"), "MAX_PER_CATEGORY": 2},
     },
 }

@@ -1,4 +1,4 @@
-"""The folder where this machine's copy of the shop keeps what must outlive a restart."""
+"""Where this machine's copy of the shop keeps what must outlive a restart, and where its servers are."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 from django.core.management.utils import get_random_secret_key
 
 from example_shop.stack.folders import STATE as STATE_OF_THE_CHECKOUT
+from example_shop.stack.postgres import Postgres
+from example_shop.stack.valkey import Valkey
 
 STATE = Path(os.environ.get("SESSREC_STATE", STATE_OF_THE_CHECKOUT))
 
@@ -28,3 +30,13 @@ def secret_key() -> str:
         finally:
             draft.unlink()
     return path.read_text()
+
+
+def database_url() -> str:
+    """The database that DATABASE_URL names; for a command typed beside the running shop, the shop's own."""
+    return os.environ.get("DATABASE_URL") or Postgres().url
+
+
+def broker_url() -> str:
+    """The broker that BROKER_URL names, or the running shop's own."""
+    return os.environ.get("BROKER_URL") or Valkey().url

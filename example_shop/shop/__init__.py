@@ -1,0 +1,1 @@
+"""Fjord & Fern: its goods, its pages, and the visitors who can be simulated."""

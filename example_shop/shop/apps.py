@@ -8,3 +8,6 @@ class ShopConfig(AppConfig):
     label = "shop"
     verbose_name = "Fjord & Fern"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from example_shop import celery  # noqa: F401  tasks sent from a page go to this shop's broker

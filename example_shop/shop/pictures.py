@@ -60,7 +60,7 @@ PATTERN = Template(
 MOTIFS = {  # width, height, what repeats
     "dipped": (400, 400, '<path d="M0 262q50-9 100-3t100 1 100-4 100 5v140H0Z" fill="$pale" opacity=".75"/>'),
     "banded": (400, 64, '<path d="M0 12h400v9H0zM0 27h400v3H0z" fill="$pale" opacity=".7"/>'),
-    "speckled": (52, 46, '<path d="M6 9h3m18 22h2m13-16h4M15 41h3m29-3h2" stroke="$deep" stroke-width="2"/>'),
+    "speckled": (52, 46, '<path d="M6 9h1m19 22h0m15-16h2M15 41h1m30-3h0" $stipple/>'),
     "dotted": (
         28,
         28,
@@ -119,6 +119,7 @@ def _paints(flat: str, variation: int) -> dict[str, str]:
         "shadow": "url(#shadow)",
         "wall": wall,
         "lit": mix(wall, "#ffffff", 0.55),
+        "stipple": f'stroke="{mix(flat, "#1e1a24", 0.3)}" stroke-width="3" stroke-linecap="round"',
         "floor": mix(wall, "#2a2233", 0.6),
     }
 

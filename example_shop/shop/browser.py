@@ -1,0 +1,90 @@
+"""The least of a browser: pages, forms, cookies and links, of a server on this machine and of no other."""
+
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from http.client import HTTPConnection
+from http.cookies import SimpleCookie
+from typing import Self
+from urllib.parse import urlencode, urlsplit
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+REDIRECTS_AT_MOST = 5
+TIMEOUT = 10  # seconds
+
+
+class StrangeHostError(ValueError):
+    """The simulated visitors were sent to a machine that is not this one."""
+
+
+@dataclass(frozen=True)
+class Page:
+    status: int
+    html: str
+
+    def links(self, containing: str) -> list[str]:
+        """The addresses on the page that contain this text, each once, in order."""
+        reader = _LinkReader()
+        reader.feed(self.html)
+        return [link for link in dict.fromkeys(reader.links) if containing in link]
+
+
+class Browser:
+    """One visitor's browser. Follows redirects, by their path only: it can't be led off this machine."""
+
+    def __init__(self, url: str, agent: str) -> None:
+        address = urlsplit(url)
+        if address.scheme != "http" or address.hostname not in LOOPBACK:
+            raise StrangeHostError(f"{url!r} is not on this machine: use http://127.0.0.1:8000")
+        self._connection = HTTPConnection(address.hostname, address.port or 80, timeout=TIMEOUT)
+        self._agent = agent
+        self.cookies: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def get(self, path: str) -> Page:
+        return self._open("GET", path)
+
+    def post(self, path: str, **fields: str) -> Page:
+        return self._open("POST", path, urlencode(fields))
+
+    def _open(self, method: str, path: str, body: str | None = None) -> Page:
+        for _ in range(REDIRECTS_AT_MOST):
+            self._connection.request(method, path, body, self._headers(body))
+            response = self._connection.getresponse()
+            html = response.read().decode()
+            self._keep_cookies(response.headers.get_all("Set-Cookie", []))
+            location = response.headers["Location"]
+            if location is None:
+                return Page(response.status, html)
+            target = urlsplit(location)
+            method, body, path = "GET", None, f"{target.path}?{target.query}"
+        raise OSError(f"{path} redirects more than {REDIRECTS_AT_MOST} times")
+
+    def _headers(self, body: str | None) -> dict[str, str]:
+        headers = {"User-Agent": self._agent, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
+        if self.cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        if body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        return headers
+
+    def _keep_cookies(self, given: list[str]) -> None:
+        for line in given:
+            for name, cookie in SimpleCookie(line).items():
+                if cookie["max-age"] == "0" or not cookie.value:
+                    self.cookies.pop(name, None)
+                else:
+                    self.cookies[name] = cookie.coded_value
+
+
+class _LinkReader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value for name, value in attrs if tag == "a" and name == "href" and value]
