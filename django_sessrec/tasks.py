@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from celery import Task, shared_task
+from celery import Task, current_app, shared_task
 from django.db import Error, InterfaceError, OperationalError
 
 from django_sessrec.conf import sessrec_settings
@@ -42,13 +42,19 @@ def _every(seconds: int, task: str, *args: str, **options: str) -> dict[str, Any
     }
 
 
-@shared_task(queue=TRAIN_QUEUE)
+def queue_training(model: str, trigger: str) -> None:
+    """Ask the training's worker for a training now."""
+    # The sender names the queue: Celery 6 ignores one that the task itself names.
+    train.apply_async([model], {"trigger": trigger}, queue=TRAIN_QUEUE)
+
+
+@shared_task
 def train(model: str | None = None, trigger: str = "task") -> dict[str, str]:
     """Train one model, or all, now; returns how each ended."""
     return {name: _train(name, trigger) for name in ([model] if model else sessrec_settings.MODELS)}
 
 
-@shared_task(queue=TRAIN_QUEUE)
+@shared_task
 def train_due() -> dict[str, str]:
     """Train the models whose EVERY_HOURS are over; asked twice at once, it trains each once."""
     return {name: _train(name, "schedule", only_if_due=True) for name in sessrec_settings.MODELS}
@@ -88,6 +94,13 @@ def write_later(self: Task, events: Payloads = (), impressions: Payloads = ()) -
             pause = min(2 ** min(self.request.retries, 10), LONGEST_PAUSE)
             raise self.retry(exc=problem, countdown=pause) from problem
         store.keep([*impressions, *events], "unwritable", str(problem))
+
+
+def broker_answers() -> str:
+    """The broker's address, once it answered; raises what its client raises where it does not."""
+    with current_app.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1, timeout=2)
+        return connection.as_uri()
 
 
 def _train(model: str, trigger: str, *, only_if_due: bool = False) -> str:

@@ -40,16 +40,17 @@ def publish(run: TrainingRun, published: Recommender, tested: Recommender, card:
 def remove(run: TrainingRun) -> None:
     """Remove what a run has on disk, half-written folders of a killed one included."""
     name = folder(run).name
-    for path in sessrec_settings.artifacts.glob(f"{name}*"), sessrec_settings.artifacts.glob(f".{name}*"):
-        for leftover in path:
-            shutil.rmtree(leftover, ignore_errors=True)
+    for pattern in (name, f"{name}-tested", f".{name}*"):
+        for path in sessrec_settings.artifacts.glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)
 
 
-def prune(model: str) -> None:
-    """Keep the artifacts of the newest KEPT published runs and of the one in service."""
+def prune(model: str) -> list[str]:
+    """Keep the newest KEPT published artifacts and the one in service; returns the names of those removed."""
     runs = TrainingRun.objects.using(sessrec_settings.DATABASE)
-    published = runs.filter(model=model, state=TrainingRun.State.PUBLISHED).exclude(artifact="")
+    published = runs.filter(model=model, state=TrainingRun.State.PUBLISHED)
     active = Promotion.objects.using(sessrec_settings.DATABASE).active(model)
-    for run in published.order_by("-pk")[KEPT:]:
-        if run != active:
-            remove(run)
+    old = [run for run in published.order_by("-pk")[KEPT:] if run != active and folder(run).exists()]
+    for run in old:
+        remove(run)
+    return [run.artifact for run in old]

@@ -8,7 +8,6 @@ from dataclasses import asdict, is_dataclass
 from datetime import timedelta
 from typing import Any
 
-import numpy as np
 from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -21,16 +20,13 @@ from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.recommender import Estimator, NotEnoughData, Recommender
 from django_sessrec.recsys.sessions import SessionLog
-from django_sessrec.training import artifacts, gate
+from django_sessrec.training import artifacts, gate, split
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.log import Counts, read
 from django_sessrec.training.promotion import promote
 from django_sessrec.training.runs import Journal, Listener, all_runs, due, fail, fail_killed, finish
 
 log = logging.getLogger("django_sessrec")
-
-MOST_CASES = 20_000  # to foretell; more would move no figure by 0.4 points and cost minutes
-ENOUGH_HELD_OUT = 100  # sessions: a young shop holds out a larger share, up to a fifth
 
 
 class AlreadyTraining(Exception):  # noqa: N818
@@ -87,12 +83,12 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
     _refuse_too_little(counts)
 
     journal.stage("fit")
-    earlier, last_days = sessions.split_last(_held_out(len(sessions)))
+    earlier, last_days = split.by_time(sessions)
     earlier = earlier.compacted()
     tested = estimator.fit(earlier, validation=last_days.reindexed(earlier.index), progress=journal)
 
     journal.stage("evaluate")
-    cases = _sampled(Cases.from_log(last_days))
+    cases = split.cases(last_days)
     run.counts["cases"] = len(cases)
     verdict = _judged(run, tested, earlier, cases, journal)
     if not verdict.passed:
@@ -147,19 +143,6 @@ def _refuse_too_little(counts: Counts) -> None:
             "needed": needed,
         }
     )
-
-
-def _held_out(sessions: int) -> float:
-    """The share of the sessions, the last ones, that models are tested on."""
-    return max(sessrec_settings.VALIDATION_FRACTION, min(0.2, ENOUGH_HELD_OUT / sessions))
-
-
-def _sampled(cases: Cases) -> Cases:
-    """MOST_CASES of the cases, the same ones for every model."""
-    if len(cases) <= MOST_CASES:
-        return cases
-    chosen = np.random.default_rng(0).choice(len(cases), MOST_CASES, replace=False)
-    return cases.take(np.sort(chosen))
 
 
 def _judged(

@@ -1,0 +1,33 @@
+"""Is everything in working order, and what to do where it is not."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from django_sessrec import tasks
+from django_sessrec.management.doctor import Level, examine
+
+
+class Command(BaseCommand):
+    help = "Examine settings, database, broker, workers, models and events; exits with 1 where one fails."
+    requires_system_checks = []  # they are part of the report
+
+    def handle(self, **options: Any) -> None:
+        styles = {
+            Level.OK: self.style.SUCCESS,
+            Level.WARN: self.style.WARNING,
+            Level.FAIL: self.style.ERROR,
+        }
+        failed = False
+        for finding in examine(tasks.broker_answers):
+            failed |= finding.level == Level.FAIL
+            self.stdout.write(
+                f"{styles[finding.level](f'{finding.level:<4}')} {finding.part:<10} {finding.text}"
+            )
+            if finding.remedy:
+                self.stdout.write(f"{'':<15} -> {finding.remedy}")
+        if failed:
+            sys.exit(1)

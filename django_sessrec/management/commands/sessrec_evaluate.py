@@ -1,0 +1,92 @@
+"""How well models foretell the clicks of the last days."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.management.progress import Progress
+from django_sessrec.models import Promotion
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.evaluation import evaluate
+from django_sessrec.training import artifacts, split
+from django_sessrec.training.log import read
+from django_sessrec.training.runs import all_runs
+
+
+class Command(BaseCommand):
+    help = (
+        "Test models on the last days, as the gate does: each in the version that was fitted without its own "
+        "last days. A folder is tested as it is."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "targets",
+            nargs="*",
+            metavar="target",
+            help="a model, a run's number, or an artifact's folder; default: every model that serves",
+        )
+        parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+    def handle(self, *, targets: list[str], **options: Any) -> None:
+        folders = dict(_folder(target) for target in targets or _serving())
+        if not folders:
+            raise CommandError("no model serves yet: run sessrec_train first")
+        now = timezone.now()
+        sessions, _ = read(now - timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS), now)
+        cases = split.cases(split.by_time(sessions)[1])
+        figures = {}
+        for name, folder in folders.items():
+            progress = Progress(self.stderr, name)
+            try:
+                report = evaluate(
+                    artifact.load(folder),
+                    cases,
+                    progress=lambda *done, show=progress: show("evaluate", *done),
+                )
+            except (artifact.ArtifactError, ValueError) as problem:
+                raise CommandError(f"{name}: {problem}") from problem
+            finally:
+                progress.end()
+            figures[name] = report.as_dict()
+        self.stdout.write(json.dumps(figures, indent=2) if options["json"] else _table(figures))
+
+
+def _serving() -> list[str]:
+    promotions = Promotion.objects.using(sessrec_settings.DATABASE)
+    return [model for model in sessrec_settings.MODELS if promotions.active(model)]
+
+
+def _folder(target: str) -> tuple[str, Path]:
+    """The name and the folder of a target."""
+    if Path(target).is_dir():
+        return Path(target).name, Path(target)
+    if target.isdecimal():
+        run = all_runs().filter(pk=target).first()
+    else:
+        run = Promotion.objects.using(sessrec_settings.DATABASE).active(target)
+    if run is None or not run.artifact:
+        raise CommandError(f"{target!r} is no model that serves, no run with an artifact, and no folder")
+    return str(run), artifacts.tested_folder(run)
+
+
+def _table(figures: dict[str, Any]) -> str:
+    """Figures by prefix length, one block for each model."""
+    lines = []
+    for name, whole in figures.items():
+        lines += ["", f"{name}: {whole['cases']:,} clicks, ranked among all items"]
+        lines.append(f"{'clicks before':>14} {'cases':>8} {'HR@20':>7} {'MRR@20':>7} {'NDCG@20':>8}")
+        for length, part in [*whole["by_length"].items(), ("all", whole)]:
+            lines.append(
+                f"{length:>14} {part['cases']:>8,} {part['hr@20']:>7.2f} {part['mrr@20']:>7.2f} "
+                f"{part['ndcg@20']:>8.2f}"
+            )
+        lines.append(f"coverage {whole['coverage@20']:.1f} % of the items, in {whole['seconds']:.1f} s")
+    return "\n".join(lines[1:])

@@ -1,0 +1,27 @@
+"""Delete what is older than RETENTION_DAYS, and make the partitions of the days to come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from django_sessrec.capture import partitions
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.privacy import retention
+from django_sessrec.training import artifacts, runs
+
+
+class Command(BaseCommand):
+    help = "Do the hourly upkeep now: partitions, retention, killed trainings, superseded artifacts."
+
+    def handle(self, **options: Any) -> None:
+        made = partitions.ensure_ahead()
+        purged = retention.purge()
+        stale = runs.fail_stale()
+        removed = [name for model in sessrec_settings.MODELS for name in artifacts.prune(model)]
+        self.stdout.write(f"{len(made)} partitions made, {len(purged.partitions)} dropped")
+        self.stdout.write(
+            f"{purged.failed_events} failed events and {purged.withdrawals} withdrawals deleted"
+        )
+        self.stdout.write(f"{len(stale)} killed trainings marked as failed, {len(removed)} artifacts removed")

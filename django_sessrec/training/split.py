@@ -1,0 +1,27 @@
+"""The last days that models are tested on, and the clicks of them that they must foretell."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.recsys.evaluation import Cases
+from django_sessrec.recsys.sessions import SessionLog
+
+MOST_CASES = 20_000  # more would cost minutes, and move no figure by more than 0.7 points (two sigma)
+ENOUGH_SESSIONS = 100  # to test on: a young shop holds out a larger share for them, up to a fifth
+
+
+def by_time(sessions: SessionLog) -> tuple[SessionLog, SessionLog]:
+    """All but the last days, and these: VALIDATION_FRACTION of the sessions, or ENOUGH_SESSIONS."""
+    enough = ENOUGH_SESSIONS / max(1, len(sessions))
+    return sessions.split_last(max(sessrec_settings.VALIDATION_FRACTION, min(0.2, enough)))
+
+
+def cases(last_days: SessionLog) -> Cases:
+    """Every click after a session's first, or MOST_CASES of them: for the same days always the same."""
+    every = Cases.from_log(last_days)
+    if len(every) <= MOST_CASES:
+        return every
+    chosen = np.random.default_rng(0).choice(len(every), MOST_CASES, replace=False)
+    return every.take(np.sort(chosen))
