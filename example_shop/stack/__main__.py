@@ -24,6 +24,7 @@ def main() -> int:
     try:
         return run(arguments.what, arguments.command)
     except KeyboardInterrupt:
+        print("Stopped.")
         return 0
     except (OSError, RuntimeError) as error:
         print(error, file=sys.stderr)
