@@ -1,0 +1,152 @@
+"""Events, impressions and what could not be stored: read-only, newest first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import path, reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
+
+from django_sessrec.admin.period import first_moment
+from django_sessrec.admin.readonly import EstimatingPaginator, ReadOnlyAdmin
+from django_sessrec.admin.report import export_view, report_view
+from django_sessrec.models import Event, FailedEvent, Impression
+
+DAYS_OFFERED = 8
+CHARACTERS_IN_LIST = 80
+
+
+class DayFilter(admin.SimpleListFilter):
+    """One day, so that Postgres opens one partition; the address takes any day, not only those offered."""
+
+    title = _("day")
+    parameter_name = "day"
+    field: str
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        today = timezone.localdate()
+        days = [today - timedelta(days=ago) for ago in range(DAYS_OFFERED)]
+        return [(day.isoformat(), date_format(day, "SHORT_DATE_FORMAT")) for day in days]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if not self.value():
+            return queryset
+        try:
+            day = parse_date(self.value())
+        except ValueError:
+            day = None
+        if day is None:
+            return queryset.none()
+        within = {
+            f"{self.field}__gte": first_moment(day),
+            f"{self.field}__lt": first_moment(day + timedelta(days=1)),
+        }
+        return queryset.filter(**within)
+
+
+class OccurredOn(DayFilter):
+    field = "occurred_at"
+
+
+class ShownOn(DayFilter):
+    field = "shown_at"
+
+
+class PartitionedAdmin(ReadOnlyAdmin):
+    """Ordered by the id, which carries the time and is indexed in every partition."""
+
+    ordering = ("-pk",)
+    paginator = EstimatingPaginator
+    list_per_page = 50
+    search_help_text = _("A whole session id or item id; an item is found faster with a day chosen")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        term = search_term.strip()
+        return (queryset.filter(self.matching(term)) if term else queryset), False
+
+    def matching(self, term: str) -> Q:
+        try:
+            return Q(session_id=UUID(term))
+        except ValueError:
+            return self.about_item(term)
+
+    def about_item(self, item_id: str) -> Q:
+        raise NotImplementedError
+
+
+@admin.register(Event)
+class EventAdmin(PartitionedAdmin):
+    list_display = ("occurred_at", "event", "item_id", "from_list", "worth", "source", "bot", "session_id")
+    list_filter = (OccurredOn, "name", "source", "bot")
+    search_fields = ("session_id", "item_id")
+
+    def about_item(self, item_id: str) -> Q:
+        return Q(item_id=item_id)
+
+    @admin.display(description=_("event"))
+    def event(self, event: Event) -> str:
+        return event.get_name_display()
+
+    @admin.display(description=_("from list"))
+    def from_list(self, event: Event) -> str | None:
+        """A link, not the row: its impression may be pruned, and a query per line is too many."""
+        if event.impression_id is None:
+            return None
+        url = reverse(f"{self.admin_site.name}:sessrec_impression_change", args=[event.impression_id])
+        return format_html('<a href="{}">{}</a>', url, event.position or _("list"))
+
+    @admin.display(description=_("worth"))
+    def worth(self, event: Event) -> str | None:
+        if event.price is None:
+            return None
+        return f"{event.quantity} \N{MULTIPLICATION SIGN} {event.price} {event.currency}".rstrip()
+
+
+@admin.register(Impression)
+class ImpressionAdmin(PartitionedAdmin):
+    """Lists shown, and the report of what they earned."""
+
+    list_display = ("shown_at", "placement", "model", "rung", "variant", "items", "bot", "session_id")
+    list_filter = (ShownOn, "bot")
+    search_fields = ("session_id", "item_ids")
+
+    class Media:
+        css = {"all": ["sessrec/admin.css"]}
+
+    def about_item(self, item_id: str) -> Q:
+        return Q(item_ids__contains=[item_id])
+
+    @admin.display(description=_("items"))
+    def items(self, impression: Impression) -> str:
+        return Truncator(", ".join(impression.item_ids)).chars(CHARACTERS_IN_LIST)
+
+    def get_urls(self) -> list:
+        view = self.admin_site.admin_view
+        return [
+            path("report/", view(report_view(self)), name="sessrec_report"),
+            path("report/export/", view(export_view(self)), name="sessrec_report_export"),
+            *super().get_urls(),
+        ]
+
+
+@admin.register(FailedEvent)
+class FailedEventAdmin(ReadOnlyAdmin):
+    list_display = ("received_at", "code", "reason", "session_id")
+    list_filter = ("code",)
+    ordering = ("-pk",)
+    paginator = EstimatingPaginator
+
+    @admin.display(description=_("detail"))
+    def reason(self, failed: FailedEvent) -> str:
+        return Truncator(failed.detail).chars(CHARACTERS_IN_LIST)

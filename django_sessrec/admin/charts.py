@@ -1,0 +1,99 @@
+"""Line charts as geometry: the template draws them as SVG in a square of 100 by 100, CSS stretches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil, floor, log10
+
+GRID_LINES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of a line, and the words that a pointer resting on it reads."""
+
+    x: float
+    y: float
+    label: str
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    x: float
+    y: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A drawn line: `path` joins its dots, `band` is the area between low and high."""
+
+    name: str
+    dots: Sequence[Dot]
+    path: str
+    band: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """What the template needs; y runs downwards, as in SVG."""
+
+    title: str
+    lines: Sequence[Line]
+    grid: Sequence[tuple[float, str]]  # (y, label), the highest value first
+    ends: tuple[str, str]  # labels of the first and the last x
+
+
+def line_chart(
+    title: str,
+    series: Mapping[str, Sequence[Point]],
+    *,
+    ends: tuple[str, str],
+    label: Callable[[float], str] = "{:g}".format,
+    from_zero: bool = True,
+) -> Chart | None:
+    """Lines over a common scale, or None where there is nothing to draw."""
+    points = [point for line in series.values() for point in line]
+    if not points:
+        return None
+    left, right = min(point.x for point in points), max(point.x for point in points)
+    # Bands of a day with one list reach up to 1: they may be cut off, the lines may not.
+    bottom = 0.0 if from_zero else min(point.y for point in points)
+    ticks = round_ticks(bottom, max(point.y for point in points))
+    bottom, top = ticks[0], ticks[-1]
+
+    def x_of(x: float) -> float:
+        return 50.0 if right == left else round(100 * (x - left) / (right - left), 2)
+
+    def y_of(y: float) -> float:
+        return round(100 * (top - min(max(y, bottom), top)) / (top - bottom), 2)
+
+    def drawn(name: str, points: Sequence[Point]) -> Line:
+        dots = [Dot(x_of(point.x), y_of(point.y), point.label) for point in points]
+        edges = [
+            (x_of(point.x), y_of(point.low), y_of(point.high))
+            for point in points
+            if point.low is not None and point.high is not None
+        ]
+        return Line(name, dots, "M" + " L".join(f"{dot.x},{dot.y}" for dot in dots), _band(edges))
+
+    lines = [drawn(name, points) for name, points in series.items() if points]
+    return Chart(title, lines, [(y_of(tick), label(tick)) for tick in reversed(ticks)], ends)
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Values at even steps of 1, 2, 2.5 or 5 times a power of ten that hold low and high between them."""
+    span = (high - low) or abs(high) or 1.0
+    power = 10.0 ** floor(log10(span / GRID_LINES))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10, 20) if power * factor * GRID_LINES >= span)
+    first, last = floor(low / step), ceil(high / step)
+    return [round(step * tick, 12) for tick in range(first, max(last, first + 1) + 1)]
+
+
+def _band(edges: Sequence[tuple[float, float, float]]) -> str:
+    there = [f"{x},{high}" for x, _low, high in edges]
+    back = [f"{x},{low}" for x, low, _high in reversed(edges)]
+    return " ".join(there + back)

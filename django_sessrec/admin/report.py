@@ -1,0 +1,144 @@
+"""The report: what the recommendations did in a period, by placement, model, rung and variant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from django.contrib.admin import ModelAdmin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from django_sessrec.admin.cells import cards, cells, interval, percent
+from django_sessrec.admin.charts import Chart, Point, line_chart
+from django_sessrec.admin.period import PeriodForm, first_moment, last_days
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.measuring.export import csv_lines
+from django_sessrec.measuring.kpis import Kpi, kpis, regrouped
+
+View = Callable[[HttpRequest], HttpResponse]
+
+REPORTED = ("day", "placement", "model", "rung", "experiment", "variant")
+EXPORTED = ("day", "placement", "model", "run", "rung", "experiment", "variant")
+PERIODS = (7, 30, 90)
+
+
+def report_view(model_admin: ModelAdmin) -> View:
+    """The page, for those who may view impressions."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        form = _period(request, model_admin)
+        context = model_admin.admin_site.each_context(request) | {
+            "title": _("Recommendations"),
+            "opts": model_admin.opts,
+            "media": model_admin.media,
+            "form": form,
+            "periods": _offered(request),
+        }
+        if form.is_valid():
+            context |= _figures(**form.cleaned_data)
+        return TemplateResponse(request, "admin/sessrec/report.html", context)
+
+    return view
+
+
+def export_view(model_admin: ModelAdmin) -> View:
+    """The period's figures as CSV, in the finest groups."""
+
+    def view(request: HttpRequest) -> HttpResponse:
+        form = _period(request, model_admin)
+        if not form.is_valid():
+            return HttpResponse(form.errors.as_text(), status=400, content_type="text/plain; charset=utf-8")
+        start, end = form.cleaned_data["start"], form.cleaned_data["end"]
+        figures = kpis(*_moments(start, end), by=EXPORTED)
+        return StreamingHttpResponse(
+            csv_lines(EXPORTED, figures),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="recommendations_{start}_{end}.csv"'},
+        )
+
+    return view
+
+
+def _period(request: HttpRequest, model_admin: ModelAdmin) -> PeriodForm:
+    if not model_admin.has_view_permission(request):
+        raise PermissionDenied
+    given = request.GET.dict()
+    if not ({"start", "end"} & given.keys()):
+        given["start"], given["end"] = (day.isoformat() for day in last_days(PERIODS[1]))
+    return PeriodForm(given)
+
+
+def _offered(request: HttpRequest) -> list[dict[str, Any]]:
+    """The ready-made periods, and which of them is on the page."""
+    offered = []
+    for days in PERIODS:
+        start, end = (day.isoformat() for day in last_days(days))
+        chosen = (request.GET.get("start"), request.GET.get("end")) == (start, end)
+        chosen |= days == PERIODS[1] and not request.GET
+        offered.append({"days": days, "start": start, "end": end, "chosen": chosen})
+    return offered
+
+
+def _figures(start: date, end: date) -> dict[str, Any]:
+    figures = kpis(*_moments(start, end), by=REPORTED)
+    with_experiment = {key: kpi for key, kpi in figures.items() if key[4]}
+    days = regrouped(figures, lambda key: (key[0],))
+    tables = [
+        _table(
+            _("By placement and model"),
+            (_("Placement"), _("Model")),
+            regrouped(figures, lambda key: (key[1], key[2] or _("none"))),
+        ),
+        _table(
+            _("By experiment"),
+            (_("Placement"), _("Experiment"), _("Variant")),
+            regrouped(with_experiment, lambda key: (key[1], key[4], key[5])),
+        ),
+        _table(
+            _("Which step answered"),
+            (_("Placement"), _("Step")),
+            regrouped(figures, lambda key: (key[1], key[3])),
+        ),
+        _table(
+            _("By day"), (_("Day"),), {(date_format(day),): kpi for (day,), kpi in reversed(days.items())}
+        ),
+    ]
+    return {
+        "cards": cards(sum(figures.values(), Kpi())),
+        "chart": _chart(regrouped(figures, lambda key: (key[1], key[0])), start, end),
+        "tables": [table for table in tables if table["rows"]],
+        "growing": end >= timezone.localdate() - timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS),
+        "hours": sessrec_settings.ATTRIBUTION_HOURS,
+        "start": start,
+        "end": end,
+    }
+
+
+def _table(title: str, keys: tuple[str, ...], figures: Mapping[tuple[str, ...], Kpi]) -> dict[str, Any]:
+    return {
+        "title": title,
+        "keys": keys,
+        "headings": list(cells(Kpi())),
+        "rows": [(key, cells(kpi).values()) for key, kpi in figures.items()],
+    }
+
+
+def _chart(by_placement_and_day: Mapping[tuple[str, date], Kpi], start: date, end: date) -> Chart | None:
+    """Clicked lists per shown list and day, one line per placement, the band as wide as chance."""
+    series: dict[str, list[Point]] = {}
+    for (placement, day), kpi in by_placement_and_day.items():
+        words = f"{placement}, {date_format(day)}: {percent(kpi.ctr.value)} ({interval(kpi.ctr)})"
+        point = Point(day.toordinal(), kpi.ctr.value, words, *kpi.ctr.interval)
+        series.setdefault(placement, []).append(point)
+    ends = (date_format(start), date_format(end))
+    return line_chart(_("Click-through rate per day"), series, ends=ends, label=percent)
+
+
+def _moments(start: date, end: date) -> tuple[Any, Any]:
+    return first_moment(start), first_moment(end + timedelta(days=1))

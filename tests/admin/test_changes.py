@@ -1,0 +1,120 @@
+"""Train now, promote and roll back: what a person may change, and what happens then."""
+
+import pytest
+from celery import Celery, current_app
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+from kombu import Connection
+
+from django_sessrec.models import Promotion
+from django_sessrec.tasks import TRAIN_QUEUE
+from django_sessrec.training.pipeline import train
+from tests.admin.test_pages import a_run, page
+from tests.training.conftest import sessrec, store_visits, synthetic_visits  # noqa: F401
+
+pytestmark = pytest.mark.django_db
+
+RUNS = "admin:sessrec_trainingrun_changelist"
+
+
+@pytest.fixture
+def two_runs(sessrec):  # noqa: F811
+    """Two published runs of the same model; the second serves."""
+    store_visits(synthetic_visits())
+    return [train("neighbours", trigger="schedule") for _number in range(2)]
+
+
+@pytest.fixture
+def clerk(client, django_user_model):
+    """Signed in with the rights to view, not to change."""
+    user = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_trainingrun"))
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def celery_on():
+    """Make an app on this broker the current one, until the test ends."""
+    before = current_app._get_current_object()
+    yield lambda url: Celery("shop", broker=url, set_as_current=True)
+    before.set_current()
+
+
+def serving():
+    return Promotion.objects.active("neighbours")
+
+
+def said(answer):
+    return " ".join(str(message) for message in answer.context["messages"])
+
+
+def test_roll_back_and_promote(admin_client, two_runs):
+    first, second = two_runs
+    assert serving() == second
+    answer = admin_client.post(reverse("admin:sessrec_roll_back", args=["neighbours"]), follow=True)
+    assert answer.status_code == 200
+    assert f"{first} serves now" in said(answer)
+    assert serving() == first
+    answer = admin_client.post(reverse("admin:sessrec_promote", args=[second.pk]), follow=True)
+    assert f"{second} serves now" in said(answer)
+    assert serving() == second
+    trail = Promotion.objects.order_by("pk").values_list("promoted_by", flat=True)
+    assert list(trail) == ["schedule", "schedule", "admin", "admin"]
+
+
+def test_the_buttons_are_where_they_can_be_used(admin_client, two_runs):
+    first, second = two_runs
+    promote, roll_back = "sessrec/trainingrun/{}/promote/", "roll-back/neighbours/"
+    idle = page(admin_client, reverse("admin:sessrec_trainingrun_change", args=[first.pk]))
+    assert promote.format(first.pk) in idle
+    assert roll_back not in idle
+    serves = page(admin_client, reverse("admin:sessrec_trainingrun_change", args=[second.pk]))
+    assert promote.format(second.pk) not in serves
+    assert roll_back in serves
+    assert roll_back in page(admin_client, reverse(RUNS))
+
+
+def test_what_cannot_serve_is_refused_with_its_reason(admin_client):
+    run = a_run(state="refused")
+    answer = admin_client.post(reverse("admin:sessrec_promote", args=[run.pk]), follow=True)
+    assert "only a published run can be promoted" in said(answer)
+    answer = admin_client.post(reverse("admin:sessrec_roll_back", args=["neighbours"]), follow=True)
+    assert "No run of neighbours served before" in said(answer)
+    assert serving() is None
+
+
+def test_train_now_queues_a_training(admin_client, celery_on, broker_url):
+    celery_on(broker_url)
+    answer = admin_client.post(reverse("admin:sessrec_train", args=["neighbours"]), follow=True)
+    assert "is queued" in said(answer)
+    with Connection(broker_url) as connection, connection.SimpleQueue(TRAIN_QUEUE) as queue:
+        message = queue.get(timeout=5)
+        message.ack()
+    assert message.headers["task"] == "django_sessrec.tasks.train"
+    assert message.payload[:2] == [["neighbours"], {"trigger": "admin"}]
+
+
+def test_train_now_without_a_broker_says_so(admin_client, celery_on):
+    celery_on("redis+socket:///nowhere/valkey.sock")
+    answer = admin_client.post(reverse("admin:sessrec_train", args=["neighbours"]), follow=True)
+    assert "could not be queued" in said(answer)
+
+
+def test_an_unknown_model_is_not_found(admin_client):
+    assert admin_client.post(reverse("admin:sessrec_train", args=["crystal-ball"])).status_code == 404
+
+
+CHANGES = [("train", ["neighbours"]), ("roll_back", ["neighbours"]), ("promote", [1])]
+
+
+@pytest.mark.parametrize(("name", "arguments"), CHANGES)
+def test_only_who_may_change_runs(clerk, name, arguments):
+    url = reverse(f"admin:sessrec_{name}", args=arguments)
+    assert clerk.post(url).status_code == 403
+    assert url not in page(clerk, reverse(RUNS))
+
+
+@pytest.mark.parametrize(("name", "arguments"), CHANGES)
+def test_a_link_changes_nothing(admin_client, name, arguments):
+    assert admin_client.get(reverse(f"admin:sessrec_{name}", args=arguments)).status_code == 405

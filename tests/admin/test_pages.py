@@ -1,0 +1,183 @@
+"""Every page of the admin, empty and full, under a strict Content-Security-Policy."""
+
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from django_sessrec.capture import store
+from django_sessrec.capture.ids import uuid7
+from django_sessrec.models import Event, Heartbeat, Impression, Promotion, TrainingRun
+from tests.measuring.history import buy, click, happen, minutes, show
+
+pytestmark = pytest.mark.django_db
+
+FIGURES = {
+    "hr@20": 53.1,
+    "mrr@20": 18.9,
+    "ndcg@20": 26.0,
+    "coverage@20": 71.0,
+    "cases": 400,
+    "by_length": {"1": {"cases": 200, "hr@20": 50.2, "mrr@20": 17.0}, "2": {"cases": 200, "hr@20": 56.0}},
+}
+LISTS = ["trainingrun", "promotion", "event", "impression", "failedevent", "heartbeat"]
+
+
+def a_run(**columns):
+    now = timezone.now()
+    given = {
+        "model": "neighbours",
+        "state": TrainingRun.State.PUBLISHED,
+        "trigger": "schedule",
+        "estimator": "django_sessrec.recsys.neighbours.Neighbours",
+        "parameters": {"k": 500},
+        "started_at": now - timedelta(minutes=2),
+        "finished_at": now,
+        "counts": {"sessions": 1200, "clicks": 5000},
+        "history": [{"progress": step / 10, "loss": 7 - step / 5} for step in range(11)],
+        "figures": {"candidate": FIGURES, "incumbent": {**FIGURES, "hr@20": 52.0}, "baseline": FIGURES},
+        "verdict": "HR@20 53.10 and MRR@20 18.90.",
+        **columns,
+    }
+    return TrainingRun.objects.create(**given)
+
+
+@pytest.fixture
+def rows():
+    """One of everything; its names carry markup."""
+    now = datetime.now(UTC)
+    visit = uuid7(now)
+    shown = show(visit, now - minutes(9), ["1", "<b>2</b>"], experiment="<i>x</i>", variant="a")
+    click(visit, now - minutes(8), "1", shown, position=1)
+    happen(visit, now - minutes(7), "add_to_cart", "1", price="9.90", currency="EUR")
+    buy(visit, now - minutes(6), "1", "9.90")
+    store.keep([{"name": "<script>", "session_id": str(visit)}], "name", "event '<script>' is unknown")
+    Heartbeat.objects.create(name="worker")
+    run = a_run(error="", verdict="<script>alert(1)</script>")
+    a_run(state=TrainingRun.State.RUNNING, finished_at=None, progress=0.4, stage="fit", figures={})
+    a_run(state=TrainingRun.State.FAILED, error="Traceback\nValueError: no", figures={}, history=[])
+    a_run(state=TrainingRun.State.QUEUED, started_at=None, finished_at=None, figures={}, history=[])
+    return {
+        "trainingrun": run,
+        "promotion": Promotion.objects.create(model="neighbours", run=run, promoted_by="schedule"),
+        "event": Event.objects.filter(name="select_item").get(),
+        "impression": Impression.objects.get(),
+    }
+
+
+class Inline(HTMLParser):
+    """Collects what a Content-Security-Policy without 'unsafe-inline' would block."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.found = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        names = {name for name, _value in attributes}
+        script_without_source = tag == "script" and not ({"src"} <= names)
+        data = ("type", "application/json") in attributes
+        handler = any(name.startswith("on") for name in names)
+        if (script_without_source and not data) or tag == "style" or "style" in names or handler:
+            self.found.append(self.get_starttag_text())
+
+
+def page(client, url, status=200):
+    answer = client.get(url)
+    assert answer.status_code == status
+    html = answer.content.decode()
+    assert Inline(html).found == []
+    return html
+
+
+@pytest.mark.parametrize("model", LISTS)
+def test_lists_without_rows(admin_client, model):
+    page(admin_client, reverse(f"admin:sessrec_{model}_changelist"))
+
+
+@pytest.mark.parametrize("model", LISTS)
+def test_lists_with_rows(admin_client, rows, model):
+    html = page(admin_client, reverse(f"admin:sessrec_{model}_changelist"))
+    assert "<script>alert" not in html
+    assert "<b>2</b>" not in html
+
+
+@pytest.mark.parametrize("model", ["trainingrun", "promotion", "event", "impression"])
+def test_each_row_has_its_page(admin_client, rows, model):
+    html = page(admin_client, reverse(f"admin:sessrec_{model}_change", args=[rows[model].pk]))
+    assert "<script>alert" not in html
+    assert 'name="_save"' not in html
+
+
+def test_every_run_has_its_page_whatever_its_state(admin_client, rows):
+    for run in TrainingRun.objects.all():
+        page(admin_client, reverse("admin:sessrec_trainingrun_change", args=[run.pk]))
+
+
+def test_a_run_shows_its_figures_beside_the_others(admin_client):
+    html = page(admin_client, reverse("admin:sessrec_trainingrun_change", args=[a_run().pk]))
+    assert "In service before" in html
+    assert '<td class="sessrec-number sessrec-better">53.10</td>' in html
+    assert "<svg" in html
+
+
+def test_a_list_of_runs_costs_the_same_for_one_and_for_twenty(admin_client, django_assert_max_num_queries):
+    for _number in range(20):
+        a_run()
+    with django_assert_max_num_queries(8):
+        page(admin_client, reverse("admin:sessrec_trainingrun_changelist"))
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", 3),
+        ("?name=purchase", 1),
+        (f"?day={datetime.now(UTC):%Y-%m-%d}", None),
+        ("?day=2020-02-02", 0),
+        ("?day=2020-02-31", 0),
+        ("?day=yesterday", 0),
+        ("?q=1", 3),
+        ("?q=nothing", 0),
+        ("?q=%00", 3),
+    ],
+)
+def test_events_are_found_by_name_day_and_item(admin_client, rows, query, found):
+    answer = admin_client.get(reverse("admin:sessrec_event_changelist") + query)
+    assert answer.status_code == 200
+    if found is not None:
+        assert len(answer.context["cl"].result_list) == found
+
+
+def test_a_session_is_found_by_its_id(admin_client, rows):
+    session_id = rows["event"].session_id
+    for model, found in (("event", 3), ("impression", 1)):
+        answer = admin_client.get(reverse(f"admin:sessrec_{model}_changelist"), {"q": session_id})
+        assert len(answer.context["cl"].result_list) == found
+
+
+def test_an_event_whose_impression_is_pruned_still_has_its_page(admin_client, rows):
+    Impression.objects.all().delete()
+    page(admin_client, reverse("admin:sessrec_event_change", args=[rows["event"].pk]))
+
+
+def test_a_long_list_is_estimated_not_counted(admin_client, rows, monkeypatch, django_assert_num_queries):
+    monkeypatch.setattr("django_sessrec.admin.readonly.COUNTED_EXACTLY", 0)
+    answer = admin_client.get(reverse("admin:sessrec_event_changelist"))
+    assert answer.status_code == 200
+    assert answer.context["cl"].result_count > 0
+
+
+@pytest.mark.parametrize("model", LISTS)
+def test_nothing_is_added_changed_or_deleted_by_hand(admin_client, rows, model):
+    assert admin_client.get(f"/admin/sessrec/{model}/add/").status_code == 403
+    if model in rows:
+        pk = rows[model].pk
+        assert admin_client.post(f"/admin/sessrec/{model}/{pk}/change/", {}).status_code == 403
+        assert admin_client.post(f"/admin/sessrec/{model}/{pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_the_apps_own_page_leads_to_the_report(admin_client):
+    assert reverse("admin:sessrec_report") in page(admin_client, "/admin/sessrec/")

@@ -1,0 +1,76 @@
+"""The report: figures of the period, chart, CSV, and who may see them."""
+
+import csv
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+from django.utils import timezone
+
+from django_sessrec.capture.ids import uuid7
+from tests.admin.test_pages import page
+from tests.measuring.history import buy, click, minutes, show
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def earnings():
+    """Yesterday: two lists of the home page, one clicked and bought from; one list of the basket."""
+    at = datetime.now(UTC) - timedelta(days=1)
+    visit = uuid7(at)
+    shown = show(visit, at, ["1", "2"], experiment="autumn", variant="a")
+    click(visit, at + minutes(1), "1", shown)
+    buy(visit, at + minutes(2), "1", "1234.50")
+    show(visit, at, ["1", "2"])
+    show(visit, at, ["1"], placement="basket", model="", rung="popular")
+    return timezone.localdate(at)
+
+
+def test_without_rows_it_says_what_to_do(admin_client):
+    assert "No list was shown" in page(admin_client, reverse("admin:sessrec_report"))
+
+
+def test_cards_tables_and_chart(admin_client, earnings):
+    html = page(admin_client, reverse("admin:sessrec_report"))
+    assert "1,234.50\xa0EUR" in html
+    assert "50.0\xa0%" in html
+    assert html.count("<section") == 4
+    assert "autumn" in html
+    assert 'class="sessrec-stroke"' in html
+
+
+def test_another_period_is_empty(admin_client, earnings):
+    url = reverse("admin:sessrec_report") + "?start=2026-01-01&end=2026-01-31"
+    assert "No list was shown" in page(admin_client, url)
+
+
+@pytest.mark.parametrize(
+    "query", ["start=2026-02-30", "start=2026-03-02&end=2026-03-01", "start=2001-01-01", "end=x", "start=%00"]
+)
+def test_a_wrong_period_is_named(admin_client, query):
+    assert "errornote" in page(admin_client, reverse("admin:sessrec_report") + f"?{query}")
+    assert admin_client.get(reverse("admin:sessrec_report_export") + f"?{query}").status_code == 400
+
+
+def test_csv(admin_client, earnings):
+    answer = admin_client.get(reverse("admin:sessrec_report_export"))
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(answer.getvalue().decode().splitlines()))
+    assert [(row["placement"], row["impressions"], row["revenue_EUR"]) for row in rows] == [
+        ("basket", "1", "0"),
+        ("home", "1", "0"),
+        ("home", "1", "1234.50"),
+    ]
+    assert {row["day"] for row in rows} == {earnings.isoformat()}
+
+
+@pytest.mark.parametrize("name", ["sessrec_report", "sessrec_report_export"])
+def test_only_who_may_view_impressions(client, django_user_model, name):
+    user = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
+    assert client.get(reverse(f"admin:{name}")).status_code == 302
+    client.force_login(user)
+    assert client.get(reverse(f"admin:{name}")).status_code == 403
+    user.user_permissions.add(Permission.objects.get(codename="view_impression"))
+    assert client.get(reverse(f"admin:{name}")).status_code == 200
