@@ -31,6 +31,7 @@ MODELS = {
     "popularity": "django_sessrec.recsys.popularity.Popularity",
     "itemknn": "django_sessrec.recsys.itemknn.ItemKNN",
     "neighbours": "django_sessrec.recsys.neighbours.Neighbours",
+    "neighbours_tuned": "django_sessrec.recsys.tuning.TunedNeighbours",
     "gru4rec": "django_sessrec.neural.GRU4Rec",
     "sasrec": "django_sessrec.neural.SASRec",
     "srgnn": "django_sessrec.neural.SRGNN",

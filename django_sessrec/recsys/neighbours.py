@@ -119,7 +119,6 @@ class NeighboursRecommender(Recommender):
         self.parameters = parameters
         self.popularity = popularity
         self.postings = postings
-        postings.check(len(self.index))
         self._kernel = parameters.kernel(postings, len(self.index))
 
     def with_parameters(self, **changes: Any) -> NeighboursRecommender:
@@ -182,4 +181,6 @@ class NeighboursRecommender(Recommender):
             np.load(folder / f"{field.name}.npy", mmap_mode="r", allow_pickle=False)
             for field in fields(Postings)
         )
-        return cls(Neighbours(**parameters), popularity, Postings(*arrays))
+        postings = Postings(*arrays)
+        postings.check(len(index))
+        return cls(Neighbours(**parameters), popularity, postings)
