@@ -5,6 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+from .processes import exists
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 STATE = CHECKOUT / ".state"
 
@@ -33,7 +35,7 @@ def scratch_folder() -> Path:
 def remove_abandoned_scratch() -> None:
     """Remove the scratch folders of processes that were killed before they could do it themselves."""
     for folder in service_folder().glob("test-*"):
-        if not Path("/proc", folder.name.removeprefix("test-")).exists():
+        if not exists(int(folder.name.removeprefix("test-"))):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .folders import own_folder, service_folder
-from .processes import end, tied_to_parent, working_in
+from .processes import PROC, end, tied_to_parent, working_in
 from .program import Lock, Program, run_as
 
 DATABASE = "sessrec"
@@ -74,9 +74,11 @@ class Postgres(Program):
         self.folder.mkdir(mode=0o700, exist_ok=True)
         if account := self.account():
             os.chown(self.folder, account.pw_uid, account.pw_gid)
-        # Postgres itself believes any living process with the old number, somebody else's included.
-        for stale in (self.data / "postmaster.pid", *self.folder.glob(".s.PGSQL.*")):
-            stale.unlink(missing_ok=True)
+        # Postgres itself believes any living process with the old number, somebody else's included. Where
+        # there is no /proc to look at, its belief stands: two servers on one folder would destroy it.
+        if PROC.is_dir():
+            for stale in (self.data / "postmaster.pid", *self.folder.glob(".s.PGSQL.*")):
+                stale.unlink(missing_ok=True)
         if not self.data.exists():
             self._initialise()
 

@@ -46,6 +46,17 @@ def working_in(folder: Path) -> list[int]:
     return [pid for pid in _others() if _working_folder(pid) == folder]
 
 
+def exists(pid: int) -> bool:
+    """Say whether there is a process of this number, anybody's."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def carrying(variable: str, value: str) -> list[int]:
     """Return the processes that were started with this environment variable, children's children included."""
     wanted = os.fsencode(f"{variable}={value}")
