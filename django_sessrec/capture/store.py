@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, reduce
 from itertools import islice
-from operator import add
+from operator import add, attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import DataError, IntegrityError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model
 
 from django_sessrec.capture import partitions
 from django_sessrec.capture.cookie import LONGEST_SESSION
@@ -31,6 +32,7 @@ TYPES = {
     Impression: "uuid timestamptz uuid text text int8 text text text text[] bool".split(),  # noqa: SIM905
 }
 COLUMNS = {model: [field.column for field in model._meta.concrete_fields] for model in TYPES}
+VALUES = {model: attrgetter(*(field.attname for field in model._meta.concrete_fields)) for model in TYPES}
 OCCURRED_AT = COLUMNS[Event].index("occurred_at")
 Statement = tuple[str, list[Any]]
 SESSION_ITEMS = """
@@ -96,7 +98,10 @@ def keep(payloads: Iterable[Mapping[str, Any]], code: str, detail: str = "") -> 
     alias = sessrec_settings.DATABASE
     failed = [
         FailedEvent(
-            code=code, detail=detail[:500], session_id=_uuid(each.get("session_id")), payload=dict(each)
+            code=code,
+            detail=_storable(detail[:500]),
+            session_id=_uuid(each.get("session_id")),
+            payload=_storable(dict(each)),
         )
         for each in payloads
     ]
@@ -125,9 +130,7 @@ def forget(session_ids: Sequence[UUID]) -> dict[str, int]:
 
 def _insert(rows: Sequence[Event | Impression]) -> Written:
     """All rows or none."""
-    by_model = {model: [row for row in rows if type(row) is model] for model in TYPES}
-    statements = [_insertion(model, some) for model, some in by_model.items() if some]
-    stored = sum(_execute(statements))
+    stored = sum(_execute([_insertion(model, some) for model, some in _by_model(rows) if some]))
     if stored == len(rows):
         return Written(stored=stored)
     gone = _gone(rows)
@@ -135,21 +138,28 @@ def _insert(rows: Sequence[Event | Impression]) -> Written:
     return Written(stored=stored, duplicate=len(rows) - stored - withdrawn, withdrawn=withdrawn)
 
 
-def _insertion(model: type[Event | Impression], rows: Sequence[Event | Impression]) -> Statement:
-    # In the order of their ids, so that two writers of the same rows never wait for each other.
-    ordered = sorted(rows, key=lambda row: row.pk)
-    values = [getattr(row, field.attname) for row in ordered for field in model._meta.concrete_fields]
-    return _insertion_sql(model, len(rows)), values
+def _by_model(rows: Sequence[Event | Impression]) -> Iterator[tuple[type[Model], list[Event | Impression]]]:
+    """In the order of their ids, so that two writers of the same rows never wait for each other."""
+    ordered = sorted(rows, key=attrgetter("pk")) if len(rows) > 1 else rows
+    for model in TYPES:
+        yield model, [row for row in ordered if isinstance(row, model)]
+
+
+def _insertion(model: type[Model], rows: Sequence[Event | Impression]) -> Statement:
+    values = VALUES[model]
+    return _insertion_sql(model, len(rows)), [value for row in rows for value in values(row)]
 
 
 @cache
-def _insertion_sql(model: type[Event | Impression], rows: int) -> str:
+def _insertion_sql(model: type[Model], rows: int) -> str:
     columns = ", ".join(COLUMNS[model])
+    # Types are told once: the first row's are the columns'.
     typed = ", ".join(f"%s::{kind}" for kind in TYPES[model])
-    values = ", ".join([f"({typed})"] * rows)
+    plain = ", ".join(["%s"] * len(TYPES[model]))
+    values = "), (".join([typed, *[plain] * (rows - 1)])
     return (
         f"INSERT INTO {model._meta.db_table} ({columns})"  # noqa: S608
-        f" SELECT * FROM (VALUES {values}) AS given ({columns})"
+        f" SELECT * FROM (VALUES ({values})) AS given ({columns})"
         " WHERE NOT EXISTS (SELECT FROM sessrec_withdrawal gone WHERE gone.session_id = given.session_id)"
         " ON CONFLICT DO NOTHING"
     )
@@ -227,3 +237,12 @@ def _time(row: Event | Impression) -> datetime:
 
 def _uuid(value: Any) -> UUID | None:
     return UUID(str(value)) if value else None
+
+
+def _storable(value: Any) -> Any:
+    """The value with what Postgres can't keep in text, NUL and lone surrogates, replaced."""
+    if isinstance(value, str):
+        return value.replace("\x00", "?").encode(errors="replace").decode()
+    if isinstance(value, Mapping):
+        return {_storable(str(key)): _storable(each) for key, each in value.items()}
+    return [_storable(each) for each in value] if isinstance(value, list | tuple) else value

@@ -194,8 +194,9 @@ class Tracker:
 
     def _consent_ended(self) -> bool:
         """Whether a visit that had begun is no longer consented to."""
-        known = cookie.presented(self._request) is not None
-        return known and self.level == consent.CONTEXTUAL and consent.refused(self._request)
+        if self.level == consent.SESSION or cookie.presented(self._request) is None:
+            return False
+        return consent.refused(self._request)
 
     def _forget(self, response: HttpResponseBase) -> None:
         self._drop()

@@ -1,0 +1,29 @@
+"""What this shop writes to be captured: a catalogue with one sensitive item, and consents of every kind."""
+
+from django_sessrec.catalogue import Catalogue
+
+
+class SmallCatalogue(Catalogue):
+    def resolve(self, item_ids, request=None):
+        return {}
+
+    def sensitive(self, item_ids):
+        return {"sensitive"} & set(item_ids)
+
+
+class BrokenCatalogue(SmallCatalogue):
+    def sensitive(self, item_ids):
+        raise RuntimeError("the shop's own mistake")
+
+
+def from_cookie(request):
+    """The cookie `consent` holds the answer itself."""
+    return request.COOKIES.get("consent", "none")
+
+
+def broken(request):
+    raise RuntimeError("the shop's own mistake")
+
+
+def internal(request):
+    return "internal" in request.GET
