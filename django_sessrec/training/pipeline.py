@@ -153,7 +153,7 @@ def _judged(
         run.figures = {"candidate": evaluate(tested, cases, progress=journal).as_dict()}
     except ValueError as reason:  # nothing to foretell, or scores that are not numbers
         raise Refused(str(reason)) from reason
-    if not isinstance(tested, PopularityRecommender):
+    if tested.kind != PopularityRecommender.kind:
         run.figures["baseline"] = evaluate(Popularity().fit(earlier), cases).as_dict()
     if (incumbent := _incumbent(run.model)) is not None:
         run.figures["incumbent"] = evaluate(incumbent, cases).as_dict()

@@ -13,8 +13,21 @@ from django_sessrec.recsys.synthetic import synthetic_shop
 @pytest.fixture
 def sessrec(settings, tmp_path):
     """SESSREC of the test project with a folder of its own; change it by item assignment."""
-    settings.SESSREC = {**django_settings.SESSREC, "ARTIFACTS": tmp_path / "artifacts", "MIN_SESSIONS": 50}
+    settings.SESSREC = {
+        **django_settings.SESSREC,
+        "ARTIFACTS": tmp_path / "artifacts",
+        "MODELS": {
+            "neighbours": {"ESTIMATOR": "django_sessrec.recsys.neighbours.Neighbours"},
+            "popularity": {"ESTIMATOR": "django_sessrec.recsys.popularity.Popularity"},
+        },
+    }
     return settings.SESSREC
+
+
+@pytest.fixture
+def visits(transactional_db):
+    """600 sessions of the last days in Postgres."""
+    store_visits(synthetic_visits())
 
 
 def click_row(session_id, item_id, at, *, name="view_item", bot=False):

@@ -1,27 +1,203 @@
 """From events in Postgres to a model that serves, and every way in which that may end otherwise."""
 
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
 import pytest
 
-from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.capture.ids import uuid7
+from django_sessrec.models import Event, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.training import artifacts
 from django_sessrec.training.pipeline import train
+from django_sessrec.training.runs import due
 
-from .conftest import store_visits, synthetic_visits
+from .conftest import store_visits
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
 State = TrainingRun.State
+TESTS = "tests.training.estimators"
 
 
-def test_clicks_become_a_model_that_serves(sessrec):
-    store_visits(synthetic_visits())
+def train_one(model="neighbours", **options):
+    return train(model, trigger="command", **options)
+
+
+def test_clicks_become_a_model_that_serves(visits):
     stages = []
-    run = train("neighbours", trigger="command", progress=lambda stage, share, shown: stages.append(stage))
+    run = train_one(progress=lambda stage, share, shown: stages.append(stage))
 
-    assert run.state == State.PUBLISHED, run.error or run.verdict
+    assert run.state == State.PUBLISHED, run.error
     assert list(dict.fromkeys(stages)) == ["read", "fit", "evaluate", "refit", "publish"]
-    assert run.figures["candidate"]["hr@20"] > run.figures["baseline"]["hr@20"]
+    assert run.figures["candidate"]["hr@20"] > 2 * run.figures["baseline"]["hr@20"]
     assert run.counts["sessions"] == 600
+    assert run.parameters["self_weight"] == 1.5
     assert Promotion.objects.active("neighbours") == run
-    recommender = artifact.load(artifacts.folder(run))
-    assert len(recommender.recommend(["item-1"], 8)) == 8
+    assert Promotion.objects.get().promoted_by == "command"
+    assert len(artifact.load(artifacts.folder(run)).recommend(["item-1"], 8)) == 8
+    card = artifact.read_manifest(artifacts.folder(run))["card"]
+    assert card["run"] == run.pk
+    assert card["figures"]["candidate"]["hr@20"] == run.figures["candidate"]["hr@20"]
+
+
+def test_what_is_published_knows_the_days_that_it_was_tested_on(visits, sessrec):
+    newest = uuid7(datetime.now(UTC))
+    store_visits([(newest, datetime.now(UTC) - timedelta(hours=1), ["item-1", "just-in"])])
+    run = train_one()
+    published, tested = (
+        artifact.load(folder) for folder in (artifacts.folder(run), artifacts.tested_folder(run))
+    )
+    assert "just-in" in published.index
+    assert "just-in" not in tested.index
+
+    sessrec["MODELS"]["neighbours"]["REFIT"] = False
+    assert "just-in" not in artifact.load(artifacts.folder(train_one())).index
+
+
+def test_the_second_training_meets_the_first_on_clicks_that_neither_has_seen(visits):
+    first, second = train_one(), train_one()
+    assert second.state == State.PUBLISHED
+    assert "incumbent" not in first.figures
+    compared = second.figures["incumbent"]
+    assert compared["hr@20"] == pytest.approx(second.figures["candidate"]["hr@20"])
+    assert compared["cases"] == second.figures["candidate"]["cases"]
+    assert Promotion.objects.active("neighbours") == second
+
+
+def test_a_worse_candidate_is_refused_with_its_reasons(visits, sessrec):
+    good = train_one()
+    sessrec["MODELS"]["neighbours"]["ESTIMATOR"] = f"{TESTS}.Unpopular"
+    bad = train_one()
+    assert bad.state == State.REFUSED
+    assert "HR@20" in bad.verdict
+    assert "the model in service has" in bad.verdict
+    assert Promotion.objects.active("neighbours") == good
+    assert not artifacts.folder(bad).exists()
+
+
+def test_an_incumbent_that_can_t_be_opened_stops_no_successor(visits):
+    artifacts.tested_folder(train_one()).joinpath("manifest.json").write_text("{")
+    second = train_one()
+    assert second.state == State.PUBLISHED
+    assert "incumbent" not in second.figures
+
+
+def test_scores_that_are_no_numbers_are_refused(visits, sessrec):
+    sessrec["MODELS"]["neighbours"]["ESTIMATOR"] = f"{TESTS}.Diverging"
+    run = train_one()
+    assert run.state == State.REFUSED
+    assert "NaN" in run.verdict
+
+
+NOBODY = []
+ONE_ITEM = [["a"] * 3] * 200
+ONE_SESSION = [["a", "b", "c"]]
+ONE_CLICK_EACH = [[f"item-{n % 7}"] for n in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("sessions", "reason"),
+    [
+        (NOBODY, "hold 0 sessions of two clicks or more and 0 products"),
+        (ONE_ITEM, "200 sessions of two clicks or more and 1 products"),
+        (ONE_SESSION, "1 sessions of two clicks or more and 3 products"),
+        (ONE_CLICK_EACH, "0 sessions of two clicks or more and 7 products"),
+    ],
+)
+def test_too_little_data_is_a_verdict_and_the_old_model_stays(visits, sessions, reason):
+    good = train_one()
+    Event.objects.all().delete()
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    store_visits((uuid7(yesterday), yesterday, items) for items in sessions)
+    run = train_one()
+    assert (run.state, run.error) == (State.REFUSED, "")
+    assert reason in run.verdict
+    assert "needs 100 such sessions" in run.verdict
+    assert Promotion.objects.active("neighbours") == good
+
+
+def test_a_young_shop_s_first_hundred_sessions_are_enough(sessrec):
+    draw = np.random.default_rng(0)
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    groups = draw.integers(0, 10, 100)
+    store_visits(
+        (uuid7(yesterday), yesterday, [f"item-{10 * group + n}" for n in draw.permutation(10)[:4]])
+        for group in groups
+    )
+    run = train_one()
+    assert run.state == State.PUBLISHED, run.verdict
+
+
+@pytest.mark.parametrize(
+    ("estimator", "reason"),
+    [
+        (f"{TESTS}.Raising", "ArithmeticError: the sun was in its eyes"),
+        ("nowhere.Estimator", "No module named 'nowhere'"),
+    ],
+)
+def test_a_failure_is_kept_with_its_reason_and_the_old_model_stays(visits, sessrec, estimator, reason):
+    good = train_one()
+    sessrec["MODELS"]["neighbours"]["ESTIMATOR"] = estimator
+    run = train_one()
+    assert run.state == State.FAILED
+    assert reason in run.verdict
+    assert "Traceback" in run.error
+    assert Promotion.objects.active("neighbours") == good
+
+
+def test_options_that_the_estimator_refuses_are_a_failure_with_the_reason(visits, sessrec):
+    sessrec["MODELS"]["neighbours"]["OPTIONS"] = {"neighbours": -1}
+    run = train_one()
+    assert (run.state, run.stage) == (State.FAILED, "")
+    assert "neighbours must be above 0, not -1" in run.verdict
+
+
+def test_a_folder_that_can_t_be_written_fails_the_run_and_the_old_model_stays(visits, sessrec, tmp_path):
+    good = train_one()
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("no folder")
+    sessrec["ARTIFACTS"] = in_the_way / "artifacts"
+    run = train_one()
+    assert (run.state, run.stage, run.artifact) == (State.FAILED, "publish", "")
+    assert "NotADirectoryError" in run.verdict
+    assert Promotion.objects.active("neighbours") == good
+
+
+def test_a_disk_that_is_full_half_way_leaves_nothing_behind(visits, sessrec, monkeypatch):
+    good = train_one()
+    before = sorted(sessrec["ARTIFACTS"].iterdir())
+    write = artifact.save
+
+    def full(recommender, folder, **options):
+        if folder.name.endswith("-tested"):
+            return write(recommender, folder, **options)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(artifact, "save", full)
+    run = train_one()
+    assert run.state == State.FAILED
+    assert "No space left" in run.verdict
+    assert sorted(sessrec["ARTIFACTS"].iterdir()) == before
+    assert Promotion.objects.active("neighbours") == good
+
+
+def test_old_artifacts_go_and_what_may_be_rolled_back_to_stays(visits, sessrec):
+    runs = [train_one("popularity") for _ in range(artifacts.KEPT + 2)]
+    kept = [run for run in runs if artifacts.folder(run).exists()]
+    assert kept == runs[-artifacts.KEPT :]
+    assert len(list(sessrec["ARTIFACTS"].iterdir())) == 2 * artifacts.KEPT
+
+
+def test_a_model_is_due_when_its_hours_are_over(visits, sessrec):
+    sessrec["MODELS"]["popularity"]["EVERY_HOURS"] = 2
+    assert due("popularity")
+    run = train("popularity", trigger="schedule", only_if_due=True)
+    assert run.state == State.PUBLISHED
+    assert train("popularity", trigger="schedule", only_if_due=True) is None
+
+    run.created_at -= timedelta(hours=1.5)
+    run.save()
+    assert not due("popularity")
+    run.state = State.FAILED  # is tried again after an hour
+    run.save()
+    assert due("popularity")

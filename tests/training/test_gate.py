@@ -1,0 +1,49 @@
+"""The gate's verdict on figures."""
+
+import pytest
+
+from django_sessrec.training.gate import FEWEST_CASES, verdict
+
+POPULAR = {"hr@20": 5.0, "mrr@20": 1.0, "cases": 1_000}
+
+
+def figures(hr, mrr, cases=1_000):
+    return {"hr@20": hr, "mrr@20": mrr, "cases": cases}
+
+
+def judged(candidate, incumbent=None, baseline=POPULAR):
+    return verdict(candidate, incumbent, baseline, tolerance=0.02)
+
+
+def test_a_model_that_loses_less_than_the_tolerance_passes():
+    passed = judged(figures(49.1, 19.7), figures(50, 20))
+    assert passed.passed
+    assert str(passed) == (
+        "HR@20 49.10 and MRR@20 19.70 on 1000 clicks. The model in service: 50.00 and 20.00. "
+        "What is merely popular: 5.00 and 1.00."
+    )
+
+
+def test_each_figure_that_is_too_low_is_an_objection():
+    refused = judged(figures(48.9, 0.9), figures(50, 20))
+    assert not refused.passed
+    assert refused.reasons == (
+        "HR@20 of 48.90 is too low: the model in service has 50.00.",
+        "MRR@20 of 0.90 is too low: the model in service has 20.00.",
+        "MRR@20 of 0.90 is too low: what is merely popular has 1.00.",
+    )
+
+
+def test_popularity_itself_has_no_baseline():
+    assert judged(figures(5, 1), baseline=None).passed
+
+
+@pytest.mark.parametrize("figure", [float("nan"), float("inf")])
+def test_what_is_no_number_does_not_pass(figure):
+    assert "diverged" in str(judged(figures(50, figure)))
+
+
+def test_too_few_clicks_prove_nothing():
+    refused = judged(figures(100, 100, cases=FEWEST_CASES - 1))
+    assert not refused.passed
+    assert f"Only {FEWEST_CASES - 1} clicks" in str(refused)

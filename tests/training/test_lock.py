@@ -1,0 +1,101 @@
+"""Trainings at once, trainings that are killed, and what they leave."""
+
+import json
+import threading
+
+import pytest
+from django.db import connections
+
+from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.training.lock import training_lock
+from django_sessrec.training.pipeline import AlreadyTraining, train
+from django_sessrec.training.runs import fail_stale
+
+from .processes import process, wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+State = TrainingRun.State
+
+TRAIN = """
+import json, os, django
+from django.conf import settings
+django.setup()
+settings.SESSREC = json.loads(os.environ["SESSREC"])
+from django_sessrec.training.pipeline import train
+train("popularity", trigger="schedule")
+"""
+
+
+@pytest.fixture
+def waiting(sessrec, visits, tmp_path):
+    """SESSREC with a model whose training goes on until the file `go` is there, after one that did not."""
+    train("popularity", trigger="command")
+    sessrec["MODELS"]["popularity"] = {
+        "ESTIMATOR": "tests.training.estimators.Waiting",
+        "OPTIONS": {"until": str(tmp_path / "go")},
+    }
+    return sessrec
+
+
+def fitting():
+    return TrainingRun.objects.filter(state=State.RUNNING, stage="fit", progress__gt=0).first()
+
+
+def test_two_trainings_at_once_train_once(waiting, tmp_path):
+    def train_in_thread():
+        try:
+            ended.append(train("popularity", trigger="schedule"))
+        finally:
+            connections.close_all()
+
+    ended = []
+    thread = threading.Thread(target=train_in_thread)
+    thread.start()
+    try:
+        running = wait_for(fitting)
+        with pytest.raises(AlreadyTraining, match="popularity is being trained by another process"):
+            train("popularity", trigger="schedule")
+        assert fail_stale() == []  # it lives
+        assert train("neighbours", trigger="command").state == State.PUBLISHED  # another model is free
+    finally:
+        (tmp_path / "go").touch()
+        thread.join()
+    assert ended == [running]
+    assert ended[0].state == State.PUBLISHED
+    assert TrainingRun.objects.filter(model="popularity").count() == 2
+
+
+def test_a_killed_training_leaves_the_old_model_and_is_marked_failed(waiting, tmp_path):
+    good = Promotion.objects.active("popularity")
+    with process("-c", TRAIN, cwd=tmp_path, SESSREC=json.dumps(waiting, default=str)) as child:
+        killed = wait_for(fitting, child)
+        child.kill()
+        child.wait()
+    [failed] = wait_for(fail_stale)
+    assert failed == killed
+    assert failed.state == State.FAILED
+    assert "killed or lost its database at the stage fit" in failed.verdict
+    assert failed.history == [{"progress": 0.5, "loss": 1.0}]
+    assert Promotion.objects.active("popularity") == good
+
+    (tmp_path / "go").touch()
+    assert train("popularity", trigger="schedule").state == State.PUBLISHED  # nothing stands in its way
+
+
+def test_what_a_killed_publication_left_is_removed(sessrec, visits):
+    left = train("popularity", trigger="command")
+    half_written = sessrec["ARTIFACTS"] / f".{left.artifact}.x7"
+    half_written.mkdir()
+    TrainingRun.objects.update(state=State.RUNNING, artifact="")
+    fail_stale()
+    assert list(sessrec["ARTIFACTS"].iterdir()) == []
+
+
+def test_the_lock_holds_no_snapshot_that_would_keep_vacuum_from_its_work():
+    with training_lock("neighbours") as held, connections["default"].cursor() as cursor:
+        assert held
+        cursor.execute(
+            "SELECT state, backend_xmin FROM pg_locks JOIN pg_stat_activity USING (pid) "
+            "WHERE locktype = 'advisory'"
+        )
+        assert cursor.fetchall() == [("idle in transaction", None)]

@@ -1,0 +1,74 @@
+"""Real Celery workers on a real broker: they train, write what pages could not, and say that they live."""
+
+import pytest
+from celery import Celery
+
+from django_sessrec.capture.events import make, to_payload
+from django_sessrec.capture.ids import uuid7
+from django_sessrec.models import Event, FailedEvent, Heartbeat, Promotion, TrainingRun
+
+from .processes import process, wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+OPTIONS = ("--concurrency", "1", "--max-tasks-per-child", "1", "--without-gossip", "--without-mingle")
+
+
+@pytest.fixture
+def send(broker_url):
+    """Send a task by its name, as beat does."""
+    with Celery(broker=broker_url, set_as_current=False) as app:
+        yield lambda name, **options: app.send_task(f"django_sessrec.tasks.{name}", **options)
+
+
+@pytest.fixture
+def worker(broker_url, tmp_path, transactional_db):
+    """One worker for both queues."""
+    command = ("-m", "celery", "--app", "tests.celery_app", "worker", "--queues", "celery,train", *OPTIONS)
+    with process(*command, cwd=tmp_path, BROKER_URL=broker_url) as child:
+        yield child
+
+
+def test_a_worker_trains_what_is_due_once(worker, send, visits):
+    for _ in range(2):  # two beats at once
+        send("train_due", queue="train")
+    send("heartbeat", args=["train"], queue="train")
+    wait_for(lambda: Heartbeat.objects.filter(name="train").exists(), worker)
+    [run] = TrainingRun.objects.all()
+    assert (run.state, run.trigger) == (TrainingRun.State.PUBLISHED, "schedule"), run.error
+    assert Promotion.objects.active("neighbours") == run
+    assert {beat.name for beat in Heartbeat.objects.all()} == {"beat", "train"}
+
+
+def test_a_worker_writes_what_a_page_could_not(worker, send):
+    event = make("view_item", "42", session_id=uuid7())
+    for _ in range(2):
+        send("write_later", kwargs={"events": [to_payload(event)], "impressions": []})
+    send("heartbeat", args=["worker"])
+    wait_for(lambda: Heartbeat.objects.filter(name="worker").exists(), worker)
+    assert Event.objects.get() == event
+    assert not FailedEvent.objects.exists()
+
+
+def test_upkeep_ends_what_was_killed(worker, send):
+    killed = TrainingRun.objects.create(model="neighbours", state=TrainingRun.State.RUNNING, stage="fit")
+    send("upkeep")
+    wait_for(lambda: TrainingRun.objects.get().state == TrainingRun.State.FAILED, worker)
+    assert TrainingRun.objects.get() == killed
+
+
+def test_the_schedule_names_tasks_that_exist():
+    """Beat sends names; a task that no worker knows is dropped with an error that nobody reads."""
+    from django_sessrec import tasks
+
+    for entry in tasks.schedule().values():
+        module, name = entry["task"].rsplit(".", 1)
+        assert module == tasks.__name__
+        getattr(tasks, name).s(*entry["args"])
+
+
+def test_importing_the_tasks_brings_neither_torch_nor_models(tmp_path):
+    """A project's celery.py imports them before Django's apps are loaded."""
+    unwanted = "{'torch', 'django_sessrec.models'} & set(sys.modules)"
+    code = f"import sys, django_sessrec.tasks; sys.exit(bool({unwanted}))"
+    with process("-c", code, cwd=tmp_path) as child:
+        assert child.wait(30) == 0, (tmp_path / "output").read_text()
