@@ -7,11 +7,18 @@ Karatzoglou, "Recurrent Neural Networks with Top-k Gains", CIKM 2018 (the losses
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
+from django_sessrec.neural import losses
+from django_sessrec.neural.batches import Batch
 from django_sessrec.neural.encoder import Readout, SessionEncoder, ages
 from django_sessrec.neural.estimator import NeuralEstimator
+from django_sessrec.neural.item_vectors import random_vectors
+from django_sessrec.neural.negatives import Negatives
+from django_sessrec.recsys.sessions import SessionLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,3 +42,63 @@ class GRUEncoder(SessionEncoder):
     def states(self, items: Tensor, vectors: Tensor) -> Tensor:
         states, _ = self.gru(vectors * self.gain)  # (B, L, D)
         return self.readout(states, vectors, ages(items))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRU4RecPaper(GRU4Rec):
+    """As published in 2018, to measure the recipe above against: from scratch, inner products, Adagrad.
+
+    objective: "cross_entropy" (with log-q correction) or "bpr_max".
+    alpha: negatives are drawn in proportion to popularity^alpha.
+    """
+
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 0.05
+    dropout: float = 0.0
+    item_dropout: float = 0.3
+    scale: float | None = None
+    negatives: int = 2048
+    recency_days: float | None = None
+    objective: Literal["cross_entropy", "bpr_max"] = "cross_entropy"
+    alpha: float = 0.5
+    regularisation: float = 1.0
+
+    def encoder(self, items: Tensor) -> SessionEncoder:
+        return PaperGRUEncoder(items, self)
+
+    def first_vectors(self, sessions: SessionLog) -> Tensor:
+        return random_vectors(len(sessions.index), self.embedding_size)
+
+    def negatives_of(self, sessions: SessionLog) -> Negatives:
+        return Negatives.popular(sessions, self.negatives, self.alpha)
+
+    def optimiser(self, encoder: SessionEncoder) -> torch.optim.Optimizer:
+        return torch.optim.Adagrad(encoder.parameters(), self.learning_rate, eps=1e-6)
+
+    def loss(
+        self,
+        vectors: Tensor,
+        targets: Tensor,
+        others: Tensor,
+        batch: Batch,
+        drawn: Tensor,
+        negatives: Negatives,
+    ) -> Tensor:
+        if self.objective == "bpr_max":
+            weights, strength = batch.weights, self.regularisation
+            return losses.bpr_max(vectors, targets, others, weights, regularisation=strength)
+        log_expected = negatives.log_expected(drawn)
+        return losses.cross_entropy(vectors, targets, others, batch.weights, log_expected=log_expected)
+
+
+class PaperGRUEncoder(SessionEncoder):
+    """A GRU whose state is the session's vector."""
+
+    def __init__(self, items: Tensor, config: GRU4RecPaper) -> None:
+        super().__init__(items, scale=config.scale, item_dropout=config.item_dropout)
+        self.gru = nn.GRU(config.embedding_size, config.embedding_size, batch_first=True)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def states(self, items: Tensor, vectors: Tensor) -> Tensor:
+        return self.dropout(self.gru(vectors)[0])

@@ -36,6 +36,13 @@ def item_vectors(log: SessionLog, size: int, *, seed: int = 0) -> Tensor:
     return torch.nn.functional.normalize(vectors, dim=1)
 
 
+def random_vectors(n_rows: int, size: int) -> Tensor:
+    """(n_rows, size) as the papers start: uniform within 1 / sqrt(size), row 0 zeros."""
+    vectors = (2 * torch.rand(n_rows, size) - 1) / size**0.5
+    vectors[0] = 0
+    return vectors
+
+
 def co_clicks(log: SessionLog) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Unordered pairs of different items within REACH clicks: (P, 2) rows low, high and (P,) sums of 1/d."""
     n_rows = len(log.index)

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from django_sessrec.neural import losses
+from django_sessrec.neural.batches import Batch
 from django_sessrec.neural.encoder import NOT_VISIBLE, Readout, SessionEncoder, ages
 from django_sessrec.neural.estimator import NeuralEstimator
+from django_sessrec.neural.item_vectors import random_vectors
+from django_sessrec.neural.negatives import Negatives
+from django_sessrec.recsys.sessions import SessionLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,17 +52,73 @@ class AttentionEncoder(SessionEncoder):
         return self.readout(self.norm(states), vectors, age)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SASRecPaper(SASRec):
+    """As published, to measure the recipe above against: one negative per click, absolute positions."""
+
+    embedding_size: int = 50
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    dropout: float = 0.5
+    item_dropout: float = 0.0
+    scale: float | None = None
+    recency_days: float | None = None
+    heads: int = 1
+
+    def encoder(self, items: Tensor) -> SessionEncoder:
+        return PaperAttentionEncoder(items, self)
+
+    def first_vectors(self, sessions: SessionLog) -> Tensor:
+        return random_vectors(len(sessions.index), self.embedding_size)
+
+    def draw(self, negatives: Negatives, batch: Batch) -> Tensor:
+        return negatives.draw(batch.items.device, len(batch.targets))
+
+    def loss(
+        self,
+        vectors: Tensor,
+        targets: Tensor,
+        others: Tensor,
+        batch: Batch,
+        drawn: Tensor,
+        negatives: Negatives,
+    ) -> Tensor:
+        return losses.binary(vectors, targets, others, batch.weights)
+
+
+class PaperAttentionEncoder(SessionEncoder):
+    """Attention blocks over items and absolute positions, whose output is the session's vector."""
+
+    def __init__(self, items: Tensor, config: SASRecPaper) -> None:
+        super().__init__(items, scale=config.scale, item_dropout=config.item_dropout)
+        size = config.embedding_size
+        self.blocks = nn.ModuleList(
+            Block(size, config.heads, None, config.dropout) for _ in range(config.blocks)
+        )
+        self.position = nn.Parameter(0.02 * torch.randn(config.window, size))
+        self.dropout = nn.Dropout(config.dropout)
+        self.norm = nn.LayerNorm(size)
+
+    def states(self, items: Tensor, vectors: Tensor) -> Tensor:
+        age = ages(items)
+        states = self.dropout(vectors * vectors.shape[2] ** 0.5 + self.position[: items.shape[1]])
+        for block in self.blocks:
+            states = block(states, age)
+        return self.norm(states)
+
+
 class Block(nn.Module):
     """Causal attention and a feed-forward layer, each added to what it reads.
 
-    Positions are told by a learned bias for each distance, which counts from the newest click: what
-    matters is how long ago a click was, not how long the visitor had been there before it.
+    With a window, positions are told by a learned bias for each distance, which counts from the newest
+    click: what matters is how long ago a click was, not how long the visitor had been there before it.
     """
 
-    def __init__(self, size: int, heads: int, window: int, dropout: float) -> None:
+    def __init__(self, size: int, heads: int, window: int | None, dropout: float) -> None:
         super().__init__()
         self.heads, self.root = heads, (size // heads) ** 0.5
-        self.distance = nn.Parameter(torch.zeros(heads, window))
+        self.distance = None if window is None else nn.Parameter(torch.zeros(heads, window))
         self.attention_norm, self.feed_norm = nn.LayerNorm(size), nn.LayerNorm(size)
         self.query_key_value = nn.Linear(size, 3 * size)
         self.merge = nn.Linear(size, size)
@@ -73,7 +134,9 @@ class Block(nn.Module):
         batch, length, _ = states.shape
         split = self.query_key_value(states).view(batch, length, 3, self.heads, -1)
         query, key, value = split.permute(2, 0, 3, 1, 4).unbind(0)  # (B, H, L, D / H)
-        bias = self.distance[:, age[0].clamp(0, self.distance.shape[1] - 1)]  # (H, L, L)
-        logits = query @ key.transpose(2, 3) / self.root + bias.masked_fill(age < 0, NOT_VISIBLE)
+        logits = query @ key.transpose(2, 3) / self.root  # (B, H, L, L)
+        if self.distance is not None:
+            logits = logits + self.distance[:, age[0].clamp(0, self.distance.shape[1] - 1)]
+        logits = logits.masked_fill(age < 0, NOT_VISIBLE)
         attended = logits.softmax(-1) @ value  # (B, H, L, D / H)
         return self.merge(attended.transpose(1, 2).reshape(batch, length, -1))

@@ -11,8 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from django_sessrec.neural import losses
+from django_sessrec.neural.batches import Batch
 from django_sessrec.neural.encoder import Readout, SessionEncoder, ages
 from django_sessrec.neural.estimator import NeuralEstimator
+from django_sessrec.neural.item_vectors import random_vectors
+from django_sessrec.neural.negatives import Negatives
+from django_sessrec.recsys.sessions import SessionLog
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,56 @@ class GraphEncoder(SessionEncoder):
     def states(self, items: Tensor, vectors: Tensor) -> Tensor:
         states = self.attention(self.propagation(vectors * self.gain, items))
         return self.readout(states, vectors, ages(items))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SRGNNPaper(SRGNN):
+    """As published, to measure the recipe above against: from scratch, inner products, full softmax."""
+
+    embedding_size: int = 100
+    epochs: int = 5
+    batch_size: int = 100
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-5
+    item_dropout: float = 0.0
+    scale: float | None = None
+    recency_days: float | None = None
+
+    def encoder(self, items: Tensor) -> SessionEncoder:
+        return PaperGraphEncoder(items, self)
+
+    def first_vectors(self, sessions: SessionLog) -> Tensor:
+        return random_vectors(len(sessions.index), self.embedding_size)
+
+    def negatives_of(self, sessions: SessionLog) -> Negatives:
+        n_items = len(sessions.index) - 1
+        return Negatives(n_items, n_items)
+
+    def optimiser(self, encoder: SessionEncoder) -> torch.optim.Optimizer:
+        return torch.optim.Adam(encoder.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+
+    def loss(
+        self,
+        vectors: Tensor,
+        targets: Tensor,
+        others: Tensor,
+        batch: Batch,
+        drawn: Tensor,
+        negatives: Negatives,
+    ) -> Tensor:
+        return losses.full_softmax(vectors, batch.targets - 1, others, batch.weights)
+
+
+class PaperGraphEncoder(SessionEncoder):
+    """The paper's net as it stands."""
+
+    def __init__(self, items: Tensor, config: SRGNNPaper) -> None:
+        super().__init__(items, scale=config.scale, item_dropout=config.item_dropout)
+        self.propagation = GatedPropagation(config.embedding_size)
+        self.attention = SoftAttention(config.embedding_size)
+
+    def states(self, items: Tensor, vectors: Tensor) -> Tensor:
+        return self.attention(self.propagation(vectors, items))
 
 
 class GatedPropagation(nn.Module):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from django_sessrec.neural import GRU4Rec
+from django_sessrec.neural import GRU4Rec, GRU4RecPaper, SASRecPaper, SRGNNPaper
 from django_sessrec.neural.batches import Windows
+from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.neural.training import TrainingDiverged
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import NotEnoughData
@@ -66,6 +67,22 @@ def test_progress_tells_epoch_loss_and_speed(logs: tuple[SessionLog, SessionLog]
     assert told[-1][1]["epoch"] == 2
     assert told[-1][1]["loss"] < told[0][1]["loss"]
     assert told[-1][1]["targets_per_s"] > 0
+
+
+@pytest.mark.parametrize(
+    "paper",
+    [
+        GRU4RecPaper(embedding_size=16, epochs=2, threads=1),
+        GRU4RecPaper(embedding_size=16, epochs=2, threads=1, objective="bpr_max"),
+        SASRecPaper(embedding_size=16, epochs=2, threads=1),
+        SRGNNPaper(embedding_size=16, epochs=2, threads=1),
+    ],
+    ids=["gru4rec cross-entropy", "gru4rec bpr-max", "sasrec", "srgnn"],
+)
+def test_the_papers_own_recipes_learn(paper: NeuralEstimator, logs: tuple[SessionLog, SessionLog]) -> None:
+    seen: list[float] = []
+    paper.fit(logs[0].slice(0, 1500), progress=lambda _, shown: seen.append(shown["loss"]))
+    assert seen[-1] < 0.97 * seen[0]
 
 
 def test_validation_stops_a_training_that_gets_worse(logs: tuple[SessionLog, SessionLog]) -> None:
