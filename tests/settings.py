@@ -25,6 +25,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "django_sessrec",
     "tests.demo",
+    "example_shop.shop",  # last: its templates override the package's in tests/shop only
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",

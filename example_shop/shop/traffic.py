@@ -15,7 +15,7 @@ CRAWLER = "ExampleBot/1.0 (+https://example.com/bot)"
 BOTS = 0.06
 DECLINES, IGNORES_BANNER = 0.12, 0.08
 LOOKS_AT_SUGGESTIONS = 0.6  # share of page views in which she reads the list at all
-WALK = 15  # pages of a bot's walk
+WALK = 15  # products that a bot looks at
 RECOMMENDED = "sessrec="  # in the address of every link that a placement made
 
 
@@ -45,7 +45,7 @@ class Traffic:
             self._shop(draw)
 
     def _crawl(self, draw: np.random.Generator) -> None:
-        """A walk along the catalogue. Half say that they are bots; half pretend to be people without cookies."""
+        """A walk along the catalogue. Half say that they are bots; half pass for people without cookies."""
         self.seen("bots")
         first = int(draw.integers(len(self.pages)))
         honest = draw.random() < 0.5

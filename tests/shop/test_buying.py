@@ -1,0 +1,133 @@
+"""From the product to the order, and what django_sessrec hears of it."""
+
+from decimal import Decimal
+
+import pytest
+from django.urls import reverse
+
+from django_sessrec.models import Event
+from example_shop.shop.models import Order, Product
+
+pytestmark = pytest.mark.usefixtures("goods")
+
+
+@pytest.fixture
+def product():
+    product = Product.objects.in_stock().first()
+    Product.objects.filter(pk=product.pk).update(stock=5)
+    return Product.objects.get(pk=product.pk)
+
+
+def add(visitor, product):
+    return visitor.post(reverse("shop:add_to_basket", args=[product.pk]))
+
+
+def change(visitor, product, *quantities):
+    return visitor.post(reverse("shop:change_basket", args=[product.pk]), {"quantity": quantities})
+
+
+def quantities(visitor):
+    return [line.quantity for line in visitor.get("/basket/").context["lines"]]
+
+
+def test_a_basket_counts_changes_and_empties(visitor, product):
+    add(visitor, product)
+    add(visitor, product)
+    assert quantities(visitor) == [2]
+    change(visitor, product, 4)
+    assert quantities(visitor) == [4]
+    change(visitor, product, 4, 0)  # what the button "Remove" sends
+    assert quantities(visitor) == []
+
+
+@pytest.mark.parametrize(("asked", "held"), [(6, 5), (21, 1), (-1, 1), ("many", 1)])
+def test_a_basket_holds_no_more_than_there_is_and_ignores_nonsense(visitor, product, asked, held):
+    add(visitor, product)
+    change(visitor, product, asked)
+    assert quantities(visitor) == [held]
+
+
+def test_a_tampered_basket_is_an_empty_one(visitor, product):
+    add(visitor, product)
+    visitor.cookies["basket"] = '[["1", 99]]'
+    assert quantities(visitor) == []
+
+
+def test_an_order_keeps_prices_takes_stock_and_empties_the_basket(visitor, product):
+    add(visitor, product)
+    change(visitor, product, 3)
+    thanks = visitor.post("/checkout/place/", follow=True)
+    order = Order.objects.get()
+    assert thanks.redirect_chain == [(order.get_absolute_url(), 302)]
+    assert order.total == 3 * product.price > Decimal(0)
+    assert Product.objects.get(pk=product.pk).stock == 2
+    assert quantities(visitor) == []
+
+
+def test_whoever_comes_second_is_told_and_nothing_is_sold(visitor, product):
+    add(visitor, product)
+    change(visitor, product, 5)
+    Product.objects.filter(pk=product.pk).update(stock=4)
+    page = visitor.post("/checkout/place/")
+    assert "There is less of" in page.content.decode()
+    assert not Order.objects.exists()
+    assert Product.objects.get(pk=product.pk).stock == 4
+
+
+def test_an_empty_basket_has_no_checkout(visitor):
+    assert visitor.get("/checkout/").headers["Location"] == "/basket/"
+    assert visitor.post("/checkout/place/").headers["Location"] == "/basket/"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Sec-Fetch-Site": "cross-site", "Origin": "https://example.com"}, {"Origin": "null"}, {}],
+)
+def test_a_form_of_another_page_is_refused(client, product, headers):
+    assert client.post(reverse("shop:add_to_basket", args=[product.pk]), headers=headers).status_code == 403
+
+
+def test_an_old_browser_names_its_origin_only(client, product):
+    assert add_from(client, product, "http://testserver").status_code == 302
+
+
+def add_from(client, product, origin):
+    return client.post(reverse("shop:add_to_basket", args=[product.pk]), headers={"Origin": origin})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_with_consent_the_whole_way_is_recorded(visitor, product):
+    visitor.post("/consent/", {"answer": "session", "next": "/"})
+    visitor.get(product.get_absolute_url())
+    add(visitor, product)
+    change(visitor, product, 3)
+    change(visitor, product, 2)
+    visitor.post("/checkout/place/")
+    events = Event.objects.order_by("event_id").values_list("name", "item_id", "quantity", "price")
+    item = str(product.pk)
+    assert list(events) == [
+        ("view_item", item, 1, None),
+        ("add_to_cart", item, 1, product.price),
+        ("add_to_cart", item, 2, product.price),
+        ("remove_from_cart", item, 1, product.price),
+        ("purchase", item, 2, product.price),
+    ]
+
+
+@pytest.mark.parametrize("answer", ["none", None])
+def test_without_consent_the_list_is_full_and_nothing_is_kept(visitor, product, answer):
+    if answer:
+        visitor.post("/consent/", {"answer": answer, "next": "/"})
+    page = visitor.get(product.get_absolute_url())
+    add(visitor, product)
+    assert page.content.decode().count("card-reason") == 8
+    assert not Event.objects.exists()
+    assert "sessrec" not in visitor.cookies
+
+
+def test_the_banner_leads_back_to_its_own_page_and_nowhere_else(visitor):
+    back = visitor.post("/consent/", {"answer": "none", "next": "/c/tents/?page=2"})
+    assert back.headers["Location"] == "/c/tents/?page=2"
+    away = visitor.post("/consent/", {"answer": "none", "next": "https://example.com/"})
+    assert away.headers["Location"] == "/"
+    assert "May we remember" not in visitor.get("/").content.decode()

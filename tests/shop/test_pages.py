@@ -1,0 +1,84 @@
+"""Every page answers, under the strict policy, and in a form that everybody can use."""
+
+import pytest
+from django.urls import reverse
+
+from example_shop.shop.models import Product
+from tests.shop.markup import Markup
+
+pytestmark = pytest.mark.usefixtures("goods")
+
+
+PAGES = {
+    "home": "/",
+    "kind": "/c/teapots/",
+    "department": "/c/kitchen/?page=2",
+    "search": "/search/?q=wool+fjord&sort=cheap",
+    "nothing found": "/search/?q=submarine",
+    "basket": "/basket/",
+    "checkout": "/checkout/",
+    "privacy": "/privacy/",
+}
+
+
+@pytest.fixture(params=[*PAGES, "product"])
+def page(request, visitor):
+    """Each of the shop's pages, asked for with something in the basket."""
+    product = Product.objects.in_stock().first()
+    visitor.post(reverse("shop:add_to_basket", args=[product.pk]))
+    return visitor.get(PAGES.get(request.param, product.get_absolute_url()))
+
+
+def test_a_page_answers_under_a_policy_that_it_keeps(page):
+    assert page.status_code == 200
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'self';")
+    assert Markup(page.content.decode()).inline == []
+
+
+def test_a_page_can_be_used_without_eyes(page):
+    markup = Markup(page.content.decode())
+    assert markup.headings == 1
+    assert markup.unlabelled == []
+    assert markup.without_alt == []
+    assert '<html lang="en' in page.content.decode()
+    assert "#main" in markup.links
+
+
+def test_filters_narrow_and_sorting_sorts(visitor):
+    found = visitor.get("/c/kitchen/?price=50&sort=cheap&in_stock=on&colour=clay").context["page"].object_list
+    prices = [product.price for product in found]
+    assert prices
+    assert prices == sorted(prices)
+    assert 25 <= prices[0] <= prices[-1] < 50
+    assert all(product.stock and product.colour == "clay" for product in found)
+
+
+def test_a_nonsense_filter_is_no_filter(visitor):
+    page = visitor.get("/c/kitchen/?price=free&sort=upwards&page=seven").context["page"]
+    assert page.paginator.count == 100
+
+
+def test_search_finds_every_word_in_name_maker_or_kind(visitor):
+    product = Product.objects.filter(category="teapots").first()
+    words = f"{product.maker.split()[0]} {product.collection} teapots"
+    assert product in visitor.get("/search/", {"q": words}).context["page"].paginator.object_list
+
+
+def test_a_sold_out_product_says_so_and_cannot_be_bought(visitor):
+    product = Product.objects.filter(stock=0).first()
+    page = visitor.get(product.get_absolute_url())
+    assert "Sold out" in page.content.decode()
+    assert "Add to basket" not in page.content.decode()
+    visitor.post(reverse("shop:add_to_basket", args=[product.pk]))
+    assert visitor.get("/basket/").context["lines"] == []
+
+
+def test_a_product_has_one_address(visitor):
+    product = Product.objects.first()
+    moved = visitor.get(f"/product/{product.pk}/an-older-name/")
+    assert (moved.status_code, moved.headers["Location"]) == (301, product.get_absolute_url())
+
+
+def test_looking_around_sets_no_cookie(visitor):
+    for address in ["/", "/c/tents/", Product.objects.first().get_absolute_url(), "/search/?q=tent"]:
+        assert not visitor.get(address).cookies, address

@@ -1,0 +1,113 @@
+"""Simulated visitors: the same under a seed, true to their own truth, and never sent to another machine."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from django_sessrec.models import Event
+from example_shop.shop import assortment
+from example_shop.shop.browser import Browser, StrangeHostError
+from example_shop.shop.history import happenings
+from example_shop.shop.models import Product
+from example_shop.shop.population import visitors_of
+from example_shop.shop.traffic import Traffic
+
+DAY = datetime(2026, 5, 4, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def visitors():
+    products = assortment.products()
+    for number, product in enumerate(products, 1):
+        product.pk = number
+    return visitors_of(products)
+
+
+def told(visitors, seed):
+    draw = np.random.default_rng(seed)
+    return [(each.at, each.name, each.row, each.bot) for each in happenings(visitors, DAY, 50, draw)]
+
+
+def test_the_same_seed_makes_the_same_day(visitors):
+    assert told(visitors, 7) == told(visitors, 7) != told(visitors, 8)
+
+
+def test_visits_follow_the_truth_that_is_told(visitors):
+    draw = np.random.default_rng(3)
+    visits = [visitors.visit(draw) for _ in range(2_000)]
+    steps = [step for visit in visits for step in pairwise(visit)]
+    likely = sum(np.sum(visitors.next_item_odds(a) > visitors.next_item_odds(a)[b]) < 120 for a, b in steps)
+    assert likely > 0.7 * len(steps)  # a tenth of the range gets most of what comes next
+    assert 0.25 < sum(len(visit) == 1 for visit in visits) / len(visits) < 0.4
+
+
+def test_some_visits_are_about_two_things(visitors):
+    draw = np.random.default_rng(5)
+    minds = [len({intent.kind for intent in visitors.intents(draw)}) for _ in range(400)]
+    assert 20 < Counter(minds)[2] < 120
+    assert max(minds) == 2
+
+
+def test_what_suits_best_is_what_comes_next_most_likely(visitors):
+    intent = visitors.intent(np.random.default_rng(1))
+    odds = visitors.next_item_odds(10, intent)
+    assert visitors.suits(10, int(odds.argmax()), intent) == 1
+    assert visitors.suits(10, int(np.argsort(odds)[1]), intent) < 0.2
+
+
+def test_an_empty_shop_says_what_to_do():
+    with pytest.raises(ValueError, match="fill_shop"):
+        visitors_of([])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_history_is_written_as_events():
+    call_command("fill_shop", verbosity=0)
+    call_command("simulate_history", days=2, sessions_per_day=100, verbosity=0)
+    events = Event.objects.all()
+    known = {str(pk) for pk in Product.objects.values_list("pk", flat=True)}
+    assert set(events.values_list("name", flat=True)) == {"view_item", "add_to_cart", "purchase"}
+    assert set(events.values_list("item_id", flat=True)) <= known
+    assert events.filter(bot=True).exists()
+    assert not events.filter(occurred_at__gt=datetime.now(UTC)).exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.com", "https://127.0.0.1", "http://127.0.0.1.example.com:8000", "ftp://localhost"]
+)
+def test_visitors_stay_on_this_machine(url):
+    with pytest.raises(StrangeHostError, match=r"127\.0\.0\.1:8000"):
+        Browser(url, "Mozilla/5.0")
+    with pytest.raises(CommandError, match="not on this machine"):
+        call_command("simulate_traffic", url=url)
+
+
+def test_a_shop_that_is_closed_is_reported(goods):
+    with pytest.raises(CommandError, match="make shop"):
+        call_command("simulate_traffic", url="http://127.0.0.1:9")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_visitors_click_buy_and_leave_their_events(live_server):
+    call_command("fill_shop", verbosity=0)
+    products = list(Product.objects.all())
+    seen = Counter()
+    traffic = Traffic(
+        live_server.url,
+        visitors_of(products),
+        [product.get_absolute_url() for product in products],
+        think_seconds=0,
+        seen=lambda what: seen.update([what]),
+    )
+    for seed in range(8):
+        traffic.visit(seed)
+    assert seen["visits"] + seen["bots"] == 8
+    assert not [what for what in seen if what.startswith("answers")], seen
+    assert seen["recommendations clicked"] > 0
+    recorded = Counter(Event.objects.values_list("name", flat=True))
+    assert recorded["select_item"] > 0
+    assert recorded["view_item"] > recorded["select_item"]
