@@ -74,8 +74,8 @@ def test_progress_tells_epoch_loss_and_speed(logs: tuple[SessionLog, SessionLog]
     [
         GRU4RecPaper(embedding_size=16, epochs=2, threads=1),
         GRU4RecPaper(embedding_size=16, epochs=2, threads=1, objective="bpr_max"),
-        SASRecPaper(embedding_size=16, epochs=2, threads=1),
-        SRGNNPaper(embedding_size=16, epochs=2, threads=1),
+        SASRecPaper(embedding_size=16, epochs=6, learning_rate=0.01, threads=1),
+        SRGNNPaper(embedding_size=16, epochs=2, learning_rate=0.01, threads=1),
     ],
     ids=["gru4rec cross-entropy", "gru4rec bpr-max", "sasrec", "srgnn"],
 )
