@@ -30,9 +30,9 @@ def cells(kpi: Kpi) -> dict[str, Cell]:
         _("Lists shown"): Cell(whole(kpi.impressions)),
         _("Clicked"): share(kpi.ctr),
         _("Clicks"): Cell(whole(kpi.clicks)),
-        _("Put in the basket"): share(kpi.cart_rate),
-        _("Purchases"): Cell(whole(kpi.purchases)),
+        _("In the basket"): share(kpi.cart_rate),
         _("Bought"): share(kpi.conversion),
+        _("Purchases"): Cell(whole(kpi.purchases)),
         _("Revenue"): Cell(money(kpi.revenue)),
     }
 
@@ -43,7 +43,7 @@ def cards(kpi: Kpi) -> dict[str, Cell]:
         _("Lists shown"): Cell(whole(kpi.impressions), _("%s products") % whole(kpi.items_shown)),
         _("Click-through rate"): share(kpi.ctr),
         _("Clicks"): Cell(whole(kpi.clicks), _("%s of the shown products") % share(kpi.item_ctr).text),
-        _("Put in the basket"): Cell(whole(kpi.carts), _("%s of the clicks") % share(kpi.cart_rate).text),
+        _("In the basket"): Cell(whole(kpi.carts), _("%s of the clicks") % share(kpi.cart_rate).text),
         _("Purchases"): Cell(whole(kpi.purchases), _("%s of the clicks") % share(kpi.conversion).text),
         _("Revenue after a click"): Cell(money(kpi.revenue)),
     }
@@ -65,7 +65,12 @@ def interval(rate: Rate) -> str:
 def percent(part: float) -> str:
     """Per cent, with a second decimal where one would hide the figure."""
     decimals = 2 if 0 < part < 0.01 else 1
-    return number_format(100 * part, decimal_pos=decimals) + PER_CENT
+    return fixed(100 * part, decimals) + PER_CENT
+
+
+def fixed(number: float | Decimal, decimals: int) -> str:
+    """Rounded, which number_format is not: it cuts off."""
+    return number_format(round(number, decimals), decimal_pos=decimals, force_grouping=True)
 
 
 def whole(number: int) -> str:
@@ -74,8 +79,5 @@ def whole(number: int) -> str:
 
 def money(sums: Mapping[str, Decimal]) -> str:
     """Each currency's sum, whole cents."""
-    amounts = (
-        f"{number_format(amount, decimal_pos=2, force_grouping=True)}\N{NO-BREAK SPACE}{currency}".rstrip()
-        for currency, amount in sums.items()
-    )
+    amounts = (f"{fixed(amount, 2)} {currency}".rstrip() for currency, amount in sums.items())
     return ", ".join(amounts) or NONE

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
-from django_sessrec.admin.cells import NONE
+from django_sessrec.admin.cells import NONE, fixed, whole
 from django_sessrec.admin.charts import Chart, Point, line_chart
 from django_sessrec.models import TrainingRun
 
@@ -38,6 +38,21 @@ def columns(run: TrainingRun) -> dict[str, str]:
     return {key: label for key, label in known.items() if key in run.figures}
 
 
+def counts(run: TrainingRun) -> list[tuple[str, str]]:
+    """What the training saw and left out, in words."""
+    known = {
+        "sessions": _("Sessions"),
+        "sessions_of_two": _("of two clicks or more"),
+        "clicks": _("Clicks"),
+        "items": _("Products"),
+        "cases": _("Clicks foretold in the test"),
+        "bot_clicks": _("Bots' clicks left out"),
+        "sensitive_clicks": _("Clicks on sensitive products left out"),
+        "endless_sessions": _("Endless sessions left out"),
+    }
+    return [(label, whole(run.counts[key])) for key, label in known.items() if key in run.counts]
+
+
 def figure_rows(run: TrainingRun) -> list[Row]:
     """HR, MRR and the like over all cases."""
     labels = {**LABELS, "coverage@20": _("Share of the catalogue recommended")}
@@ -59,7 +74,7 @@ def length_rows(run: TrainingRun) -> list[Row]:
             [report.get(length, {}).get(BY_LENGTH) for report in reports],
             cases=lengths[length].get("cases"),
         )
-        for length in lengths
+        for length in sorted(lengths, key=lambda length: int(re.match(r"\d+", length)[0]))
     ]
 
 
@@ -95,7 +110,7 @@ def _row(label: str, values: list[float | None], cases: int | None = None) -> Ro
 
 
 def _shown(value: float | None) -> str:
-    return NONE if value is None else number_format(value, decimal_pos=2)
+    return NONE if value is None else fixed(value, 2)
 
 
 def _number(value: Any) -> bool:

@@ -88,7 +88,6 @@ def _offered(request: HttpRequest) -> list[dict[str, Any]]:
 def _figures(start: date, end: date) -> dict[str, Any]:
     figures = kpis(*_moments(start, end), by=REPORTED)
     with_experiment = {key: kpi for key, kpi in figures.items() if key[4]}
-    days = regrouped(figures, lambda key: (key[0],))
     tables = [
         _table(
             _("By placement and model"),
@@ -97,22 +96,22 @@ def _figures(start: date, end: date) -> dict[str, Any]:
         ),
         _table(
             _("By experiment"),
-            (_("Placement"), _("Experiment"), _("Variant")),
-            regrouped(with_experiment, lambda key: (key[1], key[4], key[5])),
+            (_("Placement"), _("Variant")),
+            regrouped(with_experiment, lambda key: (key[1], f"{key[4]}: {key[5]}")),
         ),
         _table(
             _("Which step answered"),
             (_("Placement"), _("Step")),
             regrouped(figures, lambda key: (key[1], key[3])),
         ),
-        _table(
-            _("By day"), (_("Day"),), {(date_format(day),): kpi for (day,), kpi in reversed(days.items())}
-        ),
     ]
+    days = regrouped(figures, lambda key: key[0])
+    latest_first = {(date_format(day),): kpi for day, kpi in reversed(days.items())}
     return {
         "cards": cards(sum(figures.values(), Kpi())),
         "chart": _chart(regrouped(figures, lambda key: (key[1], key[0])), start, end),
         "tables": [table for table in tables if table["rows"]],
+        "days": _table(_("By day"), (_("Day"),), latest_first),
         "growing": end >= timezone.localdate() - timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS),
         "hours": sessrec_settings.ATTRIBUTION_HOURS,
         "start": start,

@@ -13,21 +13,21 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.formats import number_format
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from django_sessrec.admin.cells import NONE
-from django_sessrec.admin.curves import columns, figure_rows, learning_curves, length_rows
+from django_sessrec.admin.cells import NONE, fixed
+from django_sessrec.admin.curves import columns, counts, figure_rows, learning_curves, length_rows
 from django_sessrec.admin.readonly import ReadOnlyAdmin
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.training.promotion import PromotionError, promote, roll_back
 
-CHARACTERS_IN_LIST = 90
+CHARACTERS_IN_LIST = 70
 LATEST = Promotion.objects.filter(model=OuterRef("model")).order_by("-pk").values("run_id")[:1]
 
 
@@ -35,8 +35,7 @@ LATEST = Promotion.objects.filter(model=OuterRef("model")).order_by("-pk").value
 class TrainingRunAdmin(ReadOnlyAdmin):
     """The runs as a list that moves while one trains, and each with its figures and curves."""
 
-    list_display = ("run", "badge", "hit_rate", "reciprocal_rank", "took", "why", "trigger", "created_at")
-    list_filter = ("model", "state")
+    list_display = ("run", "started", "badge", "hit_rate", "reciprocal_rank", "took", "why")
     list_per_page = 50
 
     class Media:
@@ -59,6 +58,11 @@ class TrainingRunAdmin(ReadOnlyAdmin):
     @admin.display(description=_("run"))
     def run(self, run: TrainingRun) -> str:
         return str(run)
+
+    @admin.display(description=_("started"))
+    def started(self, run: TrainingRun) -> str:
+        at = timezone.localtime(run.started_at or run.created_at)
+        return _live(run, "started", date_format(at, "SHORT_DATETIME_FORMAT"))
 
     @admin.display(description=_("state"))
     def badge(self, run: TrainingRun) -> str:
@@ -118,7 +122,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 "published": run.state == TrainingRun.State.PUBLISHED,
                 "may_change": may_change(request),
                 "took": duration(run),
-                "counts": [(name.replace("_", " "), number) for name, number in run.counts.items()],
+                "counts": counts(run),
                 "columns": columns(run).values(),
                 "figure_rows": figure_rows(run),
                 "length_rows": length_rows(run),
@@ -200,7 +204,7 @@ def duration(run: TrainingRun) -> str | None:
     minutes, rest = divmod(round(seconds), 60)
     if minutes:
         return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
-    return _("%(seconds)s s") % {"seconds": number_format(seconds, 1)}
+    return _("%(seconds)s s") % {"seconds": fixed(seconds, 1)}
 
 
 def _serving(model: str) -> dict[str, Any]:
@@ -213,7 +217,7 @@ def _serving(model: str) -> dict[str, Any]:
 
 def _figure(run: TrainingRun, key: str) -> str | None:
     value = run.figures.get("candidate", {}).get(key)
-    return None if value is None else number_format(value, decimal_pos=2)
+    return None if value is None else fixed(value, 2)
 
 
 def _live(run: TrainingRun, name: str, shown: str | None, running: bool = False) -> str:

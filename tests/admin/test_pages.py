@@ -181,3 +181,10 @@ def test_nothing_is_added_changed_or_deleted_by_hand(admin_client, rows, model):
 
 def test_the_apps_own_page_leads_to_the_report(admin_client):
     assert reverse("admin:sessrec_report") in page(admin_client, "/admin/sessrec/")
+
+
+def test_the_runs_of_one_model(admin_client):
+    a_run(model="neighbours")
+    a_run(model="gru4rec")
+    answer = admin_client.get(reverse("admin:sessrec_trainingrun_changelist"), {"model": "gru4rec"})
+    assert [run.model for run in answer.context["cl"].result_list] == ["gru4rec"]
