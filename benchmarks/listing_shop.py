@@ -1,63 +1,15 @@
-"""The shop that serving is weighed on: Django's usual middleware, a product page with and without the tag.
-
-Settings, addresses and views in one module, for a web server's workers. From the environment:
-DATABASE_URL, SESSREC_ARTIFACTS, and WITHOUT_SESSREC=1 for the same shop without the app.
-"""
+"""The shop that serving is weighed on: a product page with and without the tag."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import include, path
 
-from benchmarks import one_page_shop
 from django_sessrec.catalogue import ModelCatalogue
-from example_shop.stack.environment import django_database
-
-WITH_APP = not os.environ.get("WITHOUT_SESSREC")
-
-_settings = one_page_shop.settings(django_database(os.environ["DATABASE_URL"]))
-DATABASES = _settings["DATABASES"]
-INSTALLED_APPS = ["django.contrib.staticfiles", *_settings["INSTALLED_APPS"]]
-MIDDLEWARE = [*one_page_shop.MIDDLEWARE]
-ROOT_URLCONF = __name__
-SECRET_KEY = "only for benchmarks"
-ALLOWED_HOSTS = ["127.0.0.1", "testserver"]
-STATIC_URL = "static/"
-USE_TZ = True
-LOGGING_CONFIG = None
-PAGE = "<!doctype html><title>{{ product.name }}</title><h1>{{ product.name }}</h1>"
-TAG = '{% load sessrec %}{% sessrec_recommendations "product_page" item=product limit=8 %}'
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "OPTIONS": {
-            "loaders": [
-                ("django.template.loaders.locmem.Loader", {"plain.html": PAGE, "tagged.html": PAGE + TAG}),
-                "django.template.loaders.app_directories.Loader",
-            ],
-            "context_processors": ["django.template.context_processors.request"],
-        },
-    }
-]
-TEMPLATES[0]["OPTIONS"]["loaders"] = [
-    ("django.template.loaders.cached.Loader", TEMPLATES[0]["OPTIONS"]["loaders"])
-]
-SESSREC: dict[str, Any] = {
-    "CATALOGUE": f"{__name__}.GroupCatalogue",
-    "CONSENT": "benchmarks.one_page_shop.consent",
-    "TRACKED_VIEWS": {"plain": "pk", "tagged": "pk"},
-    "ARTIFACTS": os.environ.get("SESSREC_ARTIFACTS"),
-    "THROTTLE_RECOMMENDATIONS": "10000000/min",
-}
-if WITH_APP:
-    INSTALLED_APPS = [*INSTALLED_APPS, "rest_framework"]
-    MIDDLEWARE = [*MIDDLEWARE, one_page_shop.CAPTURE]
-else:
-    INSTALLED_APPS = [app for app in INSTALLED_APPS if app != "django_sessrec"]
 
 
 class GroupCatalogue(ModelCatalogue):
@@ -78,8 +30,8 @@ def product_page(request: HttpRequest, pk: int, template: str) -> HttpResponse:
 
 
 urlpatterns = [
-    path("plain/<int:pk>/", product_page, {"template": "plain.html"}, name="plain"),
-    path("tagged/<int:pk>/", product_page, {"template": "tagged.html"}, name="tagged"),
+    path("plain/<int:pk>/", product_page, {"template": "plain"}, name="plain"),
+    path("tagged/<int:pk>/", product_page, {"template": "tagged"}, name="tagged"),
 ]
-if WITH_APP:
+if settings.WITH_APP:
     urlpatterns.append(path("sessrec/", include("django_sessrec.api.urls")))

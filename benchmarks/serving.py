@@ -45,7 +45,7 @@ ROUNDS = 5
 QUESTIONS = 2_000
 REST = "/sessrec/recommendations/?placement=product_page&item_id={}&limit=8"
 PAGES = {"plain": "/plain/{}/", "tagged": "/tagged/{}/", "rest": REST}
-SHOP = "benchmarks.listing_shop"
+SETTINGS = "benchmarks.listing_settings"
 
 
 def main() -> None:
@@ -77,7 +77,7 @@ def shop(items: int, sessions: int) -> Iterator[list[list[str]]]:
         os.environ |= {
             "DATABASE_URL": postgres.url,
             "SESSREC_ARTIFACTS": str(folder),
-            "DJANGO_SETTINGS_MODULE": SHOP,
+            "DJANGO_SETTINGS_MODULE": SETTINGS,
         }
         django.setup()
         past, coming = log_of(items, sessions).split_last(0.02)

@@ -3,12 +3,13 @@
 from uuid import UUID
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.test import RequestFactory
 
 from django_sessrec.capture.tracker import Tracker
 from django_sessrec.models import Event, Impression
 from django_sessrec.recsys.synthetic import synthetic_shop
-from django_sessrec.serving.slot import Slot, fill
+from django_sessrec.serving.slot import Slot, afill, fill
 from tests.demo.models import Product
 from tests.serving.conftest import BROWSER
 
@@ -163,3 +164,20 @@ def test_real_sized_model_beats_the_ladder_on_the_synthetic_shop(db, promote):
         str(shop.follows[row][0]) in ids(fill(None, "product_page", item_id=row)) for row in range(1, 101)
     )
     assert hits > 80
+
+
+@pytest.mark.django_db(transaction=True)
+def test_async_view_fills_its_slot_before_it_renders(products, trails, promote):
+    promote(trails)
+    slot = async_to_sync(afill)(RequestFactory().get("/"), "product_page", item_id=products[8])
+    assert slot.rung == "model"
+    assert len(slot.items) == 8
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tag_on_the_event_loop_is_empty_and_says_why(products, caplog):
+    async def view() -> Slot:
+        return fill(RequestFactory().get("/"), "product_page")
+
+    assert async_to_sync(view)().items == []
+    assert "SynchronousOnlyOperation" in caplog.text

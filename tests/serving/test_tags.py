@@ -91,7 +91,7 @@ def test_shop_overrides_one_piece(products):
         html = rendered(
             '{% sessrec_recommendations "product_page" item=product limit=2 %}', product=products[0]
         )
-    assert re.findall("<li>.*?</li>", html) == ["<li>1 pot</li>", "<li>2 pot</li>"]
+    assert re.findall("<li>.*?</li>", html) == ["<li>1 tea</li>", "<li>2 tea</li>"]
     assert "You may also like" in html
 
 
