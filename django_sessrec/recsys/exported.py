@@ -98,8 +98,9 @@ class ExportedNet(Recommender):
 
     def _cosines(self, rows: NDArray[np.int64], row: int) -> FloatArray:
         vectors = self.items[rows]
-        products: FloatArray = vectors @ self.items[row]
-        return products / np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
+        lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
+        cosines: FloatArray = vectors @ self.items[row] / lengths
+        return cosines
 
 
 def _open(encoder: bytes) -> onnxruntime.InferenceSession:
