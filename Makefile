@@ -15,6 +15,7 @@ PYTHON := $(shell for python in python3.11 python3 python3.12 python3.13; do \
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 TORCH := $(shell grep '^torch==' requirements-dev.txt)
+KERNELS := hatch_build.py $(wildcard django_sessrec/recsys/kernels/*.c)
 TESTS ?= tests
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(OUT),--out $(OUT))
@@ -43,11 +44,11 @@ clean:
 	$(PYTHON) -m example_shop.stack clean
 	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
-.venv/shop.stamp: pyproject.toml requirements-dev.txt | $(BIN)/pip
+.venv/shop.stamp: pyproject.toml requirements-dev.txt $(KERNELS) | $(BIN)/pip
 	$(INSTALL) $(TORCH) -e '.[shop]'
 	@touch $@
 
-.venv/dev.stamp: pyproject.toml requirements-dev.txt | $(BIN)/pip
+.venv/dev.stamp: pyproject.toml requirements-dev.txt $(KERNELS) | $(BIN)/pip
 	$(INSTALL) -r requirements-dev.txt
 	@touch $@ .venv/shop.stamp
 
