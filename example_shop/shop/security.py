@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -17,11 +18,16 @@ P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 
-class ContentSecurityPolicyMiddleware(MiddlewareMixin):
-    """Only what this shop serves itself; nothing inline."""
+class PageHeadersMiddleware(MiddlewareMixin):
+    """A page loads only what this shop serves itself, nothing inline, and is its visitor's own.
 
-    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    Basket and banner come from her cookies, so a shared cache has to tell visitors apart.
+    """
+
+    def process_response(self, _request: HttpRequest, response: HttpResponse) -> HttpResponse:
         response.headers.setdefault("Content-Security-Policy", POLICY)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            patch_vary_headers(response, ["Cookie"])
         return response
 
 
