@@ -43,9 +43,7 @@ class Columns:
 
     def __post_init__(self) -> None:
         if (self.time is None) == (self.start is None):
-            raise UnusableFile(
-                "name the column of the time, or, where there is none, the start of the first click"
-            )
+            raise UnusableFile("give --time COLUMN, or --start DATE where no column has the time")
 
 
 @dataclass(slots=True)

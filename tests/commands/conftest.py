@@ -1,0 +1,20 @@
+"""Commands as an operator calls them."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+
+from tests.training.conftest import sessrec, visits  # noqa: F401
+
+
+@pytest.fixture
+def run():
+    """Call a command; returns what it prints on stdout."""
+
+    def call(*arguments, **options):
+        out = StringIO()
+        call_command(*arguments, stdout=out, stderr=StringIO(), **options)
+        return out.getvalue()
+
+    return call

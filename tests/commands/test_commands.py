@@ -1,0 +1,145 @@
+"""Training, evaluating, pruning and the doctor, by hand."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from celery import current_app
+from django.core.management import call_command
+from django.core.management.base import CommandError, OutputWrapper
+from django.db import connection
+from django.utils import timezone
+
+from django_sessrec.capture import partitions
+from django_sessrec.capture.ids import uuid7
+from django_sessrec.management.progress import Progress
+from django_sessrec.models import Heartbeat, TrainingRun
+from django_sessrec.training import artifacts
+from tests.training.conftest import store_visits
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
+
+
+def test_train_says_what_became_of_each_model(visits, run):
+    output = run("sessrec_train").splitlines()
+    assert [line.split(" ")[0] for line in output] == ["neighbours", "popularity"]
+    assert all("published after" in line for line in output)
+
+
+def test_a_refused_training_is_a_verdict_not_an_error(run):
+    assert "refused after" in run("sessrec_train", "neighbours")
+
+
+def test_a_failed_training_fails_the_command(visits, run, sessrec):
+    sessrec["MODELS"]["broken"] = {"ESTIMATOR": "nowhere.Estimator"}
+    with pytest.raises(CommandError, match="failed: broken #") as failure:
+        run("sessrec_train", "broken")
+    assert failure.value.returncode == 1
+
+
+def test_an_unknown_model_is_named_with_the_known_ones(run):
+    with pytest.raises(CommandError, match="no model 'gru'; known: neighbours, popularity"):
+        run("sessrec_train", "gru")
+
+
+def test_evaluate_finds_what_the_gate_found(visits, run):
+    run("sessrec_train")
+    figures = json.loads(run("sessrec_evaluate", "--json"))
+    for trained in TrainingRun.objects.all():
+        assert figures[str(trained)]["hr@20"] == pytest.approx(trained.figures["candidate"]["hr@20"])
+    latest = TrainingRun.objects.first()
+    assert f"{latest}: " in run("sessrec_evaluate", str(latest.pk))
+    assert f"{latest.artifact}: " in run("sessrec_evaluate", str(artifacts.folder(latest)))
+
+
+@pytest.mark.parametrize("target", ["neighbours", "77", "nowhere"])
+def test_evaluate_names_a_target_that_is_none(run, target):
+    with pytest.raises(CommandError, match=f"'{target}' is no model that serves"):
+        run("sessrec_evaluate", target)
+
+
+def test_prune_does_the_upkeep(run):
+    long_ago = timezone.now() - timedelta(days=100)
+    store_visits([(uuid7(long_ago), long_ago, ["a"])])
+    TrainingRun.objects.create(model="popularity", state=TrainingRun.State.RUNNING)
+    output = run("sessrec_prune")
+    assert "2 dropped" in output
+    assert "1 killed trainings" in output
+    assert f"sessrec_event_{long_ago:%Y%m%d}" not in connection.introspection.table_names()
+
+
+def examined(capsys):
+    try:
+        call_command("sessrec_doctor")
+    except SystemExit as end:
+        return capsys.readouterr().out, end.code
+    return capsys.readouterr().out, 0
+
+
+def test_the_doctor_finds_nothing_in_a_healthy_shop(visits, run, capsys, broker_url, monkeypatch):
+    monkeypatch.setattr(current_app.conf, "broker_url", broker_url)
+    partitions.ensure_ahead()
+    run("sessrec_train")
+    for name in ("beat", "worker", "train"):
+        Heartbeat.objects.create(name=name)
+    output, code = examined(capsys)
+    assert code == 0
+    assert "fail" not in output
+    for line in (
+        "PostgreSQL 1",
+        "answers",
+        "train was seen",
+        f"{TrainingRun.objects.last()} serves",
+        "the newest was captured",
+    ):
+        assert line in output
+
+
+def test_the_doctor_names_what_is_ill_and_what_to_do(visits, run, capsys, sessrec, monkeypatch):
+    monkeypatch.setattr(current_app.conf, "broker_url", "redis://127.0.0.1:9/0")
+    run("sessrec_train", "popularity")
+    trained = TrainingRun.objects.get()
+    artifacts.folder(trained).joinpath("manifest.json").write_text("{")
+    Heartbeat.objects.create(name="beat")
+    Heartbeat.objects.update(seen_at=timezone.now() - timedelta(hours=3))
+    sessrec["CONSENT"] = None
+    output, code = examined(capsys)
+    assert code == 1
+    for line in (
+        "fail broker     does not answer",
+        f"fail models     {trained} serves but does not open",
+        "warn models     neighbours does not serve yet",
+        "-> run sessrec_train neighbours",
+        "warn processes  beat was last seen 3 hours ago",
+        "warn processes  worker was never seen",
+        "-> start celery --app PROJECT worker",
+        "warn consent    no CONSENT: nothing is captured",
+    ):
+        assert line in output, line
+
+
+def test_the_doctor_survives_a_catalogue_of_faults(capsys, sessrec):
+    sessrec.update(CATALOGUE="nowhere.Catalogue", CONSENT="nowhere.consent", TYPO=1)
+    output, code = examined(capsys)
+    assert code == 1
+    assert "fail consent    ModuleNotFoundError: No module named 'nowhere'" in output
+    assert "TYPO" in output
+
+
+class Terminal(StringIO):
+    def isatty(self):
+        return True
+
+
+def test_progress_is_a_bar_on_a_terminal_and_lines_in_a_log():
+    terminal, log = Terminal(), StringIO()
+    for stream in (terminal, log):
+        progress = Progress(OutputWrapper(stream), "gru4rec")
+        progress("fit", 0.5, {"loss": 5.125, "rows": 1_200})
+        progress("publish", 0.0, {})
+        progress.end()
+    assert log.getvalue() == "gru4rec: fit\ngru4rec: publish\n"
+    assert "gru4rec: fit       ████████████░░░░░░░░░░░░  50%" in terminal.getvalue()
+    assert "loss 5.12  rows 1,200" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\n")

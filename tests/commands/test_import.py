@@ -1,0 +1,194 @@
+"""Click files, whole and broken, into the event store."""
+
+import csv
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow
+import pytest
+from django.core.management.base import CommandError
+from pyarrow import parquet
+
+from django_sessrec.capture.ids import time_of
+from django_sessrec.models import Event
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+YESTERDAY = int((NOW - timedelta(days=1)).timestamp())
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Reports are written to the working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path, *lines, header="session_id,item_id,time", encoding="utf-8"):
+    path.write_text("\n".join([header, *lines, ""]), encoding=encoding)
+    return path
+
+
+def test_clicks_become_events(here, run):
+    file = write(
+        here / "clicks.csv", f"s1,tea,{YESTERDAY}", f"s1,cup,{YESTERDAY + 9}", f"s2,tea,{YESTERDAY + 4}"
+    )
+    assert "3 rows: 3 clicks imported, 0 were there before, 0 rejected." in run(
+        "sessrec_import", file, time="time"
+    )
+    tea, other, cup = Event.objects.order_by("event_id")
+    assert [tea.item_id, other.item_id, cup.item_id] == ["tea", "tea", "cup"]
+    assert tea.session_id == cup.session_id != other.session_id
+    assert tea.occurred_at == datetime.fromtimestamp(YESTERDAY, UTC) == time_of(tea.event_id)
+    assert {(event.name, event.source, event.bot) for event in Event.objects.all()} == {
+        ("view_item", "import", False)
+    }
+    assert not list(here.glob("*.rejected.csv"))
+
+
+def test_twice_is_once_and_more_of_it_is_only_the_more(here, run):
+    clicks = [f"s{n % 5},item-{n},{YESTERDAY + n // 3}" for n in range(50)]
+    run("sessrec_import", write(here / "clicks.csv", *clicks[:30]), time="time")
+    output = run("sessrec_import", write(here / "clicks.csv", *clicks), time="time")
+    assert "50 rows: 20 clicks imported, 30 were there before" in output
+    assert Event.objects.count() == 50
+
+
+def test_clicks_of_one_second_keep_the_order_of_the_file(here, run):
+    file = write(here / "clicks.csv", *(f"s,{item_id},{YESTERDAY}" for item_id in "dbca"))
+    run("sessrec_import", file, time="time")
+    assert "".join(event.item_id for event in Event.objects.order_by("event_id")) == "dbca"
+
+
+def test_broken_rows_are_reported_with_line_and_reason_and_the_rest_is_kept(here, run):
+    lines = [
+        f"s1,tea,{YESTERDAY}",
+        f",tea,{YESTERDAY}",
+        f"s1,,{YESTERDAY}",
+        "s1,tea,yesterday",
+        "s1,tea",
+        f"s1,{'x' * 201},{YESTERDAY}",
+        "",
+        f"s1,tea,{YESTERDAY + 10**9}",
+        "s1,tea,1000000000",
+        f"s1,te\udce4,{YESTERDAY}",
+        f's1,"cup, big",{YESTERDAY + 1}',
+    ]
+    file = here / "clicks.csv"
+    file.write_bytes("\n".join(["session_id,item_id,time", *lines]).encode("utf-8", "surrogateescape"))
+    output = run("sessrec_import", file, time="time")
+
+    assert "10 rows: 2 clicks imported, 0 were there before, 8 rejected." in output
+    assert sorted(event.item_id for event in Event.objects.all()) == ["cup, big", "tea"]
+    with (here / "clicks.csv.rejected.csv").open() as report:
+        rejected = {int(row["line"]): row["reason"] for row in csv.DictReader(report)}
+    assert list(rejected) == [3, 4, 5, 6, 7, 9, 10, 11]
+    for line, reason in {
+        3: "session_id is empty",
+        4: "item_id is empty",
+        5: "time 'yesterday' is not 's'",
+        6: "2 fields, the header has 3",
+        7: "is not text of 1 to 200 characters",
+        9: "lies in the future",
+        10: "older than RETENTION_DAYS (90)",
+        11: "is not UTF-8",
+    }.items():
+        assert reason in rejected[line]
+    assert "2 like line 3: session_id is empty" in output
+
+
+def test_columns_and_separator_are_the_file_s_own(here, run):
+    file = write(
+        here / "export.csv",
+        f"tea;{(NOW - timedelta(hours=2)).isoformat()};anna;Product Viewed",
+        f"tea;{(NOW - timedelta(hours=1)).isoformat()};anna;add-to-cart",
+        f"tea;{NOW.isoformat()};anna;wave",
+        header="sku;clicked at;visitor;event",
+        encoding="utf-8-sig",
+    )
+    options = {"item_id": "sku", "session_id": "visitor", "time": "clicked at", "time_unit": "iso"}
+    output = run("sessrec_import", file, event_name="event", **options)
+    assert [event.name for event in Event.objects.order_by("event_id")] == ["view_item", "add_to_cart"]
+    assert "event 'wave' is none of view_item" in output
+
+
+def test_a_file_without_times_gets_them_in_its_order(here, run):
+    file = write(here / "clicks.csv", "s1,tea", "s1,cup", "s2,tea", header="session_id,item_id")
+    start = NOW - timedelta(days=2)
+    for _ in range(2):
+        run("sessrec_import", file, f"--start={start:%Y-%m-%d}")
+    assert [event.item_id for event in Event.objects.order_by("event_id")] == ["tea", "cup", "tea"]
+    assert Event.objects.first().occurred_at.date() == start.date()
+
+
+def test_old_clicks_are_moved_to_now_by_whole_days_and_only_once(here, run):
+    old = NOW - timedelta(days=1_000, hours=5)
+    clicks = [f"s,{item_id},{int(old.timestamp()) + n}" for n, item_id in enumerate("ab")]
+    file = write(here / "clicks.csv", *clicks)
+    assert "0 clicks imported, 0 were there before, 2 rejected" in run("sessrec_import", file, time="time")
+    run("sessrec_import", file, time="time", shift_to_now=True)
+    first = Event.objects.order_by("event_id")[0]
+    assert first.occurred_at == old + timedelta(days=1_000)
+
+    newer = write(here / "more.csv", *clicks, f"s,c,{int((old + timedelta(days=30)).timestamp())}")
+    run("sessrec_import", newer, time="time", shift_to_now=True)  # its newest would ask for another shift
+    assert Event.objects.filter(item_id="a").count() == 1
+
+
+def test_parquet_with_times_of_its_own(here, run):
+    table = pyarrow.table(
+        {
+            "session_id": [7, 7, None],
+            "item_id": [11, 12, 13],
+            "at": [NOW - timedelta(minutes=n) for n in (9, 8, 7)],
+        }
+    )
+    parquet.write_table(table, here / "clicks.parquet")
+    for _ in range(2):
+        output = run("sessrec_import", here / "clicks.parquet", time="at")
+    assert "3 rows: 0 clicks imported, 2 were there before, 1 rejected" in output
+    assert [event.item_id for event in Event.objects.order_by("event_id")] == ["11", "12"]
+    assert "line 3: session_id is empty" in output
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        (
+            "clicks.csv",
+            "who,what\n",
+            {"time": "when"},
+            "no column session_id, item_id, when; it has who, what",
+        ),
+        ("clicks.csv", "session_id,item_id\n", {}, "give --time COLUMN, or --start DATE"),
+        ("clicks.csv", "", {"time": "time"}, "no column session_id, item_id, time"),
+        ("clicks.parquet", "no parquet", {"time": "time"}, "is no Parquet file"),
+    ],
+)
+def test_a_file_that_can_t_be_read_at_all_is_refused(here, run, name, content, options, message):
+    (here / name).write_text(content)
+    with pytest.raises(CommandError, match=message):
+        run("sessrec_import", here / name, **options)
+
+
+def test_a_file_that_is_not_there_is_named(here, run):
+    with pytest.raises(CommandError, match=r"nowhere\.csv"):
+        run("sessrec_import", here / "nowhere.csv", time="time")
+
+
+def test_real_clicks_from_file_to_figures(here, run, sessrec):
+    """The main job, on the sample that bol.com ships with Serenade."""
+    data = (
+        Path(os.environ.get("SESSREC_DATA", Path(__file__).parents[3] / "shared" / "data")) / "serenade_toy"
+    )
+    if not data.is_dir():
+        pytest.skip(f"{data} is not there: name the folder of real clicks in SESSREC_DATA")
+    output = run("sessrec_import", data / "train.parquet", time="timestamp", shift_to_now=True)
+    assert "113,601 clicks imported" in output
+    assert "published" in run("sessrec_train", "neighbours")
+    table = run("sessrec_evaluate", "neighbours").splitlines()
+    [whole] = [line.split() for line in table if line.split()[0] == "all"]
+    assert float(whole[2]) > 50
+    assert float(whole[3]) > 20
