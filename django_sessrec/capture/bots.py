@@ -6,13 +6,16 @@ import re
 from functools import lru_cache
 
 # What crawlers, monitors, previews, headless browsers and HTTP libraries put into their names, and no browser
-# does, in the manner of isbot.
+# does, in the manner of isbot. CUBOT makes telephones.
 WORDS = re.compile(
     r"""
-      bot\b | bot[^a-z] | crawl | spider | slurp | scrap | archiv | fetch | monitor | preview | validat
-    | headless | phantom | selenium | puppeteer | playwright | lighthouse | pagespeed | gtmetrix
-    | \b(?:curl|wget|python|java|ruby|perl|php|go-http-client|okhttp|axios|node|httpx?|libwww)[/-]
-    | http[s]?:// | @
+      (?<!cu)bots?(?:[^a-z]|$) | crawl | spider | slurp | scrap | archiv | fetch | grab | copi?er | index
+    | monitor | uptime | nagios | synthetic | preview | favicon | validat | verif | scan | check | audit
+    | headless | phantom | selenium | puppeteer | playwright | lighthouse | pagespeed | gtmetrix | ptst/
+    | agent\b | client\b | feed | \brss | sitemap | webhook | searchx?\b | facebook(?:external|catalog)
+    | meta-external | mediapartners | google- | whatsapp/ | compatible;[ ](?!msie)
+    | \b(?:curl|wget|python|java|jetty|jersey|ruby|perl|php|node|axios|okhttp|go-http|https?|httpie|lwp)\b
+    | www\. | \.com\b | \.io\b | @
     """,
     re.IGNORECASE | re.VERBOSE,
 )

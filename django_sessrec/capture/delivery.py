@@ -38,7 +38,7 @@ class Broker:
         self._rests_until = time.monotonic() + BROKER_PAUSE
 
 
-_broker = Broker()
+broker = Broker()
 
 
 def deliver(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> None:
@@ -61,7 +61,7 @@ def redeliver(events: Sequence[Mapping[str, Any]], impressions: Sequence[Mapping
 
 def _defer(events: Sequence[Event], impressions: Sequence[Impression]) -> None:
     rows = len(events) + len(impressions)
-    if _broker.resting:
+    if broker.resting:
         outcomes["lost"] += rows
         logger.error("%d rows are lost: database and broker are down", rows)
         return
@@ -75,6 +75,6 @@ def _defer(events: Sequence[Event], impressions: Sequence[Impression]) -> None:
         )
         outcomes["deferred"] += rows
     except Exception:  # the broker's client may raise anything
-        _broker.rest()
+        broker.rest()
         outcomes["lost"] += rows
         logger.exception("%d rows are lost: database and broker are down", rows)

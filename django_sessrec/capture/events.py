@@ -150,11 +150,11 @@ def _price(price: Any) -> Decimal | None:
         return None
     try:
         exact = Decimal(str(price)).quantize(CENT)
-    except InvalidOperation:
-        exact = Decimal("NaN")
-    if not 0 <= exact < MAX_PRICE:
-        raise EventError("price", f"price {price!r} is not an amount from 0 to below {MAX_PRICE}")
-    return exact
+        if 0 <= exact < MAX_PRICE:
+            return exact
+    except InvalidOperation:  # no number, not a number, infinite
+        pass
+    raise EventError("price", f"price {price!r} is not an amount from 0 to below {MAX_PRICE}")
 
 
 def _currency(currency: Any) -> str:

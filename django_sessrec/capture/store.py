@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache, reduce
 from itertools import islice
 from operator import add, attrgetter
@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
 from django_sessrec.capture import partitions
-from django_sessrec.capture.cookie import LONGEST_SESSION
+from django_sessrec.capture.cookie import CLOCK_SKEW, LONGEST_SESSION
 from django_sessrec.capture.events import to_payload
 from django_sessrec.capture.ids import time_of
 from django_sessrec.conf import sessrec_settings
@@ -83,13 +83,11 @@ def copy_events(rows: Iterable[tuple[Any, ...]]) -> int:
 
 def session_items(session_id: UUID, limit: int = 50) -> list[str]:
     """The session's last viewed and basketed item ids, oldest first; no bot's."""
-    start = time_of(session_id)  # lets Postgres open two partitions instead of all
+    start = time_of(session_id)  # so that Postgres opens the days of the visit, two at most, and no others
+    end = start + LONGEST_SESSION - CLOCK_SKEW
     names = [EventName.VIEW_ITEM.value, EventName.ADD_TO_CART.value]
     with connections[sessrec_settings.DATABASE].cursor() as cursor:
-        cursor.execute(
-            SESSION_ITEMS,
-            [session_id, names, start - timedelta(minutes=5), start + 2 * LONGEST_SESSION, limit],
-        )
+        cursor.execute(SESSION_ITEMS, [session_id, names, start - CLOCK_SKEW, end, limit])
         return [item_id for (item_id,) in reversed(cursor.fetchall())]
 
 

@@ -159,7 +159,7 @@ class Tracker:
         rec_id, _, position = self._request.GET.get(LINK, "").rpartition(".")
         max_age = timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS)
         impression_id = verify(rec_id, self.session_id, max_age) if rec_id else None
-        if impression_id and position.isdecimal() and int(position) <= MAX_POSITION:
+        if impression_id and position.isascii() and position.isdecimal() and int(position) <= MAX_POSITION:
             click = {"impression_id": impression_id, "position": int(position)}
             self.pending.append(make(EventName.SELECT_ITEM, item_id, session_id=self.session_id, **click))
         self.pending.append(make(EventName.VIEW_ITEM, item_id, session_id=self.session_id))

@@ -1,0 +1,58 @@
+"""The dial: contextual until somebody said otherwise."""
+
+import pytest
+from django.db import connection
+from django.test import RequestFactory
+
+from django_sessrec.capture import consent
+from tests.capture.conftest import captured
+
+
+@pytest.mark.parametrize(
+    ("answer", "gpc", "level"),
+    [
+        ("none", None, "contextual"),
+        ("session", None, "session"),
+        ("session", "1", "contextual"),  # a general yes gives way to the browser's no
+        ("opt-in", "1", "session"),  # the visitor's own yes does not
+        ("opt-in", None, "session"),
+        ("session", "0", "session"),
+        ("session", "true", "session"),  # the specification knows 1 only
+        ("session", "1, 1", "session"),
+        ("whatever", None, "contextual"),
+    ],
+)
+def test_the_level_follows_from_the_answer_and_the_signal(shop, answer, gpc, level):
+    headers = {"sec-gpc": gpc} if gpc else {}
+    request = RequestFactory(headers=headers).get("/product/1/")
+    request.COOKIES["consent"] = answer
+    assert consent.level(request) == level
+
+
+@pytest.mark.parametrize("path", [None, "tests.capture.shop.broken"])
+def test_without_an_answer_a_visit_is_contextual_and_leaves_nothing(visitor, shop, path, caplog):
+    shop.SESSREC |= {"CONSENT": path}
+    visitor.cookies["sessrec"] = "01a208ef-90b1-7e19-b145-38280df6d098"
+    response = visitor.get("/product/1/")
+    visitor.post("/basket/", {"item": "5"})
+    assert response.content == b"product 1"
+    assert not response.cookies
+    assert captured() == []
+    assert ("the shop's own mistake" in caplog.text) == bool(path)
+
+
+def test_before_consent_there_is_no_row_in_any_table_and_no_cookie(stranger):
+    stranger.get("/product/1/")
+    response = stranger.post("/basket/", {"item": ""})
+    assert not response.cookies
+    with connection.cursor() as cursor:
+        for table in ("event", "impression", "failedevent", "withdrawal"):
+            cursor.execute(f"SELECT count(*) FROM sessrec_{table}")
+            assert cursor.fetchone() == (0,)
+
+
+def test_the_signal_ends_a_visit_that_was_only_assumed(visitor):
+    visitor.get("/product/1/")
+    response = visitor.get("/product/2/", headers={"sec-gpc": "1"})
+    assert response.cookies["sessrec"]["max-age"] == 0
+    assert captured() == []

@@ -1,0 +1,109 @@
+"""Days ahead are there, old ones go, and nobody waits."""
+
+import threading
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.db import OperationalError, connection, connections, transaction
+
+from django_sessrec.capture import partitions
+
+pytestmark = pytest.mark.django_db(transaction=True)
+FIRST, LAST = date(2020, 2, 28), date(2020, 3, 1)
+
+
+@pytest.fixture(autouse=True)
+def _leave_only_the_days_ahead():
+    yield
+    partitions.drop_older_than(2)
+
+
+def existing():
+    with connection.cursor() as cursor:
+        return partitions._existing(cursor)
+
+
+def test_migrate_has_made_a_week_ahead():
+    today = datetime.now(UTC).date()
+    assert partitions.ensure(today, today + timedelta(7)) == []
+    assert partitions.ensure_ahead() == []
+
+
+def test_both_tables_get_every_day_once():
+    days = (20200228, 20200229, 20200301)
+    wanted = {f"sessrec_{table}_{day}" for table in ("event", "impression") for day in days}
+    made = partitions.ensure(FIRST, LAST)
+    assert (set(made), len(made)) == (wanted, 6)
+    assert partitions.ensure(FIRST, LAST) == []
+
+
+def test_a_partition_has_its_parents_indexes_and_no_others():
+    partitions.ensure(FIRST, FIRST)
+    counts = []
+    with connection.cursor() as cursor:
+        for table in ("sessrec_event", "sessrec_event_20200228"):
+            cursor.execute("SELECT count(*) FROM pg_indexes WHERE tablename = %s", [table])
+            counts.append(cursor.fetchone()[0])
+    assert counts[0] == counts[1] == 3
+
+
+def test_whole_days_that_are_too_old_are_dropped():
+    today = datetime.now(UTC).date()
+    partitions.ensure(today - timedelta(12), today - timedelta(9))
+    dropped = partitions.drop_older_than(10)
+    assert {partitions.day_of(name) for name in dropped} == {today - timedelta(12), today - timedelta(11)}
+    assert {partitions.day_of(name) for name in existing()} >= {today - timedelta(10), today}
+
+
+def test_a_partition_of_the_shops_own_is_left_alone():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE archive PARTITION OF sessrec_event FOR VALUES FROM ('2010-01-01') TO ('2011-01-01')"
+        )
+        assert "archive" not in partitions.drop_older_than(10)
+        cursor.execute("DROP TABLE archive")
+
+
+def test_two_processes_at_once_make_each_partition_once():
+    made = []
+
+    def make():
+        made.extend(partitions.ensure(FIRST, LAST))
+        connections.close_all()
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == len(set(made)) == 6
+
+
+def test_a_day_in_use_is_left_for_the_next_time(monkeypatch):
+    monkeypatch.setattr(partitions, "LOCK_TIMEOUT", "SET LOCAL lock_timeout = '50ms'")
+    partitions.ensure(FIRST, FIRST)
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT count(*) FROM sessrec_event_20200228")
+            with pytest.raises(OperationalError, match="lock timeout"):
+                partitions.drop_older_than(30)
+            cursor.execute("COMMIT")
+    finally:
+        other.close()
+    assert len(partitions.drop_older_than(30)) == 2
+
+
+def test_making_partitions_locks_no_reader_or_writer_out():
+    other = connection.copy()
+    try:
+        with transaction.atomic():
+            partitions.ensure(FIRST, FIRST)
+            with other.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '50ms'")
+                cursor.execute("DELETE FROM sessrec_event")
+                cursor.execute("SELECT count(*) FROM sessrec_event")
+                assert cursor.fetchone() == (0,)
+    finally:
+        other.close()

@@ -1,0 +1,231 @@
+"""Each row once, whoever sends it how often; and the session's items out again."""
+
+import re
+import threading
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connection, connections, transaction
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from django_sessrec.capture import partitions, store
+from django_sessrec.capture.events import make, to_payload
+from django_sessrec.capture.ids import time_of, uuid7
+from django_sessrec.capture.store import Written
+from django_sessrec.models import Event, FailedEvent, Impression
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def event(item_id="1", *, name="view_item", session_id=None, **values):
+    return make(name, item_id, session_id=session_id or uuid7(), **values)
+
+
+def shown(session_id, *item_ids):
+    impression_id = uuid7()
+    return Impression(
+        impression_id=impression_id,
+        shown_at=time_of(impression_id),
+        session_id=session_id,
+        placement="product_page",
+        rung="model",
+        item_ids=list(item_ids),
+    )
+
+
+def row_of(stored):
+    return tuple(getattr(stored, field.attname) for field in Event._meta.concrete_fields)
+
+
+def test_events_and_impressions_are_stored_as_they_are():
+    session_id = uuid7()
+    impression = shown(session_id, "2", 'it\'s "quoted", {braced}, back\\slashed %s')
+    click = event("2", name="select_item", session_id=session_id, impression_id=impression.pk, position=1)
+    purchase = event("2", name="purchase", session_id=session_id, quantity=3, price="19.99", currency="EUR")
+    assert store.write([click, purchase], [impression]) == Written(stored=3)
+    assert [to_payload(each) for each in Event.objects.order_by("event_id")] == [
+        to_payload(click),
+        to_payload(purchase),
+    ]
+    assert to_payload(Impression.objects.get()) == to_payload(impression)
+
+
+def test_the_first_of_two_events_with_one_id_wins():
+    first = event("1")
+    second = event("2", event_id=first.event_id)
+    assert store.write([first]) == Written(stored=1)
+    assert store.write([second, event("3")]) == Written(stored=1, duplicate=1)
+    assert set(Event.objects.values_list("item_id", flat=True)) == {"1", "3"}
+
+
+@hypothesis_settings(
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_batches_sent_again_and_shuffled_leave_each_event_once(data):
+    events = [event(str(n)) for n in range(8)]
+    copies = data.draw(
+        st.permutations([each for each in events for _ in range(data.draw(st.integers(1, 5)))])
+    )
+    written = Written()
+    for start in range(0, len(copies), 3):
+        written += store.write(copies[start : start + 3])
+    assert written == Written(stored=8, duplicate=len(copies) - 8)
+    assert Event.objects.filter(pk__in=[each.pk for each in events]).count() == 8
+
+
+def test_two_processes_with_the_same_rows_in_other_orders_do_not_wait_for_each_other():
+    events = [event(str(n)) for n in range(50)]
+
+    def write(rows):
+        for start in range(0, 50, 10):
+            store.write(rows[start : start + 10])
+        connections.close_all()
+
+    threads = [threading.Thread(target=write, args=[rows]) for rows in (events, events[::-1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Event.objects.count() == 50
+
+
+def test_a_missing_partition_is_made():
+    late = event(event_id=uuid7(datetime.now(UTC) - timedelta(days=50)))
+    assert store.write([late, event()]) == Written(stored=2)
+
+
+def test_a_row_that_postgres_refuses_costs_no_other_row():
+    bad = event("bad")
+    bad.position = 10**6  # no smallint
+    assert store.write([event("1"), bad, event("2")]) == Written(stored=2, failed=1)
+    failed = FailedEvent.objects.get()
+    assert (failed.code, failed.payload["item_id"], failed.session_id) == ("refused", "bad", bad.session_id)
+    assert "out of range" in failed.detail
+
+
+def test_in_somebodys_transaction_the_rows_are_theirs_and_their_settings_stay():
+    with connection.cursor() as cursor, transaction.atomic():
+        cursor.execute("SHOW synchronous_commit")
+        (before,) = cursor.fetchone()
+        cursor.execute("SET LOCAL synchronous_commit = 'remote_apply'")
+        assert store.write([event()]) == Written(stored=1)
+        cursor.execute("SHOW synchronous_commit")
+        assert cursor.fetchone() == ("remote_apply",)
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_commit")
+        assert cursor.fetchone() == (before,)
+
+
+def test_the_sessions_settings_stay():
+    store.write([event()])
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
+def test_a_failed_write_leaves_somebodys_transaction_usable():
+    bad = event()
+    bad.quantity = None
+    with transaction.atomic():
+        assert store.write([bad, event("good")]) == Written(stored=1, failed=1)
+    assert Event.objects.get().item_id == "good"
+
+
+def test_server_side_binding_works_as_well(monkeypatch):
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "server_side_binding", True)
+    connection.close()
+    try:
+        session_id = uuid7()
+        assert store.write([event(session_id=session_id)], [shown(session_id, "1")]) == Written(stored=2)
+        assert store.session_items(session_id) == ["1"]
+    finally:
+        connection.close()
+
+
+def test_copy_stores_each_id_once_and_makes_the_days_it_needs():
+    days = [datetime(2021, 3, day, 12, tzinfo=UTC) for day in (1, 2, 30)]
+    rows = [row_of(_as_of(at)) for at in days]
+    assert store.copy_events(iter([*rows, rows[0]])) == 3
+    assert store.copy_events(rows) == 0
+    assert set(Event.objects.values_list("occurred_at", flat=True)) == set(days)
+    assert partitions.drop_older_than(1_000)
+
+
+def _as_of(at):
+    made = event()
+    made.event_id, made.occurred_at = uuid7(at), at
+    return made
+
+
+def test_copy_commits_as_it_goes(monkeypatch):
+    monkeypatch.setattr(store, "COPY_ROWS", 10)
+
+    def broken_file():
+        yield from (row_of(event(str(n))) for n in range(25))
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk"):
+        store.copy_events(broken_file())
+    assert Event.objects.count() == 20
+
+
+def test_copy_leaves_withdrawn_sessions_out():
+    withdrawn, stays = event(), event()
+    store.forget([withdrawn.session_id])
+    assert store.copy_events([row_of(withdrawn), row_of(stays)]) == 1
+
+
+def test_a_sessions_items_come_oldest_first():
+    session_id = uuid7()
+    bot = event("bot", session_id=session_id)
+    bot.bot = True
+    store.write(
+        [
+            event("1", session_id=session_id),
+            event("2", session_id=session_id, name="select_item"),
+            event("2", session_id=session_id),
+            event("1", session_id=session_id, name="add_to_cart"),
+            event("3", session_id=session_id, name="purchase"),
+            bot,
+            event("4", session_id=uuid7()),
+        ]
+    )
+    assert store.session_items(session_id) == ["1", "2", "1"]
+    assert store.session_items(session_id, limit=2) == ["2", "1"]
+    assert store.session_items(uuid7()) == []
+
+
+def test_reading_a_sessions_items_opens_two_days_only(django_assert_num_queries):
+    session_id = uuid7()
+    with django_assert_num_queries(1) as captured:
+        store.session_items(session_id)
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN " + captured.captured_queries[0]["sql"])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert 1 <= len(set(re.findall(r" on (sessrec_event_\d{8})", plan))) <= 2
+
+
+def test_forgetting_takes_every_table_and_keeps_out_what_comes_late():
+    gone, stays = uuid7(), uuid7()
+    for session_id in (gone, stays):
+        store.write([event(session_id=session_id)], [shown(session_id, "1")])
+        store.keep([to_payload(event(session_id=session_id))], "refused")
+    tables = {"sessrec_event": 1, "sessrec_impression": 1, "sessrec_failedevent": 1}
+    assert store.forget([gone]) == tables
+    assert store.forget([gone]) == dict.fromkeys(tables, 0)
+    late = event(session_id=gone)
+    assert store.write([late, event(session_id=stays)], [shown(gone, "1")]) == Written(stored=1, withdrawn=2)
+    assert store.keep([to_payload(late)], "refused") == 0
+    for model in (Event, Impression, FailedEvent):
+        assert set(model.objects.values_list("session_id", flat=True)) == {stays}
+
+
+@pytest.mark.parametrize("text", ["nul \x00", "lone \ud800", "ok \U0001f375"])
+def test_what_failed_is_kept_whatever_it_holds(text):
+    payload = {"name": text, "items": [{"item_id": text}], text: 1, "session_id": str(uuid4())}
+    assert store.keep([payload], "name", text) == 1
+    assert FailedEvent.objects.get().payload["name"].startswith(text[:2])
