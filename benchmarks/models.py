@@ -35,6 +35,9 @@ MODELS = {
     "gru4rec": "django_sessrec.neural.GRU4Rec",
     "sasrec": "django_sessrec.neural.SASRec",
     "srgnn": "django_sessrec.neural.SRGNN",
+    "gru4rec_paper": "django_sessrec.neural.GRU4RecPaper",
+    "sasrec_paper": "django_sessrec.neural.SASRecPaper",
+    "srgnn_paper": "django_sessrec.neural.SRGNNPaper",
 }
 K = 20
 ACCURACY = (f"hr@{K}", f"mrr@{K}", f"ndcg@{K}")

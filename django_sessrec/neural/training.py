@@ -22,9 +22,11 @@ from django_sessrec.recsys.sessions import SessionLog
 if TYPE_CHECKING:
     from django_sessrec.neural.estimator import NeuralEstimator
 
+SMALLEST_BATCH, STEPS_PER_EPOCH = 16, 100  # a small shop's net needs steps more than wide batches
 WARM_UP = 100
 LAST_RATE = 0.01
 AVERAGING = 0.999
+AVERAGED_EVERY, AFTER = 8, 500  # steps; to average a large table takes as long as to train it
 REPORT_EVERY = 50  # steps between looks at the loss, each of which waits for a GPU
 VALIDATION_TARGETS = 20_000
 
@@ -47,7 +49,8 @@ def train(
     device = encoder.items.weight.device
     windows = Windows.of(sessions, recipe.window, recency_days=recipe.recency_days, device=device)
     negatives = recipe.negatives_of(sessions).to(device)
-    steps = -(-len(windows) // recipe.batch_size)
+    batch_size = min(recipe.batch_size, max(SMALLEST_BATCH, len(windows) // STEPS_PER_EPOCH))
+    steps = -(-len(windows) // batch_size)
     optimiser = recipe.optimiser(encoder)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_up_then_cosine(steps * recipe.epochs))
     average = MovingAverage(encoder)
@@ -56,7 +59,7 @@ def train(
     rng = np.random.default_rng(recipe.seed)
     for epoch in range(1, recipe.epochs + 1):
         encoder.train()
-        for batch in windows.shuffled(recipe.batch_size, rng):
+        for batch in windows.shuffled(batch_size, rng):
             optimiser.zero_grad()
             loss = batch_loss(encoder, recipe, batch, negatives)
             loss.backward()
@@ -106,9 +109,12 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self) -> None:
-        share = 1 - min(AVERAGING, (1 + self.steps) / (10 + self.steps))  # short trainings forget faster
         self.steps += 1
-        torch._foreach_lerp_(list(self.averaged.parameters()), list(self.net.parameters()), share)
+        keep = min(AVERAGING, self.steps / (9 + self.steps))  # short trainings forget faster
+        every = AVERAGED_EVERY if self.steps > AFTER else 1
+        if self.steps % every == 0:
+            theirs, ours = list(self.averaged.parameters()), list(self.net.parameters())
+            torch._foreach_lerp_(theirs, ours, 1 - keep**every)
 
 
 class Report:
