@@ -41,13 +41,16 @@ class Broker:
 broker = Broker()
 
 
-def deliver(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> None:
-    """Store the rows now, or have them stored later; what becomes of them is counted in `outcomes`."""
+def deliver(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> store.Written | None:
+    """Store the rows now, or have them stored later (None); what becomes of them is counted in `outcomes`."""
     try:
-        outcomes.update(store.write(events, impressions)._asdict())
+        written = store.write(events, impressions)
     except Error as problem:
         logger.warning("%d rows could not be written: %s", len(events) + len(impressions), problem)
         _defer(events, impressions)
+        return None
+    outcomes.update(written._asdict())
+    return written
 
 
 def redeliver(events: Sequence[Mapping[str, Any]], impressions: Sequence[Mapping[str, Any]] = ()) -> None:
