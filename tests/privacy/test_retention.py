@@ -1,0 +1,61 @@
+"""What is too old goes, and nothing else."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from django_sessrec.capture import partitions, store
+from django_sessrec.capture.events import make
+from django_sessrec.capture.ids import uuid7
+from django_sessrec.models import Event, FailedEvent, Withdrawal
+from django_sessrec.privacy.retention import purge
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def days_ago(days):
+    return timezone.now() - timedelta(days)
+
+
+def fill(days):
+    """One event, one failed event and one withdrawal of so many days ago."""
+    at = days_ago(days)
+    event = make("view_item", str(days), session_id=uuid7())
+    event.event_id, event.occurred_at = uuid7(at), at
+    store.write([event])
+    store.keep([{"name": str(days)}], "name")
+    FailedEvent.objects.filter(payload__name=str(days)).update(received_at=at)
+    Withdrawal.objects.create(session_id=(withdrawn := uuid7(at)))
+    Withdrawal.objects.filter(pk=withdrawn).update(withdrawn_at=at)
+
+
+def test_what_is_older_than_retention_goes(settings):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 30}
+    for days in (1, 29, 40, 41):
+        fill(days)
+    purged = purge()
+    assert (purged.failed_events, purged.withdrawals, purged.late_rows) == (2, 2, 0)
+    today = datetime.now(UTC).date()
+    dropped = {partitions.day_of(name) for name in purged.partitions}
+    assert {today - timedelta(40), today - timedelta(41)} <= dropped
+    assert max(dropped) < today - timedelta(30)
+    assert set(Event.objects.values_list("item_id", flat=True)) == {"1", "29"}
+    assert FailedEvent.objects.count() == Withdrawal.objects.count() == 2
+    again = purge()
+    assert (again.partitions, again.failed_events, again.withdrawals) == ([], 0, 0)
+
+
+def test_without_a_limit_nothing_goes(settings):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": None}
+    fill(50)
+    assert purge().partitions == []
+    assert Event.objects.count() == FailedEvent.objects.count() == Withdrawal.objects.count() == 1
+
+
+def test_a_row_that_slipped_in_while_its_visit_was_withdrawn_goes():
+    event = make("view_item", "1", session_id=uuid7())
+    store.write([event])
+    Withdrawal.objects.create(session_id=event.session_id)
+    assert purge().late_rows == 1
+    assert not Event.objects.exists()
