@@ -86,7 +86,10 @@ def at(sequence: Tensor, positions: Tensor) -> Tensor:
     return sequence.gather(1, where)[:, 0]
 
 
-def ages(items: Tensor) -> Tensor:
-    """(B, L) -> (1, L, L): how many clicks before position t (row) position u (column) lies."""
+def ages(items: Tensor, ends: Tensor | None = None) -> Tensor:
+    """(B, L) -> (1, L, L): how many clicks before position t (row) position u (column) lies.
+
+    ends: (B, P) positions to count from instead of all -> (B, P, L).
+    """
     position = torch.arange(items.shape[1], device=items.device)
-    return (position[:, None] - position[None, :])[None]
+    return (position[None] if ends is None else ends)[:, :, None] - position

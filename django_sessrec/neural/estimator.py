@@ -50,6 +50,17 @@ class NeuralEstimator(ABC):
     threads: int | None = None
     device: str = "auto"
 
+    def __post_init__(self) -> None:
+        for name in ("embedding_size", "epochs", "batch_size", "window", "negatives"):
+            if not getattr(self, name) >= 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in ("dropout", "item_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is a share from 0 to below 1, not {getattr(self, name)}")
+        for name in ("learning_rate", "recency_days", "scale"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+
     @abstractmethod
     def encoder(self, items: Tensor) -> SessionEncoder:
         """The untrained net over first item vectors (n_rows, D)."""
@@ -81,6 +92,11 @@ class NeuralEstimator(ABC):
         negatives: Negatives,
     ) -> Tensor:
         """(N, D) vectors of prefixes, (N, D) targets, (K, D) others of the rows `drawn` -> a mean."""
+        if self.scale is None or self.scale > losses.LARGEST_LOGIT:
+            raise ValueError(
+                f"scale must be a number up to {losses.LARGEST_LOGIT}, not {self.scale}: this loss bounds its "
+                "logits by it; the classes named ...Paper take inner products"
+            )
         return losses.bounded_softmax(vectors, targets, others, batch.weights, n_items=negatives.n_items)
 
     def fit(

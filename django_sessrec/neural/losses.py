@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+LARGEST_LOGIT = 60  # exp of it, summed over a million items, is still a float32
 CHUNK = 512
 """Targets whose logits are held at a time: fewer add up more gradients, more fall out of the cache."""
 

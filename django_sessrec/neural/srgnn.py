@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from django_sessrec.neural import losses
 from django_sessrec.neural.batches import Batch
@@ -29,7 +28,10 @@ class SRGNN(NeuralEstimator):
 
 
 class GraphEncoder(SessionEncoder):
-    """The paper's net, whose session vector asks the session's own items for the answer."""
+    """The paper's net, whose session vector asks the session's own items for the answer.
+
+    A prefix is told by its end, the position of its last click: each has a graph of its own.
+    """
 
     def __init__(self, items: Tensor, config: SRGNN) -> None:
         super().__init__(items, scale=config.scale, item_dropout=config.item_dropout)
@@ -40,8 +42,17 @@ class GraphEncoder(SessionEncoder):
         self.gain = 0.5 * size**0.5
 
     def states(self, items: Tensor, vectors: Tensor) -> Tensor:
-        states = self.attention(self.propagation(vectors * self.gain, items))
-        return self.readout(states, vectors, ages(items))
+        ends = torch.arange(items.shape[1], device=items.device)
+        return self.of_prefixes(items, vectors, ends.expand_as(items))
+
+    def encode(self, items: Tensor, vectors: Tensor, lengths: Tensor) -> Tensor:
+        """As every encoder's, but for the one graph that is asked for."""
+        return self.finish(self.of_prefixes(items, vectors, (lengths - 1)[:, None])[:, 0])
+
+    def of_prefixes(self, items: Tensor, vectors: Tensor, ends: Tensor) -> Tensor:
+        """(B, L), (B, L, D), (B, P) -> (B, P, D)."""
+        states = self.attention(self.propagation(vectors * self.gain, items, ends), ends)
+        return self.readout(states, vectors, ages(items, ends))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,16 +93,15 @@ class SRGNNPaper(SRGNN):
         return losses.full_softmax(vectors, batch.targets - 1, others, batch.weights)
 
 
-class PaperGraphEncoder(SessionEncoder):
+class PaperGraphEncoder(GraphEncoder):
     """The paper's net as it stands."""
 
     def __init__(self, items: Tensor, config: SRGNNPaper) -> None:
-        super().__init__(items, scale=config.scale, item_dropout=config.item_dropout)
-        self.propagation = GatedPropagation(config.embedding_size)
-        self.attention = SoftAttention(config.embedding_size)
+        super().__init__(items, config)
+        del self.readout
 
-    def states(self, items: Tensor, vectors: Tensor) -> Tensor:
-        return self.attention(self.propagation(vectors, items))
+    def of_prefixes(self, items: Tensor, vectors: Tensor, ends: Tensor) -> Tensor:
+        return self.attention(self.propagation(vectors, items, ends), ends)
 
 
 class GatedPropagation(nn.Module):
@@ -108,13 +118,13 @@ class GatedPropagation(nn.Module):
         self.outgoing_gates = nn.Linear(size, 3 * size, bias=False)
         self.own_gates = nn.Linear(size, 3 * size)
 
-    def forward(self, vectors: Tensor, items: Tensor) -> Tensor:
-        """(B, L, D), (B, L) -> (B, P, L, D): the items of clicks L in the graph of the first P + 1 clicks."""
-        batch, length, size = vectors.shape
+    def forward(self, vectors: Tensor, items: Tensor, ends: Tensor) -> Tensor:
+        """(B, L, D), (B, L), (B, P) -> (B, P, L, D): the items of clicks L in the graph of prefix P."""
+        (batch, length, size), prefixes = vectors.shape, ends.shape[1]
         sent = (self.incoming_gates(self.incoming(vectors)), self.outgoing_gates(self.outgoing(vectors)))
-        edges = torch.cat(neighbours_in_prefixes(items), 3)  # (B, P, L, 2L)
-        gates = edges.view(batch, length * length, 2 * length) @ torch.cat(sent, 1)
-        reset, update, new = gates.view(batch, length, length, 3 * size).chunk(3, -1)
+        edges = torch.cat(neighbours_in_prefixes(items, ends), 3)  # (B, P, L, 2L)
+        gates = edges.view(batch, prefixes * length, 2 * length) @ torch.cat(sent, 1)
+        reset, update, new = gates.view(batch, prefixes, length, 3 * size).chunk(3, -1)
         own_reset, own_update, own_new = self.own_gates(vectors)[:, None].chunk(3, -1)  # (B, 1, L, D)
         candidate = torch.tanh(new + torch.sigmoid(reset + own_reset) * own_new)
         return torch.lerp(candidate, vectors[:, None], torch.sigmoid(update + own_update))
@@ -129,26 +139,30 @@ class SoftAttention(nn.Module):
         self.weight = nn.Linear(size, 1, bias=False)
         self.both = nn.Linear(2 * size, size)
 
-    def forward(self, clicks: Tensor) -> Tensor:
-        """(B, P, L, D) -> (B, P, D)."""
-        last = clicks.diagonal(dim1=1, dim2=2).transpose(1, 2)  # (B, P, D): prefix p ends at position p
-        weights = self.weight(torch.sigmoid(self.of_last(last)[:, :, None] + self.of_each(clicks)))
-        seen = torch.ones_like(clicks[0, :, :, 0]).tril()  # (P, L)
-        everything = (weights[..., 0] * seen)[:, :, None] @ clicks  # (B, P, 1, D)
-        return self.both(torch.cat((last, everything[:, :, 0]), -1))
+    def forward(self, clicks: Tensor, ends: Tensor) -> Tensor:
+        """(B, P, L, D), (B, P) -> (B, P, D)."""
+        where = ends[:, :, None, None].expand(-1, -1, 1, clicks.shape[3])
+        last = clicks.gather(2, where)  # (B, P, 1, D)
+        weights = self.weight(torch.sigmoid(self.of_last(last) + self.of_each(clicks)))[..., 0]
+        seen = torch.arange(clicks.shape[2], device=ends.device) <= ends[:, :, None]  # (B, P, L)
+        everything = (weights * seen)[:, :, None] @ clicks  # (B, P, 1, D)
+        return self.both(torch.cat((last, everything), -1))[:, :, 0]
 
 
-def neighbours_in_prefixes(items: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, L) -> two of (B, P, L, L): the share of each item (column) among those that were clicked just
-    before, and just after, the item of a click (row) within the first P + 1 clicks.
+def neighbours_in_prefixes(items: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, L), (B, P) -> two of (B, P, L, L): the share of each item (column) among those that were clicked
+    just before, and just after, the item of a click (row) within prefix P.
 
     An item's column is where it was clicked first; rows of equal items are equal.
     """
+    batch, length = items.shape
     same = items[:, :, None] == items[:, None, :]
     first = ~(same & torch.ones_like(same[0]).tril(-1)).any(2)  # (B, L)
     node = (same & first[:, None, :]).float()  # (B, L, L): one-hot rows
     steps = node[:, :-1, :, None] * node[:, 1:, None, :]  # (B, L - 1, L, L)
-    edges = F.pad(steps.cumsum(1), (0, 0, 0, 0, 1, 0))  # (B, P, L, L): from row to column
+    taken = torch.arange(1, length, device=ends.device) <= ends[:, :, None]  # (B, P, L - 1)
+    edges = taken.float() @ steps.view(batch, length - 1, length * length)
+    edges = edges.view(batch, -1, length, length)  # (B, P, L, L): from row to column
     before = edges.transpose(2, 3) / edges.sum(2)[..., None].clamp(min=1)
     after = edges / edges.sum(3, keepdim=True).clamp(min=1)
     return node[:, None] @ before, node[:, None] @ after

@@ -58,6 +58,24 @@ def test_a_loss_that_is_no_number_ends_the_training(logs: tuple[SessionLog, Sess
         replace(SMALL, learning_rate=1e38).fit(logs[0])
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("dropout", 1.0),
+        ("learning_rate", -0.1),
+        ("window", 0),
+        ("scale", -1.0),
+        ("scale", None),
+    ],
+)
+def test_a_hyper_parameter_out_of_range_is_named(
+    name: str, value: float | None, logs: tuple[SessionLog, SessionLog]
+) -> None:
+    with pytest.raises(ValueError, match=rf"^{name} .*{value}"):
+        replace(SMALL, **{name: value}).fit(logs[0])
+
+
 def test_progress_tells_epoch_loss_and_speed(logs: tuple[SessionLog, SessionLog]) -> None:
     told: list[tuple[float, dict[str, float]]] = []
     replace(SMALL, epochs=2).fit(logs[0], progress=lambda share, shown: told.append((share, dict(shown))))
