@@ -4,6 +4,7 @@
  */
 
 const VIEWED = "view_item", SELECTED = "select_item";
+let recorded = 0;
 
 async function fill(placeholder) {
   const response = await fetch(placeholder.dataset.sessrecSlot, { credentials: "same-origin" });
@@ -16,11 +17,10 @@ async function fill(placeholder) {
 }
 
 function record({ sessrecView: item_id, sessrecEvents: url }) {
-  const events = [{ event_id: uuid7(), event: VIEWED, items: [{ item_id }] }];
   const [rec_id, index] = (new URLSearchParams(location.search).get("sessrec") ?? "").split(".");
-  if (index) {
-    events.unshift({ event_id: uuid7(), event: SELECTED, rec_id, items: [{ item_id, index: Number(index) }] });
-  }
+  const events = [];
+  if (index) events.push({ event_id: uuid7(), event: SELECTED, rec_id, items: [{ item_id, index: Number(index) }] });
+  events.push({ event_id: uuid7(), event: VIEWED, items: [{ item_id }] });
   send(url, JSON.stringify({ sent_at: new Date().toISOString(), events }));
 }
 
@@ -35,12 +35,13 @@ function send(url, body) {
   }
 }
 
-/** RFC 9562: 48 bits of milliseconds, then random ones; the server takes the event's time from it. */
+/** RFC 9562: 48 bits of milliseconds, a counter that keeps the order within one, and random bits. */
 function uuid7() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   const now = Date.now();
   for (let i = 0; i < 6; i++) bytes[i] = Math.floor(now / 2 ** (40 - 8 * i));
-  bytes[6] = (bytes[6] & 0x0f) | 0x70;
+  bytes[6] = 0x70;
+  bytes[7] = recorded++;
   bytes[8] = (bytes[8] & 0x3f) | 0x80;
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
