@@ -85,7 +85,7 @@ def _of(kind: Kind, department: Department, dice: random.Random) -> list[Product
         Product(
             category_id=kind.slug,
             name=(name := _name(collection, kind.styles[style], sizes[size], colour)),
-            slug=slugify(name),
+            slug=slugify(name.replace(".", "-")),
             maker=maker,
             collection=collection,
             colour=colour,

@@ -14,7 +14,7 @@ BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
 CRAWLER = "ExampleBot/1.0 (+https://example.com/bot)"
 BOTS = 0.06
 DECLINES, IGNORES_BANNER = 0.12, 0.08
-LOOKS_AT_SUGGESTIONS = 0.6  # share of page views in which she reads the list at all
+LOOKS_AT_SUGGESTIONS = 0.35  # share of page views in which she reads the list at all
 WALK = 15  # products that a bot looks at
 RECOMMENDED = "sessrec="  # in the address of every link that a placement made
 

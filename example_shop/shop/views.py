@@ -145,10 +145,12 @@ def privacy(request: HttpRequest) -> HttpResponse:
 
 @same_origin_post
 def set_consent(request: HttpRequest) -> HttpResponse:
-    given = request.POST.get("answer")
+    accepted = request.POST.get("answer") == "session"
+    if not accepted:
+        request.sessrec.withdraw()
     back = request.POST.get("next", "")
     if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}):
         back = "/"
     response = redirect(back)
-    remember(response, "session" if given == "session" else "none")
+    remember(response, "session" if accepted else "none")
     return response

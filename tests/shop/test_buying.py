@@ -125,6 +125,17 @@ def test_without_consent_the_list_is_full_and_nothing_is_kept(visitor, product, 
     assert "sessrec" not in visitor.cookies
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_change_of_mind_deletes_what_was_kept(visitor, product):
+    visitor.post("/consent/", {"answer": "session", "next": "/"})
+    visitor.get(product.get_absolute_url())
+    assert "/sessrec/my-data/" in visitor.get("/privacy/").content.decode()
+    assert Event.objects.count() == 1
+    visitor.post("/consent/", {"answer": "none", "next": "/privacy/"})
+    assert Event.objects.count() == 0
+    assert visitor.cookies["sessrec"].value == ""
+
+
 def test_the_banner_leads_back_to_its_own_page_and_nowhere_else(visitor):
     back = visitor.post("/consent/", {"answer": "none", "next": "/c/tents/?page=2"})
     assert back.headers["Location"] == "/c/tents/?page=2"

@@ -82,3 +82,14 @@ def test_a_product_has_one_address(visitor):
 def test_looking_around_sets_no_cookie(visitor):
     for address in ["/", "/c/tents/", Product.objects.first().get_absolute_url(), "/search/?q=tent"]:
         assert not visitor.get(address).cookies, address
+
+
+def test_the_admin_lists_products_and_orders(admin_client):
+    admin_client.defaults["HTTP_SEC_FETCH_SITE"] = "same-origin"
+    product = Product.objects.in_stock().first()
+    admin_client.post(reverse("shop:add_to_basket", args=[product.pk]))
+    admin_client.post("/checkout/place/")
+    assert product.name in admin_client.get("/admin/shop/product/?q=" + product.name).content.decode()
+    orders = admin_client.get("/admin/shop/order/")
+    assert str(product.price) in orders.content.decode()
+    assert Markup(orders.content.decode()).inline == []
