@@ -19,7 +19,7 @@ from django_sessrec.capture.ids import EPOCH
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import EventName, Source
 
-TIME_UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1)}
+TIME_UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1), "us": timedelta(microseconds=1)}
 MILLISECOND = timedelta(milliseconds=1)
 DELIMITERS = ",;\t|"
 FIRST_IMPORTED = "SELECT min(occurred_at) FROM sessrec_event WHERE session_id = %s AND source = %s"
@@ -37,7 +37,7 @@ class Columns:
     session_id: str = "session_id"
     item_id: str = "item_id"
     time: str | None = None
-    time_unit: str = "s"  # "s" or "ms" since 1970, "iso" for text; a Parquet timestamp is what it is
+    time_unit: str = "s"  # "s", "ms" or "us" since 1970, "iso" for text; a Parquet timestamp is what it is
     event_name: str | None = None
     start: datetime | None = None
 

@@ -16,6 +16,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.training import artifacts
+from django_sessrec.training.promotion import held_by
 from django_sessrec.training.runs import all_runs
 
 SILENCE = timedelta(minutes=5)  # heartbeats come once a minute
@@ -149,6 +150,13 @@ def _models() -> Found:
                 Level.FAIL,
                 f"{active} serves but does not open: {problem}",
                 "roll back in the admin, or train anew",
+            )
+            continue
+        if hold := held_by(model):
+            yield (
+                Level.WARN,
+                f"{active} serves since {hold.promoted_by} went back to it",
+                "promote a newer run",
             )
         else:
             yield Level.OK, f"{active} serves, trained {_ago(active.created_at)}", ""

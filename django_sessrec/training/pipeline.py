@@ -23,7 +23,7 @@ from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import artifacts, gate, split
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.log import Counts, read
-from django_sessrec.training.promotion import promote
+from django_sessrec.training.promotion import held_by, promote
 from django_sessrec.training.runs import Journal, Listener, all_runs, due, fail, fail_killed, finish
 
 log = logging.getLogger("django_sessrec")
@@ -101,8 +101,13 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
     journal.stage("publish")
     artifacts.publish(run, published, tested, card(run))
     with transaction.atomic(using=sessrec_settings.DATABASE):
-        finish(run, TrainingRun.State.PUBLISHED, str(verdict))
-        promote(run, run.trigger, _("passed the gate"))
+        if hold := held_by(run.model):
+            went_back = _("Not promoted: %(by)s went back to %(run)s; promote a newer run to go on.")
+            waits = went_back % {"by": hold.promoted_by, "run": hold.run}
+            finish(run, TrainingRun.State.PUBLISHED, f"{verdict} {waits}")
+        else:
+            finish(run, TrainingRun.State.PUBLISHED, str(verdict))
+            promote(run, run.trigger, _("passed the gate"))
     artifacts.prune(run.model)
 
 

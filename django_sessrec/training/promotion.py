@@ -45,3 +45,13 @@ def roll_back(model: str, by: str) -> Promotion:
     if not before:
         raise PromotionError(_("No run of %(model)s served before the present one.") % {"model": model})
     return promote(before.run, by, _("rolled back from %(run)s") % {"run": present})
+
+
+def held_by(model: str) -> Promotion | None:
+    """The promotion of an older run than one that served before, if it stands.
+
+    Somebody went back, so the next training must not undo it: what is trained waits to be promoted by hand.
+    """
+    trail = Promotion.objects.using(sessrec_settings.DATABASE).filter(model=model)
+    latest = trail.first()
+    return latest if latest and trail.filter(run__gt=latest.run_id).exists() else None

@@ -28,6 +28,17 @@ def test_rolling_back_goes_one_run_further_each_time(runs):
     assert Promotion.objects.first().reason == f"rolled back from {third}"
 
 
+def test_the_next_training_does_not_undo_a_roll_back(runs):
+    second = roll_back("popularity", "ada").run
+    trained = train("popularity", trigger="schedule")
+    assert trained.state == TrainingRun.State.PUBLISHED
+    assert f"Not promoted: ada went back to {second}" in trained.verdict
+    assert Promotion.objects.active("popularity") == second
+
+    promote(trained, "ada")
+    assert train("popularity", trigger="schedule") == Promotion.objects.active("popularity")
+
+
 def test_a_run_that_was_refused_can_t_be_promoted(runs):
     refused = TrainingRun.objects.create(model="popularity", state=TrainingRun.State.REFUSED)
     with pytest.raises(PromotionError, match="is refused; only a published run"):
