@@ -4,13 +4,18 @@ import os
 import re
 import subprocess
 import sys
+from operator import attrgetter
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 from django.db import transaction
 from django.test import RequestFactory
 
 import django_sessrec
+from django_sessrec.measuring import experiments, tokens
+from django_sessrec.recsys import artifact, neighbours
+from django_sessrec.serving import active, faults, ladder, links, popular, refreshed, rules, slot
 from django_sessrec.serving.slot import fill
 from tests.demo.models import Product
 
@@ -70,6 +75,52 @@ def test_broken_rung_is_one_that_knows_nothing(products, settings):
 )
 def test_wrong_settings_break_the_slot_only(page_stays_the_same, settings, sessrec):
     settings.SESSREC = settings.SESSREC | sessrec
+    page_stays_the_same()
+
+
+def functions_behind_the_verbs() -> list[FunctionType]:
+    """All that a slot runs through in this package; `fill`, `rendered` and `contained` are what holds them."""
+    modules = (
+        active,
+        ladder,
+        links,
+        popular,
+        refreshed,
+        rules,
+        slot,
+        experiments,
+        tokens,
+        artifact,
+        neighbours,
+    )
+    owners = [
+        owner
+        for module in modules
+        for owner in (module, *vars(module).values())
+        if owner is module or (isinstance(owner, type) and owner.__module__ == module.__name__)
+    ]
+    return [
+        function
+        for owner in owners
+        for function in vars(owner).values()
+        if isinstance(function, FunctionType)
+        and function.__module__.startswith("django_sessrec.")
+        and function.__module__ != faults.__name__
+        and not function.__name__.startswith("__")
+        and function not in (slot.fill, slot.rendered)
+    ]
+
+
+def failing(*args: object, **kwargs: object) -> None:
+    raise RuntimeError("injected")
+
+
+@pytest.mark.parametrize(
+    "function", dict.fromkeys(functions_behind_the_verbs()), ids=attrgetter("__qualname__")
+)
+def test_fault_injected_into_any_function_stops_at_the_slot(page_stays_the_same, monkeypatch, function):
+    active.forget()  # so that the model is opened anew
+    monkeypatch.setattr(function, "__code__", failing.__code__)
     page_stays_the_same()
 
 
