@@ -1,0 +1,202 @@
+"""POST events/: what happened in the visitor's browser."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import Error
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from django_sessrec.api.problems import Malformed
+from django_sessrec.api.serializers import EventsAnswer, EventsBody, Problem
+from django_sessrec.api.views import SessrecView, tracker_of
+from django_sessrec.capture import requests, store
+from django_sessrec.capture.delivery import deliver
+from django_sessrec.capture.events import NAMES, EventError, make
+from django_sessrec.catalogue import get_catalogue
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.measuring.tokens import verify
+from django_sessrec.models import Event, EventName, Source
+
+MAX_EVENTS = 50
+OLDEST = timedelta(hours=24)  # how late a browser that was offline may deliver
+SERVER_ONLY = {EventName.PURCHASE, EventName.REFUND}
+KEPT_FIELDS = ("event_id", "event", "ts", "item_list_id", "rec_id", "currency")
+KEPT_ITEM_FIELDS = ("item_id", "index", "price", "quantity")
+KEPT_CHARACTERS = 200
+
+logger = logging.getLogger("django_sessrec")
+
+
+class Refusal(NamedTuple):
+    index: int
+    code: str
+    detail: str = ""
+
+
+class EventsView(SessrecView):
+    rate_setting = "THROTTLE_EVENTS"
+    browsers_only = True
+
+    @extend_schema(
+        operation_id="events",
+        summary="Record what happened in the browser",
+        description=(
+            "At most 50 events and 48 KB. The visit comes from the cookie, and the event's time from its id, "
+            "a UUID of version 7 that is at most 24 hours old: the same id twice is one event. A select_item "
+            "needs the rec_id of its list. Purchases and refunds come from the shop's server only. A wrong "
+            "event costs no other one. Without consent nothing is kept: every event is answered no_consent."
+        ),
+        request=EventsBody,
+        responses={202: EventsAnswer, (400, "application/problem+json"): Problem},
+        examples=[
+            OpenApiExample(
+                "One event stored, one refused",
+                value={"accepted": 1, "duplicates": 0, "rejected": [{"index": 1, "code": "rec_id"}]},
+                response_only=True,
+                status_codes=["202"],
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        given = _events_of(request.data)
+        tracker = tracker_of(request)
+        if tracker is None or tracker.session_id is None:
+            return _answer(0, 0, [Refusal(index, "no_consent") for index in range(len(given))])
+        if not requests.counts(request._request):
+            return _answer(0, 0, [Refusal(index, "not_counted") for index in range(len(given))])
+        events, refusals = _read(given, tracker.session_id, bot=requests.from_bot(request._request))
+        tracker.touch()  # the visit goes on, or begins
+        written = deliver(list(events.values())) if events else store.Written()
+        if written is None:  # a task stores them later
+            return _answer(len(events), 0, refusals)
+        if written.withdrawn:
+            refusals += [Refusal(index, "withdrawn") for index in events]
+        return _answer(written.stored, written.duplicate, refusals)
+
+
+def _events_of(body: Any) -> list[Any]:
+    """The envelope's events, as they came."""
+    events = body.get("events") if isinstance(body, Mapping) else None
+    if not isinstance(events, list):
+        raise Malformed('The body is not {"events": [..]}.')
+    if len(events) > MAX_EVENTS:
+        raise Malformed(f"{len(events)} events are too many: send at most {MAX_EVENTS} at once.", "too_many")
+    return events
+
+
+def _read(given: list[Any], session_id: UUID, *, bot: bool) -> tuple[dict[int, Event], list[Refusal]]:
+    """The events that may be stored, by their index, and why the others may not; those are kept."""
+    events, refusals = {}, []
+    for index, each in enumerate(given):
+        try:
+            events[index] = _event(each, session_id, bot=bot)
+        except EventError as problem:
+            refusals.append(Refusal(index, problem.code, str(problem)))
+    _keep(given, refusals, session_id)
+    sensitive = _sensitive({event.item_id for event in events.values()})
+    left_out = [index for index, event in events.items() if event.item_id in sensitive]
+    for index in left_out:
+        del events[index]
+    return events, refusals + [Refusal(index, "not_counted") for index in left_out]
+
+
+def _event(given: Any, session_id: UUID, *, bot: bool) -> Event:
+    """One event of the envelope; EventError says what is wrong."""
+    item = _item(given)
+    name = NAMES.get(_text(given, "event"))
+    if name in SERVER_ONLY:
+        raise EventError("server_only", f"{name} is recorded by the shop's server: request.sessrec.record")
+    max_age = timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS)
+    rec_id = _text(given, "rec_id")
+    impression_id = verify(rec_id, session_id, max_age) if rec_id else None
+    if name == EventName.SELECT_ITEM and impression_id is None:
+        raise EventError("rec_id", f"rec_id {rec_id!r} is not of a list that this visit was shown lately")
+    event = make(
+        _text(given, "event"),
+        item.get("item_id", ""),
+        session_id=session_id,
+        quantity=item.get("quantity", 1),
+        price=item.get("price"),
+        currency=_text(given, "currency"),
+        impression_id=impression_id,
+        position=item.get("index"),
+        event_id=_uuid(_text(given, "event_id")),
+        source=Source.BROWSER,
+        bot=bot,
+    )
+    if event.occurred_at < datetime.now(UTC) - OLDEST:
+        raise EventError("time", f"event {event.event_id} is older than {OLDEST}")
+    return event
+
+
+def _item(given: Any) -> Mapping[str, Any]:
+    """The one item of an event; a search or a category has none."""
+    items = given.get("items", []) if isinstance(given, Mapping) else None
+    if not isinstance(items, list) or len(items) > 1 or not all(isinstance(each, Mapping) for each in items):
+        raise EventError("items", 'an event is {"event_id", "event", "items": [{"item_id"}]} with one item')
+    item = items[0] if items else {}
+    for field in ("item_id", "price"):
+        if not isinstance(item.get(field), str | int | float | None) or isinstance(item.get(field), bool):
+            raise EventError(field, f"{field} {str(item[field])[:40]!r} is neither text nor a number")
+    return item
+
+
+def _text(given: Mapping[str, Any], field: str) -> str:
+    value = given.get(field) or ""
+    if not isinstance(value, str):
+        raise EventError(field, f"{field} {str(value)[:40]!r} is not text")
+    return value
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise EventError("event_id", f"event_id {text[:40]!r} is not a UUID") from None
+
+
+def _sensitive(item_ids: set[str]) -> set[str]:
+    """Which of the items leave no trace; all of them, where the shop's catalogue can't say."""
+    try:
+        return set(get_catalogue().sensitive(item_ids)) if item_ids else set()
+    except Exception:  # the shop's own code
+        logger.exception("The catalogue failed; the events of this request are left out")
+        return item_ids
+
+
+def _keep(given: list[Any], refusals: list[Refusal], session_id: UUID) -> None:
+    """Keep what was refused, the known fields only: whatever else a page sends may be about a person."""
+    for refusal in refusals:
+        try:
+            store.keep([_known(given[refusal.index], session_id)], refusal.code, _storable(refusal.detail))
+        except Error as problem:
+            logger.warning("A refused event could not be kept: %s", problem)
+
+
+def _known(given: Any, session_id: UUID) -> dict[str, Any]:
+    event = given if isinstance(given, Mapping) else {}
+    items = event.get("items")
+    item = items[0] if isinstance(items, list) and items and isinstance(items[0], Mapping) else {}
+    kept = {field: _storable(event[field]) for field in KEPT_FIELDS if field in event}
+    kept |= {field: _storable(item[field]) for field in KEPT_ITEM_FIELDS if field in item}
+    return {**kept, "session_id": str(session_id)}
+
+
+def _storable(value: Any) -> str:
+    """Text that Postgres takes: no NUL, no half of a surrogate pair, and not too much of it."""
+    text = str(value)[:KEPT_CHARACTERS].encode("utf-8", "replace").decode()
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _answer(accepted: int, duplicates: int, refusals: list[Refusal]) -> Response:
+    rejected = [{"index": index, "code": code} for index, code, _detail in sorted(refusals)]
+    body = {"accepted": accepted, "duplicates": duplicates, "rejected": rejected}
+    return Response(body, status=HTTPStatus.ACCEPTED)

@@ -1,0 +1,39 @@
+"""my-data/: what is kept of the visit that asks, and its erasure (GDPR 15, 17 and 20)."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from django_sessrec.api.serializers import Erased, MyData, MyEvent, MyImpression
+from django_sessrec.api.views import SessrecView
+from django_sessrec.capture import cookie
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import Event, Impression
+from django_sessrec.privacy.erasure import erase
+
+
+class MyDataView(SessrecView):
+    """The cookie is the only key: whoever has it is the visit."""
+
+    @extend_schema(operation_id="my_data", summary="Everything kept of this visit", responses=MyData)
+    def get(self, request: Request) -> Response:
+        session_id = cookie.presented(request)
+        alias = sessrec_settings.DATABASE
+        events = Event.objects.using(alias).filter(session_id=session_id).order_by("pk")
+        impressions = Impression.objects.using(alias).filter(session_id=session_id).order_by("pk")
+        return Response(
+            {
+                "session_id": session_id,
+                "events": MyEvent(events, many=True).data if session_id else [],
+                "impressions": MyImpression(impressions, many=True).data if session_id else [],
+            }
+        )
+
+    @extend_schema(operation_id="erase_my_data", summary="Erase this visit", responses=Erased)
+    def delete(self, request: Request) -> Response:
+        session_id = cookie.presented(request)
+        response = Response({"erased": erase(session_id) if session_id else {}})
+        cookie.delete(response)
+        return response

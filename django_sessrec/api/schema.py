@@ -1,0 +1,32 @@
+"""schema/: this API as OpenAPI, whatever else the shop serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import include, path, reverse
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from django_sessrec import __version__
+from django_sessrec.api.views import SessrecView
+
+
+@extend_schema(exclude=True)
+class SchemaView(SpectacularAPIView):
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = SessrecView.throttle_classes
+    rate_setting = SessrecView.rate_setting
+    api_version = __version__
+    custom_settings = {
+        "TITLE": "django-sessrec",
+        "DESCRIPTION": "Session-based recommendations of this shop.",
+    }
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        prefix = reverse("sessrec:events").removesuffix("events/").lstrip("/")
+        self.urlconf = [path(prefix, include("django_sessrec.api.urls"))]
+        return super().get(request, *args, **kwargs)

@@ -1,0 +1,146 @@
+"""The shapes of requests and answers: they check queries, and describe everything to the schema."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from django_sessrec.capture.events import ALIASES, MAX_ITEM_ID
+from django_sessrec.models import EventName
+from django_sessrec.serving.slot import HEARD, MAX_LIMIT
+
+BROWSER_NAMES = [name for name in EventName.values if name not in {EventName.PURCHASE, EventName.REFUND}]
+
+
+class Query(serializers.Serializer):
+    """What a list is asked with."""
+
+    placement = serializers.CharField(help_text="A key of SESSREC['PLACEMENTS'].", max_length=200)
+    item_id = serializers.CharField(
+        required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
+    )
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
+
+
+class QueryWithItems(Query):
+    """For a shop that keeps the visit itself."""
+
+    item_ids = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_ITEM_ID),
+        required=False,
+        max_length=HEARD,
+        help_text="The visit's products, oldest first, in place of what the server knows of the visit.",
+    )
+
+
+class SlotQuery(serializers.Serializer):
+    """As Query, its placement being in the address."""
+
+    item_id = serializers.CharField(required=False, max_length=MAX_ITEM_ID)
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
+
+
+class Reason(serializers.Serializer):
+    code = serializers.CharField(help_text="Why the item is in the list, such as viewed_together.")
+    because = serializers.ListField(child=serializers.CharField(), help_text="Clicks that spoke for it.")
+
+
+class Item(serializers.Serializer):
+    """An item of a list, with the fields that the shop's catalogue describes it by."""
+
+    item_id = serializers.CharField()
+    position = serializers.IntegerField(min_value=1)
+    rung = serializers.CharField(help_text="The step of the fallback ladder that brought it.")
+    pinned = serializers.BooleanField(help_text="Shown by the shop's choice, not for this visit.")
+    reason = Reason()
+    title = serializers.CharField()
+    url = serializers.CharField(help_text="Names the list, so that a visit through it counts as a click.")
+    image = serializers.CharField(required=False)
+    price = serializers.CharField(required=False, help_text="As the catalogue writes it.")
+
+
+class Recommendations(serializers.Serializer):
+    rec_id = serializers.CharField(allow_null=True, help_text="The signed list; null without consent.")
+    placement = serializers.CharField()
+    title = serializers.CharField()
+    personalised = serializers.BooleanField(help_text="Whether the visit's clicks had a say.")
+    consent = serializers.ChoiceField(["contextual", "session"])
+    model = serializers.CharField(allow_blank=True)
+    rung = serializers.CharField(allow_blank=True)
+    variant = serializers.CharField(allow_blank=True)
+    items = Item(many=True)
+
+
+class EventItem(serializers.Serializer):
+    item_id = serializers.CharField(max_length=MAX_ITEM_ID)
+    index = serializers.IntegerField(required=False, help_text="Its position in the list, 1 is the first.")
+    price = serializers.DecimalField(12, 2, required=False)
+    quantity = serializers.IntegerField(required=False, min_value=1)
+
+
+class EventBody(serializers.Serializer):
+    event_id = serializers.UUIDField(help_text="A UUID of version 7: the event's identity and its time.")
+    event = serializers.ChoiceField(
+        BROWSER_NAMES, help_text=f"Also the names of Segment and Google Retail: {', '.join(ALIASES)}."
+    )
+    ts = serializers.DateTimeField(required=False, help_text="For the sender's logs; the id's time counts.")
+    rec_id = serializers.CharField(required=False, help_text="The list it came from; select_item needs it.")
+    item_list_id = serializers.CharField(required=False, help_text="For the sender's logs.")
+    currency = serializers.RegexField("^[A-Z]{3}$", required=False)
+    items = EventItem(many=True, required=False, help_text="One item; none for a search or a category.")
+
+
+class EventsBody(serializers.Serializer):
+    sent_at = serializers.DateTimeField(required=False)
+    events = EventBody(many=True)
+
+
+class Rejected(serializers.Serializer):
+    index = serializers.IntegerField(help_text="The event's place in the request, 0 is the first.")
+    code = serializers.CharField()
+
+
+class EventsAnswer(serializers.Serializer):
+    accepted = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    rejected = Rejected(many=True)
+
+
+class Problem(serializers.Serializer):
+    """Problem details (RFC 9457)."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+
+
+class MyEvent(serializers.Serializer):
+    event_id = serializers.UUIDField()
+    occurred_at = serializers.DateTimeField()
+    name = serializers.CharField()
+    item_id = serializers.CharField()
+    quantity = serializers.IntegerField()
+    price = serializers.DecimalField(12, 2, allow_null=True)
+    currency = serializers.CharField()
+    impression_id = serializers.UUIDField(allow_null=True)
+    position = serializers.IntegerField(allow_null=True)
+
+
+class MyImpression(serializers.Serializer):
+    impression_id = serializers.UUIDField()
+    shown_at = serializers.DateTimeField()
+    placement = serializers.CharField()
+    item_ids = serializers.ListField(child=serializers.CharField())
+
+
+class MyData(serializers.Serializer):
+    """Everything that is kept of a visit."""
+
+    session_id = serializers.UUIDField(allow_null=True)
+    events = MyEvent(many=True)
+    impressions = MyImpression(many=True)
+
+
+class Erased(serializers.Serializer):
+    erased = serializers.DictField(child=serializers.IntegerField(), help_text="Rows by table.")

@@ -1,0 +1,20 @@
+"""The API's addresses, under the shop's prefix: path("sessrec/", include("django_sessrec.api.urls"))."""
+
+from django.urls import path
+
+from django_sessrec.api import health
+from django_sessrec.api.events import EventsView
+from django_sessrec.api.my_data import MyDataView
+from django_sessrec.api.recommendations import RecommendationsView, SlotView
+from django_sessrec.api.schema import SchemaView
+
+app_name = "sessrec"
+urlpatterns = [
+    path("events/", EventsView.as_view(), name="events"),
+    path("recommendations/", RecommendationsView.as_view(), name="recommendations"),
+    path("slot/<str:placement>/", SlotView.as_view(), name="slot"),
+    path("my-data/", MyDataView.as_view(), name="my_data"),
+    path("schema/", SchemaView.as_view(), name="schema"),
+    path("health/live", health.live, name="live"),
+    path("health/ready", health.ready, name="ready"),
+]

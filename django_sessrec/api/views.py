@@ -1,0 +1,103 @@
+"""What every view here shares: no login, no session read, JSON, bounded bodies, problem details."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_cache_control
+from drf_spectacular.openapi import AutoSchema
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.encoders import JSONEncoder
+from rest_framework.views import APIView
+
+from django_sessrec.api.access import THROTTLES, FromTheShop
+from django_sessrec.api.problems import Malformed, TooLarge, problem
+from django_sessrec.capture.tracker import Tracker
+
+MAX_BODY = 48 * 1024  # bytes; browsers keep at most 64 KB of requests that outlive their page
+
+
+class BoundedJSON(BaseParser):
+    """JSON of at most MAX_BODY, whatever the client calls it: sendBeacon can't always name the type."""
+
+    media_type = "*/*"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        body = stream.read(MAX_BODY + 1)
+        if len(body) > MAX_BODY:
+            raise TooLarge(f"The body is larger than {MAX_BODY} bytes: send it in parts.")
+        try:
+            return json.loads(body, parse_constant=_no_number)
+        except (ValueError, RecursionError) as error:
+            raise Malformed(f"The body is not JSON: {error}") from None
+
+
+class ShopEncoder(JSONEncoder):
+    """Prices keep their cents, and types of the shop's own, such as Money, speak for themselves."""
+
+    def default(self, obj: Any) -> Any:
+        if isinstance(obj, Decimal):
+            return str(obj)
+        try:
+            return super().default(obj)
+        except TypeError:
+            return str(obj)
+
+
+class ShopJSON(JSONRenderer):
+    encoder_class = ShopEncoder
+
+
+class AlwaysTheFirst(BaseContentNegotiation):
+    """One renderer, so there is nothing to negotiate, nor to refuse."""
+
+    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser:
+        return parsers[0]
+
+    def select_renderer(
+        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        return renderers[0], renderers[0].media_type
+
+
+class SessrecView(APIView):
+    """A view of this API. Who is signed in is never asked: that would read the shop's session."""
+
+    authentication_classes = ()
+    permission_classes = (FromTheShop,)
+    throttle_classes = THROTTLES
+    parser_classes = (BoundedJSON,)
+    renderer_classes = (ShopJSON,)
+    content_negotiation_class = AlwaysTheFirst
+    schema = AutoSchema()
+    rate_setting = "THROTTLE_RECOMMENDATIONS"
+    browsers_only = False
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        return problem
+
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        patch_cache_control(response, private=True, no_store=True)
+        return response
+
+
+def tracker_of(request: Request) -> Tracker | None:
+    """request.sessrec; None where the middleware is missing, which a system check reports."""
+    django_request: HttpRequest = request._request
+    return getattr(django_request, "sessrec", None)
+
+
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")

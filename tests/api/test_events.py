@@ -1,0 +1,292 @@
+"""POST events/: what is stored, what is refused and why, and that nothing breaks it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from django_sessrec.capture.ids import uuid7
+from django_sessrec.models import Event, FailedEvent, Impression
+from tests.api.conftest import BROWSER, an_event, send, session_of, unlike_any
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
+
+
+def codes(answer):
+    return [(each["index"], each["code"]) for each in answer.json()["rejected"]]
+
+
+def test_events_are_stored_under_the_cookies_session(visitor):
+    answer = send(visitor, an_event(), an_event("add_to_cart", 7, price=9.9, quantity=2, currency="EUR"))
+    assert answer.status_code == 202
+    assert answer.json() == {"accepted": 2, "duplicates": 0, "rejected": []}
+    viewed, carted = Event.objects.order_by("pk")
+    assert viewed.session_id == carted.session_id == session_of(visitor)
+    assert (viewed.name, viewed.item_id, viewed.source, viewed.bot) == ("view_item", "1", "browser", False)
+    assert (carted.item_id, str(carted.price), carted.quantity, carted.currency) == ("7", "9.90", 2, "EUR")
+
+
+def test_the_session_never_comes_from_the_body(visitor):
+    body = {"session_id": str(uuid7()), "events": [an_event() | {"session_id": str(uuid7())}]}
+    visitor.post("/sessrec/events/", body, content_type="application/json")
+    assert Event.objects.get().session_id == session_of(visitor)
+
+
+def test_twice_is_once(visitor):
+    first, second = an_event(), an_event()
+    assert send(visitor, first).json()["accepted"] == 1
+    answer = send(visitor, first, second, second).json()
+    assert answer == {"accepted": 1, "duplicates": 2, "rejected": []}
+    assert Event.objects.count() == 2
+
+
+def test_without_consent_there_is_neither_row_nor_cookie(stranger):
+    answer = send(stranger, an_event(), {"event": "nonsense"})
+    assert answer.status_code == 202
+    assert codes(answer) == [(0, "no_consent"), (1, "no_consent")]
+    assert not answer.cookies
+    assert not Event.objects.exists()
+    assert not FailedEvent.objects.exists()
+
+
+def test_gpc_counts_as_no(visitor):
+    assert codes(send(visitor, an_event(), **{"Sec-GPC": "1"})) == [(0, "no_consent")]
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"), [("Product Viewed", "view_item"), ("add-to-cart", "add_to_cart"), ("search", None)]
+)
+def test_aliases(visitor, alias, name):
+    send(visitor, an_event(alias))
+    assert Event.objects.get().name == (name or "view_search_results")
+
+
+def now(**shift):
+    return datetime.now(UTC) + timedelta(**shift)
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        ("text", "items"),
+        (None, "items"),
+        ([], "items"),
+        ({}, "event_id"),
+        (an_event("warp"), "name"),
+        (an_event(["view_item"]), "event"),
+        (an_event("purchase"), "server_only"),
+        (an_event("Order Refunded"), "server_only"),
+        (an_event() | {"event_id": "x"}, "event_id"),
+        (an_event() | {"event_id": 7}, "event_id"),
+        (an_event() | {"event_id": unlike_any()}, "event_id"),
+        (an_event() | {"event_id": str(uuid7(now(minutes=6)))}, "time"),
+        (an_event() | {"event_id": str(uuid7(now(hours=-25)))}, "time"),
+        (an_event(item_id=""), "item_id"),
+        (an_event(item_id="x" * 201), "item_id"),
+        (an_event(item_id="a\0b"), "item_id"),
+        (an_event(item_id="\ud800"), "item_id"),
+        (an_event(item_id=["1"]), "item_id"),
+        (an_event(item_id=True), "item_id"),
+        (an_event() | {"items": [{"item_id": "1"}, {"item_id": "2"}]}, "items"),
+        (an_event() | {"items": "1"}, "items"),
+        (an_event(price="much"), "price"),
+        (an_event(price=-1), "price"),
+        (an_event(price=[1]), "price"),
+        (an_event(price="NaN"), "price"),
+        (an_event(price=1e300), "price"),
+        (an_event(quantity=0), "quantity"),
+        (an_event(quantity=10**30), "quantity"),
+        (an_event(index=-1), "position"),
+        (an_event(currency="euro"), "currency"),
+        (an_event("select_item"), "rec_id"),
+        (an_event("select_item", rec_id="forged"), "rec_id"),
+        (an_event("select_item", rec_id="é" * 43), "rec_id"),
+    ],
+)
+def test_a_wrong_event_is_refused_kept_and_costs_no_other(visitor, event, code):
+    answer = send(visitor, event, an_event())
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == 1
+    assert codes(answer) == [(0, code)]
+    kept = FailedEvent.objects.get()
+    assert (kept.code, kept.session_id) == (code, session_of(visitor))
+
+
+@pytest.mark.parametrize("item_id", ["ताज़ी-चाय", "绿茶", "🍵", "' OR 1=1 --", "<b>", "x" * 200, 10**100])
+def test_ids_of_any_script(visitor, item_id):
+    assert send(visitor, an_event(item_id=item_id)).json()["accepted"] == 1
+    assert Event.objects.get().item_id == str(item_id)
+
+
+def test_what_is_kept_names_nobody(visitor):
+    send(visitor, an_event("warp") | {"email": "ann@example.com", "url": "https://example.com/?utm=x"})
+    assert "example.com" not in json.dumps(FailedEvent.objects.get().payload)
+
+
+def test_a_click_on_a_list_of_this_visit(visitor, products):
+    shown = visitor.get("/sessrec/recommendations/", {"placement": "product_page"}).json()
+    clicked = shown["items"][1]["item_id"]
+    answer = send(visitor, an_event("select_item", clicked, rec_id=shown["rec_id"], index=2))
+    assert answer.json()["accepted"] == 1
+    event = Event.objects.get()
+    assert event.impression == Impression.objects.get()
+    assert event.position == 2
+
+
+def test_a_list_of_another_visit_is_no_proof(visitor, products):
+    shown = visitor.get("/sessrec/recommendations/", {"placement": "product_page"}).json()
+    other = Client(headers=BROWSER)
+    other.cookies["consent"] = "yes"
+    assert codes(send(other, an_event("select_item", rec_id=shown["rec_id"]))) == [(0, "rec_id")]
+
+
+def test_sensitive_products_leave_no_trace(visitor, products):
+    products[3].sensitive = True
+    products[3].save()
+    answer = send(visitor, an_event(item_id=str(products[3].pk)), an_event(item_id=str(products[4].pk)))
+    assert codes(answer) == [(0, "not_counted")]
+    assert [event.item_id for event in Event.objects.all()] == [str(products[4].pk)]
+    assert not FailedEvent.objects.exists()
+
+
+def test_a_bots_events_are_marked(visitor):
+    send(visitor, an_event(), **{"User-Agent": "curl/8.5"})
+    assert Event.objects.get().bot
+
+
+def test_late_events_of_an_erased_visit_are_dropped(visitor):
+    late = an_event()
+    send(visitor, an_event())
+    session_id = session_of(visitor)
+    assert visitor.delete("/sessrec/my-data/").status_code == 200
+    visitor.cookies["sessrec"] = str(session_id)
+    assert codes(send(visitor, late)) == [(0, "withdrawn")]
+    assert not Event.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, 202),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://testserver"}, 403),
+        ({"Origin": "http://testserver"}, 202),
+        ({"Origin": "https://example.com"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://[bad"}, 403),
+        ({}, 403),
+    ],
+)
+def test_only_the_shops_own_pages(headers, status):
+    client = Client()
+    client.cookies["consent"] = "yes"
+    answer = send(client, an_event(), **headers)
+    assert answer.status_code == status
+    if status == 403:
+        assert answer["Content-Type"] == "application/problem+json"
+        assert answer.json()["code"] == "foreign_origin"
+        assert not answer.cookies
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "malformed"),
+        (b"{", 400, "malformed"),
+        (b"\xff\xfe\xfd", 400, "malformed"),
+        (b"[]", 400, "malformed"),
+        (b'{"events": {}}', 400, "malformed"),
+        (b'{"events": [NaN]}', 400, "malformed"),
+        (b"[" * 40_000, 400, "malformed"),
+        (json.dumps({"events": [{}] * 51}).encode(), 400, "too_many"),
+        (b'{"events": [' + b" " * 50_000 + b"]}", 413, "too_large"),
+        (b'{"events": ["' + b"x" * 10_000_000 + b'"]}', 413, "too_large"),
+    ],
+)
+def test_wrong_bodies_are_problems_with_a_code(visitor, body, status, code):
+    answer = visitor.post("/sessrec/events/", body, content_type="application/json")
+    assert answer.status_code == status
+    assert answer["Content-Type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["code"] == code
+    assert problem["status"] == status
+    assert problem["detail"]
+
+
+def test_send_beacons_text_is_read(visitor):
+    body = json.dumps({"events": [an_event()]})
+    answer = visitor.post("/sessrec/events/", body, content_type="text/plain;charset=UTF-8")
+    assert answer.json()["accepted"] == 1
+
+
+def test_a_flood_is_slowed_down(visitor, settings):
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "2/min"}
+    send(visitor, an_event())  # brings the cookie that the next ones are counted by
+    assert [send(visitor, an_event()).status_code for _number in range(3)] == [202, 202, 429]
+    assert send(visitor, an_event()).json()["code"] == "throttled"
+
+
+def test_new_visits_from_one_address_are_bounded_too(settings):
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/min"}
+    statuses = []
+    for _number in range(21):
+        client = Client(headers=BROWSER)
+        client.cookies["consent"] = "yes"
+        client.cookies["sessrec"] = str(uuid7())
+        statuses.append(send(client, an_event()).status_code)
+    assert statuses == [202] * 20 + [429]
+
+
+def test_no_session_is_read_and_no_csrf_token_needed(visitor):
+    client = Client(headers=BROWSER, enforce_csrf_checks=True)
+    client.cookies["consent"] = "yes"
+    answer = send(client, an_event())
+    assert answer.status_code == 202
+    assert "Cookie" not in answer.get("Vary", "")
+    assert "sessionid" not in answer.cookies
+
+
+def test_without_tables_it_still_answers(visitor):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE sessrec_event RENAME TO elsewhere")
+    assert send(visitor, an_event()).status_code == 202
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+fields = st.sampled_from(["event_id", "event", "ts", "rec_id", "items", "currency", "item_list_id"])
+item_fields = st.sampled_from(["item_id", "index", "price", "quantity"])
+wild_items = st.lists(st.dictionaries(item_fields, json_values), max_size=2)
+wild_events = st.builds(
+    lambda event, wild, items: {**event, **wild, **({"items": items} if items else {})},
+    st.builds(an_event, st.sampled_from(["view_item", "select_item", "add_to_cart", "search"])),
+    st.dictionaries(fields, json_values, max_size=2),
+    wild_items,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=json_values | st.fixed_dictionaries({"events": st.lists(wild_events | json_values, max_size=4)}))
+def test_no_body_breaks_it(visitor, body, settings):
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1000000/min"}
+    answer = visitor.post("/sessrec/events/", json.dumps(body), content_type="application/json")
+    assert answer.status_code in {202, 400, 413}
+    if answer.status_code == 202:
+        told = answer.json()
+        assert told["accepted"] + told["duplicates"] + len(told["rejected"]) == len(body["events"])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200))
+def test_no_bytes_break_it(visitor, body, settings):
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1000000/min"}
+    assert visitor.post("/sessrec/events/", body, content_type="application/json").status_code in {202, 400}

@@ -1,0 +1,120 @@
+"""recommendations/ and slot/: a placement's list, as JSON and as HTML."""
+
+import pytest
+from django.test import Client
+
+from django_sessrec.models import Impression
+from tests.api.conftest import BROWSER, session_of
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
+
+URL = "/sessrec/recommendations/"
+
+
+def test_a_list_for_a_visit(visitor, products):
+    visitor.get(products[0].get_absolute_url())
+    answer = visitor.get(URL, {"placement": "product_page", "item_id": products[0].pk, "limit": 3})
+    assert answer.status_code == 200
+    assert "no-store" in answer["Cache-Control"]
+    body = answer.json()
+    assert body["placement"] == "product_page"
+    assert body["consent"] == "session"
+    assert [item["position"] for item in body["items"]] == [1, 2, 3]
+    first = body["items"][0]
+    assert first["item_id"] != str(products[0].pk)
+    assert first["url"].endswith(f"?sessrec={body['rec_id']}.1")
+    assert first["price"] == "10.00"
+    assert first["reason"]["code"]
+    assert "score" not in first
+    impression = Impression.objects.order_by("pk").last()
+    assert impression.item_ids == [item["item_id"] for item in body["items"]]
+    assert impression.session_id == session_of(visitor)
+
+
+def test_without_consent_the_list_is_full_and_nothing_is_kept(stranger, products):
+    answer = stranger.get(URL, {"placement": "product_page", "limit": 5})
+    body = answer.json()
+    assert len(body["items"]) == 5
+    assert (body["consent"], body["personalised"], body["rec_id"]) == ("contextual", False, None)
+    assert not answer.cookies
+    assert not Impression.objects.exists()
+
+
+def test_a_shops_own_server_sends_the_items(products):
+    body = {"placement": "product_page", "item_ids": [str(products[1].pk)], "limit": 2}
+    answer = Client().post(URL, body, content_type="application/json")
+    assert answer.status_code == 200
+    assert len(answer.json()["items"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ({}, 400, "invalid"),
+        ({"placement": "nowhere"}, 404, "unknown_placement"),
+        ({"placement": "product_page", "limit": 0}, 400, "invalid"),
+        ({"placement": "product_page", "limit": 101}, 400, "invalid"),
+        ({"placement": "product_page", "limit": "many"}, 400, "invalid"),
+        ({"placement": "product_page", "item_id": "x" * 201}, 400, "invalid"),
+        ({"placement": "product_page", "item_id": "\0"}, 400, "invalid"),
+    ],
+)
+def test_wrong_questions_are_problems_with_a_code(visitor, query, status, code):
+    answer = visitor.get(URL, query)
+    assert answer.status_code == status
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == code
+
+
+@pytest.mark.parametrize("body", ["[]", '"x"', '{"placement": ["product_page"]}', "{"])
+def test_wrong_bodies(body):
+    assert Client().post(URL, body, content_type="application/json").status_code == 400
+
+
+def test_unknown_items_and_any_script_are_answered(visitor, products):
+    for item_id in ("does-not-exist", "绿茶", "999999999999999999999999"):
+        answer = visitor.get(URL, {"placement": "product_page", "item_id": item_id})
+        assert answer.status_code == 200
+        assert answer.json()["items"]
+
+
+def test_other_sites_are_refused(products):
+    answer = Client(headers={**BROWSER, "Sec-Fetch-Site": "cross-site"}).get(
+        URL, {"placement": "product_page"}
+    )
+    assert answer.status_code == 403
+
+
+def test_a_flood_is_slowed_down(visitor, settings):
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_RECOMMENDATIONS": "1/min"}
+    statuses = [visitor.get(URL, {"placement": "product_page"}).status_code for _number in range(2)]
+    assert statuses == [200, 429]
+
+
+def test_the_method_must_fit(visitor):
+    answer = visitor.put(URL)
+    assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+
+
+def test_the_slot_is_html_by_the_placements_template(visitor, products):
+    answer = visitor.get("/sessrec/slot/product_page/", {"item_id": products[0].pk, "limit": 2})
+    assert answer.status_code == 200
+    assert answer["Content-Type"].startswith("text/html")
+    assert answer["Sessrec-Consent"] == "session"
+    assert "private" in answer["Cache-Control"]
+    assert "no-store" in answer["Cache-Control"]
+    html = answer.content.decode()
+    for item_id in Impression.objects.get().item_ids:
+        assert f"/demo/product/{item_id}/" in html
+
+
+def test_the_slot_without_consent(stranger, products):
+    answer = stranger.get("/sessrec/slot/product_page/", {"item_id": products[0].pk})
+    assert answer["Sessrec-Consent"] == "contextual"
+    assert "/demo/product/" in answer.content.decode()
+    assert not answer.cookies
+
+
+def test_an_unknown_slot(stranger):
+    answer = stranger.get("/sessrec/slot/nowhere/")
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_placement")

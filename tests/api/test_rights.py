@@ -1,0 +1,100 @@
+"""my-data/, gpc.json, health and schema."""
+
+import json
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from django_sessrec.models import Event, Impression
+from tests.api.conftest import an_event, send, session_of
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
+
+
+def test_what_is_kept_of_a_visit(visitor, products):
+    send(visitor, an_event(item_id="7"))
+    visitor.get("/sessrec/recommendations/", {"placement": "product_page"})
+    mine = visitor.get("/sessrec/my-data/")
+    assert "no-store" in mine["Cache-Control"]
+    assert mine.json()["session_id"] == str(session_of(visitor))
+    assert [event["item_id"] for event in mine.json()["events"]] == ["7"]
+    assert mine.json()["impressions"][0]["placement"] == "product_page"
+
+
+def test_a_visit_sees_and_erases_only_itself(visitor, stranger):
+    send(visitor, an_event())
+    assert stranger.get("/sessrec/my-data/").json() == {"session_id": None, "events": [], "impressions": []}
+    assert stranger.delete("/sessrec/my-data/").json() == {"erased": {}}
+    assert Event.objects.count() == 1
+
+
+def test_erasure_takes_rows_and_cookie(visitor, products):
+    send(visitor, an_event())
+    visitor.get("/sessrec/recommendations/", {"placement": "product_page"})
+    answer = visitor.delete("/sessrec/my-data/")
+    assert answer.json()["erased"] == {
+        "sessrec_event": 1, "sessrec_impression": 1, "sessrec_failedevent": 0,
+    }  # fmt: skip
+    assert answer.cookies["sessrec"].value == ""
+    assert not Event.objects.exists()
+    assert not Impression.objects.exists()
+
+
+def test_no_other_site_erases(visitor):
+    send(visitor, an_event())
+    answer = visitor.delete("/sessrec/my-data/", headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+    assert Event.objects.count() == 1
+
+
+def test_without_tables_it_says_so(visitor):
+    send(visitor, an_event())
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE sessrec_event RENAME TO elsewhere")
+    answer = visitor.get("/sessrec/my-data/")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "0" * 36, "é", "00000000-0000-0000-0000-000000000000"])
+def test_a_broken_cookie_is_no_visit(visitor, cookie):
+    visitor.cookies["sessrec"] = cookie
+    assert visitor.get("/sessrec/my-data/").json()["session_id"] is None
+
+
+def test_gpc(client):
+    assert client.get("/.well-known/gpc.json").json()["gpc"] is True
+
+
+def test_health(client):
+    assert client.get("/sessrec/health/live").json() == {"status": "ok"}
+    assert client.get("/sessrec/health/ready").json() == {"status": "ok"}
+
+
+def test_not_ready_without_todays_partition(client):
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_date")
+        cursor.execute(f"DROP TABLE sessrec_event_{cursor.fetchone()[0]:%Y%m%d}")
+    answer = client.get("/sessrec/health/ready")
+    assert (answer.status_code, answer.json()["reason"]) == (503, "partitions")
+
+
+def test_the_schema_is_valid_and_complete(tmp_path):
+    written = tmp_path / "schema.json"
+    call_command(
+        "spectacular", urlconf="tests.api.urls", validate=True, fail_on_warn=True, format="openapi-json",
+        file=str(written),
+    )  # fmt: skip
+    schema = json.loads(written.read_text())
+    assert {path.removeprefix("/sessrec") for path in schema["paths"]} >= {
+        "/events/", "/recommendations/", "/slot/{placement}/", "/my-data/",
+    }  # fmt: skip
+
+
+def test_the_schema_is_served_with_the_shops_prefix(client):
+    answer = client.get("/sessrec/schema/", headers={"Accept": "application/vnd.oai.openapi+json"})
+    assert answer.status_code == 200
+    schema = json.loads(answer.content)
+    assert "/sessrec/events/" in schema["paths"]
+    assert schema["paths"]["/sessrec/events/"]["post"]["operationId"] == "events"
+    assert "Cookie" not in answer.get("Vary", "")
