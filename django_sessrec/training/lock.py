@@ -27,5 +27,6 @@ def training_lock(model: str) -> Iterator[bool]:
             cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
             cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"sessrec {model}"])
             yield cursor.fetchone()[0]
+        connection.rollback()
     finally:
         connection.close()

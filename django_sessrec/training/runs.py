@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -57,7 +58,8 @@ class Journal:
     def _plot(self, share: float, shown: Mapping[str, Any]) -> None:
         curve = self.run.history
         if not curve or share == 1 or share - curve[-1]["progress"] >= 1 / POINTS:
-            curve.append({"progress": share, **shown})
+            finite = {name: float(value) for name, value in shown.items() if math.isfinite(value)}
+            curve.append({"progress": share, **finite})  # JSON has no NaN
 
     def _write(self) -> None:
         self.written = time.monotonic()

@@ -48,6 +48,6 @@ class Waiting:
 
     def fit(self, sessions, *, validation=None, progress=None):
         while not Path(self.until).exists():
-            progress(0.5, {"loss": 1.0})
+            progress(0.5, {"loss": np.float32(1), "norm": float("nan")})
             time.sleep(0.02)
         return Popularity().fit(sessions)
