@@ -84,10 +84,17 @@ class PartitionedAdmin(ReadOnlyAdmin):
     def about_item(self, item_id: str) -> Q:
         raise NotImplementedError
 
+    @admin.display(description=_("visit"))
+    def visit(self, row: Event | Impression) -> str:
+        """The end of the session's id, leading to all that this list has of the session."""
+        end = str(row.session_id)[-6:]
+        shown = _("%(visit)s (bot)") % {"visit": end} if row.bot else end
+        return format_html('<a href="?q={}">{}</a>', row.session_id, shown)
+
 
 @admin.register(Event)
 class EventAdmin(PartitionedAdmin):
-    list_display = ("occurred_at", "event", "item_id", "from_list", "worth", "source", "bot", "session_id")
+    list_display = ("occurred_at", "event", "item_id", "from_list", "worth", "source", "visit")
     list_filter = (OccurredOn, "name", "source", "bot")
     search_fields = ("session_id", "item_id")
 
@@ -117,7 +124,7 @@ class EventAdmin(PartitionedAdmin):
 class ImpressionAdmin(PartitionedAdmin):
     """Lists shown, and the report of what they earned."""
 
-    list_display = ("shown_at", "placement", "model", "rung", "variant", "items", "bot", "session_id")
+    list_display = ("shown_at", "placement", "model", "rung", "variant", "items", "visit")
     list_filter = (ShownOn, "bot")
     search_fields = ("session_id", "item_ids")
 
