@@ -94,8 +94,8 @@ class NeuralEstimator(ABC):
         """(N, D) vectors of prefixes, (N, D) targets, (K, D) others of the rows `drawn` -> a mean."""
         if self.scale is None or self.scale > losses.LARGEST_LOGIT:
             raise ValueError(
-                f"scale must be a number up to {losses.LARGEST_LOGIT}, not {self.scale}: this loss bounds its "
-                "logits by it; the classes named ...Paper take inner products"
+                f"scale must be a number up to {losses.LARGEST_LOGIT}, not {self.scale}, for it bounds the "
+                "logits of this loss; the classes named ...Paper take inner products"
             )
         return losses.bounded_softmax(vectors, targets, others, batch.weights, n_items=negatives.n_items)
 

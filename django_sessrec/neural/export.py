@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from django_sessrec.neural.encoder import SessionEncoder
+from django_sessrec.neural.ranker import SetRanker
 from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.items import Rows
+from django_sessrec.recsys.onnx import open_net
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.recommender import FloatArray
 from django_sessrec.recsys.sessions import SessionLog
@@ -40,25 +42,53 @@ def to_onnx(encoder: SessionEncoder) -> bytes:
     """An ONNX file of (B, L) items, (B, L, D) vectors, (B,) lengths -> (B, D), for any B and L."""
     size = encoder.items.embedding_dim
     example = (torch.tensor([[1, 2, 1], [2, 1, 0]]), torch.randn(2, 3, size), torch.tensor([3, 2]))
+    axes = {
+        "items": {0: "sessions", 1: "clicks"},
+        "vectors": {0: "sessions", 1: "clicks"},
+        "lengths": {0: "sessions"},
+        "vector": {0: "sessions"},
+    }
+    return _traced(_Encode(encoder), example, axes)
+
+
+def export_ranker(ranker: SetRanker) -> bytes:
+    """An ONNX file of (1, n, F) features -> (1, n) scores, for any n; ExportMismatch where it errs."""
+    ranker = ranker.eval()
+    axes = {"features": {1: "candidates"}, "scores": {1: "candidates"}}
+    content = _traced(ranker, (ranker.mean.expand(1, 3, -1),), axes)
+    net = open_net(content, "ranker")
+    rng = torch.Generator().manual_seed(0)
+    for candidates in (1, 2, 7, 100):
+        draw = torch.randn(1, candidates, len(ranker.mean), generator=rng)
+        features = ranker.mean + ranker.deviation * draw
+        with torch.no_grad():
+            trained = ranker(features).numpy()
+        difference = float(np.abs(net.run(None, {"features": features.numpy()})[0] - trained).max())
+        if not difference <= TOLERANCE:
+            raise ExportMismatch(
+                f"the exported and the trained ranker differ by up to {difference:.2g} (allowed "
+                f"{TOLERANCE:.0e}) for {candidates} candidates"
+            )
+    return content
+
+
+def _traced(net: nn.Module, example: tuple[Tensor, ...], axes: dict[str, dict[int, str]]) -> bytes:
+    """The ONNX file of a net; axes: its inputs, then its output, each with what may be of any size."""
+    *inputs, output = axes
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         # The tracing exporter is marked as old, but it takes 0.3 s where torch.export's takes 5 s and one
-        # more dependency; `check` stands guard over what tracing may get wrong.
+        # more dependency; the checks stand guard over what tracing may get wrong.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Encode(encoder).eval(),  # else the exporter leaves the encoder in training mode
+            net.eval(),  # else the exporter leaves it in training mode
             example,
             file,
             dynamo=False,
             opset_version=17,
-            input_names=["items", "vectors", "lengths"],
-            output_names=["vector"],
-            dynamic_axes={
-                "items": {0: "sessions", 1: "clicks"},
-                "vectors": {0: "sessions", 1: "clicks"},
-                "lengths": {0: "sessions"},
-                "vector": {0: "sessions"},
-            },
+            input_names=inputs,
+            output_names=[output],
+            dynamic_axes=axes,
         )
     return file.getvalue()
 

@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from django_sessrec.recsys.items import PADDING, ItemIndex, Rows
+from django_sessrec.recsys.items import ItemIndex, Rows
+from django_sessrec.recsys.onnx import open_net
 from django_sessrec.recsys.recommender import FloatArray, Recommender
 
 ENCODER, ITEMS, POPULARITY = "encoder.onnx", "items.npy", "popularity.npy"
 REASONS = 3
-
-onnxruntime.disable_telemetry_events()
 
 
 class ExportedNet(Recommender):
@@ -32,20 +30,18 @@ class ExportedNet(Recommender):
         self, index: ItemIndex, encoder: bytes, items: FloatArray, popularity: FloatArray, *, window: int
     ) -> None:
         """encoder: the ONNX file; items: (len(index), D); popularity: (len(index),), the answer to an
-        empty session, -inf for items that training never saw and no list may hold."""
+        empty session, -inf for the padding and for items that training never saw: no list holds them."""
         if len(items) != len(index) or popularity.shape != (len(index),):
             raise ValueError(
                 f"items {items.shape} and popularity {popularity.shape} do not fit {len(index)} rows"
             )
         self.index = index
         self.encoder = encoder
-        self.items = items
-        self.popularity = popularity
+        self.items, self.popularity = np.asarray(items), np.asarray(popularity)  # a memmap's slices are slow
         self.window = window
-        self._net = _open(encoder)
+        self._net = open_net(encoder, ENCODER)
         self._inputs = [each.name for each in self._net.get_inputs()]
-        self._unseen = np.isneginf(popularity)
-        self._unseen[PADDING] = True
+        self._unseen = np.flatnonzero(np.isneginf(popularity))
 
     def scores(self, sessions: Sequence[Rows]) -> FloatArray:
         answered = np.array([len(session) > 0 for session in sessions], np.bool_)
@@ -67,7 +63,7 @@ class ExportedNet(Recommender):
         return vectors
 
     def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
-        """The clicks whose vectors are nearest to the item's, its own last click aside."""
+        """The clicks on other items whose vectors point most nearly where the item's does."""
         clicked = np.array(list(dict.fromkeys(session[-self.window :].tolist())), np.int64)
         return [
             tuple(others[np.argsort(-self._cosines(others, row), kind="stable")][:REASONS].tolist())
@@ -101,13 +97,3 @@ class ExportedNet(Recommender):
         lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
         cosines: FloatArray = vectors @ self.items[row] / lengths
         return cosines
-
-
-def _open(encoder: bytes) -> onnxruntime.InferenceSession:
-    """One thread: a web worker answers one visitor at a time, and its siblings want the other cores."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    try:
-        return onnxruntime.InferenceSession(encoder, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own exceptions share no base class
-        raise ValueError(f"the net's {ENCODER} does not open: {error}") from error

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from django_sessrec.neural import SRGNN, GRU4Rec, GRU4RecPaper, SASRec, SASRecPaper, SRGNNPaper
-from django_sessrec.neural.encoder import SessionEncoder
+from django_sessrec.neural.encoder import SessionEncoder, Unit
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.neural.export import LENGTHS, ExportMismatch, check, exported, trained_vectors
 from django_sessrec.recsys.sessions import SessionLog
@@ -74,3 +74,11 @@ def test_a_net_that_exports_wrong_is_refused(
             parameter += 0.1
     with pytest.raises(ExportMismatch, match="differ by up to"):
         check(net, encoder, logs[0])
+
+
+def test_unit_vectors_and_their_gradients_are_those_of_normalize() -> None:
+    vectors = torch.randn(50, 16, requires_grad=True)
+    pull = torch.randn(50, 16)
+    torch.testing.assert_close(Unit.apply(vectors), F.normalize(vectors, dim=1))
+    made = torch.autograd.grad((Unit.apply(vectors) * pull).sum(), vectors)
+    torch.testing.assert_close(made, torch.autograd.grad((F.normalize(vectors, dim=1) * pull).sum(), vectors))

@@ -1,0 +1,162 @@
+"""The ranker: one layer of attention over the candidates of a session, on their evidence.
+
+A set transformer (Lee et al. 2019) with a linear skip. Its lists are trained as they will be served: all
+queries come from days that the sources had not seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from django_sessrec.neural.training import TrainingDiverged
+from django_sessrec.recsys.recommender import FloatArray, Progress
+
+ALWAYS, DRAWN = 40, 24  # candidates of a training list: the most promising, and some of the others
+CLIP = 6.0
+REPORT_EVERY = 25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """The lists of one stretch of days.
+
+    features: (n, C, F) float16, zeros beyond the candidates of a list
+    counts:   (n,) candidates of each list
+    targets:  (n,) place of the item clicked next, among them
+    """
+
+    features: NDArray[np.float16]
+    counts: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+
+class SetRanker(nn.Module):
+    """(B, C, F) features and a (B, C) mask of what is a candidate -> (B, C) scores."""
+
+    def __init__(self, mean: Tensor, deviation: Tensor, size: int = 64, heads: int = 4) -> None:
+        """mean, deviation: (F,), so that the features are read in like units."""
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", deviation)
+        n_features = len(mean)
+        self.heads = heads
+        self.read = nn.Linear(n_features, size)
+        self.think = nn.Linear(size, size)
+        self.before_attention = nn.LayerNorm(size)
+        self.query_key_value = nn.Linear(size, 3 * size)
+        self.attended = nn.Linear(size, size)
+        self.before_feed_forward = nn.LayerNorm(size)
+        self.feed_forward = nn.Sequential(nn.Linear(size, 2 * size), nn.GELU(), nn.Linear(2 * size, size))
+        self.dropout = nn.Dropout(0.1)
+        self.judge = nn.Linear(size, 1)
+        self.skip = nn.Linear(n_features, 1)
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = ((features - self.mean) / self.deviation).clamp(-CLIP, CLIP)  # (B, C, F)
+        h = F.gelu(self.read(x))  # (B, C, D)
+        h = h + F.gelu(self.think(h))
+        h = h + self.dropout(self.attended(self.among_rivals(self.before_attention(h), mask)))
+        h = h + self.dropout(self.feed_forward(self.before_feed_forward(h)))
+        return (self.skip(x) + self.judge(h)).squeeze(-1)
+
+    def among_rivals(self, h: Tensor, mask: Tensor | None) -> Tensor:
+        """Attention of every candidate over all of its list, (B, C, D)."""
+        parts = self.query_key_value(h).unflatten(-1, (3, self.heads, -1))  # (B, C, 3, H, D / H)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, H, C, D / H) each
+        visible = None if mask is None else mask[:, None, None, :]
+        return F.scaled_dot_product_attention(query, key, value, visible).transpose(1, 2).flatten(-2)
+
+
+def train_ranker(
+    blocks: list[Block],
+    *,
+    epochs: int = 3,
+    batch_size: int = 256,
+    learning_rate: float = 3e-3,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> SetRanker:
+    """Fit a ranker on lists that all hold their target; the caller seeds torch."""
+    rng = np.random.default_rng(seed)
+    ranker = SetRanker(*_moments(blocks)).train()
+    steps = epochs * sum(-(-len(block.targets) // batch_size) for block in blocks)
+    optimiser = torch.optim.AdamW(ranker.parameters(), learning_rate, weight_decay=1e-3)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, learning_rate, total_steps=steps + 1, pct_start=0.15
+    )
+    losses: list[Tensor] = []
+    for step, (block, chosen) in enumerate(_batches(blocks, epochs, batch_size, rng), 1):
+        features, mask, correction, targets = _lists(block, chosen, rng)
+        scores = ranker(features, mask).masked_fill(~mask, -1e9) + correction
+        loss = F.cross_entropy(scores, targets)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.detach())
+        if len(losses) == REPORT_EVERY or step == steps:
+            mean = float(torch.stack(losses).mean())
+            if not np.isfinite(mean):
+                raise TrainingDiverged(f"the ranker's loss is {mean} at step {step}")
+            losses.clear()
+            if progress is not None:
+                progress(step / steps, {"ranker_loss": mean})
+    return ranker.eval()
+
+
+def _batches(
+    blocks: list[Block], epochs: int, batch_size: int, rng: np.random.Generator
+) -> Iterator[tuple[Block, NDArray[np.int64]]]:
+    """Each epoch all lists once, a batch from one block, the blocks mixed."""
+    for _ in range(epochs):
+        batches = []
+        for block in blocks:
+            order = rng.permutation(len(block.targets))
+            batches += [(block, order[at : at + batch_size]) for at in range(0, len(order), batch_size)]
+        for number in rng.permutation(len(batches)):
+            yield batches[number]
+
+
+def _lists(
+    block: Block, chosen: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Shorter lists of these queries: features, mask, what the drawn ones stand for, places of the targets.
+
+    The first ALWAYS candidates, DRAWN of the others, and the target. The drawn stand for all the others, so
+    their logits get the log of that ratio. To cut the list instead and splice the target in would tell
+    the ranker: a late rank means the target.
+    """
+    n, width = len(chosen), block.features.shape[1]
+    others = rng.random((n, width - ALWAYS)).argsort(1)[:, :DRAWN] + ALWAYS
+    places = np.concatenate((np.tile(np.arange(ALWAYS), (n, 1)), others), 1)  # (n, ALWAYS + DRAWN)
+    target = block.targets[chosen, None]
+    missing = ~(places == target).any(1)
+    places[missing, -1] = target[missing, 0]
+    is_target = places == target
+    correction = np.where(
+        (np.arange(places.shape[1]) >= ALWAYS) & ~is_target, np.log((width - ALWAYS) / DRAWN), 0
+    )
+    features = block.features[chosen[:, None], places].astype(np.float32)
+    return (
+        torch.from_numpy(features),
+        torch.from_numpy(places < block.counts[chosen, None]),
+        torch.from_numpy(correction.astype(np.float32)),
+        torch.from_numpy(is_target.argmax(1)),
+    )
+
+
+def _moments(blocks: list[Block]) -> tuple[Tensor, Tensor]:
+    """(F,) mean and deviation of the features of real candidates, from the first lists of each block."""
+    seen: list[FloatArray] = []
+    for block in blocks:
+        first = block.features[:2000].astype(np.float32)
+        seen.append(first[np.arange(first.shape[1]) < block.counts[:2000, None]])
+    features = torch.from_numpy(np.concatenate(seen))
+    return features.mean(0), features.std(0, correction=0) + 1e-3
