@@ -15,6 +15,7 @@ Odds = NDArray[np.float32]
 
 LEAVES_AFTER_ONE = 0.32
 GOES_ON = 0.78  # after each further click
+GOES_BACK = 0.1  # share of clicks
 HAS_SECOND_INTENT = 0.15
 CLICKS_AT_MOST = 40
 
@@ -27,6 +28,7 @@ SAME_COLOUR = 1.0
 PRICE_APART = -2.0  # from the cheapest to the dearest of a kind
 OFTEN_NEXT = 2.5  # for four products that visitors have settled on, after each
 TASTE = 1.2
+CAME_FOR_IT = 1.6
 
 
 class Goods(NamedTuple):
@@ -73,7 +75,7 @@ class ShopVisitors:
         colour = str(draw.choice(self._colour[self._kind == kind]))
         price_place = float(draw.random())
         likes = TASTE * (self._colour == colour) - TASTE * np.abs(self._price_place - price_place)
-        pull = likes + self._appeal + SAME_KIND * 0.3 * (self._kind == kind)
+        pull = likes + self._appeal + CAME_FOR_IT * (self._kind == kind)
         return Intent(self.kinds[kind], colour, price_place, pull.astype(np.float32))
 
     def first(self, intent: Intent, draw: np.random.Generator) -> int:
@@ -82,7 +84,9 @@ class ShopVisitors:
         return int(here[_pick(intent.pull[here], draw)])
 
     def next(self, row: int, intent: Intent, seen: Sequence[int], draw: np.random.Generator) -> int:
-        """The product after this one; nobody clicks what she has seen."""
+        """The product after this one: a new one, or now and then one that she goes back to."""
+        if len(seen) > 1 and draw.random() < GOES_BACK:
+            return int(draw.choice(seen[:-1]))
         odds = self.next_item_odds(row, intent)  # a new array: the intent has been added
         odds[list(seen)] = -np.inf
         return _pick(odds, draw)
