@@ -13,7 +13,7 @@
 PYTHON := $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell grep '^torch==' requirements-dev.txt)
 KERNELS := hatch_build.py $(wildcard django_sessrec/recsys/kernels/*.c)
 TESTS ?= tests
@@ -45,11 +45,13 @@ clean:
 	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/shop.stamp: pyproject.toml requirements-dev.txt $(KERNELS) | $(BIN)/pip
-	$(INSTALL) $(TORCH) -e '.[shop]'
+	@echo "Installing into .venv: a minute or two the first time"
+	@$(INSTALL) $(TORCH) -e '.[shop]'
 	@touch $@
 
 .venv/dev.stamp: pyproject.toml requirements-dev.txt $(KERNELS) | $(BIN)/pip
-	$(INSTALL) -r requirements-dev.txt
+	@echo "Installing into .venv: a minute or two the first time"
+	@$(INSTALL) -r requirements-dev.txt
 	@touch $@ .venv/shop.stamp
 
 $(BIN)/pip:

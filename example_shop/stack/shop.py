@@ -30,7 +30,8 @@ ENTRANCE = """
     Open three products of two kinds: the recommendations follow each click.
     Open a private window and one product: a visitor nobody knows gets sensible ones too.
     Decline in the banner: the list stays full, without a cookie and without a row.
-    Look at the admin while you click: impressions, clicks, training runs.
+    Look at the admin while you click: impressions, clicks, and a net in training in a few minutes.
+    Send it visitors: .venv/bin/python -m example_shop.manage simulate_traffic --url {url}
 
     Ctrl-C stops everything and keeps the data; `make clean` removes it.
 """
@@ -53,7 +54,8 @@ STEPS = [
         ("simulate_history", "--days", "5"),
         done=lambda: has_rows("sessrec_event"),
     ),
-    Step("Train the models", ("sessrec_train",), done=lambda: has_rows("sessrec_promotion")),
+    # The net takes minutes: the training worker sees that it is due, and the shop need not wait for it.
+    Step("Train the neighbours", ("sessrec_train", "neighbours"), done=lambda: has_rows("sessrec_promotion")),
     Step("Collect static files", ("collectstatic", "--no-input", "--verbosity", "0")),
 ]
 
