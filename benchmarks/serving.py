@@ -58,9 +58,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     with shop(options.items, options.sessions) as visits:
-        figures: dict[str, Any] = vars(options) | {"out": None}
-        del figures["out"]
-        figures |= in_process(visits) | through_the_server(visits, options)
+        measured = {name: value for name, value in vars(options).items() if name != "out"}
+        figures = measured | in_process(visits) | through_the_server(visits, options)
     report(figures)
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """A shop with three kinds of goods, a consenting visitor, and models promoted in one line."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -23,8 +23,8 @@ Promote = Callable[..., TrainingRun]
 
 
 @pytest.fixture(autouse=True)
-def fresh_process(settings, tmp_path: Path) -> None:
-    """What a web process remembers must not reach the next test."""
+def fresh_process(settings, tmp_path: Path) -> Iterator[None]:
+    """What a web process remembers reaches neither this test nor the next."""
     settings.SESSREC = settings.SESSREC | {
         "ARTIFACTS": tmp_path / "artifacts",
         "ACTIVE_CHECK_SECONDS": 0,
@@ -33,9 +33,11 @@ def fresh_process(settings, tmp_path: Path) -> None:
             "itemknn": {"ESTIMATOR": "django_sessrec.recsys.itemknn.ItemKNN"},
         },
     }
-    active.forget()
-    popular.forget()
-    faults.forget()
+    for room in (active, popular, faults):
+        room.forget()
+    yield
+    for room in (active, popular, faults):
+        room.forget()
 
 
 @pytest.fixture

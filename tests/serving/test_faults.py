@@ -79,20 +79,9 @@ def test_wrong_settings_break_the_slot_only(page_stays_the_same, settings, sessr
 
 
 def functions_behind_the_verbs() -> list[FunctionType]:
-    """All that a slot runs through in this package; `fill`, `rendered` and `contained` are what holds them."""
-    modules = (
-        active,
-        ladder,
-        links,
-        popular,
-        refreshed,
-        rules,
-        slot,
-        experiments,
-        tokens,
-        artifact,
-        neighbours,
-    )
+    """What a slot runs through in this package; `fill`, `rendered` and `contained` are what holds it."""
+    rooms = (active, ladder, links, popular, refreshed, rules, slot, experiments, tokens)
+    modules = (*rooms, artifact, neighbours)
     owners = [
         owner
         for module in modules
