@@ -35,6 +35,8 @@ MODELS = {
     "gru4rec": "django_sessrec.neural.GRU4Rec",
     "sasrec": "django_sessrec.neural.SASRec",
     "srgnn": "django_sessrec.neural.SRGNN",
+    "blend": "django_sessrec.recsys.blend.Blend",
+    "ranked": "django_sessrec.neural.Ranked",
     "gru4rec_paper": "django_sessrec.neural.GRU4RecPaper",
     "sasrec_paper": "django_sessrec.neural.SASRecPaper",
     "srgnn_paper": "django_sessrec.neural.SRGNNPaper",

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,19 +23,17 @@ from django_sessrec.neural.gru4rec import GRU4Rec
 from django_sessrec.neural.ranker import Block, train_ranker
 from django_sessrec.neural.training import training_threads
 from django_sessrec.recsys.evaluation import Cases
-from django_sessrec.recsys.evidence import FEATURES, Evidence
+from django_sessrec.recsys.evidence import Evidence
 from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.kernels.evidence import CANDIDATES
-from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.postings import Postings
 from django_sessrec.recsys.ranked import RankedRecommender
-from django_sessrec.recsys.recommender import FloatArray, NotEnoughData, Progress
+from django_sessrec.recsys.recommender import NotEnoughData, Progress
 from django_sessrec.recsys.sessions import SessionLog
 
 FEWEST_LISTS = 100
-SCORES_AT_ONCE = 2**24  # of the net, in one batch: 64 MB
-
-LISTS, RANKER = 0.15, 0.6  # what a block's lists and the ranker cost, where a net costs 1
+BATCH, SCORES_AT_ONCE = 256, 2**24  # sessions of which the net is asked together; 64 MB of its scores
+NET, LISTS, RANKER = 1.0, 0.15, 0.6  # roughly the time of each stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +41,10 @@ class Ranked:
     """Candidates of neighbours and a net, ranked by the evidence.
 
     net: options of GRU4Rec, such as {"embedding_size": 64}.
-    blocks, block_fraction: the ranker is trained on so many runs of sessions, each this share of all,
-        the last ones.
-    max_lists: at most so many clicks of a block are trained on; 10,000 take 100 MB.
-    epochs: of the ranker.
+    blocks, block_fraction: the ranker is trained on the last sessions, so many blocks of this share of all.
+    max_lists: clicks of a block that are trained on, at most; 10,000 take 100 MB.
+    epochs: of the ranker; those of the net are one of its options.
+    threads: processor threads of the training; None leaves torch's setting.
     """
 
     net: Mapping[str, Any] = field(default_factory=dict)
@@ -58,9 +58,14 @@ class Ranked:
     def __post_init__(self) -> None:
         if self.blocks < 1 or not 0 < self.blocks * self.block_fraction <= 0.5:
             raise ValueError(
-                f"{self.blocks} blocks of {self.block_fraction} are not between 0 and half of the sessions"
+                f"blocks and block_fraction must take at most half of the sessions, not {self.blocks} times "
+                f"{self.block_fraction}"
             )
-        GRU4Rec(**self.net)
+        self.source()
+
+    def source(self) -> GRU4Rec:
+        """The net that proposes; TypeError for an option that it does not have."""
+        return GRU4Rec(**{"seed": self.seed, "threads": self.threads, **self.net})
 
     def fit(
         self,
@@ -69,22 +74,83 @@ class Ranked:
         validation: SessionLog | None = None,
         progress: Progress | None = None,
     ) -> RankedRecommender:
-        """Train net and lists of each block, the ranker, and the net that serves.
+        """Train a net for each block, the ranker on the blocks' lists, and the net that serves.
 
         validation is not looked at: the last blocks play its part. Raises NotEnoughData,
         TrainingDiverged, ExportMismatch.
         """
         require_enough(sessions)
-        require_lists(Cases.from_log(sessions.split_last(self.blocks * self.block_fraction)[1]))
-        stages = Stages(progress, [1.0, LISTS] * self.blocks + [RANKER, 1.0])
-        estimator = GRU4Rec(**{"seed": self.seed, "threads": self.threads, **self.net})
+        _, last = sessions.split_last(self.blocks * self.block_fraction)
+        require_lists(len(Cases.from_log(last)))
+        report = stages(progress, [*[NET, LISTS] * self.blocks, RANKER, NET])
         blocks = []
-        for earlier, later in self.cuts(sessions):
-            net = estimator.fit(earlier, progress=stages.next())
-            blocks.append(self.block(net, earlier, later, stages.next()))
-        require_lists([target for block in blocks for target in block.targets])
+        for earlier, later in self.splits(sessions):
+            net = self.source().fit(earlier, progress=next(report))
+            blocks.append(self.lists(net, earlier, later, next(report)))
+        require_lists(sum(len(block.trainable) for block in blocks))
         with torch.random.fork_rng(), training_threads(self.threads):
             torch.manual_seed(self.seed)
-            ranker = train_ranker(blocks, epochs=self.epochs, seed=self.seed, progress=stages.next())
-        net = estimator.fit(sessions, progress=stages.next())
-        return RankedRecommender(net, Postings.of(sessions), export_ranker(ranker))
+            ranker = export_ranker(
+                train_ranker(blocks, epochs=self.epochs, seed=self.seed, progress=next(report))
+            )
+        blocks.clear()
+        net = self.source().fit(sessions, progress=next(report))
+        return RankedRecommender(net, Postings.of(sessions), ranker)
+
+    def splits(self, sessions: SessionLog) -> Iterator[tuple[SessionLog, SessionLog]]:
+        """For each block the sessions before it and its own, over the items of those before."""
+        cuts = [round(len(sessions) * (1 - self.block_fraction * n)) for n in range(self.blocks, -1, -1)]
+        for cut, end in pairwise(cuts):
+            earlier = sessions.slice(0, cut).compacted()
+            yield earlier, sessions.slice(cut, end).reindexed(earlier.index)
+
+    def lists(
+        self, net: ExportedNet, earlier: SessionLog, later: SessionLog, progress: Progress | None
+    ) -> Block:
+        """What `later` clicked, in lists as they would have been made the moment `earlier` ended."""
+        cases = Cases.from_log(later)
+        if len(cases) > self.max_lists:
+            cases = cases.take(np.linspace(0, len(cases) - 1, self.max_lists).astype(np.int64))
+        evidence = Evidence(net, Postings.of(earlier))
+        block = Block.empty(len(cases), CANDIDATES)
+
+        def fill(batch: NDArray[np.int64]) -> None:
+            prefixes = [cases.prefix(case) for case in batch]
+            for case, prefix, scores in zip(batch, prefixes, net.scores(prefixes), strict=True):
+                rows, features = evidence.candidates(prefix, scores)
+                block.features[case, : len(rows)] = features
+                block.counts[case] = len(rows)
+                if len(place := np.flatnonzero(rows == cases.labels[case])):
+                    block.targets[case] = place[0]
+
+        size = max(1, min(BATCH, SCORES_AT_ONCE // len(net.index)))
+        order = np.argsort(cases.lengths, kind="stable")  # the net is quicker where all are of one length
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        with ThreadPoolExecutor(self.threads or torch.get_num_threads()) as pool:
+            for done, _ in enumerate(pool.map(fill, batches), 1):
+                if progress is not None:
+                    progress(done / len(batches), {})
+        return block
+
+
+def require_lists(n: int) -> None:
+    """NotEnoughData for fewer lists than a ranker can be trained on."""
+    if n < FEWEST_LISTS:
+        raise NotEnoughData(
+            f"the ranker needs {FEWEST_LISTS} clicks of the last sessions that followed another; there are "
+            f"{n}: collect more visits, and let neighbours or a net answer until then"
+        )
+
+
+def stages(progress: Progress | None, weights: list[float]) -> Iterator[Progress | None]:
+    """A progress callback for each stage of a fit, which tells the share of the whole."""
+    total, begun = sum(weights), 0.0
+    for number, weight in enumerate(weights, 1):
+        yield progress and partial(_tell, progress, begun / total, weight / total, number)
+        begun += weight
+
+
+def _tell(
+    progress: Progress, begun: float, weight: float, number: int, share: float, shown: Mapping[str, Any]
+) -> None:
+    progress(min(begun + weight * share, 1.0), {"stage": number, **shown})

@@ -16,11 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from django_sessrec.neural.training import TrainingDiverged
+from django_sessrec.recsys.evidence import FEATURES
 from django_sessrec.recsys.recommender import FloatArray, Progress
 
 ALWAYS, DRAWN = 40, 24  # candidates of a training list: the most promising, and some of the others
 CLIP = 6.0
 REPORT_EVERY = 25
+SMALLEST_BATCH, STEPS_PER_EPOCH = 16, 100  # a small shop's ranker needs steps more than wide batches
+MISSED = -1
+MEASURED = 2_000  # lists of a block that tell the features' units
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,12 +33,22 @@ class Block:
 
     features: (n, C, F) float16, zeros beyond the candidates of a list
     counts:   (n,) candidates of each list
-    targets:  (n,) place of the item clicked next, among them
+    targets:  (n,) place among them of the item clicked next, MISSED where it is not
     """
 
     features: NDArray[np.float16]
     counts: NDArray[np.int64]
     targets: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, n: int, candidates: int) -> Block:
+        features = np.zeros((n, candidates, len(FEATURES)), np.float16)
+        return cls(features, np.zeros(n, np.int64), np.full(n, MISSED))
+
+    @property
+    def trainable(self) -> NDArray[np.int64]:
+        """Numbers of the lists that hold their target."""
+        return np.flatnonzero(self.targets != MISSED)
 
 
 class SetRanker(nn.Module):
@@ -83,10 +97,12 @@ def train_ranker(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> SetRanker:
-    """Fit a ranker on lists that all hold their target; the caller seeds torch."""
+    """Fit a ranker on the lists that hold their target; the caller seeds torch."""
     rng = np.random.default_rng(seed)
     ranker = SetRanker(*_moments(blocks)).train()
-    steps = epochs * sum(-(-len(block.targets) // batch_size) for block in blocks)
+    lists = sum(len(block.trainable) for block in blocks)
+    batch_size = min(batch_size, max(SMALLEST_BATCH, lists // STEPS_PER_EPOCH))
+    steps = epochs * sum(-(-len(block.trainable) // batch_size) for block in blocks)
     optimiser = torch.optim.AdamW(ranker.parameters(), learning_rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, learning_rate, total_steps=steps + 1, pct_start=0.15
@@ -118,7 +134,7 @@ def _batches(
     for _ in range(epochs):
         batches = []
         for block in blocks:
-            order = rng.permutation(len(block.targets))
+            order = rng.permutation(block.trainable)
             batches += [(block, order[at : at + batch_size]) for at in range(0, len(order), batch_size)]
         for number in rng.permutation(len(batches)):
             yield batches[number]
@@ -153,10 +169,11 @@ def _lists(
 
 
 def _moments(blocks: list[Block]) -> tuple[Tensor, Tensor]:
-    """(F,) mean and deviation of the features of real candidates, from the first lists of each block."""
+    """(F,) mean and deviation of the features of real candidates, from some lists of each block."""
     seen: list[FloatArray] = []
     for block in blocks:
-        first = block.features[:2000].astype(np.float32)
-        seen.append(first[np.arange(first.shape[1]) < block.counts[:2000, None]])
+        every = -(-len(block.counts) // MEASURED)
+        some = block.features[::every].astype(np.float32)
+        seen.append(some[np.arange(some.shape[1]) < block.counts[::every, None]])
     features = torch.from_numpy(np.concatenate(seen))
     return features.mean(0), features.std(0, correction=0) + 1e-3

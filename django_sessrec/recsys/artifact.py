@@ -24,6 +24,8 @@ KINDS = {
     "itemknn": "django_sessrec.recsys.itemknn.ItemKNNRecommender",
     "neighbours": "django_sessrec.recsys.neighbours.NeighboursRecommender",
     "exported": "django_sessrec.recsys.exported.ExportedNet",
+    "ranked": "django_sessrec.recsys.ranked.RankedRecommender",
+    "blend": "django_sessrec.recsys.blend.BlendRecommender",
 }
 """Kind in the manifest -> the class that opens it, imported when first met."""
 
@@ -51,7 +53,7 @@ def save(recommender: Recommender, folder: Path, *, card: Mapping[str, Any]) -> 
             "kind": recommender.kind,
             "package_version": django_sessrec.__version__,
             "parameters": dict(parameters),
-            "files": {path.name: _sha256(path) for path in sorted(unfinished.iterdir())},
+            "files": {name: _sha256(unfinished / name) for name in sorted(_files(unfinished))},
             "card": dict(card),
         }
         text = json.dumps(manifest, ensure_ascii=False, indent=2, allow_nan=False)
@@ -70,8 +72,8 @@ def load(folder: Path) -> Recommender:
     for name, sha256 in manifest["files"].items():
         if _sha256(folder / name) != sha256:
             raise ArtifactError(f"{folder / name} is truncated or was changed: its sha256 is not {sha256}")
-    recommender = _class_of(manifest["kind"], folder)
     try:
+        recommender = class_of(manifest["kind"])
         index = ItemIndex(json.loads((folder / ITEM_IDS).read_text(encoding="utf-8")))
         return recommender.load(folder, index, manifest["parameters"])
     except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
@@ -94,21 +96,29 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     files = manifest.get("files")
     if not isinstance(files, dict) or not isinstance(manifest.get("parameters"), dict):
         raise ArtifactError(f"{folder / MANIFEST} must name its files and parameters; train anew")
-    present = {path.name for path in folder.iterdir() if path.is_file() and not path.is_symlink()}
-    if listed_apart := {*files, MANIFEST} ^ present:  # also refuses "../x": no such name is ever present
+    if listed_apart := {*files, MANIFEST} ^ _files(
+        folder
+    ):  # also refuses "../x": no such name is ever present
         raise ArtifactError(f"{folder} and its manifest disagree on these files: {sorted(listed_apart)}")
     if ITEM_IDS not in files:
         raise ArtifactError(f"{folder} holds no {ITEM_IDS}; train anew")
     return manifest
 
 
-def _class_of(kind: object, folder: Path) -> type[Recommender]:
+def class_of(kind: object) -> type[Recommender]:
+    """The class that opens what it saved under this kind."""
     path = KINDS.get(kind) if isinstance(kind, str) else None
     if path is None:
-        raise ArtifactError(f"{folder} is of unknown kind {kind!r}; known are {', '.join(KINDS)}")
+        raise ValueError(f"unknown kind {kind!r}; known are {', '.join(KINDS)}")
     module, name = path.rsplit(".", 1)
     found: type[Recommender] = getattr(import_module(module), name)
     return found
+
+
+def _files(folder: Path) -> set[str]:
+    """Paths below the folder of all plain files in it."""
+    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix() for path in found}
 
 
 def _sha256(path: Path) -> str:
@@ -118,8 +128,8 @@ def _sha256(path: Path) -> str:
 
 def _make_readable_and_durable(folder: Path) -> None:
     """Modes for a web process of another user, whatever the umask; bytes on disk before the rename."""
-    for path in folder.iterdir():
-        path.chmod(0o644)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
         _fsync(path)
     folder.chmod(0o755)
     _fsync(folder)

@@ -15,7 +15,7 @@ an index. On the exact Diginetica split: HR@20 53.1, MRR@20 18.9.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -119,7 +119,7 @@ class NeighboursRecommender(Recommender):
         self.parameters = parameters
         self.popularity = popularity
         self.postings = postings
-        self._kernel = parameters.kernel(postings, len(self.index))
+        self.kernel = parameters.kernel(postings, len(self.index))
 
     def with_parameters(self, **changes: Any) -> NeighboursRecommender:
         """The same index under other hyper-parameters, in a few milliseconds."""
@@ -129,7 +129,7 @@ class NeighboursRecommender(Recommender):
         scores = np.full((len(sessions), len(self.index)), -np.inf, np.float32)
         for row_of_scores, session in zip(scores, sessions, strict=True):
             if len(session):
-                rows, values = self._kernel.score(session)
+                rows, values = self.kernel.score(session)
                 row_of_scores[rows] = values
             else:
                 row_of_scores[:] = self.popularity.clicks
@@ -145,7 +145,7 @@ class NeighboursRecommender(Recommender):
     ) -> tuple[Rows, FloatArray]:
         if not len(session):
             return self.popularity.top(session, k, exclude=exclude, allowed=allowed)
-        rows, scores = self._kernel.score(session)
+        rows, scores = self.kernel.score(session)
         if allowed is not None:
             rows, scores = rows[allowed[rows]], scores[allowed[rows]]
         if len(exclude):
@@ -161,7 +161,7 @@ class NeighboursRecommender(Recommender):
         """The session's clicks by their share in each row's score."""
         if not len(session):
             return [() for _ in rows]
-        clicked, shares = self._kernel.explain(session, rows)
+        clicked, shares = self.kernel.explain(session, rows)
         strongest_first = np.argsort(-shares, axis=1, kind="stable")
         return [
             tuple(int(clicked[c]) for c in order if share[c] > 0)
@@ -170,17 +170,10 @@ class NeighboursRecommender(Recommender):
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         self.popularity.save(folder)
-        for field in fields(Postings):
-            np.save(folder / f"{field.name}.npy", getattr(self.postings, field.name), allow_pickle=False)
+        self.postings.save(folder)
         return asdict(self.parameters)
 
     @classmethod
     def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
         popularity = PopularityRecommender.load(folder, index, {})
-        arrays = (
-            np.load(folder / f"{field.name}.npy", mmap_mode="r", allow_pickle=False)
-            for field in fields(Postings)
-        )
-        postings = Postings(*arrays)
-        postings.check(len(index))
-        return cls(Neighbours(**parameters), popularity, postings)
+        return cls(Neighbours(**parameters), popularity, Postings.load(folder, len(index)))

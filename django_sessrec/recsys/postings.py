@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,18 @@ class Postings:
             np.searchsorted(item, np.arange(len(log.index) + 1)).astype(np.int64),
             ((started.max(initial=0) - started) / DAY).astype(np.float32),
         )
+
+    def save(self, folder: Path) -> None:
+        for field in fields(self):
+            np.save(folder / f"{field.name}.npy", getattr(self, field.name), allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path, n_rows: int) -> Postings:
+        """Memory-mapped and checked; ValueError where it does not fit `n_rows` rows."""
+        paths = (folder / f"{field.name}.npy" for field in fields(cls))
+        postings = cls(*(np.load(path, mmap_mode="r", allow_pickle=False) for path in paths))
+        postings.check(n_rows)
+        return postings
 
     def check(self, n_rows: int) -> None:
         """Raise ValueError unless every row, session and position lies where the kernel may read it."""

@@ -60,7 +60,7 @@ class NeighboursKernel:
         self._model = _Model(
             *(arrays[name].ctypes.data for name in ARRAYS), *(limits[name] for name in LIMITS)
         )
-        self._address = ctypes.addressof(self._model)
+        self.address = ctypes.addressof(self._model)
         self._n_rows = limits["n_rows"]
         self._of_thread = threading.local()
 
@@ -68,8 +68,8 @@ class NeighboursKernel:
         """(n,) rows that got votes, in no order, and their scores; ValueError for rows out of range."""
         session = np.ascontiguousarray(session, np.int32)
         scores, touched, *addresses = self._scratch()
-        n = _score(self._address, session.ctypes.data, len(session), *addresses)
-        _raise_error(n, session)
+        n = _score(self.address, session.ctypes.data, len(session), *addresses)
+        raise_error(n, session)
         rows = touched[:n].copy()
         values = scores[rows]
         scores[rows] = 0
@@ -82,7 +82,7 @@ class NeighboursKernel:
         clicked = np.zeros(MAX_CLICKS, np.int32)
         shares = np.zeros((len(wanted), MAX_CLICKS), np.float32)
         n = _explain(
-            self._address,
+            self.address,
             session.ctypes.data,
             len(session),
             wanted.ctypes.data,
@@ -90,7 +90,7 @@ class NeighboursKernel:
             clicked.ctypes.data,
             shares.ctypes.data,
         )
-        _raise_error(n, session)
+        raise_error(n, session)
         return clicked[:n], shares[:, :n]
 
     def _scratch(self) -> tuple[FloatArray, Rows, int, int]:
@@ -102,7 +102,8 @@ class NeighboursKernel:
         return mine
 
 
-def _raise_error(result: int, session: Rows) -> None:
+def raise_error(result: int, session: Rows) -> None:
+    """What a kernel's negative result means."""
     if result == OUT_OF_MEMORY:
         raise MemoryError("no memory for the neighbours of a session")
     if result == BAD_ROW:

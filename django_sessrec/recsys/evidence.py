@@ -1,0 +1,117 @@
+"""What speaks for an item in a session: candidates from several sources, and features of each.
+
+The ranker reads nothing else. Everything is counted in the log that the evidence was made of, as of its
+end: a ranker is trained on sessions after that end, and serves sessions after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from django_sessrec.recsys.exported import ExportedNet
+from django_sessrec.recsys.items import Rows
+from django_sessrec.recsys.kernels.evidence import EvidenceKernel
+from django_sessrec.recsys.neighbours import Neighbours, NeighboursRecommender
+from django_sessrec.recsys.popularity import PopularityRecommender
+from django_sessrec.recsys.postings import Postings
+from django_sessrec.recsys.recommender import FloatArray
+
+RECENCY_DAYS = 60.0
+SESSIONS_OF_LAST, SESSIONS_OF_OTHERS = 3_000, 1_000
+
+LONG = Neighbours()
+SHORT = Neighbours(
+    click_decay=2.5, idf_power=1, day_decay=12, neighbours=400, self_weight=0.7, item_idf_power=0.5
+)
+LAST_CLICK = Neighbours(
+    clicks=1,
+    idf_power=0,
+    day_decay=200,
+    sessions_per_item=3_000,
+    neighbours=3_000,
+    self_weight=1,
+    forward_decay=3,
+    backward_decay=3,
+)
+MEMORIES = {"long": LONG, "short": SHORT, "last_click": LAST_CLICK}
+"""The neighbours that are asked: the whole visit over the whole log, the whole visit over the last days,
+and the last click alone, for visits that have changed their mind."""
+
+FEATURES = (
+    *(f"share_{memory}" for memory in MEMORIES),  # log share of the memory's votes
+    *(f"rank_{source}" for source in (*MEMORIES, "net")),  # log(1 + rank)
+    "against_best",  # votes of the long memory, as a share of its first
+    *(
+        f"{name}_{click}"  # co-clicks with the last click, the one before, and the one before that
+        for click in ("last", "second", "third")
+        for name in ("next", "previous", "after", "before", "rate")
+    ),
+    "next_rate",  # share of the sessions with the last click that went on to this item
+    "together_lately",  # sessions of the last 14 days with both
+    "since_together",  # log days since the newest session with both
+    "older_co_clicks",  # co-clicks with the clicks before the third
+    "clicks_share",  # share of the visit's clicks that ever stood beside the item
+    "back_rate",  # share of the item's sessions in which the last click stands
+    *("count", "count_30_days", "count_7_days", "count_2_days", "first_seen", "last_seen"),
+    *("occurrences", "nearness", "is_last", "is_clicked"),  # of the item in the visit
+    *("length", "distinct", "last_count"),  # of the visit itself
+    *("net", "net_against_best", "net_rank"),  # log probability, difference to the best, log rank
+    *("cosine_last", "cosine_second", "cosine_third", "best_cosine"),  # of the net's item vectors
+)
+"""The columns of what `Evidence.candidates` gives, in the order of the enum in kernels/evidence.c."""
+
+
+class Evidence:
+    """A log's evidence, for sessions that come after it."""
+
+    def __init__(self, net: ExportedNet, postings: Postings) -> None:
+        """net and postings of the same sessions, over the same index."""
+        n_rows = len(net.index)
+        popularity = PopularityRecommender(net.index, net.popularity)
+        self.memories = {
+            name: NeighboursRecommender(memory, popularity, postings) for name, memory in MEMORIES.items()
+        }
+        norms = np.sqrt(np.einsum("ij,ij->i", net.items, net.items))
+        self._kernel = EvidenceKernel(
+            [memory.kernel for memory in self.memories.values()],
+            {
+                "items": postings.items,
+                "offsets": postings.offsets,
+                "postings": postings.postings,
+                "posting_offsets": postings.posting_offsets,
+                "age_days": postings.age_days,
+                "recency": np.exp(-postings.age_days / RECENCY_DAYS).astype(np.float32),
+                "item_features": item_features(postings, n_rows),
+                "vectors": net.items,
+                "norms": np.maximum(norms, 1e-12),
+            },
+            n_rows=n_rows,
+            size=net.items.shape[1],
+            sessions_of_last=SESSIONS_OF_LAST,
+            sessions_of_others=SESSIONS_OF_OTHERS,
+        )
+
+    def candidates(self, session: Rows, scores: FloatArray) -> tuple[Rows, FloatArray]:
+        """Up to 100 rows, most promising first, and their (n, len(FEATURES)) features.
+
+        session: at least one row. scores: (len(index),) the net's, -inf for what may not be ranked.
+        """
+        return self._kernel.candidates(session, scores)
+
+    def votes(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
+        """For each row the clicks whose neighbours voted for it, strongest first."""
+        return self.memories["long"].because(session, rows)
+
+
+def item_features(postings: Postings, n_rows: int) -> FloatArray:
+    """(n_rows, 6): log sessions in all, of the last 30, 7 and 2 days, log days since first and last seen."""
+    item = np.repeat(np.arange(n_rows), np.diff(postings.posting_offsets))
+    age = postings.age_days[postings.postings[:, 0]]
+    counts = [np.bincount(item[age <= days], minlength=n_rows) for days in (np.inf, 30, 7, 2)]
+    first, last = np.zeros(n_rows), np.full(n_rows, 400.0)
+    np.maximum.at(first, item, age)
+    np.minimum.at(last, item, age)
+    columns = [*(np.log1p(count) for count in counts), np.log1p(first), np.log(0.1 + last)]
+    return np.ascontiguousarray(np.stack(columns, 1), np.float32)

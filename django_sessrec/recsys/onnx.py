@@ -1,0 +1,20 @@
+"""onnxruntime, met here alone: nets without torch."""
+
+from __future__ import annotations
+
+import onnxruntime
+
+onnxruntime.disable_telemetry_events()
+
+
+def open_net(content: bytes, name: str) -> onnxruntime.InferenceSession:
+    """The net of an ONNX file, called `name` in errors.
+
+    One thread: a web worker answers one visitor at a time, and its siblings want the other cores.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no base class
+        raise ValueError(f"the net's {name} does not open: {error}") from error

@@ -1,0 +1,66 @@
+"""The champion: neighbours and a net propose, and a small net ranks what they propose by the evidence.
+
+Attention over the candidates (a set transformer, Lee et al. 2019) lets each be judged among its rivals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from django_sessrec.recsys.evidence import Evidence
+from django_sessrec.recsys.exported import ExportedNet
+from django_sessrec.recsys.items import ItemIndex, Rows
+from django_sessrec.recsys.onnx import open_net
+from django_sessrec.recsys.postings import Postings
+from django_sessrec.recsys.recommender import FloatArray, Recommender
+
+RANKER, POSTINGS = "ranker.onnx", "postings"
+
+
+class RankedRecommender(Recommender):
+    """The candidates by the ranker's scores; the rest below them, in the net's order.
+
+    An empty session gets popularity.
+    """
+
+    kind = "ranked"
+
+    def __init__(self, net: ExportedNet, postings: Postings, ranker: bytes) -> None:
+        """postings: of the net's own index; ranker: an ONNX file, (1, n, features) -> (1, n) scores."""
+        self.index: ItemIndex = net.index
+        self.net = net
+        self.postings = postings
+        self.ranker = ranker
+        self._ranker = open_net(ranker, RANKER)
+        self._evidence = Evidence(net, postings)
+
+    def scores(self, sessions: Sequence[Rows]) -> FloatArray:
+        scores = self.net.scores(sessions)
+        for row_of_scores, session in zip(scores, sessions, strict=True):
+            if len(session):
+                rows, features = self._evidence.candidates(session, row_of_scores)
+                ranked: FloatArray = self._ranker.run(None, {"features": features[None]})[0][0]
+                row_of_scores -= row_of_scores.max() - ranked.min() + 1
+                row_of_scores[rows] = ranked
+        return scores
+
+    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
+        """The clicks that the neighbours' votes came from; where none voted, those nearest to the net."""
+        voted = self._evidence.votes(session, rows)
+        return [
+            clicks or self.net.because(session, [row])[0] for clicks, row in zip(voted, rows, strict=True)
+        ]
+
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        (folder / RANKER).write_bytes(self.ranker)
+        (folder / POSTINGS).mkdir()
+        self.postings.save(folder / POSTINGS)
+        return self.net.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
+        net = ExportedNet.load(folder, index, parameters)
+        postings = Postings.load(folder / POSTINGS, len(index))
+        return cls(net, postings, (folder / RANKER).read_bytes())
