@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 
 GRID_LINES = 4
+TINY = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +52,18 @@ def line_chart(
     title: str,
     series: Mapping[str, Sequence[Point]],
     *,
-    ends: tuple[str, str],
+    ends: tuple[tuple[float, str], tuple[float, str]],
     label: Callable[[float], str] = "{:g}".format,
     from_zero: bool = True,
 ) -> Chart | None:
-    """Lines over a common scale, or None where there is nothing to draw."""
+    """Lines over a common scale, or None where there is nothing to draw.
+
+    ends: the first and the last x of the scale, each with its label; points lie between them
+    """
     points = [point for line in series.values() for point in line]
     if not points:
         return None
-    left, right = min(point.x for point in points), max(point.x for point in points)
+    (left, first_label), (right, last_label) = ends
     # Bands of a day with one list reach up to 1: they may be cut off, the lines may not.
     bottom = 0.0 if from_zero else min(point.y for point in points)
     ticks = round_ticks(bottom, max(point.y for point in points))
@@ -80,17 +84,20 @@ def line_chart(
         ]
         return Line(name, dots, "M" + " L".join(f"{dot.x},{dot.y}" for dot in dots), _band(edges))
 
+    grid = [(y_of(tick), label(tick)) for tick in reversed(ticks)]
     lines = [drawn(name, points) for name, points in series.items() if points]
-    return Chart(title, lines, [(y_of(tick), label(tick)) for tick in reversed(ticks)], ends)
+    return Chart(title, lines, grid, (first_label, last_label))
 
 
 def round_ticks(low: float, high: float) -> list[float]:
     """Values at even steps of 1, 2, 2.5 or 5 times a power of ten that hold low and high between them."""
-    span = (high - low) or abs(high) or 1.0
+    span = high - low
+    if span <= max(TINY, TINY * abs(high)):  # one value: floats can't be told apart below
+        span = abs(high) if abs(high) > TINY else 1.0
     power = 10.0 ** floor(log10(span / GRID_LINES))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10, 20) if power * factor * GRID_LINES >= span)
     first, last = floor(low / step), ceil(high / step)
-    return [round(step * tick, 12) for tick in range(first, max(last, first + 1) + 1)]
+    return [step * tick for tick in range(first, max(last, first + 1) + 1)]
 
 
 def _band(edges: Sequence[tuple[float, float, float]]) -> str:

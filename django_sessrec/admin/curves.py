@@ -89,7 +89,7 @@ def learning_curves(run: TrainingRun) -> Iterator[Chart]:
         chart = line_chart(
             LABELS.get(name, name.replace("_", " ").capitalize()),
             {name: points},
-            ends=(_("start"), _("end") if run.progress >= 1 else f"{points[-1].x:.0%}"),
+            ends=((0, _("start")), (1, _("end"))),
             from_zero=False,
         )
         if chart and len(points) > 1:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -56,7 +56,7 @@ def export_view(model_admin: ModelAdmin) -> View:
             return HttpResponse(form.errors.as_text(), status=400, content_type="text/plain; charset=utf-8")
         start, end = form.cleaned_data["start"], form.cleaned_data["end"]
         figures = kpis(*_moments(start, end), by=EXPORTED)
-        return StreamingHttpResponse(
+        return HttpResponse(
             csv_lines(EXPORTED, figures),
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="recommendations_{start}_{end}.csv"'},
@@ -135,7 +135,7 @@ def _chart(by_placement_and_day: Mapping[tuple[str, date], Kpi], start: date, en
         words = f"{placement}, {date_format(day)}: {percent(kpi.ctr.value)} ({interval(kpi.ctr)})"
         point = Point(day.toordinal(), kpi.ctr.value, words, *kpi.ctr.interval)
         series.setdefault(placement, []).append(point)
-    ends = (date_format(start), date_format(end))
+    ends = ((start.toordinal(), date_format(start)), (end.toordinal(), date_format(end)))
     return line_chart(_("Click-through rate per day"), series, ends=ends, label=percent)
 
 
