@@ -19,9 +19,8 @@ RETRY_TASK = "django_sessrec.tasks.write_later"  # by its path: the tasks stand 
 BROKER_PAUSE = 30.0  # seconds without a broker before it is asked again, so that no page waits for a dead one
 
 logger = logging.getLogger("django_sessrec")
-outcomes: Counter[str] = (
-    Counter()
-)  # rows of this process: stored, duplicate, failed, withdrawn, deferred, lost
+# What became of this process's rows: stored, duplicate, failed, withdrawn, deferred, lost
+outcomes: Counter[str] = Counter()
 
 
 class Broker:
