@@ -29,7 +29,7 @@ MAX_BODY = 48 * 1024  # bytes; browsers keep at most 64 KB of requests that outl
 class BoundedJSON(BaseParser):
     """JSON of at most MAX_BODY, whatever the client calls it: sendBeacon can't always name the type."""
 
-    media_type = "*/*"
+    media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
         body = stream.read(MAX_BODY + 1)

@@ -1,9 +1,5 @@
-"""The test shop with the API in it."""
+"""The test shop with what belongs to the root of a site."""
 
 from django.urls import include, path
 
-urlpatterns = [
-    path("", include("tests.urls")),
-    path("sessrec/", include("django_sessrec.api.urls")),
-    path("", include("django_sessrec.api.wellknown")),
-]
+urlpatterns = [path("", include("tests.urls")), path("", include("django_sessrec.api.wellknown"))]
