@@ -17,7 +17,7 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         # The shop's side
         "CATALOGUE": None,  # dotted path of a Catalogue subclass: the one required key
         "TRACKED_VIEWS": {},  # {"shop:product_detail": "pk"}: view name -> URL argument that is the item id
-        "CONSENT": None,  # dotted path of request -> "none" | "session"; without it: contextual only
+        "CONSENT": None,  # request -> "none" | "session" | "opt-in" (beats Sec-GPC: 1); unset: contextual
         "IGNORE_REQUEST": None,  # dotted path of request -> bool: what else not to count (staff never is)
         # Capture
         "DATABASE": "default",
@@ -29,7 +29,7 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         # Training
         "ARTIFACTS": None,  # folder of published models; default: sessrec_artifacts in BASE_DIR
         "MODELS": {
-            "neighbours": {"ESTIMATOR": "django_sessrec.recsys.neighbours.Neighbours", "EVERY_HOURS": 1}
+            "neighbours": {"ESTIMATOR": "django_sessrec.recsys.tuning.TunedNeighbours", "EVERY_HOURS": 1}
         },
         "TRAINING_WINDOW_DAYS": 30,
         "VALIDATION_FRACTION": 0.07,

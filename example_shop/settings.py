@@ -75,7 +75,7 @@ SESSREC = {
     "TRACKED_VIEWS": {"shop:product_detail": "pk"},
     "ARTIFACTS": STATE / "artifacts",
     "MODELS": {
-        "neighbours": {"ESTIMATOR": "django_sessrec.recsys.neighbours.Neighbours", "EVERY_HOURS": 1},
+        "neighbours": {"ESTIMATOR": "django_sessrec.recsys.tuning.TunedNeighbours", "EVERY_HOURS": 1},
         "gru4rec": {
             "ESTIMATOR": "django_sessrec.neural.GRU4Rec",
             "OPTIONS": {"embedding_size": 64},
