@@ -19,6 +19,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     actions = None
     sortable_by = ()
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a count per filter
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

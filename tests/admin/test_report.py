@@ -1,6 +1,7 @@
 """The report: figures of the period, chart, CSV, and who may see them."""
 
 import csv
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -39,6 +40,14 @@ def test_cards_tables_and_chart(admin_client, earnings):
     assert html.count("<section") == 3
     assert "autumn" in html
     assert 'class="sessrec-stroke"' in html
+
+
+def test_a_comma_language_keeps_the_points_of_coordinates(admin_client, earnings, settings):
+    settings.LANGUAGE_CODE = "de"
+    html = page(admin_client, reverse("admin:sessrec_report"))
+    assert "1.234,50 EUR" in html
+    (first, *_others) = re.findall(r'class="sessrec-dot" d="M([^ ]+) h0"', html)
+    assert re.fullmatch(r"[\d.]+,[\d.]+", first)
 
 
 def test_another_period_is_empty(admin_client, earnings):
