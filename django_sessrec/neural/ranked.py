@@ -26,6 +26,7 @@ from django_sessrec.recsys.evaluation import Cases
 from django_sessrec.recsys.evidence import Evidence
 from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.kernels.evidence import CANDIDATES
+from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.postings import Postings
 from django_sessrec.recsys.ranked import RankedRecommender
 from django_sessrec.recsys.recommender import NotEnoughData, Progress
@@ -111,7 +112,7 @@ class Ranked:
         cases = Cases.from_log(later)
         if len(cases) > self.max_lists:
             cases = cases.take(np.linspace(0, len(cases) - 1, self.max_lists).astype(np.int64))
-        evidence = Evidence(net, Postings.of(earlier))
+        evidence = Evidence(Postings.of(earlier), Popularity().fit(earlier), net.items)
         block = Block.empty(len(cases), CANDIDATES)
 
         def fill(batch: NDArray[np.int64]) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.items import Rows
 from django_sessrec.recsys.kernels.evidence import EvidenceKernel
 from django_sessrec.recsys.neighbours import Neighbours, NeighboursRecommender
@@ -66,14 +65,15 @@ FEATURES = (
 class Evidence:
     """A log's evidence, for sessions that come after it."""
 
-    def __init__(self, net: ExportedNet, postings: Postings) -> None:
-        """net and postings of the same sessions, over the same index."""
-        n_rows = len(net.index)
-        popularity = PopularityRecommender(net.index, net.popularity)
+    def __init__(self, postings: Postings, popularity: PopularityRecommender, vectors: FloatArray) -> None:
+        """vectors: (len(index), D) the net's item vectors."""
+        n_rows = len(popularity.index)
+        if len(vectors) != n_rows:
+            raise ValueError(f"{len(vectors)} vectors do not fit {n_rows} rows")
         self.memories = {
             name: NeighboursRecommender(memory, popularity, postings) for name, memory in MEMORIES.items()
         }
-        norms = np.sqrt(np.einsum("ij,ij->i", net.items, net.items))
+        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
         self._kernel = EvidenceKernel(
             [memory.kernel for memory in self.memories.values()],
             {
@@ -84,11 +84,11 @@ class Evidence:
                 "age_days": postings.age_days,
                 "recency": np.exp(-postings.age_days / RECENCY_DAYS).astype(np.float32),
                 "item_features": item_features(postings, n_rows),
-                "vectors": net.items,
+                "vectors": vectors,
                 "norms": np.maximum(norms, 1e-12),
             },
             n_rows=n_rows,
-            size=net.items.shape[1],
+            size=vectors.shape[1],
             sessions_of_last=SESSIONS_OF_LAST,
             sessions_of_others=SESSIONS_OF_OTHERS,
         )

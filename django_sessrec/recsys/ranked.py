@@ -13,6 +13,7 @@ from django_sessrec.recsys.evidence import Evidence
 from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.items import ItemIndex, Rows
 from django_sessrec.recsys.onnx import open_net
+from django_sessrec.recsys.popularity import PopularityRecommender
 from django_sessrec.recsys.postings import Postings
 from django_sessrec.recsys.recommender import FloatArray, Recommender
 
@@ -34,7 +35,7 @@ class RankedRecommender(Recommender):
         self.postings = postings
         self.ranker = ranker
         self._ranker = open_net(ranker, RANKER)
-        self._evidence = Evidence(net, postings)
+        self._evidence = Evidence(postings, PopularityRecommender(net.index, net.popularity), net.items)
 
     def scores(self, sessions: Sequence[Rows]) -> FloatArray:
         scores = self.net.scores(sessions)

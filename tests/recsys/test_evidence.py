@@ -1,0 +1,195 @@
+"""The ranker's features against plain Python, and the kernel's promises to its callers."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from django_sessrec.recsys.evidence import FEATURES, MEMORIES, RECENCY_DAYS, Evidence
+from django_sessrec.recsys.kernels import evidence as kernel
+from django_sessrec.recsys.popularity import Popularity
+from django_sessrec.recsys.postings import Postings
+from django_sessrec.recsys.sessions import SessionLog
+from django_sessrec.recsys.synthetic import synthetic_shop
+from tests.recsys.strategies import LOGS, N_ITEMS, SESSIONS, log_of
+
+DAY = 86_400
+SEEDS = st.integers(0, 100)
+
+
+def evidence_of(log: SessionLog, size: int = 12, seed: int = 0) -> Evidence:
+    vectors = np.random.default_rng(seed).normal(size=(len(log.index), size)).astype(np.float32)
+    return Evidence(Postings.of(log), Popularity().fit(log), vectors)
+
+
+def scores_of_a_net(n_rows: int, seed: int = 0) -> np.ndarray:
+    scores = np.random.default_rng(seed).normal(size=n_rows).astype(np.float32)
+    scores[0] = -np.inf
+    return scores
+
+
+def described(log: SessionLog, session: list[int], seed: int = 0) -> dict[int, dict[str, float]]:
+    """Candidate -> its features by name."""
+    asked = np.array(session, np.int32)
+    rows, features = evidence_of(log, seed=seed).candidates(asked, scores_of_a_net(len(log.index), seed))
+    assert len(set(rows.tolist())) == len(rows)
+    return {
+        row: dict(zip(FEATURES, found, strict=True))
+        for row, found in zip(rows.tolist(), features.tolist(), strict=True)
+    }
+
+
+def co_clicks(log: SessionLog, click: int, row: int) -> dict[str, float]:
+    """What the sessions that hold `click` say of `row`, counted from the click's last place in each."""
+    found = dict.fromkeys(("next", "previous", "after", "before", "lately"), 0.0) | {"newest": np.inf}
+    for s in range(len(log)):
+        items = log[s].tolist()
+        if click not in items:
+            continue
+        place = len(items) - 1 - items[::-1].index(click)
+        age = float(log.started.max() - log.started[s]) / DAY
+        for other, item in enumerate(items):
+            if item != row or other == place:
+                continue
+            recency = np.exp(-age / RECENCY_DAYS)
+            found["after" if other > place else "before"] += recency / (1 + 0.4 * (abs(other - place) - 1))
+            found["next"] += recency * (other == place + 1)
+            found["previous"] += recency * (other == place - 1)
+            found["lately"] += age <= 14
+            found["newest"] = min(found["newest"], age)
+    return found
+
+
+def newest_distinct(session: list[int]) -> list[int]:
+    return list(dict.fromkeys(reversed(session)))
+
+
+def sessions_with(log: SessionLog, row: int) -> list[int]:
+    return [s for s in range(len(log)) if row in log[s]]
+
+
+def test_every_column_has_a_name():
+    assert len(FEATURES) == len(set(FEATURES)) == kernel.FEATURES
+
+
+@settings(deadline=None, max_examples=200)
+@given(log=LOGS, session=SESSIONS)
+def test_co_clicks_are_those_of_the_log(log, session):
+    clicks = newest_distinct(session)
+    for row, found in described(log, session).items():
+        ever = [co_clicks(log, click, row)["newest"] < np.inf for click in clicks]
+        assert found["clicks_share"] == pytest.approx(np.mean(ever), abs=1e-5)
+        for name, click in zip(("last", "second", "third"), clicks, strict=False):
+            expected = co_clicks(log, click, row)
+            around = expected["after"] + expected["before"]
+            for direction in ("next", "previous", "after", "before"):
+                assert found[f"{direction}_{name}"] == pytest.approx(np.log1p(expected[direction]), abs=1e-4)
+            rate = np.log((around + 0.02) / (len(sessions_with(log, click)) + 2))
+            assert found[f"rate_{name}"] == pytest.approx(rate, abs=1e-4)
+        expected = co_clicks(log, clicks[0], row)
+        newest = expected["newest"]
+        since = np.log(0.1 + newest) if newest < np.inf else 6.0
+        assert found["since_together"] == pytest.approx(since, abs=1e-4)
+        assert found["together_lately"] == pytest.approx(np.log1p(expected["lately"]), abs=1e-4)
+
+
+@settings(deadline=None, max_examples=100)
+@given(log=LOGS, session=SESSIONS)
+def test_counts_and_the_visit_are_told(log, session):
+    age = (log.started.max() - log.started) / DAY
+    for row, found in described(log, session).items():
+        ages = age[sessions_with(log, row)]
+        assert found["count"] == pytest.approx(np.log1p(len(ages)), abs=1e-5)
+        assert found["count_7_days"] == pytest.approx(np.log1p((ages <= 7).sum()), abs=1e-5)
+        assert found["last_seen"] == pytest.approx(np.log(0.1 + ages.min(initial=400)), abs=1e-4)
+        assert found["occurrences"] == session.count(row)
+        assert found["is_clicked"] == (row in session)
+        assert found["is_last"] == (row == session[-1])
+        gap = session[::-1].index(row) if row in session else np.inf
+        assert found["nearness"] == pytest.approx(1 / (1 + gap))
+        assert found["length"] == pytest.approx(np.log(len(session)), abs=1e-5)
+
+
+@settings(deadline=None, max_examples=100)
+@given(log=LOGS, session=SESSIONS, seed=SEEDS)
+def test_sources_are_told_as_they_rank(log, session, seed):
+    asked = np.array(session, np.int32)
+    evidence = evidence_of(log, seed=seed)
+    net = scores_of_a_net(len(log.index), seed)
+    found = described(log, session, seed)
+    assert set(found) == set(range(1, N_ITEMS + 1)), "a net that knows all few items proposes all"
+    for memory in MEMORIES:
+        ranked = evidence.memories[memory].top(asked, 200)[0].tolist()
+        for row, features in found.items():
+            rank = ranked.index(row) + 1 if row in ranked else 200
+            assert features[f"rank_{memory}"] == pytest.approx(np.log(1 + rank), abs=1e-5)
+    log_partition = np.log(np.exp(net).sum())
+    by_net = np.argsort(-net[1:]) + 1
+    for rank, row in enumerate(by_net.tolist()):
+        assert found[row]["net"] == pytest.approx(net[row] - log_partition, abs=1e-4)
+        assert found[row]["net_rank"] == pytest.approx(np.log(1 + rank), abs=1e-5)
+        assert found[row]["net_against_best"] == pytest.approx(net[row] - net.max(), abs=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 7, 8, 128])
+def test_cosines_are_those_of_the_vectors(size):
+    log = log_of([[1, 2, 3], [2, 3, 4]])
+    vectors = np.random.default_rng(0).normal(size=(len(log.index), size)).astype(np.float32)
+    evidence = Evidence(Postings.of(log), Popularity().fit(log), vectors)
+    rows, features = evidence.candidates(np.array([1, 2], np.int32), scores_of_a_net(len(log.index)))
+    cosines = vectors @ vectors[2] / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors[2])
+    np.testing.assert_allclose(features[:, FEATURES.index("cosine_last")], cosines[rows], atol=1e-5)
+
+
+def test_a_large_shop_gets_a_hundred_candidates_with_the_visits_own_items_among_them():
+    log = synthetic_shop().log
+    evidence = evidence_of(log)
+    for s in range(0, len(log), 50):
+        rows, features = evidence.candidates(log[s], scores_of_a_net(len(log.index), s))
+        assert features.shape == (kernel.CANDIDATES, len(FEATURES))
+        assert set(newest_distinct(log[s].tolist())[:10]) <= set(rows.tolist())
+
+
+def test_what_may_not_be_ranked_is_no_candidate():
+    log = log_of([[1, 2, 3], [2, 3, 4]])
+    scores = scores_of_a_net(len(log.index))
+    scores[[2, 3]] = -np.inf
+    rows, _ = evidence_of(log).candidates(np.array([2, 1], np.int32), scores)
+    assert set(rows.tolist()) == set(range(1, N_ITEMS + 1)) - {2, 3}
+
+
+def test_threads_do_not_disturb_each_other_and_questions_leave_no_trace():
+    log = synthetic_shop().log
+    evidence = evidence_of(log)
+    scores = scores_of_a_net(len(log.index))
+
+    def answer(s: int) -> tuple[list[int], list[list[float]]]:
+        rows, features = evidence.candidates(log[s], scores)
+        return rows.tolist(), features.tolist()
+
+    alone = [answer(s) for s in range(200)]
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(3):
+            assert list(threads.map(answer, range(200))) == alone
+
+
+@pytest.mark.parametrize("session", [[], [0], [-1, 1], [1, N_ITEMS + 1], [2**31 - 1]])
+def test_rows_that_the_model_does_not_have_are_refused(session):
+    log = log_of([[1, 2], [2, 3]])
+    with pytest.raises(ValueError, match="a session of rows 1 to 8"):
+        evidence_of(log).candidates(np.array(session, np.int32), scores_of_a_net(len(log.index)))
+
+
+def test_scores_that_do_not_fit_are_refused():
+    log = log_of([[1, 2], [2, 3]])
+    session = np.array([1], np.int32)
+    with pytest.raises(ValueError, match="9 scores of the net"):
+        evidence_of(log).candidates(session, scores_of_a_net(8))
+    with pytest.raises(ValueError, match="ranks nothing"):
+        evidence_of(log).candidates(session, np.full(9, -np.inf, np.float32))
+    with pytest.raises(ValueError, match="7 vectors do not fit 9 rows"):
+        Evidence(Postings.of(log), Popularity().fit(log), np.zeros((7, 3), np.float32))
