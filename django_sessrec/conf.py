@@ -63,6 +63,7 @@ PLACEMENT_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "TITLE": None,
         "PINNED": [],  # item ids always shown first, labelled as such
         "EXCLUDED": [],  # item ids never shown
+        "HIDE_VIEWED": False,  # visitors do go back to what they saw; a basket's list may be too small for it
         "MAX_PER_CATEGORY": None,
         "EXPERIMENT": None,  # {"NAME": .., "VARIANTS": {"a": {"SHARE": 50, "MODELS": [..]}, ..}}
     }

@@ -88,7 +88,12 @@ SESSREC = {
             "TITLE": _("You may also like"),
             "MAX_PER_CATEGORY": 4,
         },
-        "basket": {"LIMIT": 4, "TITLE": _("Goes well with your basket"), "MAX_PER_CATEGORY": 2},
+        "basket": {
+            "LIMIT": 4,
+            "TITLE": _("Goes well with your basket"),
+            "HIDE_VIEWED": True,
+            "MAX_PER_CATEGORY": 2,
+        },
         "home": {"LIMIT": 4, "TITLE": _("Picked for you"), "MAX_PER_CATEGORY": 2},
     },
 }

@@ -34,19 +34,18 @@ def choose(
     limit: int,
     *,
     placement: Mapping[str, Any],
-    on_screen: Collection[str],
+    hidden: Collection[str],
     catalogue: Catalogue,
     request: HttpRequest | None,
 ) -> list[Chosen]:
     """The first `limit` candidates that the placement's rules and the live catalogue let through.
 
-    PINNED go first. Never shown: what is on screen, EXCLUDED, what the catalogue leaves out (sold out,
+    PINNED go first. Never shown: `hidden` items, EXCLUDED, what the catalogue leaves out (sold out,
     deleted), sensitive items, and more than MAX_PER_CATEGORY of one category; pinned items count there
-    but are not dropped. Other items of the visit may be shown again: visitors do go back to them.
+    but are not dropped.
     """
     pinned = (Candidate(str(item_id), PINNED, "pinned") for item_id in placement["PINNED"])
-    hidden = {*on_screen, *map(str, placement["EXCLUDED"])}
-    remaining = _once_each(chain(pinned, candidates), hidden)
+    remaining = _once_each(chain(pinned, candidates), {*hidden, *map(str, placement["EXCLUDED"])})
     cap = placement["MAX_PER_CATEGORY"]
     chosen: list[Chosen] = []
     per_category: Counter[str] = Counter()

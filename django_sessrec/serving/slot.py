@@ -133,7 +133,7 @@ def _filled(
         climb_down(Question(session, settings["MODELS"], limit * DEPTH), catalogue),
         limit,
         placement=settings,
-        on_screen=[current] if current else [],
+        hidden={current, *(visit if settings["HIDE_VIEWED"] else ())},
         catalogue=catalogue,
         request=request,
     )

@@ -156,6 +156,14 @@ def test_items_of_the_visit_may_return_but_not_the_one_on_screen(products, trail
     assert str(products[8].pk) not in ids(slot)
 
 
+def test_a_placement_can_hide_what_the_visit_saw(products, trails, promote, placement):
+    promote(trails)
+    placement(HIDE_VIEWED=True)
+    slot = fill(request_of(), "product_page", item_ids=[products[2].pk, products[8].pk], item_id=products[8])
+    assert len(slot.items) == 8
+    assert not {str(products[2].pk), str(products[8].pk)} & set(ids(slot))
+
+
 def test_real_sized_model_beats_the_ladder_on_the_synthetic_shop(db, promote):
     shop = synthetic_shop(items=100, groups=5, sessions=1_000)
     Product.objects.bulk_create(Product(pk=row, name=f"item {row}") for row in range(1, 101))
