@@ -82,7 +82,7 @@ class Windows:
             for cut in rng.permutation(cuts):
                 yield self.batch(near[cut : cut + batch_size])
 
-    def newest(self, n_targets: int, batch_size: int = 256) -> Iterator[Batch]:
+    def newest(self, n_targets: int, batch_size: int) -> Iterator[Batch]:
         """The last windows that hold `n_targets` between them, in batches of like length."""
         targets = np.cumsum((self.lengths - self.fresh)[::-1])
         last = np.arange(len(self))[::-1][: np.searchsorted(targets, n_targets) + 1]

@@ -19,11 +19,15 @@ from django_sessrec.neural.item_vectors import random_vectors
 from django_sessrec.neural.negatives import Negatives
 from django_sessrec.recsys.sessions import SessionLog
 
+FIRST_GAIN = 0.2
+"""The net starts quiet beside the session's own items, whose vectors are good from the start."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class SASRec(NeuralEstimator):
     """The modern recipe: as GRU4Rec's, with attention blocks that know how far back each click lies."""
 
+    dropout: float = 0.1
     blocks: int = 2
     heads: int = 4
 
@@ -41,6 +45,7 @@ class AttentionEncoder(SessionEncoder):
             Block(size, config.heads, config.window, config.dropout) for _ in range(config.blocks)
         )
         self.norm = nn.LayerNorm(size)
+        nn.init.constant_(self.norm.weight, FIRST_GAIN)
         self.readout = Readout(size, config.window, config.dropout)
         self.gain = 0.5 * size**0.5
 

@@ -29,6 +29,7 @@ AVERAGING = 0.999
 AVERAGED_EVERY, AFTER = 8, 500  # steps; to average a large table takes as long as to train it
 REPORT_EVERY = 50  # steps between looks at the loss, each of which waits for a GPU
 VALIDATION_TARGETS = 20_000
+SCORES_AT_ONCE = 2**25  # float32: 128 MB
 
 
 class TrainingDiverged(RuntimeError):  # noqa: N818
@@ -55,7 +56,7 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_up_then_cosine(steps * recipe.epochs))
     average = MovingAverage(encoder)
     report = Report(progress, steps * recipe.epochs, device)
-    judge = None if validation is None else Judge(validation, recipe.window, device)
+    judge = Judge(validation, recipe.window, device) if has_pairs(validation) else None
     rng = np.random.default_rng(recipe.seed)
     for epoch in range(1, recipe.epochs + 1):
         encoder.train()
@@ -68,9 +69,12 @@ def train(
             average.update()
             report.step(epoch, loss.detach(), len(batch.targets))
         report.look(epoch)
-        if judge is not None and not judge.better(average.averaged):
-            break
-    encoder.load_state_dict((judge and judge.best) or average.averaged.state_dict())
+        if judge is not None:
+            better = judge.better(average.averaged)
+            report.tell(epoch, mrr=judge.latest)
+            if not better:
+                break
+    encoder.load_state_dict(judge.best if judge is not None else average.averaged.state_dict())
 
 
 def batch_loss(
@@ -125,6 +129,7 @@ class Report:
         self.began = time.perf_counter()
         self.done = self.targets = self.pending = 0
         self.total = torch.zeros((), device=device)
+        self.loss = math.nan
 
     def step(self, epoch: int, loss: Tensor, targets: int) -> None:
         self.total += loss
@@ -135,17 +140,21 @@ class Report:
     def look(self, epoch: int) -> None:
         if not self.pending:
             return
-        loss = float(self.total) / self.pending
-        if not math.isfinite(loss):
+        self.loss = float(self.total) / self.pending
+        if not math.isfinite(self.loss):
             raise TrainingDiverged(
-                f"the loss is {loss} in epoch {epoch}, within {self.pending} steps of step {self.done}; "
+                f"the loss is {self.loss} in epoch {epoch}, within {self.pending} steps of step {self.done}; "
                 "train with a lower learning_rate"
             )
         self.total.zero_()
         self.pending = 0
+        self.tell(epoch)
+
+    def tell(self, epoch: int, **figures: float) -> None:
         if self.progress is not None:
             speed = self.targets / (time.perf_counter() - self.began)
-            self.progress(self.done / self.steps, {"epoch": epoch, "loss": loss, "targets_per_s": speed})
+            shown = {"epoch": epoch, "loss": self.loss, "targets_per_s": speed, **figures}
+            self.progress(self.done / self.steps, shown)
 
 
 class Judge:
@@ -153,30 +162,36 @@ class Judge:
 
     def __init__(self, validation: SessionLog, window: int, device: torch.device) -> None:
         self.windows = Windows.of(validation, window, recency_days=None, device=device)
-        self.score = -1.0
-        self.best: dict[str, Tensor] | None = None
+        self.at_once = max(1, SCORES_AT_ONCE // (window * len(validation.index)))
+        self.latest = self.highest = -1.0
+        self.best: dict[str, Tensor] = {}
 
     def better(self, net: SessionEncoder) -> bool:
         """Whether `net` ranks better than any before; its weights are kept if so."""
-        score = self.mrr(net)
-        if score <= self.score:
+        self.latest = self.mrr(net)
+        if self.latest <= self.highest:
             return False
-        self.score = score
+        self.highest = self.latest
         self.best = {name: value.clone() for name, value in net.state_dict().items()}
         return True
 
     @torch.no_grad()
     def mrr(self, net: SessionEncoder) -> float:
+        """Mean reciprocal rank among all items, ties against the net."""
         items = net.item_vectors(torch.arange(net.items.num_embeddings, device=net.items.weight.device))
         total, targets = 0.0, 0
-        for batch in self.windows.newest(VALIDATION_TARGETS):
+        for batch in self.windows.newest(VALIDATION_TARGETS, self.at_once):
             after = net.after_each_click(batch.items, items[batch.items])
-            scores = after.flatten(0, 1)[batch.positions] @ items.T  # (N, n_rows)
-            scores[:, 0] = -torch.inf
-            of_target = scores.gather(1, batch.targets[:, None])
+            scores = after.flatten(0, 1)[batch.positions] @ items[1:].T  # (N, n_items)
+            of_target = scores.gather(1, batch.targets[:, None] - 1)
             total += float((1 / (scores >= of_target).sum(1)).sum())
             targets += len(batch.targets)
-        return total / max(targets, 1)
+        return total / targets
+
+
+def has_pairs(log: SessionLog | None) -> bool:
+    """Whether any session goes on after a click."""
+    return log is not None and bool((log.lengths > 1).any())
 
 
 def training_device(name: str) -> torch.device:

@@ -3,15 +3,15 @@ from tests.recsys.contract import RecommenderContract
 
 
 class TestGRU4Rec(RecommenderContract):
-    estimator = GRU4Rec(threads=1)
+    estimator = GRU4Rec(embedding_size=32, threads=1)
     beats_popularity = 7.0
 
 
 class TestSASRec(RecommenderContract):
-    estimator = SASRec(threads=1)
+    estimator = SASRec(embedding_size=32, threads=1)
     beats_popularity = 7.0
 
 
 class TestSRGNN(RecommenderContract):
-    estimator = SRGNN(threads=1)
+    estimator = SRGNN(embedding_size=32, threads=1)
     beats_popularity = 7.0

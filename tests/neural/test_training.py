@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -104,12 +105,28 @@ def test_the_papers_own_recipes_learn(paper: NeuralEstimator, logs: tuple[Sessio
 
 
 def test_validation_stops_a_training_that_gets_worse(logs: tuple[SessionLog, SessionLog]) -> None:
-    epochs: list[int] = []
-    eager = replace(SMALL, epochs=40, learning_rate=0.03)
-    eager.fit(
-        logs[0].slice(0, 200), validation=logs[1], progress=lambda _, shown: epochs.append(shown["epoch"])
+    mrr: dict[int, float] = {}
+
+    def note(_: float, shown: Mapping[str, float]) -> None:
+        mrr[int(shown["epoch"])] = shown.get("mrr", 0)
+
+    replace(SMALL, epochs=40, learning_rate=0.03).fit(
+        logs[0].slice(0, 200), validation=logs[1], progress=note
     )
-    assert max(epochs) < 40
+    *rising, last = mrr.values()
+    assert len(mrr) < 40
+    assert rising == sorted(rising)
+    assert last <= rising[-1]
+
+
+def test_an_empty_validation_is_none(logs: tuple[SessionLog, SessionLog]) -> None:
+    epochs: list[int] = []
+    replace(SMALL, epochs=3).fit(
+        logs[0].slice(0, 100),
+        validation=logs[1].slice(0, 0),
+        progress=lambda _, shown: epochs.append(shown["epoch"]),
+    )
+    assert max(epochs) == 3
 
 
 @pytest.mark.parametrize(
