@@ -36,7 +36,8 @@ class Negatives:
         """Clicked items with chances clicks^alpha; alpha 1 is as popular, 0 as if all were alike."""
         clicks = np.bincount(sessions.items, minlength=len(sessions.index))[1:]
         chances = np.where(clicks > 0, clicks.astype(np.float64) ** alpha, 0)
-        return cls(len(chances), count, torch.from_numpy(np.cumsum(chances / chances.sum())))
+        cumulative = np.cumsum(chances)
+        return cls(len(chances), count, torch.from_numpy(cumulative / cumulative[-1]))
 
     def to(self, device: torch.device) -> Negatives:
         return Negatives(self.n_items, self.count, None if self.chances is None else self.chances.to(device))
@@ -46,7 +47,7 @@ class Negatives:
         wanted = self.count if count is None else count
         if self.chances is not None:
             drawn = torch.rand(wanted, dtype=torch.float64, device=device)
-            return torch.searchsorted(self.chances, drawn).clamp_(max=self.n_items - 1) + 1
+            return torch.searchsorted(self.chances, drawn, right=True) + 1
         if count is None and wanted == self.n_items:
             return torch.arange(1, self.n_items + 1, device=device)
         return torch.randint(1, self.n_items + 1, (wanted,), device=device)
