@@ -27,7 +27,6 @@ FIRST_GAIN = 0.2
 class SASRec(NeuralEstimator):
     """The modern recipe: as GRU4Rec's, with attention blocks that know how far back each click lies."""
 
-    dropout: float = 0.1
     blocks: int = 2
     heads: int = 4
 
