@@ -30,6 +30,13 @@ class SASRec(NeuralEstimator):
     blocks: int = 2
     heads: int = 4
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.heads < 1 or self.embedding_size % self.heads:
+            raise ValueError(
+                f"embedding_size must be a multiple of heads: {self.embedding_size} is none of {self.heads}"
+            )
+
     def encoder(self, items: Tensor) -> SessionEncoder:
         return AttentionEncoder(items, self)
 

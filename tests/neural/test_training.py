@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from django_sessrec.neural import GRU4Rec, GRU4RecPaper, SASRecPaper, SRGNNPaper
+from django_sessrec.neural import GRU4Rec, GRU4RecPaper, SASRec, SASRecPaper, SRGNNPaper
 from django_sessrec.neural.batches import Windows
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.neural.training import TrainingDiverged
@@ -75,6 +75,11 @@ def test_a_hyper_parameter_out_of_range_is_named(
 ) -> None:
     with pytest.raises(ValueError, match=rf"^{name} .*{value}"):
         replace(SMALL, **{name: value}).fit(logs[0])
+
+
+def test_heads_share_the_embedding_evenly() -> None:
+    with pytest.raises(ValueError, match="50 is none of 4"):
+        SASRec(embedding_size=50, heads=4)
 
 
 def test_progress_tells_epoch_loss_and_speed(logs: tuple[SessionLog, SessionLog]) -> None:
