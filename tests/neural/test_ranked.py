@@ -1,0 +1,177 @@
+"""The champion: better than what it is made of, and trained only on what its sources had not seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from django_sessrec.neural import Ranked
+from django_sessrec.neural.export import ExportMismatch, export_ranker
+from django_sessrec.neural.ranker import Block, SetRanker, train_ranker
+from django_sessrec.neural.training import TrainingDiverged
+from django_sessrec.recsys.evaluation import Cases, evaluate
+from django_sessrec.recsys.evidence import FEATURES
+from django_sessrec.recsys.neighbours import Neighbours
+from django_sessrec.recsys.onnx import open_net
+from django_sessrec.recsys.ranked import RankedRecommender
+from django_sessrec.recsys.recommender import NotEnoughData
+from django_sessrec.recsys.sessions import SessionLog
+from django_sessrec.recsys.synthetic import SyntheticShop, synthetic_shop
+from tests.recsys.contract import RecommenderContract
+
+SMALL = Ranked(net={"embedding_size": 16, "epochs": 1}, blocks=1, epochs=1, threads=1)
+
+
+class TestRanked(RecommenderContract):
+    estimator = replace(SMALL, blocks=2, epochs=3)
+    beats_popularity = 7.0
+
+    def test_it_ranks_better_than_either_of_its_sources(
+        self, recommender: RankedRecommender, shop: SyntheticShop, cases: Cases
+    ) -> None:
+        neighbours = Neighbours().fit(shop.log.split_last(0.1)[0])
+        ranked = evaluate(recommender, cases)
+        for source in map(partial(evaluate, cases=cases), (recommender.net, neighbours)):
+            assert ranked.hr > source.hr
+            assert ranked.mrr > 1.2 * source.mrr
+
+    def test_a_visit_with_two_intents_sees_both_in_its_list(
+        self, recommender: RankedRecommender, shop: SyntheticShop
+    ) -> None:
+        _, later = shop.log.split_last(0.1)
+        asked = served = 0
+        for visit in map(later.__getitem__, range(len(later))):
+            for length in range(4, len(visit)):
+                lately = set(shop.group_of[visit[length - 4 : length]].tolist())
+                if len(lately) == 2:
+                    asked += 1
+                    served += lately <= set(shop.group_of[recommender.top(visit[:length], 10)[0]].tolist())
+        assert asked > 50
+        assert served > 0.95 * asked
+
+    def test_the_candidates_come_before_all_others(self, recommender: RankedRecommender) -> None:
+        session = np.array([3, 8], np.int32)
+        order = recommender.top(session, 300)[0].tolist()
+        by_net = recommender.net.top(session, 300)[0].tolist()
+        assert set(order) == set(by_net)
+        others = order[100:]
+        assert others == [row for row in by_net if row in set(others)]
+
+
+@pytest.fixture
+def ranker() -> SetRanker:
+    torch.manual_seed(0)
+    n = len(FEATURES)
+    return SetRanker(torch.randn(n), torch.rand(n) + 0.1).eval()
+
+
+@pytest.mark.parametrize("candidates", [1, 2, 7, 100])
+def test_exported_ranks_like_trained(ranker: SetRanker, candidates: int) -> None:
+    features = torch.randn(1, candidates, len(FEATURES))
+    served = open_net(export_ranker(ranker), "ranker").run(None, {"features": features.numpy()})[0]
+    with torch.no_grad():
+        np.testing.assert_allclose(served, ranker(features).numpy(), atol=1e-4)
+
+
+def test_a_ranker_that_is_not_a_number_is_not_exported(ranker: SetRanker) -> None:
+    with torch.no_grad():
+        ranker.skip.weight[0, 0] = torch.nan
+    with pytest.raises(ExportMismatch, match="differ by up to nan"):
+        export_ranker(ranker)
+
+
+def test_what_is_no_candidate_changes_no_score(ranker: SetRanker) -> None:
+    features = torch.randn(2, 9, len(FEATURES))
+    mask = torch.arange(9) < torch.tensor([[5], [9]])
+    with torch.no_grad():
+        alone = ranker(features[:1, :5])[0]
+        torch.testing.assert_close(ranker(features, mask)[0, :5], alone, atol=1e-5, rtol=1e-4)
+
+
+def planted(lists: int, width: int = 100, seed: int = 0) -> Block:
+    """Lists of 20 to `width` candidates; the target is the one with the largest first feature."""
+    rng = np.random.default_rng(seed)
+    block = Block.empty(lists, width)
+    block.counts[:] = rng.integers(20, width + 1, lists)
+    there = np.arange(width) < block.counts[:, None]
+    block.features[there] = rng.normal(size=(there.sum(), len(FEATURES)))
+    block.targets[:] = np.where(there, block.features[..., 0], -np.inf).argmax(1)
+    return block
+
+
+def test_the_ranker_finds_what_tells_the_target() -> None:
+    torch.manual_seed(0)
+    ranker = train_ranker([planted(1_000), planted(1_000, seed=1)])
+    unseen = planted(300, seed=2)
+    mask = torch.from_numpy(np.arange(100) < unseen.counts[:, None])
+    with torch.no_grad():
+        scores = ranker(torch.from_numpy(unseen.features.astype(np.float32)), mask).masked_fill(~mask, -1e9)
+    assert (scores.argmax(1).numpy() == unseen.targets).mean() > 0.8
+
+
+def test_a_ranker_whose_loss_is_no_number_is_refused() -> None:
+    with pytest.raises(TrainingDiverged, match="ranker's loss"):
+        train_ranker([planted(300)], learning_rate=1e38)
+
+
+def test_blocks_are_later_than_what_their_sources_see() -> None:
+    log = synthetic_shop(sessions=1_000).log
+    splits = list(Ranked(blocks=3, block_fraction=0.1).splits(log))
+    assert [(len(earlier), len(later)) for earlier, later in splits] == [(700, 100), (800, 100), (900, 100)]
+    for earlier, later in splits:
+        assert earlier.times.max() <= later.started.min() + 3_600
+        assert later.index is earlier.index
+        assert len(np.unique(earlier.items)) == len(earlier.index) - 1
+    assert splits[0][1].started.max() <= splits[1][1].started.min()
+
+
+def test_the_same_seed_ranks_alike_whatever_the_validation(logs: tuple[SessionLog, SessionLog]) -> None:
+    sessions = [logs[1][s][:-1] for s in range(20)]
+    one = SMALL.fit(logs[0])
+    same = SMALL.fit(logs[0], validation=logs[1])
+    other = replace(SMALL, seed=1).fit(logs[0])
+    np.testing.assert_array_equal(one.scores(sessions), same.scores(sessions))
+    assert not np.array_equal(one.scores(sessions), other.scores(sessions))
+
+
+def test_progress_rises_over_all_stages(logs: tuple[SessionLog, SessionLog]) -> None:
+    told: list[tuple[float, dict[str, float]]] = []
+    SMALL.fit(logs[0], progress=lambda share, shown: told.append((share, dict(shown))))
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert [shown["stage"] for _, shown in told] == sorted(shown["stage"] for _, shown in told)
+    assert {shown["stage"] for _, shown in told} == {1, 2, 3, 4}
+
+
+def test_threads_make_the_same_lists(logs: tuple[SessionLog, SessionLog]) -> None:
+    earlier, later = next(SMALL.splits(logs[0]))
+    net = SMALL.source().fit(earlier)
+    one, several = (replace(SMALL, threads=n).lists(net, earlier, later, None) for n in (1, 4))
+    np.testing.assert_array_equal(one.features, several.features)
+    np.testing.assert_array_equal(one.targets, several.targets)
+
+
+def test_a_block_holds_no_more_lists_than_asked(logs: tuple[SessionLog, SessionLog]) -> None:
+    estimator = replace(SMALL, max_lists=50)
+    earlier, later = next(estimator.splits(logs[0]))
+    block = estimator.lists(estimator.source().fit(earlier), earlier, later, None)
+    assert len(block.counts) == 50
+    assert 40 <= len(block.trainable) <= 50
+
+
+@pytest.mark.parametrize("sessions", [0, 30, 100])
+def test_too_few_clicks_for_a_ranker_are_refused(sessions: int) -> None:
+    with pytest.raises(NotEnoughData, match="collect more visits"):
+        Ranked().fit(synthetic_shop().log.slice(0, sessions))
+
+
+def test_options_that_make_no_sense_are_named() -> None:
+    with pytest.raises(ValueError, match="at most half of the sessions"):
+        Ranked(blocks=8)
+    with pytest.raises(TypeError, match="epoch_count"):
+        Ranked(net={"epoch_count": 3})
