@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -29,7 +28,7 @@ from django_sessrec.recsys.kernels.evidence import CANDIDATES
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.postings import Postings
 from django_sessrec.recsys.ranked import RankedRecommender
-from django_sessrec.recsys.recommender import NotEnoughData, Progress
+from django_sessrec.recsys.recommender import NotEnoughData, Progress, stages
 from django_sessrec.recsys.sessions import SessionLog
 
 FEWEST_LISTS = 100
@@ -141,17 +140,3 @@ def require_lists(n: int) -> None:
             f"the ranker needs {FEWEST_LISTS} clicks of the last sessions that followed another; there are "
             f"{n}: collect more visits, and let neighbours or a net answer until then"
         )
-
-
-def stages(progress: Progress | None, weights: list[float]) -> Iterator[Progress | None]:
-    """A progress callback for each stage of a fit, which tells the share of the whole."""
-    total, begun = sum(weights), 0.0
-    for number, weight in enumerate(weights, 1):
-        yield progress and partial(_tell, progress, begun / total, weight / total, number)
-        begun += weight
-
-
-def _tell(
-    progress: Progress, begun: float, weight: float, number: int, share: float, shown: Mapping[str, Any]
-) -> None:
-    progress(min(begun + weight * share, 1.0), {"stage": number, **shown})

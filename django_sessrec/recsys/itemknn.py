@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from django_sessrec.recsys.items import ItemIndex, Rows
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
-from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender
+from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 
@@ -87,6 +87,9 @@ class ItemKNNRecommender(Recommender):
                 cosine = self.cosine[self.offsets[item] : self.offsets[item + 1]]
                 row_of_scores[similar] = np.maximum(row_of_scores[similar], 0) + np.float32(weight) * cosine
         return scores
+
+    def probabilities(self, sessions: Sequence[Rows]) -> FloatArray:
+        return shares(self.scores(sessions))
 
     def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
         """The last clicks by their share in each row's score."""

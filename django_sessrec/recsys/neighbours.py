@@ -26,7 +26,7 @@ from django_sessrec.recsys.items import ItemIndex, Rows
 from django_sessrec.recsys.kernels.neighbours import MAX_CLICKS, NeighboursKernel
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.postings import Postings
-from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender
+from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 WINDOW = 200  # clicks looked back at: what an endless session may cost
@@ -134,6 +134,9 @@ class NeighboursRecommender(Recommender):
             else:
                 row_of_scores[:] = self.popularity.clicks
         return scores
+
+    def probabilities(self, sessions: Sequence[Rows]) -> FloatArray:
+        return shares(self.scores(sessions))
 
     def top(
         self,

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from django_sessrec.recsys.items import ItemIndex, Rows
-from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender
+from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 DAY = 86_400
@@ -55,6 +55,9 @@ class PopularityRecommender(Recommender):
 
     def scores(self, sessions: Sequence[Rows]) -> FloatArray:
         return np.tile(self.clicks, (len(sessions), 1))
+
+    def probabilities(self, sessions: Sequence[Rows]) -> FloatArray:
+        return shares(self.scores(sessions))
 
     def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
         """No click of the session spoke for what everybody looks at."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -17,6 +18,19 @@ from django_sessrec.recsys.sessions import SessionLog
 FloatArray = NDArray[np.float32]
 Progress = Callable[[float, Mapping[str, Any]], None]
 """Called by long fits with the share done (0..1) and what to show, such as {"loss": 5.1}."""
+
+
+def stages(progress: Progress | None, weights: Sequence[float]) -> Iterator[Progress | None]:
+    """A callback for each stage of a fit, as long as its weight says, which tells the share of the whole."""
+    total = sum(weights)
+    for number, weight in enumerate(weights):
+        yield progress and partial(_tell, progress, sum(weights[:number]) / total, weight / total, number + 1)
+
+
+def _tell(
+    progress: Progress, begun: float, weight: float, stage: int, share: float, shown: Mapping[str, Any]
+) -> None:
+    progress(min(begun + weight * share, 1.0), {"stage": stage, **shown})
 
 
 class NotEnoughData(ValueError):  # noqa: N818
@@ -71,6 +85,15 @@ class Recommender(ABC):
         """
         return best(self.scores([session])[0], k, exclude=exclude, allowed=allowed)
 
+    def probabilities(self, sessions: Sequence[Rows]) -> FloatArray:
+        """(B,) sessions -> (B, len(index)) chances of the next click, a row's sum is 1: here by softmax.
+
+        Models whose scores are votes override this; without any evidence a row is all zeros.
+        """
+        scores = self.scores(sessions)
+        best = scores.max(axis=1, keepdims=True)
+        return shares(np.exp(scores - np.where(np.isfinite(best), best, 0)))
+
     def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
         """For each recommended row, the session's rows that spoke for it, strongest first.
 
@@ -104,6 +127,13 @@ class Estimator(Protocol):
     ) -> Recommender:
         """Fit on `sessions`; `validation`, later sessions over the same index, may steer the fit."""
         ...
+
+
+def shares(votes: FloatArray) -> FloatArray:
+    """(B, n) votes, -inf for none -> each as a share of its row's sum."""
+    votes = np.maximum(votes, 0)
+    of_sum: FloatArray = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-12)
+    return of_sum
 
 
 def best(

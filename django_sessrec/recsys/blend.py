@@ -1,0 +1,167 @@
+"""The small alternative to the ranker: several models' chances of the next click, mixed.
+
+The weights are those that would have foretold the shop's last days best; then every model is fitted anew
+on all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.evaluation import Cases
+from django_sessrec.recsys.items import ItemIndex, Rows
+from django_sessrec.recsys.recommender import (
+    Estimator,
+    FloatArray,
+    NotEnoughData,
+    Progress,
+    Recommender,
+    stages,
+)
+from django_sessrec.recsys.sessions import SessionLog
+
+K = 20
+STEPS = 10  # of the grid: weights are tenths
+BATCH = 64  # cases whose scores by all models are held at once
+DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
+    "django_sessrec.recsys.neighbours.Neighbours": {},
+    "django_sessrec.neural.GRU4Rec": {},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blend:
+    """A weighted mean of what several models hold probable.
+
+    sources: dotted path of an estimator -> its options.
+    tail:    share of the sessions, the last ones, on which the weights are chosen.
+    cases:   at most so many of their clicks are foretold for it.
+    """
+
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(DEFAULT_SOURCES))
+    tail: float = 0.07
+    cases: int = 5_000
+
+    def __post_init__(self) -> None:
+        if len(self.sources) < 2:
+            raise ValueError(f"a blend is made of two models or more, not of {list(self.sources)}")
+        if not 0 < self.tail < 1:
+            raise ValueError(f"tail must be between 0 and 1, not {self.tail}")
+        self.estimators()
+
+    def estimators(self) -> list[Estimator]:
+        return [_named(path)(**options) for path, options in self.sources.items()]
+
+    def fit(
+        self,
+        sessions: SessionLog,
+        *,
+        validation: SessionLog | None = None,
+        progress: Progress | None = None,
+    ) -> BlendRecommender:
+        """Fit the sources on all but the last days, choose the weights on these, fit on everything.
+
+        validation is not looked at. Raises what the sources raise, and NotEnoughData without last days.
+        """
+        earlier, last = sessions.split_last(self.tail)
+        cases = Cases.from_log(last)
+        if not len(cases):
+            raise NotEnoughData(
+                f"the last {len(last)} sessions hold no click that followed another, so that nothing tells "
+                "how to weigh the models: collect more visits"
+            )
+        cases = cases.take(np.linspace(0, len(cases) - 1, min(self.cases, len(cases))).astype(np.int64))
+        report = stages(progress, [1.0] * 2 * len(self.sources))
+        weights = choose_weights(self._fitted(earlier, report), cases)
+        return BlendRecommender(self._fitted(sessions, report), weights)
+
+    def _fitted(self, sessions: SessionLog, report: Iterator[Progress | None]) -> list[Recommender]:
+        fitted = []
+        for estimator, progress in zip(self.estimators(), report, strict=False):
+            fitted.append(estimator.fit(sessions, progress=progress))
+            if progress is not None:
+                progress(1.0, {})
+        return fitted
+
+
+class BlendRecommender(Recommender):
+    """Scores are the weighted mean of the models' probabilities; an empty session is the first model's."""
+
+    kind = "blend"
+
+    def __init__(self, sources: Sequence[Recommender], weights: Sequence[float]) -> None:
+        """sources over one index, with a weight each."""
+        if len(sources) != len(weights) or any(source.index != sources[0].index for source in sources):
+            raise ValueError(f"{len(sources)} models over one index and as many weights are needed")
+        self.index = sources[0].index
+        self.sources = tuple(sources)
+        self.weights = tuple(weights)
+
+    def scores(self, sessions: Sequence[Rows]) -> FloatArray:
+        scores = np.zeros((len(sessions), len(self.index)), np.float32)
+        for source, weight in zip(self.sources, self.weights, strict=True):
+            scores += weight * source.probabilities(sessions)
+        scores[scores == 0] = -np.inf
+        for row_of_scores, session in zip(scores, sessions, strict=True):
+            if not len(session):
+                row_of_scores[:] = self.sources[0].scores([session])[0]
+        return scores
+
+    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
+        """What the first model names that has a reason for the item."""
+        by_source = [source.because(session, rows) for source in self.sources]
+        return [next(filter(None, reasons), ()) for reasons in zip(*by_source, strict=True)]
+
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        saved = []
+        for number, (source, weight) in enumerate(zip(self.sources, self.weights, strict=True)):
+            (folder / str(number)).mkdir()
+            parameters = dict(source.save(folder / str(number)))
+            saved.append({"kind": source.kind, "weight": weight, "parameters": parameters})
+        return {"sources": saved}
+
+    @classmethod
+    def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
+        sources = [
+            artifact.class_of(saved["kind"]).load(folder / str(number), index, saved["parameters"])
+            for number, saved in enumerate(parameters["sources"])
+        ]
+        return cls(sources, [float(saved["weight"]) for saved in parameters["sources"]])
+
+
+def choose_weights(sources: Sequence[Recommender], cases: Cases) -> tuple[float, ...]:
+    """The weights on a grid, summing to 1, whose mix ranks the labels best (NDCG)."""
+    grid = [
+        tuple(step / STEPS for step in steps)
+        for steps in product(range(STEPS + 1), repeat=len(sources))
+        if sum(steps) == STEPS
+    ]
+    gains = np.zeros(len(grid))
+    for start in range(0, len(cases), BATCH):
+        chosen = range(start, min(start + BATCH, len(cases)))
+        prefixes = [cases.prefix(case) for case in chosen]
+        chances = [source.probabilities(prefixes) for source in sources]
+        for number, weights in enumerate(grid):
+            mixed = sum(weight * chance for weight, chance in zip(weights, chances, strict=True))
+            gains[number] += _gain(np.asarray(mixed), cases.labels[list(chosen)])
+    return grid[int(gains.argmax())]
+
+
+def _gain(chances: FloatArray, labels: Rows) -> float:
+    """Summed NDCG of labels (B,) under (B, n) chances; ties and labels without a chance count against."""
+    of_label = chances[np.arange(len(labels)), labels]
+    ranks = (chances >= of_label[:, None]).sum(axis=1)
+    return float(np.where((ranks <= K) & (of_label > 0), 1 / np.log2(ranks + 1), 0).sum())
+
+
+def _named(path: str) -> Any:
+    module, name = path.rsplit(".", 1)
+    return getattr(import_module(module), name)
