@@ -80,7 +80,7 @@ def run_shop() -> None:
                 with step(number, total, each.title):
                     manage(*each.command)
         with step(total, total, "Start web server, workers and beat"):
-            supervisor.start(*shop_programs(logs, port))
+            supervisor.start(*shop_programs(state, port))
         say(ENTRANCE.format(url=f"http://{HOST}:{port}", logs=logs.relative_to(CHECKOUT)))
         supervisor.watch()
 
@@ -99,8 +99,9 @@ def services(logs: Path) -> list[Program]:
     return programs
 
 
-def shop_programs(logs: Path, port: int) -> list[Program]:
+def shop_programs(state: Path, port: int) -> list[Program]:
     """Return the web server, the worker for capture and upkeep, the one for training, and beat."""
+    logs = state / "logs"
 
     def program(name: str, *arguments: str, answers: Callable[[], bool] = lambda: True) -> Program:
         command = [sys.executable, "-m", *arguments]
@@ -116,7 +117,7 @@ def shop_programs(logs: Path, port: int) -> list[Program]:
             *("granian", "--interface", "wsgi", "--host", HOST, "--port", str(port), "--workers", "2"),
             # Each thread keeps a database connection, and Postgres has 100.
             *("--blocking-threads", "4", "--backpressure", "16", "--respawn-failed-workers"),
-            *("--static-path-mount", str(STATE / "static"), "--static-path-expires", "60"),
+            *("--static-path-mount", str(state / "static"), "--static-path-expires", "60"),
             *("--log-level", "warning", "example_shop.wsgi:application"),
             answers=lambda: responds(port),
         ),
@@ -130,7 +131,7 @@ def shop_programs(logs: Path, port: int) -> list[Program]:
             *("--concurrency", "1", "--max-tasks-per-child", "1", "--prefetch-multiplier", "1"),
         ),
         # An empty pid file name: the one of a killed beat would stop the next.
-        program("beat", *celery, "beat", *quiet, "--pidfile", "", "--schedule", str(STATE / "beat")),
+        program("beat", *celery, "beat", *quiet, "--pidfile", "", "--schedule", str(state / "beat")),
     ]
 
 

@@ -1,23 +1,16 @@
 """The ES module in a real browser, under a strict Content-Security-Policy, on a page for caches."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from django.db import connections
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from django_sessrec.models import Event, Impression
+from tests.browser import chromium, needs_chromium, watch
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OFFLINE = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH"),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True), needs_chromium]
 
 
 @pytest.fixture
@@ -27,14 +20,12 @@ def page(settings, monkeypatch) -> Iterator[Page]:
     settings.MIDDLEWARE = ["tests.demo.security.strict_csp", *settings.MIDDLEWARE]
     settings.SESSREC = settings.SESSREC | {"TRACKED_VIEWS": {"demo:cached": "pk"}}
     complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+    with chromium() as browser:
         tab = browser.new_page()
         tab.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-        tab.on("console", lambda message: complaints.append(message.text))
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        watch(tab.context, complaints)
         yield tab
-        browser.close()
+        tab.close()
         connections.close_all()  # those of Playwright's loop, which nobody else can reach
     assert complaints == []
 
