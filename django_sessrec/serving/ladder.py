@@ -64,13 +64,18 @@ def climb_down(question: Question, catalogue: Catalogue) -> Iterator[Candidate]:
 
 
 def _rungs(question: Question, catalogue: Catalogue) -> Iterator[Callable[[], list[Candidate]]]:
-    for model in question.models:
-        yield partial(_ranked, model, question.session, question.depth, MODEL)
-    last = question.session[-1:]
-    if last:
-        for model in _co_views_models(question.models):
-            yield partial(_ranked, model, last, question.depth, CO_VIEWS)
-        yield partial(_beside, last[0], question.depth, catalogue)
+    models, session, depth = question.models, question.session, question.depth
+    of_the_visit = [partial(_ranked, model, session, depth, MODEL) for model in models]
+    of_its_last_item: list[Callable[[], list[Candidate]]] = []
+    if last := session[-1:]:
+        of_its_last_item = [
+            *(partial(_ranked, model, last, depth, CO_VIEWS) for model in _co_views_models(models)),
+            partial(_beside, last[0], depth, catalogue),
+        ]
+    if any(_knows(model, item_id) for model in models for item_id in last):
+        yield from (*of_the_visit, *of_its_last_item)
+    else:  # the last item is newer than the models, which would only hear what came before it
+        yield from (*of_its_last_item, *of_the_visit)
     yield partial(_popular, question.models)
     yield partial(_static, question.depth, catalogue)
 
@@ -79,6 +84,11 @@ def _co_views_models(models: Sequence[str]) -> list[str]:
     """Any model that hears the last click alone tells what goes with it; the one made for that goes first."""
     trained = (CO_VIEWS_MODEL,) if CO_VIEWS_MODEL in sessrec_settings.MODELS else ()
     return list(dict.fromkeys((*trained, *models)))
+
+
+def _knows(model: str, item_id: str) -> bool:
+    serving = active(model)
+    return serving is not None and item_id in serving.recommender.index
 
 
 def _ranked(model: str, session: Sequence[str], k: int, rung: str) -> list[Candidate]:

@@ -1,5 +1,7 @@
 """Who answers where a model knows nothing: every rung, down to the static list."""
 
+import re
+
 import pytest
 from django.utils import timezone
 
@@ -95,6 +97,17 @@ def test_second_model_of_the_placement_takes_over(without_categories, products, 
     placement(MODELS=["gru4rec", "itemknn", "neighbours"])
     promote([[str(product.pk) for product in products[:2]]] * 5, model="itemknn")
     assert fill(None, "product_page", item_id=products[0]).model == "itemknn"
+
+
+def test_product_newer_than_the_model_is_not_talked_over_by_older_clicks(
+    visitor, products, promote, placement
+):
+    placement(LIMIT=8, MAX_PER_CATEGORY=4)
+    promote([[str(product.pk) for product in products[:10]]] * 5)
+    visitor.get(products[0].get_absolute_url())
+    shown = visitor.get(products[20].get_absolute_url()).content.decode()
+    categories = re.findall(r">\s*(tea|cup|pot) \d", shown.partition("<ul")[2])
+    assert categories == ["pot"] * 4 + ["tea"] * 4
 
 
 def test_each_item_is_shown_once(products, trails, promote):
