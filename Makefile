@@ -26,7 +26,7 @@ shop: .venv/shop.stamp
 	@$(BIN)/python -m example_shop.stack shop
 
 test: lint
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(TESTS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check

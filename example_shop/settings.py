@@ -66,6 +66,9 @@ STATIC_ROOT = STATE / "static"  # collected there, and served by granian
 CELERY_BROKER_URL = broker_url()
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BEAT_SCHEDULE = schedule()
+# Celery tells of every heartbeat, twice; a training tells of itself.
+QUIET = {"level": "WARNING"}
+LOGGING = {"version": 1, "loggers": {"celery.app.trace": QUIET, "celery.worker.strategy": QUIET}}
 
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
 

@@ -114,3 +114,4 @@ def finish(run: TrainingRun, state: TrainingRun.State, verdict: str) -> None:
     """Write how a run ended, and why."""
     run.state, run.verdict, run.finished_at = state, verdict, timezone.now()
     run.save()
+    log.info("The training of %s ended, %s: %s", run, state.label, verdict)

@@ -1,5 +1,4 @@
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from django_sessrec.recsys.evaluation import evaluate
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import synthetic_shop
+from tests.real_clicks import real_clicks
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,10 +86,7 @@ def test_cases_of_items_that_nobody_clicked_are_refused(published_cases):
 
 
 def test_neighbours_reach_their_figures_on_diginetica():
-    folder = os.environ.get("SESSREC_DIGINETICA")
-    if not folder:
-        pytest.skip("SESSREC_DIGINETICA does not name a folder with the published split")
-    dataset = load(Path(folder))
+    dataset = load(real_clicks("diginetica"))
     figures = evaluate(Neighbours().fit(dataset.train), dataset.test).as_dict()
     assert figures["cases"] == 60_858
     assert figures["hr@20"] >= 53.0

@@ -71,6 +71,7 @@ def test_a_tracked_page_never_reads_the_shops_session_or_user(visitor):
         str(uuid7(datetime.now(UTC) + timedelta(hours=1))),
         str(uuid7(datetime.now(UTC) - timedelta(hours=25))),
     ],
+    ids=["empty", "text", "long", "version 4", "nil", "far future", "future", "a day old"],
 )
 def test_a_cookie_that_is_no_visit_going_on_starts_a_new_one(visitor, garbage):
     visitor.cookies["sessrec"] = garbage

@@ -1,9 +1,7 @@
 """Click files, whole and broken, into the event store."""
 
 import csv
-import os
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pyarrow
 import pytest
@@ -12,6 +10,7 @@ from pyarrow import parquet
 
 from django_sessrec.capture.ids import time_of
 from django_sessrec.models import Event
+from tests.real_clicks import real_clicks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -180,11 +179,7 @@ def test_a_file_that_is_not_there_is_named(here, run):
 
 def test_real_clicks_from_file_to_figures(here, run, sessrec):
     """The main job, on the sample that bol.com ships with Serenade."""
-    data = (
-        Path(os.environ.get("SESSREC_DATA", Path(__file__).parents[3] / "shared" / "data")) / "serenade_toy"
-    )
-    if not data.is_dir():
-        pytest.skip(f"{data} is not there: name the folder of real clicks in SESSREC_DATA")
+    data = real_clicks("serenade_toy")
     output = run("sessrec_import", data / "train.parquet", time="timestamp", shift_to_now=True)
     assert "113,601 clicks imported" in output
     assert "published" in run("sessrec_train", "neighbours")
