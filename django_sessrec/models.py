@@ -55,6 +55,15 @@ class Impression(models.Model):
         return f"{self.placement} · {self.shown_at:%Y-%m-%d %H:%M:%S}"
 
 
+class Report(Impression):
+    """The admin's entry for what the lists earned."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("report")
+        verbose_name_plural = _("report")
+
+
 class Event(models.Model):
     """What happened to an item in a session. Partitioned by day of occurred_at, which its id carries."""
 

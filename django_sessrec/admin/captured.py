@@ -8,7 +8,7 @@ from uuid import UUID
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import path, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.formats import date_format
@@ -18,7 +18,6 @@ from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.admin.period import first_moment
 from django_sessrec.admin.readonly import EstimatingPaginator, ReadOnlyAdmin
-from django_sessrec.admin.report import export_view, report_view
 from django_sessrec.models import Event, FailedEvent, Impression
 
 DAYS_OFFERED = 8
@@ -122,8 +121,6 @@ class EventAdmin(PartitionedAdmin):
 
 @admin.register(Impression)
 class ImpressionAdmin(PartitionedAdmin):
-    """Lists shown, and the report of what they earned."""
-
     list_display = ("shown_at", "placement", "model", "rung", "variant", "items", "visit")
     list_filter = (ShownOn, "bot")
     search_fields = ("session_id", "item_ids")
@@ -137,14 +134,6 @@ class ImpressionAdmin(PartitionedAdmin):
     @admin.display(description=_("items"))
     def items(self, impression: Impression) -> str:
         return Truncator(", ".join(impression.item_ids)).chars(CHARACTERS_IN_LIST)
-
-    def get_urls(self) -> list:
-        view = self.admin_site.admin_view
-        return [
-            path("report/", view(report_view(self)), name="sessrec_report"),
-            path("report/export/", view(export_view(self)), name="sessrec_report_export"),
-            *super().get_urls(),
-        ]
 
 
 @admin.register(FailedEvent)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from django.contrib.admin import ModelAdmin
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -17,41 +18,46 @@ from django.utils.translation import gettext as _
 from django_sessrec.admin.cells import cards, cells, interval, percent
 from django_sessrec.admin.charts import Chart, Point, line_chart
 from django_sessrec.admin.period import PeriodForm, first_moment, last_days
+from django_sessrec.admin.readonly import ReadOnlyAdmin
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.measuring.export import csv_lines
 from django_sessrec.measuring.kpis import Kpi, kpis, regrouped
-
-View = Callable[[HttpRequest], HttpResponse]
+from django_sessrec.models import Report
 
 REPORTED = ("day", "placement", "model", "rung", "experiment", "variant")
 EXPORTED = ("day", "placement", "model", "run", "rung", "experiment", "variant")
 PERIODS = (7, 30, 90)
 
 
-def report_view(model_admin: ModelAdmin) -> View:
-    """The page, for those who may view impressions."""
+@admin.register(Report)
+class ReportAdmin(ReadOnlyAdmin):
+    """The page in place of a list of rows, and its figures as CSV."""
 
-    def view(request: HttpRequest) -> HttpResponse:
-        form = _period(request, model_admin)
-        context = model_admin.admin_site.each_context(request) | {
+    class Media:
+        css = {"all": ["sessrec/admin.css", "sessrec/admin-charts.css"]}
+
+    def get_urls(self) -> list[URLPattern]:
+        export = self.admin_site.admin_view(self.export_view)
+        return [path("export/", export, name="sessrec_report_export"), *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        form = _period(request, self)
+        context = self.admin_site.each_context(request) | {
             "title": _("Recommendations"),
-            "opts": model_admin.opts,
-            "media": model_admin.media,
+            "opts": self.opts,
+            "media": self.media,
             "form": form,
             "periods": _offered(request),
         }
         if form.is_valid():
             context |= _figures(**form.cleaned_data)
-        return TemplateResponse(request, "admin/sessrec/report.html", context)
+        return TemplateResponse(request, "admin/sessrec/report.html", context | (extra_context or {}))
 
-    return view
-
-
-def export_view(model_admin: ModelAdmin) -> View:
-    """The period's figures as CSV, in the finest groups."""
-
-    def view(request: HttpRequest) -> HttpResponse:
-        form = _period(request, model_admin)
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """The period's figures in the finest groups."""
+        form = _period(request, self)
         if not form.is_valid():
             return HttpResponse(form.errors.as_text(), status=400, content_type="text/plain; charset=utf-8")
         start, end = form.cleaned_data["start"], form.cleaned_data["end"]
@@ -62,10 +68,8 @@ def export_view(model_admin: ModelAdmin) -> View:
             headers={"Content-Disposition": f'attachment; filename="recommendations_{start}_{end}.csv"'},
         )
 
-    return view
 
-
-def _period(request: HttpRequest, model_admin: ModelAdmin) -> PeriodForm:
+def _period(request: HttpRequest, model_admin: admin.ModelAdmin) -> PeriodForm:
     if not model_admin.has_view_permission(request):
         raise PermissionDenied
     given = request.GET.dict()

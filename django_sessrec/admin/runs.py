@@ -39,7 +39,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
     list_per_page = 50
 
     class Media:
-        css = {"all": ["sessrec/admin.css"]}
+        css = {"all": ["sessrec/admin.css", "sessrec/admin-charts.css"]}
         js = [Script("sessrec/admin-live.js", type="module")]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingRun]:

@@ -161,6 +161,18 @@ class Migration(migrations.Migration):
                     },
                 ),
                 migrations.CreateModel(
+                    name='Report',
+                    fields=[],
+                    options={
+                        'verbose_name': 'report',
+                        'verbose_name_plural': 'report',
+                        'proxy': True,
+                        'indexes': [],
+                        'constraints': [],
+                    },
+                    bases=('sessrec.impression',),
+                ),
+                migrations.CreateModel(
                     name='Event',
                     fields=[
                         ('event_id', models.UUIDField(editable=False, primary_key=True, serialize=False, verbose_name='id')),

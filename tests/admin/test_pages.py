@@ -179,8 +179,8 @@ def test_nothing_is_added_changed_or_deleted_by_hand(admin_client, rows, model):
         assert admin_client.post(f"/admin/sessrec/{model}/{pk}/delete/", {"post": "yes"}).status_code == 403
 
 
-def test_the_apps_own_page_leads_to_the_report(admin_client):
-    assert reverse("admin:sessrec_report") in page(admin_client, "/admin/sessrec/")
+def test_the_admins_first_page_leads_to_the_report(admin_client):
+    assert reverse("admin:sessrec_report_changelist") in page(admin_client, "/admin/")
 
 
 def test_the_runs_of_one_model(admin_client):

@@ -30,11 +30,11 @@ def earnings():
 
 
 def test_without_rows_it_says_what_to_do(admin_client):
-    assert "No list was shown" in page(admin_client, reverse("admin:sessrec_report"))
+    assert "No list was shown" in page(admin_client, reverse("admin:sessrec_report_changelist"))
 
 
 def test_cards_tables_and_chart(admin_client, earnings):
-    html = page(admin_client, reverse("admin:sessrec_report"))
+    html = page(admin_client, reverse("admin:sessrec_report_changelist"))
     assert "1,234.50 EUR" in html
     assert "50.0\xa0%" in html
     assert html.count("<section") == 3
@@ -44,14 +44,14 @@ def test_cards_tables_and_chart(admin_client, earnings):
 
 def test_a_comma_language_keeps_the_points_of_coordinates(admin_client, earnings, settings):
     settings.LANGUAGE_CODE = "de"
-    html = page(admin_client, reverse("admin:sessrec_report"))
+    html = page(admin_client, reverse("admin:sessrec_report_changelist"))
     assert "1.234,50 EUR" in html
     (first, *_others) = re.findall(r'class="sessrec-dot" d="M([^ ]+) h0"', html)
     assert re.fullmatch(r"[\d.]+,[\d.]+", first)
 
 
 def test_another_period_is_empty(admin_client, earnings):
-    url = reverse("admin:sessrec_report") + "?start=2026-01-01&end=2026-01-31"
+    url = reverse("admin:sessrec_report_changelist") + "?start=2026-01-01&end=2026-01-31"
     assert "No list was shown" in page(admin_client, url)
 
 
@@ -59,7 +59,7 @@ def test_another_period_is_empty(admin_client, earnings):
     "query", ["start=2026-02-30", "start=2026-03-02&end=2026-03-01", "start=2001-01-01", "end=x", "start=%00"]
 )
 def test_a_wrong_period_is_named(admin_client, query):
-    assert "errornote" in page(admin_client, reverse("admin:sessrec_report") + f"?{query}")
+    assert "errornote" in page(admin_client, reverse("admin:sessrec_report_changelist") + f"?{query}")
     assert admin_client.get(reverse("admin:sessrec_report_export") + f"?{query}").status_code == 400
 
 
@@ -75,11 +75,11 @@ def test_csv(admin_client, earnings):
     assert {row["day"] for row in rows} == {earnings.isoformat()}
 
 
-@pytest.mark.parametrize("name", ["sessrec_report", "sessrec_report_export"])
-def test_only_who_may_view_impressions(client, django_user_model, name):
+@pytest.mark.parametrize("name", ["sessrec_report_changelist", "sessrec_report_export"])
+def test_only_who_may_view_the_report(client, django_user_model, name):
     user = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
     assert client.get(reverse(f"admin:{name}")).status_code == 302
     client.force_login(user)
     assert client.get(reverse(f"admin:{name}")).status_code == 403
-    user.user_permissions.add(Permission.objects.get(codename="view_impression"))
+    user.user_permissions.add(Permission.objects.get(codename="view_report"))
     assert client.get(reverse(f"admin:{name}")).status_code == 200
