@@ -7,7 +7,7 @@ from tests.browser import needs_chromium
 from tests.e2e.walk import accept, follow, open_product, session_of, shown, sign_in, slot
 
 pytestmark = [pytest.mark.e2e, needs_chromium]
-REPORT = "/admin/sessrec/impression/report/"
+REPORT = "/admin/sessrec/report/"
 COUNTED = ("Clicks", "In the basket", "Purchases")
 
 

@@ -87,7 +87,7 @@ def main_pages(page: Page) -> Iterator[str]:
     page.goto("/privacy/")
     yield "privacy"
     sign_in(page)
-    page.goto("/admin/sessrec/impression/report/")
+    page.goto("/admin/sessrec/report/")
     yield "report"
     page.goto("/admin/sessrec/trainingrun/")
     yield "training runs"
