@@ -1,0 +1,124 @@
+"""Whatever is taken from django_sessrec, the shop's pages are the same but for the list, and it sells."""
+
+import os
+import re
+import shutil
+from contextlib import ExitStack
+
+import pytest
+
+from example_shop.shop.browser import Browser
+from example_shop.shop.traffic import BROWSER
+from tests.chaos.catalogue import FAILS
+
+pytestmark = pytest.mark.chaos
+SLOT = re.compile(r'<section class="recommendations".*?</section>\n', re.DOTALL)
+PRODUCT = "/product/1/alma-porcelain-teapot-0-6-l-chalk-white/"
+PAGES = ["/", "/c/kitchen/", PRODUCT, "/basket/", "/checkout/", "/privacy/"]
+
+
+class Faults:
+    """Ways to take something away; `undo` brings all of it back."""
+
+    def __init__(self, shop, events_server, undo):
+        self.shop, self.events_server, self.undo = shop, events_server, undo
+
+    def events(self, query):
+        return self.shop.rows(query, url=self.events_server.url)
+
+    def table_dropped(self):
+        self.events("ALTER TABLE sessrec_event RENAME TO away")
+        self.undo.callback(self.events, "ALTER TABLE away RENAME TO sessrec_event")
+
+    def migrations_missing(self):
+        self.events("ALTER SCHEMA public RENAME TO away")
+        self.undo.callback(self.events, "ALTER SCHEMA away RENAME TO public")
+        self.restart_web()
+
+    def postgres_stopped(self):
+        self.events_server.stop()
+        self.undo.callback(self.events_server.start)
+
+    def postgres_and_broker_stopped(self):
+        self.postgres_stopped()
+        self.shop.valkey.stop()
+        self.undo.callback(self.shop.valkey.start)
+
+    def artifact_missing(self):
+        artifacts = self.shop.folder / "artifacts"
+        artifacts.rename(artifacts.with_name("away"))
+        self.undo.callback(artifacts.with_name("away").rename, artifacts)
+        self.restart_web()
+
+    def artifact_truncated(self):
+        self.artifact_missing()
+        broken = self.shop.folder / "artifacts"
+        shutil.copytree(broken.with_name("away"), broken)
+        self.undo.callback(shutil.rmtree, broken)
+        for file in broken.rglob("*.npy"):
+            os.truncate(file, file.stat().st_size // 2)
+
+    def catalogue_raising(self):
+        (self.shop.folder / FAILS).touch()
+        self.undo.callback((self.shop.folder / FAILS).unlink)
+
+    def restart_web(self):
+        """A process that has opened a model keeps it: these have seen nothing better."""
+        self.shop.programs["web"].stop()
+        self.shop.programs["web"].start()
+
+
+@pytest.fixture
+def cookies(shop):
+    """Of somebody who said yes and has a basket."""
+    with Browser(shop.url, BROWSER) as browser:
+        browser.post("/consent/", answer="session")
+        browser.post("/basket/add/2/")
+        return browser.cookies
+
+
+def look(shop, cookies):
+    """The main pages by address."""
+    with Browser(shop.url, BROWSER) as browser:
+        browser.cookies = {**cookies}
+        return {path: browser.get(path) for path in PAGES}
+
+
+def outside_the_slot(pages):
+    return {path: (page.status, SLOT.sub("", page.html)) for path, page in pages.items()}
+
+
+def listed(page):
+    return [slot.count('class="card"') for slot in SLOT.findall(page.html)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "listed_meanwhile"),
+    [
+        ("table_dropped", [8]),
+        ("migrations_missing", [8]),
+        ("postgres_stopped", [8]),
+        ("postgres_and_broker_stopped", [8]),
+        ("artifact_missing", [8]),
+        ("artifact_truncated", [8]),
+        ("catalogue_raising", []),
+    ],
+)
+def test_the_shop_goes_on(shop, events_server, cookies, fault, listed_meanwhile):
+    healthy = look(shop, cookies)
+    assert {page.status for page in healthy.values()} == {200}
+    assert listed(healthy[PRODUCT]) == [8]
+    with ExitStack() as undo:
+        getattr(Faults(shop, events_server, undo), fault)()
+        broken = look(shop, cookies)
+        assert outside_the_slot(broken) == outside_the_slot(healthy)
+        assert listed(broken[PRODUCT]) == listed_meanwhile
+
+        orders = shop.count("shop_order")
+        with Browser(shop.url, BROWSER) as buyer:
+            buyer.cookies = {**cookies}
+            assert buyer.post("/checkout/place/").status == 200
+            assert buyer.post("/consent/", answer="none").status == 200
+            assert "sessrec" not in buyer.cookies
+        assert shop.count("shop_order") == orders + 1
+    assert listed(look(shop, cookies)[PRODUCT]) == [8]
