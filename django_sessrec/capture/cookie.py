@@ -49,8 +49,10 @@ def write(request: HttpRequest, response: HttpResponseBase, session_id: UUID) ->
     patch_cache_control(response, private=True)
 
 
-def delete(response: HttpResponseBase) -> None:
-    """Take the cookie back."""
+def delete(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Take the cookie back from a visitor who has one."""
+    if sessrec_settings.COOKIE_NAME not in request.COOKIES:
+        return
     response.delete_cookie(
         sessrec_settings.COOKIE_NAME, domain=sessrec_settings.COOKIE_DOMAIN, samesite="Lax"
     )

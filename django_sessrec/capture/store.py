@@ -210,7 +210,7 @@ def _copy(rows: Sequence[tuple[Any, ...]]) -> int:
     partitions.ensure_days({row[OCCURRED_AT].astimezone(UTC).date() for row in rows})
     columns = ", ".join(COLUMNS[Event])
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-        cursor.execute("CREATE TEMP TABLE arriving (LIKE sessrec_event) ON COMMIT DROP")
+        cursor.execute("CREATE TEMP TABLE arriving (LIKE sessrec_event)")
         with cursor.copy(f"COPY arriving ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(TYPES[Event])
             for row in rows:
@@ -220,7 +220,9 @@ def _copy(rows: Sequence[tuple[Any, ...]]) -> int:
             " WHERE session_id NOT IN (SELECT session_id FROM sessrec_withdrawal)"
             " ON CONFLICT DO NOTHING"
         )
-        return cursor.rowcount
+        stored = cursor.rowcount
+        cursor.execute("DROP TABLE arriving")  # the caller's own transaction may copy more
+        return stored
 
 
 def _chunks(rows: Iterable[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:

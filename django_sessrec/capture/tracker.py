@@ -202,7 +202,7 @@ class Tracker:
     def _forget(self, response: HttpResponseBase) -> None:
         self._drop()
         session_id = cookie.presented(self._request)
-        cookie.delete(response)
+        cookie.delete(self._request, response)
         if session_id is not None:
             store.forget([session_id])
 

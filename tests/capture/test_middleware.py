@@ -220,6 +220,10 @@ def test_withdrawing_takes_effect_in_the_same_request(visitor):
     assert Withdrawal.objects.get().session_id == session_id
 
 
+def test_withdrawing_without_a_cookie_sends_none(visitor):
+    assert not visitor.post("/decline/").cookies
+
+
 def test_what_arrives_late_for_a_withdrawn_visit_is_dropped(visitor):
     session_id = session_of(visitor.get("/product/1/"))
     visitor.post("/decline/")

@@ -173,6 +173,12 @@ def test_copy_commits_as_it_goes(monkeypatch):
     assert Event.objects.count() == 20
 
 
+def test_copies_fit_into_the_callers_transaction():
+    with transaction.atomic():
+        assert store.copy_events([row_of(event())]) + store.copy_events([row_of(event())]) == 2
+    assert Event.objects.count() == 2
+
+
 def test_copy_leaves_withdrawn_sessions_out():
     withdrawn, stays = event(), event()
     store.forget([withdrawn.session_id])
