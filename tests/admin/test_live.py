@@ -1,24 +1,17 @@
 """A running training moves on the page that shows it, in a real browser under a strict policy."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 from django.db import connections
 from django.urls import reverse
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from django_sessrec.models import TrainingRun
 from tests.admin.test_pages import a_run
+from tests.browser import chromium, needs_chromium, watch
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OFFLINE = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH"),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True), needs_chromium]
 
 
 @pytest.fixture
@@ -27,19 +20,15 @@ def page(settings, monkeypatch, live_server, admin_client) -> Iterator[Page]:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright runs a loop in the test's thread
     settings.MIDDLEWARE = ["tests.demo.security.strict_csp", *settings.MIDDLEWARE]
     complaints: list[str] = []
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE) as browser,
-    ):
+    with chromium() as browser:
         context = browser.new_context(base_url=live_server.url)
         session = admin_client.cookies["sessionid"].value
         context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
         tab = context.new_page()
         tab.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-        tab.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        watch(context, complaints)
         yield tab
-        browser.close()
+        tab.close()
         connections.close_all()  # those of Playwright's loop, which nobody else can reach
     assert complaints == []
 
@@ -54,6 +43,14 @@ def test_the_list_follows_a_training_to_its_end(page):
     TrainingRun.objects.update(state="published", figures={"candidate": {"hr@20": 51.5}})
     expect(state).to_have_text("published")
     expect(page.locator(f"#sessrec-run-{run.pk}-hr")).to_have_text("51.50")
+
+
+def test_a_queued_training_that_ends_between_two_looks_is_shown(page):
+    earlier = a_run()
+    page.goto(reverse("admin:sessrec_trainingrun_changelist") + "#sessrec-queued")
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
+    quick = a_run()
+    expect(page.locator("#result_list tbody th")).to_have_text([str(quick), str(earlier)])
 
 
 def test_a_runs_page_draws_its_curve_as_it_grows(page):

@@ -4,12 +4,14 @@ const SECONDS_BETWEEN = 2
 const QUEUED = "#sessrec-queued" // this page was opened by queueing a training that has no row yet
 
 const runs = (page) => page.querySelector("[data-sessrec-running]")
+const newest = (page) => page.querySelector("[data-sessrec-live]")?.id
 
 async function refresh() {
   const answer = await fetch(location.href)
   if (!answer.ok || answer.redirected) return // signed out, or the row is gone: leave the page as it is
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html")
-  if (location.hash === QUEUED && runs(fresh)) {
+  // A quick training may have run and ended since the last look.
+  if (location.hash === QUEUED && (runs(fresh) || newest(fresh) !== newest(document))) {
     history.replaceState(null, "", location.pathname + location.search)
     location.reload()
   }
