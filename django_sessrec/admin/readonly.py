@@ -10,6 +10,8 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from django_sessrec.conf import sessrec_settings
+
 COUNTED_EXACTLY = 20_000  # up to here a count costs a few milliseconds
 
 
@@ -20,6 +22,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     sortable_by = ()
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # a count per filter
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).using(sessrec_settings.DATABASE)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

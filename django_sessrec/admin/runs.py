@@ -209,7 +209,12 @@ def duration(run: TrainingRun) -> str | None:
 
 def _serving(model: str) -> dict[str, Any]:
     """What the list says of one model: the latest promotion, and whether there is one to go back to."""
-    trail = Promotion.objects.filter(model=model).select_related("run").order_by("-pk")
+    trail = (
+        Promotion.objects.using(sessrec_settings.DATABASE)
+        .filter(model=model)
+        .select_related("run")
+        .order_by("-pk")
+    )
     latest = trail.first()
     earlier = latest and trail.exclude(run=latest.run).exists()
     return {"name": model, "promotion": latest, "earlier": earlier}

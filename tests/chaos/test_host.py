@@ -122,3 +122,14 @@ def test_the_shop_goes_on(shop, events_server, cookies, fault, listed_meanwhile)
             assert "sessrec" not in buyer.cookies
         assert shop.count("shop_order") == orders + 1
     assert listed(look(shop, cookies)[PRODUCT]) == [8]
+
+
+def test_the_admin_shows_what_the_events_database_holds(shop):
+    with Browser(shop.url, BROWSER) as staff:
+        token = re.search('csrfmiddlewaretoken" value="(.+?)"', staff.get("/admin/login/").html)[1]
+        staff.post("/admin/login/", username="admin", password="admin", csrfmiddlewaretoken=token)
+        runs = staff.get("/admin/sessrec/trainingrun/").html
+        assert runs.count("neighbours #1") == 2  # what serves, and the list
+        assert "neighbours #1" in staff.get("/admin/sessrec/trainingrun/1/change/").html
+        assert "neighbours" in staff.get("/admin/sessrec/promotion/").html
+        assert "product viewed" in staff.get("/admin/sessrec/event/").html
