@@ -65,6 +65,13 @@ def sign_in(page: Page) -> None:
     page.get_by_role("heading", name="Site administration").wait_for()
 
 
+def report(page: Page) -> None:
+    """Open the admin's figures."""
+    page.goto("/admin/")
+    page.get_by_role("link", name="Report", exact=True).click()
+    page.get_by_role("heading", name="Recommendations", exact=True).wait_for()
+
+
 def main_pages(page: Page) -> Iterator[str]:
     """Lead the page through the whole shop, a purchase and the admin; names each page as it stands."""
     page.goto("/")
