@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from celery import Task, current_app, shared_task
 from django.db import Error, InterfaceError, OperationalError
@@ -91,9 +92,19 @@ def write_later(self: Task, events: Payloads = (), impressions: Payloads = ()) -
     except Error as problem:
         unreachable = isinstance(problem, OperationalError | InterfaceError)
         if unreachable or self.request.retries < WRITE_RETRIES:
-            pause = min(2 ** min(self.request.retries, 10), LONGEST_PAUSE)
-            raise self.retry(exc=problem, countdown=pause) from problem
+            raise self.retry(exc=problem, countdown=_pause(self.request.retries)) from problem
         store.keep([*impressions, *events], "unwritable", str(problem))
+
+
+@shared_task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None)
+def erase_later(self: Task, session_id: str) -> None:
+    """Erase a visit whose consent was withdrawn while the database could not be reached."""
+    from django_sessrec.privacy.erasure import erase
+
+    try:
+        erase(UUID(session_id))
+    except Error as problem:
+        raise self.retry(exc=problem, countdown=_pause(self.request.retries)) from problem
 
 
 def broker_answers() -> str:
@@ -101,6 +112,11 @@ def broker_answers() -> str:
     with current_app.connection_for_write() as connection:
         connection.ensure_connection(max_retries=1, timeout=2)
         return connection.as_uri()
+
+
+def _pause(retries: int) -> int:
+    """Seconds before the next try."""
+    return min(2 ** min(retries, 10), LONGEST_PAUSE)
 
 
 def _train(model: str, trigger: str, *, only_if_due: bool = False) -> str:

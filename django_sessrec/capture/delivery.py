@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db import Error
 from django.utils.module_loading import import_string
@@ -15,7 +16,9 @@ from django_sessrec.capture import store
 from django_sessrec.capture.events import event_from, impression_from, to_payload
 from django_sessrec.models import Event, Impression
 
-RETRY_TASK = "django_sessrec.tasks.write_later"  # by its path: the tasks stand above this room
+# By their paths: the tasks stand above this room.
+WRITE_TASK = "django_sessrec.tasks.write_later"
+ERASE_TASK = "django_sessrec.tasks.erase_later"
 BROKER_PAUSE = 30.0  # seconds without a broker before it is asked again, so that no page waits for a dead one
 
 logger = logging.getLogger("django_sessrec")
@@ -61,22 +64,36 @@ def redeliver(events: Sequence[Mapping[str, Any]], impressions: Sequence[Mapping
     )
 
 
+def withdraw(session_id: UUID) -> None:
+    """Erase the session now, or have it erased once the database is back."""
+    try:
+        store.forget([session_id])
+    except Error as problem:
+        logger.warning("session %s could not be erased: %s", session_id, problem)
+        if not _later(ERASE_TASK, session_id=str(session_id)):
+            logger.exception("session %s is not erased, the broker is down, too: erase it later", session_id)
+
+
 def _defer(events: Sequence[Event], impressions: Sequence[Impression]) -> None:
     rows = len(events) + len(impressions)
-    if broker.resting:
-        outcomes["lost"] += rows
+    deferred = _later(
+        WRITE_TASK,
+        events=[to_payload(each) for each in events],
+        impressions=[to_payload(each) for each in impressions],
+    )
+    outcomes["deferred" if deferred else "lost"] += rows
+    if not deferred:
         logger.error("%d rows are lost: database and broker are down", rows)
-        return
+
+
+def _later(task: str, **kwargs: Any) -> bool:
+    """Hand the work to a task that retries; whether the broker took it."""
+    if broker.resting:
+        return False
     try:
-        import_string(RETRY_TASK).apply_async(
-            kwargs={
-                "events": [to_payload(each) for each in events],
-                "impressions": [to_payload(each) for each in impressions],
-            },
-            retry=False,  # the page waits
-        )
-        outcomes["deferred"] += rows
+        import_string(task).apply_async(kwargs=kwargs, retry=False)  # the page waits
     except Exception:  # the broker's client may raise anything
         broker.rest()
-        outcomes["lost"] += rows
-        logger.exception("%d rows are lost: database and broker are down", rows)
+        logger.exception("the broker did not take %s", task)
+        return False
+    return True

@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
 
 from django_sessrec.capture import consent, cookie, requests, store
-from django_sessrec.capture.delivery import deliver
+from django_sessrec.capture.delivery import deliver, withdraw
 from django_sessrec.capture.events import MAX_POSITION, EventError, clean_item_id, make
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.catalogue import get_catalogue
@@ -204,7 +204,7 @@ class Tracker:
         session_id = cookie.presented(self._request)
         cookie.delete(self._request, response)
         if session_id is not None:
-            store.forget([session_id])
+            withdraw(session_id)
 
 
 def _open_transaction() -> str | None:

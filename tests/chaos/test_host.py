@@ -10,6 +10,7 @@ import pytest
 from example_shop.shop.browser import Browser
 from example_shop.shop.traffic import BROWSER
 from tests.chaos.catalogue import FAILS
+from tests.training.processes import wait_for
 
 pytestmark = pytest.mark.chaos
 SLOT = re.compile(r'<section class="recommendations".*?</section>\n', re.DOTALL)
@@ -122,6 +123,24 @@ def test_the_shop_goes_on(shop, events_server, cookies, fault, listed_meanwhile)
             assert "sessrec" not in buyer.cookies
         assert shop.count("shop_order") == orders + 1
     assert listed(look(shop, cookies)[PRODUCT]) == [8]
+
+
+def test_what_happened_while_postgres_was_down_is_made_good(shop, events_server):
+    kept = "SELECT count(*) FROM sessrec_event WHERE session_id = %s"
+    with ExitStack() as undo:
+        stays, leaves = (undo.enter_context(Browser(shop.url, BROWSER)) for _ in range(2))
+        for visitor in (stays, leaves):
+            visitor.post("/consent/", answer="session")
+            visitor.get(PRODUCT)
+        stayed, left = stays.cookies["sessrec"], leaves.cookies["sessrec"]
+        Faults(shop, events_server, undo).postgres_stopped()
+        for visitor in (stays, leaves):
+            visitor.get(PRODUCT)
+        leaves.post("/consent/", answer="none")
+    wait_for(lambda: shop.rows(kept, [stayed], url=events_server.url) == [(2,)])
+    wait_for(lambda: shop.rows(kept, [left], url=events_server.url) == [(0,)])
+    keeps_late_rows_out = "SELECT count(*) FROM sessrec_withdrawal WHERE session_id = %s"
+    assert shop.rows(keeps_late_rows_out, [left], url=events_server.url) == [(1,)]
 
 
 def test_the_admin_shows_what_the_events_database_holds(shop):
