@@ -1,0 +1,83 @@
+"""Training processes that are killed with kill -9 while they train, as a machine short of memory does it."""
+
+import os
+import signal
+
+import pytest
+from celery import Celery
+
+from django_sessrec.models import Promotion, TrainingRun
+from example_shop.stack.processes import carrying
+from tests.training.conftest import store_visits, synthetic_visits
+from tests.training.processes import process, wait_for
+
+pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True)]
+State = TrainingRun.State
+OPTIONS = ("--concurrency", "1", "--max-tasks-per-child", "1", "--without-gossip", "--without-mingle")
+
+
+@pytest.fixture
+def send(broker_url):
+    """Send a task by its name to the training worker."""
+    with Celery(broker=broker_url, set_as_current=False) as app:
+        yield lambda name, *args: app.send_task(f"django_sessrec.tasks.{name}", args, queue="train")
+
+
+@pytest.fixture
+def worker(broker_url, tmp_path):
+    """worker() starts one, whose trainings end when the file `go` is there."""
+    environment = {
+        "BROKER_URL": broker_url,
+        "DJANGO_SETTINGS_MODULE": "tests.chaos.worker_settings",
+        "TRAINS_HERE": str(tmp_path),
+    }
+    command = ("-m", "celery", "--app", "tests.celery_app", "worker", "--queues", "train", *OPTIONS)
+    return lambda: process(*command, cwd=tmp_path, **environment)
+
+
+@pytest.fixture
+def good():
+    """The run of the model in service."""
+    store_visits(synthetic_visits())
+    run = TrainingRun.objects.create(model="popularity", state=State.PUBLISHED, trigger="test")
+    Promotion.objects.create(model="popularity", run=run, promoted_by="test")
+    return run
+
+
+def in_mid_training(child):
+    return wait_for(lambda: TrainingRun.objects.filter(stage="fit", progress__gt=0).first(), child)
+
+
+def killed(run):
+    run.refresh_from_db()
+    return run.state == State.FAILED and "killed or lost its database at the stage fit" in run.verdict
+
+
+def test_the_process_that_trains_is_killed_and_the_next_training_goes_through(worker, send, good, tmp_path):
+    with worker() as child:
+        send("train", "popularity")
+        run = in_mid_training(child)
+        for pid in {*carrying("TRAINS_HERE", str(tmp_path))} - {child.pid}:
+            os.kill(pid, signal.SIGKILL)
+        (tmp_path / "go").touch()
+        send("train", "popularity")
+        wait_for(lambda: killed(run), child)
+        newest = wait_for(
+            lambda: TrainingRun.objects.filter(pk__gt=run.pk, finished_at__gt=run.created_at), child
+        )
+    assert Promotion.objects.active("popularity") == newest.get()
+
+
+def test_the_whole_worker_is_killed_and_upkeep_says_so(worker, send, good, tmp_path):
+    with worker() as first:
+        send("train", "popularity")
+        run = in_mid_training(first)
+        for pid in carrying("TRAINS_HERE", str(tmp_path)):
+            os.kill(pid, signal.SIGKILL)
+        first.wait()
+    run.refresh_from_db()
+    assert run.state == State.RUNNING  # nobody is left to say more
+    with worker() as second:
+        send("upkeep")
+        wait_for(lambda: killed(run), second)
+    assert Promotion.objects.active("popularity") == good
