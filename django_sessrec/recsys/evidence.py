@@ -40,23 +40,22 @@ and the last click alone, for visits that have changed their mind."""
 
 FEATURES = (
     *(f"share_{memory}" for memory in MEMORIES),  # log share of the memory's votes
-    *(f"rank_{source}" for source in (*MEMORIES, "net")),  # log(1 + rank)
     "against_best",  # votes of the long memory, as a share of its first
     *(
         f"{name}_{click}"  # co-clicks with the last click, the one before, and the one before that
         for click in ("last", "second", "third")
-        for name in ("next", "previous", "after", "before", "rate")
+        for name in ("previous", "after", "before", "rate")
     ),
+    "next_last",  # co-clicks straight after the last click
     "next_rate",  # share of the sessions with the last click that went on to this item
     "together_lately",  # sessions of the last 14 days with both
     "since_together",  # log days since the newest session with both
     "older_co_clicks",  # co-clicks with the clicks before the third
-    "clicks_share",  # share of the visit's clicks that ever stood beside the item
     "back_rate",  # share of the item's sessions in which the last click stands
-    *("count", "count_30_days", "count_7_days", "count_2_days", "first_seen", "last_seen"),
-    *("occurrences", "nearness", "is_last", "is_clicked"),  # of the item in the visit
-    *("length", "distinct", "last_count"),  # of the visit itself
-    *("net", "net_against_best", "net_rank"),  # log probability, difference to the best, log rank
+    *("count", "count_30_days", "count_7_days", "last_seen"),
+    *("occurrences", "nearness", "is_clicked"),  # of the item in the visit
+    *("length", "distinct"),  # of the visit itself
+    *("net", "net_against_best"),  # log probability, and how far below the best
     *("cosine_last", "cosine_second", "cosine_third", "best_cosine"),  # of the net's item vectors
 )
 """The columns of what `Evidence.candidates` gives, in the order of the enum in kernels/evidence.c."""
@@ -106,12 +105,11 @@ class Evidence:
 
 
 def item_features(postings: Postings, n_rows: int) -> FloatArray:
-    """(n_rows, 6): log sessions in all, of the last 30, 7 and 2 days, log days since first and last seen."""
+    """(n_rows, 4): log sessions in all, of the last 30 and 7 days, log days since last seen."""
     item = np.repeat(np.arange(n_rows), np.diff(postings.posting_offsets))
     age = postings.age_days[postings.postings[:, 0]]
-    counts = [np.bincount(item[age <= days], minlength=n_rows) for days in (np.inf, 30, 7, 2)]
-    first, last = np.zeros(n_rows), np.full(n_rows, 400.0)
-    np.maximum.at(first, item, age)
-    np.minimum.at(last, item, age)
-    columns = [*(np.log1p(count) for count in counts), np.log1p(first), np.log(0.1 + last)]
+    counts = [np.bincount(item[age <= days], minlength=n_rows) for days in (np.inf, 30, 7)]
+    seen = np.full(n_rows, 400.0)
+    np.minimum.at(seen, item, age)
+    columns = [*(np.log1p(count) for count in counts), np.log(0.1 + seen)]
     return np.ascontiguousarray(np.stack(columns, 1), np.float32)

@@ -24,12 +24,12 @@ enum {
     LISTED = 150,           /* of each memory, by score */
     CANDIDATES = 100,       /* also listed of the net */
     CLICKS = 8,             /* distinct clicks, newest first, whose co-clicks are counted */
-    CLOSE = 3,              /* of which so many have features of their own */
+    CLOSE = 3,              /* of which so many have features of their own, */
+    OF_CLICK = 4,           /* so many each */
     COMPARED = 10,          /* distinct clicks whose vectors are compared */
     REACH = 50,             /* clicks before and after that count as co-clicks */
     LOOKED_BACK = 200,      /* clicks of an endless session */
-    ITEM_FEATURES = 6,
-    UNLISTED = 200,         /* rank of what a source did not list */
+    ITEM_FEATURES = 4,
 };
 
 static const float VOTE[SOURCES] = {1.0f, 0.5f, 0.5f, 1.5f};
@@ -37,26 +37,22 @@ static const float LATELY_DAYS = 14.0f, NEVER = 6.0f;
 
 typedef enum { /* the order of FEATURES in evidence.py */
     SHARE,
-    RANK = SHARE + MEMORIES,
-    AGAINST_BEST = RANK + SOURCES,
+    AGAINST_BEST = SHARE + MEMORIES,
     CO_CLICKS,
-    NEXT_RATE = CO_CLICKS + CLOSE * 5,
+    NEXT = CO_CLICKS + CLOSE * OF_CLICK,
+    NEXT_RATE,
     TOGETHER_LATELY,
     SINCE_TOGETHER,
     OLDER_CO_CLICKS,
-    CLICKS_SHARE,
     BACK_RATE,
     ITEM,
     OCCURRENCES = ITEM + ITEM_FEATURES,
     NEARNESS,
-    IS_LAST,
     IS_CLICKED,
     LENGTH,
     DISTINCT,
-    LAST_COUNT,
     NET,
     NET_AGAINST_BEST,
-    NET_RANK,
     COSINE,
     BEST_COSINE = COSINE + CLOSE,
     FEATURES
@@ -201,27 +197,16 @@ static void choose_candidates(Query *q) {
 }
 
 static void describe_sources(Query *q) {
-    Scored by_net[CANDIDATES];
-    float best[SOURCES] = {0};
-    for (int32_t i = 0; i < q->n_candidates; i++) {
-        by_net[i] = (Scored){q->net[q->candidates[i].row], i};
-        for (int32_t s = 0; s < SOURCES; s++) of(q, i)[RANK + s] = logf(1.0f + UNLISTED);
-    }
-    qsort(by_net, (size_t)q->n_candidates, sizeof(Scored), best_first);
-    for (int32_t i = 0; i < q->n_candidates; i++) of(q, by_net[i].row)[NET_RANK] = logf(1.0f + (float)i);
-    for (int32_t s = 0; s < SOURCES; s++) {
-        best[s] = q->listed[s] ? q->list[s][0].value : 0.0f;
-        for (int32_t i = 0; i < q->listed[s]; i++)
-            if (q->slot[q->list[s][i].row]) of(q, q->slot[q->list[s][i].row] - 1)[RANK + s] = logf(2.0f + (float)i);
-    }
+    float best_votes = q->listed[0] ? q->list[0][0].value : 0.0f;
+    float best_net = q->list[MEMORIES][0].value;
     for (int32_t i = 0; i < q->n_candidates; i++) {
         int32_t row = q->candidates[i].row;
         float *f = of(q, i);
         for (int32_t m = 0; m < MEMORIES; m++)
             f[SHARE + m] = logf(q->scores[(int64_t)m * q->evidence->n_rows + row] / (q->total[m] + 1e-12f) + 1e-5f);
-        f[AGAINST_BEST] = q->scores[row] / (best[0] + 1e-12f);
+        f[AGAINST_BEST] = q->scores[row] / (best_votes + 1e-12f);
         f[NET] = q->net[row] - q->log_partition;
-        f[NET_AGAINST_BEST] = q->net[row] - best[MEMORIES];
+        f[NET_AGAINST_BEST] = q->net[row] - best_net;
     }
 }
 
@@ -261,17 +246,16 @@ static void describe_co_clicks(Query *q) {
         count_co_clicks(q, q->clicks[c], sessions, co);
         for (int32_t i = 0; i < q->n_candidates; i++) {
             float *f = of(q, i), around = co[i].after + co[i].before;
-            f[CLICKS_SHARE] += (co[i].together > 0.0f) / (float)clicks;
             if (c >= CLOSE) {
                 older[i] += around * expf((float)(CLOSE - c) / 3.0f);
                 continue;
             }
-            f[CO_CLICKS + 5 * c] = log1pf(co[i].next);
-            f[CO_CLICKS + 5 * c + 1] = log1pf(co[i].previous);
-            f[CO_CLICKS + 5 * c + 2] = log1pf(co[i].after);
-            f[CO_CLICKS + 5 * c + 3] = log1pf(co[i].before);
-            f[CO_CLICKS + 5 * c + 4] = logf((around + 0.02f) / (with_click + 2.0f));
+            f[CO_CLICKS + OF_CLICK * c] = log1pf(co[i].previous);
+            f[CO_CLICKS + OF_CLICK * c + 1] = log1pf(co[i].after);
+            f[CO_CLICKS + OF_CLICK * c + 2] = log1pf(co[i].before);
+            f[CO_CLICKS + OF_CLICK * c + 3] = logf((around + 0.02f) / (with_click + 2.0f));
             if (c) continue;
+            f[NEXT] = log1pf(co[i].next);
             f[NEXT_RATE] = logf((co[i].next + 0.02f) / (with_click + 2.0f));
             f[TOGETHER_LATELY] = log1pf(co[i].lately);
             f[SINCE_TOGETHER] = co[i].together > 0.0f ? logf(0.1f + co[i].newest) : NEVER;
@@ -296,10 +280,8 @@ static void describe_session(Query *q) {
         int32_t row = q->candidates[i].row;
         const float *own = e->vectors + (int64_t)row * e->size;
         memcpy(f + ITEM, e->item_features + (int64_t)row * ITEM_FEATURES, ITEM_FEATURES * sizeof *f);
-        f[IS_LAST] = row == q->clicks[0];
         f[LENGTH] = logf((float)q->length);
         f[DISTINCT] = logf((float)q->n_clicks);
-        f[LAST_COUNT] = log1pf(sessions_with(e, q->clicks[0]));
         f[BEST_COSINE] = -1.0f;
         for (int32_t c = 0; c < q->n_clicks; c++) {
             int32_t click = q->clicks[c];
