@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.datasets import Dataset, load
 from benchmarks.latency import query_latency
 from benchmarks.published import PUBLISHED
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import Cases, evaluate
+from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Estimator
 
 MODELS = {
@@ -63,9 +65,10 @@ def main() -> None:
         dataset = last_days_of_train(dataset)
     sessions, cases = len(dataset.train), len(dataset.test)
     print(f"{dataset.name}: {sessions:,} sessions to fit on, {cases:,} cases", flush=True)
+    intents = Intents.of(dataset.train).counts(dataset.test)
     results = {}
     for name in names:
-        results[name] = measure(name, dataset, arguments.seeds)
+        results[name] = measure(name, dataset, intents, arguments.seeds)
         if arguments.out:  # after each model, so that a long run that is stopped has not been for nothing
             arguments.out.parent.mkdir(parents=True, exist_ok=True)
             arguments.out.write_text(json.dumps(results, indent=2) + "\n")
@@ -80,20 +83,22 @@ def last_days_of_train(dataset: Dataset) -> Dataset:
     return Dataset(f"{dataset.name}, validation", train, cases)
 
 
-def measure(name: str, dataset: Dataset, seeds: int) -> dict[str, Any]:
+def measure(name: str, dataset: Dataset, intents: NDArray[np.int64], seeds: int) -> dict[str, Any]:
     """All figures of one model; with several seeds the mean, and the deviation of the accuracy."""
-    runs = [measure_once(name, estimator, dataset) for estimator in estimators_named(name, seeds)]
+    runs = [measure_once(name, estimator, dataset, intents) for estimator in estimators_named(name, seeds)]
     figures = mean_of(runs) | {"seeds": len(runs)}
     if len(runs) > 1:
         figures |= {f"{key}_std": float(np.std([run[key] for run in runs], ddof=1)) for key in ACCURACY}
     return figures
 
 
-def measure_once(name: str, estimator: Estimator, dataset: Dataset) -> dict[str, Any]:
+def measure_once(
+    name: str, estimator: Estimator, dataset: Dataset, intents: NDArray[np.int64]
+) -> dict[str, Any]:
     began = time.perf_counter()
     recommender = estimator.fit(dataset.train, progress=shown(f"{name}: fit"))
     fit_s = time.perf_counter() - began
-    report = evaluate(recommender, dataset.test, K, progress=shown(f"{name}: evaluate"))
+    report = evaluate(recommender, dataset.test, K, shown(f"{name}: evaluate"), intents=intents)
     with tempfile.TemporaryDirectory() as folder:
         artifact.save(recommender, Path(folder) / name, card={})
         latency = query_latency(Path(folder) / name, dataset.test, K)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender,
 from django_sessrec.recsys.sessions import SessionLog
 
 BATCH = 256
-LENGTHS = {"1": (1, 1), "2": (2, 2), "3-4": (3, 4), "5-9": (5, 9), "10+": (10, np.iinfo(np.int64).max)}
+MOST = np.iinfo(np.int64).max
+LENGTHS = {"1": (1, 1), "2": (2, 2), "3-4": (3, 4), "5-9": (5, 9), "10+": (10, MOST)}
+INTENTS = {"1": (1, 1), "2": (2, 2), "3+": (3, MOST)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +98,7 @@ class Report:
     popularity_lean: how often, as labels, the recommended items were clicked, over the same for the
     clicked items themselves: 1 leans towards popular items as much as visitors do, 5 five times as much.
     by_length: prefix length ("1", "2", "3-4", "5-9", "10+") -> {"cases", "hr", "mrr", "ndcg"}.
+    by_intents: the same by intents of the prefix ("1", "2", "3+"); empty where nobody counted them.
     """
 
     k: int
@@ -106,6 +109,7 @@ class Report:
     coverage: float
     popularity_lean: float
     by_length: Mapping[str, Mapping[str, float]]
+    by_intents: Mapping[str, Mapping[str, float]]
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -118,25 +122,39 @@ class Report:
             f"coverage@{k}": 100 * self.coverage,
             f"popularity_lean@{k}": self.popularity_lean,
             "cases": self.cases,
-            "by_length": {
-                length: {
-                    name if name == "cases" else f"{name}@{k}": value if name == "cases" else 100 * value
-                    for name, value in figures.items()
-                }
-                for length, figures in self.by_length.items()
-            },
+            "by_length": self._in_percent(self.by_length),
+            "by_intents": self._in_percent(self.by_intents),
             "seconds": self.seconds,
         }
 
+    def _in_percent(self, groups: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
+        return {
+            group: {
+                name if name == "cases" else f"{name}@{self.k}": value if name == "cases" else 100 * value
+                for name, value in figures.items()
+            }
+            for group, figures in groups.items()
+        }
 
-def evaluate(recommender: Recommender, cases: Cases, k: int = 20, progress: Progress | None = None) -> Report:
+
+def evaluate(
+    recommender: Recommender,
+    cases: Cases,
+    k: int = 20,
+    progress: Progress | None = None,
+    *,
+    intents: NDArray[np.int64] | None = None,
+) -> Report:
     """Rank every case's label among the whole catalogue of the recommender.
 
     An item that scores like the label stands before it; a label that the model never saw, or has no
     evidence for, is a miss. Raises ValueError for no cases and for scores that are not a number.
+    intents: (n_cases,) how many intents each prefix has, to report by them (recsys.intents counts them).
     """
     if not len(cases):
         raise ValueError("no cases to evaluate: sessions of at least two clicks are needed")
+    if intents is not None and len(intents) != len(cases):
+        raise ValueError(f"{len(intents)} counts of intents for {len(cases)} cases: each needs one")
     began = time.perf_counter()
     cases = cases.reindexed(recommender.index)
     reciprocal_ranks, recommended = _rank_all(recommender, cases, k, progress)
@@ -148,10 +166,8 @@ def evaluate(recommender: Recommender, cases: Cases, k: int = 20, progress: Prog
         **_figures(reciprocal_ranks),
         coverage=float(np.count_nonzero(recommended) / max(1, len(cases.index) - 1)),
         popularity_lean=_mean_popularity(recommended, clicked) / (_mean_popularity(clicked, clicked) or 1.0),
-        by_length={
-            name: {"cases": int(chosen.sum()), **_figures(reciprocal_ranks[chosen])}
-            for name, chosen in _by_length(cases.lengths)
-        },
+        by_length=_by(LENGTHS, cases.lengths, reciprocal_ranks),
+        by_intents={} if intents is None else _by(INTENTS, intents, reciprocal_ranks),
         seconds=time.perf_counter() - began,
     )
 
@@ -195,9 +211,12 @@ def _figures(reciprocal_ranks: NDArray[np.float64]) -> dict[str, float]:
     return {"hr": len(hits) / n, "mrr": float(hits.sum() / n), "ndcg": float(gains.sum() / n)}
 
 
-def _by_length(lengths: NDArray[np.int64]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    for name, (shortest, longest) in LENGTHS.items():
-        yield name, (lengths >= shortest) & (lengths <= longest)
+def _by(
+    groups: Mapping[str, tuple[int, int]], values: NDArray[np.int64], reciprocal_ranks: NDArray[np.float64]
+) -> dict[str, dict[str, float]]:
+    """Figures of the cases whose value lies between a group's least and most."""
+    chosen = {name: (values >= least) & (values <= most) for name, (least, most) in groups.items()}
+    return {name: {"cases": int(of.sum()), **_figures(reciprocal_ranks[of])} for name, of in chosen.items()}
 
 
 def _mean_popularity(weights: NDArray[np.float64], clicked: NDArray[np.float64]) -> float:

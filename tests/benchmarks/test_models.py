@@ -57,7 +57,7 @@ def test_the_benchmark_prints_a_table_and_writes_its_figures(clicks_with_times, 
     figures = json.loads((tmp_path / "new/models.json").read_text())
     assert set(figures) == {"popularity", "neighbours"}
     assert 100 > figures["neighbours"]["hr@20"] > figures["popularity"]["hr@20"] > 1
-    assert {"mrr@20", "ndcg@20", "fit_s", "query_us_p50", "query_us_p90", "by_length"} <= set(
+    assert {"mrr@20", "ndcg@20", "fit_s", "query_us_p50", "query_us_p90", "by_length", "by_intents"} <= set(
         figures["neighbours"]
     )
 

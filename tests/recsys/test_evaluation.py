@@ -95,6 +95,20 @@ def test_figures_by_prefix_length():
     assert by_length == {"1": (2, 0.5), "2": (1, 1), "3-4": (2, 1), "5-9": (5, 1), "10+": (2, 1)}
 
 
+def test_figures_by_intents():
+    cases = Cases.from_log(log_of([[2, 1], [2, 3], [2, 5, 1]]))
+    report = evaluate(Scorer(range(8, 0, -1)), cases, k=1, intents=np.array([1, 2, 2, 7]))
+    by_intents = {count: (figures["cases"], figures["hr"]) for count, figures in report.by_intents.items()}
+    assert by_intents == {"1": (1, 1), "2": (2, 0), "3+": (1, 1)}
+    assert report.as_dict()["by_intents"]["3+"]["hr@1"] == 100
+    assert evaluate(Scorer([1.0] * 8), cases).by_intents == {}
+
+
+def test_each_case_needs_its_count_of_intents():
+    with pytest.raises(ValueError, match="2 counts of intents for 1 cases"):
+        evaluate(Scorer([1.0] * 8), Cases.from_log(log_of([[1, 2]])), intents=np.array([1, 1]))
+
+
 def test_lean_is_one_for_a_list_as_popular_as_the_clicks_and_more_for_best_sellers():
     cases = Cases.from_log(log_of([[3, 1], [3, 1], [3, 1], [3, 2]]))
     clicked = (3 * 3 + 1) / 4  # mean popularity of what visitors clicked

@@ -148,3 +148,22 @@ def test_an_empty_session_gets_what_everybody_looks_at():
     log = synthetic_shop().log
     expected = Popularity().fit(log).recommend([], 10)
     assert Neighbours().fit(log).recommend([], 10) == expected
+
+
+def test_both_intents_of_a_session_are_served():
+    """Each of its two groups has two or more of the 20 places, though the shop has 15 groups to fill them."""
+    shop = synthetic_shop()
+    earlier, later = shop.log.split_last(0.2)
+    groups = [np.unique(shop.group_of[later[session]]) for session in range(len(later))]
+    of_two = [(session, both) for session, both in enumerate(groups) if len(both) == 2]
+
+    def served(recommender):
+        lists = [shop.group_of[recommender.top(later[session], 20)[0]] for session, _ in of_two]
+        places = [
+            [(found == group).sum() for group in both] for found, (_, both) in zip(lists, of_two, strict=True)
+        ]
+        return (np.min(places, axis=1) >= 2).mean()
+
+    assert len(of_two) > 100
+    assert served(Neighbours().fit(earlier)) > 0.85
+    assert served(Popularity().fit(earlier)) < 0.3

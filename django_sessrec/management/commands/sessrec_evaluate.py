@@ -41,7 +41,9 @@ class Command(BaseCommand):
             raise CommandError("no model serves yet: run sessrec_train first")
         now = timezone.now()
         sessions, _ = read(now - timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS), now)
-        cases = split.cases(split.by_time(sessions)[1])
+        earlier, last_days = split.by_time(sessions)
+        cases = split.cases(last_days)
+        intents = split.intents(earlier, cases)
         figures = {}
         for name, folder in folders.items():
             progress = Progress(self.stderr, name)
@@ -50,6 +52,7 @@ class Command(BaseCommand):
                     artifact.load(folder),
                     cases,
                     progress=lambda *done, show=progress: show("evaluate", *done),
+                    intents=intents,
                 )
             except (artifact.ArtifactError, ValueError) as problem:
                 raise CommandError(f"{name}: {problem}") from problem
@@ -78,15 +81,17 @@ def _folder(target: str) -> tuple[str, Path]:
 
 
 def _table(figures: dict[str, Any]) -> str:
-    """Figures by prefix length, one block for each model."""
+    """Figures by prefix length and by intents, one block for each model."""
     lines = []
     for name, whole in figures.items():
         lines += ["", f"{name}: {whole['cases']:,} clicks, ranked among all items"]
-        lines.append(f"{'clicks before':>14} {'cases':>8} {'HR@20':>7} {'MRR@20':>7} {'NDCG@20':>8}")
-        for length, part in [*whole["by_length"].items(), ("all", whole)]:
-            lines.append(
-                f"{length:>14} {part['cases']:>8,} {part['hr@20']:>7.2f} {part['mrr@20']:>7.2f} "
+        groups = {"clicks before": whole["by_length"], "intents": whole["by_intents"], "": {"all": whole}}
+        for heading, parts in groups.items():
+            lines.append(f"{heading:>14} {'cases':>8} {'HR@20':>7} {'MRR@20':>7} {'NDCG@20':>8}")
+            lines += [
+                f"{group:>14} {part['cases']:>8,} {part['hr@20']:>7.2f} {part['mrr@20']:>7.2f} "
                 f"{part['ndcg@20']:>8.2f}"
-            )
+                for group, part in parts.items()
+            ]
         lines.append(f"coverage {whole['coverage@20']:.1f} % of the items, in {whole['seconds']:.1f} s")
     return "\n".join(lines[1:])

@@ -1,0 +1,107 @@
+"""How many things a visitor is after: the clusters of like items among the clicks of a session.
+
+Two items are alike if visitors click them, or the same others, within WINDOW clicks of each other: the
+cosine of their co-click vectors is at least `threshold`. An item's co-click vector counts the clicks around
+its own, those included, each divided by the root of its item's clicks, so that best sellers do not make all
+items alike.
+
+The intents of a session are the connected clusters of its distinct items: a click like none before it opens
+a new intent, and whoever goes back to an earlier thing does not.
+
+The threshold is the shop's own: the cosine that best tells clicks that follow each other from clicks drawn
+at random (the largest difference of the shares above it, Youden's index). That some visitors change their
+intent between two clicks, and that some random clicks are alike, makes the difference smaller but does not
+move its peak.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from django_sessrec.recsys.evaluation import Cases
+from django_sessrec.recsys.items import Rows
+from django_sessrec.recsys.recommender import FloatArray
+from django_sessrec.recsys.sessions import SessionLog
+
+WINDOW = 5
+DIMENSIONS = 128  # of the random projection that keeps cosines of n_items-wide vectors within about 0.09
+PAIRS = 50_000  # enough to place the threshold within 0.01
+LATEST = 50  # clicks looked at: the clusters of a crawler's endless visit mean nothing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intents:
+    """Which items are alike, learnt from a log.
+
+    vectors:   (n_rows, DIMENSIONS) float32 of length 1, zeros for items without clicks
+    threshold: the cosine from which two items are alike
+    """
+
+    vectors: FloatArray
+    threshold: float
+
+    @classmethod
+    def of(cls, log: SessionLog) -> Self:
+        vectors = _co_click_vectors(log)
+        return cls(vectors, _threshold(vectors, log))
+
+    def count(self, session: Rows) -> int:
+        """The intents of one session's rows: at least 1, also for a session of unseen items."""
+        items = np.unique(session[-LATEST:])
+        if len(items) < 2:
+            return 1
+        vectors = self.vectors[items]
+        linked = (vectors @ vectors.T >= self.threshold) | np.eye(len(items), dtype=bool)
+        for _ in range(len(items).bit_length()):  # each round doubles the length of the paths that link
+            linked = linked @ linked
+        return len(np.unique(linked.argmax(axis=1)))  # a cluster's items share the first that they reach
+
+    def counts(self, cases: Cases) -> NDArray[np.int64]:
+        """The intents of each case's prefix, (n_cases,); the cases are in the rows of the log."""
+        return np.fromiter((self.count(cases.prefix(case)) for case in range(len(cases))), np.int64)
+
+
+def _co_click_vectors(log: SessionLog) -> FloatArray:
+    """Random projection of the co-click vectors, a dimension at a time to stay small."""
+    draw = np.random.default_rng(0)
+    click = np.arange(log.n_clicks)
+    first = np.maximum(click - WINDOW, np.repeat(log.offsets[:-1], log.lengths))
+    stop = np.minimum(click + WINDOW + 1, np.repeat(log.offsets[1:], log.lengths))
+    n_rows = len(log.index)
+    damped = 1 / np.sqrt(np.maximum(np.bincount(log.items, minlength=n_rows), 1))
+    vectors = np.empty((n_rows, DIMENSIONS), np.float32)
+    for dimension in range(DIMENSIONS):
+        signature = damped * draw.choice([-1.0, 1.0], n_rows)
+        summed = np.concatenate(([0.0], np.cumsum(signature[log.items])))
+        around = summed[stop] - summed[first]
+        vectors[:, dimension] = np.bincount(log.items, weights=around, minlength=n_rows)
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return vectors
+
+
+def _threshold(vectors: FloatArray, log: SessionLog) -> float:
+    """The cosine that most of the following, and fewest of the random, pairs of two items reach."""
+    draw = np.random.default_rng(0)
+    session = np.repeat(np.arange(len(log)), log.lengths)
+    follows = np.flatnonzero((session[1:] == session[:-1]) & (log.items[1:] != log.items[:-1]))
+    if not len(follows):
+        return np.inf  # nothing was ever clicked beside another thing: nothing is alike
+    follows = draw.permutation(follows)[:PAIRS]
+    before, after = log.items[follows], log.items[follows + 1]
+    other = draw.permutation(after)
+    cosines = np.linspace(-1, 1, 201)
+    following = _reached(cosines, vectors[before], vectors[after])
+    random = _reached(cosines, vectors[before], vectors[other])
+    difference = following - random
+    return float(cosines[difference == difference.max()].mean())
+
+
+def _reached(cosines: NDArray[np.float64], one: FloatArray, other: FloatArray) -> NDArray[np.float64]:
+    """The share of the pairs of (n, DIMENSIONS) vectors that are at least as alike as each cosine."""
+    found = np.sort(np.einsum("nd,nd->n", one, other))
+    shares: NDArray[np.float64] = 1 - np.searchsorted(found, cosines) / len(found)
+    return shares
