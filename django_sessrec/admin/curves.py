@@ -15,7 +15,7 @@ from django_sessrec.admin.charts import Chart, Point, line_chart
 from django_sessrec.models import TrainingRun
 
 LABELS = {"hr@20": "HR@20", "mrr@20": "MRR@20", "ndcg@20": "NDCG@20"}
-BY_LENGTH = "hr@20"
+OF_GROUPS = "hr@20"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +64,13 @@ def figure_rows(run: TrainingRun) -> list[Row]:
     ]
 
 
-def length_rows(run: TrainingRun) -> list[Row]:
-    """HR@20 by how many clicks the visitor had made."""
-    reports = [run.figures[key].get("by_length", {}) for key in columns(run)]
-    lengths = reports[0] if reports else {}
+def group_rows(run: TrainingRun, groups: str) -> list[Row]:
+    """HR@20 by how many clicks the visitor had made ("by_length"), or intents had ("by_intents")."""
+    reports = [run.figures[key].get(groups, {}) for key in columns(run)]
+    names = reports[0] if reports else {}
     return [
-        _row(
-            length,
-            [report.get(length, {}).get(BY_LENGTH) for report in reports],
-            cases=lengths[length].get("cases"),
-        )
-        for length in sorted(lengths, key=lambda length: int(re.match(r"\d+", length)[0]))
+        _row(name, [report.get(name, {}).get(OF_GROUPS) for report in reports], names[name].get("cases"))
+        for name in sorted(names, key=lambda name: int(re.match(r"\d+", name)[0]))
     ]
 
 

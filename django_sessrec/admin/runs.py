@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.forms.widgets import Script
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -18,13 +18,14 @@ from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 
 from django_sessrec.admin.cells import NONE, fixed
-from django_sessrec.admin.curves import columns, counts, figure_rows, learning_curves, length_rows
+from django_sessrec.admin.curves import columns, counts, figure_rows, group_rows, learning_curves
 from django_sessrec.admin.readonly import ReadOnlyAdmin
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.training.card import card, limits
 from django_sessrec.training.promotion import PromotionError, promote, roll_back
 
 CHARACTERS_IN_LIST = 70
@@ -52,6 +53,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 path(route, self.admin_site.admin_view(require_POST(view)), name=f"sessrec_{view.__name__}")
                 for route, view in {**views, "<int:pk>/promote/": self.promote}.items()
             ),
+            path("<int:pk>/card/", self.admin_site.admin_view(require_GET(self.card)), name="sessrec_card"),
             *super().get_urls(),
         ]
 
@@ -125,11 +127,20 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 "counts": counts(run),
                 "columns": columns(run).values(),
                 "figure_rows": figure_rows(run),
-                "length_rows": length_rows(run),
+                "length_rows": group_rows(run, "by_length"),
+                "intent_rows": group_rows(run, "by_intents"),
+                "limits": limits(run),
                 "curves": list(learning_curves(run)),
                 "promotions": run.promotions.all(),
             }
         return super().change_view(request, object_id, form_url, extra)
+
+    def card(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Download the run's model card."""
+        run = get_object_or_404(self.get_queryset(request), pk=pk)
+        _refuse_unless(self.has_view_permission(request, run))
+        attachment = {"Content-Disposition": f'attachment; filename="{run.model}-{run.pk}.json"'}
+        return JsonResponse(card(run), json_dumps_params={"indent": 2}, headers=attachment)
 
     def train(self, request: HttpRequest, model: str) -> HttpResponse:
         """Queue a training on the worker's queue; the list shows it as soon as it starts."""

@@ -6,7 +6,6 @@ import logging
 import traceback
 from dataclasses import asdict, is_dataclass
 from datetime import timedelta
-from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -21,6 +20,7 @@ from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.recommender import Estimator, NotEnoughData, Recommender
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import artifacts, gate, split
+from django_sessrec.training.card import card
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.log import Counts, read
 from django_sessrec.training.promotion import held_by, promote
@@ -111,19 +111,6 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
     artifacts.prune(run.model)
 
 
-def card(run: TrainingRun) -> dict[str, Any]:
-    """What people want to know of a model, kept beside it in the artifact's manifest."""
-    return {
-        "model": run.model,
-        "run": run.pk,
-        "estimator": run.estimator,
-        "parameters": run.parameters,
-        "window": [run.window_start.isoformat(), run.window_end.isoformat()],
-        "counts": run.counts,
-        "figures": run.figures,
-    }
-
-
 def _estimator(run: TrainingRun) -> Estimator:
     """The run's estimator, imported only now: it may bring torch with it."""
     estimator: Estimator = import_string(run.estimator)(**run.parameters)
@@ -154,14 +141,15 @@ def _judged(
     run: TrainingRun, tested: Recommender, earlier: SessionLog, cases: Cases, journal: Journal
 ) -> gate.Verdict:
     """The gate's verdict on figures of the same cases; the figures go into the run."""
+    intents = split.intents(earlier, cases)
     try:
-        run.figures = {"candidate": evaluate(tested, cases, progress=journal).as_dict()}
+        run.figures = {"candidate": evaluate(tested, cases, progress=journal, intents=intents).as_dict()}
     except ValueError as reason:  # nothing to foretell, or scores that are not numbers
         raise Refused(str(reason)) from reason
     if tested.kind != PopularityRecommender.kind:
-        run.figures["baseline"] = evaluate(Popularity().fit(earlier), cases).as_dict()
+        run.figures["baseline"] = evaluate(Popularity().fit(earlier), cases, intents=intents).as_dict()
     if (incumbent := _incumbent(run.model)) is not None:
-        run.figures["incumbent"] = evaluate(incumbent, cases).as_dict()
+        run.figures["incumbent"] = evaluate(incumbent, cases, intents=intents).as_dict()
     return gate.verdict(
         run.figures["candidate"],
         run.figures.get("incumbent"),

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django_sessrec.capture import store
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.models import Event, Heartbeat, Impression, Promotion, TrainingRun
+from django_sessrec.training.card import limits
 from tests.measuring.history import buy, click, happen, minutes, show
 
 pytestmark = pytest.mark.django_db
@@ -21,6 +22,7 @@ FIGURES = {
     "coverage@20": 71.0,
     "cases": 400,
     "by_length": {"1": {"cases": 200, "hr@20": 50.2, "mrr@20": 17.0}, "2": {"cases": 200, "hr@20": 56.0}},
+    "by_intents": {"1": {"cases": 390, "hr@20": 53.2, "mrr@20": 18.0}, "2": {"cases": 10, "hr@20": 40.0}},
 }
 LISTS = ["trainingrun", "promotion", "event", "impression", "failedevent", "heartbeat"]
 
@@ -121,6 +123,26 @@ def test_a_run_shows_its_figures_beside_the_others(admin_client):
     assert "In service before" in html
     assert '<td class="sessrec-number sessrec-better">53.10</td>' in html
     assert "<svg" in html
+
+
+def test_a_run_says_what_it_cannot_do_and_hands_out_its_card(admin_client):
+    run = a_run()
+    html = page(admin_client, reverse("admin:sessrec_trainingrun_change", args=[run.pk]))
+    assert "HR@20 by things that the visitor is after" in html
+    assert "29.0 % of its products stood in no list of the test." in html
+    download = reverse("admin:sessrec_card", args=[run.pk])
+    assert download in html
+    answer = admin_client.get(download)
+    assert answer["Content-Disposition"] == f'attachment; filename="neighbours-{run.pk}.json"'
+    assert answer.json()["figures"]["candidate"] == FIGURES
+    assert answer.json()["limits"] == limits(run)
+
+
+def test_only_who_may_see_runs_gets_their_cards(client, django_user_model):
+    download = reverse("admin:sessrec_card", args=[a_run().pk])
+    assert client.get(download).status_code == 302
+    client.force_login(django_user_model.objects.create_user("packer", is_staff=True))
+    assert client.get(download).status_code == 403
 
 
 def test_a_list_of_runs_costs_the_same_for_one_and_for_twenty(admin_client, django_assert_max_num_queries):
