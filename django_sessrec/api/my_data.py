@@ -35,5 +35,5 @@ class MyDataView(SessrecView):
     def delete(self, request: Request) -> Response:
         session_id = cookie.presented(request)
         response = Response({"erased": erase(session_id) if session_id else {}})
-        cookie.delete(response)
+        cookie.delete(request, response)
         return response
