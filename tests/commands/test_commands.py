@@ -48,8 +48,15 @@ def test_evaluate_finds_what_the_gate_found(visits, run):
     figures = json.loads(run("sessrec_evaluate", "--json"))
     for trained in TrainingRun.objects.all():
         assert figures[str(trained)]["hr@20"] == pytest.approx(trained.figures["candidate"]["hr@20"])
+        assert figures[str(trained)]["by_intents"] == trained.figures["candidate"]["by_intents"]
     latest = TrainingRun.objects.first()
-    assert f"{latest}: " in run("sessrec_evaluate", str(latest.pk))
+    table = run("sessrec_evaluate", str(latest.pk))
+    assert f"{latest}: " in table
+    assert [line.split()[0] for line in table.splitlines() if "HR@20" in line] == [
+        "clicks",
+        "intents",
+        "cases",
+    ]
     assert f"{latest.artifact}: " in run("sessrec_evaluate", str(artifacts.folder(latest)))
 
 
