@@ -29,4 +29,5 @@ def shop(events_server: Postgres) -> Iterator[RunningShop]:
     )
     programs = ("web", "capture")
     with running_shop("tests.chaos.settings", programs, prepare, EVENTS_URL=events_server.url) as running:
+        running.rows("UPDATE shop_product SET stock = 100 WHERE id <= 2")  # what the tests look at and buy
         yield running

@@ -125,6 +125,17 @@ def test_the_shop_goes_on(shop, events_server, cookies, fault, listed_meanwhile)
     assert listed(look(shop, cookies)[PRODUCT]) == [8]
 
 
+def test_events_go_to_their_own_database_and_the_shops_stays_without(shop, events_server, cookies):
+    with Browser(shop.url, BROWSER) as buyer:
+        buyer.cookies = {**cookies}
+        buyer.get(PRODUCT)
+        buyer.post("/checkout/place/")
+    query = "SELECT name FROM sessrec_event WHERE session_id = %s ORDER BY event_id"
+    happened = shop.rows(query, [cookies["sessrec"]], url=events_server.url)
+    assert happened == [("add_to_cart",), ("view_item",), ("purchase",)]
+    assert shop.count("sessrec_event") == 0
+
+
 def test_what_happened_while_postgres_was_down_is_made_good(shop, events_server):
     kept = "SELECT count(*) FROM sessrec_event WHERE session_id = %s"
     with ExitStack() as undo:
