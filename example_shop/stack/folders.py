@@ -11,7 +11,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 STATE = CHECKOUT / ".state"
 
 # A socket's path is kept in 108 bytes with a zero at the end. This is the longest one below a service folder.
-LONGEST_SOCKET = "test-4194304/postgres-18/.s.PGSQL.5432"
+# A test that starts servers of its own gives them a folder of at most eight letters.
+LONGEST_SOCKET = "test-4194304/12345678/postgres-18/.s.PGSQL.5432"
 SOCKET_PATH_BYTES = 107
 
 
