@@ -24,8 +24,7 @@ enum {
     LISTED = 150,           /* of each memory, by score */
     CANDIDATES = 100,       /* also listed of the net */
     CLICKS = 8,             /* distinct clicks, newest first, whose co-clicks are counted */
-    CLOSE = 3,              /* of which so many have features of their own, */
-    OF_CLICK = 4,           /* so many each */
+    CLOSE = 3,              /* of which so many have features of their own */
     COMPARED = 10,          /* distinct clicks whose vectors are compared */
     REACH = 50,             /* clicks before and after that count as co-clicks */
     LOOKED_BACK = 200,      /* clicks of an endless session */
@@ -34,6 +33,8 @@ enum {
 
 static const float VOTE[SOURCES] = {1.0f, 0.5f, 0.5f, 1.5f};
 static const float LATELY_DAYS = 14.0f, NEVER = 6.0f;
+
+enum { PREVIOUS, AFTER, BEFORE, RATE, OF_CLICK }; /* the features of a close click */
 
 typedef enum { /* the order of FEATURES in evidence.py */
     SHARE,
@@ -108,6 +109,12 @@ typedef struct {
 
 static float *of(const Query *q, int32_t candidate) { return q->features + (int64_t)candidate * FEATURES; }
 
+static float *votes_of(const Query *q, int32_t memory) {
+    return q->scores + (int64_t)memory * q->evidence->n_rows;
+}
+
+static int may_be_ranked(const Query *q, int32_t row) { return q->net[row] > -INFINITY; }
+
 /* In eight lanes, which the compiler may keep in one register. */
 static float dot(const float *a, const float *b, int32_t size) {
     float lanes[8] = {0}, sum = 0.0f;
@@ -134,7 +141,8 @@ static void offer(Scored *heap, int32_t *n, int32_t capacity, float value, int32
     Scored new = {value, row};
     int32_t i = 0, child;
     if (*n < capacity) {
-        for (i = (*n)++; i > 0 && better(&heap[(i - 1) / 2], &new); i = (i - 1) / 2) heap[i] = heap[(i - 1) / 2];
+        for (i = (*n)++; i > 0 && better(&heap[(i - 1) / 2], &new); i = (i - 1) / 2)
+            heap[i] = heap[(i - 1) / 2];
     } else if (better(&new, &heap[0])) {
         for (; (child = 2 * i + 1) < capacity; i = child) {
             if (child + 1 < capacity && better(&heap[child], &heap[child + 1])) child++;
@@ -159,18 +167,20 @@ static void find_clicks(Query *q) {
 static int64_t ask_sources(Query *q) {
     int32_t n_rows = q->evidence->n_rows;
     for (int32_t m = 0; m < MEMORIES; m++) {
-        float *scores = q->scores + (int64_t)m * n_rows;
+        float *scores = votes_of(q, m);
         int32_t *rows = q->touched + (int64_t)m * n_rows;
         int64_t n = sessrec_neighbours_score(q->evidence->memories[m], q->session, q->length, scores, rows);
         if (n < 0) return n;
         q->n_touched[m] = n;
         for (int64_t t = 0; t < n; t++) {
             q->total[m] += scores[rows[t]];
-            if (q->net[rows[t]] > -INFINITY) offer(q->list[m], &q->listed[m], LISTED, scores[rows[t]], rows[t]);
+            if (may_be_ranked(q, rows[t]))
+                offer(q->list[m], &q->listed[m], LISTED, scores[rows[t]], rows[t]);
         }
     }
     for (int32_t row = 1; row < n_rows; row++)
-        if (q->net[row] > -INFINITY) offer(q->list[MEMORIES], &q->listed[MEMORIES], CANDIDATES, q->net[row], row);
+        if (may_be_ranked(q, row))
+            offer(q->list[MEMORIES], &q->listed[MEMORIES], CANDIDATES, q->net[row], row);
     return 0;
 }
 
@@ -186,10 +196,11 @@ static void vote_for(Query *q, int32_t row, float votes) {
 static void choose_candidates(Query *q) {
     for (int32_t s = 0; s < SOURCES; s++) {
         qsort(q->list[s], (size_t)q->listed[s], sizeof(Scored), best_first);
-        for (int32_t i = 0; i < q->listed[s]; i++) vote_for(q, q->list[s][i].row, VOTE[s] / (13.0f + (float)i));
+        for (int32_t i = 0; i < q->listed[s]; i++)
+            vote_for(q, q->list[s][i].row, VOTE[s] / (13.0f + (float)i));
     }
     for (int32_t c = 0; c < q->n_clicks; c++)
-        if (q->net[q->clicks[c]] > -INFINITY) vote_for(q, q->clicks[c], 1.0f);
+        if (may_be_ranked(q, q->clicks[c])) vote_for(q, q->clicks[c], 1.0f);
     for (int32_t i = 0; i < q->n_candidates; i++) q->slot[q->candidates[i].row] = 0;
     qsort(q->candidates, (size_t)q->n_candidates, sizeof(Scored), best_first);
     if (q->n_candidates > CANDIDATES) q->n_candidates = CANDIDATES;
@@ -203,7 +214,7 @@ static void describe_sources(Query *q) {
         int32_t row = q->candidates[i].row;
         float *f = of(q, i);
         for (int32_t m = 0; m < MEMORIES; m++)
-            f[SHARE + m] = logf(q->scores[(int64_t)m * q->evidence->n_rows + row] / (q->total[m] + 1e-12f) + 1e-5f);
+            f[SHARE + m] = logf(votes_of(q, m)[row] / (q->total[m] + 1e-12f) + 1e-5f);
         f[AGAINST_BEST] = q->scores[row] / (best_votes + 1e-12f);
         f[NET] = q->net[row] - q->log_partition;
         f[NET_AGAINST_BEST] = q->net[row] - best_net;
@@ -219,7 +230,8 @@ static void count_co_clicks(const Query *q, int32_t row, int64_t sessions, CoCli
     memset(co, 0, CANDIDATES * sizeof *co);
     for (; posting < end; posting++) {
         const int32_t *items = e->items + e->offsets[posting->session];
-        int64_t length = e->offsets[posting->session + 1] - e->offsets[posting->session], p = posting->position;
+        int64_t length = e->offsets[posting->session + 1] - e->offsets[posting->session];
+        int64_t p = posting->position;
         int64_t last = p + REACH < length ? p + REACH : length - 1;
         float recency = e->recency[posting->session], age = e->age_days[posting->session];
         for (int64_t other = p > REACH ? p - REACH : 0; other <= last; other++) {
@@ -250,10 +262,11 @@ static void describe_co_clicks(Query *q) {
                 older[i] += around * expf((float)(CLOSE - c) / 3.0f);
                 continue;
             }
-            f[CO_CLICKS + OF_CLICK * c] = log1pf(co[i].previous);
-            f[CO_CLICKS + OF_CLICK * c + 1] = log1pf(co[i].after);
-            f[CO_CLICKS + OF_CLICK * c + 2] = log1pf(co[i].before);
-            f[CO_CLICKS + OF_CLICK * c + 3] = logf((around + 0.02f) / (with_click + 2.0f));
+            float *of_click = f + CO_CLICKS + OF_CLICK * c;
+            of_click[PREVIOUS] = log1pf(co[i].previous);
+            of_click[AFTER] = log1pf(co[i].after);
+            of_click[BEFORE] = log1pf(co[i].before);
+            of_click[RATE] = logf((around + 0.02f) / (with_click + 2.0f));
             if (c) continue;
             f[NEXT] = log1pf(co[i].next);
             f[NEXT_RATE] = logf((co[i].next + 0.02f) / (with_click + 2.0f));
@@ -295,9 +308,10 @@ static void describe_session(Query *q) {
 
 static void clear_scratch(Query *q) {
     for (int32_t i = 0; i < q->n_candidates; i++) q->slot[q->candidates[i].row] = 0;
-    for (int64_t m = 0; m < MEMORIES; m++)
-        for (int64_t t = 0; t < q->n_touched[m]; t++)
-            q->scores[m * q->evidence->n_rows + q->touched[m * q->evidence->n_rows + t]] = 0.0f;
+    for (int32_t m = 0; m < MEMORIES; m++) {
+        const int32_t *rows = q->touched + (int64_t)m * q->evidence->n_rows;
+        for (int64_t t = 0; t < q->n_touched[m]; t++) votes_of(q, m)[rows[t]] = 0.0f;
+    }
 }
 
 /* Write up to CANDIDATES rows, most promising first, and their features; returns their number, or an
