@@ -23,6 +23,7 @@ TIME_UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1), "us": 
 MILLISECOND = timedelta(milliseconds=1)
 DELIMITERS = ",;\t|"
 FIRST_IMPORTED = "SELECT min(occurred_at) FROM sessrec_event WHERE session_id = %s AND source = %s"
+LONGEST_HEADER = 1_000_000  # characters: a file without lines is not read into memory whole
 BATCH = 10_000  # rows of a Parquet file read at once
 
 
@@ -99,7 +100,7 @@ class ClickFile:
         session = _text(values, self.columns.session_id)
         name = self._name(values)
         item_id = _text(values, self.columns.item_id, needed=name not in WITHOUT_ITEM)
-        at = _storable(self._time(line, values) + self.shift)
+        at = _storable(self._time(line, values), self.shift)
         return session, at, name.value, clean_item_id(item_id, required=name not in WITHOUT_ITEM)
 
     def _name(self, values: Mapping[str, Any]) -> EventName:
@@ -142,9 +143,9 @@ def session_uuid(source_session: str) -> UUID:
 def _csv(path: Path, columns: list[str]) -> Iterator[tuple[int, float, Mapping[str, Any] | Exception]]:
     size = max(1, path.stat().st_size)
     with path.open("rb") as binary, TextIOWrapper(binary, "utf-8-sig", "surrogateescape", newline="") as text:
-        header = text.readline()
+        header = text.readline(LONGEST_HEADER)
         delimiter = max(DELIMITERS, key=header.count)
-        names = next(csv.reader([header], delimiter=delimiter), [])
+        names = _names(header, delimiter, path)
         _require(columns, names, path)
         reader = csv.reader(text, delimiter=delimiter)
         while True:
@@ -162,6 +163,18 @@ def _csv(path: Path, columns: list[str]) -> Iterator[tuple[int, float, Mapping[s
             else:
                 values = ValueError(f"{len(fields)} fields, the header has {len(names)}")
             yield reader.line_num + 1, binary.tell() / size, values
+
+
+def _names(header: str, delimiter: str, path: Path) -> list[str]:
+    if not header.strip():
+        raise UnusableFile(
+            f"{path} is empty, or its first line is: the names of the columns must stand there"
+        )
+    try:
+        header.encode()  # what was not UTF-8 has become lone surrogates
+        return next(csv.reader([header], delimiter=delimiter))
+    except (UnicodeEncodeError, csv.Error) as problem:
+        raise UnusableFile(f"{path} is no CSV file in UTF-8: its first line can't be read") from problem
 
 
 def _parquet(path: Path, columns: list[str]) -> Iterator[tuple[int, float, Mapping[str, Any]]]:
@@ -183,7 +196,7 @@ def _parquet(path: Path, columns: list[str]) -> Iterator[tuple[int, float, Mappi
 
 def _require(columns: list[str], present: list[str], path: Path) -> None:
     if missing := [name for name in columns if name not in present]:
-        raise UnusableFile(f"{path} has no column {', '.join(missing)}; it has {', '.join(present)}")
+        raise UnusableFile(f"{path} has no column {', '.join(missing)}; it has {', '.join(present)[:500]}")
 
 
 def _text(values: Mapping[str, Any], column: str, *, needed: bool = True) -> str:
@@ -205,8 +218,12 @@ def _parsed(value: Any, unit: str) -> datetime:
         raise EventError("time", f"time {value!r} is not {unit!r}") from None
 
 
-def _storable(at: datetime) -> datetime:
-    """The time, if rows of it are kept: an older one would be deleted by the next upkeep."""
+def _storable(original: datetime, shift: timedelta) -> datetime:
+    """The shifted time, if rows of it are kept: an older one would be deleted by the next upkeep."""
+    try:
+        at = original + shift
+    except OverflowError:
+        raise EventError("time", f"time {original} can't be shifted by {shift.days} days") from None
     now, days = datetime.now(UTC), sessrec_settings.RETENTION_DAYS
     if at > now + CLOCK_SKEW:
         raise EventError("time", f"time {at:%Y-%m-%d %H:%M:%S} lies in the future")

@@ -162,7 +162,7 @@ def test_parquet_with_times_of_its_own(here, run):
             "no column session_id, item_id, when; it has who, what",
         ),
         ("clicks.csv", "session_id,item_id\n", {}, "give --time COLUMN, or --start DATE"),
-        ("clicks.csv", "", {"time": "time"}, "no column session_id, item_id, time"),
+        ("clicks.csv", "", {"time": "time"}, "is empty"),
         ("clicks.parquet", "no parquet", {"time": "time"}, "is no Parquet file"),
     ],
 )
@@ -187,3 +187,28 @@ def test_real_clicks_from_file_to_figures(here, run, sessrec):
     [whole] = [line.split() for line in table if line.split()[0] == "all"]
     assert float(whole[2]) > 50
     assert float(whole[3]) > 20
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff\xfe,b,c\n1,2,3\n", "no CSV file in UTF-8"),
+        (bytes(300_000), "no CSV file in UTF-8"),
+    ],
+)
+def test_what_is_no_click_file_is_refused_in_a_sentence(here, run, content, reason):
+    (here / "clicks.csv").write_bytes(content)
+    with pytest.raises(CommandError, match=reason):
+        run("sessrec_import", here / "clicks.csv", time="time")
+
+
+def test_a_shift_beyond_the_calendar_rejects_the_row_only(here, run):
+    file = write(here / "clicks.csv", "s1,tea,9999-12-31T23:59:59", "s1,cup,0001-01-01T00:00:00")
+    output = run("sessrec_import", file, time="time", time_unit="iso", shift_to_now=True)
+    assert "2 rows: 1 clicks imported, 0 were there before, 1 rejected." in output
+    assert "like line 3: time 0001-01-01 00:00:00+00:00 can't be shifted" in output
+
+
+def test_a_start_that_is_no_date_is_named(here, run):
+    with pytest.raises(CommandError, match="'nonsense' is no date such as 2026-01-31"):
+        run("sessrec_import", "clicks.csv", "--start", "nonsense")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -31,7 +32,7 @@ class Command(BaseCommand):
         parser.add_argument("--event-name", metavar="COLUMN", help="without it every row is a view_item")
         parser.add_argument(
             "--start",
-            type=lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC),
+            type=_date,
             metavar="DATE",
             help="where no column has the time: when the first click was; the others follow each second",
         )
@@ -68,6 +69,13 @@ class Command(BaseCommand):
             self.stdout.write(self.style.WARNING(f"  {count:,} like line {line}: {reason}"))
         if rejected.rows:
             self.stdout.write(f"  Each of them: {report}")
+
+
+def _date(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no date such as 2026-01-31") from None
 
 
 class Rejects:
