@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004
 from django.db import connections
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from django_sessrec.catalogue import Catalogue
@@ -20,6 +22,7 @@ from django_sessrec.conf import DEFAULTS, MODEL_DEFAULTS, PLACEMENT_DEFAULTS, se
 
 MIDDLEWARE = "django_sessrec.capture.middleware.SessrecMiddleware"
 MODEL_KEYS = {"ESTIMATOR", *MODEL_DEFAULTS}
+RATE = re.compile(r"\d+/(s|m|h|d)\w*|")  # an empty one sets no bound
 # What a setting may be where its default's own type does not tell.
 TYPES: dict[str, type | tuple[type, ...]] = {
     "CATALOGUE": str,
@@ -27,13 +30,16 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "IGNORE_REQUEST": str,
     "COOKIE_DOMAIN": str,
     "ARTIFACTS": (str, Path),
-    "STATIC_ITEMS": (list, tuple),
     "VALIDATION_FRACTION": (int, float),
     "GATE_TOLERANCE": (int, float),
     "ATTRIBUTION_HOURS": (int, float),
     "ACTIVE_CHECK_SECONDS": (int, float),
     "SESSION_IDLE_MINUTES": (int, float),
     "RETENTION_DAYS": (int, type(None)),
+    "EVERY_HOURS": (int, float),
+    "TITLE": (str, Promise),
+    "MAX_PER_CATEGORY": int,
+    "EXPERIMENT": dict,
 }
 
 
@@ -52,9 +58,10 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         return [error(1, "SESSREC must be a dict.", 'Write SESSREC = {"CATALOGUE": "..."}.')]
     return [
         *_unknown_keys("SESSREC", sessrec_settings.given, DEFAULTS),
-        *_wrong_types(),
+        *_wrong_types("SESSREC", sessrec_settings.given, DEFAULTS),
         *_catalogue(),
         *_callables(),
+        *_rates(),
         *_models(),
         *_placements(),
     ]
@@ -77,16 +84,17 @@ def _unknown_keys(where: str, given: Iterable[str], known: Iterable[str]) -> Ite
             yield error(2, f"{where} has an unknown key {key!r}.", hint)
 
 
-def _wrong_types() -> Iterator[CheckMessage]:
-    for key, value in sessrec_settings.given.items():
-        default = DEFAULTS.get(key)
-        expected = TYPES.get(key, type(default))
-        if key in DEFAULTS and value != default and not isinstance(value, expected):
+def _wrong_types(where: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    for key, value in given.items():
+        default = defaults.get(key)
+        expected = TYPES.get(key, (list, tuple) if isinstance(default, list) else type(default))
+        if key in defaults and value != default and not isinstance(value, expected):
             names = [each.__name__ for each in (expected if isinstance(expected, tuple) else (expected,))]
             yield error(
                 3,
-                f"SESSREC[{key!r}] is {value!r}, of type {type(value).__name__}.",
-                f"Give it a value of type {' or '.join(names)}, such as {default!r}.",
+                f"{where}[{key!r}] is {value!r}, of type {type(value).__name__}.",
+                f"Give it a value of type {' or '.join(names)}"
+                + (f", such as {default!r}." if default is not None else "."),
             )
 
 
@@ -116,6 +124,13 @@ def _callables() -> Iterator[CheckMessage]:
                 )
 
 
+def _rates() -> Iterator[CheckMessage]:
+    for key in ("THROTTLE_EVENTS", "THROTTLE_RECOMMENDATIONS"):
+        rate = getattr(sessrec_settings, key)
+        if isinstance(rate, str) and not RATE.fullmatch(rate):
+            yield error(3, f"SESSREC[{key!r}] is {rate!r}.", f"Write requests per period: {DEFAULTS[key]!r}.")
+
+
 def _imported(key: str, path: Any) -> tuple[Any, list[CheckMessage]]:
     try:
         return import_string(path), []
@@ -125,9 +140,12 @@ def _imported(key: str, path: Any) -> tuple[Any, list[CheckMessage]]:
 
 
 def _models() -> Iterator[CheckMessage]:
-    for name, model in _mappings("MODELS"):
+    for name, given in _entries("MODELS"):
         where = f"SESSREC['MODELS'][{name!r}]"
+        model = _mapping(given)
+        yield from _not_a_dict(where, given)
         yield from _unknown_keys(where, model, MODEL_KEYS)
+        yield from _wrong_types(where, model, MODEL_DEFAULTS)
         path = model.get("ESTIMATOR")
         if not isinstance(path, str):
             yield error(7, f"{where} names no ESTIMATOR.", "Give the dotted path of an estimator class.")
@@ -140,30 +158,40 @@ def _models() -> Iterator[CheckMessage]:
 
 
 def _placements() -> Iterator[CheckMessage]:
-    for name, placement in _mappings("PLACEMENTS"):
+    for name, given in _entries("PLACEMENTS"):
         where = f"SESSREC['PLACEMENTS'][{name!r}]"
+        placement = _mapping(given)
+        yield from _not_a_dict(where, given)
         yield from _unknown_keys(where, placement, PLACEMENT_DEFAULTS)
-        experiment = placement.get("EXPERIMENT") or {}
-        variants = experiment.get("VARIANTS", {})
+        yield from _wrong_types(where, placement, PLACEMENT_DEFAULTS)
+        experiment = _mapping(placement.get("EXPERIMENT"))
+        variants = _mapping(experiment.get("VARIANTS"))
         if experiment and (not experiment.get("NAME") or len(variants) < 2):
             yield error(
                 9, f"{where}['EXPERIMENT'] is incomplete.", "Give it a NAME and at least two VARIANTS."
             )
-        used = {*placement.get("MODELS", ())}.union(
-            *(variant.get("MODELS", ()) for variant in variants.values())
-        )
-        for model in sorted(used - set(sessrec_settings.MODELS)):
-            known = ", ".join(sorted(sessrec_settings.MODELS))
+        lists = [_mapping(each).get("MODELS") for each in (placement, *variants.values())]
+        used = {str(model) for models in lists if isinstance(models, list | tuple) for model in models}
+        known_models = dict(_entries("MODELS"))
+        for model in sorted(used - known_models.keys()):
+            known = ", ".join(sorted(known_models))
             yield error(
                 8, f"{where} uses the unknown model {model!r}.", f"Models in SESSREC['MODELS']: {known}."
             )
 
 
-def _mappings(key: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The entries of a dict of dicts; what is of another type counts as empty."""
-    value = getattr(sessrec_settings, key)
-    for name, entry in value.items() if isinstance(value, dict) else ():
-        yield name, entry if isinstance(entry, dict) else {}
+def _entries(key: str) -> Iterator[tuple[str, Any]]:
+    yield from _mapping(getattr(sessrec_settings, key)).items()
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """The value, which counts as empty where it is no dict: another finding says so."""
+    return value if isinstance(value, dict) else {}
+
+
+def _not_a_dict(where: str, value: Any) -> Iterator[CheckMessage]:
+    if not isinstance(value, dict):
+        yield error(3, f"{where} is {value!r}, of type {type(value).__name__}.", "Give it a dict.")
 
 
 def _leads_somewhere(path: str) -> bool:
@@ -218,7 +246,7 @@ def _urls() -> Iterator[CheckMessage]:
     if not getattr(settings, "ROOT_URLCONF", None):
         return
     names = set(_view_names(get_resolver().url_patterns))
-    for view in sessrec_settings.TRACKED_VIEWS:
+    for view in _mapping(sessrec_settings.TRACKED_VIEWS):
         if view not in names:
             close = get_close_matches(str(view), names, 1)
             hint = (
