@@ -44,6 +44,13 @@ def test_a_page_can_be_used_without_eyes(page):
     assert "#main" in markup.links
 
 
+def test_a_wrong_address_leads_back_into_the_shop(visitor):
+    page = visitor.get("/product/99999999999999999999/gone/")
+    assert page.status_code == 404
+    assert "/" in Markup(page.content.decode()).links
+    assert "Departments" in page.content.decode()
+
+
 def test_filters_narrow_and_sorting_sorts(visitor):
     found = visitor.get("/c/kitchen/?price=50&sort=cheap&in_stock=on&colour=clay").context["page"].object_list
     prices = [product.price for product in found]
