@@ -43,6 +43,7 @@ bench-models bench-capture bench-serving: bench-%: .venv/dev.stamp
 clean:
 	$(PYTHON) -m example_shop.stack clean
 	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -f $(addprefix django_sessrec/recsys/kernels/kernels,.so .dylib .dll)
 
 .venv/shop.stamp: pyproject.toml requirements-dev.txt $(KERNELS) | $(BIN)/pip
 	@echo "Installing into .venv: a minute or two the first time"

@@ -62,7 +62,7 @@ def examine(broker_answers: Callable[[], str]) -> Iterator[Finding]:
             for level, text, remedy in findings():
                 yield Finding(level, part, text, remedy)
         except Exception as problem:
-            yield Finding(Level.FAIL, part, f"{type(problem).__name__}: {problem}".strip(), "")
+            yield Finding(Level.FAIL, part, f"{type(problem).__name__}: {problem}".splitlines()[0])
 
 
 Found = Iterator[tuple[Level, str, str]]
