@@ -140,14 +140,17 @@ class Report:
     def look(self, epoch: int) -> None:
         if not self.pending:
             return
-        self.loss = float(self.total) / self.pending
-        if not math.isfinite(self.loss):
+        loss = float(self.total) / self.pending
+        if not math.isfinite(loss):
             raise TrainingDiverged(
-                f"the loss is {self.loss} in epoch {epoch}, within {self.pending} steps of step {self.done}; "
+                f"the loss is {loss} in epoch {epoch}, within {self.pending} steps of step {self.done}; "
                 "train with a lower learning_rate"
             )
-        self.total.zero_()
-        self.pending = 0
+        # The mean of an epoch's few left-over steps is noise: they count with the next ones.
+        if self.pending >= REPORT_EVERY // 2 or math.isnan(self.loss):
+            self.loss = loss
+            self.total.zero_()
+            self.pending = 0
         self.tell(epoch)
 
     def tell(self, epoch: int, **figures: float) -> None:

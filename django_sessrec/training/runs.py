@@ -57,9 +57,12 @@ class Journal:
 
     def _plot(self, share: float, shown: Mapping[str, Any]) -> None:
         curve = self.run.history
-        if not curve or share == 1 or share - curve[-1]["progress"] >= 1 / POINTS:
-            finite = {name: float(value) for name, value in shown.items() if math.isfinite(value)}
-            curve.append({"progress": share, **finite})  # JSON has no NaN
+        finite = {name: float(value) for name, value in shown.items() if math.isfinite(value)}  # as JSON is
+        step = share - curve[-1]["progress"] if curve else 1.0
+        if step == 0 or (step < 1 / POINTS and share < 1):
+            curve[-1] |= finite
+        else:
+            curve.append({"progress": share, **finite})
 
     def _write(self) -> None:
         self.written = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import weakref
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ import torch
 from django_sessrec.neural import GRU4Rec, GRU4RecPaper, SASRec, SASRecPaper, SRGNNPaper
 from django_sessrec.neural.batches import Windows
 from django_sessrec.neural.estimator import NeuralEstimator
-from django_sessrec.neural.training import TrainingDiverged
+from django_sessrec.neural.training import REPORT_EVERY, Report, TrainingDiverged
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import NotEnoughData
 from django_sessrec.recsys.sessions import SessionLog
@@ -178,3 +179,16 @@ def test_old_sessions_weigh_less_and_the_mean_weight_is_one() -> None:
     weights = Windows.of(log, 20, recency_days=80.0, device=CPU).weights
     np.testing.assert_allclose(weights / weights[2], np.exp([-2, -1, 0]), rtol=1e-5)
     assert weights.mean() == pytest.approx(1)
+
+
+def test_an_epochs_few_left_over_steps_do_not_bend_the_curve() -> None:
+    told: list[float] = []
+    report = Report(lambda _share, shown: told.append(shown["loss"]), REPORT_EVERY + 1, CPU)
+    for _step in range(REPORT_EVERY):
+        report.step(1, torch.tensor(1.0), targets=8)
+    report.step(1, torch.tensor(9.0), targets=1)
+    report.look(1)
+    assert told == [1.0, 1.0]
+    report.step(2, torch.tensor(math.nan), targets=1)
+    with pytest.raises(TrainingDiverged):
+        report.look(2)
