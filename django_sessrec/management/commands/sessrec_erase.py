@@ -1,0 +1,35 @@
+"""Erase visits from every table, as a visitor may ask for (GDPR 17)."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+
+from django_sessrec.privacy.erasure import erase
+
+
+class Command(BaseCommand):
+    help = "Erase the visits with these session ids from every table; what arrives late for them is dropped."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "session_ids", nargs="+", metavar="SESSION_ID", help="The cookie's value, as my-data/ shows it."
+        )
+
+    def handle(self, *, session_ids: list[str], **options: Any) -> None:
+        checked = [_session_id(text) for text in session_ids]  # all of them, before any is erased
+        for session_id in checked:
+            counts = ", ".join(f"{rows} of {table}" for table, rows in erase(session_id).items())
+            self.stdout.write(f"{session_id}: {counts}")
+
+
+def _session_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise CommandError(
+            f"{text!r} is no session id: give a UUID, as the visitor's cookie or my-data/ shows it."
+        ) from None

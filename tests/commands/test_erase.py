@@ -1,0 +1,33 @@
+"""Erasing visits by hand."""
+
+import pytest
+from django.core.management.base import CommandError
+
+from django_sessrec.capture import store
+from django_sessrec.capture.events import make
+from django_sessrec.capture.ids import uuid7
+from django_sessrec.models import Event
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def visits():
+    """Three visits of two clicks."""
+    ids = [uuid7() for _ in range(3)]
+    store.write([make("view_item", item, session_id=visit) for visit in ids for item in "12"])
+    return ids
+
+
+def test_the_named_visits_go_and_the_counts_are_told(visits, run):
+    output = run("sessrec_erase", str(visits[0]), str(visits[1])).splitlines()
+    counts = "2 of sessrec_event, 0 of sessrec_impression, 0 of sessrec_failedevent"
+    assert output == [f"{visit}: {counts}" for visit in visits[:2]]
+    assert set(Event.objects.values_list("session_id", flat=True)) == {visits[2]}
+    assert store.write([make("view_item", "3", session_id=visits[0])]).withdrawn == 1
+
+
+def test_a_bad_id_is_named_before_anything_is_erased(visits, run):
+    with pytest.raises(CommandError, match="'4711' is no session id: give a UUID"):
+        run("sessrec_erase", str(visits[0]), "4711")
+    assert Event.objects.count() == 6
