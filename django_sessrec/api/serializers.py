@@ -40,7 +40,7 @@ class SlotQuery(serializers.Serializer):
 
 
 class Reason(serializers.Serializer):
-    code = serializers.CharField(help_text="Why the item is in the list, such as viewed_together.")
+    code = serializers.CharField(help_text="Why the item is in the list, such as co_viewed.")
     because = serializers.ListField(child=serializers.CharField(), help_text="Clicks that spoke for it.")
 
 
@@ -144,3 +144,12 @@ class MyData(serializers.Serializer):
 
 class Erased(serializers.Serializer):
     erased = serializers.DictField(child=serializers.IntegerField(), help_text="Rows by table.")
+
+
+class Switch(serializers.Serializer):
+    """The form of {% sessrec_toggle %}."""
+
+    personalisation = serializers.ChoiceField(choices=["off", "on"])
+    next = serializers.CharField(
+        required=False, help_text="The page to go back to: a path of this shop, or it is ignored."
+    )

@@ -5,8 +5,10 @@ from django.urls import path
 from django_sessrec.api import health
 from django_sessrec.api.events import EventsView
 from django_sessrec.api.my_data import MyDataView
+from django_sessrec.api.personalisation import PersonalisationView
 from django_sessrec.api.recommendations import RecommendationsView, SlotView
 from django_sessrec.api.schema import SchemaView
+from django_sessrec.api.why import why
 
 app_name = "sessrec"
 urlpatterns = [
@@ -14,6 +16,8 @@ urlpatterns = [
     path("recommendations/", RecommendationsView.as_view(), name="recommendations"),
     path("slot/<str:placement>/", SlotView.as_view(), name="slot"),
     path("my-data/", MyDataView.as_view(), name="my_data"),
+    path("personalisation/", PersonalisationView.as_view(), name="personalisation"),
+    path("why/", why, name="why"),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("health/live", health.live, name="live"),
     path("health/ready", health.ready, name="ready"),

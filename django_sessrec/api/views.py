@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -24,6 +25,7 @@ from django_sessrec.api.problems import Malformed, TooLarge, problem
 from django_sessrec.capture.tracker import Tracker
 
 MAX_BODY = 48 * 1024  # bytes; browsers keep at most 64 KB of requests that outlive their page
+MAX_FIELDS = 10  # of a form
 
 
 class BoundedJSON(BaseParser):
@@ -32,13 +34,23 @@ class BoundedJSON(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        body = stream.read(MAX_BODY + 1)
-        if len(body) > MAX_BODY:
-            raise TooLarge(f"The body is larger than {MAX_BODY} bytes: send it in parts.")
         try:
-            return json.loads(body, parse_constant=_no_number)
+            return json.loads(_bounded(stream), parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
             raise Malformed(f"The body is not JSON: {error}") from None
+
+
+class BoundedForm(BaseParser):
+    """A form of a page: at most MAX_BODY and MAX_FIELDS, the last of a name counts."""
+
+    media_type = "application/x-www-form-urlencoded"
+
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> dict[str, str]:
+        text = _bounded(stream).decode(errors="replace")
+        try:
+            return dict(parse_qsl(text, max_num_fields=MAX_FIELDS))
+        except ValueError as error:
+            raise Malformed(f"The body is not a form of ours: {error}") from None
 
 
 class ShopEncoder(JSONEncoder):
@@ -97,6 +109,13 @@ def tracker_of(request: Request) -> Tracker | None:
     """request.sessrec; None where the middleware is missing, which a system check reports."""
     django_request: HttpRequest = request._request
     return getattr(django_request, "sessrec", None)
+
+
+def _bounded(stream: Any) -> bytes:
+    body = stream.read(MAX_BODY + 1)
+    if len(body) > MAX_BODY:
+        raise TooLarge(f"The body is larger than {MAX_BODY} bytes: send it in parts.")
+    return body
 
 
 def _no_number(constant: str) -> NoReturn:

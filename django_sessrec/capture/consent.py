@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from django.http import HttpRequest
 
+from django_sessrec.capture import cookie
 from django_sessrec.conf import sessrec_settings
 
 Level = Literal["contextual", "session"]
@@ -21,6 +22,7 @@ def level(request: HttpRequest) -> Level:
 
     "none" is no; "session" is yes unless the browser sends Sec-GPC: 1; "opt-in" is the visitor's own,
     explicit yes, which beats that signal. No callable, another answer or an exception: contextual.
+    A visitor who has switched personalisation off is contextual whatever else was answered.
     """
     answer = _answer(request)
     if answer == "opt-in" or (answer == "session" and not sends_gpc(request)):
@@ -29,7 +31,7 @@ def level(request: HttpRequest) -> Level:
 
 
 def refused(request: HttpRequest) -> bool:
-    """Whether the shop has answered and the answer is no; an unset or failing callable answers nothing."""
+    """Whether visitor or shop have answered no; an unset or failing callable answers nothing."""
     return _answer(request) is not None and level(request) == CONTEXTUAL
 
 
@@ -39,6 +41,8 @@ def sends_gpc(request: HttpRequest) -> bool:
 
 
 def _answer(request: HttpRequest) -> str | None:
+    if cookie.switched_off(request):
+        return "none"
     try:
         ask = sessrec_settings.imported("CONSENT")
         return ask(request) if ask else None

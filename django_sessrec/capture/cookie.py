@@ -1,4 +1,7 @@
-"""The session's cookie: a random id in the shop's own domain, closed by 30 idle minutes and after a day."""
+"""The session's cookie: a random id in the shop's own domain, closed by 30 idle minutes and after a day.
+
+And the one of visitors who want none: <COOKIE_NAME>_off=1, the same for all of them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from django_sessrec.conf import sessrec_settings
 
 LONGEST_SESSION = timedelta(hours=24)  # a client that never idles gets a new session after a day
 CLOCK_SKEW = timedelta(minutes=5)  # between two web servers
+OFF = "1"  # says what was chosen, and nothing of who chose it
+OFF_LASTS = timedelta(days=365)  # browsers keep no cookie beyond 400 days
 
 
 def presented(request: HttpRequest) -> UUID | None:
@@ -57,3 +62,32 @@ def delete(request: HttpRequest, response: HttpResponseBase) -> None:
         sessrec_settings.COOKIE_NAME, domain=sessrec_settings.COOKIE_DOMAIN, samesite="Lax"
     )
     patch_cache_control(response, private=True)
+
+
+def switched_off(request: HttpRequest) -> bool:
+    """Whether the visitor has switched personalisation off."""
+    return request.COOKIES.get(_off_name()) == OFF
+
+
+def switch_off(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Remember that the visitor wants no personalisation."""
+    response.set_cookie(
+        _off_name(),
+        OFF,
+        max_age=OFF_LASTS,
+        domain=sessrec_settings.COOKIE_DOMAIN,
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Lax",
+    )
+    patch_cache_control(response, private=True)
+
+
+def switch_on(response: HttpResponseBase) -> None:
+    """Forget it again: from then on consent decides."""
+    response.delete_cookie(_off_name(), domain=sessrec_settings.COOKIE_DOMAIN, samesite="Lax")
+    patch_cache_control(response, private=True)
+
+
+def _off_name() -> str:
+    return f"{sessrec_settings.COOKIE_NAME}_off"

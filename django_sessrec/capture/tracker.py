@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import connections, transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.cache import patch_cache_control
 from django.utils.functional import cached_property
 
 from django_sessrec.capture import consent, cookie, requests, store
@@ -35,13 +36,18 @@ class Tracker:
         self._request = request
         self._impressions: list[Impression] = []
         self._refused: list[tuple[EventError, dict[str, str]]] = []
-        self._withdrawn = self._touched = self._settled = False
+        self._withdrawn = self._touched = self._private = self._settled = False
         self.pending: list[Event] = []  # recorded, and written after the response
 
     @cached_property
     def level(self) -> consent.Level:
         """ "contextual": nothing may be kept of this request; "session": events and a cookie may."""
         return consent.level(self._request)
+
+    @property
+    def switched_off(self) -> bool:
+        """Whether the visitor has switched personalisation off."""
+        return cookie.switched_off(self._request)
 
     @property
     def session_id(self) -> UUID | None:
@@ -113,6 +119,10 @@ class Tracker:
         """Let the response carry the session's cookie though nothing is pending."""
         self._touched = True
 
+    def keep_private(self) -> None:
+        """Let no shared cache keep the response: it tells the visitor's own choice."""
+        self._private = True
+
     def withdraw(self) -> None:
         """Withdraw consent: with this response the cookie goes and the session's rows are deleted."""
         self._withdrawn = True
@@ -129,6 +139,7 @@ class Tracker:
             or self._refused
             or self._withdrawn
             or self._touched
+            or self._private
         )
 
     def settle(self, response: HttpResponseBase) -> None:
@@ -139,6 +150,8 @@ class Tracker:
             logger.exception("Capture failed; the page goes out without it")
 
     def _settle(self, response: HttpResponseBase) -> None:
+        if self._private:
+            patch_cache_control(response, private=True)
         if self._withdrawn or self._consent_ended():
             self._forget(response)
             return

@@ -6,13 +6,18 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import template
+from django.http import HttpRequest
 from django.template import Context
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
+from django_sessrec.capture.consent import CONTEXTUAL, Level
+from django_sessrec.capture.cookie import switched_off
 from django_sessrec.catalogue import get_catalogue
+from django_sessrec.privacy.explanation import explain, explain_visit
 from django_sessrec.serving.faults import contained
 from django_sessrec.serving.slot import Slot, fill, id_of, rendered
 
@@ -52,6 +57,39 @@ def sessrec_placeholder(
     return ""
 
 
+@register.simple_tag(takes_context=True)
+def sessrec_why(context: Context, placement: str) -> SafeString:
+    """Tell, folded up, what the placement's list is made from."""
+    request = context.get("request")
+    with contained(f"explain the placement {placement!r}"):
+        return render_to_string(
+            "sessrec/_why.html",
+            {
+                "explanation": explain(placement),
+                "visit": explain_visit(_level(request)),
+                "page": reverse("sessrec:why"),
+            },
+        )
+    return mark_safe("")
+
+
+@register.simple_tag(takes_context=True)
+def sessrec_toggle(context: Context) -> SafeString:
+    """The form that switches personalisation off, or on again: no JavaScript, no CSRF cookie."""
+    request = context.get("request")
+    with contained("show the switch of personalisation"):
+        return render_to_string(
+            "sessrec/_toggle.html",
+            {
+                "action": reverse("sessrec:personalisation"),
+                "next": request.get_full_path() if request else "",
+                "consent": _level(request),
+                "switched_off": request is not None and switched_off(request),
+            },
+        )
+    return mark_safe("")
+
+
 @register.simple_tag
 def sessrec_scripts() -> SafeString | str:
     """The ES module that fills placeholders."""
@@ -62,6 +100,16 @@ def sessrec_scripts() -> SafeString | str:
 def sessrec_styles() -> SafeString | str:
     """The default list's stylesheet."""
     return _linked('<link rel="stylesheet" href="{}">', "sessrec/sessrec.css")
+
+
+def _level(request: HttpRequest | None) -> Level:
+    """The visit's consent level; a page that tells another one than most get is kept from shared caches."""
+    tracker = getattr(request, "sessrec", None)
+    if tracker is None:
+        return CONTEXTUAL
+    if tracker.switched_off or tracker.level != CONTEXTUAL:
+        tracker.keep_private()
+    return tracker.level
 
 
 def _linked(markup: str, path: str) -> SafeString | str:

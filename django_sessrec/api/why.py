@@ -1,0 +1,37 @@
+"""GET why/: a public page that tells, for each placement, what its list is made from."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from django_sessrec.capture import consent
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.privacy.explanation import Explanation, explain, explain_visit
+from django_sessrec.serving.faults import contained
+
+
+@never_cache
+@require_safe
+def why(request: HttpRequest) -> HttpResponse:
+    """Not cached: it follows the settings, and shows the visitor's own choice."""
+    return render(
+        request,
+        "sessrec/why.html",
+        {
+            "request": request,  # for the tags, in a shop without the context processor
+            "explanations": _explanations(),
+            "visit": explain_visit(consent.level(request)),
+        },
+    )
+
+
+def _explanations() -> list[Explanation]:
+    """Of every placement; one with a mistake in its settings is logged and left out."""
+    explanations = []
+    for placement in sessrec_settings.PLACEMENTS:
+        with contained(f"explain the placement {placement!r}"):
+            explanations.append(explain(placement))
+    return explanations

@@ -1,0 +1,137 @@
+"""The public page and the fold below a slot: they say what the settings say, and nothing that they don't."""
+
+import re
+from html import unescape
+
+import pytest
+from django.template import Context, Template
+from django.test import RequestFactory
+
+from django_sessrec.capture.tracker import Tracker
+from tests.shop.markup import Markup
+
+NEIGHBOURS = "earlier visits that are like this one"
+NET = "a neural network that learnt the usual order of clicks"
+
+
+@pytest.fixture
+def placement(settings):
+    """Change keys of the placement product_page: placement(LIMIT=3)."""
+
+    def change(**keys: object) -> None:
+        settings.SESSREC = settings.SESSREC | {
+            "MODELS": {
+                "neighbours": {"ESTIMATOR": "django_sessrec.recsys.tuning.TunedNeighbours"},
+                "gru4rec": {"ESTIMATOR": "django_sessrec.neural.GRU4Rec"},
+                "spring": {"ESTIMATOR": "shop.seasons.Spring"},
+            },
+            "PLACEMENTS": {"product_page": {"MODELS": ["neighbours"], **keys}},
+        }
+
+    return change
+
+
+@pytest.fixture
+def told(stranger, visitor):
+    """The page's text: told(), or told(visitor=True) for who has consented."""
+
+    def read(*, consented: bool = False) -> str:
+        page = (visitor if consented else stranger).get("/sessrec/why/")
+        assert page.status_code == 200
+        return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", page.content.decode())))
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"MODELS": ["gru4rec"]}, NET),
+        ({"MODELS": ["spring"]}, "a method of this shop's own, called “spring”"),
+        ({"PINNED": ["1", "2"]}, "First come 2 products that the shop chose by hand"),
+        ({"EXCLUDED": ["1"]}, "1 product is never shown here"),
+        ({"HIDE_VIEWED": True}, "already looked at in this visit is left out"),
+        ({"MAX_PER_CATEGORY": 3}, "At most 3 products of a category"),
+        ({"LIMIT": 5}, "The list ends after 5 products"),
+        ({"TITLE": "Warm & dry"}, "Warm & dry"),
+    ],
+)
+def test_changing_a_placement_changes_the_page(placement, told, keys, says):
+    placement()
+    assert says not in told()
+    placement(**keys)
+    assert says in told()
+
+
+def test_methods_are_told_in_the_order_in_which_they_are_asked(placement, told):
+    placement(MODELS=["gru4rec", "neighbours"])
+    assert re.search(f"What counts most: {NET}.*After that: {NEIGHBOURS}", told())
+    placement(MODELS=["neighbours", "gru4rec"])
+    assert re.search(f"What counts most: {NEIGHBOURS}.*After that: {NET}", told())
+
+
+def test_a_running_experiment_is_told_with_each_version(placement, told):
+    variants = {"a": {"SHARE": 3}, "b": {"SHARE": 1, "MODELS": ["gru4rec"], "LIMIT": 4}}
+    placement(EXPERIMENT={"NAME": "net", "VARIANTS": variants})
+    assert re.search(
+        "comparing 2 versions.*usual list.*"
+        f"Version 1, for 75% of remembered visits.*{NEIGHBOURS}.*after 8 products.*"
+        f"Version 2, for 25% of remembered visits.*{NET}.*after 4 products",
+        told(),
+    )
+
+
+def test_what_is_used_of_the_visit_follows_consent_and_settings(settings, told):
+    settings.SESSREC = settings.SESSREC | {"SESSION_IDLE_MINUTES": 20, "RETENTION_DAYS": 45}
+    assert "the product on the page and nothing else" in told()
+    assert "after 20 idle minutes, and after 24 hours" in told(consented=True)
+    assert "deleted after 45 days" in told(consented=True)
+    settings.SESSREC = settings.SESSREC | {"RETENTION_DAYS": None}
+    assert "no fixed end" in told(consented=True)
+
+
+def test_the_page_is_fit_for_everybody_and_leaves_no_trace(placement, visitor):
+    placement(PINNED=["1"], EXPERIMENT={"NAME": "x", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}})
+    page = visitor.get("/sessrec/why/")
+    markup = Markup(page.content.decode())
+    assert (markup.inline, markup.headings, markup.unlabelled) == ([], 1, [])
+    assert not page.cookies
+    assert "no-store" in page["Cache-Control"]
+
+
+def test_a_placement_with_a_mistake_is_left_out(placement, stranger, caplog):
+    placement(MODELS=["misspelt"])
+    assert stranger.get("/sessrec/why/").status_code == 200
+    assert "could not explain the placement 'product_page'" in caplog.text
+
+
+def rendered(source: str, *, consented: bool = False) -> tuple[str, Tracker]:
+    request = RequestFactory().get("/demo/?page=2&x=<")
+    request.COOKIES["consent"] = "yes" if consented else "no"
+    request.sessrec = Tracker(request)
+    html = Template("{% load sessrec %}" + source).render(Context({"request": request}))
+    return html, request.sessrec
+
+
+def test_the_fold_explains_one_placement(placement):
+    placement(LIMIT=5)
+    html, _ = rendered('{% sessrec_why "product_page" %}')
+    assert html.startswith('<details class="sessrec-why">')
+    assert html.index("<summary") < html.index(NEIGHBOURS) < html.index("after 5 products")
+    assert 'href="/sessrec/why/"' in html
+    assert Markup(html).inline == []
+
+
+def test_the_fold_of_an_unknown_placement_is_nothing(caplog):
+    assert rendered('{% sessrec_why "nowhere" %}')[0] == ""
+    assert "could not explain the placement 'nowhere'" in caplog.text
+
+
+def test_the_form_comes_back_to_its_page():
+    assert 'value="/demo/?page=2&amp;x=%3C"' in rendered("{% sessrec_toggle %}")[0]
+
+
+@pytest.mark.parametrize("tag", ['{% sessrec_why "product_page" %}', "{% sessrec_toggle %}"])
+def test_a_page_that_tells_of_the_visitors_choice_is_kept_from_shared_caches(tag):
+    assert not rendered(tag)[1].concerned
+    assert rendered(tag, consented=True)[1].concerned
