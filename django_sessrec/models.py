@@ -127,14 +127,13 @@ class TrainingRun(models.Model):
     """One training: its window, parameters, figures, verdict and artifact."""
 
     class State(models.TextChoices):
-        QUEUED = "queued", _("queued")
         RUNNING = "running", _("running")
         PUBLISHED = "published", _("published")  # passed the gate; its artifact is on disk
         REFUSED = "refused", _("refused")  # the gate or the data said no, with the reason in verdict
         FAILED = "failed", _("failed")  # an error or a kill ended it
 
     model = models.TextField(_("model"))  # key in SESSREC["MODELS"]
-    state = models.TextField(_("state"), choices=State, default=State.QUEUED)
+    state = models.TextField(_("state"), choices=State, default=State.RUNNING)
     trigger = models.TextField(_("started by"))  # "schedule", "command", or a staff user's name
     estimator = models.TextField(_("estimator"))
     parameters = models.JSONField(_("parameters"), default=dict)

@@ -73,7 +73,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         shown = format_html(badge, run.state, run.get_state_display())
         if run.pk == run.serving_run:
             shown = format_html("{} " + badge, shown, "serving", _("serving"))
-        running = run.state in {TrainingRun.State.QUEUED, TrainingRun.State.RUNNING}
+        running = run.state == TrainingRun.State.RUNNING
         if running:
             shown += format_html(
                 ' {} <progress class="sessrec-progress" max="1" value="{}" aria-label="{}">{}%</progress>',

@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('model', models.TextField(verbose_name='model')),
-                ('state', models.TextField(choices=[('queued', 'queued'), ('running', 'running'), ('published', 'published'), ('refused', 'refused'), ('failed', 'failed')], default='queued', verbose_name='state')),
+                ('state', models.TextField(choices=[('running', 'running'), ('published', 'published'), ('refused', 'refused'), ('failed', 'failed')], default='running', verbose_name='state')),
                 ('trigger', models.TextField(verbose_name='started by')),
                 ('estimator', models.TextField(verbose_name='estimator')),
                 ('parameters', models.JSONField(default=dict, verbose_name='parameters')),

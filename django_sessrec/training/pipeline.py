@@ -55,7 +55,6 @@ def train(
             return None
         run = all_runs().create(
             model=model,
-            state=TrainingRun.State.RUNNING,
             trigger=trigger,
             estimator=recipe["ESTIMATOR"],
             parameters=recipe["OPTIONS"],

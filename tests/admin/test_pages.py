@@ -60,7 +60,6 @@ def rows():
     run = a_run(error="", verdict="<script>alert(1)</script>")
     a_run(state=TrainingRun.State.RUNNING, finished_at=None, progress=0.4, stage="fit", figures={})
     a_run(state=TrainingRun.State.FAILED, error="Traceback\nValueError: no", figures={}, history=[])
-    a_run(state=TrainingRun.State.QUEUED, started_at=None, finished_at=None, figures={}, history=[])
     return {
         "trainingrun": run,
         "promotion": Promotion.objects.create(model="neighbours", run=run, promoted_by="schedule"),
