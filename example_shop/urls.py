@@ -5,6 +5,7 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+handler404 = "example_shop.shop.views.not_found"
 urlpatterns = [
     path("", include("example_shop.shop.urls")),
     path("admin/", admin.site.urls),

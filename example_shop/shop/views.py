@@ -1,5 +1,6 @@
 """The shop's pages."""
 
+from http import HTTPStatus
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -141,6 +142,10 @@ def thanks(request: HttpRequest, number: str) -> HttpResponse:
 @require_safe
 def privacy(request: HttpRequest) -> HttpResponse:
     return render(request, "shop/privacy.html")
+
+
+def not_found(request: HttpRequest, **_exception: Any) -> HttpResponse:
+    return render(request, "shop/404.html", status=HTTPStatus.NOT_FOUND)
 
 
 @same_origin_post
