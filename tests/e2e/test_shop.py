@@ -90,6 +90,26 @@ def test_a_change_of_mind_deletes_what_was_kept_at_once(visitor, shop):
     assert shop.rows(f"SELECT {traces}", {"id": session_id}) == [(0,)]
 
 
+def test_one_click_at_the_foot_of_the_page_ends_it_without_javascript(visitor, shop):
+    before = shop.rows(ALL_ROWS)
+    page = visitor(java_script_enabled=False)
+    accept(page)
+    open_product(page, shop, "teapots")
+    assert shop.rows(ALL_ROWS) > before
+    here = page.url
+    page.get_by_role("button", name="Switch personal suggestions off").click()
+    page.get_by_text("You have switched personal suggestions off.").wait_for()
+    assert page.url == here
+    assert shop.rows(ALL_ROWS) == before
+    item_id = open_product(page, shop, "tents")
+    assert len(set(shown(page))) == 8
+    assert item_id not in shown(page)
+    page.get_by_text("Why these products?").click()
+    page.get_by_text("the product on the page and nothing else").wait_for()
+    assert {cookie["name"] for cookie in page.context.cookies()} == {"consent", "sessrec_off"}
+    assert shop.rows(ALL_ROWS) == before
+
+
 def trained_in_the_admin(page):
     """Press the button and watch the list, which moves by itself, until the new run serves; return its id."""
     page.goto("/admin/sessrec/trainingrun/")

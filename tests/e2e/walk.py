@@ -93,6 +93,9 @@ def main_pages(page: Page) -> Iterator[str]:
     yield "thanks"
     page.goto("/privacy/")
     yield "privacy"
+    page.get_by_role("link", name="How our suggestions are made").click()
+    page.get_by_role("heading", level=1, name="How our suggestions are made").wait_for()
+    yield "why"
     sign_in(page)
     page.goto("/admin/sessrec/report/")
     yield "report"
