@@ -48,7 +48,7 @@ class Blend:
 
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(DEFAULT_SOURCES))
     tail: float = 0.07
-    cases: int = 5_000
+    cases: int = 3_000
 
     def __post_init__(self) -> None:
         if len(self.sources) < 2:
