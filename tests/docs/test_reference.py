@@ -30,7 +30,7 @@ def test_every_check_is_documented():
 
 def test_every_tag_is_documented():
     library = engines["django"].engine.template_libraries["sessrec"]
-    documented = {re.match(r"{% (\w+)", row).group(1) for row in first_column("tags.md")}
+    documented = {row.split()[1] for row in first_column("tags.md") if row.startswith("{%")}
     assert documented == set(library.tags)
 
 
