@@ -12,6 +12,7 @@ from django_sessrec.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+BLOCK = re.compile(r'^```python title="shop/(?:checkout|webhook)\.py"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 PAGE = Path(__file__).parents[2] / "docs" / "how-to.md"
 
 
@@ -20,10 +21,8 @@ def shop():
     """What the page's files about checkout and webhook define."""
     text = PAGE.read_text(encoding="utf-8")
     names = {}
-    for code in re.findall(
-        r'^```python title="shop/(?:checkout|webhook)\.py"\n(.*?)^```$', text, re.M | re.S
-    ):
-        exec(code, names)  # noqa: S102
+    for code in BLOCK.findall(text):
+        exec(code, names)
     return SimpleNamespace(**names)
 
 
