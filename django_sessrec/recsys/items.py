@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int32]
-PADDING = 0
 
 
 class ItemIndex:

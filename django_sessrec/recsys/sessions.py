@@ -79,11 +79,6 @@ class SessionLog:
         offsets = self.offsets[start : stop + 1] - first
         return SessionLog(self.index, self.items[first:last], offsets, self.times[first:last])
 
-    def split_at(self, time: float) -> tuple[SessionLog, SessionLog]:
-        """Sessions that started before `time` (unix seconds), and the rest."""
-        cut = int(np.searchsorted(self.started, time))
-        return self.slice(0, cut), self.slice(cut, len(self))
-
     def split_last(self, fraction: float) -> tuple[SessionLog, SessionLog]:
         """All but the last `fraction` of the sessions, and those: a split by time."""
         cut = len(self) - round(len(self) * fraction)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.sessions import SessionLog
-from tests.recsys.strategies import LOGS, log_of
+from tests.recsys.strategies import LOGS
 
 
 def as_lists(log: SessionLog) -> list[list[str]]:
@@ -51,12 +51,6 @@ def test_a_split_keeps_every_session_in_order(log, fraction):
     early, late = log.split_last(fraction)
     assert as_lists(early) + as_lists(late) == as_lists(log)
     assert len(late) == round(len(log) * fraction)
-
-
-def test_a_split_at_a_time_puts_that_moment_into_the_later_part():
-    log = log_of([[1], [2], [3]], seconds_between=10)
-    early, late = log.split_at(10)
-    assert (as_lists(early), as_lists(late)) == ([["item-1"]], [["item-2"], ["item-3"]])
 
 
 @given(log=LOGS)
