@@ -144,7 +144,7 @@ def privacy(request: HttpRequest) -> HttpResponse:
     return render(request, "shop/privacy.html")
 
 
-def not_found(request: HttpRequest, **_exception: Any) -> HttpResponse:
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001, named by Django
     return render(request, "shop/404.html", status=HTTPStatus.NOT_FOUND)
 
 

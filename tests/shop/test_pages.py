@@ -1,6 +1,7 @@
 """Every page answers, under the strict policy, and in a form that everybody can use."""
 
 import pytest
+from django.core.checks import run_checks
 from django.urls import reverse
 
 from example_shop.shop.models import Product
@@ -42,6 +43,10 @@ def test_a_page_can_be_used_without_eyes(page):
     assert markup.without_alt == []
     assert '<html lang="en' in page.content.decode()
     assert "#main" in markup.links
+
+
+def test_the_shop_passes_every_check():
+    assert run_checks() == []
 
 
 def test_a_wrong_address_leads_back_into_the_shop(visitor):
