@@ -138,7 +138,7 @@ def _models() -> Found:
     for model in sessrec_settings.MODELS:
         latest = all_runs().filter(model=model).first()
         if latest is not None and latest.state in {TrainingRun.State.FAILED, TrainingRun.State.REFUSED}:
-            yield Level.WARN, f"{latest} was {latest.state} {_ago(latest.created_at)}: {latest.verdict}", ""
+            yield Level.WARN, f"{latest} {latest.state} {_ago(latest.created_at)}: {latest.verdict}", ""
         active = Promotion.objects.using(sessrec_settings.DATABASE).active(model)
         if active is None:
             yield Level.WARN, f"{model} does not serve yet", f"run sessrec_train {model}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from django_sessrec.conf import sessrec_settings
@@ -28,6 +29,17 @@ def tested_folder(run: TrainingRun) -> Path:
     The published one has seen these days: against it, every later candidate would lose.
     """
     return folder(run).with_name(f"{folder(run).name}-tested")
+
+
+def prepare() -> None:
+    """Make the folder of published models; a training that could not be published must not begin."""
+    home = sessrec_settings.artifacts
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=home, prefix="."):
+            pass
+    except OSError as error:
+        raise OSError(f"SESSREC['ARTIFACTS'] = {home} can't be written: {error.strerror}") from error
 
 
 def publish(run: TrainingRun, published: Recommender, tested: Recommender, card: Mapping[str, Any]) -> None:

@@ -74,6 +74,7 @@ def train(
 
 def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
     estimator = _estimator(run)
+    artifacts.prepare()
     journal.stage("read")
     run.window_end = timezone.now()
     run.window_start = run.window_end - timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS)

@@ -155,14 +155,16 @@ def test_options_that_the_estimator_refuses_are_a_failure_with_the_reason(visits
     assert "neighbours must be above 0, not -1" in run.verdict
 
 
-def test_a_folder_that_can_t_be_written_fails_the_run_and_the_old_model_stays(visits, sessrec, tmp_path):
+def test_a_folder_that_can_t_be_written_ends_the_run_before_the_fit_and_the_old_model_stays(
+    visits, sessrec, tmp_path
+):
     good = train_one()
     in_the_way = tmp_path / "file"
     in_the_way.write_text("no folder")
     sessrec["ARTIFACTS"] = in_the_way / "artifacts"
     run = train_one()
-    assert (run.state, run.stage, run.artifact) == (State.FAILED, "publish", "")
-    assert "NotADirectoryError" in run.verdict
+    assert (run.state, run.stage, run.artifact) == (State.FAILED, "", "")
+    assert f"SESSREC['ARTIFACTS'] = {in_the_way}/artifacts can't be written" in run.verdict
     assert Promotion.objects.active("neighbours") == good
 
 
