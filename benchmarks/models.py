@@ -102,7 +102,7 @@ def measure_once(
     with tempfile.TemporaryDirectory() as folder:
         artifact.save(recommender, Path(folder) / name, card={})
         latency = query_latency(Path(folder) / name, dataset.test, K)
-        megabytes = sum(path.stat().st_size for path in (Path(folder) / name).iterdir()) / 1e6
+        megabytes = sum(path.stat().st_size for path in (Path(folder) / name).rglob("*")) / 1e6
     figures = report.as_dict()
     figures["evaluate_s"] = figures.pop("seconds")
     return figures | {"fit_s": fit_s, "fit_threads": fit_threads(), "artifact_mb": megabytes} | latency

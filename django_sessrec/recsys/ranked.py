@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from django_sessrec.recsys.evidence import Evidence
+from django_sessrec.recsys.evidence import FEATURES, Evidence
 from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.items import ItemIndex, Rows
 from django_sessrec.recsys.onnx import open_net
@@ -58,10 +58,12 @@ class RankedRecommender(Recommender):
         (folder / RANKER).write_bytes(self.ranker)
         (folder / POSTINGS).mkdir()
         self.postings.save(folder / POSTINGS)
-        return self.net.save(folder)
+        return {**self.net.save(folder), "features": list(FEATURES)}
 
     @classmethod
     def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
+        if parameters["features"] != list(FEATURES):
+            raise ValueError("its ranker reads other features than this version gives it; train anew")
         net = ExportedNet.load(folder, index, parameters)
         postings = Postings.load(folder / POSTINGS, len(index))
         return cls(net, postings, (folder / RANKER).read_bytes())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from django_sessrec.neural import Ranked
 from django_sessrec.neural.export import ExportMismatch, export_ranker
 from django_sessrec.neural.ranker import Block, SetRanker, train_ranker
 from django_sessrec.neural.training import TrainingDiverged
+from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.evidence import FEATURES
 from django_sessrec.recsys.neighbours import Neighbours
@@ -52,6 +55,16 @@ class TestRanked(RecommenderContract):
                     served += lately <= set(shop.group_of[recommender.top(visit[:length], 10)[0]].tolist())
         assert asked > 50
         assert served > 0.95 * asked
+
+    def test_a_ranker_of_other_features_is_refused(
+        self, recommender: RankedRecommender, tmp_path: Path
+    ) -> None:
+        artifact.save(recommender, tmp_path / "model", card={})
+        manifest = json.loads((tmp_path / "model/manifest.json").read_text())
+        manifest["parameters"]["features"].reverse()
+        (tmp_path / "model/manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(artifact.ArtifactError, match="other features"):
+            artifact.load(tmp_path / "model")
 
     def test_the_candidates_come_before_all_others(self, recommender: RankedRecommender) -> None:
         session = np.array([3, 8], np.int32)
