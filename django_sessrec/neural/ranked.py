@@ -148,7 +148,7 @@ def require_lists(n: int) -> None:
 
 
 def give_back_memory() -> None:
-    """Return to the system what a training freed: glibc keeps it, 1 GB in small holes after each net."""
+    """Return to the system what a training freed: glibc keeps it, some 700 MB in holes after each net."""
     gc.collect()
     if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):  # musl has none
         ctypes.CDLL(None).malloc_trim(0)
