@@ -87,9 +87,15 @@ SESSREC = {
     },
     "PLACEMENTS": {
         "product_page": {
-            "MODELS": ["gru4rec", "neighbours"],
             "TITLE": _("You may also like"),
             "MAX_PER_CATEGORY": 4,
+            "EXPERIMENT": {
+                "NAME": "does-the-net-pay",
+                "VARIANTS": {
+                    "neighbours": {"SHARE": 50, "MODELS": ["neighbours"]},
+                    "net": {"SHARE": 50, "MODELS": ["gru4rec", "neighbours"]},
+                },
+            },
         },
         "basket": {
             "LIMIT": 4,
