@@ -1,4 +1,4 @@
-"""request.sessrec: what the shop tells about this request, and what becomes of it after the response."""
+"""request.sessrec: what the shop tells about this request, and what becomes of it once the response is made."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Tracker:
         self._impressions: list[Impression] = []
         self._refused: list[tuple[EventError, dict[str, str]]] = []
         self._withdrawn = self._touched = self._private = self._settled = False
-        self.pending: list[Event] = []  # recorded, and written after the response
+        self.pending: list[Event] = []  # recorded, and written once the response is made
 
     @cached_property
     def level(self) -> consent.Level:
@@ -83,7 +83,7 @@ class Tracker:
         event_id: UUID | None = None,
         source: str = Source.SERVER,
     ) -> None:
-        """Record what happened to an item; written after the response.
+        """Record what happened to an item; written once the response is made.
 
         Inside a transaction it counts when that commits, and is gone when it rolls back. Never raises for
         a value: a wrong one is logged and kept as a failed event, and the shop goes on.
@@ -112,7 +112,7 @@ class Tracker:
             self._accept(event)
 
     def show(self, impression: Impression) -> None:
-        """Queue an impression; written after the response."""
+        """Queue an impression; written once the response is made."""
         self._impressions.append(impression)
 
     def touch(self) -> None:
