@@ -1,4 +1,4 @@
-"""request.sessrec: what the shop tells about this request, and what becomes of it once the response is made."""
+"""request.sessrec: what the shop tells about this request, and what becomes of it once it is answered."""
 
 from __future__ import annotations
 
