@@ -16,7 +16,7 @@ from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.export import exported
 from django_sessrec.neural.item_vectors import item_vectors
 from django_sessrec.neural.negatives import Negatives
-from django_sessrec.neural.training import train, training_device, training_threads
+from django_sessrec.neural.training import Comparison, train, training_device, training_threads
 from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.recommender import NotEnoughData, Progress
 from django_sessrec.recsys.sessions import SessionLog
@@ -82,22 +82,15 @@ class NeuralEstimator(ABC):
             encoder.parameters(), self.learning_rate, betas=(0.9, 0.98), weight_decay=0, fused=True
         )
 
-    def loss(
-        self,
-        vectors: Tensor,
-        targets: Tensor,
-        others: Tensor,
-        batch: Batch,
-        drawn: Tensor,
-        negatives: Negatives,
-    ) -> Tensor:
-        """(N, D) vectors of prefixes, (N, D) targets, (K, D) others of the rows `drawn` -> a mean."""
+    def loss(self, of: Comparison) -> Tensor:
+        """The mean over a batch's targets."""
         if self.scale is None or self.scale > losses.LARGEST_LOGIT:
             raise ValueError(
                 f"scale must be a number up to {losses.LARGEST_LOGIT}, not {self.scale}, for it bounds the "
                 "logits of this loss; the classes named ...Paper take inner products"
             )
-        return losses.bounded_softmax(vectors, targets, others, batch.weights, n_items=negatives.n_items)
+        n_items = of.negatives.n_items
+        return losses.bounded_softmax(of.vectors, of.targets, of.others, of.batch.weights, n_items=n_items)
 
     def fit(
         self,

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from django_sessrec.neural import losses
-from django_sessrec.neural.batches import Batch
 from django_sessrec.neural.encoder import Readout, SessionEncoder, ages
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.neural.item_vectors import random_vectors
 from django_sessrec.neural.negatives import Negatives
+from django_sessrec.neural.training import Comparison
 from django_sessrec.recsys.sessions import SessionLog
 
 
@@ -79,20 +79,15 @@ class GRU4RecPaper(GRU4Rec):
     def optimiser(self, encoder: SessionEncoder) -> torch.optim.Optimizer:
         return torch.optim.Adagrad(encoder.parameters(), self.learning_rate, eps=1e-6)
 
-    def loss(
-        self,
-        vectors: Tensor,
-        targets: Tensor,
-        others: Tensor,
-        batch: Batch,
-        drawn: Tensor,
-        negatives: Negatives,
-    ) -> Tensor:
+    def loss(self, of: Comparison) -> Tensor:
         if self.objective == "bpr_max":
-            weights, strength = batch.weights, self.regularisation
-            return losses.bpr_max(vectors, targets, others, weights, regularisation=strength)
-        log_expected = negatives.log_expected(drawn)
-        return losses.cross_entropy(vectors, targets, others, batch.weights, log_expected=log_expected)
+            return losses.bpr_max(
+                of.vectors, of.targets, of.others, of.batch.weights, regularisation=self.regularisation
+            )
+        log_expected = of.negatives.log_expected(of.drawn)
+        return losses.cross_entropy(
+            of.vectors, of.targets, of.others, of.batch.weights, log_expected=log_expected
+        )
 
 
 class PaperGRUEncoder(SessionEncoder):

@@ -20,6 +20,7 @@ from django_sessrec.neural.encoder import NOT_VISIBLE, Readout, SessionEncoder, 
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.neural.item_vectors import random_vectors
 from django_sessrec.neural.negatives import Negatives
+from django_sessrec.neural.training import Comparison
 from django_sessrec.recsys.sessions import SessionLog
 
 FIRST_GAIN = 0.2
@@ -89,16 +90,8 @@ class SASRecPaper(SASRec):
     def draw(self, negatives: Negatives, batch: Batch) -> Tensor:
         return negatives.draw(batch.items.device, len(batch.targets))
 
-    def loss(
-        self,
-        vectors: Tensor,
-        targets: Tensor,
-        others: Tensor,
-        batch: Batch,
-        drawn: Tensor,
-        negatives: Negatives,
-    ) -> Tensor:
-        return losses.binary(vectors, targets, others, batch.weights)
+    def loss(self, of: Comparison) -> Tensor:
+        return losses.binary(of.vectors, of.targets, of.others, of.batch.weights)
 
 
 class PaperAttentionEncoder(SessionEncoder):

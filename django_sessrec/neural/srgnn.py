@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from django_sessrec.neural import losses
-from django_sessrec.neural.batches import Batch
 from django_sessrec.neural.encoder import Readout, SessionEncoder, ages
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.neural.item_vectors import random_vectors
 from django_sessrec.neural.negatives import Negatives
+from django_sessrec.neural.training import Comparison
 from django_sessrec.recsys.sessions import SessionLog
 
 
@@ -84,16 +84,8 @@ class SRGNNPaper(SRGNN):
     def optimiser(self, encoder: SessionEncoder) -> torch.optim.Optimizer:
         return torch.optim.Adam(encoder.parameters(), self.learning_rate, weight_decay=self.weight_decay)
 
-    def loss(
-        self,
-        vectors: Tensor,
-        targets: Tensor,
-        others: Tensor,
-        batch: Batch,
-        drawn: Tensor,
-        negatives: Negatives,
-    ) -> Tensor:
-        return losses.full_softmax(vectors, batch.targets - 1, others, batch.weights)
+    def loss(self, of: Comparison) -> Tensor:
+        return losses.full_softmax(of.vectors, of.batch.targets - 1, of.others, of.batch.weights)
 
 
 class PaperGraphEncoder(GraphEncoder):

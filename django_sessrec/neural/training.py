@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +34,17 @@ SCORES_AT_ONCE = 2**25  # float32: 128 MB
 
 class TrainingDiverged(RuntimeError):  # noqa: N818
     """The loss is no longer a number; nothing of this training can be used."""
+
+
+class Comparison(NamedTuple):
+    """What a loss looks at: the vectors of a batch's prefixes beside those of items."""
+
+    batch: Batch
+    vectors: Tensor  # (N, D) of prefixes
+    targets: Tensor  # (N, D) of the items clicked next
+    others: Tensor  # (K, D) of the rows drawn
+    drawn: Tensor  # (K,)
+    negatives: Negatives
 
 
 def train(
@@ -88,7 +99,7 @@ def batch_loss(
     read, targets, others = vectors.split((n_windows * length, n_targets, len(drawn)))
     after = encoder.after_each_click(batch.items, read.view(n_windows, length, -1))
     states = after.flatten(0, 1)[batch.positions]  # (N, D)
-    return recipe.loss(states, targets, others, batch, drawn, negatives)
+    return recipe.loss(Comparison(batch, states, targets, others, drawn, negatives))
 
 
 def warm_up_then_cosine(steps: int) -> Callable[[int], float]:
