@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
@@ -41,6 +42,8 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "MAX_PER_CATEGORY": int,
     "EXPERIMENT": dict,
 }
+MOST = {"VALIDATION_FRACTION": 0.5, "GATE_TOLERANCE": 1.0}
+MAY_BE_ZERO = {"GATE_TOLERANCE", "ACTIVE_CHECK_SECONDS"}
 
 
 def error(number: int, message: str, hint: str) -> Error:
@@ -59,6 +62,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     return [
         *_unknown_keys("SESSREC", sessrec_settings.given, DEFAULTS),
         *_wrong_types("SESSREC", sessrec_settings.given, DEFAULTS),
+        *_out_of_range(),
         *_catalogue(),
         *_callables(),
         *_rates(),
@@ -96,6 +100,17 @@ def _wrong_types(where: str, given: Mapping[str, Any], defaults: Mapping[str, An
                 f"Give it a value of type {' or '.join(names)}"
                 + (f", such as {default!r}." if default is not None else "."),
             )
+
+
+def _out_of_range() -> Iterator[CheckMessage]:
+    for key, value in sessrec_settings.given.items():
+        if not (isinstance(value, int | float) and isinstance(DEFAULTS.get(key), int | float)):
+            continue
+        most = MOST.get(key, math.inf)
+        if not (0 < value <= most or (value == 0 and key in MAY_BE_ZERO)):
+            bound = f" and at most {most}" if key in MOST else ""
+            hint = f"Give it a number above 0{bound}, such as {DEFAULTS[key]!r}."
+            yield error(15, f"SESSREC[{key!r}] = {value!r} is out of range.", hint)
 
 
 def _catalogue() -> Iterator[CheckMessage]:

@@ -29,6 +29,8 @@ def test_a_right_set_up_has_no_error():
         ([], "sessrec.E001", "SESSREC = {"),
         (GOOD | {"RETENTION_DAY": 3}, "sessrec.E002", "RETENTION_DAYS"),
         (GOOD | {"TRACKED_VIEWS": ["shop:product"]}, "sessrec.E003", "dict"),
+        (GOOD | {"SESSION_IDLE_MINUTES": -1}, "sessrec.E015", "above 0"),
+        (GOOD | {"VALIDATION_FRACTION": 7}, "sessrec.E015", "at most 0.5"),
         ({}, "sessrec.E004", "ModelCatalogue"),
         ({"CATALOGUE": "django_sessrec.conf.Settings"}, "sessrec.E005", "Subclass"),
         ({"CATALOGUE": "nowhere.Catalogue"}, "sessrec.E006", "spelling"),
