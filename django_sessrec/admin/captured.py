@@ -63,6 +63,7 @@ class ShownOn(DayFilter):
 class PartitionedAdmin(ReadOnlyAdmin):
     """Ordered by the id, which carries the time and is indexed in every partition."""
 
+    item_lookup = "item_id__in"  # given a list of one
     ordering = ("-pk",)
     paginator = EstimatingPaginator
     list_per_page = 50
@@ -78,10 +79,7 @@ class PartitionedAdmin(ReadOnlyAdmin):
         try:
             return Q(session_id=UUID(term))
         except ValueError:
-            return self.about_item(term)
-
-    def about_item(self, item_id: str) -> Q:
-        raise NotImplementedError
+            return Q((self.item_lookup, [term]))
 
     @admin.display(description=_("visit"))
     def visit(self, row: Event | Impression) -> str:
@@ -96,9 +94,6 @@ class EventAdmin(PartitionedAdmin):
     list_display = ("occurred_at", "event", "item_id", "from_list", "worth", "source", "visit")
     list_filter = (OccurredOn, "name", "source", "bot")
     search_fields = ("session_id", "item_id")
-
-    def about_item(self, item_id: str) -> Q:
-        return Q(item_id=item_id)
 
     @admin.display(description=_("event"))
     def event(self, event: Event) -> str:
@@ -121,15 +116,13 @@ class EventAdmin(PartitionedAdmin):
 
 @admin.register(Impression)
 class ImpressionAdmin(PartitionedAdmin):
+    item_lookup = "item_ids__contains"
     list_display = ("shown_at", "placement", "model", "rung", "variant", "items", "visit")
     list_filter = (ShownOn, "bot")
     search_fields = ("session_id", "item_ids")
 
     class Media:
         css = {"all": ["sessrec/admin.css"]}
-
-    def about_item(self, item_id: str) -> Q:
-        return Q(item_ids__contains=[item_id])
 
     @admin.display(description=_("items"))
     def items(self, impression: Impression) -> str:
