@@ -2,16 +2,16 @@
 
 Every case of the test set counts, the whole catalogue is ranked, ties count against the model. Models are
 fitted on all training sessions with their default hyper-parameters, which were chosen on the last 7 % of
-these sessions (`--judge validation` does that), never on the test set.
+these sessions (`--judge validation` does that), never on the test set. Each model is fitted in a process of
+its own, and judged as its artifact, opened as a shop opens it. The JSON, written after each fit, has for each
+model the means over its seeds, their deviation as *_std, and under "runs" each seed's own figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.datasets import Dataset, load
+from benchmarks.fitting import fit_apart, shown
 from benchmarks.latency import query_latency
 from benchmarks.published import PUBLISHED
 from django_sessrec.recsys import artifact
@@ -40,12 +41,23 @@ MODELS = {
     "blend": "django_sessrec.recsys.blend.Blend",
     "ranked": "django_sessrec.neural.Ranked",
     "gru4rec_paper": "django_sessrec.neural.GRU4RecPaper",
+    "gru4rec_bpr_max": "django_sessrec.neural.GRU4RecPaper",
     "sasrec_paper": "django_sessrec.neural.SASRecPaper",
     "srgnn_paper": "django_sessrec.neural.SRGNNPaper",
 }
+OPTIONS: dict[str, dict[str, Any]] = {"gru4rec_bpr_max": {"objective": "bpr_max"}}
 K = 20
 ACCURACY = (f"hr@{K}", f"mrr@{K}", f"ndcg@{K}")
-COLUMNS = (*ACCURACY, f"coverage@{K}", f"popularity_lean@{K}", "fit_s", "query_us_p50", "query_us_p90")
+SPREAD = (*ACCURACY, "fit_s")
+COLUMNS = (
+    *ACCURACY,
+    f"coverage@{K}",
+    f"popularity_lean@{K}",
+    "fit_s",
+    "peak_mb",
+    "query_us_p50",
+    "query_us_p90",
+)
 
 
 def main() -> None:
@@ -66,12 +78,15 @@ def main() -> None:
     sessions, cases = len(dataset.train), len(dataset.test)
     print(f"{dataset.name}: {sessions:,} sessions to fit on, {cases:,} cases", flush=True)
     intents = Intents.of(dataset.train).counts(dataset.test)
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     for name in names:
-        results[name] = measure(name, dataset, intents, arguments.seeds)
-        if arguments.out:  # after each model, so that a long run that is stopped has not been for nothing
-            arguments.out.parent.mkdir(parents=True, exist_ok=True)
-            arguments.out.write_text(json.dumps(results, indent=2) + "\n")
+        runs = []
+        for estimator in estimators_named(name, arguments.seeds):
+            runs.append(measure(name, estimator, dataset, intents))
+            results[name] = summary(runs)
+            if arguments.out:  # a long benchmark that is stopped keeps what it has
+                arguments.out.parent.mkdir(parents=True, exist_ok=True)
+                arguments.out.write_text(json.dumps(results, indent=2) + "\n")
     print_table(results, PUBLISHED.get(dataset.name, ()))
 
 
@@ -83,44 +98,33 @@ def last_days_of_train(dataset: Dataset) -> Dataset:
     return Dataset(f"{dataset.name}, validation", train, cases)
 
 
-def measure(name: str, dataset: Dataset, intents: NDArray[np.int64], seeds: int) -> dict[str, Any]:
-    """All figures of one model; with several seeds the mean, and the deviation of the accuracy."""
-    runs = [measure_once(name, estimator, dataset, intents) for estimator in estimators_named(name, seeds)]
-    figures = mean_of(runs) | {"seeds": len(runs)}
+def measure(name: str, estimator: Estimator, dataset: Dataset, intents: NDArray[np.int64]) -> dict[str, Any]:
+    """All figures of one fit."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / name
+        figures = fit_apart(name, estimator, dataset.train, folder)
+        report = evaluate(artifact.load(folder), dataset.test, K, shown(f"{name}: evaluate"), intents=intents)
+        figures |= report.as_dict()
+        figures["evaluate_s"] = figures.pop("seconds")
+        figures["artifact_mb"] = sum(path.stat().st_size for path in folder.rglob("*")) / 1e6
+        return figures | query_latency(folder, dataset.test, K)
+
+
+def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The means of some runs, the deviation of what matters most, and the runs themselves."""
+    figures = mean_of(runs) | {"seeds": len(runs), "runs": list(runs)}
     if len(runs) > 1:
-        figures |= {f"{key}_std": float(np.std([run[key] for run in runs], ddof=1)) for key in ACCURACY}
+        figures |= {f"{key}_std": float(np.std([run[key] for run in runs], ddof=1)) for key in SPREAD}
     return figures
-
-
-def measure_once(
-    name: str, estimator: Estimator, dataset: Dataset, intents: NDArray[np.int64]
-) -> dict[str, Any]:
-    began = time.perf_counter()
-    recommender = estimator.fit(dataset.train, progress=shown(f"{name}: fit"))
-    fit_s = time.perf_counter() - began
-    report = evaluate(recommender, dataset.test, K, shown(f"{name}: evaluate"), intents=intents)
-    with tempfile.TemporaryDirectory() as folder:
-        artifact.save(recommender, Path(folder) / name, card={})
-        latency = query_latency(Path(folder) / name, dataset.test, K)
-        megabytes = sum(path.stat().st_size for path in (Path(folder) / name).rglob("*")) / 1e6
-    figures = report.as_dict()
-    figures["evaluate_s"] = figures.pop("seconds")
-    return figures | {"fit_s": fit_s, "fit_threads": fit_threads(), "artifact_mb": megabytes} | latency
 
 
 def estimators_named(name: str, seeds: int) -> list[Any]:
     """The model's estimator with its defaults, once for each seed if it has any."""
     module, attribute = MODELS[name].rsplit(".", 1)
-    estimator = getattr(import_module(module), attribute)()
+    estimator = getattr(import_module(module), attribute)(**OPTIONS.get(name, {}))
     if not hasattr(estimator, "seed"):
         return [estimator]
     return [replace(estimator, seed=seed) for seed in range(seeds)]
-
-
-def fit_threads() -> int:
-    """Threads that torch computes with; 1 where no model has loaded it."""
-    torch = sys.modules.get("torch")
-    return torch.get_num_threads() if torch else 1
 
 
 def mean_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -133,17 +137,6 @@ def mean_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         else:
             means[key] = first if values.count(first) == len(values) else float(np.mean(values))
     return means
-
-
-def shown(label: str) -> Any:
-    """A progress callback that rewrites one line of a terminal."""
-
-    def show(share: float, figures: Mapping[str, Any]) -> None:
-        details = " ".join(f"{key} {value:.4g}" for key, value in figures.items())
-        end = "\n" if share >= 1 else ""
-        print(f"\r{label} {share:4.0%} {details:60}", end=end, file=sys.stderr, flush=True)
-
-    return show
 
 
 def print_table(

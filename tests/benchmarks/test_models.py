@@ -1,7 +1,9 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.datasets import load
+from benchmarks.fitting import FORGET_PEAK, fit
 from django_sessrec.recsys.evaluation import evaluate
 from django_sessrec.recsys.neighbours import Neighbours
+from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.real_clicks import real_clicks
@@ -57,9 +61,44 @@ def test_the_benchmark_prints_a_table_and_writes_its_figures(clicks_with_times, 
     figures = json.loads((tmp_path / "new/models.json").read_text())
     assert set(figures) == {"popularity", "neighbours"}
     assert 100 > figures["neighbours"]["hr@20"] > figures["popularity"]["hr@20"] > 1
-    assert {"mrr@20", "ndcg@20", "fit_s", "query_us_p50", "query_us_p90", "by_length", "by_intents"} <= set(
-        figures["neighbours"]
-    )
+    expected = {"mrr@20", "ndcg@20", "fit_s", "query_us_p50", "query_us_p90", "by_length", "by_intents"}
+    assert expected <= set(figures["neighbours"])
+
+
+def test_each_seed_of_a_net_is_kept_with_its_speed_and_the_deviation(clicks_with_times, tmp_path):
+    out = tmp_path / "models.json"
+    command = [sys.executable, "-m", "benchmarks.models", "--data", str(clicks_with_times), "--seeds", "2"]
+    command += ["--models", "gru4rec_bpr_max", "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text())["gru4rec_bpr_max"]
+    first, second = (run["hr@20"] for run in figures["runs"])
+    assert figures["hr@20"] == pytest.approx((first + second) / 2)
+    assert figures["hr@20_std"] == pytest.approx(abs(first - second) / 2**0.5)
+    assert figures["targets_per_s"] > 0
+
+
+@pytest.mark.skipif(not FORGET_PEAK.exists(), reason="only Linux tells a process's highest memory anew")
+def test_the_peak_of_a_fit_is_its_own(tmp_path):
+    log = synthetic_shop(sessions=100).log
+    taken_before = np.ones(2**25)
+    del taken_before
+    alone = fit("first", Popularity(), log, tmp_path / "first")["peak_mb"]
+    greedy = fit("second", Greedy(megabytes=200), log, tmp_path / "second")["peak_mb"]
+    assert 180 < greedy - alone < 260
+    again = fit("third", Popularity(), log, tmp_path / "third")["peak_mb"]
+    assert again < alone + 30
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """Popularity, by a fit that takes so much memory and gives it back."""
+
+    megabytes: int
+
+    def fit(self, sessions: SessionLog, **options: Any) -> PopularityRecommender:
+        np.ones(self.megabytes * 2**17)
+        return Popularity().fit(sessions, **options)
 
 
 def test_an_unknown_model_is_named(tmp_path):

@@ -1,0 +1,84 @@
+"""What a fit costs: its time and its memory, in a process that does nothing else."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.recommender import Estimator
+from django_sessrec.recsys.sessions import SessionLog
+
+FORGET_PEAK, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+def fit_apart(label: str, estimator: Estimator, sessions: SessionLog, folder: Path) -> dict[str, Any]:
+    """Fit in a fresh process, save the artifact as `folder`, and return what it took.
+
+    fit_s, fit_cpu_s:  from the sessions in memory to the recommender: wall, and processor time of all threads
+    fit_threads:       threads that torch computes with; 1 where the model does not use it
+    peak_mb:           most memory that the process had resident meanwhile: its libraries, the sessions and
+                       the fit; no evaluation and no saving. Linux only
+    targets_per_s:     clicks trained on, as the last net's progress told it
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as fresh_process:
+        return fresh_process.submit(fit, label, estimator, sessions, folder).result()
+
+
+def fit(label: str, estimator: Estimator, sessions: SessionLog, folder: Path) -> dict[str, Any]:
+    """The same in this process."""
+    latest: dict[str, Any] = {}
+    show = shown(f"{label}: fit")
+
+    def progress(share: float, figures: Mapping[str, Any]) -> None:
+        latest.update(figures)
+        show(share, figures)
+
+    forget_peak()
+    began, began_cpu = time.perf_counter(), time.process_time()
+    recommender = estimator.fit(sessions, progress=progress)
+    figures = {
+        "fit_s": time.perf_counter() - began,
+        "fit_cpu_s": time.process_time() - began_cpu,
+        "fit_threads": threads(),
+        **peak(),
+        **{key: value for key, value in latest.items() if key == "targets_per_s"},
+    }
+    artifact.save(recommender, folder, card={})
+    return figures
+
+
+def forget_peak() -> None:
+    """Let the process's highest resident memory be what it has now."""
+    if FORGET_PEAK.exists():
+        FORGET_PEAK.write_text("5")
+
+
+def peak() -> dict[str, float]:
+    """{"peak_mb": megabytes} since the peak was forgotten; empty where the system has no /proc."""
+    if not FORGET_PEAK.exists():
+        return {}
+    highest = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    return {"peak_mb": int(highest.split()[1]) / 1024}
+
+
+def threads() -> int:
+    torch = sys.modules.get("torch")
+    return torch.get_num_threads() if torch else 1
+
+
+def shown(label: str) -> Any:
+    """A progress callback that rewrites one line of a terminal."""
+
+    def show(share: float, figures: Mapping[str, Any]) -> None:
+        details = " ".join(f"{key} {value:.4g}" for key, value in figures.items())
+        end = "\n" if share >= 1 else ""
+        print(f"\r{label} {share:4.0%} {details:60}", end=end, file=sys.stderr, flush=True)
+
+    return show
