@@ -11,6 +11,7 @@ class EventName(models.TextChoices):
     """GA4's names."""
 
     VIEW_ITEM = "view_item", _("product viewed")
+    VIEW_ITEM_LIST = "view_item_list", _("list seen")
     SELECT_ITEM = "select_item", _("recommendation clicked")
     ADD_TO_CART = "add_to_cart", _("added to basket")
     REMOVE_FROM_CART = "remove_from_cart", _("removed from basket")
@@ -121,6 +122,56 @@ class Withdrawal(models.Model):
 
     def __str__(self) -> str:
         return str(self.session_id)
+
+
+class Quarantine(models.Model):
+    """A visit whose clicks no person makes: out of trainings and figures until staff lets it go."""
+
+    class Reason(models.TextChoices):
+        """A key of SESSREC["QUARANTINE"], in lower case."""
+
+        FLOOD = "flood", _("more clicks in a minute than a person makes")
+        SCRIPTLESS = "scriptless", _("a burst of clicks that no browser's script has seen")
+        EVEN_PACE = "even_pace", _("clicks as even as a clock's")
+        WALK = "walk", _("a walk over the catalogue")
+        HAMMER = "hammer", _("the same product over and over")
+        ENDLESS = "endless", _("a visit without an end")
+
+    session_id = models.UUIDField(_("session"), primary_key=True, editable=False)
+    reason = models.TextField(_("reason"), choices=Reason)
+    clicks = models.IntegerField(_("clicks"))
+    found_at = models.DateTimeField(_("found at"), auto_now_add=True, db_index=True)
+    released_at = models.DateTimeField(_("released at"), null=True, blank=True)
+    released_by = models.TextField(_("released by"), blank=True)
+
+    class Meta:
+        verbose_name = _("quarantined visit")
+        verbose_name_plural = _("quarantined visits")
+
+    def __str__(self) -> str:
+        return f"{self.reason} · {self.session_id}"
+
+
+class AuditEntry(models.Model):
+    """Who took figures out of the house or let a visit go: append-only. Promotions are their own trail."""
+
+    class Action(models.TextChoices):
+        EXPORT = "export", _("figures exported")
+        EVIDENCE = "evidence", _("evidence pack written")
+        RELEASE = "release", _("visits released from quarantine")
+
+    happened_at = models.DateTimeField(_("time"), auto_now_add=True, db_index=True)
+    action = models.TextField(_("action"), choices=Action)
+    done_by = models.TextField(_("by"))
+    detail = models.JSONField(_("detail"), default=dict)
+
+    class Meta:
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit trail")
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.action} · {self.happened_at:%Y-%m-%d %H:%M:%S}"
 
 
 class TrainingRun(models.Model):

@@ -19,6 +19,7 @@ Row = TypeVar("Row", Event, Impression)
 ALIASES: Final[Mapping[str, EventName]] = {
     "Product Viewed": EventName.VIEW_ITEM,
     "detail-page-view": EventName.VIEW_ITEM,
+    "Product List Viewed": EventName.VIEW_ITEM_LIST,
     "Product Clicked": EventName.SELECT_ITEM,
     "Product Added": EventName.ADD_TO_CART,
     "add-to-cart": EventName.ADD_TO_CART,
@@ -32,7 +33,9 @@ ALIASES: Final[Mapping[str, EventName]] = {
     "purchase-complete": EventName.PURCHASE,
     "Order Refunded": EventName.REFUND,
 }
-WITHOUT_ITEM: Final = frozenset({EventName.VIEW_SEARCH_RESULTS, EventName.VIEW_CATEGORY})
+WITHOUT_ITEM: Final = frozenset(
+    {EventName.VIEW_ITEM_LIST, EventName.VIEW_SEARCH_RESULTS, EventName.VIEW_CATEGORY}
+)
 NAMES: Final[Mapping[str, EventName]] = {name.value: name for name in EventName} | dict(ALIASES)
 
 MAX_ITEM_ID: Final = 200  # characters

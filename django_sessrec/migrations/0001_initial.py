@@ -87,6 +87,36 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Quarantine',
+            fields=[
+                ('session_id', models.UUIDField(editable=False, primary_key=True, serialize=False, verbose_name='session')),
+                ('reason', models.TextField(choices=[('flood', 'more clicks in a minute than a person makes'), ('scriptless', "a burst of clicks that no browser's script has seen"), ('even_pace', "clicks as even as a clock's"), ('walk', 'a walk over the catalogue'), ('hammer', 'the same product over and over'), ('endless', 'a visit without an end')], verbose_name='reason')),
+                ('clicks', models.IntegerField(verbose_name='clicks')),
+                ('found_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='found at')),
+                ('released_at', models.DateTimeField(blank=True, null=True, verbose_name='released at')),
+                ('released_by', models.TextField(blank=True, verbose_name='released by')),
+            ],
+            options={
+                'verbose_name': 'quarantined visit',
+                'verbose_name_plural': 'quarantined visits',
+            },
+        ),
+        migrations.CreateModel(
+            name='AuditEntry',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('happened_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='time')),
+                ('action', models.TextField(choices=[('export', 'figures exported'), ('evidence', 'evidence pack written'), ('release', 'visits released from quarantine')], verbose_name='action')),
+                ('done_by', models.TextField(verbose_name='by')),
+                ('detail', models.JSONField(default=dict, verbose_name='detail')),
+            ],
+            options={
+                'verbose_name': 'audit entry',
+                'verbose_name_plural': 'audit trail',
+                'ordering': ['-pk'],
+            },
+        ),
+        migrations.CreateModel(
             name='TrainingRun',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -178,7 +208,7 @@ class Migration(migrations.Migration):
                         ('event_id', models.UUIDField(editable=False, primary_key=True, serialize=False, verbose_name='id')),
                         ('occurred_at', models.DateTimeField(verbose_name='time')),
                         ('session_id', models.UUIDField(verbose_name='session')),
-                        ('name', models.TextField(choices=[('view_item', 'product viewed'), ('select_item', 'recommendation clicked'), ('add_to_cart', 'added to basket'), ('remove_from_cart', 'removed from basket'), ('add_to_wishlist', 'added to wishlist'), ('view_search_results', 'search viewed'), ('view_category', 'category viewed'), ('purchase', 'purchased'), ('refund', 'refunded')], verbose_name='event')),
+                        ('name', models.TextField(choices=[('view_item', 'product viewed'), ('view_item_list', 'list seen'), ('select_item', 'recommendation clicked'), ('add_to_cart', 'added to basket'), ('remove_from_cart', 'removed from basket'), ('add_to_wishlist', 'added to wishlist'), ('view_search_results', 'search viewed'), ('view_category', 'category viewed'), ('purchase', 'purchased'), ('refund', 'refunded')], verbose_name='event')),
                         ('item_id', models.TextField(blank=True, verbose_name='item')),
                         ('position', models.SmallIntegerField(blank=True, null=True, verbose_name='position')),
                         ('quantity', models.IntegerField(default=1, verbose_name='quantity')),
