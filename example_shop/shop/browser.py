@@ -20,6 +20,7 @@ class StrangeHostError(ValueError):
 class Page:
     status: int
     html: str
+    location: str | None = None  # where a redirect leads
 
     def links(self, containing: str) -> list[str]:
         """The addresses on the page that contain this text, each once, in order."""
@@ -53,16 +54,20 @@ class Browser:
 
     def _open(self, method: str, path: str, body: str | None = None) -> Page:
         for _ in range(REDIRECTS_AT_MOST):
-            self._connection.request(method, path, body, self._headers(body))
-            response = self._connection.getresponse()
-            html = response.read().decode()
-            self._keep_cookies(response.headers.get_all("Set-Cookie", []))
-            location = response.headers["Location"]
-            if location is None:
-                return Page(response.status, html)
-            target = urlsplit(location)
+            page = self._ask(method, path, body)
+            if page.location is None:
+                return page
+            target = urlsplit(page.location)
             method, body, path = "GET", None, f"{target.path}?{target.query}"
         raise OSError(f"{path} redirects more than {REDIRECTS_AT_MOST} times")
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> Page:
+        """One request and its answer."""
+        self._connection.request(method, path, body, self._headers(body))
+        response = self._connection.getresponse()
+        html = response.read().decode()
+        self._keep_cookies(response.headers.get_all("Set-Cookie", []))
+        return Page(response.status, html, response.headers["Location"])
 
     def _headers(self, body: str | None) -> dict[str, str]:
         headers = {"User-Agent": self._agent, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}

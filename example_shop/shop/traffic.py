@@ -31,6 +31,7 @@ class Traffic:
     pages: Sequence[str]  # the path of each product's page, by row
     think_seconds: float
     seen: Callable[[str], None]
+    enter: Callable[[str, str], Browser] = Browser  # from the shop's address and a user agent
     row_of: Mapping[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,7 +50,7 @@ class Traffic:
         self.seen("bots")
         first = int(draw.integers(len(self.pages)))
         honest = draw.random() < 0.5
-        with Browser(self.url, CRAWLER if honest else BROWSER) as browser:
+        with self.enter(self.url, CRAWLER if honest else BROWSER) as browser:
             if honest:
                 self._look(browser.post("/consent/", answer="session", next="/"))
             for row in range(first, first + WALK):
@@ -57,7 +58,7 @@ class Traffic:
 
     def _shop(self, draw: np.random.Generator) -> None:
         self.seen("visits")
-        with Browser(self.url, BROWSER) as browser:
+        with self.enter(self.url, BROWSER) as browser:
             self._answer_banner(browser, draw)
             self._wander(browser, draw)
             if "basket" in browser.cookies and draw.random() < BUYS_BASKET:

@@ -6,7 +6,7 @@ import pytest
 
 from example_shop.stack.folders import own_folder, scratch_folder
 from example_shop.stack.postgres import Postgres
-from tests.running_shop import RunningShop, running_shop
+from example_shop.stack.running import RunningShop, running_shop
 
 
 @pytest.fixture(scope="package")

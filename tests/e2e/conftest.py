@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from example_shop.shop.traffic import BROWSER
+from example_shop.stack.running import RunningShop, running_shop
 from tests.browser import chromium, watch
-from tests.running_shop import RunningShop, running_shop
 
 Visitor = Callable[..., Page]
 

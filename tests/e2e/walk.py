@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from playwright.sync_api import Locator, Page
 
-from tests.running_shop import RunningShop
+from example_shop.stack.running import RunningShop
 
 
 def accept(page: Page) -> None:

@@ -1,4 +1,4 @@
-"""The example shop as `make shop` runs it, on servers, a port and a folder of a test's own."""
+"""The example shop as `make shop` runs it, on servers, a port and a folder of its own."""
 
 import os
 import socket
@@ -11,11 +11,12 @@ from typing import Any
 
 import psycopg
 
-from example_shop.stack.folders import CHECKOUT, own_folder, scratch_folder
-from example_shop.stack.postgres import Postgres
-from example_shop.stack.shop import HOST, shop_programs
-from example_shop.stack.supervisor import Supervisor
-from example_shop.stack.valkey import Valkey
+from .folders import CHECKOUT, own_folder, scratch_folder
+from .postgres import Postgres
+from .program import Program
+from .shop import HOST, shop_programs
+from .supervisor import Supervisor
+from .valkey import Valkey
 
 MANAGE = """
 import sys, django
@@ -27,10 +28,11 @@ for line in sys.argv[1:]:
 
 
 class RunningShop:
-    """The shop's address, its database, and its programs by name."""
+    """The shop's address, its database, its programs by name, and who keeps them running."""
 
     def __init__(self, folder: Path, settings: str, **environment: str) -> None:
         self.folder = folder
+        self.supervisor = Supervisor(folder)
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.postgres = Postgres(folder, durable=False)
@@ -69,14 +71,19 @@ def running_shop(
     settings: str,
     programs: Sequence[str],
     prepare: Sequence[str],
+    *,
+    servers: Sequence[Program] = (),
     **environment: str,
 ) -> Iterator[RunningShop]:
-    """Start servers, run the commands of `prepare`, start the named programs; stop all of it at the end."""
+    """Start Postgres, Valkey and `servers`, run the commands of `prepare`, start the named programs.
+
+    All of it is stopped at the end.
+    """
     scratch_folder().mkdir(exist_ok=True)
     folder = own_folder(scratch_folder() / settings.split(".")[-2])
     shop = RunningShop(folder, settings, **environment)
-    with Supervisor(folder) as supervisor:
-        supervisor.start(shop.postgres, shop.valkey)
+    with shop.supervisor as supervisor:
+        supervisor.start(shop.postgres, shop.valkey, *servers)
         shop.manage("migrate --verbosity 0", *prepare, "collectstatic --no-input --verbosity 0")
         for name in programs:
             shop.programs[name].environment |= shop.environment
