@@ -46,6 +46,8 @@ class Impression(models.Model):
     experiment = models.TextField(_("experiment"), blank=True)
     variant = models.TextField(_("variant"), blank=True)
     item_ids = ArrayField(models.TextField(), verbose_name=_("items"))
+    # Of serving.ladder.REASONS, one for each item.
+    reasons = ArrayField(models.TextField(), verbose_name=_("reasons"), default=list, blank=True)
     bot = models.BooleanField(_("bot"), default=False)
 
     class Meta:

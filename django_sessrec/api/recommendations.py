@@ -38,7 +38,7 @@ EXAMPLE = OpenApiExample(
                 "position": 1,
                 "rung": "model",
                 "pinned": False,
-                "reason": {"code": "co_viewed", "because": ["42"]},
+                "reason": {"code": "neighbours", "because": ["42"]},
                 "title": "Stoneware teapot",
                 "url": "/product/7/?sessrec=AZqf0x7ycQiB2a3P0fS8m7Xr2kZ1b0aV9sQm4T6yU8w.1",
                 "price": "38.00",

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from django_sessrec.capture.events import ALIASES, MAX_ITEM_ID
 from django_sessrec.models import EventName
+from django_sessrec.serving.ladder import REASONS
 from django_sessrec.serving.slot import HEARD, MAX_LIMIT
 
 BROWSER_NAMES = [name for name in EventName.values if name not in {EventName.PURCHASE, EventName.REFUND}]
@@ -40,7 +41,7 @@ class SlotQuery(serializers.Serializer):
 
 
 class Reason(serializers.Serializer):
-    code = serializers.CharField(help_text="Why the item is in the list, such as co_viewed.")
+    code = serializers.ChoiceField(REASONS, help_text="What brought the item into the list.")
     because = serializers.ListField(child=serializers.CharField(), help_text="Clicks that spoke for it.")
 
 
@@ -132,6 +133,7 @@ class MyImpression(serializers.Serializer):
     shown_at = serializers.DateTimeField()
     placement = serializers.CharField()
     item_ids = serializers.ListField(child=serializers.CharField())
+    reasons = serializers.ListField(child=serializers.ChoiceField(REASONS))
 
 
 class MyData(serializers.Serializer):

@@ -29,7 +29,7 @@ COPY_ROWS = 50_000  # rows of a transaction: bounded memory and locks, 0.2 s of 
 
 TYPES = {
     Event: "uuid timestamptz uuid text text uuid int2 int4 numeric text text bool".split(),  # noqa: SIM905
-    Impression: "uuid timestamptz uuid text text int8 text text text text[] bool".split(),  # noqa: SIM905
+    Impression: "uuid timestamptz uuid text text int8 text text text text[] text[] bool".split(),  # noqa: SIM905
 }
 COLUMNS = {model: [field.column for field in model._meta.concrete_fields] for model in TYPES}
 VALUES = {model: attrgetter(*(field.attname for field in model._meta.concrete_fields)) for model in TYPES}

@@ -16,6 +16,7 @@ CREATE TABLE sessrec_impression (
     experiment text NOT NULL,
     variant text NOT NULL,
     item_ids text[] NOT NULL,
+    reasons text[] NOT NULL,
     bot boolean NOT NULL,
     PRIMARY KEY (impression_id, shown_at)
 ) PARTITION BY RANGE (shown_at);
@@ -183,6 +184,7 @@ class Migration(migrations.Migration):
                         ('experiment', models.TextField(blank=True, verbose_name='experiment')),
                         ('variant', models.TextField(blank=True, verbose_name='variant')),
                         ('item_ids', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None, verbose_name='items')),
+                        ('reasons', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None, verbose_name='reasons')),
                         ('bot', models.BooleanField(default=False, verbose_name='bot')),
                     ],
                     options={

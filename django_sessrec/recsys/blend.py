@@ -23,6 +23,7 @@ from django_sessrec.recsys.recommender import (
     FloatArray,
     NotEnoughData,
     Progress,
+    Reason,
     Recommender,
     stages,
 )
@@ -115,10 +116,14 @@ class BlendRecommender(Recommender):
                 row_of_scores[:] = self.sources[0].scores([session])[0]
         return scores
 
-    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
-        """What the first model names that has a reason for the item."""
-        by_source = [source.because(session, rows) for source in self.sources]
-        return [next(filter(None, reasons), ()) for reasons in zip(*by_source, strict=True)]
+    def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
+        """What the model says that gave most of each row's score."""
+        given = [
+            weight * source.probabilities([session])[0][rows]
+            for source, weight in zip(self.sources, self.weights, strict=True)
+        ]
+        reasons = [source.because(session, rows) for source in self.sources]
+        return [reasons[most][place] for place, most in enumerate(np.argmax(given, axis=0))]
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         saved = []

@@ -15,9 +15,10 @@ from django_sessrec.recsys.kernels.evidence import EvidenceKernel
 from django_sessrec.recsys.neighbours import Neighbours, NeighboursRecommender
 from django_sessrec.recsys.popularity import PopularityRecommender
 from django_sessrec.recsys.postings import Postings
-from django_sessrec.recsys.recommender import FloatArray
+from django_sessrec.recsys.recommender import FloatArray, Reason
 
 RECENCY_DAYS = 60.0
+SHOWN = 20  # a memory brought what it would have shown itself
 SESSIONS_OF_LAST, SESSIONS_OF_OTHERS = 3_000, 1_000
 
 LONG = Neighbours()
@@ -99,9 +100,16 @@ class Evidence:
         """
         return self._kernel.candidates(session, scores)
 
-    def votes(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
-        """For each row the clicks whose neighbours voted for it, strongest first."""
-        return self.memories["long"].because(session, rows)
+    def because(self, session: Rows, rows: Sequence[int]) -> list[Reason | None]:
+        """For each row what the memory says that ranks it highest; None where none has it among its SHOWN."""
+        found: dict[int, tuple[int, Reason]] = {}
+        for memory in self.memories.values():
+            shown = memory.top(session, SHOWN)[0].tolist()
+            place = {row: shown.index(row) for row in rows if row in shown}
+            for row, reason in zip(place, memory.because(session, list(place)), strict=True):
+                if row not in found or place[row] < found[row][0]:
+                    found[row] = place[row], reason
+        return [found[row][1] if row in found else None for row in rows]
 
 
 def item_features(postings: Postings, n_rows: int) -> FloatArray:

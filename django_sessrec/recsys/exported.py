@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from django_sessrec.recsys.items import ItemIndex, Rows
 from django_sessrec.recsys.onnx import open_net
-from django_sessrec.recsys.recommender import FloatArray, Recommender
+from django_sessrec.recsys.recommender import FloatArray, Reason, Recommender, Source
 
 ENCODER, ITEMS, POPULARITY = "encoder.onnx", "items.npy", "popularity.npy"
 REASONS = 3
@@ -62,14 +62,15 @@ class ExportedNet(Recommender):
         vectors: FloatArray = self._net.run(None, {name: feeds[name] for name in self._inputs})[0]
         return vectors
 
-    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
+    def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
         """The clicks on other items whose vectors point most nearly where the item's does."""
         clicked = np.array(list(dict.fromkeys(session[-self.window :].tolist())), np.int64)
-        return [
-            tuple(others[np.argsort(-self._cosines(others, row), kind="stable")][:REASONS].tolist())
-            for row in rows
-            for others in (clicked[clicked != row],)
+        others = [clicked[clicked != row] for row in rows]
+        nearest = [
+            clicks[np.argsort(-self._cosines(clicks, row), kind="stable")]
+            for clicks, row in zip(others, rows, strict=True)
         ]
+        return [Reason(Source.NET, tuple(clicks[:REASONS].tolist())) for clicks in nearest]
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         (folder / ENCODER).write_bytes(self.encoder)

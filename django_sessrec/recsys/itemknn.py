@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from django_sessrec.recsys.items import ItemIndex, Rows
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
-from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender, shares
+from django_sessrec.recsys.recommender import FloatArray, Progress, Reason, Recommender, Source, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 
@@ -91,7 +91,7 @@ class ItemKNNRecommender(Recommender):
     def probabilities(self, sessions: Sequence[Rows]) -> FloatArray:
         return shares(self.scores(sessions))
 
-    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
+    def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
         """The last clicks by their share in each row's score."""
         shares: list[list[tuple[float, int]]] = [[] for _ in rows]
         for weight, item in self._speakers(session):
@@ -99,7 +99,7 @@ class ItemKNNRecommender(Recommender):
             cosine = self.cosine[self.offsets[item] : self.offsets[item + 1]]
             for share, row in zip(shares, rows, strict=True):
                 share.extend((-weight * float(value), item) for value in cosine[similar == row])
-        return [tuple(item for _, item in sorted(share)) for share in shares]
+        return [Reason(Source.CO_VIEWED, tuple(item for _, item in sorted(share))) for share in shares]
 
     def _speakers(self, session: Rows) -> list[tuple[float, int]]:
         """(weight, row) of the last distinct items, newest first."""

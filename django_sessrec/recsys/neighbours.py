@@ -26,7 +26,7 @@ from django_sessrec.recsys.items import ItemIndex, Rows
 from django_sessrec.recsys.kernels.neighbours import MAX_CLICKS, NeighboursKernel
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.postings import Postings
-from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender, shares
+from django_sessrec.recsys.recommender import FloatArray, Progress, Reason, Recommender, Source, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 WINDOW = 200  # clicks looked back at: what an endless session may cost
@@ -160,14 +160,15 @@ class NeighboursRecommender(Recommender):
         order = np.lexsort((rows, -scores))[:k]
         return rows[order], scores[order]
 
-    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
+    def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
         """The session's clicks by their share in each row's score."""
+        source = Source.CO_VIEWED if self.parameters.clicks == 1 else Source.NEIGHBOURS
         if not len(session):
-            return [() for _ in rows]
+            return [Reason(source) for _ in rows]
         clicked, shares = self.kernel.explain(session, rows)
         strongest_first = np.argsort(-shares, axis=1, kind="stable")
         return [
-            tuple(int(clicked[c]) for c in order if share[c] > 0)
+            Reason(source, tuple(int(clicked[c]) for c in order if share[c] > 0))
             for order, share in zip(strongest_first, shares, strict=True)
         ]
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from django_sessrec.recsys.items import ItemIndex, Rows
-from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender, shares
+from django_sessrec.recsys.recommender import FloatArray, Progress, Reason, Recommender, Source, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 DAY = 86_400
@@ -59,9 +59,9 @@ class PopularityRecommender(Recommender):
     def probabilities(self, sessions: Sequence[Rows]) -> FloatArray:
         return shares(self.scores(sessions))
 
-    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
+    def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
         """No click of the session spoke for what everybody looks at."""
-        return [() for _ in rows]
+        return [Reason(Source.POPULAR) for _ in rows]
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         np.save(folder / FILE, self.clicks, allow_pickle=False)

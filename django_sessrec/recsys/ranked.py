@@ -15,7 +15,7 @@ from django_sessrec.recsys.items import ItemIndex, Rows
 from django_sessrec.recsys.onnx import open_net
 from django_sessrec.recsys.popularity import PopularityRecommender
 from django_sessrec.recsys.postings import Postings
-from django_sessrec.recsys.recommender import FloatArray, Recommender
+from django_sessrec.recsys.recommender import FloatArray, Reason, Recommender
 
 RANKER, POSTINGS = "ranker.onnx", "postings"
 
@@ -47,12 +47,11 @@ class RankedRecommender(Recommender):
                 row_of_scores[rows] = ranked
         return scores
 
-    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
-        """The clicks that the neighbours' votes came from; where none voted, those nearest to the net."""
-        voted = self._evidence.votes(session, rows)
-        return [
-            clicks or self.net.because(session, [row])[0] for clicks, row in zip(voted, rows, strict=True)
-        ]
+    def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
+        """What the neighbours say that had the row highest; where none would have shown it, the net."""
+        remembered = self._evidence.because(session, rows)
+        by_net = self.net.because(session, rows)
+        return [memory or net for memory, net in zip(remembered, by_net, strict=True)]
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         (folder / RANKER).write_bytes(self.ranker)

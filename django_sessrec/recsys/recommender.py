@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -37,12 +38,32 @@ class NotEnoughData(ValueError):  # noqa: N818
     """The sessions hold too little to fit this model on; the message says what is missing."""
 
 
+class Source(StrEnum):
+    """What may bring an item into a list."""
+
+    VIEWED = "viewed"  # the visit itself: the item was clicked in it
+    NEIGHBOURS = "neighbours"  # past visits that are like this one
+    CO_VIEWED = "co_viewed"  # past visits with the last click in them
+    NET = "net"
+    POPULAR = "popular"  # no click of the visit
+    SESSION = "session"  # a model that does not say more
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What brought a row, and the session's rows that spoke for it, strongest first."""
+
+    source: Source
+    clicks: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One recommended item and the clicked items that spoke for it, strongest first."""
+    """One recommended item, what brought it, and the clicked items that spoke for it, strongest first."""
 
     item_id: str
     score: float
+    source: Source
     because: tuple[str, ...] = ()
 
 
@@ -94,13 +115,10 @@ class Recommender(ABC):
         best = scores.max(axis=1, keepdims=True)
         return shares(np.exp(scores - np.where(np.isfinite(best), best, 0)))
 
-    def because(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
-        """For each recommended row, the session's rows that spoke for it, strongest first.
-
-        Without better knowledge the last click; models that can tell override this.
-        """
+    def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
+        """Why each recommended row is: without better knowledge the last click; models override this."""
         last = tuple(int(row) for row in session[-1:])
-        return [last for _ in rows]
+        return [Reason(Source.SESSION, last) for _ in rows]
 
     def recommend(
         self, item_ids: Sequence[str], k: int, *, exclude: Sequence[str] = ()
@@ -110,7 +128,12 @@ class Recommender(ABC):
         rows, scores = self.top(session, k, exclude=self.index.rows(exclude).tolist())
         reasons = self.because(session, rows.tolist())
         return [
-            Recommendation(self.index.ids[row], float(score), tuple(self.index.item_ids(reason)))
+            Recommendation(
+                self.index.ids[row],
+                float(score),
+                Source.VIEWED if row in session else reason.source if reason.clicks else Source.POPULAR,
+                tuple(self.index.item_ids(reason.clicks)),
+            )
             for row, score, reason in zip(rows.tolist(), scores.tolist(), reasons, strict=True)
         ]
 

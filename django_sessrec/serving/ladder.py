@@ -8,6 +8,7 @@ from functools import partial
 
 from django_sessrec.catalogue import Catalogue
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.recsys.recommender import Source
 from django_sessrec.serving.active import active
 from django_sessrec.serving.faults import contained
 from django_sessrec.serving.popular import viewed_lately
@@ -15,6 +16,7 @@ from django_sessrec.serving.popular import viewed_lately
 PINNED, MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = (
     "pinned", "model", "co_views", "category", "popular", "static",
 )  # fmt: skip
+REASONS = (PINNED, *Source, "same_category", STATIC)
 CO_VIEWS_MODEL = "itemknn"  # this key in SESSREC["MODELS"], where it serves, speaks for co-views first
 MAX_BECAUSE = 3  # reasons that a visitor may still want to read
 
@@ -23,8 +25,7 @@ MAX_BECAUSE = 3  # reasons that a visitor may still want to read
 class Candidate:
     """An item that a rung proposes, and why.
 
-    reason:  "pinned", "session" (what the visit's clicks led to), "viewed" (clicked in this visit),
-             "co_viewed" (beside the last click), "same_category", "popular" or "static"
+    reason:  one of REASONS
     because: ids of the clicked items that spoke for it, strongest first
     """
 
@@ -100,7 +101,7 @@ def _ranked(model: str, session: Sequence[str], k: int, rung: str) -> list[Candi
         Candidate(
             each.item_id,
             rung,
-            _reason(each.item_id, session, each.because),
+            each.source,
             each.because[:MAX_BECAUSE],
             each.score,
             model,
@@ -108,14 +109,6 @@ def _ranked(model: str, session: Sequence[str], k: int, rung: str) -> list[Candi
         )
         for each in serving.recommender.recommend(session, k, exclude=session[-1:])
     ]
-
-
-def _reason(item_id: str, session: Sequence[str], because: Sequence[str]) -> str:
-    if not because:
-        return "popular"
-    if item_id in session:
-        return "viewed"
-    return "session" if len(session) > 1 else "co_viewed"
 
 
 def _beside(item_id: str, k: int, catalogue: Catalogue) -> list[Candidate]:
@@ -129,10 +122,10 @@ def _popular(models: Sequence[str]) -> list[Candidate]:
         serving = active(model)
         if serving is not None:
             return [
-                Candidate(item_id, POPULAR, "popular", model=model, run_id=serving.run_id)
+                Candidate(item_id, POPULAR, Source.POPULAR, model=model, run_id=serving.run_id)
                 for item_id in serving.popular
             ]
-    return [Candidate(item_id, POPULAR, "popular") for item_id in viewed_lately()]
+    return [Candidate(item_id, POPULAR, Source.POPULAR) for item_id in viewed_lately()]
 
 
 def _static(k: int, catalogue: Catalogue) -> list[Candidate]:

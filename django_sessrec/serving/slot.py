@@ -190,6 +190,7 @@ def _impression(slot: Slot, session_id: UUID) -> Impression:
         experiment=slot.experiment,
         variant=slot.variant,
         item_ids=[each.item_id for each in slot.items],
+        reasons=[each.reason for each in slot.items],
     )
 
 

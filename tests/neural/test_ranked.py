@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from django_sessrec.recsys.evidence import FEATURES
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.onnx import open_net
 from django_sessrec.recsys.ranked import RankedRecommender
-from django_sessrec.recsys.recommender import NotEnoughData
+from django_sessrec.recsys.recommender import NotEnoughData, Source
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import SyntheticShop, synthetic_shop
 from tests.recsys.contract import RecommenderContract
@@ -55,6 +56,19 @@ class TestRanked(RecommenderContract):
                     served += lately <= set(shop.group_of[recommender.top(visit[:length], 10)[0]].tolist())
         assert asked > 50
         assert served > 0.95 * asked
+
+    def test_the_net_is_named_for_what_no_neighbours_would_have_shown(
+        self, recommender: RankedRecommender, shop: SyntheticShop, cases: Cases
+    ) -> None:
+        neighbours = Neighbours().fit(shop.log.split_last(0.1)[0])
+        by_source: Counter[str] = Counter()
+        for session in map(cases.prefix, range(0, len(cases), 9)):
+            rows = recommender.top(session, 20)[0].tolist()
+            remembered = set(neighbours.top(session, 20)[0].tolist())
+            for row, reason in zip(rows, recommender.because(session, rows), strict=True):
+                by_source[reason.source] += 1
+                assert reason.source != Source.NET or row not in remembered
+        assert set(by_source) == {Source.NEIGHBOURS, Source.CO_VIEWED, Source.NET}
 
     def test_a_ranker_of_other_features_is_refused(
         self, recommender: RankedRecommender, tmp_path: Path
@@ -164,7 +178,7 @@ def test_progress_rises_over_all_stages(logs: tuple[SessionLog, SessionLog]) -> 
 
 def test_threads_make_the_same_lists(logs: tuple[SessionLog, SessionLog]) -> None:
     earlier, later = next(SMALL.splits(logs[0]))
-    net = SMALL.source().fit(earlier)
+    net = SMALL.source(1).fit(earlier)
     one, several = (replace(SMALL, threads=n).lists(net, earlier, later, None) for n in (1, 4))
     np.testing.assert_array_equal(one.features, several.features)
     np.testing.assert_array_equal(one.targets, several.targets)
@@ -173,7 +187,7 @@ def test_threads_make_the_same_lists(logs: tuple[SessionLog, SessionLog]) -> Non
 def test_a_block_holds_no_more_lists_than_asked(logs: tuple[SessionLog, SessionLog]) -> None:
     estimator = replace(SMALL, max_lists=50)
     earlier, later = next(estimator.splits(logs[0]))
-    block = estimator.lists(estimator.source().fit(earlier), earlier, later, None)
+    block = estimator.lists(estimator.source(1).fit(earlier), earlier, later, None)
     assert len(block.counts) == 50
     assert 40 <= len(block.trainable) <= 50
 

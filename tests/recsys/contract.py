@@ -11,7 +11,7 @@ import pytest
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.popularity import Popularity
-from django_sessrec.recsys.recommender import Estimator, Recommender, best
+from django_sessrec.recsys.recommender import Estimator, Recommender, Source, best
 from django_sessrec.recsys.synthetic import SyntheticShop, synthetic_shop
 
 
@@ -104,8 +104,15 @@ class RecommenderContract:
             reasons = recommender.because(session, rows)
             assert len(reasons) == len(rows)
             for reason in reasons:
-                assert set(reason) <= set(session.tolist())
-                assert len(set(reason)) == len(reason)
+                assert reason.source in Source
+                assert set(reason.clicks) <= set(session.tolist())
+                assert len(set(reason.clicks)) == len(reason.clicks)
+
+    def test_what_was_clicked_is_told_from_what_is_popular_and_what_a_click_led_to(self, recommender):
+        for found in recommender.recommend(["item-3", "item-8"], 20):
+            assert (found.source == Source.VIEWED) == (found.item_id in {"item-3", "item-8"})
+            assert (found.source == Source.POPULAR) == (found.source != Source.VIEWED and not found.because)
+        assert {found.source for found in recommender.recommend([], 5)} == {Source.POPULAR}
 
     def test_saving_and_loading_change_nothing(self, recommender, sessions, tmp_path: Path):
         artifact.save(recommender, tmp_path / "model", card={"figures": {"hr@20": 12.5}})

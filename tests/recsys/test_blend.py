@@ -7,9 +7,10 @@ from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.itemknn import ItemKNN
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.popularity import Popularity
-from django_sessrec.recsys.recommender import NotEnoughData
+from django_sessrec.recsys.recommender import NotEnoughData, Reason, Source
 from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.recsys.contract import RecommenderContract
+from tests.recsys.strategies import log_of
 
 NEIGHBOURS = "django_sessrec.recsys.neighbours.Neighbours"
 ITEMKNN = "django_sessrec.recsys.itemknn.ItemKNN"
@@ -55,11 +56,11 @@ def test_the_weights_of_three_rank_no_worse_than_each_alone_where_they_were_chos
     assert all(evaluate(blend, cases).ndcg >= evaluate(source, cases).ndcg - 1e-6 for source in sources)
 
 
-def test_the_reason_is_that_of_the_first_model_that_has_one(logs):
-    sources = [Popularity().fit(logs[0]), Neighbours().fit(logs[0])]
-    session = np.array([3, 8], np.int32)
-    rows = BlendRecommender(sources, (0.5, 0.5)).top(session, 5)[0].tolist()
-    assert BlendRecommender(sources, (0.5, 0.5)).because(session, rows) == sources[1].because(session, rows)
+def test_the_reason_is_that_of_the_model_which_gave_most():
+    log = log_of([*[[1, 2]] * 3, *[[3, 4]] * 30])
+    blend = BlendRecommender([Neighbours().fit(log), Popularity().fit(log)], (0.5, 0.5))
+    reasons = blend.because(np.array([1], np.int32), [2, 3])
+    assert reasons == [Reason(Source.NEIGHBOURS, (1,)), Reason(Source.POPULAR)]
 
 
 def test_models_keep_their_files_apart(logs, tmp_path):

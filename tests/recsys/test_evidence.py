@@ -13,6 +13,7 @@ from django_sessrec.recsys.evidence import FEATURES, MEMORIES, RECENCY_DAYS, Evi
 from django_sessrec.recsys.kernels import evidence as kernel
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.postings import Postings
+from django_sessrec.recsys.recommender import Reason, Source
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.recsys.strategies import LOGS, N_ITEMS, SESSIONS, log_of
@@ -155,6 +156,18 @@ def test_what_may_not_be_ranked_is_no_candidate():
     scores[[2, 3]] = -np.inf
     rows, _ = evidence_of(log).candidates(np.array([2, 1], np.int32), scores)
     assert set(rows.tolist()) == set(range(1, N_ITEMS + 1)) - {2, 3}
+
+
+def test_each_row_is_owed_to_the_memory_that_has_it_highest():
+    """After 1 and 2, most went to 3; beside 2 alone stood 4, in long and old visits; nothing led to 5."""
+    together = [[1, 2, 3]] * 20
+    beside = [[8, 2, 4]] * 30
+    evidence = evidence_of(log_of([*beside, *together, [5, 6]]))
+    reasons = evidence.because(np.array([1, 2], np.int32), [3, 4, 5])
+    assert reasons[0].source == Source.NEIGHBOURS
+    assert set(reasons[0].clicks) == {1, 2}
+    assert reasons[1] == Reason(Source.CO_VIEWED, (2,))
+    assert reasons[2] is None
 
 
 def test_threads_do_not_disturb_each_other_and_questions_leave_no_trace():

@@ -68,8 +68,8 @@ def test_the_reasons_are_the_clicks_that_added_most(parameters, log, session):
     rows = [row for row in range(1, N_ITEMS + 1) if sum(shares.get(row, {}).values()) > 0]
     reasons = parameters.fit(log).because(np.array(session, np.int32), rows)
     for row, reason in zip(rows, reasons, strict=True):
-        added = [shares[row][click] for click in reason]
-        assert set(reason) == {click for click, share in shares[row].items() if share > 0}
+        added = [shares[row][click] for click in reason.clicks]
+        assert set(reason.clicks) == {click for click, share in shares[row].items() if share > 0}
         assert all(earlier >= later * (1 - 1e-4) for earlier, later in pairwise(added))
 
 

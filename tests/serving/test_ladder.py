@@ -88,7 +88,7 @@ def test_promoted_co_views_stand_below_the_model(without_categories, products, p
     promote([[a, c]] * 5, model="itemknn")
     slot = fill(None, "product_page", item_id=products[0])
     assert [(item.item_id, item.rung, item.reason) for item in slot.items[:2]] == [
-        (b, "model", "co_viewed"),
+        (b, "model", "neighbours"),
         (c, "co_views", "co_viewed"),
     ]
 

@@ -96,7 +96,7 @@ def test_contextual_list_hears_the_item_on_screen_only(products, trails, promote
         None,
         None,
     )
-    assert {item.reason for item in slot.items} == {"co_viewed"}
+    assert {item.reason for item in slot.items} == {"neighbours"}
 
 
 def test_opted_out_browser_is_contextual(products, trails, promote):
@@ -134,6 +134,7 @@ def test_impression_is_the_list_as_shown(products, trails, promote):
     slot = fill(request, "product_page", item_id=products[8])
     (impression,) = request.sessrec._impressions
     assert impression.item_ids == ids(slot)
+    assert impression.reasons == [item.reason for item in slot.items]
     assert impression.pk == slot.impression_id
     assert isinstance(impression.session_id, UUID)
 
