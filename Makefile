@@ -7,6 +7,7 @@
 #   make bench-models   DATA=folder MODELS=popularity,neighbours SEEDS=1 OUT=build/models.json
 #   make bench-capture  OUT=build/capture.json
 #   make bench-serving  OUT=build/serving.json
+#   make chaos          OUT=build/chaos.json: kills everything in turn, under load
 #   make clean          remove all of it, the shop's data too
 
 # 3.11 first: for it pip finds a build of torch without CUDA.
@@ -20,7 +21,7 @@ TESTS ?= tests
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(OUT),--out $(OUT))
 
-.PHONY: shop test lint docs bench-models bench-capture bench-serving clean
+.PHONY: shop test lint docs bench-models bench-capture bench-serving chaos clean
 
 shop: .venv/shop.stamp
 	@$(BIN)/python -m example_shop.stack shop
@@ -39,6 +40,9 @@ docs: .venv/dev.stamp
 
 bench-models bench-capture bench-serving: bench-%: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.$* $(OPTIONS)
+
+chaos: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.chaos $(OPTIONS)
 
 clean:
 	$(PYTHON) -m example_shop.stack clean

@@ -1,0 +1,58 @@
+"""What was sent, held against what the tables hold."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import psycopg
+
+from benchmarks.chaos.sent import Sent
+
+BY_SCRIPTS = "add_to_wishlist"  # no other event of these visits comes from one
+STORED = (
+    "SELECT session_id::text, name, item_id, count(*) FROM sessrec_event WHERE name <> %s GROUP BY 1, 2, 3"
+)
+TOLD = "SELECT event_id FROM sessrec_event WHERE name = %s"
+SHOWN = "SELECT impression_id FROM sessrec_impression"
+FAILED = "SELECT count(*) FROM sessrec_failedevent WHERE code IN ('unwritable', 'refused')"  # by the database
+
+
+@dataclass(frozen=True)
+class Tally:
+    """sent = stored + duplicate + failed + refused + lost."""
+
+    sent: int
+    stored: int
+    duplicate: int
+    failed: int
+    refused: int
+    lost: int
+    in_flight_killed: int  # requests without an answer: what they would have left is in none of the above
+    stored_twice: int  # rows that nobody sent, not even in a request without an answer
+    http_5xx: int
+    pages: int
+
+
+def tally(sent: Sent, database: str) -> Tally:
+    """Count in the database of this URL."""
+    with psycopg.connect(database) as connection:
+        stored = Counter({tuple(key): n for *key, n in connection.execute(STORED, [BY_SCRIPTS])})
+        told = {event_id for (event_id,) in connection.execute(TOLD, [BY_SCRIPTS])}
+        shown = {impression_id for (impression_id,) in connection.execute(SHOWN)}
+        [(failed,)] = connection.execute(FAILED)
+    answered = sent.answered & stored
+    found = answered.total() + len(sent.told.keys() & told) + len(sent.impressions & shown)
+    duplicate = sum(times - 1 for times in sent.told.values())
+    visits = {session_id for session_id, _, _ in sent.answered}
+    beyond = stored - sent.answered - sent.unanswered
+    return Tally(
+        sent=sent.rows,
+        stored=found,
+        duplicate=duplicate,
+        failed=failed,
+        refused=sent.refused,
+        lost=sent.rows - found - duplicate - failed - sent.refused,
+        in_flight_killed=sent.requests_unanswered,
+        stored_twice=sum(n for (session_id, _, _), n in beyond.items() if session_id in visits),
+        http_5xx=sent.server_errors,
+        pages=sent.pages,
+    )
