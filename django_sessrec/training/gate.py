@@ -29,33 +29,39 @@ class Verdict:
         return " ".join(self.reasons)
 
 
-def verdict(
-    candidate: Figures, incumbent: Figures | None, baseline: Figures | None, *, tolerance: float
-) -> Verdict:
-    """Judge figures of the same cases.
+def verdict(figures: Mapping[str, Figures], *, tolerance: float) -> Verdict:
+    """Judge figures of the same cases: the "candidate"'s beside those of its rivals, where there are any.
 
-    incumbent: of the model in service, None where there is none to compare with.
-    baseline:  of popularity, None where the candidate is popularity itself.
-    tolerance: share of the incumbent's figures that the candidate may lose.
+    "incumbent": of the run of this model that serves.
+    "next":      of the "model" that answers where this one doesn't.
+    "baseline":  of popularity.
+    tolerance:   share of the figures of what serves that the candidate may lose.
     """
+    candidate = figures["candidate"]
     if candidate["cases"] < FEWEST_CASES:
         too_few = _("Only %(cases)d clicks to foretell in the last days; at least %(fewest)d are needed.")
         return Verdict(False, (too_few % {"cases": candidate["cases"], "fewest": FEWEST_CASES},))
     if not all(math.isfinite(candidate[key]) for key in FIGURES):
         return Verdict(False, (_("Its figures are not numbers: its training diverged."),))
-    rivals = []
-    if incumbent is not None:
-        rivals.append((_("the model in service"), incumbent, 1 - tolerance))
-    if baseline is not None:
-        rivals.append((_("what is merely popular"), baseline, 1.0))
+    rivals = list(_rivals(figures, 1 - tolerance))
     objections = tuple(
         _("%(figure)s of %(own).2f is too low: %(rival)s has %(theirs).2f.")
-        % {"figure": label, "own": candidate[key], "rival": name, "theirs": figures[key]}
-        for name, figures, share in rivals
+        % {"figure": label, "own": candidate[key], "rival": name, "theirs": theirs[key]}
+        for name, theirs, share in rivals
         for key, label in FIGURES.items()
-        if candidate[key] < figures[key] * share
+        if candidate[key] < theirs[key] * share
     )
     return Verdict(not objections, objections or tuple(_praise(candidate, rivals)))
+
+
+def _rivals(figures: Mapping[str, Figures], share: float) -> Iterator[tuple[str, Figures, float]]:
+    """What each is called, its figures, and the share of them that the candidate needs."""
+    if "incumbent" in figures:
+        yield _("the model in service"), figures["incumbent"], share
+    if "next" in figures:
+        yield _("%(model)s (next in line)") % figures["next"], figures["next"], share
+    if "baseline" in figures:
+        yield _("what is merely popular"), figures["baseline"], 1.0
 
 
 def _praise(candidate: Figures, rivals: Sequence[tuple[str, Figures, float]]) -> Iterator[str]:

@@ -13,13 +13,12 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import Promotion, TrainingRun
-from django_sessrec.recsys import artifact
+from django_sessrec.models import TrainingRun
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.recommender import Estimator, NotEnoughData, Recommender
 from django_sessrec.recsys.sessions import SessionLog
-from django_sessrec.training import artifacts, gate, split
+from django_sessrec.training import artifacts, gate, rivals, split
 from django_sessrec.training.card import card
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.log import Counts, read
@@ -148,23 +147,9 @@ def _judged(
         raise Refused(str(reason)) from reason
     if tested.kind != PopularityRecommender.kind:
         run.figures["baseline"] = evaluate(Popularity().fit(earlier), cases, intents=intents).as_dict()
-    if (incumbent := _incumbent(run.model)) is not None:
+    if (incumbent := rivals.incumbent(run.model)) is not None:
         run.figures["incumbent"] = evaluate(incumbent, cases, intents=intents).as_dict()
-    return gate.verdict(
-        run.figures["candidate"],
-        run.figures.get("incumbent"),
-        run.figures.get("baseline"),
-        tolerance=sessrec_settings.GATE_TOLERANCE,
-    )
-
-
-def _incumbent(model: str) -> Recommender | None:
-    """What serves now, as it was tested: without the days that its published twin has seen since."""
-    active = Promotion.objects.using(sessrec_settings.DATABASE).active(model)
-    if active is None:
-        return None
-    try:
-        return artifact.load(artifacts.tested_folder(active))
-    except artifact.ArtifactError as error:
-        log.warning("%s serves but can't be compared with its successor: %s", active, error)
-        return None
+    if (below := rivals.next_in_line(run.model)) is not None:
+        name, recommender = below
+        run.figures["next"] = {"model": name, **evaluate(recommender, cases, intents=intents).as_dict()}
+    return gate.verdict(run.figures, tolerance=sessrec_settings.GATE_TOLERANCE)

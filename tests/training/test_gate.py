@@ -11,8 +11,10 @@ def figures(hr, mrr, cases=1_000):
     return {"hr@20": hr, "mrr@20": mrr, "cases": cases}
 
 
-def judged(candidate, incumbent=None, baseline=POPULAR):
-    return verdict(candidate, incumbent, baseline, tolerance=0.02)
+def judged(candidate, incumbent=None, **rivals):
+    rivals = {"incumbent": incumbent, "baseline": POPULAR} | rivals
+    known = {name: theirs for name, theirs in rivals.items() if theirs is not None}
+    return verdict({"candidate": candidate, **known}, tolerance=0.02)
 
 
 def test_a_model_that_loses_less_than_the_tolerance_passes():
@@ -32,6 +34,16 @@ def test_each_figure_that_is_too_low_is_an_objection():
         "MRR@20 of 0.90 is too low: the model in service has 20.00.",
         "MRR@20 of 0.90 is too low: what is merely popular has 1.00.",
     )
+
+
+def test_the_model_that_answers_where_this_one_does_not_must_not_be_better():
+    neighbours = {"model": "neighbours", **figures(50, 20)}
+    assert str(judged(figures(51, 19.5), next=neighbours)) == (
+        "MRR@20 of 19.50 is too low: neighbours (next in line) has 20.00."
+    )
+    passed = judged(figures(51, 21), next=neighbours)
+    assert passed.passed
+    assert "Neighbours (next in line): 50.00 and 20.00." in passed.reasons
 
 
 def test_popularity_itself_has_no_baseline():

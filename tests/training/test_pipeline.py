@@ -78,6 +78,30 @@ def test_a_worse_candidate_is_refused_with_its_reasons(visits, sessrec):
     assert not artifacts.folder(bad).exists()
 
 
+def test_a_first_run_must_not_be_worse_than_the_model_that_answers_without_it(visits, sessrec):
+    sessrec["PLACEMENTS"] = {"home": {"MODELS": ["young", "untrained", "neighbours"]}}
+    sessrec["MODELS"] |= {
+        "young": {"ESTIMATOR": "django_sessrec.recsys.popularity.Popularity"},
+        "untrained": {"ESTIMATOR": "nowhere.Estimator"},
+    }
+    assert train_one("young").state == State.PUBLISHED
+    neighbours = train_one()
+    assert "next" not in neighbours.figures
+
+    run = train_one("young")
+    assert run.state == State.REFUSED
+    assert "neighbours (next in line) has" in run.verdict
+    assert run.figures["next"]["model"] == "neighbours"
+    assert run.figures["next"]["hr@20"] == pytest.approx(neighbours.figures["candidate"]["hr@20"])
+
+
+def test_what_an_experiment_compares_is_left_to_the_visitors(visits, sessrec):
+    variants = {"a": {"SHARE": 50, "MODELS": ["popularity", "neighbours"]}, "b": {"SHARE": 50}}
+    sessrec["PLACEMENTS"] = {"home": {"EXPERIMENT": {"NAME": "which", "VARIANTS": variants}}}
+    train_one()
+    assert train_one("popularity").state == State.PUBLISHED
+
+
 def test_an_incumbent_that_can_t_be_opened_stops_no_successor(visits):
     artifacts.tested_folder(train_one()).joinpath("manifest.json").write_text("{")
     second = train_one()
