@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -71,8 +72,8 @@ class Windows:
     def n_targets(self) -> int:
         return int((self.lengths - self.fresh).sum())
 
-    def shuffled(self, batch_size: int, rng: np.random.Generator) -> Iterator[Batch]:
-        """Every window once, in batches of like length drawn from all over the log."""
+    def shuffled(self, batch_size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+        """The numbers of every window once, in batches of like length drawn from all over the log."""
         order = rng.permutation(len(self))
         group = batch_size * BATCHES_SORTED_TOGETHER
         for first in range(0, len(order), group):
@@ -80,7 +81,7 @@ class Windows:
             near = near[np.argsort(self.lengths[near], kind="stable")]
             cuts = np.arange(0, len(near), batch_size)
             for cut in rng.permutation(cuts):
-                yield self.batch(near[cut : cut + batch_size])
+                yield near[cut : cut + batch_size]
 
     def newest(self, n_targets: int, batch_size: int) -> Iterator[Batch]:
         """The last windows that hold `n_targets` between them, in batches of like length."""
@@ -115,3 +116,31 @@ class Windows:
             targets=self.clicks[starts[window] + position + 1],
             weights=weights[window],
         )
+
+
+class Walk:
+    """The way of a training through its epochs of shuffled windows; one that was left is gone on with."""
+
+    def __init__(self, windows: Windows, batch_size: int, epochs: int, seed: int) -> None:
+        self.windows, self.batch_size = windows, batch_size
+        self.epochs, self.seed = epochs, seed
+        self.epoch, self.done = 1, 0
+
+    @property
+    def steps(self) -> int:
+        """Batches of all epochs."""
+        return self.epochs * -(-len(self.windows) // self.batch_size)
+
+    def batches(self) -> Iterator[Batch]:
+        """What is left of this epoch; what is handed out counts as done."""
+        shuffled = self.windows.shuffled(self.batch_size, np.random.default_rng([self.seed, self.epoch]))
+        for chosen in islice(shuffled, self.done, None):
+            self.done += 1
+            yield self.windows.batch(chosen)
+        self.epoch, self.done = self.epoch + 1, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "done": self.done}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch, self.done = state["epoch"], state["done"]

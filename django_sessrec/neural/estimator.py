@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from django_sessrec.neural import losses
 from django_sessrec.neural.batches import Batch
+from django_sessrec.neural.checkpoint import Checkpoint, made_of
 from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.export import exported
 from django_sessrec.neural.item_vectors import item_vectors
@@ -98,31 +100,42 @@ class NeuralEstimator(ABC):
         *,
         validation: SessionLog | None = None,
         progress: Progress | None = None,
+        checkpoints: Path | None = None,
     ) -> ExportedNet:
         """Train, export, and compare the exported net with the trained one.
 
         validation: later sessions; training stops when it ranks them worse than an epoch ago.
+        checkpoints: a folder that keeps the state, from which the same fit goes on if it was killed.
         Raises NotEnoughData, TrainingDiverged, ExportMismatch.
         """
         require_enough(sessions)
         with torch.random.fork_rng(), training_threads(self.threads):
             torch.manual_seed(self.seed)
             vectors = self.first_vectors(sessions)
-            encoder = self.trained(vectors, sessions, validation, progress)
+            checkpoint = Checkpoint(checkpoints, made_of(self, sessions, validation) if checkpoints else {})
+            encoder = self.trained(vectors, sessions, validation, progress, checkpoint)
             return exported(encoder, sessions, window=self.window)
 
     def trained(
-        self, vectors: Tensor, sessions: SessionLog, validation: SessionLog | None, progress: Progress | None
+        self,
+        vectors: Tensor,
+        sessions: SessionLog,
+        validation: SessionLog | None,
+        progress: Progress | None,
+        checkpoint: Checkpoint,
     ) -> SessionEncoder:
         """The encoder trained on the device asked for, or on the processor where the GPU lacks memory."""
         device = training_device(self.device)
         try:
             encoder = self.encoder(vectors.clone()).to(device)
-            train(encoder, self, sessions, validation, progress)
+            train(encoder, self, sessions, validation, progress, checkpoint=checkpoint)
         except torch.OutOfMemoryError:
-            logger.warning("the GPU ran out of memory; training starts again on the processor")
+            note = "The GPU ran out of memory; the training started again on the processor."
+            logger.warning(note)
+            if progress is not None:
+                progress(0.0, {"note": note})
             encoder = self.encoder(vectors)
-            train(encoder, self, sessions, validation, progress)
+            train(encoder, self, sessions, validation, progress, checkpoint=checkpoint)
         return encoder
 
 

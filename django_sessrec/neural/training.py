@@ -7,13 +7,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from django_sessrec.neural.batches import Batch, Windows
+from django_sessrec.neural.batches import Batch, Walk, Windows
+from django_sessrec.neural.checkpoint import Checkpoint, RandomState, Stateful
 from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.negatives import Negatives
 from django_sessrec.recsys.recommender import Progress
@@ -53,25 +53,36 @@ def train(
     sessions: SessionLog,
     validation: SessionLog | None = None,
     progress: Progress | None = None,
+    *,
+    checkpoint: Checkpoint,
 ) -> None:
     """Train `encoder` where its weights lie; it is left with their moving average.
 
-    With validation, training stops after an epoch that ranks it worse, and the best epoch is kept.
+    With validation, training stops after an epoch that ranks it worse, and the best epoch is kept. A
+    training whose checkpoint was kept is gone on with, and ends as if it had never been killed.
     """
+    if checkpoint.is_trained(encoder):
+        return
     device = encoder.items.weight.device
     windows = Windows.of(sessions, recipe.window, recency_days=recipe.recency_days, device=device)
     negatives = recipe.negatives_of(sessions).to(device)
     batch_size = min(recipe.batch_size, max(SMALLEST_BATCH, len(windows) // STEPS_PER_EPOCH))
-    steps = -(-len(windows) // batch_size)
+    walk = Walk(windows, batch_size, recipe.epochs, recipe.seed)
     optimiser = recipe.optimiser(encoder)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_up_then_cosine(steps * recipe.epochs))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_up_then_cosine(walk.steps))
     average = MovingAverage(encoder)
-    report = Report(progress, steps * recipe.epochs, device)
+    report = Report(progress, walk.steps, device)
     judge = Judge(validation, recipe.window, device) if has_pairs(validation) else None
-    rng = np.random.default_rng(recipe.seed)
-    for epoch in range(1, recipe.epochs + 1):
+    parts: dict[str, Stateful] = {"net": encoder, "optimiser": optimiser, "schedule": schedule}
+    parts |= {"average": average, "walk": walk, "report": report, "random": RandomState()}
+    if judge is not None:
+        parts["judge"] = judge
+    if checkpoint.resume(parts):
+        report.tell(walk.epoch)
+    while walk.epoch <= recipe.epochs:
+        epoch = walk.epoch
         encoder.train()
-        for batch in windows.shuffled(batch_size, rng):
+        for batch in walk.batches():
             optimiser.zero_grad()
             loss = batch_loss(encoder, recipe, batch, negatives)
             loss.backward()
@@ -79,13 +90,16 @@ def train(
             schedule.step()
             average.update()
             report.step(epoch, loss.detach(), len(batch.targets))
+            checkpoint.keep_if_due(parts)
         report.look(epoch)
         if judge is not None:
             better = judge.better(average.averaged)
             report.tell(epoch, mrr=judge.latest)
             if not better:
                 break
+        checkpoint.keep(parts)
     encoder.load_state_dict(judge.best if judge is not None else average.averaged.state_dict())
+    checkpoint.finish(encoder)
 
 
 def batch_loss(
@@ -131,6 +145,13 @@ class MovingAverage:
             theirs, ours = list(self.averaged.parameters()), list(self.net.parameters())
             torch._foreach_lerp_(theirs, ours, 1 - keep**every)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"averaged": self.averaged.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.averaged.load_state_dict(state["averaged"])
+        self.steps = state["steps"]
+
 
 class Report:
     """Tells how far training is, and stops it when the loss is no number, without waiting at each step."""
@@ -170,6 +191,13 @@ class Report:
             shown = {"epoch": epoch, "loss": self.loss, "targets_per_s": speed, **figures}
             self.progress(self.done / self.steps, shown)
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"done": self.done, "pending": self.pending, "total": self.total, "loss": self.loss}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.done, self.pending, self.loss = state["done"], state["pending"], state["loss"]
+        self.total = state["total"].to(self.total.device)
+
 
 class Judge:
     """Ranks the newest validation clicks after each epoch, to stop before the past is learnt by heart."""
@@ -201,6 +229,12 @@ class Judge:
             total += float((1 / (scores >= of_target).sum(1)).sum())
             targets += len(batch.targets)
         return total / targets
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"latest": self.latest, "highest": self.highest, "best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.latest, self.highest, self.best = state["latest"], state["highest"], state["best"]
 
 
 def has_pairs(log: SessionLog | None) -> bool:

@@ -165,7 +165,7 @@ def test_every_click_but_the_first_is_a_target_once() -> None:
     log = log_of(*sessions, n_items=60)
     windows = Windows.of(log, 20, recency_days=None, device=CPU)
     found = []
-    for batch in windows.shuffled(3, np.random.default_rng(0)):
+    for batch in map(windows.batch, windows.shuffled(3, np.random.default_rng(0))):
         assert batch.items.shape[1] <= 20
         found.append(torch.stack((batch.items.flatten()[batch.positions], batch.targets), 1))
     pairs = sorted(map(tuple, torch.cat(found).tolist()))

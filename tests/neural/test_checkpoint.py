@@ -1,0 +1,116 @@
+"""A training that is stopped anywhere ends as one that was not."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from django_sessrec.neural import SRGNN, GRU4Rec, GRU4RecPaper, SASRec, checkpoint, training
+from django_sessrec.neural.checkpoint import TRAINED, TRAINING
+from django_sessrec.neural.estimator import NeuralEstimator
+from django_sessrec.recsys.sessions import SessionLog
+
+SMALL = GRU4Rec(embedding_size=16, epochs=2, threads=1)
+
+
+class Stop:
+    """A progress callback that ends the training the `at`th time it is told something."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.shares = at, []
+
+    def __call__(self, share: float, shown: Mapping[str, Any]) -> None:
+        self.shares.append(share)
+        if len(self.shares) == self.at:
+            raise KeyboardInterrupt
+
+
+def stopped(recipe: NeuralEstimator, folder: Path, log: SessionLog, at: int, **options: Any) -> float:
+    """The share of the training that was done when it was stopped."""
+    stop = Stop(at)
+    with pytest.raises(KeyboardInterrupt):
+        recipe.fit(log, checkpoints=folder, progress=stop, **options)
+    return stop.shares[-1]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        SMALL,
+        SASRec(embedding_size=16, epochs=2, threads=1),
+        SRGNN(embedding_size=16, epochs=2, threads=1),
+        GRU4RecPaper(embedding_size=16, epochs=2, threads=1),
+    ],
+    ids=lambda recipe: type(recipe).__name__,
+)
+def test_it_ends_with_the_same_weights_wherever_it_was_stopped(
+    recipe: NeuralEstimator, logs: tuple[SessionLog, SessionLog], tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0)
+    monkeypatch.setattr(checkpoint, "SHARE_OF_TIME", float("inf"))
+    monkeypatch.setattr(training, "REPORT_EVERY", 10)
+    log, later = logs[0].slice(0, 1_200), logs[1]
+    whole = recipe.fit(log, validation=later)
+    reached = [stopped(recipe, tmp_path, log, at, validation=later) for at in (3, 8)]
+    told = Stop(at=-1)
+    resumed = recipe.fit(log, validation=later, checkpoints=tmp_path, progress=told)
+    assert reached[0] < reached[1] < 1
+    assert told.shares[0] == pytest.approx(reached[1], abs=0.05)
+    np.testing.assert_array_equal(resumed.items, whole.items)
+    sessions = [later[s] for s in range(20)]
+    np.testing.assert_array_equal(resumed.scores(sessions), whole.scores(sessions))
+
+
+def test_without_waiting_an_epoch_is_kept(logs: tuple[SessionLog, SessionLog], tmp_path: Path) -> None:
+    assert stopped(SMALL, tmp_path, logs[0], at=4) > 1 / 2
+    told = Stop(at=-1)
+    SMALL.fit(logs[0], checkpoints=tmp_path, progress=told)
+    assert told.shares[0] == pytest.approx(1 / 2)
+
+
+def test_what_was_trained_to_its_end_is_not_trained_again(
+    logs: tuple[SessionLog, SessionLog], tmp_path: Path
+) -> None:
+    one = SMALL.fit(logs[0], checkpoints=tmp_path)
+    told = Stop(at=-1)
+    same = SMALL.fit(logs[0], checkpoints=tmp_path, progress=told)
+    assert told.shares == []
+    assert [path.name for path in tmp_path.iterdir()] == [TRAINED]
+    np.testing.assert_array_equal(one.items, same.items)
+
+
+def test_a_state_of_other_data_or_another_recipe_is_left_aside(
+    logs: tuple[SessionLog, SessionLog], tmp_path: Path, caplog
+) -> None:
+    caplog.set_level(logging.INFO, "django_sessrec")
+    stopped(SMALL, tmp_path, logs[0], at=4)
+    for recipe, log, differing in (
+        (replace(SMALL, seed=1), logs[0], "other recipe,"),
+        (SMALL, logs[0].slice(0, 2_000), "other data,"),
+    ):
+        assert stopped(recipe, tmp_path, log, at=1) < 1 / 3
+        assert differing in caplog.text
+
+
+def test_a_damaged_state_is_left_aside(logs: tuple[SessionLog, SessionLog], tmp_path: Path, caplog) -> None:
+    log = logs[0].slice(0, 1_200)
+    stopped(SMALL, tmp_path, log, at=3)
+    whole = (tmp_path / TRAINING).read_bytes()
+    (tmp_path / TRAINING).write_bytes(whole[: len(whole) // 2])
+    resumed = SMALL.fit(log, checkpoints=tmp_path)
+    assert "can't be read, and the training starts anew" in caplog.text
+    np.testing.assert_array_equal(resumed.items, SMALL.fit(log).items)
+
+
+def test_a_folder_that_can_t_be_written_ends_no_training(
+    logs: tuple[SessionLog, SessionLog], tmp_path: Path, caplog
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    SMALL.fit(logs[0].slice(0, 200), checkpoints=tmp_path / "file/state")
+    assert "no checkpoint could be written" in caplog.text
