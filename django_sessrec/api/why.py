@@ -9,8 +9,8 @@ from django.views.decorators.http import require_safe
 
 from django_sessrec.capture import consent
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.faults import contained
 from django_sessrec.privacy.explanation import Explanation, explain, explain_visit
-from django_sessrec.serving.faults import contained
 
 
 @never_cache

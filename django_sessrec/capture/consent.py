@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Final, Literal
 
 from django.http import HttpRequest
 
 from django_sessrec.capture import cookie
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.faults import log
 
 Level = Literal["contextual", "session"]
 CONTEXTUAL: Final = "contextual"  # no cookie, no row, no id
 SESSION: Final = "session"  # first-party cookie, events, session-based lists
-
-logger = logging.getLogger("django_sessrec")
 
 
 def level(request: HttpRequest) -> Level:
@@ -46,6 +44,6 @@ def _answer(request: HttpRequest) -> str | None:
     try:
         ask = sessrec_settings.imported("CONSENT")
         return ask(request) if ask else None
-    except Exception:
-        logger.exception("SESSREC['CONSENT'] = %r failed; the visit is contextual", sessrec_settings.CONSENT)
+    except Exception as error:
+        log(f"SESSREC['CONSENT'] = {sessrec_settings.CONSENT!r} failed; the visit is contextual", error)
         return None

@@ -21,6 +21,7 @@ from django_sessrec.capture.events import MAX_POSITION, EventError, clean_item_i
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.faults import shielded
 from django_sessrec.measuring.tokens import verify
 from django_sessrec.models import Event, EventName, Impression, Source
 
@@ -40,16 +41,19 @@ class Tracker:
         self.pending: list[Event] = []  # recorded, and written once the response is made
 
     @cached_property
+    @shielded("tell the consent level", otherwise=consent.CONTEXTUAL)
     def level(self) -> consent.Level:
         """ "contextual": nothing may be kept of this request; "session": events and a cookie may."""
         return consent.level(self._request)
 
     @property
+    @shielded("tell whether personalisation is switched off", otherwise=False)
     def switched_off(self) -> bool:
         """Whether the visitor has switched personalisation off."""
         return cookie.switched_off(self._request)
 
     @property
+    @shielded("tell the visit's id", otherwise=None)
     def session_id(self) -> UUID | None:
         """The visit's id, a new one where the request brought none; None under contextual."""
         return self._session_id if self.level == consent.SESSION else None
@@ -70,6 +74,7 @@ class Tracker:
         except EventError:
             return None
 
+    @shielded("record an event", otherwise=None)
     def record(
         self,
         name: str,
@@ -123,6 +128,7 @@ class Tracker:
         """Let no shared cache keep the response: it tells the visitor's own choice."""
         self._private = True
 
+    @shielded("withdraw consent", otherwise=None)
     def withdraw(self) -> None:
         """Withdraw consent: with this response the cookie goes and the session's rows are deleted."""
         self._withdrawn = True
@@ -130,6 +136,7 @@ class Tracker:
         self._drop()
 
     @property
+    @shielded("tell whether a page is captured", otherwise=False)
     def concerned(self) -> bool:
         """Whether settle() has anything to do; asked for every response, so it costs next to nothing."""
         return bool(
@@ -142,14 +149,9 @@ class Tracker:
             or self._private
         )
 
+    @shielded("capture what a page did", otherwise=None)
     def settle(self, response: HttpResponseBase) -> None:
         """After the response is made: write, and give or take the cookie. Never raises."""
-        try:
-            self._settle(response)
-        except Exception:
-            logger.exception("Capture failed; the page goes out without it")
-
-    def _settle(self, response: HttpResponseBase) -> None:
         if self._private:
             patch_cache_control(response, private=True)
         if self._withdrawn or self._consent_ended():

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.faults import contained, log
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Recommender
-from django_sessrec.serving.faults import contained, log
 from django_sessrec.serving.refreshed import Refreshed
 
 POPULAR = 200  # items of a model's popularity that are kept at hand

@@ -8,9 +8,9 @@ from functools import partial
 
 from django_sessrec.catalogue import Catalogue
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.faults import contained
 from django_sessrec.recsys.recommender import Source
 from django_sessrec.serving.active import active
-from django_sessrec.serving.faults import contained
 from django_sessrec.serving.popular import viewed_lately
 
 PINNED, MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = (

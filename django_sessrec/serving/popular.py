@@ -8,8 +8,8 @@ from datetime import timedelta
 from django.utils import timezone
 
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.faults import contained
 from django_sessrec.models import Event, EventName
-from django_sessrec.serving.faults import contained
 from django_sessrec.serving.refreshed import Refreshed
 
 SAMPLE = 5_000  # newest views counted: bounds what a busy shop without a model pays

@@ -18,10 +18,10 @@ from django_sessrec.capture.ids import time_of, uuid7
 from django_sessrec.capture.store import session_items
 from django_sessrec.catalogue import Catalogue, get_catalogue
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.faults import contained
 from django_sessrec.measuring import experiments, tokens
 from django_sessrec.models import EventName, Impression
 from django_sessrec.serving import links
-from django_sessrec.serving.faults import contained
 from django_sessrec.serving.ladder import MODEL, PINNED, Candidate, Question, climb_down
 from django_sessrec.serving.rules import Chosen, choose
 

@@ -17,14 +17,15 @@ from django.utils.safestring import SafeString, mark_safe
 from django_sessrec.capture.consent import CONTEXTUAL, Level
 from django_sessrec.capture.cookie import switched_off
 from django_sessrec.catalogue import get_catalogue
+from django_sessrec.faults import contained, shielded
 from django_sessrec.privacy.explanation import explain, explain_visit
-from django_sessrec.serving.faults import contained
 from django_sessrec.serving.slot import Slot, fill, id_of, rendered
 
 register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
+@shielded("show recommendations", otherwise="")
 def sessrec_recommendations(
     context: Context, placement: str, item: Any = None, limit: int | None = None
 ) -> SafeString:
@@ -34,12 +35,14 @@ def sessrec_recommendations(
 
 
 @register.simple_tag(takes_context=True)
+@shielded("hand over recommendations", otherwise=Slot(""))
 def sessrec_list(context: Context, placement: str, item: Any = None, limit: int | None = None) -> Slot:
     """Hand over the placement's list, for a template's own loop: {% sessrec_list "home" as recs %}."""
     return fill(context.get("request"), placement, item_id=item, limit=limit)
 
 
 @register.simple_tag(takes_context=True)
+@shielded("leave a place for recommendations", otherwise="")
 def sessrec_placeholder(
     context: Context, placement: str, item: Any = None, limit: int | None = None
 ) -> SafeString | str:
@@ -58,6 +61,7 @@ def sessrec_placeholder(
 
 
 @register.simple_tag(takes_context=True)
+@shielded("explain recommendations", otherwise="")
 def sessrec_why(context: Context, placement: str) -> SafeString:
     """Tell, folded up, what the placement's list is made from."""
     request = context.get("request")
@@ -74,6 +78,7 @@ def sessrec_why(context: Context, placement: str) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
+@shielded("show the switch of personalisation", otherwise="")
 def sessrec_toggle(context: Context) -> SafeString:
     """The form that switches personalisation off, or on again: no JavaScript, no CSRF cookie."""
     request = context.get("request")
@@ -91,12 +96,14 @@ def sessrec_toggle(context: Context) -> SafeString:
 
 
 @register.simple_tag
+@shielded("link the script", otherwise="")
 def sessrec_scripts() -> SafeString | str:
     """The ES module that fills placeholders."""
     return _linked('<script type="module" src="{}"></script>', "sessrec/sessrec.js")
 
 
 @register.simple_tag
+@shielded("link the stylesheet", otherwise="")
 def sessrec_styles() -> SafeString | str:
     """The default list's stylesheet."""
     return _linked('<link rel="stylesheet" href="{}">', "sessrec/sessrec.css")
@@ -112,10 +119,8 @@ def _level(request: HttpRequest | None) -> Level:
     return tracker.level
 
 
-def _linked(markup: str, path: str) -> SafeString | str:
-    with contained(f"link the static file {path}"):
-        return format_html(markup, static(path))
-    return ""
+def _linked(markup: str, path: str) -> SafeString:
+    return format_html(markup, static(path))
 
 
 def _view_left_to_the_browser(request: Any, item_id: str) -> SafeString | str:

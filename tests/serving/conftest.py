@@ -8,17 +8,18 @@ import pytest
 from django.db import connection
 from django.test import Client
 
+from django_sessrec import faults
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.itemknn import ItemKNN
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.recommender import Estimator, Recommender
 from django_sessrec.recsys.sessions import SessionLog
-from django_sessrec.serving import active, faults, popular
+from django_sessrec.serving import active, popular
 from tests.demo.models import Product
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-ESTIMATORS: dict[str, Estimator] = {"neighbours": Neighbours(), "itemknn": ItemKNN()}
+ESTIMATORS: dict[str, Estimator] = {"neighbours": Neighbours(), "itemknn": ItemKNN(), "ranked": ItemKNN()}
 Promote = Callable[..., TrainingRun]
 
 

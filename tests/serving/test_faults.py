@@ -13,9 +13,10 @@ from django.db import transaction
 from django.test import RequestFactory
 
 import django_sessrec
+from django_sessrec import faults
 from django_sessrec.measuring import experiments, tokens
 from django_sessrec.recsys import artifact, neighbours
-from django_sessrec.serving import active, faults, ladder, links, popular, refreshed, rules, slot
+from django_sessrec.serving import active, ladder, links, popular, refreshed, rules, slot
 from django_sessrec.serving.slot import fill
 from tests.demo.models import Product
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from django.db import connections, transaction
 
@@ -13,6 +15,31 @@ logger = logging.getLogger("django_sessrec")
 
 LOG_AGAIN_SECONDS = 600  # a fault on every page must not fill the disk
 _logged_at: dict[str, float] = {}
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def shielded(
+    task: str, otherwise: Result
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """For what the shop's own code calls: an error in it is logged, and answered `otherwise`.
+
+    `task` completes "could not ...". Where it queries a database, see contained().
+    """
+
+    def shield(verb: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        @wraps(verb)
+        def unbreakable(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+            try:
+                return verb(*args, **kwargs)
+            except Exception as error:
+                log(f"could not {task}", error)
+                return otherwise
+
+        return unbreakable
+
+    return shield
 
 
 @contextmanager
