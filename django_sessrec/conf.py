@@ -38,7 +38,7 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "MIN_SESSIONS": 100,  # of two clicks or more; below it a training is refused, not tried
         "GATE_TOLERANCE": 0.02,  # a candidate may lose this share of the incumbent's figures and still pass
         # Serving
-        "PLACEMENTS": {"product_page": {"MODELS": ["neighbours"], "LIMIT": 8}},
+        "PLACEMENTS": {"product_page": {}},
         "ACTIVE_CHECK_SECONDS": 30,
         "STATIC_ITEMS": [],  # item ids of the last rung, shown when nothing else is known
         # API
@@ -72,7 +72,7 @@ MODEL_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
 
 PLACEMENT_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
     {
-        "MODELS": ["neighbours"],  # tried in order
+        "MODELS": ["ranked", "neighbours"],  # tried in order; by default those of them that the shop has
         "LIMIT": 8,
         "TEMPLATE": "sessrec/recommendations.html",
         "TITLE": None,
@@ -120,8 +120,9 @@ class Settings:
 
     def placement(self, name: str) -> Mapping[str, Any]:
         """One placement over its defaults; an unknown name lists the known ones."""
+        models = [model for model in PLACEMENT_DEFAULTS["MODELS"] if model in self.MODELS]
         try:
-            return {**PLACEMENT_DEFAULTS, **self.PLACEMENTS[name]}
+            return {**PLACEMENT_DEFAULTS, "MODELS": models, **self.PLACEMENTS[name]}
         except KeyError:
             known = ", ".join(sorted(self.PLACEMENTS)) or "none"
             raise ImproperlyConfigured(

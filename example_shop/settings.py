@@ -79,10 +79,9 @@ SESSREC = {
     "ARTIFACTS": STATE / "artifacts",
     "MODELS": {
         "neighbours": {"ESTIMATOR": "django_sessrec.recsys.tuning.TunedNeighbours", "EVERY_HOURS": 1},
-        "gru4rec": {
-            "ESTIMATOR": "django_sessrec.neural.GRU4Rec",
-            "OPTIONS": {"embedding_size": 64},
-            "EVERY_HOURS": 24,
+        "ranked": {
+            "ESTIMATOR": "django_sessrec.neural.Ranked",
+            "OPTIONS": {"net": {"embedding_size": 64}},
         },
     },
     "PLACEMENTS": {
@@ -90,10 +89,10 @@ SESSREC = {
             "TITLE": _("You may also like"),
             "MAX_PER_CATEGORY": 4,
             "EXPERIMENT": {
-                "NAME": "does-the-net-pay",
+                "NAME": "does-the-ranker-pay",
                 "VARIANTS": {
                     "neighbours": {"SHARE": 50, "MODELS": ["neighbours"]},
-                    "net": {"SHARE": 50, "MODELS": ["gru4rec", "neighbours"]},
+                    "ranked": {"SHARE": 50, "MODELS": ["ranked", "neighbours"]},
                 },
             },
         },

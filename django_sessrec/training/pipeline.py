@@ -27,6 +27,8 @@ from django_sessrec.training.runs import Journal, Listener, all_runs, due, fail,
 
 log = logging.getLogger("django_sessrec")
 
+TRAIN_EXTRA = {"onnx", "torch"}
+
 
 class AlreadyTraining(Exception):  # noqa: N818
     """Another process trains this model right now."""
@@ -112,7 +114,13 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
 
 def _estimator(run: TrainingRun) -> Estimator:
     """The run's estimator, imported only now: it may bring torch with it."""
-    estimator: Estimator = import_string(run.estimator)(**run.parameters)
+    try:
+        estimator: Estimator = import_string(run.estimator)(**run.parameters)
+    except ModuleNotFoundError as error:
+        if error.name not in TRAIN_EXTRA:
+            raise
+        needs = _("%(estimator)s is trained with %(module)s: pip install 'django-sessrec[train]' here")
+        raise ImportError(needs % {"estimator": run.estimator, "module": error.name}) from error
     if is_dataclass(estimator):
         run.parameters = asdict(estimator)  # the defaults, too: they may change with the next version
     return estimator

@@ -99,6 +99,15 @@ def test_second_model_of_the_placement_takes_over(without_categories, products, 
     assert fill(None, "product_page", item_id=products[0]).model == "itemknn"
 
 
+def test_a_model_called_ranked_answers_first_once_it_serves(products, trails, promote, settings):
+    itemknn = settings.SESSREC["MODELS"]["itemknn"]
+    settings.SESSREC = settings.SESSREC | {"MODELS": {"ranked": itemknn} | settings.SESSREC["MODELS"]}
+    promote(trails)
+    assert fill(None, "product_page", item_id=products[8]).model == "neighbours"
+    promote(trails, model="ranked")
+    assert fill(None, "product_page", item_id=products[8]).model == "ranked"
+
+
 def test_product_newer_than_the_model_is_not_talked_over_by_older_clicks(
     visitor, products, promote, placement
 ):

@@ -1,5 +1,6 @@
 """From events in Postgres to a model that serves, and every way in which that may end otherwise."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -170,6 +171,16 @@ def test_a_failure_is_kept_with_its_reason_and_the_old_model_stays(visits, sessr
     assert reason in run.verdict
     assert "Traceback" in run.error
     assert Promotion.objects.active("neighbours") == good
+
+
+def test_where_torch_is_missing_the_verdict_says_how_to_install_it(visits, sessrec, monkeypatch):
+    for module in [name for name in sys.modules if name.startswith("django_sessrec.neural")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    sessrec["MODELS"]["ranked"] = {"ESTIMATOR": "django_sessrec.neural.Ranked"}
+    run = train_one("ranked")
+    assert run.state == State.FAILED
+    assert "trained with torch: pip install 'django-sessrec[train]'" in run.verdict
 
 
 def test_options_that_the_estimator_refuses_are_a_failure_with_the_reason(visits, sessrec):
