@@ -6,19 +6,18 @@ sessions before it alone, as they will be when they serve. Then both are made an
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from django_sessrec.neural.apart import fit_apart
 from django_sessrec.neural.estimator import require_enough
 from django_sessrec.neural.export import export_ranker
 from django_sessrec.neural.gru4rec import GRU4Rec
@@ -36,7 +35,7 @@ from django_sessrec.recsys.sessions import SessionLog
 
 FEWEST_LISTS = 100
 BATCH, SCORES_AT_ONCE = 256, 2**24  # sessions of which the net is asked together; 64 MB of its scores
-NET, LISTS, RANKER = 1.0, 0.15, 0.6  # roughly the time of each stage
+NETS, LISTS, RANKER = 3.0, 0.15, 0.6  # roughly the time of each stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +43,7 @@ class Ranked:
     """Candidates of neighbours and a net, ranked by the evidence.
 
     net: options of GRU4Rec, such as {"embedding_size": 64}.
+    nets_at_once: nets that are trained at a time, sharing the threads; each takes the memory of one.
     blocks, block_fraction: the ranker is trained on the last sessions, so many blocks of this share of all.
     max_lists: clicks of a block that are trained on, at most; 10,000 take 100 MB.
     epochs: of the ranker; those of the net are one of its options.
@@ -51,6 +51,7 @@ class Ranked:
     """
 
     net: Mapping[str, Any] = field(default_factory=dict)
+    nets_at_once: int = 2
     blocks: int = 3
     block_fraction: float = 0.07
     max_lists: int = 50_000
@@ -64,11 +65,13 @@ class Ranked:
                 f"blocks and block_fraction must take at most half of the sessions, not {self.blocks} times "
                 f"{self.block_fraction}"
             )
-        self.source()
+        if self.nets_at_once < 1:
+            raise ValueError(f"nets_at_once must be at least 1, not {self.nets_at_once}")
+        self.source(1)
 
-    def source(self) -> GRU4Rec:
+    def source(self, threads: int | None) -> GRU4Rec:
         """The net that proposes; TypeError for an option that it does not have."""
-        return GRU4Rec(**{"seed": self.seed, "threads": self.threads, **self.net})
+        return GRU4Rec(**{"seed": self.seed, "threads": threads, **self.net})
 
     def fit(
         self,
@@ -76,36 +79,45 @@ class Ranked:
         *,
         validation: SessionLog | None = None,
         progress: Progress | None = None,
+        checkpoints: Path | None = None,
     ) -> RankedRecommender:
-        """Train a net for each block, the ranker on the blocks' lists, and the net that serves.
+        """Train the nets of all blocks and the one that serves, then the ranker on the blocks' lists.
 
-        validation is not looked at: the last blocks play its part. Raises NotEnoughData,
-        TrainingDiverged, ExportMismatch.
+        validation is not looked at: the last blocks play its part. checkpoints: a folder with whose help
+        the nets of a fit that was killed go on. Raises NotEnoughData, TrainingDiverged, ExportMismatch.
         """
         require_enough(sessions)
         _, last = sessions.split_last(self.blocks * self.block_fraction)
         require_lists(len(Cases.from_log(last)))
-        report = stages(progress, [*[NET, LISTS] * self.blocks, RANKER, NET])
-        blocks = []
-        for earlier, later in self.splits(sessions):
-            net = self.source().fit(earlier, progress=next(report))
-            blocks.append(self.lists(net, earlier, later, next(report)))
-            give_back_memory()
+        report = stages(progress, [NETS, *[LISTS] * self.blocks, RANKER])
+        *earlier_nets, net = self.nets(sessions, next(report), checkpoints)
+        blocks = [
+            self.lists(earlier_net, earlier, later, next(report))
+            for earlier_net, (earlier, later) in zip(earlier_nets, self.splits(sessions), strict=True)
+        ]
         require_lists(sum(len(block.trainable) for block in blocks))
         with torch.random.fork_rng(), training_threads(self.threads):
             torch.manual_seed(self.seed)
-            ranker = export_ranker(
-                train_ranker(blocks, epochs=self.epochs, seed=self.seed, progress=next(report))
-            )
-        blocks.clear()
-        give_back_memory()
-        net = self.source().fit(sessions, progress=next(report))
-        return RankedRecommender(net, Postings.of(sessions), ranker)
+            ranker = train_ranker(blocks, epochs=self.epochs, seed=self.seed, progress=next(report))
+        return RankedRecommender(net, Postings.of(sessions), export_ranker(ranker))
+
+    def nets(
+        self, sessions: SessionLog, progress: Progress | None, checkpoints: Path | None
+    ) -> list[ExportedNet]:
+        """The net of what came before each block, and that of everything."""
+        cuts = self.cuts(sessions)
+        threads = self.threads or torch.get_num_threads()
+        at_once = min(self.nets_at_once, threads, len(cuts))
+        source = self.source(threads // at_once)
+        return fit_apart(source, sessions, cuts, at_once=at_once, progress=progress, checkpoints=checkpoints)
+
+    def cuts(self, sessions: SessionLog) -> list[int]:
+        """The ends of what comes before each block, and of everything."""
+        return [round(len(sessions) * (1 - self.block_fraction * n)) for n in range(self.blocks, -1, -1)]
 
     def splits(self, sessions: SessionLog) -> Iterator[tuple[SessionLog, SessionLog]]:
         """For each block the sessions before it and its own, over the items of those before."""
-        cuts = [round(len(sessions) * (1 - self.block_fraction * n)) for n in range(self.blocks, -1, -1)]
-        for cut, end in pairwise(cuts):
+        for cut, end in pairwise(self.cuts(sessions)):
             earlier = sessions.slice(0, cut).compacted()
             yield earlier, sessions.slice(cut, end).reindexed(earlier.index)
 
@@ -145,10 +157,3 @@ def require_lists(n: int) -> None:
             f"the ranker needs {FEWEST_LISTS} clicks of the last sessions that followed another; there are "
             f"{n}: collect more visits, and let neighbours or a net answer until then"
         )
-
-
-def give_back_memory() -> None:
-    """Return to the system what a training freed: glibc keeps it, some 700 MB in holes after each net."""
-    gc.collect()
-    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):  # musl has none
-        ctypes.CDLL(None).malloc_trim(0)
