@@ -19,7 +19,13 @@ from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
 from django_sessrec.catalogue import Catalogue
-from django_sessrec.conf import DEFAULTS, MODEL_DEFAULTS, PLACEMENT_DEFAULTS, sessrec_settings
+from django_sessrec.conf import (
+    DEFAULTS,
+    MODEL_DEFAULTS,
+    PLACEMENT_DEFAULTS,
+    QUARANTINE_DEFAULTS,
+    sessrec_settings,
+)
 
 MIDDLEWARE = "django_sessrec.capture.middleware.SessrecMiddleware"
 MODEL_KEYS = {"ESTIMATOR", *MODEL_DEFAULTS}
@@ -33,6 +39,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "ARTIFACTS": (str, Path),
     "VALIDATION_FRACTION": (int, float),
     "GATE_TOLERANCE": (int, float),
+    "MAX_ITEM_SHARE": (int, float),
     "ATTRIBUTION_HOURS": (int, float),
     "ACTIVE_CHECK_SECONDS": (int, float),
     "SESSION_IDLE_MINUTES": (int, float),
@@ -42,7 +49,8 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "MAX_PER_CATEGORY": int,
     "EXPERIMENT": dict,
 }
-MOST = {"VALIDATION_FRACTION": 0.5, "GATE_TOLERANCE": 1.0}
+MOST = {"VALIDATION_FRACTION": 0.5, "GATE_TOLERANCE": 1.0, "MAX_ITEM_SHARE": 1.0}
+FEWEST_JUDGED = 2  # clicks; one click tells nothing
 MAY_BE_ZERO = {"GATE_TOLERANCE", "ACTIVE_CHECK_SECONDS"}
 
 
@@ -66,6 +74,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         *_catalogue(),
         *_callables(),
         *_rates(),
+        *_quarantine(),
         *_models(),
         *_placements(),
     ]
@@ -144,6 +153,15 @@ def _rates() -> Iterator[CheckMessage]:
         rate = getattr(sessrec_settings, key)
         if isinstance(rate, str) and not RATE.fullmatch(rate):
             yield error(3, f"SESSREC[{key!r}] is {rate!r}.", f"Write requests per period: {DEFAULTS[key]!r}.")
+
+
+def _quarantine() -> Iterator[CheckMessage]:
+    where, given = "SESSREC['QUARANTINE']", _mapping(sessrec_settings.QUARANTINE)
+    yield from _unknown_keys(where, given, QUARANTINE_DEFAULTS)
+    for rule, bound in given.items():
+        if bound is not None and not (isinstance(bound, int) and bound >= FEWEST_JUDGED):
+            hint = f"Give it a whole number from {FEWEST_JUDGED} on, or None to turn the rule off."
+            yield error(15, f"{where}[{rule!r}] is {bound!r}.", hint)
 
 
 def _imported(key: str, path: Any) -> tuple[Any, list[CheckMessage]]:

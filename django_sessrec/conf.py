@@ -34,7 +34,7 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         },
         "TRAINING_WINDOW_DAYS": 30,
         "VALIDATION_FRACTION": 0.07,
-        "MAX_ITEM_SHARE": 0.05,  # of a day's sessions that may teach one item; on real shops a day's top has 0.017
+        "MAX_ITEM_SHARE": 0.05,  # of a day's sessions may teach one item; a real day's top has 0.017
         "MIN_SESSIONS": 100,  # of two clicks or more; below it a training is refused, not tried
         "GATE_TOLERANCE": 0.02,  # a candidate may lose this share of the incumbent's figures and still pass
         # Serving

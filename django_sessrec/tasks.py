@@ -63,12 +63,13 @@ def train_due() -> dict[str, str]:
 
 @shared_task
 def upkeep() -> None:
-    """Make the partitions to come, end trainings that were killed, and delete what is too old."""
-    from django_sessrec.capture import partitions
+    """Make partitions, put bots into quarantine, end killed trainings, and delete what is too old."""
+    from django_sessrec.capture import behaviour, partitions
     from django_sessrec.privacy import retention
     from django_sessrec.training import runs
 
     partitions.ensure_ahead()
+    behaviour.quarantine()
     runs.fail_stale()
     retention.purge()
 

@@ -17,21 +17,18 @@ from django.utils import timezone
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import AuditEntry, Quarantine
 
-LATELY: Final = timedelta(
-    days=2
-)  # a visit ends within a day; what hourly upkeep missed is found the next day
-EVEN: Final = (
-    0.4  # deviation of the pauses over their mean; people's is near 1, and 0.4 in 1 of 40,000 visits
-)
+LATELY: Final = timedelta(days=2)  # a visit ends within a day; a night without upkeep is made good
+EVEN: Final = 0.4  # deviation of the pauses over their mean; that of people is near 1
 REVISITED: Final = 0.05  # share of clicks that go back to an item; people's is 0.2
 SCRIPT_IN_USE: Final = 0.1  # lists seen per list shown, from which on the shop's pages have the script
 
-# The rules need a visit's clicks in order, which only those with enough of them are worth.
+# The rules need a visit's clicks in order, which only those with enough of them are worth. An imported
+# history is not judged: its times may be made up.
 SUSPECTS = """
 WITH clicks AS (
     SELECT session_id, event_id, occurred_at, item_id FROM sessrec_event
     WHERE occurred_at >= %(start)s AND occurred_at < %(end)s
-      AND name IN ('view_item', 'add_to_cart') AND NOT bot
+      AND name IN ('view_item', 'add_to_cart') AND NOT bot AND source <> 'import'
 ),
 long AS MATERIALIZED (
     SELECT session_id FROM clicks GROUP BY session_id HAVING count(*) >= %(fewest)s
@@ -48,7 +45,8 @@ paced AS (
 visits AS (
     SELECT session_id, count(*) AS clicks, count(DISTINCT item_id) AS items, max(same_item) AS same_item,
            bool_or(flood) AS flood, bool_or(burst) AS burst,
-           stddev_pop(pause) / nullif(avg(pause), 0) AS unevenness, max(occurred_at) - min(occurred_at) AS lasted
+           stddev_pop(pause) / nullif(avg(pause), 0) AS unevenness,
+           max(occurred_at) - min(occurred_at) AS lasted
     FROM paced GROUP BY session_id
 ),
 script AS (
@@ -76,10 +74,6 @@ INSERT INTO sessrec_quarantine (session_id, reason, clicks, found_at, released_b
 SELECT session_id, reason, clicks, now(), '' FROM judged WHERE reason IS NOT NULL
 ON CONFLICT DO NOTHING
 RETURNING reason
-"""
-# In a query over rows of sessions: those that count. A released visit stays in the table and counts.
-IN_QUARANTINE = """
-    (SELECT session_id FROM sessrec_quarantine WHERE released_at IS NULL)
 """
 
 

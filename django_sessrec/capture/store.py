@@ -19,7 +19,7 @@ from django_sessrec.capture.cookie import CLOCK_SKEW, LONGEST_SESSION
 from django_sessrec.capture.events import to_payload
 from django_sessrec.capture.ids import time_of
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import Event, EventName, FailedEvent, Impression, Withdrawal
+from django_sessrec.models import Event, EventName, FailedEvent, Impression, Quarantine, Withdrawal
 
 # A click that a crash of the server loses within 0.2 s costs nothing; waiting for the disk costs every page
 # 4 ms. A locked table costs the page a second at most.
@@ -117,7 +117,7 @@ def forget(session_ids: Sequence[UUID]) -> dict[str, int]:
     ids = list(session_ids)
     # Committed first: a write that starts from now on sees it, one before is deleted below.
     Withdrawal.objects.using(alias).bulk_create([Withdrawal(pk=each) for each in ids], ignore_conflicts=True)
-    tables = [model._meta.db_table for model in (Event, Impression, FailedEvent)]
+    tables = [model._meta.db_table for model in (Event, Impression, FailedEvent, Quarantine)]
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
         counts = {}
         for table in tables:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from django_sessrec.capture import partitions, store
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import FailedEvent, Withdrawal
+from django_sessrec.models import FailedEvent, Quarantine, Withdrawal
 
 # A write that had begun when its session was withdrawn may have ended after the deletion; a retried one
 # comes hours later and is dropped when it arrives.
@@ -24,25 +24,27 @@ class Purged:
     partitions: list[str]  # names, each a day of events or impressions
     failed_events: int
     withdrawals: int
+    quarantines: int
     late_rows: int  # of withdrawn sessions
 
 
 def purge() -> Purged:
-    """Drop the partitions, failed events and withdrawals older than RETENTION_DAYS; None keeps them all.
+    """Drop what is older than RETENTION_DAYS, whole days of events and impressions; None keeps it all.
 
     Raises django.db.Error where a partition stays locked; the next purge goes on from there.
     """
     late_rows = sum(store.forget(_withdrawn_since(timezone.now() - SWEPT_AGAIN)).values())
     days = sessrec_settings.RETENTION_DAYS
     if days is None:
-        return Purged([], 0, 0, late_rows)
+        return Purged([], 0, 0, 0, late_rows)
     oldest = timezone.now() - timedelta(days)
     alias = sessrec_settings.DATABASE
-    # Withdrawals last: as long as a session's rows can be there, they keep late ones out.
+    # Withdrawals and quarantines last as long as a session's rows can be there: they keep late ones out.
     return Purged(
         partitions.drop_older_than(days),
         FailedEvent.objects.using(alias).filter(received_at__lt=oldest).delete()[0],
         Withdrawal.objects.using(alias).filter(withdrawn_at__lt=oldest - timedelta(1)).delete()[0],
+        Quarantine.objects.using(alias).filter(found_at__lt=oldest - timedelta(1)).delete()[0],
         late_rows,
     )
 

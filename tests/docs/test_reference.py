@@ -7,7 +7,7 @@ import pytest
 from django.core.management import get_commands
 from django.template import engines
 
-from django_sessrec.conf import DEFAULTS, PLACEMENT_DEFAULTS
+from django_sessrec.conf import DEFAULTS, PLACEMENT_DEFAULTS, QUARANTINE_DEFAULTS
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -18,7 +18,7 @@ def first_column(page: str) -> set[str]:
 
 
 def test_every_setting_is_documented():
-    assert first_column("settings.md") == {*DEFAULTS, *PLACEMENT_DEFAULTS}
+    assert first_column("settings.md") == {*DEFAULTS, *PLACEMENT_DEFAULTS, *QUARANTINE_DEFAULTS}
 
 
 def test_every_check_is_documented():

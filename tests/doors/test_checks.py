@@ -31,6 +31,8 @@ def test_a_right_set_up_has_no_error():
         (GOOD | {"TRACKED_VIEWS": ["shop:product"]}, "sessrec.E003", "dict"),
         (GOOD | {"SESSION_IDLE_MINUTES": -1}, "sessrec.E015", "above 0"),
         (GOOD | {"VALIDATION_FRACTION": 7}, "sessrec.E015", "at most 0.5"),
+        (GOOD | {"QUARANTINE": {"FLOODS": 9}}, "sessrec.E002", "FLOOD"),
+        (GOOD | {"QUARANTINE": {"FLOOD": "9"}}, "sessrec.E015", "whole number"),
         ({}, "sessrec.E004", "ModelCatalogue"),
         ({"CATALOGUE": "django_sessrec.conf.Settings"}, "sessrec.E005", "Subclass"),
         ({"CATALOGUE": "nowhere.Catalogue"}, "sessrec.E006", "spelling"),

@@ -1,6 +1,7 @@
 """A database with visits in it, and a folder for artifacts."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import accumulate, cycle
 
 import pytest
 from django.conf import settings as django_settings
@@ -8,6 +9,8 @@ from django.conf import settings as django_settings
 from django_sessrec.capture import store
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.recsys.synthetic import synthetic_shop
+
+PAUSES = (8, 45, 15, 120, 20)  # seconds
 
 
 @pytest.fixture
@@ -37,11 +40,11 @@ def click_row(session_id, item_id, at, *, name="view_item", bot=False):
 
 
 def store_visits(visits, **kwargs):
-    """Visits are (session id, first click's time, item ids); their clicks are 20 seconds apart."""
+    """Visits are (session id, first click's time, item ids); people's clicks, unevenly apart."""
     return store.copy_events(
-        click_row(session_id, item_id, at + timedelta(seconds=20 * n), **kwargs)
+        click_row(session_id, item_id, at + timedelta(seconds=seconds), **kwargs)
         for session_id, at, item_ids in visits
-        for n, item_id in enumerate(item_ids)
+        for item_id, seconds in zip(item_ids, accumulate(cycle(PAUSES), initial=0), strict=False)
     )
 
 

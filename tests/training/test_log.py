@@ -8,7 +8,7 @@ import pytest
 
 from django_sessrec.capture import store
 from django_sessrec.capture.ids import uuid7
-from django_sessrec.models import Event, Withdrawal
+from django_sessrec.models import Event, Quarantine, Withdrawal
 from django_sessrec.training.log import LONGEST, read
 from tests.demo.models import Product
 
@@ -98,6 +98,37 @@ def test_one_interest_is_one_click(clicks, expected):
         for name, item_id, seconds in clicks
     )
     assert sessions_of(read(START, NOW)[0]) == [expected]
+
+
+def test_quarantined_sessions_teach_nothing_until_they_are_released():
+    held = uuid7(START)
+    store_visits([(held, START, ["c", "d"]), (uuid7(START), START, ["e", "f"])])
+    Quarantine.objects.create(session_id=held, reason="flood", clicks=2)
+    log, counts = read(START, NOW)
+    assert sessions_of(log) == [["e", "f"]]
+    assert counts.quarantined_clicks == 2
+    Quarantine.objects.update(released_at=NOW)
+    log, counts = read(START, NOW)
+    assert len(log) == 2
+    assert counts.quarantined_clicks == 0
+
+
+def test_an_item_in_too_many_of_a_day_s_sessions_teaches_as_much_as_may_be(sessrec):
+    """Of 200 sessions a day 40 push one item: it stays in the 20 that a tenth allows, each day anew."""
+    sessrec["MAX_ITEM_SHARE"] = 0.1
+    for day in (1, 2):
+        at = NOW.replace(hour=1) - timedelta(days=day)
+        pushed = [(uuid7(at), at, [f"a{n}", "pushed"]) for n in range(40)]
+        others = [(uuid7(at), at, [f"b{n}", f"c{n}"]) for n in range(160)]
+        store_visits([*pushed, *others])
+    log, counts = read(START, NOW)
+    assert sum("pushed" in session for session in sessions_of(log)) == 2 * 20
+    assert (len(log), counts.capped_clicks) == (400, 2 * 20)
+
+
+def test_in_a_shop_of_few_items_each_is_in_many_sessions():
+    store_visits([(uuid7(START), START, ["a", "b", "c"]) for _ in range(300)])
+    assert read(START, NOW)[1].capped_clicks == 0
 
 
 def test_clicks_of_one_millisecond_keep_their_order():

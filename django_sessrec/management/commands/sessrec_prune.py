@@ -6,22 +6,25 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from django_sessrec.capture import partitions
+from django_sessrec.capture import behaviour, partitions
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.privacy import retention
 from django_sessrec.training import artifacts, runs
 
 
 class Command(BaseCommand):
-    help = "Do the hourly upkeep now: partitions, retention, killed trainings, superseded artifacts."
+    help = "Do the hourly upkeep now: partitions, quarantine, retention, killed trainings, old artifacts."
 
     def handle(self, **options: Any) -> None:
         made = partitions.ensure_ahead()
+        found = behaviour.quarantine()
         purged = retention.purge()
         stale = runs.fail_stale()
         removed = [name for model in sessrec_settings.MODELS for name in artifacts.prune(model)]
         self.stdout.write(f"{len(made)} partitions made, {len(purged.partitions)} dropped")
         self.stdout.write(
-            f"{purged.failed_events} failed events and {purged.withdrawals} withdrawals deleted"
+            f"{purged.failed_events} failed events, {purged.quarantines} quarantines and "
+            f"{purged.withdrawals} withdrawals deleted"
         )
+        self.stdout.write(f"{found.total()} visits put into quarantine")
         self.stdout.write(f"{len(stale)} killed trainings marked as failed, {len(removed)} artifacts removed")
