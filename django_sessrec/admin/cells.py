@@ -28,7 +28,9 @@ def cells(kpi: Kpi) -> dict[str, Cell]:
     """Heading -> cell, in the order of a table's columns."""
     return {
         _("Lists shown"): Cell(whole(kpi.impressions)),
+        _("Seen"): share(kpi.viewability) if kpi.seen_impressions else Cell(NONE),
         _("Clicked"): share(kpi.ctr),
+        _("Clicked once seen"): share(kpi.viewable_ctr),
         _("Clicks"): Cell(whole(kpi.clicks)),
         _("In the basket"): share(kpi.cart_rate),
         _("Bought"): share(kpi.conversion),
@@ -41,12 +43,20 @@ def cards(kpi: Kpi) -> dict[str, Cell]:
     """Heading -> the period's headline figures."""
     return {
         _("Lists shown"): Cell(whole(kpi.impressions), _("%s products") % whole(kpi.items_shown)),
+        _("Seen for a second"): _seen(kpi),
         _("Click-through rate"): share(kpi.ctr),
         _("Clicks"): Cell(whole(kpi.clicks), _("%s of the shown products") % share(kpi.item_ctr).text),
         _("In the basket"): Cell(whole(kpi.carts), _("%s of the clicks") % share(kpi.cart_rate).text),
         _("Purchases"): Cell(whole(kpi.purchases), _("%s of the clicks") % share(kpi.conversion).text),
         _("Revenue after a click"): Cell(money(kpi.revenue)),
     }
+
+
+def _seen(kpi: Kpi) -> Cell:
+    """Nothing is known where the pages lack the script; that is not the same as nothing seen."""
+    if not kpi.seen_impressions:
+        return Cell(NONE, _("needs the script on the pages"))
+    return Cell(percent(kpi.viewability.value), _("%s of these clicked") % share(kpi.viewable_ctr).text)
 
 
 def share(rate: Rate) -> Cell:

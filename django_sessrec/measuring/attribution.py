@@ -3,7 +3,7 @@
 A click is a select_item that names an impression of its own session which lists the item, no later than
 ATTRIBUTION_HOURS after it was shown; the same item of the same impression counts once. What happens to
 the item afterwards in that session, within ATTRIBUTION_HOURS of a click on it, belongs to the latest such
-click. Bots count nowhere.
+click. Bots and quarantined visits count nowhere.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ IMPRESSION = "impression_id, shown_at, placement, model, run_id, rung, experimen
 # click is then older than the list. Past the first two joins there is only grouping: Postgres expects one row
 # of a WITH query that holds 70,000, and would join it to another one by one.
 ATTRIBUTED = f"""
+held AS MATERIALIZED (SELECT session_id FROM sessrec_quarantine WHERE released_at IS NULL),
 selects AS MATERIALIZED (
     SELECT {IMPRESSION}, i.session_id, s.item_id, s.occurred_at
     FROM sessrec_event s
@@ -29,6 +30,7 @@ selects AS MATERIALIZED (
       AND s.occurred_at >= %(start)s AND s.occurred_at < %(events_end)s
       AND i.shown_at BETWEEN s.occurred_at - %(horizon)s AND s.occurred_at + %(horizon)s
       AND s.item_id = ANY (i.item_ids)
+      AND NOT EXISTS (SELECT FROM held WHERE held.session_id = i.session_id)
 ),
 outcomes AS MATERIALIZED (
     SELECT DISTINCT ON (o.event_id) o.name, o.quantity, o.price, o.currency, c.*

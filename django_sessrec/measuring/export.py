@@ -9,8 +9,11 @@ from typing import Any
 from django_sessrec.measuring.kpis import Kpi
 from django_sessrec.measuring.rates import Rate
 
-COUNTS = ("impressions", "items_shown", "clicked_impressions", "clicks", "carts", "purchases")
-RATES = ("ctr", "item_ctr", "cart_rate", "conversion")
+COUNTS = (
+    *("impressions", "items_shown", "seen_impressions", "clicked_impressions", "seen_and_clicked"),
+    *("clicks", "carts", "purchases"),
+)
+RATES = ("ctr", "viewability", "viewable_ctr", "item_ctr", "cart_rate", "conversion")
 
 
 def csv_lines(by: Sequence[str], figures: Mapping[tuple[Any, ...], Kpi]) -> Iterator[str]:

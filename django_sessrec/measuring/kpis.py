@@ -29,21 +29,26 @@ DIMENSIONS: Final[Mapping[str, str]] = {
 
 # Three partial sums of one key, added up in Python: a join on dimensions that may be NULL can't be hashed.
 SQL = (
-    "WITH"
+    "WITH"  # noqa: S608
     + ATTRIBUTED
-    + """
-SELECT {dimensions}, count(*), sum(cardinality(i.item_ids)), 0, 0, 0, 0, NULL, 0
-FROM sessrec_impression i
+    + """,
+seen AS MATERIALIZED (
+    SELECT impression_id FROM sessrec_event
+    WHERE name = 'view_item_list' AND occurred_at >= %(start)s AND occurred_at < %(end)s
+)
+SELECT {dimensions}, count(*), sum(cardinality(i.item_ids)), count(seen.impression_id), 0, 0, 0, 0, 0, NULL, 0
+FROM sessrec_impression i LEFT JOIN seen USING (impression_id)
 WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s AND NOT i.bot
+  AND NOT EXISTS (SELECT FROM held WHERE held.session_id = i.session_id)
 GROUP BY {groups}
 UNION ALL
-SELECT {dimensions}, 0, 0, count(DISTINCT i.impression_id), count(*),
+SELECT {dimensions}, 0, 0, 0, count(DISTINCT i.impression_id), count(DISTINCT seen.impression_id), count(*),
        count(*) FILTER (WHERE i.carted), count(*) FILTER (WHERE i.bought), NULL, 0
-FROM clicks i
+FROM clicks i LEFT JOIN seen USING (impression_id)
 WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s
 GROUP BY {groups}
 UNION ALL
-SELECT {dimensions}, 0, 0, 0, 0, 0, 0, i.currency,
+SELECT {dimensions}, 0, 0, 0, 0, 0, 0, 0, 0, i.currency,
        sum(i.quantity * coalesce(i.price, 0) * CASE i.name WHEN 'refund' THEN -1 ELSE 1 END)
 FROM outcomes i
 WHERE i.name IN ('purchase', 'refund') AND i.shown_at >= %(start)s AND i.shown_at < %(end)s
@@ -56,14 +61,19 @@ GROUP BY {groups}, i.currency
 class Kpi:
     """The counts of one group of impressions; counts of disjoint groups add up.
 
+    seen_impressions: lists that stood in view for a second, as the browser's script told; the event of it
+        has its list's own time, so that the two fall into the same period
     clicked_impressions: lists with at least one click
+    seen_and_clicked: both; where the script is in use it lacks only the clicks of browsers without it
     clicks, carts, purchases: items of lists that were clicked; of these, put in the basket; bought
     revenue: currency -> what these purchases brought, less what came back
     """
 
     impressions: int = 0
     items_shown: int = 0
+    seen_impressions: int = 0
     clicked_impressions: int = 0
+    seen_and_clicked: int = 0
     clicks: int = 0
     carts: int = 0
     purchases: int = 0
@@ -73,7 +83,9 @@ class Kpi:
         return Kpi(
             self.impressions + other.impressions,
             self.items_shown + other.items_shown,
+            self.seen_impressions + other.seen_impressions,
             self.clicked_impressions + other.clicked_impressions,
+            self.seen_and_clicked + other.seen_and_clicked,
             self.clicks + other.clicks,
             self.carts + other.carts,
             self.purchases + other.purchases,
@@ -87,6 +99,16 @@ class Kpi:
     def ctr(self) -> Rate:
         """Share of lists that were clicked."""
         return Rate(self.clicked_impressions, self.impressions)
+
+    @property
+    def viewability(self) -> Rate:
+        """Share of lists that were seen; of none, where the shop's pages lack the script."""
+        return Rate(self.seen_impressions, self.impressions)
+
+    @property
+    def viewable_ctr(self) -> Rate:
+        """Share of seen lists that were clicked."""
+        return Rate(self.seen_and_clicked, self.seen_impressions)
 
     @property
     def item_ctr(self) -> Rate:
@@ -142,7 +164,9 @@ def regrouped(figures: Mapping[Any, Kpi], key: Callable[[Any], Key]) -> dict[Key
 def _kpi(
     impressions: int,
     items_shown: int,
+    seen_impressions: int,
     clicked_impressions: int,
+    seen_and_clicked: int,
     clicks: int,
     carts: int,
     purchases: int,
@@ -150,7 +174,17 @@ def _kpi(
     revenue: Decimal,
 ) -> Kpi:
     earned = {} if currency is None else {currency: revenue}
-    return Kpi(impressions, items_shown, clicked_impressions, clicks, carts, purchases, earned)
+    return Kpi(
+        impressions,
+        items_shown,
+        seen_impressions,
+        clicked_impressions,
+        seen_and_clicked,
+        clicks,
+        carts,
+        purchases,
+        earned,
+    )
 
 
 def _none_first(entry: tuple[Any, Kpi]) -> list[tuple[bool, Any]]:

@@ -14,13 +14,23 @@ def read(by, figures):
 
 def test_a_row_per_group_with_intervals_and_a_column_per_currency():
     figures = {
-        (date(2026, 3, 1), "home"): Kpi(263, 800, 81, 90, 9, 3, {"EUR": Decimal("12.50")}),
-        (date(2026, 3, 2), "home"): Kpi(10, 20, 0, 0, 0, 0, {"CHF": Decimal(3)}),
+        (date(2026, 3, 1), "home"): Kpi(
+            *(263, 800),
+            seen_impressions=200,
+            clicked_impressions=81,
+            seen_and_clicked=80,
+            clicks=90,
+            carts=9,
+            purchases=3,
+            revenue={"EUR": Decimal("12.50")},
+        ),
+        (date(2026, 3, 2), "home"): Kpi(10, 20, revenue={"CHF": Decimal(3)}),
     }
     first, second = read(("day", "placement"), figures)
     assert first["day"] == "2026-03-01"
     assert (first["impressions"], first["clicks"], first["purchases"]) == ("263", "90", "3")
     assert (first["ctr"], first["ctr_low"], first["ctr_high"]) == ("0.307985", "0.255289", "0.366210")
+    assert (first["viewability"], first["viewable_ctr"]) == ("0.760456", "0.400000")
     assert (first["revenue_EUR"], first["revenue_CHF"]) == ("12.50", "0")
     assert second["conversion"] == second["conversion_low"] == ""
 

@@ -5,8 +5,10 @@ from decimal import Decimal
 
 import pytest
 
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.capture.ids import time_of, uuid7
 from django_sessrec.measuring.kpis import Kpi, kpis, regrouped
+from django_sessrec.measuring.rates import Rate
+from django_sessrec.models import Quarantine
 from tests.measuring.history import buy, click, happen, minutes, show
 
 NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -78,6 +80,31 @@ def test_lists_shown_to_bots_do_not_count():
     assert of_day() == {}
 
 
+def test_quarantined_visits_do_not_count_until_they_are_released():
+    visit = uuid7(NOON)
+    shown = show(visit, NOON, ["1"])
+    click(visit, NOON + minutes(1), "1", shown)
+    buy(visit, NOON + minutes(2), "1", 5)
+    counted = of_day()
+    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
+    assert of_day() == {}
+    Quarantine.objects.update(released_at=NOON)
+    assert of_day() == counted
+
+
+def test_lists_that_were_seen_and_what_was_clicked_of_them():
+    visit = uuid7(NOON)
+    seen, clicked, unseen = (show(visit, NOON, ["1", "2"]) for _ in range(3))
+    for impression in (seen, clicked):
+        at = time_of(impression)
+        happen(visit, at, "view_item_list", "", impression, source="browser")
+    for impression in (clicked, unseen):  # the second click is of a browser without the script
+        click(visit, NOON + minutes(1), "1", impression)
+    kpi = of_day()[("home",)]
+    assert (kpi.impressions, kpi.seen_impressions, kpi.clicked_impressions) == (3, 2, 2)
+    assert (kpi.viewability, kpi.viewable_ctr) == (Rate(2, 3), Rate(1, 2))
+
+
 def test_a_purchase_belongs_to_the_latest_click_before_it():
     visit = uuid7(NOON)
     first = show(visit, NOON, ["1"], placement="home")
@@ -118,7 +145,7 @@ def test_what_follows_midnight_counts_for_the_day_of_the_list():
     click(visit, late + minutes(2), "1", shown)
     buy(visit, late + minutes(3), "1", 4)
     assert of_day("day") == {
-        (NOON.date(),): Kpi(1, 1, 1, 1, 0, 1, {"EUR": Decimal(4)}),
+        (NOON.date(),): Kpi(1, 1, clicked_impressions=1, clicks=1, purchases=1, revenue={"EUR": Decimal(4)}),
     }
     assert kpis(DAY[1], DAY[1] + timedelta(days=1), by=("day",)) == {}
 
@@ -164,7 +191,7 @@ def test_grouped_by_everything():
     by = ("placement", "model", "run", "rung", "experiment", "variant")
     assert of_day(*by) == {
         ("home", "", None, "popular", "autumn", "a"): Kpi(impressions=1, items_shown=1),
-        ("home", "neighbours", 7, "model", "autumn", "b"): Kpi(1, 1, 1, 1),
+        ("home", "neighbours", 7, "model", "autumn", "b"): Kpi(1, 1, clicked_impressions=1, clicks=1),
     }
 
 
