@@ -1,3 +1,3 @@
 """The admin's pages: trainings, what serves, what was captured, and what it earned."""
 
-from django_sessrec.admin import captured, health, report, runs  # noqa: F401
+from django_sessrec.admin import abuse, captured, health, report, runs  # noqa: F401

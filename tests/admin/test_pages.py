@@ -24,7 +24,10 @@ FIGURES = {
     "by_length": {"1": {"cases": 200, "hr@20": 50.2, "mrr@20": 17.0}, "2": {"cases": 200, "hr@20": 56.0}},
     "by_intents": {"1": {"cases": 390, "hr@20": 53.2, "mrr@20": 18.0}, "2": {"cases": 10, "hr@20": 40.0}},
 }
-LISTS = ["trainingrun", "promotion", "event", "impression", "failedevent", "heartbeat"]
+LISTS = [
+    *("trainingrun", "promotion", "event", "impression", "failedevent", "heartbeat", "quarantine"),
+    "auditentry",
+]
 
 
 def a_run(**columns):
