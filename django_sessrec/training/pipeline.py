@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import traceback
+from collections.abc import Collection
 from dataclasses import asdict, is_dataclass
 from datetime import timedelta
 
@@ -19,12 +21,13 @@ from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.recommender import Estimator, NotEnoughData, Recommender
 from django_sessrec.recsys.sessions import SessionLog
-from django_sessrec.training import artifacts, gate, rivals, split
+from django_sessrec.training import artifacts, gate, rivals, split, unfinished
 from django_sessrec.training.card import card
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.log import Counts, read
 from django_sessrec.training.promotion import held_by, promote
 from django_sessrec.training.runs import Journal, Listener, all_runs, due, fail, fail_killed, finish
+from django_sessrec.training.stop import sigterm_raised
 
 log = logging.getLogger("django_sessrec")
 
@@ -49,7 +52,7 @@ def train(
     Raises AlreadyTraining, and ImproperlyConfigured for an unknown model.
     """
     recipe = sessrec_settings.model(model)
-    with training_lock(model) as held:
+    with training_lock(model) as held, sigterm_raised():
         if not held:
             raise AlreadyTraining(_("%(model)s is being trained by another process.") % {"model": model})
         fail_killed(model)
@@ -66,11 +69,13 @@ def train(
             _train(run, Journal(run, progress), refit=recipe["REFIT"])
         except (Refused, NotEnoughData) as refusal:
             finish(run, TrainingRun.State.REFUSED, str(refusal))
-        except BaseException as error:
+        except (KeyboardInterrupt, SystemExit):
+            fail(run, _("It was stopped at the stage %(stage)s.") % {"stage": run.stage})
+            raise  # what it has learnt stays on disk, for the next training to go on with
+        except Exception as error:
             reason = traceback.format_exception_only(error)[0].strip().splitlines()[0]
             fail(run, reason, "".join(traceback.format_exception(error)))
-            if not isinstance(error, Exception):
-                raise
+        unfinished.discard(model)
         return run
 
 
@@ -78,17 +83,11 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
     estimator = _estimator(run)
     artifacts.prepare()
     journal.stage("read")
-    run.window_end = timezone.now()
-    run.window_start = run.window_end - timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS)
-    quarantine(run.window_start, run.window_end)
-    sessions, counts = read(run.window_start, run.window_end)
-    run.counts = counts.as_dict()
-    _refuse_too_little(counts)
+    sessions = _sessions(run, keep="checkpoints" in _taken(estimator))
 
-    journal.stage("fit")
     earlier, last_days = split.by_time(sessions)
     earlier = earlier.compacted()
-    tested = estimator.fit(earlier, validation=last_days.reindexed(earlier.index), progress=journal)
+    tested = _fit(run, estimator, "fit", journal, earlier, last_days.reindexed(earlier.index))
 
     journal.stage("evaluate")
     cases = split.cases(last_days)
@@ -99,8 +98,7 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
 
     published = tested
     if refit:
-        journal.stage("refit")
-        published = estimator.fit(sessions, progress=journal)
+        published = _fit(run, estimator, "refit", journal, sessions)
     journal.stage("publish")
     artifacts.publish(run, published, tested, card(run))
     with transaction.atomic(using=sessrec_settings.DATABASE):
@@ -126,6 +124,41 @@ def _estimator(run: TrainingRun) -> Estimator:
     if is_dataclass(estimator):
         run.parameters = asdict(estimator)  # the defaults, too: they may change with the next version
     return estimator
+
+
+def _sessions(run: TrainingRun, *, keep: bool) -> SessionLog:
+    """The window's, or those that a killed training had read with which this one goes on."""
+    if keep and (sessions := unfinished.resume(run)) is not None:
+        return sessions
+    run.window_end = timezone.now()
+    run.window_start = run.window_end - timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS)
+    quarantine(run.window_start, run.window_end)
+    sessions, counts = read(run.window_start, run.window_end)
+    run.counts = counts.as_dict()
+    _refuse_too_little(counts)
+    if keep:
+        unfinished.keep(run, sessions)
+    return sessions
+
+
+def _fit(
+    run: TrainingRun,
+    estimator: Estimator,
+    stage: str,
+    journal: Journal,
+    sessions: SessionLog,
+    validation: SessionLog | None = None,
+) -> Recommender:
+    """Fit, with a folder that outlives a kill for an estimator that takes one."""
+    journal.stage(stage)
+    offered = {"checkpoints": unfinished.folder(run.model) / stage}
+    taken = {name: offered[name] for name in offered.keys() & _taken(estimator)}
+    return estimator.fit(sessions, validation=validation, progress=journal, **taken)
+
+
+def _taken(estimator: Estimator) -> Collection[str]:
+    """What its fit can be handed: a shop's own estimator may know nothing of checkpoints."""
+    return inspect.signature(estimator.fit).parameters.keys()
 
 
 def _refuse_too_little(counts: Counts) -> None:

@@ -15,13 +15,14 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import TrainingRun
-from django_sessrec.training import artifacts
+from django_sessrec.training import artifacts, unfinished
 from django_sessrec.training.lock import training_lock
 
 log = logging.getLogger("django_sessrec")
 
 Listener = Callable[[str, float, Mapping[str, Any]], None]
-"""Called with the stage, the share of it that is done (0..1), and what to show, such as {"loss": 5.1}."""
+"""Called with the stage, the share of it that is done (0..1), and what to show, such as {"loss": 5.1}; a text
+named "note" stays with the run's verdict."""
 
 SECONDS_BETWEEN_WRITES = 1.0
 POINTS = 200  # of a stored curve
@@ -49,8 +50,11 @@ class Journal:
 
     def __call__(self, share: float, shown: Mapping[str, Any]) -> None:
         self.run.progress = share
-        if self.run.stage == "fit" and shown:
-            self._plot(share, shown)
+        figures = {name: value for name, value in shown.items() if name != "note"}
+        if note := shown.get("note"):
+            self.run.verdict = f"{self.run.verdict} {note}".strip()
+        if self.run.stage == "fit" and figures:
+            self._plot(share, figures)
         if time.monotonic() - self.written >= SECONDS_BETWEEN_WRITES:
             self._write()
         self._tell(shown)
@@ -81,6 +85,8 @@ def due(model: str) -> bool:
         return True
     hours = sessrec_settings.model(model)["EVERY_HOURS"]
     if latest.state == TrainingRun.State.FAILED:
+        if unfinished.waits(model):
+            return True
         hours = min(hours, RETRY_HOURS)
     return timezone.now() >= latest.created_at + timedelta(hours=hours)
 
@@ -114,7 +120,8 @@ def fail(run: TrainingRun, reason: str, error: str = "") -> None:
 
 
 def finish(run: TrainingRun, state: TrainingRun.State, verdict: str) -> None:
-    """Write how a run ended, and why."""
-    run.state, run.verdict, run.finished_at = state, verdict, timezone.now()
+    """Write how a run ended, and why; what was noted on the way stays."""
+    run.state, run.finished_at = state, timezone.now()
+    run.verdict = f"{verdict} {run.verdict}".strip()
     run.save()
     log.info("The training of %s ended, %s: %s", run, state.label, verdict)
