@@ -37,6 +37,8 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "IGNORE_REQUEST": str,
     "COOKIE_DOMAIN": str,
     "ARTIFACTS": (str, Path),
+    "STREAM_URL": str,
+    "METRICS_TOKEN": str,
     "VALIDATION_FRACTION": (int, float),
     "GATE_TOLERANCE": (int, float),
     "MAX_ITEM_SHARE": (int, float),

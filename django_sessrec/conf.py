@@ -21,6 +21,8 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "IGNORE_REQUEST": None,  # dotted path of request -> bool: what else not to count (staff never is)
         # Capture
         "DATABASE": "default",
+        "STREAM_URL": None,  # redis://.. or unix://..: rows go there first, and sessrec_consume stores them
+        "STREAM_MAX_LENGTH": 200_000,  # messages; beyond it pages write to the database themselves
         "COOKIE_NAME": "sessrec",
         "COOKIE_DOMAIN": None,
         "SESSION_IDLE_MINUTES": 30,
@@ -44,6 +46,7 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         # API
         "THROTTLE_EVENTS": "120/min",
         "THROTTLE_RECOMMENDATIONS": "600/min",
+        "METRICS_TOKEN": None,  # who may read metrics/: Authorization: Bearer ..; without one nobody
         # Measuring
         "ATTRIBUTION_HOURS": 24,  # a purchase counts for a click on a recommendation at most so old
     }

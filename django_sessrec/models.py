@@ -176,6 +176,46 @@ class AuditEntry(models.Model):
         return f"{self.action} · {self.happened_at:%Y-%m-%d %H:%M:%S}"
 
 
+class Ledger(models.Model):
+    """A day's rows by what became of them on arrival, counted in the transactions that write them.
+
+    sent = stored + duplicate + failed + refused + withdrawn - replayed. Every server process of Postgres
+    counts in one of a few slots, so that two pages seldom wait for the same line; a day is their sum.
+    """
+
+    pk = models.CompositePrimaryKey("day", "slot")
+    day = models.DateField(_("day"))  # UTC
+    slot = models.SmallIntegerField(_("slot"))
+    stored = models.BigIntegerField(_("stored"), default=0)
+    duplicate = models.BigIntegerField(_("duplicate"), default=0)
+    failed = models.BigIntegerField(_("failed"), default=0)  # good rows that the database did not take
+    refused = models.BigIntegerField(_("refused"), default=0)  # wrong input
+    withdrawn = models.BigIntegerField(_("withdrawn"), default=0)  # dropped: of visits without consent
+    replayed = models.BigIntegerField(_("replayed"), default=0)  # failed once, and counted anew since
+
+    class Meta:
+        verbose_name = _("ledger")
+        verbose_name_plural = _("ledger")
+
+    def __str__(self) -> str:
+        return f"{self.day} · {self.slot}"
+
+
+class Receipt(models.Model):
+    """What a consumer or a retried task has stored last, so that a message that comes again counts once."""
+
+    name = models.TextField(_("name"), primary_key=True)  # of the consumer, or the task's id
+    messages = ArrayField(models.TextField(), verbose_name=_("messages"), default=list, blank=True)
+    received_at = models.DateTimeField(_("received at"), auto_now=True, db_index=True)
+
+    class Meta:
+        verbose_name = _("receipt")
+        verbose_name_plural = _("receipts")
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class TrainingRun(models.Model):
     """One training: its window, parameters, figures, verdict and artifact."""
 

@@ -84,17 +84,24 @@ def heartbeat(name: str) -> None:
 
 
 @shared_task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None)
-def write_later(self: Task, events: Payloads = (), impressions: Payloads = ()) -> None:
-    """Write the rows that a page could not: until the database is back, else keep them as failed events."""
-    from django_sessrec.capture import delivery, store
+def write_later(
+    self: Task, events: Payloads = (), impressions: Payloads = (), *, again: bool = False
+) -> None:
+    """Write the rows that a page could not: until the database is back, else keep them as failed events.
 
+    again: the page's own try may have stored them
+    """
+    from django_sessrec.capture import delivery, store
+    from django_sessrec.capture.ids import uuid7
+
+    receipt = self.request.id or str(uuid7())  # the same for every delivery of this message
     try:
-        delivery.redeliver(events, impressions)
+        delivery.redeliver(receipt, events, impressions, again=again)
     except Error as problem:
         unreachable = isinstance(problem, OperationalError | InterfaceError)
         if unreachable or self.request.retries < WRITE_RETRIES:
             raise self.retry(exc=problem, countdown=_pause(self.request.retries)) from problem
-        store.keep([*impressions, *events], "unwritable", str(problem))
+        store.keep([*impressions, *events], "unwritable", str(problem), failed=True)
 
 
 @shared_task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None)

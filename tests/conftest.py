@@ -23,9 +23,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def broker_url() -> Iterator[str]:
-    """Start a Valkey for the tests that need a broker, one for each xdist worker."""
-    valkey = Valkey(scratch_folder())
-    valkey.start()
-    yield valkey.url
-    valkey.stop()
+def valkey() -> Iterator[Valkey]:
+    """Start a Valkey for the tests that need one, one for each xdist worker."""
+    server = Valkey(scratch_folder())
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def broker_url(valkey: Valkey) -> str:
+    """The Valkey as Celery's broker."""
+    return valkey.url

@@ -3,65 +3,62 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import Error
+from django.db import Error, transaction
 from django.utils.module_loading import import_string
 
-from django_sessrec.capture import store
+from django_sessrec.capture import store, stream
+from django_sessrec.capture.breaker import Breaker
 from django_sessrec.capture.events import event_from, impression_from, to_payload
-from django_sessrec.models import Event, Impression
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import Event, Impression, Receipt
 
 # By their paths: the tasks stand above this room.
 WRITE_TASK = "django_sessrec.tasks.write_later"
 ERASE_TASK = "django_sessrec.tasks.erase_later"
-BROKER_PAUSE = 30.0  # seconds without a broker before it is asked again, so that no page waits for a dead one
 
 logger = logging.getLogger("django_sessrec")
-# What became of this process's rows: stored, duplicate, failed, withdrawn, deferred, lost
+broker = Breaker(30.0)  # Celery's
+# What this process did with its rows, for its log and the tests; what became of them is in the ledger.
 outcomes: Counter[str] = Counter()
 
 
-class Broker:
-    """Remembers that the broker did not answer, so that the next pages don't wait for it, too."""
-
-    def __init__(self) -> None:
-        self._rests_until = 0.0
-
-    @property
-    def resting(self) -> bool:
-        return time.monotonic() < self._rests_until
-
-    def rest(self) -> None:
-        self._rests_until = time.monotonic() + BROKER_PAUSE
-
-
-broker = Broker()
-
-
 def deliver(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> store.Written | None:
-    """Store the rows now, or have them stored later (None); what becomes of them is counted in `outcomes`."""
+    """Store the rows now, or have them stored later (None)."""
+    if stream.configured() and stream.add(events, impressions):
+        outcomes["streamed"] += len(events) + len(impressions)
+        return None
     try:
         written = store.write(events, impressions)
     except Error as problem:
         logger.warning("%d rows could not be written: %s", len(events) + len(impressions), problem)
-        _defer(events, impressions)
+        _defer(events, impressions, again=getattr(problem, "in_doubt", False))
         return None
     outcomes.update(written._asdict())
     return written
 
 
-def redeliver(events: Sequence[Mapping[str, Any]], impressions: Sequence[Mapping[str, Any]] = ()) -> None:
-    """Store what deliver() handed to the retry task; raises django.db.Error while the store is down."""
-    outcomes.update(
-        store.write(
-            [event_from(each) for each in events], [impression_from(each) for each in impressions]
-        )._asdict()
-    )
+def redeliver(
+    receipt: str,
+    events: Sequence[Mapping[str, Any]],
+    impressions: Sequence[Mapping[str, Any]],
+    *,
+    again: bool,
+) -> None:
+    """Store what deliver() handed to the retry task, once however often a broker brings it.
+
+    Raises django.db.Error while the store is down.
+    """
+    alias = sessrec_settings.DATABASE
+    with transaction.atomic(using=alias):
+        _, first = Receipt.objects.using(alias).get_or_create(name=receipt)
+        if first:
+            rows = [event_from(each) for each in events], [impression_from(each) for each in impressions]
+            outcomes.update(store.write(*rows, again=again)._asdict())
 
 
 def withdraw(session_id: UUID) -> None:
@@ -74,12 +71,13 @@ def withdraw(session_id: UUID) -> None:
             logger.exception("session %s is not erased, the broker is down, too: erase it later", session_id)
 
 
-def _defer(events: Sequence[Event], impressions: Sequence[Impression]) -> None:
+def _defer(events: Sequence[Event], impressions: Sequence[Impression], *, again: bool) -> None:
     rows = len(events) + len(impressions)
     deferred = _later(
         WRITE_TASK,
         events=[to_payload(each) for each in events],
         impressions=[to_payload(each) for each in impressions],
+        again=again,
     )
     outcomes["deferred" if deferred else "lost"] += rows
     if not deferred:

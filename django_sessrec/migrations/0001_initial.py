@@ -41,6 +41,68 @@ CREATE INDEX sessrec_event_session ON sessrec_event (session_id, occurred_at);
 CREATE INDEX sessrec_event_impression ON sessrec_event (impression_id) WHERE impression_id IS NOT NULL;
 """
 
+# The one way into the tables, for pages and for the stream's consumer: a session's plans are kept, and what
+# is counted commits with what is stored.
+CREATE_FUNCTIONS = """
+CREATE FUNCTION sessrec_tally(
+    stored bigint, duplicate bigint, failed bigint, refused bigint, withdrawn bigint, replayed bigint
+) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO sessrec_ledger AS so_far (day, slot, stored, duplicate, failed, refused, withdrawn, replayed)
+    VALUES ((now() AT TIME ZONE 'UTC')::date, pg_backend_pid() % 32, $1, $2, $3, $4, $5, $6)
+    ON CONFLICT (day, slot) DO UPDATE SET
+        stored = so_far.stored + excluded.stored,
+        duplicate = so_far.duplicate + excluded.duplicate,
+        failed = so_far.failed + excluded.failed,
+        refused = so_far.refused + excluded.refused,
+        withdrawn = so_far.withdrawn + excluded.withdrawn,
+        replayed = so_far.replayed + excluded.replayed
+$$;
+
+CREATE FUNCTION sessrec_store(
+    impressions jsonb, events jsonb, again boolean,
+    OUT stored bigint, OUT duplicate bigint, OUT withdrawn bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    given bigint := jsonb_array_length(impressions) + jsonb_array_length(events);
+    touched bigint;
+BEGIN
+    stored := 0;
+    IF impressions <> '[]' THEN
+        INSERT INTO sessrec_impression
+        SELECT arriving.* FROM jsonb_populate_recordset(NULL::sessrec_impression, impressions) AS arriving
+        WHERE NOT EXISTS (SELECT FROM sessrec_withdrawal gone WHERE gone.session_id = arriving.session_id)
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS touched = ROW_COUNT;
+        stored := stored + touched;
+    END IF;
+    IF events <> '[]' THEN
+        INSERT INTO sessrec_event
+        SELECT arriving.* FROM jsonb_populate_recordset(NULL::sessrec_event, events) AS arriving
+        WHERE NOT EXISTS (SELECT FROM sessrec_withdrawal gone WHERE gone.session_id = arriving.session_id)
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS touched = ROW_COUNT;
+        stored := stored + touched;
+    END IF;
+    withdrawn := 0;
+    IF stored < given THEN
+        SELECT count(*) INTO withdrawn FROM jsonb_array_elements(impressions || events) AS arriving
+        JOIN sessrec_withdrawal gone ON gone.session_id = (arriving ->> 'session_id')::uuid;
+    END IF;
+    duplicate := given - stored - withdrawn;
+    -- What is sent again because its first answer was lost was counted if it had arrived.
+    IF NOT again THEN
+        PERFORM sessrec_tally(stored, duplicate, 0, 0, withdrawn, 0);
+    ELSIF stored > 0 THEN
+        PERFORM sessrec_tally(stored, 0, 0, 0, 0, 0);
+    END IF;
+END
+$$;
+"""
+DROP_FUNCTIONS = """
+DROP FUNCTION sessrec_store(jsonb, jsonb, boolean);
+DROP FUNCTION sessrec_tally(bigint, bigint, bigint, bigint, bigint, bigint);
+"""
+
 
 class Migration(migrations.Migration):
 
@@ -74,6 +136,36 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'heartbeat',
                 'verbose_name_plural': 'heartbeats',
+            },
+        ),
+        migrations.CreateModel(
+            name='Ledger',
+            fields=[
+                ('pk', models.CompositePrimaryKey('day', 'slot', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('day', models.DateField(verbose_name='day')),
+                ('slot', models.SmallIntegerField(verbose_name='slot')),
+                ('stored', models.BigIntegerField(default=0, verbose_name='stored')),
+                ('duplicate', models.BigIntegerField(default=0, verbose_name='duplicate')),
+                ('failed', models.BigIntegerField(default=0, verbose_name='failed')),
+                ('refused', models.BigIntegerField(default=0, verbose_name='refused')),
+                ('withdrawn', models.BigIntegerField(default=0, verbose_name='withdrawn')),
+                ('replayed', models.BigIntegerField(default=0, verbose_name='replayed')),
+            ],
+            options={
+                'verbose_name': 'ledger',
+                'verbose_name_plural': 'ledger',
+            },
+        ),
+        migrations.CreateModel(
+            name='Receipt',
+            fields=[
+                ('name', models.TextField(primary_key=True, serialize=False, verbose_name='name')),
+                ('messages', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None, verbose_name='messages')),
+                ('received_at', models.DateTimeField(auto_now=True, db_index=True, verbose_name='received at')),
+            ],
+            options={
+                'verbose_name': 'receipt',
+                'verbose_name_plural': 'receipts',
             },
         ),
         migrations.CreateModel(
@@ -227,4 +319,5 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
+        migrations.RunSQL(CREATE_FUNCTIONS, DROP_FUNCTIONS),
     ]

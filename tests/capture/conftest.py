@@ -1,10 +1,14 @@
 """A visitor in the small shop."""
 
 import pytest
+from django.db.models import Sum
 from django.test import Client
 
-from django_sessrec.models import Event
+from django_sessrec.capture import stream
+from django_sessrec.capture.consumer import Consumer
+from django_sessrec.models import Event, Ledger
 
+COUNTED = ("stored", "duplicate", "failed", "refused", "withdrawn", "replayed")
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -31,6 +35,38 @@ def visitor(stranger):
     """A visitor who allows a session."""
     stranger.cookies["consent"] = "session"
     return stranger
+
+
+@pytest.fixture(params=["direct", "stream"])
+def backend(request, settings, transactional_db):
+    """The store as a shop may run it; brings into Postgres what waits before it."""
+    if request.param == "direct":
+        return lambda: 0
+    request.getfixturevalue("stream_server")
+    return settle
+
+
+@pytest.fixture
+def stream_server(settings, valkey, transactional_db):
+    """An empty stream in use, and a client of its server."""
+    settings.SESSREC = {**settings.SESSREC, "STREAM_URL": f"unix://{valkey.socket}?db=1"}
+    stream.broker.resume()
+    stream.room.resume()
+    server = stream.client()
+    server.flushdb()
+    return server
+
+
+def settle():
+    """Consume all that waits in the stream; return how many rows it was."""
+    consumer = Consumer()
+    return sum(iter(lambda: consumer.step(wait_ms=1), 0))
+
+
+def in_the_ledger():
+    """What the ledger counts, but for zeros."""
+    counts = Ledger.objects.aggregate(**{name: Sum(name) for name in COUNTED})
+    return {name: count for name, count in counts.items() if count}
 
 
 def captured(*fields):

@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 
 from django_sessrec import tasks
-from django_sessrec.capture import delivery, partitions
+from django_sessrec.capture import bounded, delivery, partitions
 from django_sessrec.capture.events import make, to_payload
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.models import FailedEvent
@@ -20,8 +20,9 @@ from tests.capture.conftest import captured
 
 
 @pytest.fixture(autouse=True)
-def _fresh_counts(monkeypatch):
-    monkeypatch.setattr(delivery, "broker", delivery.Broker())
+def _fresh_counts():
+    delivery.broker.resume()
+    bounded.database.resume()
     delivery.outcomes.clear()
 
 
@@ -130,7 +131,7 @@ def test_a_row_that_can_not_be_stored_ends_as_a_failed_event_not_in_endless_retr
     row = make("view_item", "1", session_id=uuid7())
     row.quantity = 10**10
     tasks.write_later([to_payload(row)])
-    assert FailedEvent.objects.get().code == "refused"
+    assert FailedEvent.objects.get().code == "database"
 
 
 @pytest.fixture

@@ -1,0 +1,148 @@
+"""The store's second backend: a stream of Redis or Valkey, which takes rows while Postgres is busy or away.
+
+A page adds its rows in one round trip; capture.consumer brings them into Postgres in thousands. Until they
+are there, a visit's own clicks are read from a short list beside the stream: the next page knows the last.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from django_sessrec.capture.breaker import Breaker
+from django_sessrec.capture.events import to_payload
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import Event, EventName, Impression
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+KEY: Final = "sessrec:rows"
+GROUP: Final = "sessrec"
+HEARD: Final = frozenset({EventName.VIEW_ITEM, EventName.ADD_TO_CART})  # what a visit's list listens to
+HEARD_CLICKS: Final = 50  # of a visit
+HEARD_SECONDS: Final = 1_800  # by then the consumer has brought them into Postgres
+PATIENCE: Final = 0.5  # seconds that a page waits
+HEX: Final = 32  # letters of an event's id before the item's, in a visit's list
+
+logger = logging.getLogger("django_sessrec")
+broker = Breaker(5.0)  # away: pages write to Postgres themselves meanwhile
+room = Breaker(1.0)  # full: the consumer is behind or down
+
+
+class MissingClientError(Exception):
+    """The Redis client is not installed."""
+
+
+def configured() -> bool:
+    return bool(sessrec_settings.STREAM_URL)
+
+
+def connect(patience: float) -> Redis:
+    """A client of the stream's server that waits `patience` seconds for an answer."""
+    try:
+        from redis import Redis
+    except ImportError:
+        remedy = "pip install django-sessrec[stream]"
+        raise MissingClientError(f"SESSREC['STREAM_URL'] needs the client: {remedy}") from None
+    return Redis.from_url(
+        sessrec_settings.STREAM_URL,
+        socket_timeout=patience,
+        socket_connect_timeout=patience,
+        decode_responses=True,
+        protocol=2,  # the one in which all versions of the client answer alike
+    )
+
+
+def client() -> Redis:
+    """The pages' client; each process has its own connections, each thread takes one."""
+    return _client(sessrec_settings.STREAM_URL, os.getpid())
+
+
+@cache
+def _client(_url: str, _process: int) -> Redis:
+    return connect(PATIENCE)
+
+
+def add(events: Sequence[Event], impressions: Sequence[Impression]) -> bool:
+    """Whether the stream has taken the rows; False, with nothing raised, where it is away or full."""
+    if broker.resting or room.resting:
+        return False
+    try:
+        pipeline = client().pipeline(transaction=False)
+        pipeline.xlen(KEY)
+        pipeline.xadd(KEY, _message(events, impressions))
+        for session_id in {each.session_id for each in events}:
+            if clicks := [_click(each) for each in events if each.session_id == session_id and _heard(each)]:
+                pipeline.rpush(_clicks_key(session_id), *clicks)
+                pipeline.ltrim(_clicks_key(session_id), -HEARD_CLICKS, -1)
+                pipeline.expire(_clicks_key(session_id), HEARD_SECONDS)
+        waiting, *_ = pipeline.execute()
+    except Exception as problem:  # the client's errors share no class with a missing client's
+        broker.rest()
+        logger.warning("%s did not take %d rows: %s", KEY, len(events) + len(impressions), problem)
+        return False
+    if waiting >= sessrec_settings.STREAM_MAX_LENGTH:
+        room.rest()
+    return True
+
+
+def clicks(session_id: UUID) -> dict[str, str]:
+    """The visit's latest heard events: id -> item id."""
+    if not configured() or broker.resting:
+        return {}
+    try:
+        found = client().lrange(_clicks_key(session_id), 0, -1)
+    except Exception as problem:
+        broker.rest()
+        logger.warning("a visit's clicks could not be read from the stream's server: %s", problem)
+        return {}
+    return {str(UUID(each[:HEX])): each[HEX:] for each in found}
+
+
+def forget(session_ids: Sequence[UUID]) -> None:
+    """Delete these visits' lists; where the server is away, they end by themselves."""
+    if not (configured() and session_ids):
+        return
+    try:
+        client().delete(*map(_clicks_key, session_ids))
+    except Exception as problem:
+        logger.warning(
+            "the clicks of %d erased visits stay in the stream's server for %d minutes at most: %s",
+            len(session_ids),
+            HEARD_SECONDS // 60,
+            problem,
+        )
+
+
+def lag() -> int:
+    """Messages that wait for the consumer or are in its hands; raises what the client raises."""
+    return client().xlen(KEY)
+
+
+def _message(events: Sequence[Event], impressions: Sequence[Impression]) -> dict[Any, Any]:
+    rows = {"impressions": impressions, "events": events}
+    return {kind: json.dumps([to_payload(row) for row in some]) for kind, some in rows.items() if some}
+
+
+def rows_of(message: Mapping[str, str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The payloads of impressions and of events in a message; ValueError where it is none."""
+    impressions, events = (json.loads(message.get(kind, "[]")) for kind in ("impressions", "events"))
+    return impressions, events
+
+
+def _heard(event: Event) -> bool:
+    return event.name in HEARD and not event.bot
+
+
+def _click(event: Event) -> str:
+    return event.event_id.hex + event.item_id
+
+
+def _clicks_key(session_id: UUID) -> str:
+    return f"sessrec:clicks:{session_id}"

@@ -1,0 +1,180 @@
+"""The stream loses nothing and counts nothing twice, whoever dies."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from django_sessrec.capture import consumer as consuming
+from django_sessrec.capture import delivery, store, stream
+from django_sessrec.capture.consumer import Consumer
+from django_sessrec.capture.delivery import deliver
+from django_sessrec.capture.ids import uuid7
+from django_sessrec.models import Event, FailedEvent, Heartbeat, Receipt
+from tests.capture.conftest import captured, in_the_ledger, settle
+from tests.capture.test_store import event
+
+
+class Killed(BaseException):
+    """Ends a consumer as kill -9 does: nothing after it is carried out."""
+
+
+class KilledBeforeAcknowledging(Consumer):
+    def _acknowledge(self, entries):
+        raise Killed
+
+
+class KilledBeforeStoring(Consumer):
+    def _store(self, messages):
+        raise Killed
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    """A consumer that holds messages counts as dead at once."""
+    monkeypatch.setattr(consuming, "CLAIM_AFTER_MS", 1)
+
+
+@pytest.mark.parametrize("death", [KilledBeforeStoring, KilledBeforeAcknowledging])
+def test_what_a_killed_consumer_held_is_stored_and_counted_once(stream_server, soon, death):
+    for n in range(5):
+        deliver([event(str(n))])
+    with pytest.raises(Killed):
+        death().step()
+    deliver([event("later")])
+    settle()
+    assert sorted(item for _, item in captured()) == ["0", "1", "2", "3", "4", "later"]
+    assert in_the_ledger() == {"stored": 6}
+    assert stream.lag() == 0
+
+
+def test_a_duplicate_among_what_a_killed_consumer_held_still_counts(stream_server, soon):
+    twice = event("1")
+    deliver([twice])
+    deliver([twice])
+    with pytest.raises(Killed):
+        KilledBeforeAcknowledging().step()
+    settle()
+    assert in_the_ledger() == {"stored": 1, "duplicate": 1}
+
+
+def test_two_consumers_share_the_work(stream_server, monkeypatch):
+    monkeypatch.setattr(consuming, "BATCH", 3)
+    for n in range(12):
+        deliver([event(str(n))])
+    first, second = Consumer(), Consumer()
+    rows = [first.step(), second.step(), first.step(), second.step()]
+    assert rows == [3, 3, 3, 3]
+    assert in_the_ledger() == {"stored": 12}
+
+
+def test_an_acknowledgement_that_failed_is_made_good(stream_server, monkeypatch):
+    deliver([event("1")])
+    consumer = Consumer()
+    acknowledge, failures = consumer._acknowledge, [ConnectionError("gone")]
+
+    def acknowledge_later(entries):
+        if failures:
+            raise failures.pop()
+        acknowledge(entries)
+
+    monkeypatch.setattr(consumer, "_acknowledge", acknowledge_later)
+    monkeypatch.setattr(consuming, "PAUSE", 0)
+    batches = []
+    consumer.run(lambda: len(batches) == 2, batches.append)
+    assert (captured(), in_the_ledger(), stream.lag()) == ([("view_item", "1")], {"stored": 1}, 0)
+
+
+def test_while_the_tables_are_away_the_stream_keeps_what_pages_add(stream_server, monkeypatch):
+    monkeypatch.setattr(consuming, "PAUSE", 0)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE sessrec_event RENAME TO elsewhere")
+
+    deliver([event("1")])
+    consumer, rounds = Consumer(), []
+
+    def two_rounds_later():
+        rounds.append(1)
+        if len(rounds) == 3:
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE elsewhere RENAME TO sessrec_event")
+        return len(rounds) > 3
+
+    consumer.run(two_rounds_later)
+    assert (captured(), in_the_ledger()) == ([("view_item", "1")], {"stored": 1})
+
+
+def test_a_full_stream_sends_pages_to_postgres(stream_server, settings):
+    settings.SESSREC = {**settings.SESSREC, "STREAM_MAX_LENGTH": 2}
+    for n in range(6):
+        deliver([event(str(n))])
+    assert stream.lag() == 3
+    assert Event.objects.count() == 3
+    settle()
+    assert in_the_ledger() == {"stored": 6}
+
+
+def test_a_server_without_memory_left_sends_pages_to_postgres(stream_server):
+    stream_server.config_set("maxmemory", "1mb")
+    try:
+        deliver([event("1")])
+    finally:
+        stream_server.config_set("maxmemory", "0")
+    assert captured() == [("view_item", "1")]
+
+
+def test_a_server_that_is_away_is_not_waited_for_and_costs_no_row(
+    settings, transactional_db, tmp_path, caplog
+):
+    settings.SESSREC = {**settings.SESSREC, "STREAM_URL": f"unix://{tmp_path}/nobody.sock"}
+    stream.broker.resume()
+    session_id = uuid7()
+    for item in "123":
+        deliver([event(item, session_id=session_id)])
+    assert store.session_items(session_id) == ["1", "2", "3"]
+    assert caplog.text.count("did not take") == 1
+    assert store.forget([session_id])["sessrec_event"] == 3
+    stream.broker.resume()
+
+
+def test_a_message_that_nobody_can_read_is_kept_and_stops_nobody(stream_server):
+    deliver([event("1")])
+    stream_server.xadd(stream.KEY, {"events": "[{]"})
+    stream_server.xadd(stream.KEY, {"events": '[{"event_id": 5}]'})
+    stream_server.xadd(stream.KEY, {"something": "else"})
+    deliver([event("2")])
+    settle()
+    assert captured("item_id") == [("1",), ("2",)]
+    assert set(FailedEvent.objects.values_list("code", flat=True)) == {"unreadable"}
+    assert in_the_ledger() == {"stored": 2, "failed": 2}
+
+
+def test_an_emptied_server_gets_its_group_again(stream_server, monkeypatch):
+    monkeypatch.setattr(consuming, "PAUSE", 0)
+    consumer, batches = Consumer(), []
+    consumer.step(wait_ms=1)
+    stream_server.flushdb()
+    deliver([event("1")])
+    consumer.run(lambda: sum(batches) == 1, batches.append)
+    assert captured() == [("view_item", "1")]
+
+
+def test_the_command_says_what_is_missing(settings, transactional_db):
+    with pytest.raises(CommandError, match="STREAM_URL"):
+        call_command("sessrec_consume")
+
+
+def test_the_command_consumes_what_waits_and_gives_a_sign_of_life(stream_server):
+    deliver([event("1"), event("2")])
+    out = StringIO()
+    call_command("sessrec_consume", once=True, stdout=out)
+    assert out.getvalue() == "2 rows stored\n"
+    assert Heartbeat.objects.filter(name="consumer").exists()
+    assert Receipt.objects.count() == 1
+
+
+def test_rows_that_were_streamed_are_counted_as_such(stream_server):
+    delivery.outcomes.clear()
+    deliver([event("1")])
+    assert delivery.outcomes == {"streamed": 1}
