@@ -43,7 +43,7 @@ class Command(BaseCommand):
         self.stdout.write(self.style.SUCCESS(f"{total:,} events in {time.monotonic() - began:.1f} s"))
 
     def _row(self, happening: Happening, products: list[Product]) -> tuple[Any, ...]:
-        """The happening as a row in the order of COLUMNS[Event]."""
+        """The happening as a row in the order of COLUMNS."""
         sold = happening.name != EventName.VIEW_ITEM
         product = products[happening.row]
         event = Event(
@@ -57,4 +57,4 @@ class Command(BaseCommand):
             source=str(Source.SERVER),
             bot=happening.bot,
         )
-        return tuple(getattr(event, column) for column in COLUMNS[Event])
+        return tuple(getattr(event, column) for column in COLUMNS)
