@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import zip_longest
 from uuid import UUID
 
 from django.contrib import admin
@@ -12,10 +13,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
+from django_sessrec.admin.cells import NONE
 from django_sessrec.admin.period import first_moment
 from django_sessrec.admin.readonly import EstimatingPaginator, ReadOnlyAdmin
 from django_sessrec.models import Event, FailedEvent, Impression
@@ -120,6 +122,8 @@ class ImpressionAdmin(PartitionedAdmin):
     list_display = ("shown_at", "placement", "model", "rung", "variant", "items", "visit")
     list_filter = (ShownOn, "bot")
     search_fields = ("session_id", "item_ids")
+    exclude = ("item_ids", "reasons")
+    readonly_fields = ("why_each",)
 
     class Media:
         css = {"all": ["sessrec/admin.css"]}
@@ -127,6 +131,11 @@ class ImpressionAdmin(PartitionedAdmin):
     @admin.display(description=_("items"))
     def items(self, impression: Impression) -> str:
         return Truncator(", ".join(impression.item_ids)).chars(CHARACTERS_IN_LIST)
+
+    @admin.display(description=_("items, and what brought each"))
+    def why_each(self, impression: Impression) -> str:
+        lines = zip_longest(impression.item_ids, impression.reasons, fillvalue=NONE)
+        return format_html("<ol>{}</ol>", format_html_join("", "<li>{}: {}</li>", lines))
 
 
 @admin.register(FailedEvent)

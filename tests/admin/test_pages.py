@@ -54,7 +54,8 @@ def rows():
     """One of everything; its names carry markup."""
     now = datetime.now(UTC)
     visit = uuid7(now)
-    shown = show(visit, now - minutes(9), ["1", "<b>2</b>"], experiment="<i>x</i>", variant="a")
+    names = {"experiment": "<i>x</i>", "variant": "a", "reasons": ["neighbours", "net"]}
+    shown = show(visit, now - minutes(9), ["1", "<b>2</b>"], **names)
     click(visit, now - minutes(8), "1", shown, position=1)
     happen(visit, now - minutes(7), "add_to_cart", "1", price="9.90", currency="EUR")
     buy(visit, now - minutes(6), "1", "9.90")
@@ -180,6 +181,11 @@ def test_a_session_is_found_by_its_id(admin_client, rows):
     for model, found in (("event", 3), ("impression", 1)):
         answer = admin_client.get(reverse(f"admin:sessrec_{model}_changelist"), {"q": session_id})
         assert len(answer.context["cl"].result_list) == found
+
+
+def test_an_impression_says_what_brought_each_item(admin_client, rows):
+    html = page(admin_client, reverse("admin:sessrec_impression_change", args=[rows["impression"].pk]))
+    assert "<li>1: neighbours</li><li>&lt;b&gt;2&lt;/b&gt;: net</li>" in html
 
 
 def test_an_event_whose_impression_is_pruned_still_has_its_page(admin_client, rows):
