@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -44,9 +45,12 @@ class SessionEncoder(nn.Module, ABC):
         click that follows it."""
         return self.finish(self.states(items, self.item_dropout(vectors)))
 
-    def item_vectors(self, rows: Tensor) -> Tensor:
-        """(...,) -> (..., D): items as they are read and as they are scored (tied)."""
-        vectors = self.items(rows)
+    def item_vectors(self, rows: Tensor, table: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """(...,) -> (..., D): items as they are read and as they are scored (tied).
+
+        table: what reads the rows in a training that must know which were read.
+        """
+        vectors = self.items(rows) if table is None else table(rows)
         return vectors if self.scale is None else Unit.apply(vectors)
 
     def finish(self, states: Tensor) -> Tensor:

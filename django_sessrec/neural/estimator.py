@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -17,13 +19,18 @@ from django_sessrec.neural.checkpoint import Checkpoint, made_of
 from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.export import exported
 from django_sessrec.neural.item_vectors import item_vectors
+from django_sessrec.neural.lazy_adam import LazyAdam
 from django_sessrec.neural.negatives import Negatives
 from django_sessrec.neural.training import Comparison, train, training_device, training_threads
+from django_sessrec.neural.warm_start import continued, vectors_from
 from django_sessrec.recsys.exported import ExportedNet
-from django_sessrec.recsys.recommender import NotEnoughData, Progress
+from django_sessrec.recsys.recommender import NotEnoughData, Progress, Recommender
 from django_sessrec.recsys.sessions import SessionLog
 
 logger = logging.getLogger("django_sessrec")
+
+LAZY_FROM = 2
+"""Items for each that a batch reads, from which on it pays a processor to leave the others alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +38,7 @@ class NeuralEstimator(ABC):
     """One recipe for all encoders; a paper's file adds its net, and its paper's own losses.
 
     scale: scores are scale * cosine; None for plain inner products.
+    refresh_epochs: of a training that starts from the model in service.
     window: clicks that the net reads; longer sessions are trained in several windows.
     recency_days: a session counts exp(-age / recency_days) in the loss; None counts all alike.
     negatives: items that each batch is compared with; with more of them than items, it is all items.
@@ -40,6 +48,7 @@ class NeuralEstimator(ABC):
 
     embedding_size: int = 128
     epochs: int = 3
+    refresh_epochs: int = 1
     batch_size: int = 256
     learning_rate: float = 2e-3
     dropout: float = 0.3
@@ -53,7 +62,7 @@ class NeuralEstimator(ABC):
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("embedding_size", "epochs", "batch_size", "window", "negatives"):
+        for name in ("embedding_size", "epochs", "refresh_epochs", "batch_size", "window", "negatives"):
             if not getattr(self, name) >= 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         for name in ("dropout", "item_dropout"):
@@ -80,6 +89,9 @@ class NeuralEstimator(ABC):
         return negatives.draw(batch.items.device)
 
     def optimiser(self, encoder: SessionEncoder) -> torch.optim.Optimizer:
+        table = encoder.items.weight
+        if len(table) > LAZY_FROM * self.negatives and not table.is_cuda:
+            return LazyAdam(encoder, self.learning_rate, betas=(0.9, 0.98))
         return torch.optim.AdamW(
             encoder.parameters(), self.learning_rate, betas=(0.9, 0.98), weight_decay=0, fused=True
         )
@@ -101,24 +113,39 @@ class NeuralEstimator(ABC):
         validation: SessionLog | None = None,
         progress: Progress | None = None,
         checkpoints: Path | None = None,
+        warm_start: Recommender | None = None,
     ) -> ExportedNet:
         """Train, export, and compare the exported net with the trained one.
 
         validation: later sessions; training stops when it ranks them worse than an epoch ago.
         checkpoints: a folder that keeps the state, from which the same fit goes on if it was killed.
+        warm_start: a net of this recipe, to be trained for refresh_epochs more on what has come since.
         Raises NotEnoughData, TrainingDiverged, ExportMismatch.
         """
         require_enough(sessions)
         with torch.random.fork_rng(), training_threads(self.threads):
             torch.manual_seed(self.seed)
-            vectors = self.first_vectors(sessions)
-            checkpoint = Checkpoint(checkpoints, made_of(self, sessions, validation) if checkpoints else {})
-            encoder = self.trained(vectors, sessions, validation, progress, checkpoint)
+            encoder = self.begun(sessions, warm_start)
+            recipe = self if warm_start is None else self.refreshing()
+            checkpoint = Checkpoint(checkpoints, made_of(recipe, sessions, validation) if checkpoints else {})
+            encoder = recipe.trained(encoder, sessions, validation, progress, checkpoint)
             return exported(encoder, sessions, window=self.window)
+
+    def begun(self, sessions: SessionLog, warm_start: Recommender | None) -> SessionEncoder:
+        """The encoder before its first step."""
+        if warm_start is None:
+            return self.encoder(self.first_vectors(sessions))
+        if not isinstance(warm_start, ExportedNet):
+            raise TypeError(f"a net can start from a net, not from {type(warm_start).__name__}")
+        return continued(self.encoder(vectors_from(warm_start, sessions, seed=self.seed)), warm_start)
+
+    def refreshing(self) -> Self:
+        """The recipe of a training that has a warm start."""
+        return replace(self, epochs=self.refresh_epochs)
 
     def trained(
         self,
-        vectors: Tensor,
+        begun: SessionEncoder,
         sessions: SessionLog,
         validation: SessionLog | None,
         progress: Progress | None,
@@ -127,14 +154,14 @@ class NeuralEstimator(ABC):
         """The encoder trained on the device asked for, or on the processor where the GPU lacks memory."""
         device = training_device(self.device)
         try:
-            encoder = self.encoder(vectors.clone()).to(device)
+            encoder = copy.deepcopy(begun).to(device)
             train(encoder, self, sessions, validation, progress, checkpoint=checkpoint)
         except torch.OutOfMemoryError:
             note = "The GPU ran out of memory; the training started again on the processor."
             logger.warning(note)
             if progress is not None:
                 progress(0.0, {"note": note})
-            encoder = self.encoder(vectors)
+            encoder = begun
             train(encoder, self, sessions, validation, progress, checkpoint=checkpoint)
         return encoder
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from django_sessrec.neural.batches import Batch, Walk, Windows
 from django_sessrec.neural.checkpoint import Checkpoint, RandomState, Stateful
 from django_sessrec.neural.encoder import SessionEncoder
+from django_sessrec.neural.lazy_adam import LazyAdam, LazyTable
 from django_sessrec.neural.negatives import Negatives
 from django_sessrec.recsys.recommender import Progress
 from django_sessrec.recsys.sessions import SessionLog
@@ -26,7 +27,7 @@ SMALLEST_BATCH, STEPS_PER_EPOCH = 16, 100  # a small shop's net needs steps more
 WARM_UP = 100
 LAST_RATE = 0.01
 AVERAGING = 0.999
-AVERAGED_EVERY, AFTER = 8, 500  # steps; to average a large table takes as long as to train it
+AVERAGED_EVERY, AVERAGED_ROWS = 8, 50_000  # steps, for so many items: more are averaged less often
 REPORT_EVERY = 50  # steps between looks at the loss, each of which waits for a GPU
 VALIDATION_TARGETS = 20_000
 SCORES_AT_ONCE = 2**25  # float32: 128 MB
@@ -69,6 +70,7 @@ def train(
     batch_size = min(recipe.batch_size, max(SMALLEST_BATCH, len(windows) // STEPS_PER_EPOCH))
     walk = Walk(windows, batch_size, recipe.epochs, recipe.seed)
     optimiser = recipe.optimiser(encoder)
+    table = optimiser.table if isinstance(optimiser, LazyAdam) else None
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_up_then_cosine(walk.steps))
     average = MovingAverage(encoder)
     report = Report(progress, walk.steps, device)
@@ -84,7 +86,7 @@ def train(
         encoder.train()
         for batch in walk.batches():
             optimiser.zero_grad()
-            loss = batch_loss(encoder, recipe, batch, negatives)
+            loss = batch_loss(encoder, recipe, batch, negatives, table)
             loss.backward()
             optimiser.step()
             schedule.step()
@@ -103,13 +105,17 @@ def train(
 
 
 def batch_loss(
-    encoder: SessionEncoder, recipe: NeuralEstimator, batch: Batch, negatives: Negatives
+    encoder: SessionEncoder,
+    recipe: NeuralEstimator,
+    batch: Batch,
+    negatives: Negatives,
+    table: LazyTable | None = None,
 ) -> Tensor:
     """The loss at every trained position; the items' vectors are gathered once for all their uses."""
     n_targets, (n_windows, length) = len(batch.targets), batch.items.shape
     drawn = recipe.draw(negatives, batch)
     rows = torch.cat((batch.items.flatten(), batch.targets, drawn))
-    vectors = encoder.item_vectors(rows)
+    vectors = encoder.item_vectors(rows, table)
     read, targets, others = vectors.split((n_windows * length, n_targets, len(drawn)))
     after = encoder.after_each_click(batch.items, read.view(n_windows, length, -1))
     states = after.flatten(0, 1)[batch.positions]  # (N, D)
@@ -134,23 +140,24 @@ class MovingAverage:
 
     def __init__(self, net: SessionEncoder) -> None:
         self.net, self.averaged = net, copy.deepcopy(net).eval()
-        self.steps = 0
+        self.every = AVERAGED_EVERY * -(-net.items.num_embeddings // AVERAGED_ROWS)
+        self.steps, self.keep = 0, 1.0
 
     @torch.no_grad()
     def update(self) -> None:
         self.steps += 1
-        keep = min(AVERAGING, self.steps / (9 + self.steps))  # short trainings forget faster
-        every = AVERAGED_EVERY if self.steps > AFTER else 1
-        if self.steps % every == 0:
+        self.keep *= min(AVERAGING, self.steps / (9 + self.steps))  # short trainings forget faster
+        if self.steps % self.every == 0:
             theirs, ours = list(self.averaged.parameters()), list(self.net.parameters())
-            torch._foreach_lerp_(theirs, ours, 1 - keep**every)
+            torch._foreach_lerp_(theirs, ours, 1 - self.keep)
+            self.keep = 1.0
 
     def state_dict(self) -> dict[str, Any]:
-        return {"averaged": self.averaged.state_dict(), "steps": self.steps}
+        return {"averaged": self.averaged.state_dict(), "steps": self.steps, "keep": self.keep}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.averaged.load_state_dict(state["averaged"])
-        self.steps = state["steps"]
+        self.steps, self.keep = state["steps"], state["keep"]
 
 
 class Report:
