@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.ranker import SetRanker
+from django_sessrec.neural.warm_start import weights_of
 from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.items import Rows
 from django_sessrec.recsys.onnx import open_net
@@ -33,7 +34,9 @@ def exported(encoder: SessionEncoder, sessions: SessionLog, *, window: int) -> E
     with torch.no_grad():
         items = encoder.item_vectors(torch.arange(len(sessions.index))).numpy()
     popularity = Popularity().fit(sessions).clicks
-    net = ExportedNet(sessions.index, to_onnx(encoder), items, popularity, window=window)
+    net = ExportedNet(
+        sessions.index, to_onnx(encoder), items, popularity, window=window, weights=weights_of(encoder)
+    )
     check(net, encoder, sessions)
     return net
 

@@ -14,6 +14,7 @@ from django_sessrec.recsys.onnx import open_net
 from django_sessrec.recsys.recommender import FloatArray, Reason, Recommender, Source
 
 ENCODER, ITEMS, POPULARITY = "encoder.onnx", "items.npy", "popularity.npy"
+WEIGHTS = "weights.npz"
 REASONS = 3
 
 
@@ -27,16 +28,24 @@ class ExportedNet(Recommender):
     kind = "exported"
 
     def __init__(
-        self, index: ItemIndex, encoder: bytes, items: FloatArray, popularity: FloatArray, *, window: int
+        self,
+        index: ItemIndex,
+        encoder: bytes,
+        items: FloatArray,
+        popularity: FloatArray,
+        *,
+        window: int,
+        weights: bytes,
     ) -> None:
         """encoder: the ONNX file; items: (len(index), D); popularity: (len(index),), the answer to an
-        empty session, -inf for the padding and for items that training never saw: no list holds them."""
+        empty session, -inf for the padding and for items that training never saw: no list holds them.
+        weights: an .npz file of what the ONNX file has, for a training that starts from this net."""
         if len(items) != len(index) or popularity.shape != (len(index),):
             raise ValueError(
                 f"items {items.shape} and popularity {popularity.shape} do not fit {len(index)} rows"
             )
         self.index = index
-        self.encoder = encoder
+        self.encoder, self.weights = encoder, weights
         self.items, self.popularity = np.asarray(items), np.asarray(popularity)  # a memmap's slices are slow
         self.window = window
         self._net = open_net(encoder, ENCODER)
@@ -74,6 +83,7 @@ class ExportedNet(Recommender):
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         (folder / ENCODER).write_bytes(self.encoder)
+        (folder / WEIGHTS).write_bytes(self.weights)
         np.save(folder / ITEMS, self.items, allow_pickle=False)
         np.save(folder / POPULARITY, self.popularity, allow_pickle=False)
         return {"window": self.window}
@@ -86,6 +96,7 @@ class ExportedNet(Recommender):
             np.load(folder / ITEMS, mmap_mode="r", allow_pickle=False),
             np.load(folder / POPULARITY, mmap_mode="r", allow_pickle=False),
             window=int(parameters["window"]),
+            weights=(folder / WEIGHTS).read_bytes(),
         )
 
     def _scores(self, sessions: Sequence[Rows]) -> FloatArray:

@@ -1,0 +1,67 @@
+"""A net that begins where the model in service stands, with places for the items that came since."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from django_sessrec.neural.encoder import SessionEncoder
+from django_sessrec.neural.item_vectors import co_clicks
+from django_sessrec.recsys.exported import ExportedNet
+from django_sessrec.recsys.sessions import SessionLog
+
+TABLE = "items.weight"  # is the artifact's own items.npy, so that it is not kept twice
+
+
+def weights_of(encoder: SessionEncoder) -> bytes:
+    """An .npz file of all that the net has learnt but the items' vectors."""
+    file = io.BytesIO()
+    weights = {name: value.numpy() for name, value in encoder.state_dict().items() if name != TABLE}
+    np.savez(file, allow_pickle=False, **weights)
+    return file.getvalue()
+
+
+def continued(encoder: SessionEncoder, net: ExportedNet) -> SessionEncoder:
+    """`encoder` with the weights of `net`; ValueError where they are of another kind of net."""
+    with np.load(io.BytesIO(net.weights), allow_pickle=False) as weights:
+        state = {name: torch.from_numpy(weights[name]) for name in weights.files}
+    try:
+        encoder.load_state_dict(state | {TABLE: encoder.items.weight.detach()})
+    except RuntimeError as error:
+        raise ValueError(f"the model to start from has another net; train from scratch: {error}") from error
+    return encoder
+
+
+def vectors_from(net: ExportedNet, sessions: SessionLog, *, seed: int = 0) -> Tensor:
+    """(n_rows, D): the vectors of `net`; a new item lies amid the known ones that it is clicked with.
+
+    New items that no known one is clicked near get a random direction.
+    """
+    index, items = sessions.index, torch.from_numpy(np.array(net.items))
+    rows = np.array([net.index.row(each) if each in net.index else 0 for each in index.ids])
+    vectors = items[rows]
+    length = items[1:].norm(dim=1).mean()
+    new = np.flatnonzero(rows[1:] == 0) + 1
+    amid = _sum_of_neighbours(vectors, rows > 0, sessions)[new]
+    alone = amid.norm(dim=1) < 1e-6
+    rng = torch.Generator().manual_seed(seed)
+    amid[alone] = torch.randn(int(alone.sum()), vectors.shape[1], generator=rng)
+    vectors[new] = length * nn.functional.normalize(amid, dim=1)
+    vectors[0] = 0
+    return vectors
+
+
+def _sum_of_neighbours(vectors: Tensor, known: NDArray[np.bool_], sessions: SessionLog) -> Tensor:
+    """(n_rows, D): for each row the known vectors clicked near it, the more often and nearer the more."""
+    pairs, counts = co_clicks(sessions)
+    both = np.concatenate((pairs, pairs[:, ::-1]))
+    counts = np.tile(counts, 2)
+    told = ~known[both[:, 0]] & known[both[:, 1]]
+    where = torch.from_numpy(both[told].T.copy())
+    values = torch.from_numpy(counts[told].astype(np.float32))
+    n_rows = len(vectors)
+    return torch.sparse_coo_tensor(where, values, (n_rows, n_rows), check_invariants=False) @ vectors

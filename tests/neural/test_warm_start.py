@@ -1,0 +1,87 @@
+"""A net that starts from the one in service is as good sooner, and has a place for new items."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from django_sessrec.neural import SRGNN, GRU4Rec, SASRec
+from django_sessrec.neural.estimator import NeuralEstimator
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.evaluation import Cases, evaluate
+from django_sessrec.recsys.exported import ExportedNet
+from django_sessrec.recsys.popularity import Popularity
+from django_sessrec.recsys.sessions import SessionLog
+from django_sessrec.recsys.synthetic import synthetic_shop
+
+SMALL = GRU4Rec(embedding_size=32, threads=1)
+
+
+@pytest.fixture(scope="module")
+def days() -> tuple[SessionLog, SessionLog, Cases]:
+    """What the model in service has seen, all that there is to learn now, and what comes next."""
+    log, later = synthetic_shop().log.split_last(0.1)
+    return log.split_last(0.1)[0].compacted(), log, Cases.from_log(later)
+
+
+@pytest.fixture(scope="module")
+def in_service(days: tuple[SessionLog, SessionLog, Cases]) -> ExportedNet:
+    return SMALL.fit(days[0])
+
+
+def test_a_third_of_the_training_is_enough(
+    days: tuple[SessionLog, SessionLog, Cases], in_service: ExportedNet
+) -> None:
+    _, log, cases = days
+    anew = evaluate(SMALL.fit(log), cases)
+    steps: list[float] = []
+    refreshed = SMALL.fit(log, warm_start=in_service, progress=lambda _, shown: steps.append(shown["epoch"]))
+    refreshed_figures = evaluate(refreshed, cases)
+    assert max(steps) == SMALL.refresh_epochs == SMALL.epochs / 3
+    assert refreshed_figures.hr > 0.97 * anew.hr
+    assert refreshed_figures.mrr > 0.97 * anew.mrr
+    short = evaluate(replace(SMALL, epochs=1).fit(log), cases)
+    assert refreshed_figures.mrr > short.mrr
+
+
+@pytest.mark.parametrize("recipe", [SASRec, SRGNN, GRU4Rec], ids=lambda recipe: recipe.__name__)
+def test_it_starts_from_all_that_was_learnt(
+    recipe: type[NeuralEstimator], days: tuple[SessionLog, SessionLog, Cases], tmp_path: Path
+) -> None:
+    """With a learning rate of next to nothing, what is refreshed answers as what was saved."""
+    still = recipe(embedding_size=16, epochs=1, learning_rate=1e-9, threads=1)
+    log = days[0].slice(0, 500)
+    artifact.save(replace(still, learning_rate=2e-3).fit(log), tmp_path / "model", card={})
+    saved = artifact.load(tmp_path / "model")
+    sessions = [log[s] for s in range(20)]
+    same = still.fit(log, warm_start=saved)
+    np.testing.assert_allclose(same.scores(sessions), saved.scores(sessions), atol=1e-4)
+
+
+def test_a_new_item_lies_amid_those_that_it_is_clicked_with(
+    days: tuple[SessionLog, SessionLog, Cases], in_service: ExportedNet
+) -> None:
+    shop = synthetic_shop()
+    new = np.flatnonzero(shop.group_of == 3)[:2]
+    others = [each for s in range(len(shop.log)) if not np.isin(each := shop.log[s], new).any() and len(each)]
+    rows = np.concatenate(others)
+    ids = np.repeat(np.arange(len(others)), [len(each) for each in others])
+    known = SMALL.fit(SessionLog.from_rows(ids, rows, np.arange(len(rows)), shop.log.index).compacted())
+    refreshed = SMALL.fit(shop.log, warm_start=known)
+    mates = {shop.log.index.ids[row] for row in np.flatnonzero(shop.group_of == 3)}
+    for item_id in shop.log.index.item_ids(new):
+        assert item_id not in known.index
+        near = {each.item_id for each in refreshed.recommend([item_id], 8)}
+        assert len(near & mates) >= 6
+
+
+def test_another_kind_of_start_is_refused(
+    days: tuple[SessionLog, SessionLog, Cases], in_service: ExportedNet
+) -> None:
+    with pytest.raises(ValueError, match="another net; train from scratch"):
+        replace(SMALL, embedding_size=16).fit(days[1], warm_start=in_service)
+    with pytest.raises(TypeError, match="not from PopularityRecommender"):
+        SMALL.fit(days[1], warm_start=Popularity().fit(days[0]))

@@ -1,0 +1,18 @@
+"""A net that trains slowly enough to be killed meanwhile."""
+
+import time
+from dataclasses import dataclass
+
+from django_sessrec.neural import GRU4Rec
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowNet(GRU4Rec):
+    embedding_size: int = 16
+    epochs: int = 4
+    threads: int | None = 1
+    seconds_per_step: float = 0.01
+
+    def loss(self, of):
+        time.sleep(self.seconds_per_step)
+        return super().loss(of)
