@@ -20,6 +20,7 @@ from django_sessrec.api.views import SessrecView, tracker_of
 from django_sessrec.capture import requests, store
 from django_sessrec.capture.delivery import deliver
 from django_sessrec.capture.events import NAMES, EventError, make
+from django_sessrec.capture.ids import seen_id
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.measuring.tokens import verify
@@ -28,6 +29,8 @@ from django_sessrec.models import Event, EventName, Source
 MAX_EVENTS = 50
 OLDEST = timedelta(hours=24)  # how late a browser that was offline may deliver
 SERVER_ONLY = {EventName.PURCHASE, EventName.REFUND}
+OF_A_LIST = {EventName.SELECT_ITEM, EventName.VIEW_ITEM_LIST}
+ENVELOPE = 'an event is {"event_id", "event", "items": [{"item_id"}]} with one item'
 KEPT_FIELDS = ("event_id", "event", "ts", "item_list_id", "rec_id", "currency")
 KEPT_ITEM_FIELDS = ("item_id", "index", "price", "quantity")
 KEPT_CHARACTERS = 200
@@ -51,8 +54,9 @@ class EventsView(SessrecView):
         description=(
             "At most 50 events and 48 KB. The visit comes from the cookie, and the event's time from its id, "
             "a UUID of version 7 that is at most 24 hours old: the same id twice is one event. A select_item "
-            "needs the rec_id of its list. Purchases and refunds come from the shop's server only. A wrong "
-            "event costs no other one. Without consent nothing is kept: every event is answered no_consent."
+            "and a view_item_list need the rec_id of their list, and a list is seen once. Purchases and "
+            "refunds come from the shop's server only. A wrong event costs no other one. Without consent "
+            "nothing is kept: every event is answered no_consent."
         ),
         request=EventsBody,
         responses={202: EventsAnswer, (400, "application/problem+json"): Problem},
@@ -110,15 +114,21 @@ def _read(given: list[Any], session_id: UUID, *, bot: bool) -> tuple[dict[int, E
 
 def _event(given: Any, session_id: UUID, *, bot: bool) -> Event:
     """One event of the envelope; EventError says what is wrong."""
-    item = _item(given)
+    if not isinstance(given, Mapping):
+        raise EventError("items", ENVELOPE)
     name = NAMES.get(_text(given, "event"))
     if name in SERVER_ONLY:
         raise EventError("server_only", f"{name} is recorded by the shop's server: request.sessrec.record")
     max_age = timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS)
     rec_id = _text(given, "rec_id")
     impression_id = verify(rec_id, session_id, max_age) if rec_id else None
-    if name == EventName.SELECT_ITEM and impression_id is None:
+    if name in OF_A_LIST and impression_id is None:
         raise EventError("rec_id", f"rec_id {rec_id!r} is not of a list that this visit was shown lately")
+    event_id = _uuid(_text(given, "event_id"))
+    if name == EventName.VIEW_ITEM_LIST:  # whatever items it names: the impression knows them
+        event_id, item = seen_id(impression_id), {}
+    else:
+        item = _item(given)
     event = make(
         _text(given, "event"),
         item.get("item_id", ""),
@@ -128,7 +138,7 @@ def _event(given: Any, session_id: UUID, *, bot: bool) -> Event:
         currency=_text(given, "currency"),
         impression_id=impression_id,
         position=item.get("index"),
-        event_id=_uuid(_text(given, "event_id")),
+        event_id=event_id,
         source=Source.BROWSER,
         bot=bot,
     )
@@ -139,9 +149,9 @@ def _event(given: Any, session_id: UUID, *, bot: bool) -> Event:
 
 def _item(given: Any) -> Mapping[str, Any]:
     """The one item of an event; a search or a category has none."""
-    items = given.get("items", []) if isinstance(given, Mapping) else None
+    items = given.get("items", [])
     if not isinstance(items, list) or len(items) > 1 or not all(isinstance(each, Mapping) for each in items):
-        raise EventError("items", 'an event is {"event_id", "event", "items": [{"item_id"}]} with one item')
+        raise EventError("items", ENVELOPE)
     item = items[0] if items else {}
     for field in ("item_id", "price"):
         if not isinstance(item.get(field), str | int | float | None) or isinstance(item.get(field), bool):

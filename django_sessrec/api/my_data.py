@@ -10,7 +10,7 @@ from django_sessrec.api.serializers import Erased, MyData, MyEvent, MyImpression
 from django_sessrec.api.views import SessrecView
 from django_sessrec.capture import cookie
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import Event, Impression
+from django_sessrec.models import Event, Impression, Quarantine
 from django_sessrec.privacy.erasure import erase
 
 
@@ -23,11 +23,13 @@ class MyDataView(SessrecView):
         alias = sessrec_settings.DATABASE
         events = Event.objects.using(alias).filter(session_id=session_id).order_by("pk")
         impressions = Impression.objects.using(alias).filter(session_id=session_id).order_by("pk")
+        held = Quarantine.objects.using(alias).filter(pk=session_id).first()
         return Response(
             {
                 "session_id": session_id,
                 "events": MyEvent(events, many=True).data if session_id else [],
                 "impressions": MyImpression(impressions, many=True).data if session_id else [],
+                "quarantine": held and held.reason,
             }
         )
 

@@ -84,10 +84,14 @@ class EventBody(serializers.Serializer):
         BROWSER_NAMES, help_text=f"Also the names of Segment and Google Retail: {', '.join(ALIASES)}."
     )
     ts = serializers.DateTimeField(required=False, help_text="For the sender's logs; the id's time counts.")
-    rec_id = serializers.CharField(required=False, help_text="The list it came from; select_item needs it.")
+    rec_id = serializers.CharField(
+        required=False, help_text="Its list; select_item and view_item_list need it."
+    )
     item_list_id = serializers.CharField(required=False, help_text="For the sender's logs.")
     currency = serializers.RegexField("^[A-Z]{3}$", required=False)
-    items = EventItem(many=True, required=False, help_text="One item; none for a search or a category.")
+    items = EventItem(
+        many=True, required=False, help_text="One item; none for a list, a search or a category."
+    )
 
 
 class EventsBody(serializers.Serializer):
@@ -142,6 +146,9 @@ class MyData(serializers.Serializer):
     session_id = serializers.UUIDField(allow_null=True)
     events = MyEvent(many=True)
     impressions = MyImpression(many=True)
+    quarantine = serializers.CharField(
+        allow_null=True, help_text="Why the visit is taken for a program's and left out; null for most."
+    )
 
 
 class Erased(serializers.Serializer):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from uuid import RFC_4122, UUID
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -22,6 +23,15 @@ def uuid7(at: datetime | None = None) -> UUID:
     fraction = (rest << 12) // NANOSECONDS
     random = int.from_bytes(os.urandom(8)) >> 2
     return UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random)
+
+
+def seen_id(impression_id: UUID) -> UUID:
+    """The id of the event that an impression was seen: always the same, and of the list's own time.
+
+    So a page that tells it twice, or one that the browser takes back from its memory, tells it once.
+    """
+    random = int.from_bytes(blake2b(impression_id.bytes, digest_size=10, person=b"seen").digest())
+    return UUID(int=impression_id.int >> 80 << 80 | 7 << 76 | random >> 68 << 64 | 2 << 62 | random % 2**62)
 
 
 def time_of(uuid: UUID) -> datetime:

@@ -98,15 +98,16 @@ def sessrec_toggle(context: Context) -> SafeString:
 @register.simple_tag
 @shielded("link the script", otherwise="")
 def sessrec_scripts() -> SafeString | str:
-    """The ES module that fills placeholders."""
-    return _linked('<script type="module" src="{}"></script>', "sessrec/sessrec.js")
+    """The ES module that fills placeholders and tells which lists were seen."""
+    script = '<script type="module" src="{}" data-sessrec-events="{}"></script>'
+    return format_html(script, static("sessrec/sessrec.js"), reverse("sessrec:events"))
 
 
 @register.simple_tag
 @shielded("link the stylesheet", otherwise="")
 def sessrec_styles() -> SafeString | str:
     """The default list's stylesheet."""
-    return _linked('<link rel="stylesheet" href="{}">', "sessrec/sessrec.css")
+    return format_html('<link rel="stylesheet" href="{}">', static("sessrec/sessrec.css"))
 
 
 def _level(request: HttpRequest | None) -> Level:
@@ -119,10 +120,6 @@ def _level(request: HttpRequest | None) -> Level:
     return tracker.level
 
 
-def _linked(markup: str, path: str) -> SafeString:
-    return format_html(markup, static(path))
-
-
 def _view_left_to_the_browser(request: Any, item_id: str) -> SafeString | str:
     """Whoever gets this page from a cache views the item too, so the browser records it for everybody.
 
@@ -132,4 +129,4 @@ def _view_left_to_the_browser(request: Any, item_id: str) -> SafeString | str:
     if tracker is None or not item_id or tracker.current_item != item_id:
         return ""
     tracker.current_item = None
-    return format_html(' data-sessrec-view="{}" data-sessrec-events="{}"', item_id, reverse("sessrec:events"))
+    return format_html(' data-sessrec-view="{}"', item_id)

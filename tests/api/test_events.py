@@ -83,7 +83,7 @@ def now(**shift):
         (an_event() | {"event_id": "x"}, "event_id"),
         (an_event() | {"event_id": 7}, "event_id"),
         (an_event() | {"event_id": unlike_any()}, "event_id"),
-        (an_event() | {"event_id": str(uuid7(now(minutes=6)))}, "time"),
+        (an_event() | {"event_id": str(uuid7(now(hours=1)))}, "time"),
         (an_event() | {"event_id": str(uuid7(now(hours=-25)))}, "time"),
         (an_event(item_id=""), "item_id"),
         (an_event(item_id="x" * 201), "item_id"),
@@ -142,6 +142,25 @@ def test_a_list_of_another_visit_is_no_proof(visitor, products):
     other = Client(headers=BROWSER)
     other.cookies["consent"] = "yes"
     assert codes(send(other, an_event("select_item", rec_id=shown["rec_id"]))) == [(0, "rec_id")]
+
+
+def seen(rec_id, **fields):
+    return {"event_id": str(uuid7()), "event": "view_item_list", "rec_id": rec_id, **fields}
+
+
+def test_a_list_is_seen_once_however_often_it_is_told(visitor, products):
+    shown = visitor.get("/sessrec/recommendations/", {"placement": "product_page"}).json()
+    told = [seen(shown["rec_id"]), seen(shown["rec_id"], items=[{"item_id": "1"}, {"item_id": "2"}])]
+    assert send(visitor, *told).json() == {"accepted": 1, "duplicates": 1, "rejected": []}
+    assert send(visitor, seen(shown["rec_id"]) | {"event": "Product List Viewed"}).json()["duplicates"] == 1
+    event, impression = Event.objects.get(), Impression.objects.get()
+    assert (event.name, event.item_id, event.impression) == ("view_item_list", "", impression)
+    assert event.occurred_at == impression.shown_at
+    assert visitor.get("/sessrec/my-data/").json()["events"][0]["name"] == "view_item_list"
+
+
+def test_a_list_that_this_visit_was_not_shown_was_not_seen(visitor):
+    assert codes(send(visitor, seen("forged"), seen(""))) == [(0, "rec_id"), (1, "rec_id")]
 
 
 def test_sensitive_products_leave_no_trace(visitor, products):

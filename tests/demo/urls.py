@@ -9,5 +9,6 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("product/<int:pk>/", views.product, name="product"),
     path("product/<int:pk>/plain/", views.plain, name="plain"),
+    path("product/<int:pk>/scripted/", views.scripted, name="scripted"),
     path("product/<int:pk>/cached/", views.cached, name="cached"),
 ]

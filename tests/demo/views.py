@@ -21,6 +21,11 @@ def plain(request: HttpRequest, pk: int) -> HttpResponse:
     return _page(request, pk, "demo/page.html")
 
 
+def scripted(request: HttpRequest, pk: int) -> HttpResponse:
+    """The page with the tag and the script."""
+    return _page(request, pk, "demo/scripted.html")
+
+
 @cache_control(public=True, max_age=60)
 def cached(request: HttpRequest, pk: int) -> HttpResponse:
     """The same page with a placeholder, so that a shared cache may keep it."""

@@ -1,9 +1,12 @@
 """The ES module in a real browser, under a strict Content-Security-Policy, on a page for caches."""
 
+import gzip
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.db import connections
 from playwright.sync_api import Page
 
@@ -74,6 +77,93 @@ def test_click_on_a_recommendation_is_recorded_before_the_view_it_led_to(page, a
     assert (click.name, click.impression_id, click.position) == ("select_item", shown.pk, 3)
     assert click.item_id == view.item_id == shown.item_ids[2]
     assert view.name == "view_item"
+
+
+@pytest.fixture
+def scripted(live_server, products) -> str:
+    return f"{live_server.url}/demo/product/{products[0].pk}/scripted/"
+
+
+def below_the_fold(page: Page) -> None:
+    """Push the list down, out of view, before the script looks."""
+    page.add_init_script(
+        "document.addEventListener('DOMContentLoaded', () => {"
+        " document.querySelector('.demo-screens').style.height = '3000px' })"
+    )
+
+
+def seen() -> list[Event]:
+    return list(Event.objects.filter(name="view_item_list"))
+
+
+def test_list_in_view_for_a_second_is_seen_once(page, scripted):
+    agree(page)
+    page.goto(scripted)
+    until(seen)
+    (event,) = seen()
+    assert (event.source, event.impression) == ("browser", Impression.objects.get())
+    page.mouse.wheel(0, 3000)
+    page.mouse.wheel(0, -3000)
+    page.wait_for_timeout(1_500)
+    assert len(seen()) == 1
+
+
+def test_list_below_the_fold_is_seen_once_somebody_gets_there_and_stays(page, scripted):
+    agree(page)
+    below_the_fold(page)
+    page.goto(scripted)
+    page.wait_for_timeout(1_500)
+    assert seen() == []
+    page.evaluate("scrollTo(0, 3000); setTimeout(() => scrollTo(0, 0), 300)")
+    page.wait_for_timeout(1_800)
+    assert seen() == [], "it flew past"
+    page.evaluate("scrollTo(0, 3000)")
+    until(seen)
+    assert len(seen()) == 1
+
+
+def test_list_that_a_placeholder_brought_is_seen(page, address):
+    agree(page)
+    page.goto(address)
+    until(seen)
+    assert [event.impression for event in seen()] == [Impression.objects.get()]
+    assert Event.objects.filter(name="view_item").count() == 1
+
+
+def test_who_clicks_at_once_has_seen_the_list(page, scripted):
+    agree(page)
+    page.goto(scripted)
+    page.locator(".sessrec__card").first.click()
+    until(seen)
+    assert len(seen()) == 1
+
+
+def test_without_consent_a_list_in_view_is_told_to_nobody(page, scripted):
+    posted = []
+    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+    page.goto(scripted)
+    page.wait_for_timeout(1_500)
+    assert page.locator("[data-sessrec-rec]").count() == 0
+    assert posted == []
+
+
+def test_the_script_is_small_and_blocks_neither_parsing_nor_painting(page, scripted):
+    """Judged by what the browser reports: nothing that blocks rendering is ours, and no task over 50 ms."""
+    page.add_init_script(
+        "window.long = []; new PerformanceObserver((list) => window.long.push(...list.getEntries()))"
+        ".observe({ type: 'longtask', buffered: true })"
+    )
+    agree(page)
+    page.goto(scripted)
+    until(seen)
+    (script,) = page.evaluate(
+        "performance.getEntriesByType('resource').filter((each) => each.initiatorType === 'script')"
+    )
+    assert script["name"].endswith("sessrec/sessrec.js")
+    assert script["renderBlockingStatus"] == "non-blocking"
+    assert page.evaluate("window.long.filter((each) => each.attribution[0].containerType === 'script')") == []
+    source = Path(finders.find("sessrec/sessrec.js")).read_bytes()
+    assert len(gzip.compress(source)) < 4_096
 
 
 def test_before_consent_the_slot_is_full_and_nothing_is_stored_or_sent(page, address):
