@@ -28,6 +28,7 @@ from benchmarks import one_page_shop
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
+from example_shop.stack.valkey import Valkey
 
 WARM_UP = 200
 HEADERS = {
@@ -45,7 +46,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000, help="written and copied")
     arguments = parser.parse_args()
     with shop():
-        figures = pages(arguments.requests) | async_pages(arguments.requests // 2) | rows(arguments.rows)
+        figures = {
+            **pages(arguments.requests),
+            **async_pages(arguments.requests // 2),
+            **rows(arguments.rows),
+            **streamed(arguments.requests, arguments.rows // 2),
+        }
     for name, value in figures.items():
         print(f"{name:28} {value:>12,.1f}")
     if arguments.out:
@@ -128,6 +134,37 @@ def rows(count: int) -> dict[str, float]:
         "rows_per_s_batches_of_100": rate([events(100) for _ in range(count // 400)], store.write),
         "rows_per_s_copy": rate([[row(n) for n in range(count)]], store.copy_events),
     }
+
+
+def streamed(requests: int, count: int) -> dict[str, float]:
+    """The second backend: what a page pays for handing its rows over, and how fast they reach Postgres."""
+    from django.test import override_settings
+
+    from django_sessrec.capture import delivery, stream
+    from django_sessrec.capture.consumer import Consumer
+    from django_sessrec.capture.events import make
+    from django_sessrec.capture.ids import uuid7
+    from django_sessrec.models import Event
+
+    valkey = Valkey(scratch_folder())
+    valkey.start()
+    url = {"STREAM_URL": f"unix://{valkey.socket}", "STREAM_MAX_LENGTH": 10 * count}
+    try:
+        with override_settings(SESSREC={**settings.SESSREC, **url}):
+            bare, with_app = _handler("wsgi"), _handler("wsgi", capture=True)
+            environ = _environ("/product/3/", _visit(with_app))
+            figures = _added("streamed", *_in_turn(_wsgi(bare, environ), _wsgi(with_app, environ), requests))
+            for n in range(count):
+                delivery.deliver([make("view_item", str(n % 1_000), session_id=uuid7())])
+            consumer, before = Consumer(), Event.objects.count()
+            start = time.perf_counter()
+            rows = sum(iter(lambda: consumer.step(wait_ms=1), 0))
+            elapsed = time.perf_counter() - start
+            assert stream.lag() == 0
+            assert Event.objects.count() - before == rows
+            return figures | {"rows_per_s_from_stream": round(rows / elapsed)}
+    finally:
+        valkey.stop()
 
 
 def _handler(kind: str, *, capture: bool = False) -> Any:

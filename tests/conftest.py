@@ -22,6 +22,15 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["DATABASE_URL"] = postgres.url
 
 
+@pytest.fixture(autouse=True)
+def _nothing_rests() -> None:
+    """A service that failed in one test is asked again in the next."""
+    from django_sessrec.capture import bounded, delivery, stream
+
+    for breaker in (bounded.database, delivery.broker, stream.broker, stream.room):
+        breaker.resume()
+
+
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Valkey]:
     """Start a Valkey for the tests that need one, one for each xdist worker."""

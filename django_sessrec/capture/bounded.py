@@ -16,7 +16,10 @@ from django_sessrec.conf import sessrec_settings
 # 4 ms. A locked table costs the page a second at most.
 FAST_AND_BOUNDED = "SET LOCAL synchronous_commit = off; SET LOCAL statement_timeout = 1000; "
 PATIENCE = 1.5  # seconds: the server ends a statement after one, unless it hangs
+AT_ONCE = 0.1  # seconds: a server that refuses a connection so soon costs the next page nothing either
 PAUSE = 5.0  # seconds in which no page asks a database that has failed to answer
+
+TAKEN = {pq.TransactionStatus.ACTIVE, pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR}
 
 database = Breaker(PAUSE)
 Row = tuple[str | None, ...]
@@ -40,15 +43,19 @@ def ask(sql: str, *values: str) -> list[Row]:
     Raises django.db.Error, at the latest after PATIENCE seconds.
     """
     connection = connections[sessrec_settings.DATABASE]
-    if connection.in_atomic_block or not connection.get_autocommit():
+    if connection.in_atomic_block:
         return _ask_in_transaction(connection, sql, values)
     if database.resting:
         raise UnansweredError(f"the events database did not answer within the last {PAUSE:.0f} seconds")
+    started = time.monotonic()
     try:
         connection.ensure_connection()
     except OperationalError:
-        database.rest()
+        if time.monotonic() - started > AT_ONCE:
+            database.rest()
         raise
+    if connection.connection.pgconn.transaction_status in TAKEN:
+        return _ask_in_transaction(connection, sql, values)
     with connection.wrap_database_errors:
         return _ask_at_once(connection, sql, values)
 

@@ -10,11 +10,12 @@ from django.utils import timezone
 
 from django_sessrec.capture import partitions, store
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import FailedEvent, Quarantine, Withdrawal
+from django_sessrec.models import FailedEvent, Quarantine, Receipt, Withdrawal
 
 # A write that had begun when its session was withdrawn may have ended after the deletion; a retried one
 # comes hours later and is dropped when it arrives.
 SWEPT_AGAIN = timedelta(days=2)
+RECEIPTS_KEPT = timedelta(days=2)  # a broker brings a message again within hours
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,12 @@ def purge() -> Purged:
     Raises django.db.Error where a partition stays locked; the next purge goes on from there.
     """
     late_rows = sum(store.forget(_withdrawn_since(timezone.now() - SWEPT_AGAIN)).values())
+    alias = sessrec_settings.DATABASE
+    Receipt.objects.using(alias).filter(received_at__lt=timezone.now() - RECEIPTS_KEPT).delete()
     days = sessrec_settings.RETENTION_DAYS
     if days is None:
         return Purged([], 0, 0, 0, late_rows)
     oldest = timezone.now() - timedelta(days)
-    alias = sessrec_settings.DATABASE
     # Withdrawals and quarantines last as long as a session's rows can be there: they keep late ones out.
     return Purged(
         partitions.drop_older_than(days),

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from django_sessrec.capture.bounded import database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.faults import contained, log
 from django_sessrec.models import Promotion, TrainingRun
@@ -54,6 +55,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _renewed(model: str, current: ActiveModel | None) -> ActiveModel | None:
+    if database.resting:
+        return current
     with contained(f"look up the promoted run of {model!r}"):
         run = Promotion.objects.using(sessrec_settings.DATABASE).active(model)
         if run is None:

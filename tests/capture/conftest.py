@@ -1,10 +1,13 @@
 """A visitor in the small shop."""
 
+from contextlib import contextmanager
+
 import pytest
+from celery import Celery, current_app
 from django.db.models import Sum
 from django.test import Client
 
-from django_sessrec.capture import stream
+from django_sessrec.capture import delivery, stream
 from django_sessrec.capture.consumer import Consumer
 from django_sessrec.models import Event, Ledger
 
@@ -37,6 +40,33 @@ def visitor(stranger):
     return stranger
 
 
+@pytest.fixture(autouse=True)
+def _fresh_counts():
+    delivery.outcomes.clear()
+
+
+@contextmanager
+def celery_on(broker_url):
+    """The shop's Celery app on this broker."""
+    before = current_app._get_current_object()
+    with Celery("shop", broker=broker_url) as app:
+        app.set_current()
+        yield app
+    before.set_current()
+
+
+@pytest.fixture
+def queue(broker_url):
+    """The queue of a broker that works, empty."""
+    with (
+        celery_on(broker_url) as app,
+        app.connection_for_read() as broker,
+        broker.SimpleQueue("celery") as waiting,
+    ):
+        waiting.clear()
+        yield waiting
+
+
 @pytest.fixture(params=["direct", "stream"])
 def backend(request, settings, transactional_db):
     """The store as a shop may run it; brings into Postgres what waits before it."""
@@ -50,8 +80,6 @@ def backend(request, settings, transactional_db):
 def stream_server(settings, valkey, transactional_db):
     """An empty stream in use, and a client of its server."""
     settings.SESSREC = {**settings.SESSREC, "STREAM_URL": f"unix://{valkey.socket}?db=1"}
-    stream.broker.resume()
-    stream.room.resume()
     server = stream.client()
     server.flushdb()
     return server

@@ -1,51 +1,20 @@
 """Whatever breaks behind it, the page is 200 and the same."""
 
 import shutil
-from contextlib import contextmanager
 
 import pytest
-from celery import Celery, current_app
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 
 from django_sessrec import tasks
-from django_sessrec.capture import bounded, delivery, partitions
+from django_sessrec.capture import delivery, partitions
 from django_sessrec.capture.events import make, to_payload
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.models import FailedEvent
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
-from tests.capture.conftest import captured
-
-
-@pytest.fixture(autouse=True)
-def _fresh_counts():
-    delivery.broker.resume()
-    bounded.database.resume()
-    delivery.outcomes.clear()
-
-
-@contextmanager
-def celery_on(broker_url):
-    """The shop's Celery app on this broker."""
-    before = current_app._get_current_object()
-    with Celery("shop", broker=broker_url) as app:
-        app.set_current()
-        yield app
-    before.set_current()
-
-
-@pytest.fixture
-def queue(broker_url):
-    """The queue of a broker that works, empty."""
-    with (
-        celery_on(broker_url) as app,
-        app.connection_for_read() as broker,
-        broker.SimpleQueue("celery") as waiting,
-    ):
-        waiting.clear()
-        yield waiting
+from tests.capture.conftest import captured, celery_on
 
 
 @pytest.fixture

@@ -128,14 +128,12 @@ def test_a_server_that_is_away_is_not_waited_for_and_costs_no_row(
     settings, transactional_db, tmp_path, caplog
 ):
     settings.SESSREC = {**settings.SESSREC, "STREAM_URL": f"unix://{tmp_path}/nobody.sock"}
-    stream.broker.resume()
     session_id = uuid7()
     for item in "123":
         deliver([event(item, session_id=session_id)])
     assert store.session_items(session_id) == ["1", "2", "3"]
     assert caplog.text.count("did not take") == 1
     assert store.forget([session_id])["sessrec_event"] == 3
-    stream.broker.resume()
 
 
 def test_a_message_that_nobody_can_read_is_kept_and_stops_nobody(stream_server):

@@ -1,0 +1,116 @@
+"""A database that takes connections and never answers costs one page some moments, and the others nothing."""
+
+import os
+import signal
+import socket
+from contextlib import contextmanager
+
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from django_sessrec.capture import bounded, delivery, store
+from django_sessrec.capture.delivery import deliver
+from django_sessrec.capture.ids import uuid7
+from tests.capture.conftest import captured, in_the_ledger
+from tests.capture.test_store import event
+
+
+@contextmanager
+def reconnected(**changes):
+    """The events database as these settings say."""
+    connection.close()
+    before = dict(connection.settings_dict)
+    connection.settings_dict.update(changes)
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict.clear()
+        connection.settings_dict.update(before)
+
+
+@pytest.fixture
+def hung_server():
+    """A socket that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+def connections_to(server):
+    count = 0
+    while True:
+        try:
+            server.accept()[0].close()
+        except BlockingIOError:
+            return count
+        count += 1
+
+
+def test_one_page_finds_out_and_the_others_do_not_ask(visitor, queue, hung_server):
+    host, port = hung_server.getsockname()
+    options = {**connection.settings_dict["OPTIONS"], "connect_timeout": 2}
+    with reconnected(HOST=host, PORT=str(port), OPTIONS=options):
+        for item in "123":
+            response = visitor.get(f"/product/{item}/")
+            assert (response.status_code, response.content) == (200, f"product {item}".encode())
+        assert connections_to(hung_server) == 1
+    assert delivery.outcomes == {"deferred": 3}
+    assert queue.qsize() == 3
+
+
+@pytest.fixture
+def frozen_server(transactional_db):
+    """Freezes the server process of this connection; it goes on when the test ends."""
+    pids = []
+
+    def freeze():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            pids.append(cursor.fetchone()[0])
+        os.kill(pids[0], signal.SIGSTOP)
+
+    yield freeze
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_server_that_freezes_is_given_up_and_comes_back(visitor, queue, frozen_server):
+    visitor.get("/product/1/")
+    frozen_server()
+    for item in "23":
+        assert visitor.get(f"/product/{item}/").status_code == 200
+    with pytest.raises(OperationalError):
+        store.session_items(uuid7())
+    assert queue.qsize() == 2
+    bounded.database.resume()  # its pause is over
+    visitor.get("/product/4/")
+    assert captured()[-1] == ("view_item", "4")
+
+
+def test_a_lost_connection_is_made_anew_at_once(transactional_db):
+    deliver([event("1")])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    other.close()
+    deliver([event("2")])
+    assert captured() == [("view_item", "1"), ("view_item", "2")]
+    assert in_the_ledger() == {"stored": 2}
+
+
+def test_what_may_have_arrived_is_not_counted_twice(transactional_db):
+    arrived, lost = event("1"), event("2")
+    store.write([arrived])
+    assert store.write([arrived, lost], again=True).stored == 1
+    assert in_the_ledger() == {"stored": 2}
+
+
+def test_a_question_in_somebodys_transaction_is_part_of_it(transactional_db):
+    with transaction.atomic():
+        assert bounded.ask("SELECT {}::int + 1, NULL", "41") == [("42", None)]
+        assert connection.in_atomic_block
+    assert bounded.ask("SELECT {}, NULL", "it's \\ {quoted}") == [("it's \\ {quoted}", None)]
