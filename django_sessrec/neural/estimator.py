@@ -29,7 +29,7 @@ from django_sessrec.recsys.sessions import SessionLog
 
 logger = logging.getLogger("django_sessrec")
 
-LAZY_FROM = 2
+LAZY_FROM = 8
 """Items for each that a batch reads, from which on it pays a processor to leave the others alone."""
 
 

@@ -55,7 +55,7 @@ class Ranked:
     blocks: int = 3
     block_fraction: float = 0.07
     max_lists: int = 50_000
-    epochs: int = 3
+    epochs: int = 5
     seed: int = 0
     threads: int | None = None
 

@@ -58,7 +58,7 @@ def test_unread_rows_end_where_adam_takes_them() -> None:
 
 
 class TestInTraining:
-    recipe = GRU4Rec(embedding_size=16, epochs=2, negatives=32, threads=1)
+    recipe = GRU4Rec(embedding_size=16, epochs=2, negatives=16, threads=1)
 
     def test_a_small_catalogue_is_moved_whole_and_a_large_one_by_row(
         self, logs: tuple[SessionLog, SessionLog]
