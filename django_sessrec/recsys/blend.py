@@ -7,11 +7,11 @@ on all of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from itertools import product
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -45,11 +45,13 @@ class Blend:
     sources: dotted path of an estimator -> its options.
     tail:    share of the sessions, the last ones, on which the weights are chosen.
     cases:   at most so many of their clicks are foretold for it.
+    seed:    of every source that draws at random and whose options name none.
     """
 
     sources: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: dict(DEFAULT_SOURCES))
     tail: float = 0.07
     cases: int = 3_000
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if len(self.sources) < 2:
@@ -59,7 +61,12 @@ class Blend:
         self.estimators()
 
     def estimators(self) -> list[Estimator]:
-        return [_named(path)(**options) for path, options in self.sources.items()]
+        return [self._seeded(_named(path)(**options), options) for path, options in self.sources.items()]
+
+    def _seeded(self, estimator: Any, options: Mapping[str, Any]) -> Estimator:
+        if "seed" in options or not hasattr(estimator, "seed"):
+            return cast(Estimator, estimator)
+        return cast(Estimator, replace(estimator, seed=self.seed))
 
     def fit(
         self,
