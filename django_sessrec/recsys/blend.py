@@ -65,8 +65,8 @@ class Blend:
 
     def _seeded(self, estimator: Any, options: Mapping[str, Any]) -> Estimator:
         if "seed" in options or not hasattr(estimator, "seed"):
-            return cast(Estimator, estimator)
-        return cast(Estimator, replace(estimator, seed=self.seed))
+            return cast("Estimator", estimator)
+        return cast("Estimator", replace(estimator, seed=self.seed))
 
     def fit(
         self,
