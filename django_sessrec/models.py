@@ -244,6 +244,14 @@ class TrainingRun(models.Model):
     verdict = models.TextField(_("verdict"), blank=True)
     error = models.TextField(_("error"), blank=True)
     artifact = models.TextField(_("artifact"), blank=True)  # folder name under SESSREC["ARTIFACTS"]
+    started_from = models.ForeignKey(  # the run that this one refreshes; none if trained from scratch
+        "self",
+        models.SET_NULL,
+        related_name="refreshes",
+        verbose_name=_("started from"),
+        null=True,
+        blank=True,
+    )
 
     class Meta:
         verbose_name = _("training run")
@@ -293,7 +301,7 @@ class Heartbeat(models.Model):
 
     class Meta:
         verbose_name = _("heartbeat")
-        verbose_name_plural = _("heartbeats")
+        verbose_name_plural = _("health")
 
     def __str__(self) -> str:
         return self.name

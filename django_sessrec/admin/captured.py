@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import zip_longest
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -16,10 +16,12 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from django_sessrec.admin.cells import NONE
 from django_sessrec.admin.period import first_moment
 from django_sessrec.admin.readonly import EstimatingPaginator, ReadOnlyAdmin
+from django_sessrec.capture.replay import replay
 from django_sessrec.models import Event, FailedEvent, Impression
 
 DAYS_OFFERED = 8
@@ -141,6 +143,7 @@ class ImpressionAdmin(PartitionedAdmin):
 @admin.register(FailedEvent)
 class FailedEventAdmin(ReadOnlyAdmin):
     list_display = ("received_at", "code", "reason", "session_id")
+    actions = ("try_again",)
     list_filter = ("code",)
     ordering = ("-pk",)
     paginator = EstimatingPaginator
@@ -148,3 +151,23 @@ class FailedEventAdmin(ReadOnlyAdmin):
     @admin.display(description=_("detail"))
     def reason(self, failed: FailedEvent) -> str:
         return Truncator(failed.detail).chars(CHARACTERS_IN_LIST)
+
+    @admin.action(
+        description=_("Try the chosen events again: those that the database did not take"),
+        permissions=["replay"],
+    )
+    def try_again(self, request: HttpRequest, queryset: QuerySet[FailedEvent]) -> None:
+        chosen = queryset.count()
+        done = replay(queryset)
+        wrong = chosen - sum(done)
+        said = [
+            (done.stored, ngettext("%d event is stored.", "%d events are stored.", done.stored)),
+            (done.known, _("%d were known already, or their visit is withdrawn.")),
+            (done.failed, _("%d failed again.")),
+            (wrong, _("%d are wrong input, which stays wrong.")),
+        ]
+        text = " ".join(str(words) % rows for rows, words in said if rows)
+        self.message_user(request, text, messages.WARNING if done.failed or wrong else messages.SUCCESS)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("sessrec.change_failedevent")

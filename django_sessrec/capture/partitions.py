@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from itertools import count, takewhile
 
 from django.db import connections, transaction
 
@@ -64,6 +65,17 @@ def drop_older_than(days: int) -> list[str]:
             cursor.execute(LOCK_TIMEOUT)
             cursor.execute(f'DROP TABLE IF EXISTS "{name}"')
     return old
+
+
+def days_ahead() -> int:
+    """How many days from today on have their partitions, today left out; -1 where today has none."""
+    with connections[sessrec_settings.DATABASE].cursor() as cursor:
+        existing = set(_existing(cursor))
+    today = datetime.now(UTC).date()
+    days = takewhile(
+        lambda n: all(f"{table}_{today + timedelta(n):%Y%m%d}" in existing for table in TABLES), count()
+    )
+    return sum(1 for _ in days) - 1
 
 
 def day_of(name: str) -> date:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from django_sessrec.capture.breaker import Breaker
@@ -120,9 +121,19 @@ def forget(session_ids: Sequence[UUID]) -> None:
         )
 
 
-def lag() -> int:
-    """Messages that wait for the consumer or are in its hands; raises what the client raises."""
-    return client().xlen(KEY)
+class Backlog(NamedTuple):
+    """What waits for the consumer or is in its hands."""
+
+    messages: int
+    seconds: float  # since the oldest was added
+
+
+def backlog() -> Backlog:
+    """What waits now; raises what the client raises."""
+    pipeline = client().pipeline(transaction=False)
+    messages, oldest = pipeline.xlen(KEY).xrange(KEY, count=1).execute()
+    added = [int(entry.partition("-")[0]) / 1000 for entry, _ in oldest]
+    return Backlog(messages, max(0.0, time.time() - added[0]) if added else 0.0)
 
 
 def _message(events: Sequence[Event], impressions: Sequence[Impression]) -> dict[Any, Any]:

@@ -135,7 +135,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'heartbeat',
-                'verbose_name_plural': 'heartbeats',
+                'verbose_name_plural': 'health',
             },
         ),
         migrations.CreateModel(
@@ -232,6 +232,7 @@ class Migration(migrations.Migration):
                 ('verdict', models.TextField(blank=True, verbose_name='verdict')),
                 ('error', models.TextField(blank=True, verbose_name='error')),
                 ('artifact', models.TextField(blank=True, verbose_name='artifact')),
+                ('started_from', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='refreshes', to='sessrec.trainingrun', verbose_name='started from')),
             ],
             options={
                 'verbose_name': 'training run',

@@ -46,7 +46,7 @@ def test_what_a_killed_consumer_held_is_stored_and_counted_once(stream_server, s
     settle()
     assert sorted(item for _, item in captured()) == ["0", "1", "2", "3", "4", "later"]
     assert in_the_ledger() == {"stored": 6}
-    assert stream.lag() == 0
+    assert stream.backlog().messages == 0
 
 
 def test_a_duplicate_among_what_a_killed_consumer_held_still_counts(stream_server, soon):
@@ -83,7 +83,11 @@ def test_an_acknowledgement_that_failed_is_made_good(stream_server, monkeypatch)
     monkeypatch.setattr(consuming, "PAUSE", 0)
     batches = []
     consumer.run(lambda: len(batches) == 2, batches.append)
-    assert (captured(), in_the_ledger(), stream.lag()) == ([("view_item", "1")], {"stored": 1}, 0)
+    assert (captured(), in_the_ledger(), stream.backlog().messages) == (
+        [("view_item", "1")],
+        {"stored": 1},
+        0,
+    )
 
 
 def test_while_the_tables_are_away_the_stream_keeps_what_pages_add(stream_server, monkeypatch):
@@ -109,7 +113,7 @@ def test_a_full_stream_sends_pages_to_postgres(stream_server, settings):
     settings.SESSREC = {**settings.SESSREC, "STREAM_MAX_LENGTH": 2}
     for n in range(6):
         deliver([event(str(n))])
-    assert stream.lag() == 3
+    assert stream.backlog().messages == 3
     assert Event.objects.count() == 3
     settle()
     assert in_the_ledger() == {"stored": 6}

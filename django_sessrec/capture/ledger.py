@@ -1,0 +1,47 @@
+"""What became of every row that was sent, by day: the figures that the admin and Prometheus show."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+
+from django.db.models import QuerySet, Sum
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import Ledger
+
+
+class Counts(NamedTuple):
+    """Rows by outcome. Each that was sent is in one of the first five; replayed ones are in two."""
+
+    stored: int = 0
+    duplicate: int = 0
+    failed: int = 0
+    refused: int = 0
+    withdrawn: int = 0
+    replayed: int = 0
+
+    @property
+    def sent(self) -> int:
+        return self.stored + self.duplicate + self.failed + self.refused + self.withdrawn - self.replayed
+
+
+def by_day(days: int) -> dict[date, Counts]:
+    """The last `days` days (UTC), the latest first; days on which nothing came are left out."""
+    first = datetime.now(UTC).date() - timedelta(days - 1)
+    found = _ledger().filter(day__gte=first).values("day").annotate(**_sums()).order_by("-day")
+    return {row["day"]: Counts(*(row[f"sum_{name}"] for name in Counts._fields)) for row in found}
+
+
+def total() -> Counts:
+    """All that was ever counted; no figure ever falls."""
+    sums = _ledger().aggregate(**_sums())
+    return Counts(*(sums[f"sum_{name}"] or 0 for name in Counts._fields))
+
+
+def _ledger() -> QuerySet[Ledger]:
+    return Ledger.objects.using(sessrec_settings.DATABASE)
+
+
+def _sums() -> dict[str, Sum]:
+    return {f"sum_{name}": Sum(name) for name in Counts._fields}
