@@ -1,11 +1,14 @@
 """The reference names everything that exists, and nothing else."""
 
 import re
+from ast import literal_eval
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 from django.core.management import get_commands
 from django.template import engines
+from django.utils.module_loading import import_string
 
 from django_sessrec.conf import DEFAULTS, PLACEMENT_DEFAULTS, QUARANTINE_DEFAULTS
 
@@ -38,6 +41,19 @@ def test_every_command_is_documented():
     commands = {name for name, app in get_commands().items() if app == "django_sessrec"}
     documented = {row.split()[0] for row in first_column("commands.md") if row.startswith("sessrec_")}
     assert documented == commands
+
+
+@pytest.mark.parametrize("path", ["neural.GRU4Rec", "neural.Ranked", "recsys.blend.Blend"])
+def test_every_option_of_the_estimators_is_documented_with_its_default(path):
+    estimator = import_string(f"django_sessrec.{path}")
+    text = (DOCS / "reference" / "models.md").read_text(encoding="utf-8")
+    section = text.partition(f"### `django_sessrec.{path}`")[2].partition("\n##")[0]
+    documented = dict(re.findall(r"^\| `([^`]+)` \| `?([^|`]+)`? \|", section, re.MULTILINE))
+    options = fields(estimator)
+    assert set(documented) == {option.name for option in options}
+    for option in options:
+        if option.default is not MISSING:
+            assert literal_eval(documented[option.name]) == option.default
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.stem)
