@@ -47,6 +47,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "SESSION_IDLE_MINUTES": (int, float),
     "RETENTION_DAYS": (int, type(None)),
     "EVERY_HOURS": (int, float),
+    "REFRESH_HOURS": (int, float),
     "TITLE": (str, Promise),
     "MAX_PER_CATEGORY": int,
     "EXPERIMENT": dict,

@@ -69,6 +69,7 @@ MODEL_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "OPTIONS": {},  # the estimator's keyword arguments
         "EVERY_HOURS": 24,
+        "REFRESH_HOURS": None,  # in between, trainings that start from the model in service
         "REFIT": True,  # fit once more with the days it was tested on; False: publish what was tested
     }
 )

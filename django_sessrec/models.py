@@ -262,6 +262,10 @@ class TrainingRun(models.Model):
     def __str__(self) -> str:
         return f"{self.model} #{self.pk}"
 
+    def note(self, sentence: str) -> None:
+        """Say something that stays with the verdict; not yet saved."""
+        self.verdict = f"{self.verdict} {sentence}".strip()
+
 
 class PromotionQuerySet(models.QuerySet["Promotion"]):
     def active(self, model: str) -> TrainingRun | None:

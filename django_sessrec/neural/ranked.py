@@ -30,7 +30,7 @@ from django_sessrec.recsys.kernels.evidence import CANDIDATES
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.postings import Postings
 from django_sessrec.recsys.ranked import RankedRecommender
-from django_sessrec.recsys.recommender import NotEnoughData, Progress, stages
+from django_sessrec.recsys.recommender import NotEnoughData, Progress, Recommender, stages
 from django_sessrec.recsys.sessions import SessionLog
 
 FEWEST_LISTS = 100
@@ -80,13 +80,20 @@ class Ranked:
         validation: SessionLog | None = None,
         progress: Progress | None = None,
         checkpoints: Path | None = None,
+        warm_start: Recommender | None = None,
     ) -> RankedRecommender:
         """Train the nets of all blocks and the one that serves, then the ranker on the blocks' lists.
 
         validation is not looked at: the last blocks play its part. checkpoints: a folder with whose help
-        the nets of a fit that was killed go on. Raises NotEnoughData, TrainingDiverged, ExportMismatch.
+        the nets of a fit that was killed go on. warm_start: a Ranked recommender, whose net learns what has
+        come since and whose ranker stays: what the evidence is worth changes more slowly than the items.
+        Raises NotEnoughData, TrainingDiverged, ExportMismatch.
         """
         require_enough(sessions)
+        if isinstance(warm_start, RankedRecommender):
+            source = self.source(self.threads)
+            net = source.fit(sessions, progress=progress, checkpoints=checkpoints, warm_start=warm_start.net)
+            return RankedRecommender(net, Postings.of(sessions), warm_start.ranker)
         _, last = sessions.split_last(self.blocks * self.block_fraction)
         require_lists(len(Cases.from_log(last)))
         report = stages(progress, [NETS, *[LISTS] * self.blocks, RANKER])

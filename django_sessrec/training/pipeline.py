@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import traceback
-from collections.abc import Collection
 from dataclasses import asdict, is_dataclass
 from datetime import timedelta
 
@@ -26,7 +25,8 @@ from django_sessrec.training.card import card
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.log import Counts, read
 from django_sessrec.training.promotion import held_by, promote
-from django_sessrec.training.runs import Journal, Listener, all_runs, due, fail, fail_killed, finish
+from django_sessrec.training.refresh import in_service, starts
+from django_sessrec.training.runs import Due, Journal, Listener, all_runs, due, fail, fail_killed, finish
 from django_sessrec.training.stop import sigterm_raised
 
 log = logging.getLogger("django_sessrec")
@@ -43,12 +43,18 @@ class Refused(Exception):  # noqa: N818
 
 
 def train(
-    model: str, *, trigger: str, progress: Listener | None = None, only_if_due: bool = False
+    model: str,
+    *,
+    trigger: str,
+    progress: Listener | None = None,
+    refresh: bool = False,
+    only_if_due: bool = False,
 ) -> TrainingRun | None:
     """Train a model of SESSREC["MODELS"] and let it serve if it passes the gate.
 
-    trigger: "schedule", "command", or a staff user's name. The run returned is published, refused or
-    failed, and says why; None where `only_if_due` and the schedule asks for nothing.
+    trigger: "schedule", "command", or a staff user's name. refresh: start from the model in service, if
+    the estimator can. The run returned is published, refused or failed, and says why; None where
+    `only_if_due` and the schedule asks for nothing.
     Raises AlreadyTraining, and ImproperlyConfigured for an unknown model.
     """
     recipe = sessrec_settings.model(model)
@@ -56,13 +62,16 @@ def train(
         if not held:
             raise AlreadyTraining(_("%(model)s is being trained by another process.") % {"model": model})
         fail_killed(model)
-        if only_if_due and not due(model):
-            return None
+        if only_if_due:
+            if (work := due(model)) is None:
+                return None
+            refresh = work is Due.REFRESH
         run = all_runs().create(
             model=model,
             trigger=trigger,
             estimator=recipe["ESTIMATOR"],
             parameters=recipe["OPTIONS"],
+            started_from=in_service(model) if refresh else None,
             started_at=timezone.now(),
         )
         try:
@@ -83,11 +92,20 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
     estimator = _estimator(run)
     artifacts.prepare()
     journal.stage("read")
-    sessions = _sessions(run, keep="checkpoints" in _taken(estimator))
-
+    taken = inspect.signature(estimator.fit).parameters  # a shop's own may know nothing of what is offered
+    sessions = _sessions(run, keep="checkpoints" in taken)
     earlier, last_days = split.by_time(sessions)
+    run.counts["tested_from"] = int(last_days.started.min(initial=run.window_end.timestamp()))
+    start = starts(run, taken)
+
+    def fit(stage: str, sessions: SessionLog, validation: SessionLog | None = None) -> Recommender:
+        journal.stage(stage)
+        offered = {"checkpoints": unfinished.folder(run.model) / stage, "warm_start": start.get(stage)}
+        chosen = {name: value for name, value in offered.items() if name in taken}
+        return estimator.fit(sessions, validation=validation, progress=journal, **chosen)
+
     earlier = earlier.compacted()
-    tested = _fit(run, estimator, "fit", journal, earlier, last_days.reindexed(earlier.index))
+    tested = fit("fit", earlier, last_days.reindexed(earlier.index))
 
     journal.stage("evaluate")
     cases = split.cases(last_days)
@@ -98,7 +116,7 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
 
     published = tested
     if refit:
-        published = _fit(run, estimator, "refit", journal, sessions)
+        published = fit("refit", sessions)
     journal.stage("publish")
     artifacts.publish(run, published, tested, card(run))
     with transaction.atomic(using=sessrec_settings.DATABASE):
@@ -139,26 +157,6 @@ def _sessions(run: TrainingRun, *, keep: bool) -> SessionLog:
     if keep:
         unfinished.keep(run, sessions)
     return sessions
-
-
-def _fit(
-    run: TrainingRun,
-    estimator: Estimator,
-    stage: str,
-    journal: Journal,
-    sessions: SessionLog,
-    validation: SessionLog | None = None,
-) -> Recommender:
-    """Fit, with a folder that outlives a kill for an estimator that takes one."""
-    journal.stage(stage)
-    offered = {"checkpoints": unfinished.folder(run.model) / stage}
-    taken = {name: offered[name] for name in offered.keys() & _taken(estimator)}
-    return estimator.fit(sessions, validation=validation, progress=journal, **taken)
-
-
-def _taken(estimator: Estimator) -> Collection[str]:
-    """What its fit can be handed: a shop's own estimator may know nothing of checkpoints."""
-    return inspect.signature(estimator.fit).parameters.keys()
 
 
 def _refuse_too_little(counts: Counts) -> None:

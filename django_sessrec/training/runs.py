@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from enum import Enum, auto
 from typing import Any
 
 from django.db.models import QuerySet
@@ -27,6 +28,13 @@ named "note" stays with the run's verdict."""
 SECONDS_BETWEEN_WRITES = 1.0
 POINTS = 200  # of a stored curve
 RETRY_HOURS = 1  # a failed training is tried again after this long, or sooner where it is due
+
+
+class Due(Enum):
+    """What a schedule asks for."""
+
+    TRAINING = auto()  # from scratch
+    REFRESH = auto()  # from the model in service
 
 
 def all_runs() -> QuerySet[TrainingRun]:
@@ -52,7 +60,7 @@ class Journal:
         self.run.progress = share
         figures = {name: value for name, value in shown.items() if name != "note"}
         if note := shown.get("note"):
-            self.run.verdict = f"{self.run.verdict} {note}".strip()
+            self.run.note(note)
         if self.run.stage == "fit" and figures:
             self._plot(share, figures)
         if time.monotonic() - self.written >= SECONDS_BETWEEN_WRITES:
@@ -78,17 +86,24 @@ class Journal:
             self.listener(self.run.stage, self.run.progress, shown)
 
 
-def due(model: str) -> bool:
-    """Whether the model's schedule asks for a training now."""
-    latest = all_runs().filter(model=model).order_by("-pk").first()
-    if latest is None:
+def due(model: str) -> Due | None:
+    """What the model's schedule asks for now; what was killed is due at once, as what it was."""
+    recipe = sessrec_settings.model(model)
+    runs = all_runs().filter(model=model).order_by("-pk")
+    if unfinished.waits(model) or _is_over(runs.filter(started_from=None).first(), recipe["EVERY_HOURS"]):
+        return Due.TRAINING
+    if recipe["REFRESH_HOURS"] and _is_over(runs.first(), recipe["REFRESH_HOURS"]):
+        return Due.REFRESH
+    return None
+
+
+def _is_over(run: TrainingRun | None, hours: float) -> bool:
+    """Whether so many hours have passed since the run began; fewer if it failed."""
+    if run is None:
         return True
-    hours = sessrec_settings.model(model)["EVERY_HOURS"]
-    if latest.state == TrainingRun.State.FAILED:
-        if unfinished.waits(model):
-            return True
+    if run.state == TrainingRun.State.FAILED:
         hours = min(hours, RETRY_HOURS)
-    return timezone.now() >= latest.created_at + timedelta(hours=hours)
+    return timezone.now() >= run.created_at + timedelta(hours=hours)
 
 
 def fail_stale() -> list[TrainingRun]:

@@ -44,9 +44,10 @@ def keep(run: TrainingRun, sessions: SessionLog) -> None:
         {
             "run": run.pk,
             "attempts": 1,
-            "recipe": _recipe(run),
+            "recipe": recipe(run),
             "window": [run.window_start.isoformat(), run.window_end.isoformat()],
             "counts": run.counts,
+            "started_from": run.started_from_id,
         },
     )
 
@@ -60,7 +61,7 @@ def waits(model: str) -> bool:
 def resume(run: TrainingRun) -> SessionLog | None:
     """The sessions that a killed training of the same recipe had read; `run` takes on what it knew."""
     found = _read(run.model)
-    if found is None or not waits(run.model) or found["recipe"] != _recipe(run):
+    if found is None or not waits(run.model) or found["recipe"] != recipe(run):
         return None
     try:
         with np.load(folder(run.model) / SESSIONS, allow_pickle=False) as arrays:
@@ -70,11 +71,16 @@ def resume(run: TrainingRun) -> SessionLog | None:
         log.warning("the clicks of the killed training #%s can't be read: %s", found["run"], error)
         return None
     run.window_start, run.window_end = map(datetime.fromisoformat, found["window"])
-    run.counts = found["counts"]
-    run.verdict = _("It goes on with the training #%(run)s.") % {"run": found["run"]}
+    run.counts, run.started_from_id = found["counts"], found["started_from"]
+    run.note(_("It goes on with the training #%(run)s.") % {"run": found["run"]})
     run.history = _runs().values_list("history", flat=True).get(pk=found["run"])
     _write(run.model, found | {"run": run.pk, "attempts": found["attempts"] + 1})
     return sessions
+
+
+def recipe(run: TrainingRun) -> Any:
+    """What two runs must share for one to go on with the other's model, as JSON gives it back."""
+    return json.loads(json.dumps([run.estimator, run.parameters]))
 
 
 def discard(model: str) -> None:
@@ -92,11 +98,6 @@ def discard_old() -> None:
 
 def _runs() -> QuerySet[TrainingRun]:
     return TrainingRun.objects.using(sessrec_settings.DATABASE)
-
-
-def _recipe(run: TrainingRun) -> Any:
-    """What must be the same, as JSON gives it back."""
-    return json.loads(json.dumps([run.estimator, run.parameters]))
 
 
 def _age(found: dict[str, Any]) -> timedelta:

@@ -22,16 +22,19 @@ class Command(BaseCommand):
         parser.add_argument(
             "models", nargs="*", metavar="model", help="names in SESSREC['MODELS']; default: all"
         )
+        parser.add_argument(
+            "--refresh", action="store_true", help="start from the models in service: sooner done"
+        )
 
-    def handle(self, *, models: list[str], **options: Any) -> None:
-        runs = [self._train(model) for model in models or sessrec_settings.MODELS]
+    def handle(self, *, models: list[str], refresh: bool, **options: Any) -> None:
+        runs = [self._train(model, refresh) for model in models or sessrec_settings.MODELS]
         if failed := [run for run in runs if run.state == TrainingRun.State.FAILED]:
             raise CommandError(f"failed: {', '.join(str(run) for run in failed)}", returncode=1)
 
-    def _train(self, model: str) -> TrainingRun:
+    def _train(self, model: str, refresh: bool) -> TrainingRun:
         progress = Progress(self.stderr, model)
         try:
-            run = train(model, trigger="command", progress=progress)
+            run = train(model, trigger="command", progress=progress, refresh=refresh)
         except (AlreadyTraining, ImproperlyConfigured) as reason:
             raise CommandError(str(reason)) from reason
         finally:

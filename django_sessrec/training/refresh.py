@@ -1,0 +1,52 @@
+"""A refresh: between two trainings from scratch, one that starts from the model in service."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from django.utils.translation import gettext as _
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.recommender import Recommender
+from django_sessrec.training import artifacts
+from django_sessrec.training.unfinished import recipe
+
+
+def in_service(model: str) -> TrainingRun | None:
+    """The run to start from."""
+    return Promotion.objects.using(sessrec_settings.DATABASE).active(model)
+
+
+def starts(run: TrainingRun, taken: Collection[str]) -> Mapping[str, Recommender]:
+    """The model that each stage starts from, none where `run` must be trained from scratch and says so.
+
+    taken: what the estimator's fit can be handed. The model that is tested starts from one that was: the
+    published one has seen the days of the test.
+    """
+    if run.started_from is None:
+        return {}
+    try:
+        _check(run, run.started_from, taken)
+        folders = {
+            "fit": artifacts.tested_folder(run.started_from),
+            "refit": artifacts.folder(run.started_from),
+        }
+        found = {stage: artifact.load(folder) for stage, folder in folders.items()}
+    except (ValueError, artifact.ArtifactError) as reason:
+        run.note(_("Trained from scratch: %(reason)s.") % {"reason": str(reason).rstrip(".")})
+        run.started_from = None
+        return {}
+    run.note(_("Refreshed from %(run)s.") % {"run": run.started_from})
+    return found
+
+
+def _check(run: TrainingRun, start: TrainingRun, taken: Collection[str]) -> None:
+    """ValueError unless `run` may start from there."""
+    if "warm_start" not in taken:
+        raise ValueError(_("%(estimator)s takes no warm start") % {"estimator": run.estimator})
+    if recipe(start) != recipe(run):
+        raise ValueError(_("%(run)s has other hyper-parameters") % {"run": start})
+    if start.counts.get("tested_from", float("inf")) > run.counts["tested_from"]:
+        raise ValueError(_("%(run)s has seen some of the days to be tested on") % {"run": start})
