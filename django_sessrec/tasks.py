@@ -57,7 +57,7 @@ def train(model: str | None = None, trigger: str = "task") -> dict[str, str]:
 
 @shared_task
 def train_due() -> dict[str, str]:
-    """Train the models whose EVERY_HOURS are over; asked twice at once, it trains each once."""
+    """Train what is due, or was killed; asked twice at once, it trains each once."""
     return {name: _train(name, "schedule", only_if_due=True) for name in sessrec_settings.MODELS}
 
 
@@ -66,11 +66,12 @@ def upkeep() -> None:
     """Make partitions, put bots into quarantine, end killed trainings, and delete what is too old."""
     from django_sessrec.capture import behaviour, partitions
     from django_sessrec.privacy import retention
-    from django_sessrec.training import runs
+    from django_sessrec.training import runs, unfinished
 
     partitions.ensure_ahead()
     behaviour.quarantine()
     runs.fail_stale()
+    unfinished.discard_old()
     retention.purge()
 
 

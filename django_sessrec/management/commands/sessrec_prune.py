@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 from django_sessrec.capture import behaviour, partitions
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.privacy import retention
-from django_sessrec.training import artifacts, runs
+from django_sessrec.training import artifacts, runs, unfinished
 
 
 class Command(BaseCommand):
@@ -20,6 +20,7 @@ class Command(BaseCommand):
         found = behaviour.quarantine()
         purged = retention.purge()
         stale = runs.fail_stale()
+        unfinished.discard_old()
         removed = [name for model in sessrec_settings.MODELS for name in artifacts.prune(model)]
         self.stdout.write(f"{len(made)} partitions made, {len(purged.partitions)} dropped")
         self.stdout.write(
