@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from django.core.management.base import BaseCommand
+from django.db import transaction
 
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.capture.store import COLUMNS, copy_events
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, EventName, Source
 from example_shop.shop.history import Happening, happenings
 from example_shop.shop.models import Product
@@ -32,14 +34,15 @@ class Command(BaseCommand):
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         began = time.monotonic()
         total = 0
-        for day in [today - timedelta(days=ago) for ago in range(days, -1, -1)]:
-            written = copy_events(
-                self._row(each, products)
-                for each in happenings(visitors, day, sessions_per_day, draw)
-                if each.at <= now
-            )
-            total += written
-            self.stdout.write(f"{day:%a %d %b}: {written:,} events")
+        with transaction.atomic(using=sessrec_settings.DATABASE):  # interrupted, it leaves nothing
+            for day in [today - timedelta(days=ago) for ago in range(days, -1, -1)]:
+                written = copy_events(
+                    self._row(each, products)
+                    for each in happenings(visitors, day, sessions_per_day, draw)
+                    if each.at <= now
+                )
+                total += written
+                self.stdout.write(f"{day:%a %d %b}: {written:,} events")
         self.stdout.write(self.style.SUCCESS(f"{total:,} events in {time.monotonic() - began:.1f} s"))
 
     def _row(self, happening: Happening, products: list[Product]) -> tuple[Any, ...]:

@@ -1,0 +1,40 @@
+"""The shop's own commands: interrupted, or without a database."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from django_sessrec.models import Event
+from example_shop.stack.folders import CHECKOUT
+from tests.training.processes import process, wait_for
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_interrupted_history_leaves_nothing_so_that_the_next_start_makes_it(goods, tmp_path):
+    history = ("simulate_history", "--days", "60", "--sessions-per-day", "500")
+    with process("-u", "-m", "django", *history, cwd=tmp_path) as child:
+        wait_for(lambda: "events" in (tmp_path / "output").read_text(), child)
+        child.kill()
+        child.wait()
+    assert not Event.objects.exists()
+
+
+def test_without_a_database_a_command_says_how_to_start_it(tmp_path):
+    nowhere = f"postgresql://sessrec@/sessrec?host={tmp_path}"
+    done = subprocess.run(
+        [sys.executable, "-m", "example_shop.manage", "fill_shop"],
+        cwd=CHECKOUT,
+        env={
+            **os.environ,
+            "DATABASE_URL": nowhere,
+            "SESSREC_STATE": str(tmp_path),
+            "DJANGO_SETTINGS_MODULE": "example_shop.settings",
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "start it with `make shop`" in line
