@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         *_catalogue(),
         *_callables(),
         *_rates(),
+        *_clients(),
         *_quarantine(),
         *_models(),
         *_placements(),
@@ -165,6 +167,16 @@ def _quarantine() -> Iterator[CheckMessage]:
         if bound is not None and not (isinstance(bound, int) and bound >= FEWEST_JUDGED):
             hint = f"Give it a whole number from {FEWEST_JUDGED} on, or None to turn the rule off."
             yield error(15, f"{where}[{rule!r}] is {bound!r}.", hint)
+
+
+def _clients() -> Iterator[CheckMessage]:
+    for key, client, extra in (
+        ("STREAM_URL", "redis", "stream"),
+        ("METRICS_TOKEN", "prometheus_client", "metrics"),
+    ):
+        if getattr(sessrec_settings, key) and find_spec(client) is None:
+            remedy = f'pip install "django-sessrec[{extra}]"'
+            yield error(17, f"SESSREC[{key!r}] needs {client}, which is not installed.", f"Run {remedy}.")
 
 
 def _imported(key: str, path: Any) -> tuple[Any, list[CheckMessage]]:

@@ -1,5 +1,7 @@
 """The API's addresses, under the shop's prefix: path("sessrec/", include("django_sessrec.api.urls"))."""
 
+from importlib.util import find_spec
+
 from django.urls import path
 
 from django_sessrec.api import health
@@ -22,3 +24,7 @@ urlpatterns = [
     path("health/live", health.live, name="live"),
     path("health/ready", health.ready, name="ready"),
 ]
+if find_spec("prometheus_client"):  # of the extra "metrics"
+    from django_sessrec.api.metrics import metrics
+
+    urlpatterns.append(path("metrics/", metrics, name="metrics"))

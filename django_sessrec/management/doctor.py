@@ -12,14 +12,16 @@ from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from django_sessrec.capture import ledger, stream
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import Event, FailedEvent, Heartbeat, Promotion, TrainingRun
+from django_sessrec.models import Event, Heartbeat, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.training import artifacts
 from django_sessrec.training.promotion import held_by
 from django_sessrec.training.runs import all_runs
 
 SILENCE = timedelta(minutes=5)  # heartbeats come once a minute
+LEDGER_DAYS = 7
 PROGRAMS = {
     "beat": "celery --app PROJECT beat",
     "worker": "celery --app PROJECT worker",
@@ -52,6 +54,7 @@ def examine(broker_answers: Callable[[], str]) -> Iterator[Finding]:
         "database": _database,
         "partitions": _partitions,
         "broker": lambda: _broker(broker_answers),
+        "stream": _stream,
         "processes": _processes,
         "models": _models,
         "events": _events,
@@ -117,6 +120,16 @@ def _broker(answers: Callable[[], str]) -> Found:
         )
 
 
+def _stream() -> Found:
+    if not stream.configured():
+        yield Level.OK, "none: pages write to PostgreSQL themselves", ""
+        return
+    waiting = stream.backlog()
+    level = Level.WARN if waiting.seconds > SILENCE.total_seconds() else Level.OK
+    text = f"{waiting.messages:,} messages wait, the oldest for {waiting.seconds:.0f} seconds"
+    yield level, text, "start manage.py sessrec_consume, or one more of it" if level == Level.WARN else ""
+
+
 def _processes() -> Found:
     seen = dict(Heartbeat.objects.using(sessrec_settings.DATABASE).values_list("name", "seen_at"))
     if (
@@ -125,7 +138,8 @@ def _processes() -> Found:
         .exists()
     ):
         seen["train"] = timezone.now()  # it trains, and answers nothing else meanwhile
-    for name, command in PROGRAMS.items():
+    consumer = {"consumer": "manage.py sessrec_consume"} if stream.configured() else {}
+    for name, command in {**PROGRAMS, **consumer}.items():
         if name not in seen:
             yield Level.WARN, f"{name} was never seen", f"start {command}"
         elif timezone.now() - seen[name] > SILENCE:
@@ -172,13 +186,16 @@ def _events() -> Found:
         )
     else:
         yield Level.OK, f"the newest was captured {_ago(newest.occurred_at)}", ""
-    failed = FailedEvent.objects.using(sessrec_settings.DATABASE).count()
-    if failed:
+    counts = ledger.by_day(LEDGER_DAYS).values()
+    sent, missing = sum(each.sent for each in counts), sum(each.failed - each.replayed for each in counts)
+    if missing > 0:
         yield (
             Level.WARN,
-            f"{failed:,} could not be stored",
-            "their reasons stand in the admin under Failed events",
+            f"of {sent:,} rows sent in {LEDGER_DAYS} days {missing:,} could not be stored",
+            "their reasons stand in the admin under Failed events: mend them, run sessrec_replay",
         )
+    else:
+        yield Level.OK, f"{sent:,} rows were sent in {LEDGER_DAYS} days, and each is accounted for", ""
 
 
 def _consent() -> Found:
