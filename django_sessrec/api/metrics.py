@@ -54,9 +54,7 @@ class Figures(Collector):
         return []  # so that registering asks no database
 
     def collect(self) -> Iterator[Metric]:
-        answered = GaugeMetricFamily(
-            f"{PREFIX}up", "Whether the figures of a part could be read.", labels=["part"]
-        )
+        answered = _gauge("up", "Whether the figures of a part could be read.", "part")
         parts: dict[str, Callable[[], list[Metric]]] = {
             "ledger": _rows,
             "lists": _lists,
