@@ -78,11 +78,13 @@ def _ask_at_once(connection: BaseDatabaseWrapper, sql: str, values: tuple[str, .
     except (errors.OperationalError, TimeoutError) as problem:
         if isinstance(problem, TimeoutError):
             database.rest()
-        connection.connection.close()  # itself, because a pool would take it back and ask it
-        connection.close()
+        _hang_up(connection)
         raise UnansweredError(
             f"the connection to the events database was lost: {problem}", in_doubt=True
         ) from problem
+    except BaseException:
+        _hang_up(connection)
+        raise
     if connection.queries_logged:
         connection.queries_log.append({"sql": query, "time": f"{time.monotonic() - started:.3f}"})
     for result in results:
@@ -93,6 +95,12 @@ def _ask_at_once(connection: BaseDatabaseWrapper, sql: str, values: tuple[str, .
         tuple(_text(last.get_value(row, column)) for column in range(last.nfields))
         for row in range(last.ntuples)
     ]
+
+
+def _hang_up(connection: BaseDatabaseWrapper) -> None:
+    """The answer still to come would be taken for that to the shop's next query."""
+    connection.connection.close()  # itself, because a pool would take it back and ask it
+    connection.close()
 
 
 def _results(link: pq.abc.PGconn, deadline: float) -> list[pq.abc.PGresult]:
