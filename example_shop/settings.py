@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.tasks import schedule
 from example_shop.stack.environment import django_database
-from example_shop.state import STATE, broker_url, database_url, secret_key
+from example_shop.state import STATE, broker_url, database_url, secret_key, stream_url
 
 DEBUG = os.environ.get("SHOP_DEBUG") == "1"
 SECRET_KEY = secret_key()
@@ -77,6 +77,8 @@ SESSREC = {
     "CONSENT": "example_shop.shop.recommendations.consent",
     "TRACKED_VIEWS": {"shop:product_detail": "pk"},
     "ARTIFACTS": STATE / "artifacts",
+    "STREAM_URL": stream_url(),
+    "METRICS_TOKEN": os.environ.get("METRICS_TOKEN"),
     "MODELS": {
         "neighbours": {"ESTIMATOR": "django_sessrec.recsys.tuning.TunedNeighbours", "EVERY_HOURS": 1},
         "ranked": {

@@ -37,6 +37,13 @@ def database_url() -> str:
     return os.environ.get("DATABASE_URL") or Postgres().url
 
 
+def stream_url() -> str | None:
+    """The stream that STREAM_URL names, or the running shop's own where SHOP_STREAM=1 asks for one."""
+    return os.environ.get("STREAM_URL") or (
+        Valkey().stream_url if os.environ.get("SHOP_STREAM") == "1" else None
+    )
+
+
 def broker_url() -> str:
     """The broker that BROKER_URL names, or the running shop's own."""
     return os.environ.get("BROKER_URL") or Valkey().url

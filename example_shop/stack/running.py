@@ -44,7 +44,10 @@ class RunningShop:
             "DJANGO_SETTINGS_MODULE": settings,
             **environment,
         }
-        self.programs = {program.name: program for program in shop_programs(folder, self.port)}
+        self.programs = {
+            program.name: program
+            for program in shop_programs(folder, self.port, stream="STREAM_URL" in environment)
+        }
 
     def manage(self, *lines: str) -> None:
         """Run management commands, one after the other, in one process."""

@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from ..state import stream_url
 from .console import say, step
 from .folders import CHECKOUT, STATE, own_folder
 from .postgres import Postgres
@@ -80,7 +81,7 @@ def run_shop() -> None:
                 with step(number, total, each.title):
                     manage(*each.command)
         with step(total, total, "Start web server, workers and beat"):
-            supervisor.start(*shop_programs(state, port))
+            supervisor.start(*shop_programs(state, port, stream=stream_url() is not None))
         say(ENTRANCE.format(url=f"http://{HOST}:{port}", logs=logs.relative_to(CHECKOUT)))
         supervisor.watch()
 
@@ -99,8 +100,11 @@ def services(logs: Path) -> list[Program]:
     return programs
 
 
-def shop_programs(state: Path, port: int) -> list[Program]:
-    """Return the web server, the worker for capture and upkeep, the one for training, and beat."""
+def shop_programs(state: Path, port: int, *, stream: bool = False) -> list[Program]:
+    """Return the web server, the worker for capture and upkeep, the one for training, and beat.
+
+    stream: with the consumer of SESSREC["STREAM_URL"]
+    """
     logs = state / "logs"
 
     def program(name: str, *arguments: str, answers: Callable[[], bool] = lambda: True) -> Program:
@@ -130,6 +134,7 @@ def shop_programs(state: Path, port: int) -> list[Program]:
             *("--loglevel", "INFO", "--hostname", "train@%h", "--queues", "train"),
             *("--concurrency", "1", "--max-tasks-per-child", "1", "--prefetch-multiplier", "1"),
         ),
+        *([program("consumer", "example_shop.manage", "sessrec_consume")] if stream else []),
         # An empty pid file name: the one of a killed beat would stop the next.
         program("beat", *celery, "beat", *quiet, "--pidfile", "", "--schedule", str(state / "beat")),
     ]

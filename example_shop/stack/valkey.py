@@ -44,6 +44,11 @@ class Valkey(Program):
         """The broker's URL for Celery, valid while the server runs."""
         return f"redis+socket://{self.socket}?virtual_host=0"
 
+    @property
+    def stream_url(self) -> str:
+        """Where SESSREC["STREAM_URL"] finds the server, valid while it runs; beside the broker's tasks."""
+        return f"unix://{self.socket}?db=1"
+
     def prepare(self) -> None:
         """Make the data folder and end what an ended process left; Valkey replaces a stale socket itself."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
