@@ -7,6 +7,8 @@
 #   make bench-models   DATA=folder MODELS=popularity,neighbours SEEDS=1 OUT=build/models.json
 #   make bench-capture  OUT=build/capture.json
 #   make bench-serving  OUT=build/serving.json
+#   make bench-scale    OUT=build/scale.json: 1 and 10 million clicks on a million items
+#   make bench-peers    DATA=folder OUT=build/peers.json: beside other libraries, which go into .venv-peers
 #   make chaos          OUT=build/chaos.json: kills everything in turn, under load
 #   make clean          remove all of it, the shop's data too
 
@@ -21,7 +23,7 @@ TESTS ?= tests
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(OUT),--out $(OUT))
 
-.PHONY: shop test lint docs bench-models bench-capture bench-serving chaos clean
+.PHONY: shop test lint docs bench-models bench-capture bench-serving bench-scale bench-peers chaos clean
 
 shop: .venv/shop.stamp
 	@$(BIN)/python -m example_shop.stack shop
@@ -38,15 +40,18 @@ lint: .venv/dev.stamp
 docs: .venv/dev.stamp
 	$(BIN)/mkdocs build --strict
 
-bench-models bench-capture bench-serving: bench-%: .venv/dev.stamp
+bench-models bench-capture bench-serving bench-scale: bench-%: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.$* $(OPTIONS)
+
+bench-peers: .venv/dev.stamp .venv-peers/stamp
+	$(BIN)/python -m benchmarks.peers $(OPTIONS)
 
 chaos: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.chaos $(OPTIONS)
 
 clean:
 	$(PYTHON) -m example_shop.stack clean
-	rm -rf .venv build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-peers build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -f $(addprefix django_sessrec/recsys/kernels/kernels,.so .dylib .dll)
 
 .venv/shop.stamp: pyproject.toml requirements-dev.txt $(KERNELS) | $(BIN)/pip
@@ -58,6 +63,12 @@ clean:
 	@echo "Installing into .venv: a minute or two the first time"
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@ .venv/shop.stamp
+
+.venv-peers/stamp: benchmarks/peer/requirements.txt | $(BIN)/pip
+	@echo "Installing the peers into .venv-peers: a minute or two the first time"
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 $(BIN)/pip:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and no python3 here is: install python3.11"; exit 1; }

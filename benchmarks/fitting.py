@@ -25,6 +25,7 @@ def fit_apart(label: str, estimator: Estimator, sessions: SessionLog, folder: Pa
     peak_mb:           most memory that the process had resident meanwhile: its libraries, the sessions and
                        the fit; no evaluation and no saving. Linux only
     targets_per_s:     clicks trained on, as the last net's progress told it
+    save_s:            from the recommender to the artifact on disk
     """
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as fresh_process:
@@ -50,8 +51,9 @@ def fit(label: str, estimator: Estimator, sessions: SessionLog, folder: Path) ->
         **peak(),
         **{key: value for key, value in latest.items() if key == "targets_per_s"},
     }
+    began = time.perf_counter()
     artifact.save(recommender, folder, card={})
-    return figures
+    return figures | {"save_s": time.perf_counter() - began}
 
 
 def forget_peak() -> None:

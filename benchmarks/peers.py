@@ -1,0 +1,196 @@
+"""The nets beside other libraries': `python -m benchmarks.peers --data FOLDER --out build/peers.json`.
+
+All learn from the same sessions, all but the last 7 % of the training set, with the same number of threads,
+and are judged alike: on clicks of those 7 % as time goes by, and on all cases of the test set at the end.
+The peers train in turns, by processor time, so that what else the machine does is no handicap, and each of
+our fits stands between two turns; who waits does nothing. Time is that of training alone: a peer's preparing
+of data is not counted, our item vectors and export are. Our points are complete fits of so many epochs; a
+peer's are looks at its net while it goes on training.
+
+The JSON has for each contestant "points" (seconds, cpu_seconds, epochs, hr@20, mrr@20, targets_per_s),
+"test", and for a peer "reached": its best point, our first fit that was as good, and how much sooner it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from itertools import zip_longest
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.datasets import load
+from benchmarks.fitting import fit_apart
+from benchmarks.peer import race
+from django_sessrec.neural import GRU4Rec, SASRec
+from django_sessrec.neural.estimator import NeuralEstimator
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.evaluation import Cases, evaluate
+from django_sessrec.recsys.sessions import SessionLog
+
+CHECKOUT = Path(__file__).parents[1]
+PYTHON = CHECKOUT / ".venv-peers/bin/python"
+PEERS = ("recbole_gru4rec", "rectools_sasrec")  # modules of benchmarks/peer
+OURS: dict[str, type[NeuralEstimator]] = {"gru4rec": GRU4Rec, "sasrec": SASRec}
+FITS = [("gru4rec", 1), ("sasrec", 1), ("gru4rec", 2), ("gru4rec", 3)]
+ACCURACY = ("hr@20", "mrr@20")
+LOOKED_AT = 10_000  # cases of the last days, after each turn
+Points = dict[str, dict[str, Any]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of one dataset")
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    parser.add_argument("--minutes", type=float, default=12, help="of processor time for each peer")
+    parser.add_argument("--turn", type=float, default=60, help="processor seconds of one turn")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each contestant")
+    parser.add_argument("--peers", nargs="+", default=PEERS, choices=PEERS)
+    parser.add_argument("--fits", nargs="+", default=FITS, type=fit, help="gru4rec:2 is ours in two epochs")
+    parser.add_argument("--python", type=Path, default=PYTHON, help="where the peers are installed")
+    options = parser.parse_args()
+    results: Points = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        compete(options, Path(temporary), results)
+    print_table(results)
+
+
+def fit(text: str) -> tuple[str, int]:
+    name, epochs = text.split(":")
+    return name, int(epochs)
+
+
+def compete(options: argparse.Namespace, folder: Path, results: Points) -> None:
+    """Let all contestants train in turns, then judge them on the test set; saved after each round."""
+    dataset = load(options.data)
+    train, last_days = dataset.train.split_last(0.07)
+    train = train.compacted()
+    validation = Cases.from_log(last_days.reindexed(train.index))
+    looked_at = np.linspace(0, len(validation) - 1, min(LOOKED_AT, len(validation)))
+    validation = validation.take(looked_at.astype(np.int64))
+    race.write(folder, train, validation, dataset.test.reindexed(train.index))
+    with ExitStack() as stack:
+        peers = {name: stack.enter_context(peer(name, folder, options)) for name in options.peers}
+        turns = range(round(options.minutes * 60 / options.turn))
+        for turn, ours in zip_longest(turns, options.fits):
+            if turn is not None:
+                for name, order in peers.items():
+                    add_point(results, name, order(f"train {options.turn}"))
+            if ours is not None:
+                add_point(results, ours[0], fitted(*ours, train, validation, folder, options.threads))
+            save(options.out, results)
+        for name, order in peers.items():
+            results[name]["test"] = order("judge")
+    for name, epochs in dict(options.fits).items():
+        results[name]["test"] = accuracy(folder / f"{name}-{epochs}", dataset.test)
+    for name in peers:
+        results[name]["reached"] = reached(results[name], {own: results[own] for own in dict(options.fits)})
+    save(options.out, results)
+
+
+@contextmanager
+def peer(name: str, folder: Path, options: argparse.Namespace) -> Iterator[Callable[[str], dict[str, Any]]]:
+    """A contestant in a process of its own, ready to train; yields what gives it an order."""
+    process = subprocess.Popen(
+        [options.python.absolute(), "-m", f"benchmarks.peer.{name}", folder, str(options.threads)],
+        cwd=tempfile.mkdtemp(dir=folder),  # they leave logs where they are
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": str(options.threads)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def answer() -> dict[str, Any]:
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{name} ended with {process.wait()}; its last lines above say why")
+        return json.loads(line)
+
+    def order(line: str) -> dict[str, Any]:
+        print(line, file=process.stdin, flush=True)
+        return answer()
+
+    try:
+        answer()
+        yield order
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.terminate()
+        process.wait()
+
+
+def fitted(
+    name: str, epochs: int, train: SessionLog, validation: Cases, folder: Path, threads: int
+) -> dict[str, Any]:
+    """One complete fit of ours as a point."""
+    saved = folder / f"{name}-{epochs}"
+    estimator = OURS[name](epochs=epochs, threads=threads)
+    took = fit_apart(f"{name}, {epochs} epochs", estimator, train, saved)
+    targets = epochs * (train.n_clicks - len(train))
+    return {
+        "seconds": took["fit_s"],
+        "cpu_seconds": took["fit_cpu_s"],
+        "epochs": epochs,
+        "targets_per_s": targets / took["fit_s"],
+        "targets_per_cpu_s": targets / took["fit_cpu_s"],
+        **accuracy(saved, validation),
+    }
+
+
+def accuracy(folder: Path, cases: Cases) -> dict[str, float]:
+    report = evaluate(artifact.load(folder), cases).as_dict()
+    return {key: report[key] for key in ACCURACY}
+
+
+def add_point(results: Points, name: str, point: dict[str, Any]) -> None:
+    results.setdefault(name, {"points": []})["points"].append(point)
+    figures = " ".join(f"{key} {value:,.4g}" for key, value in point.items())
+    print(f"{name:16} {figures}", file=sys.stderr, flush=True)
+
+
+def reached(theirs: Mapping[str, Any], ours: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The peer's best point by MRR, and our quickest fit that was as good by both figures."""
+    best = max(theirs["points"], key=itemgetter("mrr@20"))
+    fits = [{"by": name, **point} for name, figures in ours.items() for point in figures["points"]]
+    as_good = [fit for fit in fits if all(fit[key] >= best[key] for key in ACCURACY)]
+    if not as_good:
+        return {"best": best}
+    first = min(as_good, key=itemgetter("cpu_seconds"))
+    sooner = {f"{clock}_ratio": best[clock] / first[clock] for clock in ("seconds", "cpu_seconds")}
+    return {"best": best, "first": first, **sooner}
+
+
+def save(out: Path | None, results: Points) -> None:
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def print_table(results: Points) -> None:
+    columns = ("seconds", "cpu_seconds", "epochs", "targets_per_s", "targets_per_cpu_s", *ACCURACY)
+    print(f"{'':16}" + "".join(f"{column:>18}" for column in columns) + f"{'test':>16}")
+    for name, figures in results.items():
+        last = figures["points"][-1]
+        test = " / ".join(f"{figures['test'][key]:.2f}" for key in ACCURACY)
+        print(f"{name:16}" + "".join(f"{last[column]:18,.1f}" for column in columns) + f"{test:>16}")
+    for name, figures in results.items():
+        if "first" in (found := figures.get("reached", {})):
+            print(
+                f"{name}'s best validation figures, reached by {found['first']['by']} in "
+                f"{found['first']['seconds']:.0f} s: {found['seconds_ratio']:.1f} times sooner, "
+                f"{found['cpu_seconds_ratio']:.1f} by processor time"
+            )
+
+
+if __name__ == "__main__":
+    main()
