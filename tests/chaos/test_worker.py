@@ -44,8 +44,9 @@ def good():
     return run
 
 
-def in_mid_training(child):
-    return wait_for(lambda: TrainingRun.objects.filter(stage="fit", progress__gt=0).first(), child)
+def in_mid_training(child, share=0.0):
+    under_way = TrainingRun.objects.filter(stage="fit", progress__gt=share)
+    return wait_for(under_way.first, child, seconds=240)
 
 
 def killed(run):
@@ -81,3 +82,21 @@ def test_the_whole_worker_is_killed_and_upkeep_says_so(worker, send, good, tmp_p
         send("upkeep")
         wait_for(lambda: killed(run), second)
     assert Promotion.objects.active("popularity") == good
+
+
+def test_a_net_whose_whole_worker_is_killed_is_gone_on_with_by_the_next_beat(worker, send, good, tmp_path):
+    TrainingRun.objects.create(model="popularity", state=State.PUBLISHED, trigger="test")  # is not due
+    with worker() as first:
+        send("train", "net")
+        run = in_mid_training(first, share=1 / 4)  # an epoch is over
+        for pid in carrying("TRAINS_HERE", str(tmp_path)):
+            os.kill(pid, signal.SIGKILL)
+        first.wait()
+    with worker() as second:
+        send("train_due")
+        ended = TrainingRun.objects.filter(model="net", pk__gt=run.pk, finished_at__isnull=False)
+        resumed = wait_for(ended.first, second, seconds=240)
+    assert killed(run)
+    assert f"goes on with the training #{run.pk}" in resumed.verdict
+    assert resumed.history[0] == TrainingRun.objects.get(pk=run.pk).history[0]
+    assert Promotion.objects.active("net") == resumed

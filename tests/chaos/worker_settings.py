@@ -1,4 +1,4 @@
-"""The test project with one model, whose training goes on until a file is there."""
+"""The test project with a model whose training goes on until a file is there, and a net."""
 
 import os
 from pathlib import Path
@@ -13,6 +13,7 @@ SESSREC = SESSREC | {
         "popularity": {
             "ESTIMATOR": "tests.training.estimators.Waiting",
             "OPTIONS": {"until": str(HERE / "go")},
-        }
+        },
+        "net": {"ESTIMATOR": "tests.training.slow_net.SlowNet"},
     },
 }
