@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -10,11 +11,10 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from benchmarks.memory import PeakMemory
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Estimator
 from django_sessrec.recsys.sessions import SessionLog
-
-FORGET_PEAK, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 def fit_apart(label: str, estimator: Estimator, sessions: SessionLog, folder: Path) -> dict[str, Any]:
@@ -22,8 +22,8 @@ def fit_apart(label: str, estimator: Estimator, sessions: SessionLog, folder: Pa
 
     fit_s, fit_cpu_s:  from the sessions in memory to the recommender: wall, and processor time of all threads
     fit_threads:       threads that torch computes with; 1 where the model does not use it
-    peak_mb:           most memory that the process had resident meanwhile: its libraries, the sessions and
-                       the fit; no evaluation and no saving. Linux only
+    peak_mb:           most memory that the process and those it started had resident meanwhile: libraries,
+                       the sessions and the fit; no evaluation and no saving. Linux only
     targets_per_s:     clicks trained on, as the last net's progress told it
     save_s:            from the recommender to the artifact on disk
     """
@@ -41,14 +41,14 @@ def fit(label: str, estimator: Estimator, sessions: SessionLog, folder: Path) ->
         latest.update(figures)
         show(share, figures)
 
-    forget_peak()
-    began, began_cpu = time.perf_counter(), time.process_time()
-    recommender = estimator.fit(sessions, progress=progress)
+    began, began_cpu = time.perf_counter(), cpu_seconds()
+    with PeakMemory() as memory:
+        recommender = estimator.fit(sessions, progress=progress)
     figures = {
         "fit_s": time.perf_counter() - began,
-        "fit_cpu_s": time.process_time() - began_cpu,
+        "fit_cpu_s": cpu_seconds() - began_cpu,
         "fit_threads": threads(),
-        **peak(),
+        **memory.figures,
         **{key: value for key, value in latest.items() if key == "targets_per_s"},
     }
     began = time.perf_counter()
@@ -56,18 +56,9 @@ def fit(label: str, estimator: Estimator, sessions: SessionLog, folder: Path) ->
     return figures | {"save_s": time.perf_counter() - began}
 
 
-def forget_peak() -> None:
-    """Let the process's highest resident memory be what it has now."""
-    if FORGET_PEAK.exists():
-        FORGET_PEAK.write_text("5")
-
-
-def peak() -> dict[str, float]:
-    """{"peak_mb": megabytes} since the peak was forgotten; empty where the system has no /proc."""
-    if not FORGET_PEAK.exists():
-        return {}
-    highest = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-    return {"peak_mb": int(highest.split()[1]) / 1024}
+def cpu_seconds() -> float:
+    """Of this process and of those that it started and that have ended."""
+    return sum(os.times()[:4])
 
 
 def threads() -> int:

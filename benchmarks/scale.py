@@ -29,8 +29,9 @@ import numpy as np
 from django.conf import settings
 
 from benchmarks import one_page_shop
-from benchmarks.fitting import fit_apart, forget_peak, peak
+from benchmarks.fitting import fit_apart
 from benchmarks.latency import query_latency
+from benchmarks.memory import PeakMemory
 from benchmarks.zipf import draw
 from django_sessrec.recsys.evaluation import Cases
 from django_sessrec.recsys.sessions import SessionLog
@@ -140,12 +141,12 @@ def read(url: str) -> tuple[dict[str, float], SessionLog]:
     set_up(url)
     from django_sessrec.training import log
 
-    forget_peak()
     began = time.perf_counter()
     now = datetime.now(UTC)
-    sessions, counts = log.read(now - timedelta(days=DAYS + 1), now)
+    with PeakMemory() as memory:
+        sessions, counts = log.read(now - timedelta(days=DAYS + 1), now)
     seconds = time.perf_counter() - began
-    figures = {"read_s": seconds, **{f"read_{name}": value for name, value in peak().items()}}
+    figures = {"read_s": seconds, **{f"read_{name}": value for name, value in memory.figures.items()}}
     return figures | {"sessions": counts.sessions, "items": counts.items, "clicks": counts.clicks}, sessions
 
 

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.datasets import load
-from benchmarks.fitting import FORGET_PEAK, fit
+from benchmarks.fitting import fit
+from benchmarks.memory import FORGET_PEAK, PeakMemory
 from django_sessrec.recsys.evaluation import evaluate
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
@@ -88,6 +89,16 @@ def test_the_peak_of_a_fit_is_its_own(tmp_path):
     assert 180 < greedy - alone < 260
     again = fit("third", Popularity(), log, tmp_path / "third")["peak_mb"]
     assert again < alone + 30
+
+
+@pytest.mark.skipif(not FORGET_PEAK.exists(), reason="only Linux tells a process's highest memory anew")
+def test_the_peak_counts_the_processes_that_were_started():
+    greedy = "import time; taken = b'x' * 2**28; time.sleep(1.5)"
+    with PeakMemory() as alone:
+        pass
+    with PeakMemory() as together:
+        subprocess.run([sys.executable, "-c", greedy], check=True)
+    assert 250 < together.figures["peak_mb"] - alone.figures["peak_mb"] < 330
 
 
 @dataclass(frozen=True)
