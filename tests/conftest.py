@@ -24,11 +24,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_rests() -> None:
-    """A service that failed in one test is asked again in the next."""
+    """What one test did to a service is forgotten in the next."""
     from django_sessrec.capture import bounded, delivery, stream
 
     for breaker in (bounded.database, delivery.broker, stream.broker, stream.room):
         breaker.resume()
+    delivery.recent.forget()
 
 
 @pytest.fixture(scope="session")

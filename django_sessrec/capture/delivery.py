@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 from django_sessrec.capture import store, stream
 from django_sessrec.capture.breaker import Breaker
 from django_sessrec.capture.events import event_from, impression_from, to_payload
+from django_sessrec.capture.recent import Recent
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, Impression, Receipt
 
@@ -23,6 +24,7 @@ ERASE_TASK = "django_sessrec.tasks.erase_later"
 
 logger = logging.getLogger("django_sessrec")
 broker = Breaker(30.0)  # Celery's
+recent = Recent()
 # What this process did with its rows, for its log and the tests; what became of them is in the ledger.
 outcomes: Counter[str] = Counter()
 
@@ -32,13 +34,15 @@ def deliver(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> 
     if stream.configured() and stream.add(events, impressions):
         outcomes["streamed"] += len(events) + len(impressions)
         return None
-    try:
-        written = store.write(events, impressions)
-    except Error as problem:
-        logger.warning("%d rows could not be written: %s", len(events) + len(impressions), problem)
-        _defer(events, impressions, again=getattr(problem, "in_doubt", False))
-        return None
-    outcomes.update(written._asdict())
+    written = _write(events, impressions)
+    if written is not None:
+        if risked := recent.at_risk():
+            _write(
+                [row for row in risked if isinstance(row, Event)],
+                [row for row in risked if isinstance(row, Impression)],
+                again=True,
+            )
+        recent.remember([*impressions, *events])
     return written
 
 
@@ -59,6 +63,20 @@ def redeliver(
         if first:
             rows = [event_from(each) for each in events], [impression_from(each) for each in impressions]
             outcomes.update(store.write(*rows, again=again)._asdict())
+
+
+def _write(
+    events: Sequence[Event], impressions: Sequence[Impression], *, again: bool = False
+) -> store.Written | None:
+    try:
+        written = store.write(events, impressions, again=again)
+    except Error as problem:
+        logger.warning("%d rows could not be written: %s", len(events) + len(impressions), problem)
+        _defer(events, impressions, again=again or getattr(problem, "in_doubt", False))
+        return None
+    if not again:
+        outcomes.update(written._asdict())
+    return written
 
 
 def withdraw(session_id: UUID) -> None:

@@ -1,5 +1,6 @@
 """A visitor in the small shop."""
 
+import shutil
 from contextlib import contextmanager
 
 import pytest
@@ -10,6 +11,8 @@ from django.test import Client
 from django_sessrec.capture import delivery, stream
 from django_sessrec.capture.consumer import Consumer
 from django_sessrec.models import Event, Ledger
+from example_shop.stack.folders import scratch_folder
+from example_shop.stack.postgres import Postgres
 
 COUNTED = ("stored", "duplicate", "failed", "refused", "withdrawn", "replayed")
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -65,6 +68,16 @@ def queue(broker_url):
     ):
         waiting.clear()
         yield waiting
+
+
+@pytest.fixture
+def own_postgres(shop):
+    """A server of its own, which a test may stop."""
+    postgres = Postgres(scratch_folder() / "capture", durable=False)
+    postgres.start()
+    yield postgres
+    postgres.stop()
+    shutil.rmtree(scratch_folder() / "capture", ignore_errors=True)
 
 
 @pytest.fixture(params=["direct", "stream"])

@@ -6,11 +6,13 @@ import socket
 from contextlib import contextmanager
 
 import pytest
+from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 
 from django_sessrec.capture import bounded, delivery, store
 from django_sessrec.capture.delivery import deliver
 from django_sessrec.capture.ids import uuid7
+from example_shop.stack.environment import django_database
 from tests.capture.conftest import captured, in_the_ledger
 from tests.capture.test_store import event
 
@@ -100,6 +102,21 @@ def test_a_lost_connection_is_made_anew_at_once(transactional_db):
     deliver([event("2")])
     assert captured() == [("view_item", "1"), ("view_item", "2")]
     assert in_the_ledger() == {"stored": 2}
+
+
+def test_rows_that_a_crash_of_postgres_takes_back_are_sent_again(visitor, own_postgres):
+    with reconnected(**django_database(own_postgres.url)):
+        call_command("migrate", verbosity=0)
+        with connection.cursor() as cursor:  # it would write its log within 0.2 s
+            cursor.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+            cursor.execute("SELECT pg_reload_conf()")
+        for item in "123":
+            visitor.get(f"/product/{item}/")
+        own_postgres.kill()
+        own_postgres.start()
+        visitor.get("/product/4/")
+        assert captured("item_id") == [("1",), ("2",), ("3",), ("4",)]
+        assert in_the_ledger() == {"stored": 4}
 
 
 def test_what_may_have_arrived_is_not_counted_twice(transactional_db):

@@ -1,7 +1,5 @@
 """Whatever breaks behind it, the page is 200 and the same."""
 
-import shutil
-
 import pytest
 from django.core.management import call_command
 from django.db import DatabaseError, connection
@@ -12,8 +10,6 @@ from django_sessrec.capture.events import make, to_payload
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.models import FailedEvent
 from example_shop.stack.environment import django_database
-from example_shop.stack.folders import scratch_folder
-from example_shop.stack.postgres import Postgres
 from tests.capture.conftest import captured, celery_on
 
 
@@ -101,16 +97,6 @@ def test_a_row_that_can_not_be_stored_ends_as_a_failed_event_not_in_endless_retr
     row.quantity = 10**10
     tasks.write_later([to_payload(row)])
     assert FailedEvent.objects.get().code == "database"
-
-
-@pytest.fixture
-def own_postgres(shop):
-    """A server of its own, which a test may stop."""
-    postgres = Postgres(scratch_folder() / "capture", durable=False)
-    postgres.start()
-    yield postgres
-    postgres.stop()
-    shutil.rmtree(scratch_folder() / "capture", ignore_errors=True)
 
 
 def test_postgres_stopped_between_two_clicks(visitor, own_postgres, queue):
