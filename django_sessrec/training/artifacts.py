@@ -44,8 +44,12 @@ def prepare() -> None:
 
 def publish(run: TrainingRun, published: Recommender, tested: Recommender, card: Mapping[str, Any]) -> None:
     """Write both models of a run; the name is set on `run` and not yet saved."""
-    artifact.save(tested, tested_folder(run), card=card)
-    artifact.save(published, folder(run), card=card)
+    try:
+        artifact.save(tested, tested_folder(run), card=card)
+        artifact.save(published, folder(run), card=card)
+    except OSError as error:  # of a full disk NumPy tells only how much of an array it could not write
+        home = sessrec_settings.artifacts
+        raise OSError(f"SESSREC['ARTIFACTS'] = {home}: the disk is full, or fails: {error}") from error
     run.artifact = folder(run).name
 
 

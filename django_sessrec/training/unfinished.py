@@ -35,6 +35,14 @@ def folder(model: str) -> Path:
 def keep(run: TrainingRun, sessions: SessionLog) -> None:
     """Keep what `run` has read: in the table, sessions are added and withdrawn until it is gone on with."""
     discard(run.model)
+    try:
+        _keep(run, sessions)
+    except OSError as error:
+        discard(run.model)
+        log.warning("the clicks could not be kept, so that %s would start anew after a kill: %s", run, error)
+
+
+def _keep(run: TrainingRun, sessions: SessionLog) -> None:
     folder(run.model).mkdir(mode=0o700)
     ids = np.frombuffer(json.dumps(sessions.index.ids[1:]).encode(), np.uint8)
     arrays = {"items": sessions.items, "offsets": sessions.offsets, "times": sessions.times}
