@@ -50,6 +50,7 @@ TEMPLATES = [
     }
 ]
 ROOT_URLCONF = "tests.urls"
+ALLOWED_HOSTS = ["localhost"]
 SECRET_KEY = "only for tests"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_URL = "static/"

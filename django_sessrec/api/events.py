@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_sessrec.api.problems import Malformed
-from django_sessrec.api.serializers import EventsAnswer, EventsBody, Problem
+from django_sessrec.api.serializers import EventsAnswer, EventsBody, problems
 from django_sessrec.api.views import SessrecView, tracker_of
 from django_sessrec.capture import requests, store
 from django_sessrec.capture.delivery import deliver
@@ -59,7 +59,7 @@ class EventsView(SessrecView):
             "nothing is kept: every event is answered no_consent."
         ),
         request=EventsBody,
-        responses={202: EventsAnswer, (400, "application/problem+json"): Problem},
+        responses={202: EventsAnswer, **problems(400, 413)},
         examples=[
             OpenApiExample(
                 "One event stored, one refused",

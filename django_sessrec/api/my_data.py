@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_sessrec.api.serializers import Erased, MyData, MyEvent, MyImpression
+from django_sessrec.api.serializers import Erased, MyData, MyEvent, MyImpression, problems
 from django_sessrec.api.views import SessrecView
 from django_sessrec.capture import cookie
 from django_sessrec.conf import sessrec_settings
@@ -17,7 +17,11 @@ from django_sessrec.privacy.erasure import erase
 class MyDataView(SessrecView):
     """The cookie is the only key: whoever has it is the visit."""
 
-    @extend_schema(operation_id="my_data", summary="Everything kept of this visit", responses=MyData)
+    @extend_schema(
+        operation_id="my_data",
+        summary="Everything kept of this visit",
+        responses={200: MyData, **problems()},
+    )
     def get(self, request: Request) -> Response:
         session_id = cookie.presented(request)
         alias = sessrec_settings.DATABASE
@@ -33,7 +37,11 @@ class MyDataView(SessrecView):
             }
         )
 
-    @extend_schema(operation_id="erase_my_data", summary="Erase this visit", responses=Erased)
+    @extend_schema(
+        operation_id="erase_my_data",
+        summary="Erase this visit",
+        responses={200: Erased, **problems()},
+    )
     def delete(self, request: Request) -> Response:
         session_id = cookie.presented(request)
         response = Response({"erased": erase(session_id) if session_id else {}})

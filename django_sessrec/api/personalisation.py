@@ -8,7 +8,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 
-from django_sessrec.api.serializers import Problem, Switch
+from django_sessrec.api.serializers import Switch, problems
 from django_sessrec.api.views import BoundedForm, SessrecView, tracker_of
 from django_sessrec.capture import cookie
 
@@ -32,8 +32,7 @@ class PersonalisationView(SessrecView):
         request=Switch,
         responses={
             303: OpenApiResponse(description="Done: back to the page."),
-            (400, "application/problem+json"): Problem,
-            (403, "application/problem+json"): Problem,
+            **problems(400, 413),
         },
     )
     def post(self, request: Request) -> HttpResponse:

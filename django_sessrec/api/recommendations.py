@@ -12,15 +12,11 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from django_sessrec.api.problems import UnknownPlacement
-from django_sessrec.api.serializers import Problem, Query, QueryWithItems, Recommendations, SlotQuery
+from django_sessrec.api.serializers import Query, QueryWithItems, Recommendations, SlotQuery, problems
 from django_sessrec.api.views import SessrecView
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.serving.slot import Slot, SlotItem, fill, rendered
 
-PROBLEMS = {
-    (400, "application/problem+json"): Problem,
-    (404, "application/problem+json"): Problem,
-}
 EXAMPLE = OpenApiExample(
     "Two teapots for somebody who looked at a third",
     value={
@@ -55,7 +51,7 @@ class RecommendationsView(SessrecView):
         operation_id="recommendations",
         summary="A placement's list for this visit",
         parameters=[Query],
-        responses={200: Recommendations, **PROBLEMS},
+        responses={200: Recommendations, **problems(400, 404)},
         examples=[EXAMPLE],
     )
     def get(self, request: Request) -> Response:
@@ -65,7 +61,7 @@ class RecommendationsView(SessrecView):
         operation_id="recommendations_for_items",
         summary="A placement's list for a visit that the caller keeps",
         request=QueryWithItems,
-        responses={200: Recommendations, **PROBLEMS},
+        responses={200: Recommendations, **problems(400, 404, 413)},
         examples=[EXAMPLE],
     )
     def post(self, request: Request) -> Response:
@@ -78,7 +74,7 @@ class SlotView(SessrecView):
         summary="A placement's list as HTML, for a page that a cache keeps",
         description="The header Sessrec-Consent, session or contextual, says whether to record events.",
         parameters=[SlotQuery],
-        responses={(200, "text/html"): OpenApiResponse(OpenApiTypes.STR), **PROBLEMS},
+        responses={(200, "text/html"): OpenApiResponse(OpenApiTypes.STR), **problems(400, 404)},
     )
     def get(self, request: Request, placement: str) -> HttpResponse:
         slot = _filled(request, {"placement": placement, **_checked(SlotQuery, request.query_params)})

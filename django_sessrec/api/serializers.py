@@ -120,6 +120,11 @@ class Problem(serializers.Serializer):
     code = serializers.CharField()
 
 
+def problems(*statuses: int) -> dict[tuple[int, str], type[Problem]]:
+    """What an address may answer besides: these, and those that every address of this API has."""
+    return {(status, "application/problem+json"): Problem for status in (*statuses, 403, 429, 503)}
+
+
 class MyEvent(serializers.Serializer):
     event_id = serializers.UUIDField()
     occurred_at = serializers.DateTimeField()
