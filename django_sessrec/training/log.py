@@ -16,9 +16,9 @@ from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.sessions import SessionLog
+from django_sessrec.training.crowds import within_bounds
 
 LONGEST = 1_000  # clicks; a longer session is a machine's
-NEVER_EXCESS = 10  # sessions of a day with an item, or times the mean item's: a small shop has few items
 DAY_MS = 86_400_000
 RELOAD_MS = 1_000  # the same product again within this time is a reload or a double click, not interest
 
@@ -68,7 +68,7 @@ class Counts:
     items: int
     bot_clicks: int
     quarantined_clicks: int
-    capped_clicks: int  # on items beyond MAX_ITEM_SHARE
+    capped_clicks: int  # on items in more sessions than people bring them into
     sensitive_clicks: int
     endless_sessions: int  # of more than LONGEST clicks
 
@@ -80,13 +80,13 @@ def read(start: datetime, end: datetime) -> tuple[SessionLog, Counts]:
     """Sessions of the clicks in [start, end): views, and baskets filled without a view before.
 
     Left out: bots, quarantined and withdrawn sessions, sensitive items, reloads, sessions of more than
-    LONGEST clicks, and an item's clicks where more than MAX_ITEM_SHARE of a day's sessions have it.
+    LONGEST clicks, and what a crowd pushes: an item beyond MAX_ITEM_SHARE, or where nothing speaks for it.
     """
     index, hashes, left_out = _items(start, end)
     clicks = np.concatenate([np.zeros(0, CLICK), *_clicks(start, end, hashes)])
     clicks = _without_repeats(clicks[np.lexsort((clicks["id_high"], clicks["session"]))])
     clicks, endless_sessions = _without_endless(clicks)
-    clicks, capped_clicks = _without_excess(clicks, sessrec_settings.MAX_ITEM_SHARE)
+    clicks, capped_clicks = _without_excess(clicks)
     milliseconds = (clicks["id_high"] >> np.uint64(16)).astype(np.int64)  # the first 48 bits of a UUIDv7
     log = SessionLog.from_rows(clicks["session"], clicks["row"], milliseconds // 1000, index).compacted()
     counts = Counts(
@@ -166,25 +166,9 @@ def _without_endless(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
     return clicks[~np.repeat(endless, lengths)], int(np.count_nonzero(endless))
 
 
-def _without_excess(clicks: NDArray[Any], share: float) -> tuple[NDArray[Any], int]:
-    """Drop an item's clicks in those sessions of a day that go beyond `share` of them, and count the clicks.
-
-    What a crowd of programs may teach is bounded so, however human each of them looks. The order of the
-    sessions' hashes, which is chance, says which stay.
-    """
-    if not len(clicks):
-        return clicks, 0
+def _without_excess(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """Drop what a crowd pushes, and count it."""
     day = (clicks["id_high"] >> np.uint64(16)).astype(np.int64) // DAY_MS
-    in_order = np.lexsort((clicks["session"], clicks["row"], day))
-    ordered, day = clicks[in_order], day[in_order]
-    new_item = np.concatenate(([True], (np.diff(day) != 0) | (np.diff(ordered["row"]) != 0)))
-    new_session = new_item | np.concatenate(([True], np.diff(ordered["session"]) != 0))
-    counted = np.cumsum(new_session)  # sessions of an item and day, counted on through all of them
-    place = counted - np.repeat(counted[new_item], np.diff(np.append(np.flatnonzero(new_item), len(day))))
-    _, day = np.unique(day, return_inverse=True)
-    sessions = np.bincount(np.unique(np.stack((day, ordered["session"])), axis=1)[0])
-    mean = np.bincount(day[new_session]) / np.bincount(day[new_item])  # sessions of an item
-    allowed = np.maximum(share * sessions, NEVER_EXCESS * np.maximum(1, mean))
-    kept = np.empty(len(clicks), np.bool_)
-    kept[in_order] = place < allowed[day]
+    rows = clicks["row"].astype(np.int64)
+    kept = within_bounds(day, clicks["session"], rows, sessrec_settings.MAX_ITEM_SHARE)
     return clicks[kept], int(np.count_nonzero(~kept))

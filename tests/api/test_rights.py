@@ -24,7 +24,8 @@ def test_what_is_kept_of_a_visit(visitor, products):
 
 def test_a_visit_sees_and_erases_only_itself(visitor, stranger):
     send(visitor, an_event())
-    assert stranger.get("/sessrec/my-data/").json() == {"session_id": None, "events": [], "impressions": [], "quarantine": None}
+    nothing = {"session_id": None, "events": [], "impressions": [], "quarantine": None}
+    assert stranger.get("/sessrec/my-data/").json() == nothing
     assert stranger.delete("/sessrec/my-data/").json() == {"erased": {}}
     assert Event.objects.count() == 1
 
