@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.memory import private_memory
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import Cases
 from django_sessrec.recsys.items import Rows
@@ -23,18 +24,21 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THRE
 
 
 def query_latency(folder: Path, cases: Cases, k: int) -> dict[str, float]:
-    """Microseconds of `top(prefix, k)` of the artifact in `folder`, asked one by one; load_s opens it."""
+    """Microseconds of `top(prefix, k)` of the artifact in `folder`, asked one by one; load_s opens it.
+
+    private_mb: memory that the process then has for itself alone, mapped files not counted; Linux only.
+    """
     chosen = np.linspace(0, len(cases) - 1, min(QUESTIONS, len(cases))).astype(np.int64)
     prefixes = [np.array(cases.prefix(case)) for case in chosen]
     spawn = multiprocessing.get_context("spawn")
     with environment(ONE_THREAD), ProcessPoolExecutor(1, mp_context=spawn) as fresh_process:
-        load_s, seconds = fresh_process.submit(ask, folder, prefixes, k).result()
+        figures, seconds = fresh_process.submit(ask, folder, prefixes, k).result()
     p50, p90, p99 = np.percentile(seconds, [50, 90, 99]) * 1e6
-    return {"load_s": load_s, "query_us_p50": p50, "query_us_p90": p90, "query_us_p99": p99}
+    return figures | {"query_us_p50": p50, "query_us_p90": p90, "query_us_p99": p99}
 
 
-def ask(folder: Path, prefixes: list[Rows], k: int) -> tuple[float, NDArray[np.float64]]:
-    """Seconds to load, and (n,) seconds of each question."""
+def ask(folder: Path, prefixes: list[Rows], k: int) -> tuple[dict[str, float], NDArray[np.float64]]:
+    """What it took to be ready, and (n,) seconds of each question."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     began = time.perf_counter()
@@ -47,7 +51,7 @@ def ask(folder: Path, prefixes: list[Rows], k: int) -> tuple[float, NDArray[np.f
         began = time.perf_counter()
         recommender.top(prefix, k)
         seconds[question] = time.perf_counter() - began
-    return load_s, seconds
+    return {"load_s": load_s, **private_memory()}, seconds
 
 
 @contextmanager
