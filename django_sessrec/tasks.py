@@ -8,6 +8,7 @@ worker whose parent has used torch never ends its training.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from django_sessrec.conf import sessrec_settings
 
 TRAIN_QUEUE = "train"  # for a worker of its own: --queues train --concurrency 1 --max-tasks-per-child 1
 WRITE_RETRIES = 8  # for rows that the database refuses; while it can't be reached, there is no end
-LONGEST_PAUSE = 600  # seconds
+LONGEST_PAUSE = 20  # seconds; a broker that takes a message back sooner would multiply those that wait
 
 Payloads = Sequence[Mapping[str, Any]]
 
@@ -100,9 +101,11 @@ def write_later(
         delivery.redeliver(receipt, events, impressions, again=again)
     except Error as problem:
         unreachable = isinstance(problem, OperationalError | InterfaceError)
-        if unreachable or self.request.retries < WRITE_RETRIES:
-            raise self.retry(exc=problem, countdown=_pause(self.request.retries)) from problem
-        store.keep([*impressions, *events], "unwritable", str(problem), failed=True)
+        if not unreachable and self.request.retries >= WRITE_RETRIES:
+            with suppress(Error):  # a database that is read-only keeps no failed event either
+                store.keep([*impressions, *events], "unwritable", str(problem), failed=True)
+                return
+        raise self.retry(exc=problem, countdown=_pause(self.request.retries)) from problem
 
 
 @shared_task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None)

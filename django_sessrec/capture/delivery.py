@@ -21,6 +21,8 @@ from django_sessrec.models import Event, Impression, Receipt
 # By their paths: the tasks stand above this room.
 WRITE_TASK = "django_sessrec.tasks.write_later"
 ERASE_TASK = "django_sessrec.tasks.erase_later"
+# At once, because the page waits: the connection may be one to a broker that was started anew since.
+ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
 
 logger = logging.getLogger("django_sessrec")
 broker = Breaker(30.0)  # Celery's
@@ -107,7 +109,7 @@ def _later(task: str, **kwargs: Any) -> bool:
     if broker.resting:
         return False
     try:
-        import_string(task).apply_async(kwargs=kwargs, retry=False)  # the page waits
+        import_string(task).apply_async(kwargs=kwargs, retry_policy=ONCE_MORE)
     except Exception:  # the broker's client may raise anything
         broker.rest()
         logger.exception("the broker did not take %s", task)

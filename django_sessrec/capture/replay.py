@@ -40,10 +40,10 @@ def replay(failed_events: QuerySet[FailedEvent]) -> Replayed:
         with transaction.atomic(using=sessrec_settings.DATABASE):
             some = failed_events.filter(pk__gt=last, code__in=CODES).order_by("pk")
             batch = list(some.select_for_update(skip_locked=True)[:BATCH])
+            if not batch:
+                return total
+            last = batch[-1].pk
             outcomes = [_replay(failed) for failed in batch]
-        if not batch:
-            return total
-        last = batch[-1].pk
         total = Replayed(*map(sum, zip(total, *outcomes, strict=True)))
 
 

@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from django_sessrec.capture import store
+from django_sessrec.capture import ledger, store
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.models import Event, Heartbeat, Impression, Promotion, TrainingRun
 from django_sessrec.training.card import limits
@@ -218,3 +218,26 @@ def test_the_runs_of_one_model(admin_client):
     a_run(model="gru4rec")
     answer = admin_client.get(reverse("admin:sessrec_trainingrun_changelist"), {"model": "gru4rec"})
     assert [run.model for run in answer.context["cl"].result_list] == ["gru4rec"]
+
+
+def test_health_accounts_for_every_row_and_names_who_is_silent(admin_client, rows, settings):
+    event = Event.objects.first()
+    store.write([event])  # known already
+    html = page(admin_client, reverse("admin:sessrec_heartbeat_changelist"))
+    day = next(iter(ledger.by_day(1).values()))
+    assert day.sent == day.stored + 2 == sum((day.stored, day.duplicate, day.refused))
+    for words in (f">{day.sent}<", "alive", "never seen", "code__exact=name"):
+        assert words in html
+    assert "Waiting in the stream" not in html
+
+
+def test_health_of_a_stream_that_is_away_is_a_page_all_the_same(admin_client, settings, tmp_path):
+    settings.SESSREC = {**settings.SESSREC, "STREAM_URL": f"unix://{tmp_path}/nobody.sock"}
+    html = page(admin_client, reverse("admin:sessrec_heartbeat_changelist"))
+    assert "does not answer: ConnectionError" in html
+    assert "consumer" in html
+
+
+def test_only_who_may_see_heartbeats_sees_health(client, django_user_model):
+    client.force_login(django_user_model.objects.create_user("packer", is_staff=True))
+    assert client.get(reverse("admin:sessrec_heartbeat_changelist")).status_code == 403

@@ -1,6 +1,7 @@
 """Whatever breaks behind it, the page is 200 and the same."""
 
 import pytest
+from celery.exceptions import Retry
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 
@@ -8,6 +9,7 @@ from django_sessrec import tasks
 from django_sessrec.capture import delivery, partitions
 from django_sessrec.capture.events import make, to_payload
 from django_sessrec.capture.ids import uuid7
+from django_sessrec.capture.replay import replay, replayable
 from django_sessrec.models import FailedEvent
 from example_shop.stack.environment import django_database
 from tests.capture.conftest import captured, celery_on
@@ -118,3 +120,32 @@ def test_postgres_stopped_between_two_clicks(visitor, own_postgres, queue):
     finally:
         connection.close()
         connection.settings_dict.update(before)
+
+
+@pytest.fixture
+def read_only(shop):
+    """A database that takes no rows, as a standby or a server that protects a full disk."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    yield
+    connection.close()
+
+
+def test_a_read_only_database_costs_no_row(visitor, read_only, queue):
+    for item in "12":
+        assert visitor.get(f"/product/{item}/").status_code == 200
+    assert delivery.outcomes == {"deferred": 2}
+    _, rows, _ = queue.get(timeout=5).payload
+    with pytest.raises(Retry):  # after the last try, too: a failed event could not be kept either
+        tasks.write_later.apply(kwargs=rows, retries=tasks.WRITE_RETRIES, throw=True)
+    connection.close()
+    tasks.write_later(**rows)
+    assert captured() == [("view_item", "1")]
+
+
+def test_a_table_that_takes_no_row_for_long_leaves_failed_events(dropped_table):
+    row = make("view_item", "1", session_id=uuid7())
+    tasks.write_later.apply(args=[[to_payload(row)]], retries=tasks.WRITE_RETRIES, throw=True)
+    dropped_table.bring_back()
+    assert FailedEvent.objects.get().code == "unwritable"
+    assert replay(replayable()).stored == 1
