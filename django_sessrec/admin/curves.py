@@ -16,6 +16,7 @@ from django_sessrec.models import TrainingRun
 
 LABELS = {"hr@20": "HR@20", "mrr@20": "MRR@20", "ndcg@20": "NDCG@20"}
 OF_GROUPS = "hr@20"
+WHERE_IT_IS = {"progress", "stage", "net", "share", "epoch", "batch"}  # of a report that is no figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def learning_curves(run: TrainingRun) -> Iterator[Chart]:
 
 def _reported(history: list[Mapping[str, Any]]) -> list[str]:
     names = dict.fromkeys(name for entry in history for name in entry if _number(entry[name]))
-    return [name for name in names if name not in {"progress", "epoch", "batch"}]
+    return [name for name in names if name not in WHERE_IT_IS]
 
 
 def _row(label: str, values: list[float | None], cases: int | None = None) -> Row:

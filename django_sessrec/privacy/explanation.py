@@ -23,7 +23,10 @@ IN_PLAIN_WORDS = {
     "SASRec": gettext_lazy("a neural network that learnt which clicks matter most for the next one"),
     "SRGNN": gettext_lazy("a neural network that learnt the paths between products from earlier visits"),
     "Blend": gettext_lazy("a mix of several methods that all learnt from earlier visits"),
-    "Ranked": gettext_lazy("a neural network that sorts what several methods propose"),
+    "Ranked": gettext_lazy(
+        "a neural network that sorts what earlier visits like this one, products viewed together and the "
+        "usual order of clicks suggest"
+    ),
 }
 
 

@@ -6,7 +6,7 @@ import inspect
 import logging
 import traceback
 from dataclasses import asdict, is_dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -154,6 +154,7 @@ def _sessions(run: TrainingRun, *, keep: bool) -> SessionLog:
     sessions, counts = read(run.window_start, run.window_end)
     run.counts = counts.as_dict()
     _refuse_too_little(counts)
+    run.window_start = datetime.fromtimestamp(sessions.started[0], UTC)  # a young shop has fewer days
     if keep:
         unfinished.keep(run, sessions)
     return sessions

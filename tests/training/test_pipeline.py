@@ -41,7 +41,7 @@ def test_clicks_become_a_model_that_serves(visits):
     assert card["figures"]["candidate"]["hr@20"] == run.figures["candidate"]["hr@20"]
     by_intents = card["figures"]["baseline"]["by_intents"]
     assert sum(group["cases"] for group in by_intents.values()) == card["counts"]["cases"]
-    assert "fitted on 30 days" in card["limits"][1]
+    assert "fitted on 8 days" in card["limits"][1]
 
 
 def test_what_is_published_knows_the_days_that_it_was_tested_on(visits, sessrec):
