@@ -50,8 +50,9 @@ class RankedRecommender(Recommender):
     def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
         """What the neighbours say that had the row highest; where none would have shown it, the net."""
         remembered = self._evidence.because(session, rows)
-        by_net = self.net.because(session, rows)
-        return [memory or net for memory, net in zip(remembered, by_net, strict=True)]
+        unknown = [row for row, reason in zip(rows, remembered, strict=True) if reason is None]
+        by_net = iter(self.net.because(session, unknown))
+        return [reason or next(by_net) for reason in remembered]
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         (folder / RANKER).write_bytes(self.ranker)
