@@ -20,6 +20,7 @@ from django_sessrec.admin.cells import NONE, Cell, whole
 from django_sessrec.admin.readonly import ReadOnlyAdmin
 from django_sessrec.capture import ledger, partitions, stream
 from django_sessrec.capture.ledger import Counts
+from django_sessrec.capture.replay import replayable
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import FailedEvent, Heartbeat
 
@@ -72,7 +73,7 @@ def _cards(today: Counts) -> dict[str, Cell]:
     ahead = partitions.days_ahead()
     cards = {
         _("Rows sent today"): Cell(whole(today.sent), _("%s stored") % whole(today.stored)),
-        _("Could not be stored"): Cell(whole(today.failed - today.replayed), _("kept, to be tried again")),
+        _("Could not be stored"): Cell(whole(replayable().count()), _("kept, to be tried again")),
         _("Refused as wrong"): Cell(whole(today.refused), _("kept with the reason")),
         _("Partitions made ahead"): Cell(ngettext("%d day", "%d days", ahead) % ahead),
     }
