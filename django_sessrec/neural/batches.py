@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import cycle, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -119,22 +119,30 @@ class Windows:
 
 
 class Walk:
-    """The way of a training through its epochs of shuffled windows; one that was left is gone on with."""
+    """The way of a training through its epochs of shuffled windows; one that was left is gone on with.
 
-    def __init__(self, windows: Windows, batch_size: int, epochs: int, seed: int) -> None:
+    rank, world: which of how many processes this is; they take turns, and as many batches each.
+    """
+
+    def __init__(
+        self, windows: Windows, batch_size: int, epochs: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
         self.windows, self.batch_size = windows, batch_size
         self.epochs, self.seed = epochs, seed
+        self.rank, self.world = rank, world
+        self.rounds = -(-len(windows) // (batch_size * world))  # of an epoch
         self.epoch, self.done = 1, 0
 
     @property
     def steps(self) -> int:
         """Batches of all epochs."""
-        return self.epochs * -(-len(self.windows) // self.batch_size)
+        return self.epochs * self.rounds
 
     def batches(self) -> Iterator[Batch]:
         """What is left of this epoch; what is handed out counts as done."""
         shuffled = self.windows.shuffled(self.batch_size, np.random.default_rng([self.seed, self.epoch]))
-        for chosen in islice(shuffled, self.done, None):
+        everyones = islice(cycle(shuffled), self.rounds * self.world)
+        for chosen in islice(everyones, self.done * self.world + self.rank, None, self.world):
             self.done += 1
             yield self.windows.batch(chosen)
         self.epoch, self.done = self.epoch + 1, 0

@@ -15,8 +15,9 @@ from torch import Tensor
 from django_sessrec.neural.batches import Batch, Walk, Windows
 from django_sessrec.neural.checkpoint import Checkpoint, RandomState, Stateful
 from django_sessrec.neural.encoder import SessionEncoder
-from django_sessrec.neural.lazy_adam import LazyAdam, LazyTable
+from django_sessrec.neural.lazy_adam import LazyAdam
 from django_sessrec.neural.negatives import Negatives
+from django_sessrec.neural.torchrun import Peers
 from django_sessrec.recsys.recommender import Progress
 from django_sessrec.recsys.sessions import SessionLog
 
@@ -64,62 +65,83 @@ def train(
     """
     if checkpoint.is_trained(encoder):
         return
-    device = encoder.items.weight.device
-    windows = Windows.of(sessions, recipe.window, recency_days=recipe.recency_days, device=device)
-    negatives = recipe.negatives_of(sessions).to(device)
-    batch_size = min(recipe.batch_size, max(SMALLEST_BATCH, len(windows) // STEPS_PER_EPOCH))
-    walk = Walk(windows, batch_size, recipe.epochs, recipe.seed)
-    optimiser = recipe.optimiser(encoder)
-    table = optimiser.table if isinstance(optimiser, LazyAdam) else None
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm_up_then_cosine(walk.steps))
+    learning = Learning(encoder, recipe, sessions, Peers())
+    device, walk = encoder.items.weight.device, learning.walk
     average = MovingAverage(encoder)
     report = Report(progress, walk.steps, device)
     judge = Judge(validation, recipe.window, device) if has_pairs(validation) else None
-    parts: dict[str, Stateful] = {"net": encoder, "optimiser": optimiser, "schedule": schedule}
-    parts |= {"average": average, "walk": walk, "report": report, "random": RandomState()}
+    parts = learning.parts() | {"average": average, "report": report, "random": RandomState()}
     if judge is not None:
         parts["judge"] = judge
     if checkpoint.resume(parts):
         report.tell(walk.epoch)
-    while walk.epoch <= recipe.epochs:
+    learning.peers.send(recipe, sessions, learning)
+    better = True
+    while learning.peers.agree(encoder, go_on=better and walk.epoch <= recipe.epochs):
         epoch = walk.epoch
         encoder.train()
         for batch in walk.batches():
-            optimiser.zero_grad()
-            loss = batch_loss(encoder, recipe, batch, negatives, table)
-            loss.backward()
-            optimiser.step()
-            schedule.step()
+            loss = learning.step(batch)
             average.update()
-            report.step(epoch, loss.detach(), len(batch.targets))
+            report.step(epoch, loss, len(batch.targets))
             checkpoint.keep_if_due(parts)
         report.look(epoch)
         if judge is not None:
             better = judge.better(average.averaged)
             report.tell(epoch, mrr=judge.latest)
-            if not better:
-                break
-        checkpoint.keep(parts)
+        if better:
+            checkpoint.keep(parts)
     encoder.load_state_dict(judge.best if judge is not None else average.averaged.state_dict())
     checkpoint.finish(encoder)
 
 
-def batch_loss(
-    encoder: SessionEncoder,
-    recipe: NeuralEstimator,
-    batch: Batch,
-    negatives: Negatives,
-    table: LazyTable | None = None,
-) -> Tensor:
-    """The loss at every trained position; the items' vectors are gathered once for all their uses."""
-    n_targets, (n_windows, length) = len(batch.targets), batch.items.shape
-    drawn = recipe.draw(negatives, batch)
-    rows = torch.cat((batch.items.flatten(), batch.targets, drawn))
-    vectors = encoder.item_vectors(rows, table)
-    read, targets, others = vectors.split((n_windows * length, n_targets, len(drawn)))
-    after = encoder.after_each_click(batch.items, read.view(n_windows, length, -1))
-    states = after.flatten(0, 1)[batch.positions]  # (N, D)
-    return recipe.loss(Comparison(batch, states, targets, others, drawn, negatives))
+class Learning:
+    """What a step reads and changes: the net, its optimiser, and the way through the windows."""
+
+    def __init__(
+        self, encoder: SessionEncoder, recipe: NeuralEstimator, sessions: SessionLog, peers: Peers
+    ) -> None:
+        self.encoder, self.recipe, self.peers = encoder, recipe, peers
+        device = encoder.items.weight.device
+        windows = Windows.of(sessions, recipe.window, recency_days=recipe.recency_days, device=device)
+        self.negatives = recipe.negatives_of(sessions).to(device)
+        at_most = len(windows) // (STEPS_PER_EPOCH * peers.world)
+        batch_size = min(recipe.batch_size, max(SMALLEST_BATCH, at_most))
+        self.walk = Walk(windows, batch_size, recipe.epochs, recipe.seed, peers.rank, peers.world)
+        self.optimiser = recipe.optimiser(encoder)
+        self.table = self.optimiser.table if isinstance(self.optimiser, LazyAdam) else None
+        share = warm_up_then_cosine(self.walk.steps)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, share)
+
+    def parts(self) -> dict[str, Stateful]:
+        net = {"net": self.encoder, "optimiser": self.optimiser}
+        return net | {"schedule": self.schedule, "walk": self.walk}
+
+    def step(self, batch: Batch) -> Tensor:
+        """Learn from one batch, and from those that the peers have at the same time; its own loss."""
+        self.optimiser.zero_grad()
+        loss = self.loss(batch)
+        loss.backward()
+        weights = [*self.encoder.parameters(), *([] if self.table is None else [self.table.read])]
+        self.peers.average([weight.grad for weight in weights if weight.grad is not None])
+        self.optimiser.step()
+        self.schedule.step()
+        return loss.detach()
+
+    def loss(self, batch: Batch) -> Tensor:
+        """At every trained position; the items' vectors are gathered once for all their uses."""
+        n_targets, (n_windows, length) = len(batch.targets), batch.items.shape
+        drawn = self.recipe.draw(self.negatives, batch)
+        rows = torch.cat((batch.items.flatten(), batch.targets, drawn))
+        if self.table is None:
+            vectors = self.encoder.item_vectors(rows)
+        else:
+            of_all = torch.cat((rows, self.peers.rows_of_others(rows)))
+            vectors = self.encoder.item_vectors(of_all, self.table)[: len(rows)]
+        read, targets, others = vectors.split((n_windows * length, n_targets, len(drawn)))
+        after = self.encoder.after_each_click(batch.items, read.view(n_windows, length, -1))
+        states = after.flatten(0, 1)[batch.positions]  # (N, D)
+        return self.recipe.loss(Comparison(batch, states, targets, others, drawn, self.negatives))
 
 
 def warm_up_then_cosine(steps: int) -> Callable[[int], float]:

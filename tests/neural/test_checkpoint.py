@@ -46,8 +46,9 @@ def stopped(recipe: NeuralEstimator, folder: Path, log: SessionLog, at: int, **o
         SASRec(embedding_size=16, epochs=2, threads=1),
         SRGNN(embedding_size=16, epochs=2, threads=1),
         GRU4RecPaper(embedding_size=16, epochs=2, threads=1),
+        replace(SMALL, negatives=32),
     ],
-    ids=lambda recipe: type(recipe).__name__,
+    ids=["GRU4Rec", "SASRec", "SRGNN", "GRU4RecPaper", "adam by the row"],
 )
 def test_it_ends_with_the_same_weights_wherever_it_was_stopped(
     recipe: NeuralEstimator, logs: tuple[SessionLog, SessionLog], tmp_path: Path, monkeypatch

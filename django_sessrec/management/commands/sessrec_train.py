@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.module_loading import import_string
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.management.progress import Progress
@@ -27,6 +29,14 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, models: list[str], refresh: bool, **options: Any) -> None:
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            self._train_all(models, refresh)
+            return
+        with import_string("django_sessrec.neural.torchrun.crew")() as leads:
+            if leads:
+                self._train_all(models, refresh)
+
+    def _train_all(self, models: list[str], refresh: bool) -> None:
         runs = [self._train(model, refresh) for model in models or sessrec_settings.MODELS]
         if failed := [run for run in runs if run.state == TrainingRun.State.FAILED]:
             raise CommandError(f"failed: {', '.join(str(run) for run in failed)}", returncode=1)
