@@ -30,6 +30,8 @@ def _nothing_rests() -> None:
     for breaker in (bounded.database, delivery.broker, stream.broker, stream.room):
         breaker.resume()
     delivery.recent.forget()
+    delivery.held.take_rows()
+    delivery.held.take_erasures()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""From a request into the store, else to a task that retries, else into the log: nothing here raises."""
+"""From a request into the store, else to a task that retries, else held for later: nothing here raises."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from django.utils.module_loading import import_string
 from django_sessrec.capture import store, stream
 from django_sessrec.capture.breaker import Breaker
 from django_sessrec.capture.events import event_from, impression_from, to_payload
+from django_sessrec.capture.held import Held, Rows
 from django_sessrec.capture.recent import Recent
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, Impression, Receipt
@@ -25,8 +26,9 @@ ERASE_TASK = "django_sessrec.tasks.erase_later"
 ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
 
 logger = logging.getLogger("django_sessrec")
-broker = Breaker(30.0)  # Celery's
+broker = Breaker(5.0)  # Celery's
 recent = Recent()
+held = Held()
 # What this process did with its rows, for its log and the tests; what became of them is in the ledger.
 outcomes: Counter[str] = Counter()
 
@@ -35,17 +37,30 @@ def deliver(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> 
     """Store the rows now, or have them stored later (None)."""
     if stream.configured() and stream.add(events, impressions):
         outcomes["streamed"] += len(events) + len(impressions)
+        _make_good()
         return None
     written = _write(events, impressions)
     if written is not None:
-        if risked := recent.at_risk():
-            _write(
-                [row for row in risked if isinstance(row, Event)],
-                [row for row in risked if isinstance(row, Impression)],
-                again=True,
-            )
+        _write_again(recent.at_risk())
         recent.remember([*impressions, *events])
+        _make_good()
     return written
+
+
+def _make_good() -> None:
+    """What this process held is written now that a server answers."""
+    for session_id in held.take_erasures():
+        withdraw(session_id)
+    _write_again(held.take_rows())
+
+
+def _write_again(rows: Rows) -> None:
+    if rows:
+        _write(
+            [row for row in rows if isinstance(row, Event)],
+            [row for row in rows if isinstance(row, Impression)],
+            again=True,
+        )
 
 
 def redeliver(
@@ -88,7 +103,7 @@ def withdraw(session_id: UUID) -> None:
     except Error as problem:
         logger.warning("session %s could not be erased: %s", session_id, problem)
         if not _later(ERASE_TASK, session_id=str(session_id)):
-            logger.exception("session %s is not erased, the broker is down, too: erase it later", session_id)
+            held.keep_erasure(session_id)
 
 
 def _defer(events: Sequence[Event], impressions: Sequence[Impression], *, again: bool) -> None:
@@ -99,9 +114,13 @@ def _defer(events: Sequence[Event], impressions: Sequence[Impression], *, again:
         impressions=[to_payload(each) for each in impressions],
         again=again,
     )
-    outcomes["deferred" if deferred else "lost"] += rows
-    if not deferred:
-        logger.error("%d rows are lost: database and broker are down", rows)
+    if deferred:
+        outcomes["deferred"] += rows
+    elif held.keep([*impressions, *events]):
+        outcomes["held"] += rows
+    else:
+        outcomes["lost"] += rows
+        logger.error("%d rows are lost: database and broker are down for long", rows)
 
 
 def _later(task: str, **kwargs: Any) -> bool:

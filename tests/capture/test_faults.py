@@ -1,17 +1,21 @@
 """Whatever breaks behind it, the page is 200 and the same."""
 
+from contextlib import contextmanager
+
 import pytest
 from celery.exceptions import Retry
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 
 from django_sessrec import tasks
-from django_sessrec.capture import delivery, partitions
+from django_sessrec.capture import delivery, held, partitions
 from django_sessrec.capture.events import make, to_payload
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.capture.replay import replay, replayable
-from django_sessrec.models import FailedEvent
+from django_sessrec.models import FailedEvent, Withdrawal
 from example_shop.stack.environment import django_database
+from example_shop.stack.folders import own_folder, scratch_folder
+from example_shop.stack.valkey import Valkey
 from tests.capture.conftest import captured, celery_on
 
 
@@ -39,6 +43,17 @@ class EventsTable:
             cursor.execute(f"ALTER TABLE {name} RENAME TO {new}")
 
 
+@contextmanager
+def everything_gone():
+    """As where the events database was never migrated."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER SCHEMA public RENAME TO elsewhere")
+        try:
+            yield
+        finally:
+            cursor.execute("ALTER SCHEMA elsewhere RENAME TO public")
+
+
 @pytest.fixture
 def dropped_table(shop):
     table = EventsTable()
@@ -64,13 +79,48 @@ def test_what_waited_is_written_once_the_table_is_back(visitor, dropped_table, q
     assert captured() == [("view_item", "1")]
 
 
-def test_without_table_and_broker_the_page_is_the_same_and_the_loss_is_counted(
-    visitor, dropped_table, no_broker, caplog
+def test_without_table_and_broker_the_process_holds_the_rows_until_one_is_back(
+    visitor, dropped_table, no_broker
 ):
     for item in "123":
         assert visitor.get(f"/product/{item}/").content == f"product {item}".encode()
-    assert delivery.outcomes == {"lost": 3}
+    assert delivery.outcomes == {"held": 3}
+    dropped_table.bring_back()
+    visitor.get("/product/4/")
+    assert sorted(captured()) == [("view_item", item) for item in "1234"]
+
+
+def test_what_a_process_holds_of_a_visit_goes_with_its_consent(visitor, shop, no_broker):
+    with everything_gone():
+        visitor.get("/product/1/")
+        visitor.post("/decline/")
+    visitor.get("/product/2/")
+    assert captured() == [("view_item", "2")]
+    assert Withdrawal.objects.count() == 1
+
+
+def test_rows_beyond_a_process_memory_are_lost_and_said_to_be(
+    visitor, dropped_table, no_broker, caplog, monkeypatch
+):
+    monkeypatch.setattr(held, "MOST", 2)
+    for item in "123":
+        visitor.get(f"/product/{item}/")
+    assert delivery.outcomes == {"held": 2, "lost": 1}
     assert "1 rows are lost" in caplog.text
+
+
+def test_a_broker_that_was_started_anew_takes_rows_at_once(visitor, dropped_table):
+    broker = Valkey(own_folder(scratch_folder() / "anew"))
+    broker.start()
+    try:
+        with celery_on(broker.url):
+            visitor.get("/product/1/")
+            broker.stop()
+            broker.start()
+            visitor.get("/product/2/")
+    finally:
+        broker.stop()
+    assert delivery.outcomes == {"deferred": 2}
 
 
 def test_a_locked_table_holds_a_page_up_for_a_second_at_most(visitor, queue):
