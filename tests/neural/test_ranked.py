@@ -19,6 +19,7 @@ from django_sessrec.neural.training import TrainingDiverged
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.evidence import FEATURES
+from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.onnx import open_net
 from django_sessrec.recsys.ranked import RankedRecommender
@@ -42,6 +43,23 @@ class TestRanked(RecommenderContract):
         for source in map(partial(evaluate, cases=cases), (recommender.net, neighbours)):
             assert ranked.hr > source.hr
             assert ranked.mrr > 1.2 * source.mrr
+
+    def test_it_gains_in_every_group_of_visits(
+        self, recommender: RankedRecommender, shop: SyntheticShop, cases: Cases
+    ) -> None:
+        earlier, _ = shop.log.split_last(0.1)
+        intents = Intents.of(earlier).counts(cases)
+        ranked, *sources = (
+            evaluate(each, cases, intents=intents)
+            for each in (recommender, recommender.net, Neighbours().fit(earlier))
+        )
+        for groups in ("by_length", "by_intents"):
+            for group, figures in getattr(ranked, groups).items():
+                if figures["cases"] < 50:
+                    continue
+                rivals = [getattr(source, groups)[group] for source in sources]
+                assert figures["hr"] > max(rival["hr"] for rival in rivals) - 0.02, group
+                assert figures["mrr"] > 1.2 * max(rival["mrr"] for rival in rivals), group
 
     def test_a_visit_with_two_intents_sees_both_in_its_list(
         self, recommender: RankedRecommender, shop: SyntheticShop
