@@ -64,6 +64,12 @@ STATIC_URL = "/static/"
 STATIC_ROOT = STATE / "static"  # collected there, and served by granian
 
 CELERY_BROKER_URL = broker_url()
+# What a killed worker held goes to the next one after half a minute, not after Celery's hour.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 30,
+    "unacked_restore_interval": 2,
+    "unacked_restore_throttle": 1,
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_BEAT_SCHEDULE = schedule()
 # Celery tells of every heartbeat, twice; a training tells of itself.

@@ -13,17 +13,17 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.chaos.scenario import IN_TURN, ONE_EACH, rehearse
+from benchmarks.chaos.scenario import IN_TURN, ONE_EACH, THE_CONSUMER, rehearse
 from example_shop.stack.console import say
 from example_shop.stack.folders import remove_abandoned_scratch, scratch_folder
 
-BACKENDS: dict[str, dict[str, str]] = {"direct": {}}  # environment of the shop's settings
+BACKENDS = ("direct", "stream")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
+    parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=BACKENDS)
     parser.add_argument("--pace", type=float, default=8, help="seconds between two kills")
     parser.add_argument("--once", action="store_true", help="kill each program once only")
     arguments = parser.parse_args()
@@ -32,8 +32,9 @@ def main() -> int:
     for name in arguments.backends:
         say(f"The {name} backend:")
         try:
-            kills = ONE_EACH if arguments.once else IN_TURN
-            report[name] = asdict(rehearse(BACKENDS[name], kills, arguments.pace))
+            stream = name == "stream"
+            kills = [*(ONE_EACH if arguments.once else IN_TURN), *(THE_CONSUMER if stream else ())]
+            report[name] = asdict(rehearse(kills, arguments.pace, stream=stream))
         finally:
             shutil.rmtree(scratch_folder(), ignore_errors=True)
         say(json.dumps(report[name], indent=2))

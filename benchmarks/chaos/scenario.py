@@ -3,16 +3,16 @@
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
 from itertools import count
 from threading import Event
 
 import django
+from psycopg import OperationalError
 
 from benchmarks.chaos.sent import CountedBrowser, Sent
 from benchmarks.chaos.tally import Tally, tally
@@ -36,39 +36,40 @@ PROGRAMS = ("web", "capture", "beat")
 PLENTY = "UPDATE shop_product SET stock = 1000000"  # so that whatever is put into a basket gets there
 
 
-@dataclass(frozen=True)
-class Kill:
-    """Which program dies, so many paces after the one before."""
+Kills = Sequence[tuple[str, ...]]  # programs that die one right after the other, before anything is mended
 
-    program: str
-    paces: float = 1.0
-
-
-ONE_EACH = (Kill("web"), Kill("capture"), Kill("valkey"), Kill("postgres"))
-# The broker dies between two deaths of Postgres, so a web process then holds a connection to a broker that
-# is gone; the worker dies while it holds what Postgres could not take.
-IN_TURN = (
-    *(Kill("web"), Kill("capture"), Kill("postgres"), Kill("valkey")),
-    *(Kill("postgres"), Kill("capture", 0.1), Kill("web")),
-)
+ONE_EACH: Kills = [("web",), ("capture",), ("valkey",), ("postgres",)]
+# The worker dies while it holds what Postgres could not take; the broker between two deaths of Postgres, so
+# that a web process holds a connection to a broker that is gone.
+IN_TURN: Kills = [("web",), ("capture",), ("postgres",), ("valkey",), ("postgres", "capture"), ("web",)]
+THE_CONSUMER: Kills = [("consumer",), ("postgres", "consumer")]
 
 
-def rehearse(backend: dict[str, str], kills: Sequence[Kill], pace: float) -> Tally:
-    """Open the shop on this backend, kill its programs under load, and count once all has settled."""
+def rehearse(kills: Kills, pace: float, *, stream: bool) -> Tally:
+    """Open the shop on one of its backends, kill its programs under load, and count once all has settled."""
     scratch_folder().mkdir(exist_ok=True)
     events = Postgres(own_folder(scratch_folder() / "events"))
-    environment = {"EVENTS_URL": events.url, **backend}
-    with running_shop(
-        "benchmarks.chaos.settings", PROGRAMS, PREPARE, servers=[events], **environment
-    ) as shop:
+    running = running_shop(
+        "benchmarks.chaos.settings",
+        (*PROGRAMS, "consumer") if stream else PROGRAMS,
+        PREPARE,
+        servers=[events],
+        stream=stream,
+        EVENTS_URL=events.url,
+    )
+    with running as shop:
         shop.rows(PLENTY)
         sent = Sent()
         with _visitors_in(shop, sent):
-            shop.supervisor.watch(_after(pace))
-            for each in kills:
-                shop.supervisor.watch(_after(pace * each.paces))
-                say(f"Killed: {each.program}")
-                _kill(events if each.program == "postgres" else _program(shop, each.program))
+            programs = {**shop.programs, "valkey": shop.valkey, "postgres": events}
+            for names in kills:
+                shop.supervisor.watch(_after(pace))
+                dying = [programs[name] for name in names]
+                for program in dying:
+                    say(f"kill -9 {program.name}")
+                    _kill(program)
+                    shop.supervisor.watch(_after(0.5))
+                shop.supervisor.watch(lambda: all(each.alive() and each.answers() for each in dying))  # noqa: B023
             shop.supervisor.watch(_after(pace))
         shop.supervisor.watch(_settled(sent, events.url))
         return tally(sent, events.url)
@@ -120,10 +121,6 @@ class ClosingError(Exception):
     """The shop closes: the visitor leaves."""
 
 
-def _program(shop: RunningShop, name: str) -> Program:
-    return shop.valkey if name == "valkey" else shop.programs[name]
-
-
 def _kill(program: Program) -> None:
     """kill -9 for the program and all that it started."""
     backends = working_in(program.data) if isinstance(program, Postgres) else []
@@ -135,12 +132,12 @@ def _kill(program: Program) -> None:
     program.kill()
 
 
-def _after(seconds: float):
+def _after(seconds: float) -> Callable[[], bool]:
     end = time.monotonic() + seconds
     return lambda: time.monotonic() >= end
 
 
-def _settled(sent: Sent, database: str):
+def _settled(sent: Sent, database: str) -> Callable[[], bool]:
     """Whether nothing is missing any more, or will not come."""
     given_up = _after(DRAIN_SECONDS)
     next_look = _after(0)
@@ -150,6 +147,9 @@ def _settled(sent: Sent, database: str):
         if not next_look():
             return False
         next_look = _after(1)
-        return given_up() or tally(sent, database).lost == 0
+        try:
+            return tally(sent, database).lost == 0 or given_up()
+        except OperationalError:  # Postgres is still getting over its last death
+            return given_up()
 
     return settled

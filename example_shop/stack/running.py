@@ -30,7 +30,7 @@ for line in sys.argv[1:]:
 class RunningShop:
     """The shop's address, its database, its programs by name, and who keeps them running."""
 
-    def __init__(self, folder: Path, settings: str, **environment: str) -> None:
+    def __init__(self, folder: Path, settings: str, *, stream: bool = False, **environment: str) -> None:
         self.folder = folder
         self.supervisor = Supervisor(folder)
         self.port = free_port()
@@ -44,10 +44,9 @@ class RunningShop:
             "DJANGO_SETTINGS_MODULE": settings,
             **environment,
         }
-        self.programs = {
-            program.name: program
-            for program in shop_programs(folder, self.port, stream="STREAM_URL" in environment)
-        }
+        if stream:
+            self.environment["STREAM_URL"] = self.valkey.stream_url
+        self.programs = {program.name: program for program in shop_programs(folder, self.port, stream=stream)}
 
     def manage(self, *lines: str) -> None:
         """Run management commands, one after the other, in one process."""
@@ -76,6 +75,7 @@ def running_shop(
     prepare: Sequence[str],
     *,
     servers: Sequence[Program] = (),
+    stream: bool = False,
     **environment: str,
 ) -> Iterator[RunningShop]:
     """Start Postgres, Valkey and `servers`, run the commands of `prepare`, start the named programs.
@@ -84,7 +84,7 @@ def running_shop(
     """
     scratch_folder().mkdir(exist_ok=True)
     folder = own_folder(scratch_folder() / settings.split(".")[-2])
-    shop = RunningShop(folder, settings, **environment)
+    shop = RunningShop(folder, settings, stream=stream, **environment)
     with shop.supervisor as supervisor:
         supervisor.start(shop.postgres, shop.valkey, *servers)
         shop.manage("migrate --verbosity 0", *prepare, "collectstatic --no-input --verbosity 0")

@@ -1,0 +1,97 @@
+"""Web servers as shops run them: whatever the server and its databases, every click is a row."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from django.db import connection
+
+from django_sessrec.models import Event
+from example_shop.shop.browser import Browser
+from example_shop.shop.traffic import BROWSER
+from example_shop.stack.folders import own_folder, scratch_folder
+from example_shop.stack.postgres import Postgres
+from example_shop.stack.running import free_port
+from tests.demo.models import Product
+from tests.training.processes import process, wait_for
+
+pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True)]
+
+ADDRESS = ("--host", "127.0.0.1", "--port", "{port}")
+WSGI, ASGI = "django.core.wsgi:get_wsgi_application", "django.core.asgi:get_asgi_application"
+SERVERS = {
+    "gunicorn": ("gunicorn", "--preload", "--workers", "2", "--bind", "127.0.0.1:{port}", f"{WSGI}()"),
+    "granian": ("granian", "--interface", "wsgi", "--workers", "2", *ADDRESS, "--factory", WSGI),
+    "granian, async": ("granian", "--interface", "asginl", *ADDRESS, "--factory", ASGI),
+}
+VISITORS, PAGES = 6, 5
+
+
+@pytest.fixture
+def products():
+    return Product.objects.bulk_create(Product(name=f"tea {n}") for n in range(PAGES))
+
+
+@pytest.fixture
+def clicks_through(products, tmp_path):
+    """Start a web server, send visitors to every product, and stop it at once."""
+
+    def answers(port):
+        try:
+            with Browser(f"http://127.0.0.1:{port}", BROWSER) as browser:
+                return browser.get("/demo/").status == 200
+        except OSError:
+            return False
+
+    def visit(port):
+        with Browser(f"http://127.0.0.1:{port}", BROWSER) as browser:
+            browser.cookies["consent"] = "yes"
+            return [browser.get(product.get_absolute_url()).status for product in products]
+
+    def clicks_through(server, **environment):
+        port = free_port()
+        command = [part.format(port=port) for part in SERVERS[server]]
+        settings = {"DJANGO_SETTINGS_MODULE": "tests.chaos.server_settings", **environment}
+        with process("-m", *command, cwd=tmp_path, **settings) as child:
+            wait_for(lambda: answers(port), child)
+            with ThreadPoolExecutor(VISITORS) as visitors:
+                statuses = list(visitors.map(visit, [port] * VISITORS))
+        assert statuses == [[200] * PAGES] * VISITORS
+
+    return clicks_through
+
+
+def clicks_by_visit(url=None):
+    """How many products each visit saw."""
+    query = "SELECT count(DISTINCT item_id) FROM sessrec_event WHERE name = 'view_item' GROUP BY session_id"
+    if url is None:
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            return [seen for (seen,) in cursor.fetchall()]
+    with psycopg.connect(url) as other:
+        return [seen for (seen,) in other.execute(query)]
+
+
+@pytest.mark.parametrize("atomic_requests", ["0", "1"])
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_click_is_a_row(clicks_through, server, atomic_requests):
+    clicks_through(server, ATOMIC_REQUESTS=atomic_requests)
+    assert clicks_by_visit() == [PAGES] * VISITORS
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A Postgres for the events, and the settings of the router that leads there."""
+    events = Postgres(own_folder(scratch_folder() / "routed"), durable=False)
+    events.start()
+    settings = {"EVENTS_URL": events.url, "DJANGO_SETTINGS_MODULE": "tests.chaos.server_settings"}
+    with process("-m", "django", "migrate", "--database", "events", cwd=tmp_path, **settings) as migration:
+        assert migration.wait(60) == 0
+    yield settings
+    events.stop()
+
+
+def test_a_router_leads_the_events_to_their_own_database(clicks_through, elsewhere):
+    clicks_through("gunicorn", **elsewhere)
+    assert clicks_by_visit(elsewhere["EVENTS_URL"]) == [PAGES] * VISITORS
+    assert not Event.objects.exists()
