@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from django.contrib.staticfiles import finders
 from django.db import connections
+from django.urls import reverse
 from playwright.sync_api import Page
 
 from django_sessrec.models import Event, Impression
+from tests.axe import violations
 from tests.browser import chromium, needs_chromium, watch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True), needs_chromium]
@@ -145,6 +147,21 @@ def test_without_consent_a_list_in_view_is_told_to_nobody(page, scripted):
     page.wait_for_timeout(1_500)
     assert page.locator("[data-sessrec-rec]").count() == 0
     assert posted == []
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("consented", [True, False])
+def test_slot_explanation_and_switch_break_no_rule_of_accessibility(
+    page, scripted, live_server, width, consented
+):
+    page.set_viewport_size({"width": width, "height": 900})
+    if consented:
+        agree(page)
+    page.goto(scripted)
+    page.locator(".sessrec-why__summary").click()
+    assert violations(page, ".sessrec", ".sessrec-why", ".sessrec-toggle") == []
+    page.goto(f"{live_server.url}{reverse('sessrec:why')}")
+    assert violations(page) == []
 
 
 def test_the_script_is_small_and_blocks_neither_parsing_nor_painting(page, scripted):

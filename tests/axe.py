@@ -1,0 +1,14 @@
+"""What axe-core finds wrong with a page for people who read it by other means than their eyes."""
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+# Of a list in the admin, Django's own toolbar is left out.
+ADMIN = {"include": [["#content"]], "exclude": [["#toolbar"]]}
+
+
+def violations(page: Page, *parts: str) -> list[str]:
+    """The rules that these parts of the page break, or the whole page, each with the markup."""
+    context = {"include": [[part] for part in parts or ["html"]]}
+    found = Axe().run(page, ADMIN if "/admin/" in page.url else context).response["violations"]
+    return [f"{each['id']}: {node['html'][:200]}" for each in found for node in each["nodes"]]
