@@ -20,9 +20,10 @@ from django_sessrec.admin.charts import Chart, Point, line_chart
 from django_sessrec.admin.period import PeriodForm, first_moment, last_days
 from django_sessrec.admin.readonly import ReadOnlyAdmin
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.measuring.audit import note
 from django_sessrec.measuring.export import csv_lines
 from django_sessrec.measuring.kpis import Kpi, kpis, regrouped
-from django_sessrec.models import Report
+from django_sessrec.models import AuditEntry, Report
 
 REPORTED = ("day", "placement", "model", "rung", "experiment", "variant")
 EXPORTED = ("day", "placement", "model", "run", "rung", "experiment", "variant")
@@ -62,6 +63,8 @@ class ReportAdmin(ReadOnlyAdmin):
             return HttpResponse(form.errors.as_text(), status=400, content_type="text/plain; charset=utf-8")
         start, end = form.cleaned_data["start"], form.cleaned_data["end"]
         figures = kpis(*_moments(start, end), by=EXPORTED)
+        period = {"start": start.isoformat(), "end": end.isoformat()}
+        note(AuditEntry.Action.EXPORT, request.user.get_username(), rows=len(figures), **period)
         return HttpResponse(
             csv_lines(EXPORTED, figures),
             content_type="text/csv; charset=utf-8",

@@ -15,6 +15,7 @@ from django.db import connections, transaction
 from django.utils import timezone
 
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.measuring.audit import note
 from django_sessrec.models import AuditEntry, Quarantine
 
 LATELY: Final = timedelta(days=2)  # a visit ends within a day; a night without upkeep is made good
@@ -106,7 +107,5 @@ def release(session_ids: Sequence[UUID], by: str) -> int:
         held = Quarantine.objects.using(alias).filter(pk__in=session_ids, released_at=None)
         released = held.update(released_at=timezone.now(), released_by=by)
         if released:
-            AuditEntry.objects.using(alias).create(
-                action=AuditEntry.Action.RELEASE, done_by=by, detail={"visits": released}
-            )
+            note(AuditEntry.Action.RELEASE, by, visits=released)
     return released

@@ -9,6 +9,8 @@ from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.training import artifacts
 
+CARD = {"estimator", "window", "counts", "figures", "limits"}  # what a model's card can't lack
+
 
 class PromotionError(Exception):
     """The run can't serve; the message says why."""
@@ -17,8 +19,8 @@ class PromotionError(Exception):
 def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
     """Let `run` serve its model; web processes notice within ACTIVE_CHECK_SECONDS.
 
-    by: "schedule", "command", or a staff user's name. Raises PromotionError unless the run is published
-    and its artifact opens.
+    by: "schedule", "command", or a staff user's name. Raises PromotionError unless the run is published,
+    its artifact opens and has its model card.
     """
     if run.state != TrainingRun.State.PUBLISHED:
         raise PromotionError(
@@ -27,10 +29,16 @@ def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
         )
     try:
         artifact.load(artifacts.folder(run))
+        card = artifact.read_manifest(artifacts.folder(run)).get("card")
     except artifact.ArtifactError as error:
         raise PromotionError(
             _("The artifact of %(run)s can't be opened: %(error)s") % {"run": run, "error": error}
         ) from error
+    if not isinstance(card, dict) or not card.keys() >= CARD:
+        raise PromotionError(
+            _("The artifact of %(run)s has no model card; train anew, so that it says what it was made of.")
+            % {"run": run}
+        )
     return Promotion.objects.using(sessrec_settings.DATABASE).create(
         model=run.model, run=run, promoted_by=by, reason=reason
     )

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from django_sessrec.capture.ids import uuid7
+from django_sessrec.models import AuditEntry
 from tests.admin.test_pages import page
 from tests.measuring.history import buy, click, minutes, show
 
@@ -73,6 +74,15 @@ def test_csv(admin_client, earnings):
         ("home", "1", "1234.50"),
     ]
     assert {row["day"] for row in rows} == {earnings.isoformat()}
+
+
+def test_an_export_is_in_the_audit_trail_and_a_look_is_not(admin_client, earnings):
+    admin_client.get(reverse("admin:sessrec_report_changelist"))
+    assert not AuditEntry.objects.exists()
+    admin_client.get(reverse("admin:sessrec_report_export") + "?start=2026-01-01&end=2026-01-31")
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.done_by) == ("export", "admin")
+    assert entry.detail == {"rows": 0, "start": "2026-01-01", "end": "2026-01-31"}
 
 
 @pytest.mark.parametrize("name", ["sessrec_report_changelist", "sessrec_report_export"])

@@ -1,0 +1,35 @@
+"""Write the evidence pack: what is kept, why, how long, which models serve, and who decided."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from django_sessrec.measuring.audit import note
+from django_sessrec.models import AuditEntry
+from django_sessrec.privacy.evidence import as_markdown, evidence
+
+
+class Command(BaseCommand):
+    help = "Write evidence.md and evidence.json: what is kept, why, how long, and who decided."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="Where to write.")
+
+    def handle(self, *, out: Path, **options: Any) -> None:
+        pack = evidence()
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "evidence.json").write_text(json.dumps(pack, indent=2, ensure_ascii=False) + "\n", "utf-8")
+            (out / "evidence.md").write_text(as_markdown(pack), "utf-8")
+        except OSError as problem:
+            raise CommandError(f"--out {out} can't be written: {problem.strerror}") from None
+        note(AuditEntry.Action.EVIDENCE, "command")
+        late = [table["table"] for table in pack["retention"]["tables"] if not table["within_limit"]]
+        if late:
+            self.stderr.write(f"{', '.join(late)}: older rows than RETENTION_DAYS allows; run sessrec_prune")
+        self.stdout.write(f"{out / 'evidence.md'} and {out / 'evidence.json'} written")
