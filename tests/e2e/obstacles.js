@@ -2,7 +2,7 @@
 () => {
   const wrong = [], shop = !location.pathname.startsWith("/admin/")
   for (const image of document.images) if (!image.hasAttribute("alt")) wrong.push(`no alt: ${image.src}`)
-  for (const field of document.querySelectorAll("input:not([type=hidden]), select, textarea"))
+  for (const field of document.querySelectorAll("input:not([type=hidden], [type=submit]), select, textarea"))
     if (!field.labels.length && !field.ariaLabel) wrong.push(`no label: ${field.outerHTML}`)
   for (const button of document.querySelectorAll("button, a[href]"))
     if (!button.textContent.trim() && !button.ariaLabel && !button.querySelector("img[alt]:not([alt=''])"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from tests.axe import violations
 from tests.browser import needs_chromium
 from tests.e2e.walk import accept, follow, main_pages, open_product, report, session_of, shown, sign_in, slot
 
@@ -178,7 +179,7 @@ def test_every_page_is_quiet_at_home_accessible_and_fits(visitor, screen):
     problems = {}
     for name in main_pages(page):
         page.wait_for_load_state("networkidle")
-        problems[name] = page.evaluate(OBSTACLES)
+        problems[name] = page.evaluate(OBSTACLES) + violations(page)
         if page.evaluate(OVERFLOW) > 0:
             problems[name].append(f"scrolls sideways by {page.evaluate(OVERFLOW)} pixels")
     assert "training run" in problems

@@ -104,3 +104,6 @@ def main_pages(page: Page) -> Iterator[str]:
     page.locator("#result_list th a").first.click()
     page.get_by_role("heading", name="neighbours #").first.wait_for()
     yield "training run"
+    for name in ("promotion", "event", "impression", "failedevent", "quarantine", "auditentry", "heartbeat"):
+        page.goto(f"/admin/sessrec/{name}/")
+        yield f"{name} in the admin"
