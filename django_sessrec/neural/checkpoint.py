@@ -124,6 +124,7 @@ def made_of(recipe: object, *logs: SessionLog | None) -> dict[str, str]:
     return {
         "recipe": repr(recipe),
         "data": fingerprint(*logs),
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
         "version": f"django_sessrec {django_sessrec.__version__}, torch {torch.__version__}",
     }
 

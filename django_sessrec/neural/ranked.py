@@ -90,10 +90,8 @@ class Ranked:
         Raises NotEnoughData, TrainingDiverged, ExportMismatch.
         """
         require_enough(sessions)
-        if isinstance(warm_start, RankedRecommender):
-            source = self.source(self.threads)
-            net = source.fit(sessions, progress=progress, checkpoints=checkpoints, warm_start=warm_start.net)
-            return RankedRecommender(net, Postings.of(sessions), warm_start.ranker)
+        if warm_start is not None:
+            return self.refreshed(warm_start, sessions, progress, checkpoints)
         _, last = sessions.split_last(self.blocks * self.block_fraction)
         require_lists(len(Cases.from_log(last)))
         report = stages(progress, [NETS, *[LISTS] * self.blocks, RANKER])
@@ -107,6 +105,20 @@ class Ranked:
             torch.manual_seed(self.seed)
             ranker = train_ranker(blocks, epochs=self.epochs, seed=self.seed, progress=next(report))
         return RankedRecommender(net, Postings.of(sessions), export_ranker(ranker))
+
+    def refreshed(
+        self,
+        start: Recommender,
+        sessions: SessionLog,
+        progress: Progress | None,
+        checkpoints: Path | None,
+    ) -> RankedRecommender:
+        """`start` with a net that has learnt what came since."""
+        if not isinstance(start, RankedRecommender):
+            raise TypeError(f"Ranked can start from what it trained, not from {type(start).__name__}")
+        source = self.source(self.threads)
+        net = source.fit(sessions, progress=progress, checkpoints=checkpoints, warm_start=start.net)
+        return RankedRecommender(net, Postings.of(sessions), start.ranker)
 
     def nets(
         self, sessions: SessionLog, progress: Progress | None, checkpoints: Path | None

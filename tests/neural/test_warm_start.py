@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from django_sessrec.neural import SRGNN, GRU4Rec, SASRec
+from django_sessrec.neural import SRGNN, GRU4Rec, Ranked, SASRec
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import Cases, evaluate
@@ -78,6 +78,18 @@ def test_a_new_item_lies_amid_those_that_it_is_clicked_with(
         assert len(near & mates) >= 6
 
 
+def test_the_champion_keeps_its_ranker_and_refreshes_its_net(
+    days: tuple[SessionLog, SessionLog, Cases],
+) -> None:
+    before, log, cases = days
+    recipe = Ranked(net={"embedding_size": 16, "epochs": 2}, blocks=1, epochs=1, threads=1)
+    champion = recipe.fit(before)
+    refreshed = recipe.fit(log, warm_start=champion)
+    assert refreshed.ranker == champion.ranker
+    assert refreshed.index == log.index
+    assert evaluate(refreshed, cases).mrr > 0.97 * evaluate(champion, cases.reindexed(champion.index)).mrr
+
+
 def test_another_kind_of_start_is_refused(
     days: tuple[SessionLog, SessionLog, Cases], in_service: ExportedNet
 ) -> None:
@@ -85,3 +97,5 @@ def test_another_kind_of_start_is_refused(
         replace(SMALL, embedding_size=16).fit(days[1], warm_start=in_service)
     with pytest.raises(TypeError, match="not from PopularityRecommender"):
         SMALL.fit(days[1], warm_start=Popularity().fit(days[0]))
+    with pytest.raises(TypeError, match="not from PopularityRecommender"):
+        Ranked().fit(days[1], warm_start=Popularity().fit(days[0]))
