@@ -32,6 +32,7 @@ BATCH: Final = 1_000  # messages of a transaction: a tenth of a second of work
 WAIT_MS: Final = 1_000  # for new messages
 PATIENCE: Final = 10.0  # seconds, with either server
 CLAIM_AFTER_MS: Final = 15_000  # longer than any batch takes: a consumer that holds messages so long is dead
+FORGOTTEN_MS: Final = 3_600_000  # the books keep the names of consumers that ended
 SWEEP_SECONDS: Final = 5.0
 HEARTBEAT_SECONDS: Final = 10.0
 PAUSE: Final = 1.0  # seconds after a failure of either server
@@ -68,8 +69,11 @@ class Consumer:
         self._give_sign_of_life()
         self._take_over()
         messages = self._next(wait_ms)
-        known = self._receipts([self.name]).get(self.name, ()) if self._unfinished else ()
-        rows = self._store([(entry, rows) for entry, rows in messages if rows and entry not in known])
+        if self._unfinished:  # first what is stored already: the next receipt takes this one's place
+            stored = self._receipts([self.name]).get(self.name, set())
+            self._acknowledge([entry for entry, _ in messages if entry in stored])
+            messages = [message for message in messages if message[0] not in stored]
+        rows = self._store([message for message in messages if message[1]])
         self._acknowledge([entry for entry, _ in messages])
         return rows
 
@@ -94,6 +98,7 @@ class Consumer:
         if time.monotonic() - self._swept_at < SWEEP_SECONDS:
             return
         self._swept_at = time.monotonic()
+        self._strike_off()
         held = self.server.xpending_range(stream.KEY, stream.GROUP, "-", "+", BATCH, idle=CLAIM_AFTER_MS)
         others = [each for each in held if each["consumer"] != self.name]
         receipts = self._receipts({each["consumer"] for each in others})
@@ -102,6 +107,12 @@ class Consumer:
         if left := [each["message_id"] for each in others if each not in stored]:
             self.server.xclaim(stream.KEY, stream.GROUP, self.name, CLAIM_AFTER_MS, left, justid=True)
             self._unfinished = True
+
+    def _strike_off(self) -> None:
+        """Take consumers that left nothing behind out of the group's books."""
+        for other in self.server.xinfo_consumers(stream.KEY, stream.GROUP):
+            if other["pending"] == 0 and other["idle"] > FORGOTTEN_MS:
+                self.server.xgroup_delconsumer(stream.KEY, stream.GROUP, other["name"])
 
     def _next(self, wait_ms: int) -> list[Message]:
         """New messages, but first our own that an error or a dead consumer left behind."""

@@ -49,6 +49,40 @@ def test_what_a_killed_consumer_held_is_stored_and_counted_once(stream_server, s
     assert stream.backlog().messages == 0
 
 
+def test_what_is_stored_already_is_never_taken_for_new(stream_server, soon, monkeypatch):
+    monkeypatch.setattr(consuming, "SWEEP_SECONDS", 0)
+    deliver([event("stored, not acknowledged")])
+    consumer = KilledBeforeAcknowledging()
+    with pytest.raises(Killed):
+        consumer.step()
+    deliver([event("of a dead one")])
+    with pytest.raises(Killed):
+        KilledBeforeStoring().step()
+    consumer._unfinished = True  # as after an error; then it dies between storing and acknowledging
+    monkeypatch.setattr(consumer, "_acknowledge", lambda entries: Consumer._acknowledge(consumer, entries))
+    store_once = consumer._store
+
+    def store_and_die(messages):
+        store_once(messages)
+        raise Killed
+
+    monkeypatch.setattr(consumer, "_store", store_and_die)
+    with pytest.raises(Killed):
+        consumer.step()
+    settle()
+    assert in_the_ledger() == {"stored": 2}
+
+
+def test_the_books_forget_consumers_that_ended(stream_server, monkeypatch):
+    for n in range(3):
+        deliver([event(str(n))])
+        Consumer().step()
+    assert len(stream_server.xinfo_consumers(stream.KEY, stream.GROUP)) == 3
+    monkeypatch.setattr(consuming, "FORGOTTEN_MS", -1)
+    settle()
+    assert len(stream_server.xinfo_consumers(stream.KEY, stream.GROUP)) == 1
+
+
 def test_a_duplicate_among_what_a_killed_consumer_held_still_counts(stream_server, soon):
     twice = event("1")
     deliver([twice])
