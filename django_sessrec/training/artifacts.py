@@ -16,6 +16,9 @@ from django_sessrec.recsys.recommender import Recommender
 KEPT = 5
 """Published runs per model whose artifacts stay, for rolling back."""
 
+TESTED = "-tested"
+"""How the name of a model ends that was fitted without the last days."""
+
 
 def folder(run: TrainingRun) -> Path:
     """The published model of a run. Dated, because a new database counts its runs from 1 again."""
@@ -28,7 +31,7 @@ def tested_folder(run: TrainingRun) -> Path:
 
     The published one has seen these days: against it, every later candidate would lose.
     """
-    return folder(run).with_name(f"{folder(run).name}-tested")
+    return folder(run).with_name(f"{folder(run).name}{TESTED}")
 
 
 def prepare() -> None:
@@ -56,7 +59,7 @@ def publish(run: TrainingRun, published: Recommender, tested: Recommender, card:
 def remove(run: TrainingRun) -> None:
     """Remove what a run has on disk, half-written folders of a killed one included."""
     name = folder(run).name
-    for pattern in (name, f"{name}-tested", f".{name}*"):
+    for pattern in (name, f"{name}{TESTED}", f".{name}*"):
         for path in sessrec_settings.artifacts.glob(pattern):
             shutil.rmtree(path, ignore_errors=True)
 

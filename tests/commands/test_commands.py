@@ -57,7 +57,16 @@ def test_evaluate_finds_what_the_gate_found(visits, run):
         "intents",
         "cases",
     ]
-    assert f"{latest.artifact}: " in run("sessrec_evaluate", str(artifacts.folder(latest)))
+
+
+def test_evaluate_warns_of_a_folder_that_has_seen_the_days_it_is_tested_on(visits, run):
+    run("sessrec_train", "neighbours")
+    trained = TrainingRun.objects.get()
+    for folder, seen in ((artifacts.folder(trained), True), (artifacts.tested_folder(trained), False)):
+        out, err = StringIO(), StringIO()
+        call_command("sessrec_evaluate", str(folder), stdout=out, stderr=err)
+        assert f"{folder.name}: " in out.getvalue()
+        assert ("fitted on the days that it is tested on" in err.getvalue()) == seen
 
 
 @pytest.mark.parametrize("target", ["neighbours", "77", "nowhere"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,15 @@ from django_sessrec.management.progress import Progress
 from django_sessrec.models import Promotion
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import evaluate
+from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import artifacts, split
 from django_sessrec.training.log import read
 from django_sessrec.training.runs import all_runs
+
+SEEN = (
+    "%(name)s may have been fitted on the days that it is tested on here, which flatters it: "
+    "name its run's number, or the folder %(name)s-tested"
+)
 
 
 class Command(BaseCommand):
@@ -48,6 +54,8 @@ class Command(BaseCommand):
         for name, folder in folders.items():
             progress = Progress(self.stderr, name)
             try:
+                if _may_have_seen(folder, last_days):
+                    self.stderr.write(self.style.WARNING(SEEN % {"name": name}))
                 report = evaluate(
                     artifact.load(folder),
                     cases,
@@ -78,6 +86,14 @@ def _folder(target: str) -> tuple[str, Path]:
     if run is None or not run.artifact:
         raise CommandError(f"{target!r} is no model that serves, no run with an artifact, and no folder")
     return str(run), artifacts.tested_folder(run)
+
+
+def _may_have_seen(folder: Path, last_days: SessionLog) -> bool:
+    """Whether the clicks that the artifact was fitted on reach into the last days, as its card tells."""
+    window_end = artifact.read_manifest(folder).get("card", {}).get("window", [None, None])[1]
+    if window_end is None or not len(last_days) or folder.name.endswith(artifacts.TESTED):
+        return False
+    return datetime.fromisoformat(window_end).timestamp() > last_days.started[0]
 
 
 def _table(figures: dict[str, Any]) -> str:
