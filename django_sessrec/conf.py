@@ -34,7 +34,7 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "MODELS": {
             "neighbours": {"ESTIMATOR": "django_sessrec.recsys.tuning.TunedNeighbours", "EVERY_HOURS": 1}
         },
-        "TRAINING_WINDOW_DAYS": 30,
+        "TRAINING_WINDOW_DAYS": 90,  # all that is kept; models weigh old clicks less themselves
         "VALIDATION_FRACTION": 0.07,
         "MAX_ITEM_SHARE": 0.05,  # of a day's sessions may teach one item; a real day's top has 0.017
         "MIN_SESSIONS": 100,  # of two clicks or more; below it a training is refused, not tried
