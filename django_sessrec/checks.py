@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004
 from django.db import connections
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
@@ -27,6 +28,7 @@ from django_sessrec.conf import (
     QUARANTINE_DEFAULTS,
     sessrec_settings,
 )
+from django_sessrec.serving.labels import labels_sponsored
 
 MIDDLEWARE = "django_sessrec.capture.middleware.SessrecMiddleware"
 MODEL_KEYS = {"ESTIMATOR", *MODEL_DEFAULTS}
@@ -218,6 +220,7 @@ def _placements() -> Iterator[CheckMessage]:
             yield error(
                 9, f"{where}['EXPERIMENT'] is incomplete.", "Give it a NAME and at least two VARIANTS."
             )
+        yield from _label(where, {**PLACEMENT_DEFAULTS, **placement})
         lists = [_mapping(each).get("MODELS") for each in (placement, *variants.values())]
         used = {str(model) for models in lists if isinstance(models, list | tuple) for model in models}
         known_models = dict(_entries("MODELS"))
@@ -226,6 +229,21 @@ def _placements() -> Iterator[CheckMessage]:
             yield error(
                 8, f"{where} uses the unknown model {model!r}.", f"Models in SESSREC['MODELS']: {known}."
             )
+
+
+def _label(where: str, placement: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    template = placement["TEMPLATE"]
+    if not placement["SPONSORED"] or not isinstance(template, str):
+        return
+    try:
+        labelled = labels_sponsored(template)
+    except (TemplateDoesNotExist, TemplateSyntaxError) as problem:
+        hint = "Check its name, and that it is in a folder where templates are looked for."
+        yield error(16, f"{where}['TEMPLATE'] = {template!r} does not load: {problem}", hint)
+        return
+    if not labelled:
+        hint = "Include sessrec/_reason.html with each item, or ask for item.sponsored and say it."
+        yield error(17, f"{where} has SPONSORED items, and {template!r} does not say so beside them.", hint)
 
 
 def _entries(key: str) -> Iterator[tuple[str, Any]]:

@@ -81,6 +81,7 @@ PLACEMENT_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "TEMPLATE": "sessrec/recommendations.html",
         "TITLE": None,
         "PINNED": [],  # item ids always shown first, labelled as such
+        "SPONSORED": [],  # item ids that somebody pays for: shown after the pinned ones, labelled as such
         "EXCLUDED": [],  # item ids never shown
         "HIDE_VIEWED": False,  # visitors do go back to what they saw; a basket's list may be too small for it
         "MAX_PER_CATEGORY": None,

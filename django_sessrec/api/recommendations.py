@@ -34,6 +34,7 @@ EXAMPLE = OpenApiExample(
                 "position": 1,
                 "rung": "model",
                 "pinned": False,
+                "sponsored": False,
                 "reason": {"code": "neighbours", "because": ["42"]},
                 "title": "Stoneware teapot",
                 "url": "/product/7/?sessrec=AZqf0x7ycQiB2a3P0fS8m7Xr2kZ1b0aV9sQm4T6yU8w.1",
@@ -118,6 +119,7 @@ def _described(item: SlotItem) -> dict[str, Any]:
         "position": item.position,
         "rung": item.rung,
         "pinned": item.pinned,
+        "sponsored": item.sponsored,
         "reason": {"code": item.reason, "because": item.because},
         "url": item.url,
     }

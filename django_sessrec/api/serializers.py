@@ -52,6 +52,7 @@ class Item(serializers.Serializer):
     position = serializers.IntegerField(min_value=1)
     rung = serializers.CharField(help_text="The step of the fallback ladder that brought it.")
     pinned = serializers.BooleanField(help_text="Shown by the shop's choice, not for this visit.")
+    sponsored = serializers.BooleanField(help_text="Somebody pays for it: say so beside the item.")
     reason = Reason()
     title = serializers.CharField()
     url = serializers.CharField(help_text="Names the list, so that a visit through it counts as a click.")

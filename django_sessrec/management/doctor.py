@@ -15,6 +15,7 @@ from django.utils import timezone
 from django_sessrec.capture import ledger, stream
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, Heartbeat, Promotion, TrainingRun
+from django_sessrec.privacy.retention import oldest_rows
 from django_sessrec.recsys import artifact
 from django_sessrec.training import artifacts
 from django_sessrec.training.promotion import held_by
@@ -53,6 +54,7 @@ def examine(broker_answers: Callable[[], str]) -> Iterator[Finding]:
         "settings": _settings,
         "database": _database,
         "partitions": _partitions,
+        "retention": _retention,
         "broker": lambda: _broker(broker_answers),
         "stream": _stream,
         "processes": _processes,
@@ -107,6 +109,18 @@ def _partitions() -> Found:
         f"{len(missing)} of {len(days)} days ahead have none",
         "run sessrec_prune, and let beat run upkeep",
     )
+
+
+def _retention() -> Found:
+    late = [each for each in oldest_rows(timezone.now()) if not each.within_limit]
+    for table, oldest, _ in late:
+        yield (
+            Level.FAIL,
+            f"{table} holds rows of {_ago(oldest)}",
+            "run sessrec_prune, and let beat run upkeep",
+        )
+    if not late:
+        yield Level.OK, "no row is older than RETENTION_DAYS allows", ""
 
 
 def _broker(answers: Callable[[], str]) -> Found:

@@ -17,27 +17,10 @@ from django.utils import timezone
 import django_sessrec
 from django_sessrec.capture.cookie import LONGEST_SESSION, OFF_LASTS
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import (
-    AuditEntry,
-    Event,
-    FailedEvent,
-    Impression,
-    Promotion,
-    Quarantine,
-    Withdrawal,
-)
+from django_sessrec.models import AuditEntry, Promotion, Quarantine
+from django_sessrec.privacy.retention import Oldest, oldest_rows
 from django_sessrec.recsys import artifact
 
-# What is kept of visits, and the fields that find the oldest and tell its age. The ids of events and
-# impressions carry their time and are indexed, so no partition is read for it.
-KEPT = {
-    Event: ("pk", "occurred_at"),
-    Impression: ("pk", "shown_at"),
-    FailedEvent: ("received_at", "received_at"),
-    Quarantine: ("found_at", "found_at"),
-    Withdrawal: ("withdrawn_at", "withdrawn_at"),
-}
-ALLOWANCE = timedelta(days=1, hours=2)  # whole days go at once, by an hourly task
 LATEST = 200  # lines of each trail
 
 
@@ -50,7 +33,10 @@ def evidence(now: datetime | None = None) -> dict[str, Any]:
         "processing": _processing(),
         "consent": {"callable": sessrec_settings.CONSENT, "without": "contextual", "sec_gpc": "honoured"},
         "cookies": _cookies(),
-        "retention": {"days": sessrec_settings.RETENTION_DAYS, "tables": list(_retention(now))},
+        "retention": {
+            "days": sessrec_settings.RETENTION_DAYS,
+            "tables": [_dated(each) for each in oldest_rows(now)],
+        },
         "models": list(_models()),
         "quarantine": _quarantine(),
         "promotions": list(_promotions()),
@@ -94,17 +80,8 @@ def _cookies() -> list[dict[str, Any]]:
     ]
 
 
-def _retention(now: datetime) -> Iterator[dict[str, Any]]:
-    """The oldest row of each table, and whether it may still be there."""
-    days = sessrec_settings.RETENTION_DAYS
-    for model, (order, field) in KEPT.items():
-        rows = model.objects.using(sessrec_settings.DATABASE)
-        oldest = rows.order_by(order).values_list(field, flat=True).first()
-        yield {
-            "table": model._meta.db_table,
-            "oldest": oldest and oldest.isoformat(timespec="seconds"),
-            "within_limit": days is None or oldest is None or oldest >= now - timedelta(days) - ALLOWANCE,
-        }
+def _dated(oldest: Oldest) -> dict[str, Any]:
+    return oldest._asdict() | {"oldest": oldest.oldest and oldest.oldest.isoformat(timespec="seconds")}
 
 
 def _models() -> Iterator[dict[str, Any]]:

@@ -37,6 +37,7 @@ class Rules:
     methods: list[str]  # in the order in which they are asked
     limit: int
     pinned: int
+    sponsored: int
     excluded: int
     hide_viewed: bool
     max_per_category: int | None
@@ -91,6 +92,7 @@ def _rules(settings: Mapping[str, Any], share: int = 100) -> Rules:
         methods=list(dict.fromkeys(_in_plain_words(model) for model in settings["MODELS"])),
         limit=settings["LIMIT"],
         pinned=len(settings["PINNED"]),
+        sponsored=len(settings["SPONSORED"]),
         excluded=len(settings["EXCLUDED"]),
         hide_viewed=settings["HIDE_VIEWED"],
         max_per_category=settings["MAX_PER_CATEGORY"],

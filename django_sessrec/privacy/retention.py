@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from django.utils import timezone
 
 from django_sessrec.capture import partitions, store
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import FailedEvent, Quarantine, Receipt, Withdrawal
+from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Receipt, Withdrawal
 
 # A write that had begun when its session was withdrawn may have ended after the deletion; a retried one
 # comes hours later and is dropped when it arrives.
 SWEPT_AGAIN = timedelta(days=2)
 RECEIPTS_KEPT = timedelta(days=2)  # a broker brings a message again within hours
+
+ALLOWANCE = timedelta(days=2)  # whole days go at once; withdrawals and quarantines outlive them by one
+
+# What is kept of visits, and the fields that find the oldest and tell its age. The ids of events and
+# impressions carry their time and are indexed, so no partition is read for it.
+KEPT = {
+    Event: ("pk", "occurred_at"),
+    Impression: ("pk", "shown_at"),
+    FailedEvent: ("received_at", "received_at"),
+    Quarantine: ("found_at", "found_at"),
+    Withdrawal: ("withdrawn_at", "withdrawn_at"),
+}
+
+
+class Oldest(NamedTuple):
+    """The oldest row of a table, and whether it may still be there."""
+
+    table: str
+    oldest: datetime | None
+    within_limit: bool
 
 
 @dataclass(frozen=True)
@@ -49,6 +71,16 @@ def purge() -> Purged:
         Quarantine.objects.using(alias).filter(found_at__lt=oldest - timedelta(1)).delete()[0],
         late_rows,
     )
+
+
+def oldest_rows(now: datetime) -> Iterator[Oldest]:
+    """How old each table's rows are, held against RETENTION_DAYS: the proof that the purge works."""
+    days = sessrec_settings.RETENTION_DAYS
+    for model, (order, field) in KEPT.items():
+        rows = model.objects.using(sessrec_settings.DATABASE)
+        oldest = rows.order_by(order).values_list(field, flat=True).first()
+        within = days is None or oldest is None or oldest >= now - timedelta(days) - ALLOWANCE
+        yield Oldest(model._meta.db_table, oldest, within)
 
 
 def _withdrawn_since(moment: datetime) -> list[UUID]:

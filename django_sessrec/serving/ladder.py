@@ -13,10 +13,11 @@ from django_sessrec.recsys.recommender import Source
 from django_sessrec.serving.active import active
 from django_sessrec.serving.popular import viewed_lately
 
-PINNED, MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = (
-    "pinned", "model", "co_views", "category", "popular", "static",
+PINNED, SPONSORED, MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = (
+    "pinned", "sponsored", "model", "co_views", "category", "popular", "static",
 )  # fmt: skip
-REASONS = (PINNED, *Source, "same_category", STATIC)
+BY_HAND = frozenset({PINNED, SPONSORED})  # put there by the shop, by no step of the ladder
+REASONS = (PINNED, SPONSORED, *Source, "same_category", STATIC)
 CO_VIEWS_MODEL = "itemknn"  # this key in SESSREC["MODELS"], where it serves, speaks for co-views first
 MAX_BECAUSE = 3  # reasons that a visitor may still want to read
 

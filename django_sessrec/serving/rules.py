@@ -11,7 +11,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from django_sessrec.catalogue import Catalogue
-from django_sessrec.serving.ladder import PINNED, Candidate
+from django_sessrec.serving.ladder import BY_HAND, PINNED, SPONSORED, Candidate
 
 SPARE = 2  # times the slot that is looked up at once: sold-out items are replaced without a second query
 SPARE_AGAIN = 10  # times the slot that is looked up once more where that was not enough
@@ -40,12 +40,12 @@ def choose(
 ) -> list[Chosen]:
     """The first `limit` candidates that the placement's rules and the live catalogue let through.
 
-    PINNED go first. Never shown: `hidden` items, EXCLUDED, what the catalogue leaves out (sold out,
-    deleted), sensitive items, and more than MAX_PER_CATEGORY of one category; pinned items count there
-    but are not dropped.
+    PINNED go first, then SPONSORED, which is what an item in both is called. Never shown: `hidden` items,
+    EXCLUDED, what the catalogue leaves out (sold out, deleted), sensitive items, and more than
+    MAX_PER_CATEGORY of one category; what the shop put first counts there but is not dropped.
     """
-    pinned = (Candidate(str(item_id), PINNED, "pinned") for item_id in placement["PINNED"])
-    remaining = _once_each(chain(pinned, candidates), {*hidden, *map(str, placement["EXCLUDED"])})
+    first = _by_hand(placement)
+    remaining = _once_each(chain(first, candidates), {*hidden, *map(str, placement["EXCLUDED"])})
     cap = placement["MAX_PER_CATEGORY"]
     chosen: list[Chosen] = []
     per_category: Counter[str] = Counter()
@@ -54,13 +54,21 @@ def choose(
             if cap is not None:
                 category = catalogue.category(each.item)
                 if category is not None:
-                    if per_category[category] >= cap and each.candidate.rung != PINNED:
+                    if per_category[category] >= cap and each.candidate.rung not in BY_HAND:
                         continue
                     per_category[category] += 1
             chosen.append(each)
             if len(chosen) == limit:
                 return chosen
     return chosen
+
+
+def _by_hand(placement: Mapping[str, Any]) -> Iterator[Candidate]:
+    """What the shop puts first: whatever is paid for says so, wherever it stands."""
+    paid = [str(item_id) for item_id in placement["SPONSORED"]]
+    for item_id in (*map(str, placement["PINNED"]), *paid):
+        rung = SPONSORED if item_id in paid else PINNED
+        yield Candidate(item_id, rung, rung)
 
 
 def _once_each(candidates: Iterable[Candidate], hidden: set[str]) -> Iterator[Candidate]:

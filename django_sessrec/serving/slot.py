@@ -22,7 +22,7 @@ from django_sessrec.faults import contained
 from django_sessrec.measuring import experiments, tokens
 from django_sessrec.models import EventName, Impression
 from django_sessrec.serving import links
-from django_sessrec.serving.ladder import MODEL, PINNED, Candidate, Question, climb_down
+from django_sessrec.serving.ladder import BY_HAND, MODEL, PINNED, SPONSORED, Candidate, Question, climb_down
 from django_sessrec.serving.rules import Chosen, choose
 
 MAX_LIMIT = 100  # of a list that a client may ask for
@@ -50,6 +50,11 @@ class SlotItem:
     @property
     def pinned(self) -> bool:
         return self.rung == PINNED
+
+    @property
+    def sponsored(self) -> bool:
+        """Whether somebody pays for it: a template that hides this fails a check."""
+        return self.rung == SPONSORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ def _filled(
     )
     impression_id = uuid7() if session_id and chosen else None
     rec_id = tokens.sign(impression_id, session_id) if impression_id else None
-    answer = next((each.candidate for each in chosen if each.candidate.rung != PINNED), NOBODY)
+    answer = next((each.candidate for each in chosen if each.candidate.rung not in BY_HAND), NOBODY)
     slot = Slot(
         placement,
         title=str(settings["TITLE"] or _("You may also like")),

@@ -57,6 +57,16 @@ def test_a_right_set_up_has_no_error():
             "sessrec.E009",
             "two",
         ),
+        (
+            GOOD | {"PLACEMENTS": {"home": {"SPONSORED": ["1"], "TEMPLATE": "demo/page.html"}}},
+            "sessrec.E017",
+            "item.sponsored",
+        ),
+        (
+            GOOD | {"PLACEMENTS": {"home": {"SPONSORED": ["1"], "TEMPLATE": "no.html"}}},
+            "sessrec.E016",
+            "name",
+        ),
         (GOOD | {"PLACEMENTS": {"home": {"MODELS": None}}}, "sessrec.E003", "list"),
         (GOOD | {"PLACEMENTS": {"home": {"LIMIT": "8"}}}, "sessrec.E003", "int"),
         (GOOD | {"THROTTLE_EVENTS": "often"}, "sessrec.E003", "'120/min'"),
@@ -71,6 +81,12 @@ def test_each_mistake_has_its_number_and_remedy(settings, expected, hint):
     found = findings(SESSREC=settings)
     assert expected in found, found
     assert hint in found[expected].hint
+
+
+@pytest.mark.parametrize("template", ["sessrec/recommendations.html", "sessrec/_item.html"])
+def test_a_template_that_labels_what_is_paid_for_passes(template):
+    placements = {"home": {"SPONSORED": ["1"], "TEMPLATE": template}}
+    assert not {"sessrec.E016", "sessrec.E017"} & findings(SESSREC=GOOD | {"PLACEMENTS": placements}).keys()
 
 
 def test_estimators_of_torch_are_checked_without_importing_them():

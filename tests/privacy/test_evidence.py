@@ -59,7 +59,7 @@ def past(settings, tmp_path):
 
 
 def test_the_pack_is_what_it_was(past):
-    """After a change that is meant, write the new text with the line that the failure shows."""
+    """A change that is meant goes into evidence.md and evidence.json, too."""
     pack = evidence(NOW) | {"package_version": "1.2.3"}
     assert as_markdown(pack) == (GOLDEN / "evidence.md").read_text(encoding="utf-8")
     assert pack == json.loads((GOLDEN / "evidence.json").read_text(encoding="utf-8"))

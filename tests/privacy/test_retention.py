@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 
 from django_sessrec.capture import partitions, store
 from django_sessrec.capture.events import make
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Withdrawal
-from django_sessrec.privacy.retention import purge
+from django_sessrec.privacy.retention import oldest_rows, purge
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,6 +45,20 @@ def test_what_is_older_than_retention_goes(settings):
     assert FailedEvent.objects.count() == Withdrawal.objects.count() == 2
     again = purge()
     assert (again.partitions, again.failed_events, again.withdrawals) == ([], 0, 0)
+
+
+def test_what_a_purge_has_missed_is_seen_by_the_doctor(settings, capsys):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 30}
+    fill(29)
+    assert all(each.within_limit for each in oldest_rows(timezone.now()))
+    fill(40)
+    late = {each.table for each in oldest_rows(timezone.now()) if not each.within_limit}
+    assert late == {"sessrec_event", "sessrec_failedevent", "sessrec_withdrawal"}
+    with pytest.raises(SystemExit):
+        call_command("sessrec_doctor")
+    assert "sessrec_event holds rows of 40 days ago" in capsys.readouterr().out
+    purge()
+    assert all(each.within_limit for each in oldest_rows(timezone.now()))
 
 
 def test_without_a_limit_nothing_goes(settings):

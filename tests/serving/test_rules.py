@@ -3,7 +3,7 @@
 import pytest
 from django.test import RequestFactory
 
-from django_sessrec.serving.slot import fill
+from django_sessrec.serving.slot import fill, rendered
 from tests.demo.models import Product
 
 pytestmark = pytest.mark.django_db
@@ -51,6 +51,16 @@ def test_pinned_item_that_is_sold_out_or_on_screen_is_not_shown(products, placem
     placement(PINNED=[str(products[29].pk), str(products[8].pk)])
     Product.objects.filter(pk=products[29].pk).update(stock=0)
     assert not {products[29], products[8]} & set(shown(products[8]))
+
+
+def test_sponsored_items_follow_the_pinned_ones_and_are_labelled_wherever_they_stand(products, placement):
+    both, paid = products[29], products[27]
+    placement(PINNED=[str(both.pk), str(products[28].pk)], SPONSORED=[both.pk, paid.pk])
+    slot = fill(None, "product_page", item_id=products[8])
+    assert [item.item for item in slot.items[:3]] == [both, products[28], paid]
+    assert [item.sponsored for item in slot.items] == [True, False, True] + [False] * 5
+    assert slot.rung == "model", "what answered, not what was paid for"
+    assert rendered(slot, None).count("Sponsored") == 2
 
 
 def test_excluded_items_are_not_shown(products, placement):

@@ -1,0 +1,86 @@
+"""Sensitive goods: whatever they are and whenever they became so, they leave no trace and are never shown."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from django_sessrec.models import Event, FailedEvent, Impression
+from django_sessrec.serving.slot import fill
+from django_sessrec.training.log import read
+from tests.api.conftest import an_event
+from tests.demo.models import Product
+
+pytestmark = pytest.mark.django_db
+
+ITEMS = 30
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
+few = settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+
+
+@few
+@given(
+    secret=st.sets(st.integers(0, ITEMS - 1), min_size=1, max_size=ITEMS // 2),
+    visit=st.lists(st.integers(0, ITEMS - 1), min_size=1, max_size=8),
+)
+def test_sensitive_goods_are_not_captured_trained_shown_or_a_reason(
+    secret,
+    visit,
+    products,
+    trails,
+    promote,
+    placement,
+    visitor,
+):
+    promote(trails)  # before any of them was sensitive
+    hidden = {str(products[n].pk) for n in secret}
+    Product.objects.update(sensitive=False)
+    Product.objects.filter(pk__in=hidden).update(sensitive=True)
+    placement(PINNED=sorted(hidden)[:2], SPONSORED=sorted(hidden)[2:4])
+    for model in (Event, Impression, FailedEvent):
+        model.objects.all().delete()
+
+    for n in visit:
+        item_id = str(products[n].pk)
+        page = visitor.get(f"/demo/product/{item_id}/")
+        assert page.status_code == 200
+        visitor.post(
+            "/sessrec/events/",
+            {"events": [an_event("add_to_cart", item_id)]},
+            content_type="application/json",
+            headers=SAME_ORIGIN,
+        )
+        for slot in (fill(page.wsgi_request, "product_page", item_id=item_id), fill(None, "product_page")):
+            assert not hidden & {item.item_id for item in slot.items}
+            assert not hidden & {because for item in slot.items for because in item.because}
+
+    captured = set(Event.objects.values_list("item_id", flat=True))
+    shown = {item_id for ids in Impression.objects.values_list("item_ids", flat=True) for item_id in ids}
+    assert captured == {str(products[n].pk) for n in visit} - hidden
+    assert not hidden & shown
+    assert not FailedEvent.objects.exists()
+    now = datetime.now(UTC)
+    log, _ = read(now - timedelta(days=1), now + timedelta(minutes=1))
+    assert not hidden & set(log.index.ids)
+
+
+@few
+@given(secret=st.sets(st.integers(0, ITEMS - 1), min_size=1, max_size=ITEMS // 2))
+def test_what_becomes_sensitive_later_is_trained_on_no_more(secret, products, visitor):
+    Product.objects.update(sensitive=False)
+    Event.objects.all().delete()
+    for product in products[:ITEMS:3]:
+        visitor.get(f"/demo/product/{product.pk}/")
+    hidden = {str(products[n].pk) for n in secret}
+    Product.objects.filter(pk__in=hidden).update(sensitive=True)
+    now = datetime.now(UTC)
+    log, counts = read(now - timedelta(days=1), now + timedelta(minutes=1))
+    viewed = {str(product.pk) for product in products[:ITEMS:3]}
+    assert set(log.index.ids) - {""} == viewed - hidden
+    assert counts.sensitive_clicks == len(viewed & hidden)
