@@ -112,7 +112,7 @@ class Tracker:
             self._refused.append((problem, {field: str(value)[:200] for field, value in given.items()}))
             return
         if alias := _open_transaction():
-            transaction.on_commit(partial(self._accept, event), using=alias, robust=True)
+            transaction.on_commit(partial(self._accept, event), using=alias)
         else:
             self._accept(event)
 
@@ -180,6 +180,7 @@ class Tracker:
             self.pending.append(make(EventName.SELECT_ITEM, item_id, session_id=self.session_id, **click))
         self.pending.append(make(EventName.VIEW_ITEM, item_id, session_id=self.session_id))
 
+    @shielded("take an event whose transaction committed", otherwise=None)
     def _accept(self, event: Event) -> None:
         self.pending.append(event)
         if self._settled:  # its transaction committed after the response was made

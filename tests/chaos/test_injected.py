@@ -1,0 +1,242 @@
+"""A fault in any function of the package: the shop's pages are 200 and the same but for the slots."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+from types import CodeType
+
+import pytest
+from asgiref.sync import async_to_sync
+from celery import Celery, current_app
+from django.db import connection
+from django.test import AsyncClient, Client
+
+from django_sessrec import faults
+from django_sessrec.capture.ids import time_of, uuid7
+from django_sessrec.capture.partitions import ensure_ahead
+from django_sessrec.measuring import tokens
+from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.neighbours import Neighbours
+from django_sessrec.serving import active, popular
+from tests.chaos.injection import Function, caches, functions, injected, met
+from tests.demo.models import Product
+from tests.serving.conftest import BROWSER, fitted
+
+# The other packages are doors that no shop's page goes through: the worker's, the operator's, the API's own.
+ROOMS = (
+    *("capture", "serving", "measuring", "privacy", "recsys"),
+    *("catalogue", "conf", "faults", "models", "templatetags"),
+)
+ON_A_PAGES_WAY = (
+    *("capture.middleware", "capture.tracker", "capture.consent", "capture.cookie", "capture.requests"),
+    *("serving.slot", "serving.ladder", "serving.rules", "serving.links", "serving.active"),
+    *("measuring.tokens", "measuring.experiments", "templatetags.sessrec"),
+)
+HELD_BY_NOTHING = {
+    "capture.middleware.SessrecMiddleware.__init__": "runs when the server starts",
+    "capture.middleware.SessrecMiddleware.__call__": "passes the page on, and calls what is shielded",
+    "capture.middleware.SessrecMiddleware.__acall__": "the same",
+    "capture.tracker.Tracker.__init__": "sets attributes",
+    "faults.contained": "holds the others",
+    "faults.shielded": "the same, when the package is imported",
+    "faults.log": "the same",
+}
+NOT_MET = {
+    "capture.cookie.switch_off": "the API's",
+    "capture.cookie.switch_on": "the API's",
+    "capture.tracker.Tracker.touch": "the API's",
+}
+NO_PAGE = "no page runs through it"
+SLOT = re.compile("<!-- slot -->.*?<!-- /slot -->", re.DOTALL)
+REFUSED = "refused"  # ends the address of the step before which the visitor says no
+TABLES = ("sessrec_event", "sessrec_impression", "sessrec_promotion", "sessrec_trainingrun")
+PARTITIONED = ("sessrec_event", "sessrec_impression")
+CHILDREN = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent ="
+
+
+@contextmanager
+def tables_gone() -> Iterator[None]:
+    """As before migrate."""
+    try:
+        for table in TABLES:
+            _execute(f"ALTER TABLE {table} RENAME TO {table}_away")
+        yield
+    finally:
+        for table in TABLES:
+            _execute(f"ALTER TABLE {table}_away RENAME TO {table}")
+
+
+@contextmanager
+def partitions_gone() -> Iterator[None]:
+    """As after days without upkeep."""
+    for table in PARTITIONED:
+        for (name,) in _execute(
+            f"SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = '{table}'::regclass"
+        ):
+            _execute(f"DROP TABLE {name}")
+    yield
+    ensure_ahead()
+
+
+WORLDS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "all is well": nullcontext,
+    "tables are missing": tables_gone,
+    "partitions are missing": partitions_gone,
+}
+
+
+def _execute(sql: str) -> list[tuple[str]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+
+class Walk:
+    """A visitor's way through the shop's pages, by sync or by async views."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.session_id = uuid7()
+        link = tokens.sign(uuid7(time_of(self.session_id)), self.session_id)
+        self.steps = [
+            ("get", "product/8/"),
+            ("get", f"product/9/?sessrec={link}.1"),
+            ("get", "cached/8/"),
+            ("get", "about/"),
+            ("post", "basket/8/"),
+            ("post", "order/8/"),
+            ("get", f"product/10/?{REFUSED}"),
+            ("post", "decline/"),
+        ]
+
+    def __call__(self) -> list[tuple[int, str]]:
+        """What is answered at each step, outside the slots."""
+        browser = (AsyncClient if self.kind == "async" else Client)(headers={"user-agent": BROWSER})
+        browser.cookies["consent"] = "yes"
+        browser.cookies["sessrec"] = str(self.session_id)
+        pages = []
+        for method, address in self.steps:
+            if address.endswith(REFUSED):
+                browser.cookies["consent"] = "no"
+            ask = getattr(browser, method)
+            page = (async_to_sync(ask) if self.kind == "async" else ask)(f"/{self.kind}/{address}")
+            pages.append((page.status_code, SLOT.sub("", page.content.decode())))
+        return pages
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory) -> Path:
+    """A folder with one model, fitted on walks through every other product."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    trails = [[str(n) for n in range(first, first + 12, 2)] for first in range(1, 19)] * 4
+    artifact.save(fitted(trails, Neighbours()), folder / "published", card={})
+    return folder
+
+
+@pytest.fixture
+def shop(transactional_db, settings, artifacts) -> Iterator[None]:
+    """Thirty products, a model in service, and no broker."""
+    settings.ROOT_URLCONF = "tests.chaos.pages"
+    settings.SESSREC = {
+        "CATALOGUE": "tests.demo.recommendations.DemoCatalogue",
+        "CONSENT": "tests.demo.recommendations.consent",
+        "TRACKED_VIEWS": dict.fromkeys(
+            ("sync_product", "sync_cached", "async_product", "async_cached"), "pk"
+        ),
+        "ARTIFACTS": artifacts,
+        "PLACEMENTS": {
+            "product_page": {
+                "MAX_PER_CATEGORY": 6,
+                "HIDE_VIEWED": True,
+                "EXPERIMENT": {"NAME": "e", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}},
+            }
+        },
+    }
+    Product.objects.bulk_create(
+        Product(pk=n, name=f"tea {n}", category=f"kind {n % 3}") for n in range(1, 31)
+    )
+    run = TrainingRun.objects.create(
+        model="neighbours", trigger="test", state="published", artifact="published"
+    )
+    Promotion.objects.create(model="neighbours", run=run, promoted_by="test")
+    before = current_app._get_current_object()
+    with Celery("shop", broker=f"redis+socket://{artifacts}/nobody.sock") as celery:
+        celery.set_current()
+        yield
+    before.set_current()
+
+
+def as_after_a_start() -> None:
+    """Forget all that a web process remembers."""
+    for forget in (active.forget, popular.forget, faults.forget, *caches()):
+        forget()
+
+
+@pytest.fixture
+def walk(shop) -> Callable[..., dict[str, list[tuple[int, str]]]]:
+    """walk(fault) leads visitors through new web processes with a fault; tells what they were answered."""
+    walks = [Walk("sync"), Walk("async")]
+
+    def lead(fault: Callable[[], AbstractContextManager] = nullcontext) -> dict[str, list[tuple[int, str]]]:
+        answered = {}
+        for each in walks:
+            as_after_a_start()
+            with fault():
+                answered[each.kind] = each()
+        return answered
+
+    return lead
+
+
+@pytest.fixture
+def healthy(walk) -> dict[str, list[tuple[int, str]]]:
+    """The pages as they should be."""
+    if not _healthy:
+        _healthy.update(walk())
+    assert {status for kind in _healthy.values() for status, _ in kind} == {200}
+    return _healthy
+
+
+_healthy: dict[str, list[tuple[int, str]]] = {}
+_met_in: dict[str, set[CodeType]] = {}
+
+
+@pytest.fixture
+def met_in(walk, healthy) -> dict[str, set[CodeType]]:
+    """What the pages run through in each world, where they are the same, too."""
+    for world, begin in WORLDS.items():
+        if world not in _met_in:
+            with begin(), met() as _met_in[world]:
+                assert walk() == healthy
+    return _met_in
+
+
+@pytest.fixture
+def function(request) -> Function:
+    """The function to fail; first of a test's fixtures, so that one without a page costs nothing."""
+    if _met_in and request.param.code not in set.union(*_met_in.values()):
+        pytest.skip(NO_PAGE)
+    return request.param
+
+
+ALL = functions(*ROOMS)
+
+
+@pytest.mark.parametrize(
+    "function", [each for each in ALL if each.name not in HELD_BY_NOTHING], ids=str, indirect=True
+)
+def test_a_fault_stops_at_the_slot(function, walk, healthy, met_in):
+    world = next((world for world, codes in met_in.items() if function.code in codes), None)
+    if world is None:
+        pytest.skip(NO_PAGE)
+    with WORLDS[world]():
+        assert walk(partial(injected, function)) == healthy
+
+
+def test_the_walk_meets_all_that_is_on_a_pages_way(met_in):
+    codes = set.union(*met_in.values())
+    unmet = {each.name for each in ALL if each.name.startswith(ON_A_PAGES_WAY) and each.code not in codes}
+    assert unmet - HELD_BY_NOTHING.keys() == NOT_MET.keys(), "lead the walk there, or say here why not"
