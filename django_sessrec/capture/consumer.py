@@ -36,6 +36,7 @@ FORGOTTEN_MS: Final = 3_600_000  # the books keep the names of consumers that en
 SWEEP_SECONDS: Final = 5.0
 HEARTBEAT_SECONDS: Final = 10.0
 PAUSE: Final = 1.0  # seconds after a failure of either server
+EMPTY: Final = "[]"
 LONGEST_KEPT: Final = 2_000  # characters of a message that nobody can read
 
 logger = logging.getLogger("django_sessrec")
@@ -170,7 +171,7 @@ def _stored(messages: Sequence[Mapping[str, str]]) -> store.Written:
 def _together(messages: Sequence[Mapping[str, str]]) -> store.Written:
     """The rows of all messages, joined as text: nobody need read them but Postgres."""
     impressions, events = (
-        "[" + ",".join(each[kind][1:-1] for each in messages if kind in each) + "]"
+        "[" + ",".join(each[kind][1:-1] for each in messages if each.get(kind, EMPTY) != EMPTY) + "]"
         for kind in ("impressions", "events")
     )
     return store.write_json(impressions, events)

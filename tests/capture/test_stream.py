@@ -13,7 +13,7 @@ from django_sessrec.capture.delivery import deliver
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Receipt
 from tests.capture.conftest import captured, in_the_ledger, settle
-from tests.capture.test_store import event
+from tests.capture.test_store import event, shown
 
 
 class Killed(BaseException):
@@ -103,6 +103,17 @@ def test_two_consumers_share_the_work(stream_server, monkeypatch):
     assert in_the_ledger() == {"stored": 12}
 
 
+@pytest.mark.parametrize("messages", [1, 100])
+def test_a_hundred_messages_cost_the_questions_of_one(stream_server, django_assert_num_queries, messages):
+    session_id = uuid7()
+    for n in range(messages):
+        deliver([event(str(n), session_id=session_id)], [shown(session_id, "1")] if n % 3 else [])
+    consumer = Consumer()
+    consumer._give_sign_of_life()
+    with django_assert_num_queries(12):
+        consumer.step()
+
+
 def test_an_acknowledgement_that_failed_is_made_good(stream_server, monkeypatch):
     deliver([event("1")])
     consumer = Consumer()
@@ -147,8 +158,8 @@ def test_a_full_stream_sends_pages_to_postgres(stream_server, settings):
     settings.SESSREC = {**settings.SESSREC, "STREAM_MAX_LENGTH": 2}
     for n in range(6):
         deliver([event(str(n))])
-    assert stream.backlog().messages == 3
-    assert Event.objects.count() == 3
+    assert stream.backlog().messages == 2
+    assert Event.objects.count() == 4
     settle()
     assert in_the_ledger() == {"stored": 6}
 
