@@ -11,7 +11,7 @@ class SlowNet(GRU4Rec):
     embedding_size: int = 16
     epochs: int = 4
     threads: int | None = 1
-    seconds_per_step: float = 0.01
+    seconds_per_step: float = 0.04
 
     def loss(self, of):
         time.sleep(self.seconds_per_step)
