@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 import django_sessrec
-from django_sessrec.capture import store
+from django_sessrec.capture import partitions, store
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.measuring.audit import note
 from django_sessrec.models import AuditEntry, Promotion, Quarantine, TrainingRun
@@ -38,6 +38,8 @@ def past(settings, tmp_path):
     """A promoted model, a view of the day before, a quarantined visit, an export and a release."""
     settings.SESSREC = settings.SESSREC | {
         "ARTIFACTS": tmp_path,
+        "RETENTION_DAYS": 90,
+        "TRAINING_WINDOW_DAYS": 30,
         "MODELS": {"popularity": {"ESTIMATOR": CARD["estimator"]}, "net": {"ESTIMATOR": "shop.models.Net"}},
     }
     artifact.save(
@@ -55,7 +57,8 @@ def past(settings, tmp_path):
     note(AuditEntry.Action.RELEASE, "ada", visits=1)
     for model, field in ((Promotion, "promoted_at"), (Quarantine, "found_at"), (AuditEntry, "happened_at")):
         model.objects.update(**{field: yesterday})
-    return tmp_path
+    yield tmp_path
+    partitions.drop_older_than(90)  # a test's end empties tables and leaves partitions
 
 
 def test_the_pack_is_what_it_was(past):
