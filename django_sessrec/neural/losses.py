@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LARGEST_LOGIT = 60  # exp of it, summed over a million items, is still a float32
-CHUNK = 512
-"""Targets whose logits are held at a time: fewer add up more gradients, more fall out of the cache."""
+CHUNK_LOGITS = 512 * 8192
+"""Logits that are held at a time: fewer add up more gradients, more fall out of the cache."""
 
 
 def bounded_softmax(
@@ -28,10 +28,15 @@ def bounded_softmax(
     """
     sampled = len(negatives) < n_items
     share = (n_items - 1) / len(negatives) if sampled else 1.0
-    return _BoundedSoftmax.apply(vectors, targets, negatives, weights, share, float(sampled))
+    return _Softmax.apply(vectors, targets, negatives, weights, share, float(sampled), True)
 
 
-class _BoundedSoftmax(torch.autograd.Function):
+def full_softmax(vectors: Tensor, targets: Tensor, items: Tensor, weights: Tensor) -> Tensor:
+    """Softmax over all items (V, D), for logits of any size; made in the same way, with a maximum."""
+    return _Softmax.apply(vectors, targets, items, weights, 1.0, 0.0, False)
+
+
+class _Softmax(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
         ctx: Any,
@@ -41,31 +46,38 @@ class _BoundedSoftmax(torch.autograd.Function):
         weights: Tensor,
         share: float,
         own: float,
+        bounded: bool,
     ) -> Tensor:
         dtype = fast_dtype(vectors.device)
         fast_vectors, fast_negatives = vectors.to(dtype), negatives.to(dtype)
         weights = weights / len(vectors)
         hits = (vectors * targets).sum(1)  # (N,)
-        partition = own * hits.exp()
+        highest = torch.zeros_like(hits)
+        partition = own * hits.exp() if bounded else torch.zeros_like(hits)
         grad_vectors = torch.empty_like(vectors)
         grad_negatives = torch.zeros_like(negatives)
-        logits = torch.empty(min(CHUNK, len(vectors)), len(negatives), dtype=dtype, device=vectors.device)
-        for start in range(0, len(vectors), CHUNK):
-            rows = slice(start, start + CHUNK)
+        chunk_size = min(max(1, CHUNK_LOGITS // len(negatives)), len(vectors))
+        logits = torch.empty(chunk_size, len(negatives), dtype=dtype, device=vectors.device)
+        for start in range(0, len(vectors), chunk_size):
+            rows = slice(start, start + chunk_size)
             chunk = fast_vectors[rows]
-            exponentials = torch.mm(chunk, fast_negatives.t(), out=logits[: len(chunk)]).exp_()
+            torch.mm(chunk, fast_negatives.t(), out=logits[: len(chunk)])
+            if not bounded:
+                highest[rows] = logits[: len(chunk)].amax(1)
+                logits[: len(chunk)] -= highest[rows, None].to(dtype)
+            exponentials = logits[: len(chunk)].exp_()
             partition[rows] += share * exponentials.sum(1)
             pull = (weights[rows] * share / partition[rows])[:, None]
             grad_vectors[rows] = (exponentials @ fast_negatives) * pull
             grad_negatives += exponentials.t() @ (vectors[rows] * pull).to(dtype)
-        push = (weights * (own * hits.exp() / partition - 1))[:, None]
+        push = (weights * (own * (hits - highest).exp() / partition - 1))[:, None]
         grad_vectors += push * targets
         ctx.save_for_backward(grad_vectors, push * vectors, grad_negatives)
-        return (weights * (partition.log() - hits)).sum()
+        return (weights * (partition.log() + highest - hits)).sum()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        return (*(grad * saved for saved in ctx.saved_tensors), None, None, None)
+        return (*(grad * saved for saved in ctx.saved_tensors), None, None, None, None)
 
 
 def cross_entropy(
@@ -81,11 +93,6 @@ def cross_entropy(
     misses = vectors @ negatives.t() - log_expected
     losses = torch.cat((hits, misses), 1).logsumexp(1) - hits.squeeze(1)
     return (weights * losses).mean()
-
-
-def full_softmax(vectors: Tensor, rows: Tensor, items: Tensor, weights: Tensor) -> Tensor:
-    """Softmax over all items (V, D), of which `rows` (N,) are the targets."""
-    return (weights * F.cross_entropy(vectors @ items.t(), rows, reduction="none")).mean()
 
 
 def bpr_max(

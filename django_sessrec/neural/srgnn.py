@@ -85,7 +85,7 @@ class SRGNNPaper(SRGNN):
         return torch.optim.Adam(encoder.parameters(), self.learning_rate, weight_decay=self.weight_decay)
 
     def loss(self, of: Comparison) -> Tensor:
-        return losses.full_softmax(of.vectors, of.batch.targets - 1, of.others, of.batch.weights)
+        return losses.full_softmax(of.vectors, of.targets, of.others, of.batch.weights)
 
 
 class PaperGraphEncoder(GraphEncoder):

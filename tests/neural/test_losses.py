@@ -49,18 +49,32 @@ def test_bounded_softmax_is_the_corrected_softmax(
         torch.testing.assert_close(gradient, right, **near)
 
 
+@pytest.mark.parametrize(
+    "size", [1, 30]
+)  # of the vectors: logits of 60 and more need their maximum taken off
+def test_full_softmax_is_torchs(
+    inputs: tuple[Tensor, ...], size: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(losses, "fast_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(losses, "CHUNK_LOGITS", 3 * K)
+    vectors, _, items, weights = inputs
+    rows = torch.arange(N) % K
+    expected = (weights * F.cross_entropy(size * vectors @ items.t(), rows, reduction="none")).mean()
+    loss = losses.full_softmax(size * vectors, items[rows], items, weights)
+    torch.testing.assert_close(loss, expected)
+    made = torch.autograd.grad(loss, (vectors, items))
+    for gradient, right in zip(made, torch.autograd.grad(expected, (vectors, items)), strict=True):
+        torch.testing.assert_close(gradient, right, atol=1e-5, rtol=1e-4)
+
+
 def test_bounded_softmax_over_all_items_is_the_full_softmax(
     inputs: tuple[Tensor, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(losses, "fast_dtype", lambda device: torch.float32)
     vectors, _, items, weights = inputs
-    rows = torch.arange(N) % K
-    loss = losses.bounded_softmax(vectors, items[rows], items, weights, n_items=K)
-    expected = losses.full_softmax(vectors, rows, items, weights)
-    torch.testing.assert_close(loss, expected)
-    made = torch.autograd.grad(loss, (vectors, items))
-    for gradient, right in zip(made, torch.autograd.grad(expected, (vectors, items)), strict=True):
-        torch.testing.assert_close(gradient, right, atol=1e-6, rtol=1e-4)
+    targets = items[torch.arange(N) % K]
+    loss = losses.bounded_softmax(vectors, targets, items, weights, n_items=K)
+    torch.testing.assert_close(loss, losses.full_softmax(vectors, targets, items, weights))
 
 
 def test_log_q_makes_an_uneven_sample_stand_for_all_items() -> None:
