@@ -1,5 +1,8 @@
 """Web servers as shops run them: whatever the server and its databases, every click is a row."""
 
+import os
+import pwd
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -11,6 +14,7 @@ from example_shop.shop.browser import Browser
 from example_shop.shop.traffic import BROWSER
 from example_shop.stack.folders import own_folder, scratch_folder
 from example_shop.stack.postgres import Postgres
+from example_shop.stack.program import Program
 from example_shop.stack.running import free_port
 from tests.demo.models import Product
 from tests.training.processes import process, wait_for
@@ -25,6 +29,8 @@ SERVERS = {
     "granian, async": ("granian", "--interface", "asginl", *ADDRESS, "--factory", ASGI),
 }
 VISITORS, PAGES = 6, 5
+PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+POOLER_PORT = 6432  # a part of its socket's name
 
 
 @pytest.fixture
@@ -95,3 +101,55 @@ def test_a_router_leads_the_events_to_their_own_database(clicks_through, elsewhe
     clicks_through("gunicorn", **elsewhere)
     assert clicks_by_visit(elsewhere["EVENTS_URL"]) == [PAGES] * VISITORS
     assert not Event.objects.exists()
+
+
+class PgBouncer(Program):
+    """A pooler before the tests' Postgres that hands a connection on after each transaction."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.ini = folder / "pgbouncer.ini"
+        super().__init__(
+            "pgbouncer",
+            [PGBOUNCER, self.ini],
+            log=folder / "pgbouncer.log",
+            answers=(folder / f".s.PGSQL.{POOLER_PORT}").exists,
+        )
+
+    def account(self):
+        """It refuses to be root, and Postgres's socket is open to its owner."""
+        return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+    def prepare(self):
+        database = connection.settings_dict
+        self.ini.write_text(
+            f"[databases]\n{database['NAME']} = host={database['HOST']} user={database['USER']}\n"
+            f"[pgbouncer]\nunix_socket_dir = {self.folder}\nlisten_port = {POOLER_PORT}\n"
+            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+        )
+        if account := self.account():
+            os.chown(self.folder, account.pw_uid, account.pw_gid)
+
+    @property
+    def url(self):
+        database = connection.settings_dict
+        return f"postgresql://{database['USER']}@:{POOLER_PORT}/{database['NAME']}?host={self.folder}"
+
+
+@pytest.fixture
+def pooler():
+    folder = own_folder(scratch_folder() / "pooled")
+    program = PgBouncer(folder)
+    program.start()
+    yield program
+    program.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(not PGBOUNCER, reason="pgbouncer is not installed")
+@pytest.mark.parametrize("atomic_requests", ["0", "1"])
+def test_a_pooler_that_changes_connections_between_transactions_loses_nothing(
+    clicks_through, pooler, atomic_requests
+):
+    clicks_through("granian", DATABASE_URL=pooler.url, ATOMIC_REQUESTS=atomic_requests)
+    assert clicks_by_visit() == [PAGES] * VISITORS
