@@ -67,10 +67,12 @@ DECLARE
     touched bigint;
 BEGIN
     stored := 0;
+    -- A subquery that gives a value is asked row by row; NOT EXISTS may become a hash join, which shuffles the
+    -- rows, and then not the first of two with one id would win.
     IF impressions <> '[]' THEN
         INSERT INTO sessrec_impression
         SELECT arriving.* FROM jsonb_populate_recordset(NULL::sessrec_impression, impressions) AS arriving
-        WHERE NOT EXISTS (SELECT FROM sessrec_withdrawal gone WHERE gone.session_id = arriving.session_id)
+        WHERE (SELECT true FROM sessrec_withdrawal gone WHERE gone.session_id = arriving.session_id) IS NULL
         ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS touched = ROW_COUNT;
         stored := stored + touched;
@@ -78,7 +80,7 @@ BEGIN
     IF events <> '[]' THEN
         INSERT INTO sessrec_event
         SELECT arriving.* FROM jsonb_populate_recordset(NULL::sessrec_event, events) AS arriving
-        WHERE NOT EXISTS (SELECT FROM sessrec_withdrawal gone WHERE gone.session_id = arriving.session_id)
+        WHERE (SELECT true FROM sessrec_withdrawal gone WHERE gone.session_id = arriving.session_id) IS NULL
         ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS touched = ROW_COUNT;
         stored := stored + touched;
