@@ -49,6 +49,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "ACTIVE_CHECK_SECONDS": (int, float),
     "SESSION_IDLE_MINUTES": (int, float),
     "RETENTION_DAYS": (int, type(None)),
+    "VISITS_PER_CLIENT": (int, type(None)),
     "EVERY_HOURS": (int, float),
     "REFRESH_HOURS": (int, float),
     "TITLE": (str, Promise),
@@ -57,7 +58,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 }
 MOST = {"VALIDATION_FRACTION": 0.5, "GATE_TOLERANCE": 1.0, "MAX_ITEM_SHARE": 1.0}
 FEWEST_JUDGED = 2  # clicks; one click tells nothing
-MAY_BE_ZERO = {"GATE_TOLERANCE", "ACTIVE_CHECK_SECONDS"}
+MAY_BE_ZERO = {"GATE_TOLERANCE", "ACTIVE_CHECK_SECONDS", "PROXIES"}
 
 
 def error(number: int, message: str, hint: str) -> Error:

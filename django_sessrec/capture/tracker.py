@@ -15,7 +15,7 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.functional import cached_property
 
-from django_sessrec.capture import consent, cookie, requests, store
+from django_sessrec.capture import clients, consent, cookie, requests, store
 from django_sessrec.capture.delivery import deliver, withdraw
 from django_sessrec.capture.events import MAX_POSITION, EventError, clean_item_id, make
 from django_sessrec.capture.ids import uuid7
@@ -55,12 +55,19 @@ class Tracker:
     @property
     @shielded("tell the visit's id", otherwise=None)
     def session_id(self) -> UUID | None:
-        """The visit's id, a new one where the request brought none; None under contextual."""
+        """The visit's id, a new one where the request brought none; None under contextual.
+
+        A client that begins visit after visit is contextual from its bound on: ask for the level after this.
+        """
         return self._session_id if self.level == consent.SESSION else None
 
     @cached_property
-    def _session_id(self) -> UUID:
-        return cookie.read(self._request) or uuid7()
+    def _session_id(self) -> UUID | None:
+        session_id = cookie.read(self._request)
+        if session_id is None and not clients.may_begin(self._request):
+            self.level = consent.CONTEXTUAL
+            return None
+        return session_id or uuid7()
 
     @cached_property
     def current_item(self) -> str | None:

@@ -124,8 +124,8 @@ def _filled(
     limit: int | None,
 ) -> Slot:
     tracker = getattr(request, "sessrec", None)
+    session_id = tracker.session_id if tracker else None
     consent = tracker.level if tracker else CONTEXTUAL
-    session_id = tracker.session_id if consent == SESSION else None
     experiment, variant, overrides = experiments.variant(placement, session_id)
     settings = {**sessrec_settings.placement(placement), **overrides}
     limit = max(1, min(limit or settings["LIMIT"], MAX_LIMIT))

@@ -1,5 +1,7 @@
 """What this shop writes to be captured: a catalogue with one sensitive item, and consents of every kind."""
 
+from django.core.cache.backends.base import BaseCache
+
 from django_sessrec.catalogue import Catalogue
 
 
@@ -27,3 +29,13 @@ def broken(request):
 
 def internal(request):
     return "internal" in request.GET
+
+
+class NoCache(BaseCache):
+    """A cache whose server is gone."""
+
+    def __init__(self, _location, parameters):
+        super().__init__(parameters)
+
+    def add(self, *args, **kwargs):
+        raise ConnectionError("no cache")

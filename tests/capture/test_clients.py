@@ -1,0 +1,77 @@
+"""A client that begins visit after visit, as programs without cookies do."""
+
+from uuid import UUID
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from django_sessrec.models import Event
+from tests.capture.conftest import FIREFOX, captured
+
+PROGRAM = "93.184.216.34"
+
+
+@pytest.fixture(autouse=True)
+def bounded(shop):
+    cache.clear()
+    shop.SESSREC = shop.SESSREC | {"VISITS_PER_CLIENT": 3}
+    return shop
+
+
+def come(address=PROGRAM, path="/product/1/", **headers):
+    """A new browser, without a cookie of ours, opens a page."""
+    client = Client(REMOTE_ADDR=address, headers={"user-agent": FIREFOX, **headers})
+    client.cookies["consent"] = "session"
+    return client.get(path)
+
+
+def test_past_its_bound_a_client_gets_pages_without_cookie_or_row(caplog):
+    answers = [come() for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert ["sessrec" in answer.cookies for answer in answers] == [True] * 3 + [False] * 2
+    assert len(captured()) == 3
+    assert caplog.text.count("began more than 3 visits") == 1
+    assert PROGRAM not in caplog.text
+
+
+def test_others_are_not_bounded_by_it():
+    for _ in range(4):
+        come()
+    assert "sessrec" in come("93.184.216.35").cookies
+
+
+def test_a_visit_that_goes_on_is_no_new_one(visitor):
+    visitor.defaults["REMOTE_ADDR"] = PROGRAM
+    for item in range(9):
+        visitor.get(f"/product/{item}/")
+    assert len(captured()) == 9
+    assert UUID(visitor.cookies["sessrec"].value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "fd00::1", "", "unix:"])
+def test_an_address_that_stands_for_everybody_is_not_bounded(address):
+    """A proxy that PROXIES does not tell of."""
+    assert all("sessrec" in come(address).cookies for _ in range(5))
+
+
+def test_behind_proxies_the_client_is_whom_the_last_trusted_one_saw(bounded):
+    bounded.SESSREC = bounded.SESSREC | {"PROXIES": 1}
+    forged = [come("10.0.0.1", **{"x-forwarded-for": f"8.8.8.{n}, {PROGRAM}"}) for n in range(5)]
+    assert sum("sessrec" in answer.cookies for answer in forged) == 3
+
+
+def test_the_devices_of_one_ipv6_customer_count_together():
+    answers = [come(f"2606:2800:220:1:248:1893:25c8:{n:x}") for n in range(5)]
+    assert sum("sessrec" in answer.cookies for answer in answers) == 3
+
+
+def test_without_a_cache_pages_go_on(bounded):
+    bounded.CACHES = {"default": {"BACKEND": "tests.capture.shop.NoCache"}}
+    assert all("sessrec" in come().cookies for _ in range(5))
+    assert Event.objects.count() == 5
+
+
+def test_none_turns_it_off(bounded):
+    bounded.SESSREC = bounded.SESSREC | {"VISITS_PER_CLIENT": None}
+    assert all("sessrec" in come().cookies for _ in range(5))
