@@ -54,8 +54,8 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
     }
 )
 
-# Of 39,716 real visits (Diginetica, a bookseller's sample) not one reaches the time-based bounds, and of
-# 226,716 two reach HAMMER. None turns a rule off.
+# Of 39,716 real visits with their times (Diginetica, a bookseller's sample) 12 make 15 clicks within a minute,
+# and none reaches another bound; of 226,386 with and without times two reach HAMMER's. None turns a rule off.
 QUARANTINE_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "FLOOD": 30,  # clicks within a minute
