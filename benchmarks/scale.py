@@ -63,9 +63,10 @@ def main() -> None:
             print(clicks, *(f"{name} {value:,.4g}" for name, value in step.items()), sep="\n    ", flush=True)
             figures |= step
             save(options.out, results)
-    least, most = results[str(options.clicks[0])], results[str(options.clicks[-1])]
-    results["growth"] = {name: most[name] / least[name] for name in least if least[name]}
-    save(options.out, results)
+    if len(options.clicks) > 1:
+        least, most = results[str(options.clicks[0])], results[str(options.clicks[-1])]
+        results["growth"] = {name: most[name] / least[name] for name in least if least[name]}
+        save(options.out, results)
 
 
 def measure(items: int, clicks: int, models: list[str]) -> Iterator[dict[str, float]]:
