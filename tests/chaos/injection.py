@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from inspect import isclass, unwrap
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -79,6 +79,7 @@ def functions(*rooms: str) -> list[Function]:
     return list(found.values())
 
 
+@cache
 def caches() -> list[Callable[[], None]]:
     """What empties the package's functools caches."""
     modules = [module for name, module in sys.modules.items() if name.startswith("django_sessrec")]
