@@ -54,7 +54,7 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
     }
 )
 
-# Of 39,716 real visits with their times (Diginetica, a bookseller's sample) 12 make 15 clicks within a minute,
+# Of 39,716 real visits with their times (Diginetica, a bookseller's sample) 12 make 15 clicks in a minute
 # and none reaches another bound; of 226,386 with and without times two reach HAMMER's. None turns a rule off.
 QUARANTINE_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
     {
