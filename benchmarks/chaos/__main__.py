@@ -24,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=BACKENDS)
-    parser.add_argument("--pace", type=float, default=8, help="seconds between two kills")
+    parser.add_argument("--pace", type=float, default=6, help="seconds between two kills")
     parser.add_argument("--once", action="store_true", help="kill each program once only")
     arguments = parser.parse_args()
     remove_abandoned_scratch()

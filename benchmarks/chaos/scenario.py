@@ -69,7 +69,7 @@ def rehearse(kills: Kills, pace: float, *, stream: bool) -> Tally:
                     say(f"kill -9 {program.name}")
                     _kill(program)
                     shop.supervisor.watch(_after(0.5))
-                shop.supervisor.watch(lambda: all(each.alive() and each.answers() for each in dying))  # noqa: B023
+                shop.supervisor.watch(partial(_back, dying))
             shop.supervisor.watch(_after(pace))
         shop.supervisor.watch(_settled(sent, events.url))
         return tally(sent, events.url)
@@ -130,6 +130,10 @@ def _kill(program: Program) -> None:
     with suppress(ProcessLookupError):
         os.killpg(program.pid, signal.SIGKILL)
     program.kill()
+
+
+def _back(programs: Sequence[Program]) -> bool:
+    return all(program.alive() and program.answers() for program in programs)
 
 
 def _after(seconds: float) -> Callable[[], bool]:
