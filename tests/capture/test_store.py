@@ -103,7 +103,7 @@ def test_a_row_that_postgres_refuses_costs_no_other_row():
     bad.position = 10**6  # no smallint
     assert store.write([event("1"), bad, event("2")]) == Written(stored=2, failed=1)
     failed = FailedEvent.objects.get()
-    assert (failed.code, failed.payload["item_id"], failed.session_id) == ("refused", "bad", bad.session_id)
+    assert (failed.code, failed.payload["item_id"], failed.session_id) == ("database", "bad", bad.session_id)
     assert "out of range" in failed.detail
 
 
