@@ -51,7 +51,7 @@ class Scorer(Protocol):
     """A peer's net in its present state."""
 
     def __call__(self, sessions: Sequence[Rows]) -> FloatArray:
-        """(B,) sessions of at most LONGEST rows -> (B, rows); column 0 is not looked at."""
+        """(B,) sessions of 1 to LONGEST rows -> (B, rows); column 0 is not looked at."""
         ...
 
 
@@ -63,8 +63,12 @@ class Peer:
     scorer: Scorer
 
     def scores(self, sessions: Sequence[Rows]) -> FloatArray:
-        scores = self.scorer([session[-LONGEST:] for session in sessions])
-        scores[:, 0] = -np.inf
+        """-inf for a session of nothing that the peer knows: it has no answer."""
+        scores = np.full((len(sessions), len(self.index)), -np.inf, np.float32)
+        asked = [number for number, session in enumerate(sessions) if len(session)]
+        if asked:
+            scores[asked] = self.scorer([sessions[number][-LONGEST:] for number in asked])
+            scores[:, 0] = -np.inf
         return scores
 
 
