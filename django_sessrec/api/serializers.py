@@ -143,7 +143,7 @@ class MyImpression(serializers.Serializer):
     shown_at = serializers.DateTimeField()
     placement = serializers.CharField()
     item_ids = serializers.ListField(child=serializers.CharField())
-    reasons = serializers.ListField(child=serializers.ChoiceField(REASONS))
+    reasons = serializers.ListField(child=serializers.CharField(), help_text="The code of each.")
 
 
 class MyData(serializers.Serializer):
