@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,13 +18,15 @@ EVERY = 0.25  # seconds between looks at the processes that were started
 class PeakMemory:
     """A context whose `figures` are {"peak_mb": megabytes} at its end; empty where the system has no /proc.
 
-    The process's own peak is the kernel's. To it comes the highest sum of its children's that was seen
-    at a look, libraries that they share counted in each: more than there was, never less by much.
+    The process's own peak is the kernel's. To it comes the highest sum that was seen at a look of the
+    processes that it started meanwhile, shared libraries counted in each: more than there was, never less
+    by much.
     """
 
     def __init__(self) -> None:
         self.figures: dict[str, float] = {}
         self._of_children = 0.0
+        self._others = set(children(os.getpid()))  # started before
         self._over = threading.Event()
         self._watch = threading.Thread(target=self._look, daemon=True)
 
@@ -45,25 +48,21 @@ class PeakMemory:
 
     def _look(self) -> None:
         while not self._over.wait(EVERY):
-            self._of_children = max(self._of_children, sum(children_mb(os.getpid())))
+            started = set(children(os.getpid())) - self._others
+            self._of_children = max(self._of_children, sum(map(resident_mb, started)))
 
 
-def private_memory() -> dict[str, float]:
-    """{"private_mb": megabytes} that this process shares with no other; empty without a /proc."""
-    if not STATUS.exists():
-        return {}
-    anonymous = next(line for line in STATUS.read_text().splitlines() if line.startswith("RssAnon"))
-    return {"private_mb": int(anonymous.split()[1]) / 1024}
-
-
-def children_mb(parent: int) -> Iterator[float]:
-    """Resident megabytes of each process that `parent` started, and of those that they did."""
+def children(parent: int) -> Iterator[int]:
+    """The processes that `parent` started, and those that they did."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            its_parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            resident = int(stat.with_name("statm").read_text().split()[1])
-        except OSError:  # it ended meanwhile
-            continue
-        if its_parent == parent:
-            yield resident * PAGE / 2**20
-            yield from children_mb(int(stat.parent.name))
+        with suppress(OSError):  # it ended meanwhile
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+                yield int(stat.parent.name)
+                yield from children(int(stat.parent.name))
+
+
+def resident_mb(process: int) -> float:
+    """Megabytes of its memory that are in the machine's; 0 where it has ended."""
+    with suppress(OSError):
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * PAGE / 2**20
+    return 0.0
