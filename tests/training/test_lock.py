@@ -96,6 +96,6 @@ def test_the_lock_holds_no_snapshot_that_would_keep_vacuum_from_its_work():
         assert held
         cursor.execute(
             "SELECT state, backend_xmin FROM pg_locks JOIN pg_stat_activity USING (pid) "
-            "WHERE locktype = 'advisory'"
+            "WHERE locktype = 'advisory' AND datname = current_database()"
         )
         assert cursor.fetchall() == [("idle in transaction", None)]
