@@ -41,8 +41,6 @@ def deliver(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> 
         return None
     written = _write(events, impressions)
     if written is not None:
-        _write_again(recent.at_risk())
-        recent.remember([*impressions, *events])
         _make_good()
     return written
 
@@ -93,6 +91,9 @@ def _write(
         return None
     if not again:
         outcomes.update(written._asdict())
+    risked = recent.at_risk()
+    recent.remember([*impressions, *events])  # what was written again is as much at risk as what is new
+    _write_again(risked)
     return written
 
 
