@@ -52,6 +52,14 @@ class PeakMemory:
             self._of_children = max(self._of_children, sum(map(resident_mb, started)))
 
 
+def private_memory() -> dict[str, float]:
+    """{"private_mb": megabytes} that this process shares with no other; empty without a /proc."""
+    if not STATUS.exists():
+        return {}
+    anonymous = next(line for line in STATUS.read_text().splitlines() if line.startswith("RssAnon"))
+    return {"private_mb": int(anonymous.split()[1]) / 1024}
+
+
 def children(parent: int) -> Iterator[int]:
     """The processes that `parent` started, and those that they did."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
