@@ -15,6 +15,8 @@ from torch.nn import functional as F
 LARGEST_LOGIT = 60  # exp of it, summed over a million items, is still a float32
 CHUNK_LOGITS = 512 * 8192
 """Logits that are held at a time: fewer add up more gradients, more fall out of the cache."""
+ROUND = 64
+"""Targets are padded to a multiple: oneDNN keeps a megabyte of compiled code for each size that it meets."""
 
 
 def bounded_softmax(
@@ -48,9 +50,12 @@ class _Softmax(torch.autograd.Function):
         own: float,
         bounded: bool,
     ) -> Tensor:
+        n_targets = len(vectors)
         dtype = fast_dtype(vectors.device)
+        padding = (0, 0, 0, -n_targets % ROUND)
+        vectors, targets = F.pad(vectors, padding), F.pad(targets, padding)
+        weights = F.pad(weights / n_targets, padding[2:])  # zeros: what is padded changes nothing
         fast_vectors, fast_negatives = vectors.to(dtype), negatives.to(dtype)
-        weights = weights / len(vectors)
         hits = (vectors * targets).sum(1)  # (N,)
         highest = torch.zeros_like(hits)
         partition = own * hits.exp() if bounded else torch.zeros_like(hits)
@@ -72,7 +77,7 @@ class _Softmax(torch.autograd.Function):
             grad_negatives += exponentials.t() @ (vectors[rows] * pull).to(dtype)
         push = (weights * (own * (hits - highest).exp() / partition - 1))[:, None]
         grad_vectors += push * targets
-        ctx.save_for_backward(grad_vectors, push * vectors, grad_negatives)
+        ctx.save_for_backward(grad_vectors[:n_targets], (push * vectors)[:n_targets], grad_negatives)
         return (weights * (partition.log() + highest - hits)).sum()
 
     @staticmethod
