@@ -18,14 +18,13 @@ EVERY = 0.25  # seconds between looks at the processes that were started
 class PeakMemory:
     """A context whose `figures` are {"peak_mb": megabytes} at its end; empty where the system has no /proc.
 
-    The process's own peak is the kernel's. To it comes the highest sum that was seen at a look of the
-    processes that it started meanwhile, shared libraries counted in each: more than there was, never less
-    by much.
+    The higher of the process's own peak, which the kernel tells, and of the highest sum that was seen at a
+    look of itself and of the processes that it started meanwhile, shared libraries counted in each.
     """
 
     def __init__(self) -> None:
         self.figures: dict[str, float] = {}
-        self._of_children = 0.0
+        self._together = 0.0
         self._others = set(children(os.getpid()))  # started before
         self._over = threading.Event()
         self._watch = threading.Thread(target=self._look, daemon=True)
@@ -44,12 +43,12 @@ class PeakMemory:
         self._over.set()
         self._watch.join()
         highest = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-        self.figures["peak_mb"] = int(highest.split()[1]) / 1024 + self._of_children
+        self.figures["peak_mb"] = max(int(highest.split()[1]) / 1024, self._together)
 
     def _look(self) -> None:
         while not self._over.wait(EVERY):
-            started = set(children(os.getpid())) - self._others
-            self._of_children = max(self._of_children, sum(map(resident_mb, started)))
+            processes = {os.getpid(), *children(os.getpid())} - self._others
+            self._together = max(self._together, sum(map(resident_mb, processes)))
 
 
 def private_memory() -> dict[str, float]:
