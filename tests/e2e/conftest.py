@@ -40,7 +40,7 @@ def visitor(browser: Browser, shop: RunningShop) -> Iterator[Visitor]:
     def enter(**options: object) -> Page:
         # The headless browser's own name is a bot's.
         context = browser.new_context(base_url=shop.url, user_agent=BROWSER, **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         context.on("request", lambda request: note(request.url))
         watch(context, complaints)
         contexts.append(context)
