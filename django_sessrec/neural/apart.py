@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -65,8 +65,8 @@ def fit_apart(
         (folder / ORDER).write_text(json.dumps(order), encoding="utf-8")
         np.savez(folder / CLICKS, items=sessions.items, offsets=sessions.offsets, times=sessions.times)
         _Processes(folder).run(len(cuts), at_once, progress)
-        nets = [artifact.load(folder / NETS / str(number)) for number in range(len(cuts))]
-    return [net for net in nets if isinstance(net, ExportedNet)]
+        folders = [folder / NETS / str(number) for number in range(len(cuts))]
+        return [cast("ExportedNet", artifact.load(each)) for each in folders]
 
 
 class _Processes:
