@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from django_sessrec.recsys.items import ItemIndex, Rows
+from django_sessrec.recsys.nearest import Bytes
 from django_sessrec.recsys.onnx import open_net
 from django_sessrec.recsys.recommender import FloatArray, Reason, Recommender, Source
 
 ENCODER, ITEMS, POPULARITY = "encoder.onnx", "items.npy", "popularity.npy"
 WEIGHTS = "weights.npz"
 REASONS = 3
+IN_BYTES_FROM = 20_000  # items: fewer are scored as fast as found
 
 
 class ExportedNet(Recommender):
@@ -36,10 +38,12 @@ class ExportedNet(Recommender):
         *,
         window: int,
         weights: bytes,
+        in_bytes: Bytes | None = None,
     ) -> None:
         """encoder: the ONNX file; items: (len(index), D); popularity: (len(index),), the answer to an
         empty session, -inf for the padding and for items that training never saw: no list holds them.
-        weights: an .npz file of what the ONNX file has, for a training that starts from this net."""
+        weights: an .npz file of what the ONNX file has, for a training that starts from this net.
+        in_bytes: of the items; with them the best are found without scoring all."""
         if len(items) != len(index) or popularity.shape != (len(index),):
             raise ValueError(
                 f"items {items.shape} and popularity {popularity.shape} do not fit {len(index)} rows"
@@ -51,6 +55,8 @@ class ExportedNet(Recommender):
         self._net = open_net(encoder, ENCODER)
         self._inputs = [each.name for each in self._net.get_inputs()]
         self._unseen = np.flatnonzero(np.isneginf(popularity))
+        self._listed = ~np.isneginf(popularity)
+        self._nearest = None if in_bytes is None else in_bytes.kernel(self.items)
 
     def scores(self, sessions: Sequence[Rows]) -> FloatArray:
         answered = np.array([len(session) > 0 for session in sessions], np.bool_)
@@ -60,6 +66,27 @@ class ExportedNet(Recommender):
         if answered.any():
             scores[answered] = self._scores([session for session in sessions if len(session)])
         return scores
+
+    def top(
+        self,
+        session: Rows,
+        k: int,
+        *,
+        exclude: Sequence[int] = (),
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> tuple[Rows, FloatArray]:
+        found = None
+        if self._nearest is not None and len(session) and k > 0:
+            listed = self._listed if allowed is None else self._listed & allowed
+            if len(exclude):
+                listed = listed.copy()
+                listed[list(exclude)] = False
+            found = self._nearest.contenders(self.vectors([session])[0], k, listed)
+        if found is None:
+            return super().top(session, k, exclude=exclude, allowed=allowed)
+        rows, scores = found
+        order = np.argsort(-scores, kind="stable")[:k]
+        return rows[order], scores[order]
 
     def vectors(self, sessions: Sequence[Rows]) -> FloatArray:
         """(B,) sessions of at least one click -> (B, D)."""
@@ -82,6 +109,13 @@ class ExportedNet(Recommender):
         return [Reason(Source.NET, tuple(clicks[:REASONS].tolist())) for clicks in nearest]
 
     def save(self, folder: Path) -> Mapping[str, Any]:
+        parameters = self.save_for_scores(folder)
+        if len(self.index) >= IN_BYTES_FROM:
+            parameters["residual"] = Bytes.of(self.items).save(folder)
+        return parameters
+
+    def save_for_scores(self, folder: Path) -> dict[str, Any]:
+        """All but what `top` alone needs."""
         (folder / ENCODER).write_bytes(self.encoder)
         (folder / WEIGHTS).write_bytes(self.weights)
         np.save(folder / ITEMS, self.items, allow_pickle=False)
@@ -97,6 +131,7 @@ class ExportedNet(Recommender):
             np.load(folder / POPULARITY, mmap_mode="r", allow_pickle=False),
             window=int(parameters["window"]),
             weights=(folder / WEIGHTS).read_bytes(),
+            in_bytes=Bytes.load(folder, parameters["residual"]) if "residual" in parameters else None,
         )
 
     def _scores(self, sessions: Sequence[Rows]) -> FloatArray:

@@ -58,7 +58,7 @@ class RankedRecommender(Recommender):
         (folder / RANKER).write_bytes(self.ranker)
         (folder / POSTINGS).mkdir()
         self.postings.save(folder / POSTINGS)
-        return {**self.net.save(folder), "features": list(FEATURES)}
+        return {**self.net.save_for_scores(folder), "features": list(FEATURES)}
 
     @classmethod
     def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
