@@ -6,6 +6,7 @@ on all of them.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -74,11 +75,18 @@ class Blend:
         *,
         validation: SessionLog | None = None,
         progress: Progress | None = None,
+        checkpoints: Path | None = None,
+        warm_start: Recommender | None = None,
     ) -> BlendRecommender:
         """Fit the sources on all but the last days, choose the weights on these, fit on everything.
 
-        validation is not looked at. Raises what the sources raise, and NotEnoughData without last days.
+        validation is not looked at. checkpoints: a folder with whose help the sources of a fit that was
+        killed go on. warm_start: a blend of the same sources, whose weights stay; sources that can start
+        from theirs do, the others are fitted anew. Raises what the sources raise, and NotEnoughData without
+        last days.
         """
+        if warm_start is not None:
+            return self.refreshed(warm_start, sessions, progress, checkpoints)
         earlier, last = sessions.split_last(self.tail)
         cases = Cases.from_log(last)
         if not len(cases):
@@ -88,13 +96,43 @@ class Blend:
             )
         cases = cases.take(np.linspace(0, len(cases) - 1, min(self.cases, len(cases))).astype(np.int64))
         report = stages(progress, [1.0] * 2 * len(self.sources))
-        weights = choose_weights(self._fitted(earlier, report), cases)
-        return BlendRecommender(self._fitted(sessions, report), weights)
+        weights = choose_weights(
+            self._fitted(earlier, report, checkpoints and checkpoints / "earlier"), cases
+        )
+        return BlendRecommender(self._fitted(sessions, report, checkpoints and checkpoints / "all"), weights)
 
-    def _fitted(self, sessions: SessionLog, report: Iterator[Progress | None]) -> list[Recommender]:
+    def refreshed(
+        self,
+        start: Recommender,
+        sessions: SessionLog,
+        progress: Progress | None,
+        checkpoints: Path | None,
+    ) -> BlendRecommender:
+        """`start` with sources that know what came since."""
+        if not isinstance(start, BlendRecommender) or len(start.sources) != len(self.sources):
+            raise TypeError(
+                f"Blend can start from a blend of its own sources, not from {type(start).__name__}"
+            )
+        report = stages(progress, [1.0] * len(self.sources))
+        return BlendRecommender(self._fitted(sessions, report, checkpoints, start.sources), start.weights)
+
+    def _fitted(
+        self,
+        sessions: SessionLog,
+        report: Iterator[Progress | None],
+        checkpoints: Path | None,
+        starts: Sequence[Recommender] = (),
+    ) -> list[Recommender]:
+        """The sources; a fit that knows nothing of checkpoints or warm starts is not handed any."""
         fitted = []
-        for estimator, progress in zip(self.estimators(), report, strict=False):
-            fitted.append(estimator.fit(sessions, progress=progress))
+        for number, (estimator, progress) in enumerate(zip(self.estimators(), report, strict=False)):
+            offered = {
+                "checkpoints": checkpoints and checkpoints / str(number),
+                "warm_start": starts[number] if starts else None,
+            }
+            taken = inspect.signature(estimator.fit).parameters
+            chosen: dict[str, Any] = {name: offered[name] for name in offered if name in taken}
+            fitted.append(estimator.fit(sessions, progress=progress, **chosen))
             if progress is not None:
                 progress(1.0, {})
         return fitted

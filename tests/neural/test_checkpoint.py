@@ -14,9 +14,12 @@ import pytest
 from django_sessrec.neural import SRGNN, GRU4Rec, GRU4RecPaper, SASRec, checkpoint, training
 from django_sessrec.neural.checkpoint import TRAINED, TRAINING
 from django_sessrec.neural.estimator import NeuralEstimator
+from django_sessrec.recsys.blend import Blend
 from django_sessrec.recsys.sessions import SessionLog
 
 SMALL = GRU4Rec(embedding_size=16, epochs=2, threads=1)
+NET = {"embedding_size": 16, "epochs": 2, "threads": 1}
+BLEND = Blend(sources={"django_sessrec.neural.GRU4Rec": NET, "django_sessrec.recsys.itemknn.ItemKNN": {}})
 
 
 class Stop:
@@ -31,7 +34,7 @@ class Stop:
             raise KeyboardInterrupt
 
 
-def stopped(recipe: NeuralEstimator, folder: Path, log: SessionLog, at: int, **options: Any) -> float:
+def stopped(recipe: Any, folder: Path, log: SessionLog, at: int, **options: Any) -> float:
     """The share of the training that was done when it was stopped."""
     stop = Stop(at)
     with pytest.raises(KeyboardInterrupt):
@@ -84,6 +87,25 @@ def test_what_was_trained_to_its_end_is_not_trained_again(
     assert told.shares == []
     assert [path.name for path in tmp_path.iterdir()] == [TRAINED]
     np.testing.assert_array_equal(one.items, same.items)
+
+
+@pytest.mark.parametrize("stage", [0, 2], ids=["for the weights", "for the blend"])
+def test_a_blend_goes_on_with_the_net_that_was_stopped(
+    stage: int, logs: tuple[SessionLog, SessionLog], tmp_path: Path, monkeypatch
+) -> None:
+    """Of its four fits two are nets, the first of all but the last days, the third of everything."""
+    monkeypatch.setattr(training, "REPORT_EVERY", 10)
+    whole = Stop(at=-1)
+    blend = BLEND.fit(logs[0], progress=whole)
+    epoch_done = next(n for n, share in enumerate(whole.shares, 1) if share > (stage + 0.6) / 4)
+    assert (stage + 0.6) / 4 < stopped(BLEND, tmp_path, logs[0], at=epoch_done) < (stage + 1) / 4
+    told = Stop(at=-1)
+    resumed = BLEND.fit(logs[0], checkpoints=tmp_path, progress=told)
+    assert told.shares[:stage] == [number / 4 for number in range(1, stage + 1)]
+    assert told.shares[stage] == pytest.approx((stage + 0.5) / 4)
+    assert resumed.weights == blend.weights
+    sessions = [logs[1][s] for s in range(20)]
+    np.testing.assert_array_equal(resumed.scores(sessions), blend.scores(sessions))
 
 
 def test_a_state_of_other_data_or_another_recipe_is_left_aside(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from django_sessrec.neural import SRGNN, GRU4Rec, Ranked, SASRec
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.recsys import artifact
+from django_sessrec.recsys.blend import Blend
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.popularity import Popularity
@@ -18,6 +20,8 @@ from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import synthetic_shop
 
 SMALL = GRU4Rec(embedding_size=32, threads=1)
+NET = {"embedding_size": 32, "threads": 1}
+BLEND = Blend(sources={"django_sessrec.recsys.itemknn.ItemKNN": {}, "django_sessrec.neural.GRU4Rec": NET})
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,22 @@ def test_the_champion_keeps_its_ranker_and_refreshes_its_net(
     assert evaluate(refreshed, cases).mrr > 0.97 * evaluate(champion, cases.reindexed(champion.index)).mrr
 
 
+def test_a_blend_keeps_its_weights_and_refreshes_the_sources_that_can_be(
+    days: tuple[SessionLog, SessionLog, Cases],
+) -> None:
+    before, log, cases = days
+    blend = BLEND.fit(before)
+    told: list[dict[str, Any]] = []
+    refreshed = BLEND.fit(
+        log, warm_start=blend, progress=lambda share, shown: told.append({**shown, "at": share})
+    )
+    assert refreshed.weights == blend.weights
+    assert refreshed.index == log.index
+    assert max(shown.get("epoch", 0) for shown in told) == SMALL.refresh_epochs
+    assert told[-1]["at"] == 1
+    assert evaluate(refreshed, cases).mrr > 0.97 * evaluate(blend, cases.reindexed(blend.index)).mrr
+
+
 def test_another_kind_of_start_is_refused(
     days: tuple[SessionLog, SessionLog, Cases], in_service: ExportedNet
 ) -> None:
@@ -99,3 +119,5 @@ def test_another_kind_of_start_is_refused(
         SMALL.fit(days[1], warm_start=Popularity().fit(days[0]))
     with pytest.raises(TypeError, match="not from PopularityRecommender"):
         Ranked().fit(days[1], warm_start=Popularity().fit(days[0]))
+    with pytest.raises(TypeError, match="not from PopularityRecommender"):
+        BLEND.fit(days[1], warm_start=Popularity().fit(days[0]))
