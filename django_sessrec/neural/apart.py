@@ -133,6 +133,11 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))}
 
 
+def first(sessions: SessionLog, cut: int) -> SessionLog:
+    """So many of the first sessions, over their items alone."""
+    return sessions.slice(0, cut).compacted() if cut < len(sessions) else sessions
+
+
 def carry_out() -> None:
     """Train the net of an order that the command line names; lines of JSON tell how far it is."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -142,13 +147,11 @@ def carry_out() -> None:
     estimator = getattr(import_module(module), name)(**order["options"])
     with np.load(folder / CLICKS, allow_pickle=False) as arrays:
         sessions = SessionLog(ItemIndex(order["item_ids"]), **arrays)
-    if (cut := order["cuts"][number]) < len(sessions):
-        sessions = sessions.slice(0, cut).compacted()
     checkpoints = order["checkpoints"] and Path(order["checkpoints"]) / str(number)
     try:
         # The whole share is told once the net is saved.
         net = estimator.fit(
-            sessions,
+            first(sessions, order["cuts"][number]),
             progress=lambda share, shown: _tell(**shown, share=min(share, 0.99)),
             checkpoints=checkpoints,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from django_sessrec.neural.apart import fit_apart
+from django_sessrec.neural.apart import first, fit_apart
 from django_sessrec.neural.estimator import require_enough
 from django_sessrec.neural.export import export_ranker
 from django_sessrec.neural.gru4rec import GRU4Rec
 from django_sessrec.neural.ranker import Block, train_ranker
+from django_sessrec.neural.torchrun import Peers
 from django_sessrec.neural.training import training_threads
 from django_sessrec.recsys.evaluation import Cases
 from django_sessrec.recsys.evidence import Evidence
@@ -123,8 +125,20 @@ class Ranked:
     def nets(
         self, sessions: SessionLog, progress: Progress | None, checkpoints: Path | None
     ) -> list[ExportedNet]:
-        """The net of what came before each block, and that of everything."""
+        """The net of what came before each block, and that of everything.
+
+        Some at a time, each in a process of its own; under torchrun one by one, each by all processes.
+        """
         cuts = self.cuts(sessions)
+        if Peers().world > 1:
+            return [
+                self.source(self.threads).fit(
+                    first(sessions, cut),
+                    progress=progress and partial(_tell_of_net, progress, number, len(cuts)),
+                    checkpoints=checkpoints and checkpoints / str(number),
+                )
+                for number, cut in enumerate(cuts)
+            ]
         threads = self.threads or torch.get_num_threads()
         at_once = min(self.nets_at_once, threads, len(cuts))
         source = self.source(threads // at_once)
@@ -167,6 +181,10 @@ class Ranked:
                 if progress is not None:
                     progress(done / len(batches), {})
         return block
+
+
+def _tell_of_net(progress: Progress, number: int, nets: int, share: float, shown: Mapping[str, Any]) -> None:
+    progress((number + share) / nets, {**shown, "net": number + 1})
 
 
 def require_lists(n: int) -> None:

@@ -105,9 +105,12 @@ class Peers:
 
 def _follow() -> None:
     """Carry out trainings until the first process has no more, or is gone."""
+    trained = 0
     try:
         while (order := _receive())["go_on"]:
             _train(order)
+            trained += 1
+        logger.info("process %s trained %s nets with the first one", dist.get_rank(), trained)
     except RuntimeError as error:
         logger.warning("process %s stops, for the first one is gone: %s", dist.get_rank(), error)
 

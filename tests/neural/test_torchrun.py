@@ -36,22 +36,33 @@ with crew() as leads:
 """
 
 
+CHAMPION = """
+import logging, sys
+from pathlib import Path
+from django_sessrec.neural import Ranked
+from django_sessrec.neural.torchrun import crew
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.synthetic import synthetic_shop
+
+logging.basicConfig(level=logging.INFO)
+folder = Path(sys.argv[1])
+recipe = Ranked(net={"embedding_size": 16, "epochs": 2}, blocks=1, epochs=1, threads=1)
+with crew() as leads:
+    if leads:
+        told = []
+        log = synthetic_shop().log.split_last(0.1)[0]
+        tell = lambda share, shown: told.append((share, shown.get("net")))
+        model = recipe.fit(log, progress=tell, checkpoints=folder / "state")
+        artifact.save(model, folder / "model", card={"told": told})
+"""
+
+
 @pytest.mark.parametrize("negatives", [8192, 32], ids=["adam", "adam by the row"])
 def test_two_processes_train_one_net(
     negatives: int, logs: tuple[SessionLog, SessionLog], tmp_path: Path
 ) -> None:
     """That their weights agree, each process checks after every epoch."""
-    (tmp_path / "program.py").write_text(PROGRAM)
-    ended = subprocess.run(
-        [*TORCHRUN, str(tmp_path / "program.py"), str(tmp_path), str(negatives)],
-        cwd=CHECKOUT,
-        env={"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1", "PATH": ""},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-2_000:]
+    run(PROGRAM, tmp_path, str(negatives))
     net = artifact.load(tmp_path / "model")
     log, later = logs
     cases = Cases.from_log(later)
@@ -61,3 +72,35 @@ def test_two_processes_train_one_net(
     together = evaluate(net, cases)
     assert together.hr > 0.97 * evaluate(alone, cases).hr
     assert together.hr > 7 * evaluate(Popularity().fit(log), cases).hr
+
+
+def test_two_processes_train_each_net_of_the_champion(
+    logs: tuple[SessionLog, SessionLog], tmp_path: Path
+) -> None:
+    said = run(CHAMPION, tmp_path)
+    assert "process 1 trained 2 nets with the first one" in said
+    told = artifact.read_manifest(tmp_path / "model")["card"]["told"]
+    assert [share for share, _ in told] == sorted(share for share, _ in told)
+    assert {1, 2} <= {net for _, net in told}
+    assert {path.name for path in (tmp_path / "state").iterdir()} == {"0", "1"}
+    cases = Cases.from_log(logs[1])
+    assert (
+        evaluate(artifact.load(tmp_path / "model"), cases).hr
+        > 7 * evaluate(Popularity().fit(logs[0]), cases).hr
+    )
+
+
+def run(program: str, folder: Path, *arguments: str) -> str:
+    """What two processes of it said."""
+    (folder / "program.py").write_text(program)
+    ended = subprocess.run(
+        [*TORCHRUN, str(folder / "program.py"), str(folder), *arguments],
+        cwd=CHECKOUT,
+        env={"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": "1", "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-2_000:]
+    return ended.stderr
