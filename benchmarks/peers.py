@@ -4,11 +4,13 @@ All learn from the same sessions, all but the last 7 % of the training set, with
 and are judged alike: on clicks of those 7 % as time goes by, and on all cases of the test set at the end.
 The peers train in turns, by processor time, so that what else the machine does is no handicap, and each of
 our fits stands between two turns; who waits does nothing. Time is that of training alone: a peer's preparing
-of data is not counted, our item vectors and export are. Our points are complete fits of so many epochs; a
-peer's are looks at its net while it goes on training.
+of data and looks at its net are not counted, our item vectors and export are. Our points are complete fits
+of so many epochs, those of less than one on the newest sessions alone; a peer's are looks at its net while it
+goes on training.
 
-The JSON has for each contestant "points" (seconds, cpu_seconds, epochs, hr@20, mrr@20, targets_per_s),
-"test", and for a peer "reached": its best point, our first fit that was as good, and how much sooner it was.
+The JSON, written after every turn, has for each contestant "points" (seconds, cpu_seconds, epochs, hr@20,
+mrr@20, targets_per_s), for a peer "reached": its best point, our first fit that was as good, and how much
+sooner it was; and in the end "test".
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from itertools import zip_longest
 from operator import itemgetter
 from pathlib import Path
@@ -39,9 +43,15 @@ from django_sessrec.recsys.sessions import SessionLog
 
 CHECKOUT = Path(__file__).parents[1]
 PYTHON = CHECKOUT / ".venv-peers/bin/python"
-PEERS = ("recbole_gru4rec", "rectools_sasrec")  # modules of benchmarks/peer
+PEERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "recbole_gru4rec": ("recbole_gru4rec", {}),
+    "recbole_gru4rec_512": ("recbole_gru4rec", {"train_batch_size": 512}),  # learns sooner on a processor
+    "rectools_sasrec": ("rectools_sasrec", {}),
+}
+"""Modules of benchmarks/peer, and what is set beside the settings that they name."""
 OURS: dict[str, type[NeuralEstimator]] = {"gru4rec": GRU4Rec, "sasrec": SASRec}
-FITS = [("gru4rec", 1), ("sasrec", 1), ("gru4rec", 2), ("gru4rec", 3)]
+FITS = [("gru4rec", 1 / 8), ("gru4rec", 1 / 4), ("gru4rec", 1 / 2), ("gru4rec", 1.0), ("sasrec", 1.0)]
+FITS += [("gru4rec", 2.0), ("gru4rec", 3.0)]
 ACCURACY = ("hr@20", "mrr@20")
 LOOKED_AT = 10_000  # cases of the last days, after each turn
 Points = dict[str, dict[str, Any]]
@@ -52,9 +62,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of one dataset")
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     parser.add_argument("--minutes", type=float, default=12, help="of processor time for each peer")
+    parser.add_argument(
+        "--until", type=datetime.fromisoformat, help="no turn begins later, 23:30 as 2026-01-31T23:30"
+    )
     parser.add_argument("--turn", type=float, default=60, help="processor seconds of one turn")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each contestant")
-    parser.add_argument("--peers", nargs="+", default=PEERS, choices=PEERS)
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
     parser.add_argument("--fits", nargs="+", default=FITS, type=fit, help="gru4rec:2 is ours in two epochs")
     parser.add_argument("--python", type=Path, default=PYTHON, help="where the peers are installed")
     options = parser.parse_args()
@@ -64,13 +77,13 @@ def main() -> None:
     print_table(results)
 
 
-def fit(text: str) -> tuple[str, int]:
+def fit(text: str) -> tuple[str, float]:
     name, epochs = text.split(":")
-    return name, int(epochs)
+    return name, float(epochs)
 
 
 def compete(options: argparse.Namespace, folder: Path, results: Points) -> None:
-    """Let all contestants train in turns, then judge them on the test set; saved after each round."""
+    """Let all contestants train in turns, then judge them on the test set."""
     dataset = load(options.data)
     train, last_days = dataset.train.split_last(0.07)
     train = train.compacted()
@@ -82,6 +95,8 @@ def compete(options: argparse.Namespace, folder: Path, results: Points) -> None:
         peers = {name: stack.enter_context(peer(name, folder, options)) for name in options.peers}
         turns = range(round(options.minutes * 60 / options.turn))
         for turn, ours in zip_longest(turns, options.fits):
+            if options.until and time.time() > options.until.timestamp():
+                break
             if turn is not None:
                 for name, order in peers.items():
                     add_point(results, name, order(f"train {options.turn}"))
@@ -91,17 +106,18 @@ def compete(options: argparse.Namespace, folder: Path, results: Points) -> None:
         for name, order in peers.items():
             results[name]["test"] = order("judge")
     for name, epochs in dict(options.fits).items():
-        results[name]["test"] = accuracy(folder / f"{name}-{epochs}", dataset.test)
-    for name in peers:
-        results[name]["reached"] = reached(results[name], {own: results[own] for own in dict(options.fits)})
+        if (saved := folder / f"{name}-{epochs}").exists():
+            results[name]["test"] = accuracy(saved, dataset.test)
     save(options.out, results)
 
 
 @contextmanager
 def peer(name: str, folder: Path, options: argparse.Namespace) -> Iterator[Callable[[str], dict[str, Any]]]:
     """A contestant in a process of its own, ready to train; yields what gives it an order."""
+    module, settings = PEERS[name]
+    arguments = [folder, str(options.threads), json.dumps(settings)]
     process = subprocess.Popen(
-        [options.python.absolute(), "-m", f"benchmarks.peer.{name}", folder, str(options.threads)],
+        [options.python.absolute(), "-m", f"benchmarks.peer.{module}", *arguments],
         cwd=tempfile.mkdtemp(dir=folder),  # they leave logs where they are
         env=os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": str(options.threads)},
         stdin=subprocess.PIPE,
@@ -130,13 +146,15 @@ def peer(name: str, folder: Path, options: argparse.Namespace) -> Iterator[Calla
 
 
 def fitted(
-    name: str, epochs: int, train: SessionLog, validation: Cases, folder: Path, threads: int
+    name: str, epochs: float, train: SessionLog, validation: Cases, folder: Path, threads: int
 ) -> dict[str, Any]:
-    """One complete fit of ours as a point."""
+    """One complete fit of ours as a point; part of an epoch is one of so many of the newest sessions."""
     saved = folder / f"{name}-{epochs}"
-    estimator = OURS[name](epochs=epochs, threads=threads)
-    took = fit_apart(f"{name}, {epochs} epochs", estimator, train, saved)
-    targets = epochs * (train.n_clicks - len(train))
+    estimator = OURS[name](epochs=max(1, round(epochs)), threads=threads)
+    if epochs < 1:
+        _, train = train.split_last(epochs)
+    took = fit_apart(f"{name}, {epochs:g} epochs", estimator, train, saved)
+    targets = estimator.epochs * (train.n_clicks - len(train))
     return {
         "seconds": took["fit_s"],
         "cpu_seconds": took["fit_cpu_s"],
@@ -171,6 +189,10 @@ def reached(theirs: Mapping[str, Any], ours: Mapping[str, Mapping[str, Any]]) ->
 
 
 def save(out: Path | None, results: Points) -> None:
+    """All figures so far, each peer's compared with ours."""
+    ours = {name: figures for name, figures in results.items() if name in OURS}
+    for name in results.keys() - ours:
+        results[name]["reached"] = reached(results[name], ours)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(results, indent=2) + "\n")

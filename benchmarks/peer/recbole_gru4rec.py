@@ -6,8 +6,11 @@ run_example/session_based_rec_example.py, every prefix of every session a row.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,10 +43,11 @@ SETTINGS = {
 }
 
 
-def main(folder: Path, threads: int) -> None:
+def main(folder: Path, threads: int, options: dict[str, Any]) -> None:
     race = Race(folder, threads)
-    write_prefixes(race.train, folder / NAME)
-    config = Config("GRU4Rec", NAME, config_dict=SETTINGS | {"data_path": str(folder)})
+    prefixes = Path(mkdtemp(dir=folder))
+    write_prefixes(race.train, prefixes / NAME)
+    config = Config("GRU4Rec", NAME, config_dict=SETTINGS | options | {"data_path": str(prefixes)})
     init_seed(config["seed"], config["reproducibility"])
     torch.set_num_threads(threads)
     (train,) = create_dataset(config).build()
@@ -84,4 +88,4 @@ def write_prefixes(log: SessionLog, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3]))

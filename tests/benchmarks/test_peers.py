@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.peer.race import LONGEST, padded, write
-from benchmarks.peers import reached
+from benchmarks.peers import fit, reached, save
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.popularity import PopularityRecommender
 from django_sessrec.recsys.synthetic import synthetic_shop
@@ -94,3 +94,16 @@ def test_how_much_sooner_counts_from_the_first_fit_that_is_as_good_by_both_figur
     assert (found["first"]["by"], found["first"]["seconds"]) == ("net", 20)
     assert found["seconds_ratio"] == found["cpu_seconds_ratio"] == 6
     assert reached(peer, {"net": {"points": [point(10, 1, 1)]}}) == {"best": peer["points"][1]}
+
+
+def test_the_figures_on_disk_compare_a_peer_with_ours_while_the_race_goes_on(tmp_path):
+    point = {"seconds": 5, "cpu_seconds": 5, "hr@20": 30, "mrr@20": 10}
+    slower = {**point, "cpu_seconds": 50, "seconds": 100}
+    save(tmp_path / "peers.json", {"recbole_gru4rec": {"points": [slower]}, "gru4rec": {"points": [point]}})
+    saved = json.loads((tmp_path / "peers.json").read_text())
+    assert saved["recbole_gru4rec"]["reached"]["cpu_seconds_ratio"] == 10
+    assert "reached" not in saved["gru4rec"]
+
+
+def test_part_of_an_epoch_can_be_asked_for():
+    assert [fit("gru4rec:0.125"), fit("sasrec:3")] == [("gru4rec", 0.125), ("sasrec", 3)]
