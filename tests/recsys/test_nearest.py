@@ -86,5 +86,11 @@ def test_a_rest_is_never_longer_than_it_says():
 def test_arrays_that_do_not_belong_together_are_refused():
     vectors = np.ones((10, 4), np.float32)
     in_bytes = Bytes.of(vectors)
-    with pytest.raises(ValueError, match="does not go with"):
+    with pytest.raises(ValueError, match=r"int8 \(10, 4\) is not int8 \(9, 4\)"):
         in_bytes.kernel(vectors[:9])
+    with pytest.raises(ValueError, match="float64"):
+        in_bytes.kernel(vectors.astype(np.float64))
+    listed = np.ones(10, np.bool_)
+    for vector, rows in ((vectors[0, :3], listed), (vectors[0], listed[:9])):
+        with pytest.raises(ValueError, match="do not fit"):
+            in_bytes.kernel(vectors).contenders(vector, 1, rows)

@@ -56,10 +56,10 @@ class NearestKernel:
         """vectors: (n, D); codes: (n, D); scale: (n,), such that of a row's vector no more than residual *
         scale is left when scale * codes is taken away."""
         n_rows, size = vectors.shape
-        expected = {np.dtype(np.int8): (n_rows, size), np.dtype(np.float32): (n_rows,)}
-        for array in (codes, scale):
-            if array.shape != expected.get(array.dtype):
-                raise ValueError(f"{array.dtype} of shape {array.shape} does not go with {vectors.shape}")
+        kinds = ((codes, np.int8, vectors.shape), (scale, np.float32, (n_rows,)))
+        for array, dtype, shape in (*kinds, (vectors, np.float32, vectors.shape)):
+            if array.dtype != dtype or array.shape != shape:
+                raise ValueError(f"{array.dtype} {array.shape} is not {np.dtype(dtype)} {shape}")
         self._arrays = tuple(np.ascontiguousarray(array) for array in (codes, scale, vectors))
         self._table = _Table(*(array.ctypes.data for array in self._arrays), n_rows, size)
         self._address = ctypes.addressof(self._table)
@@ -75,6 +75,8 @@ class NearestKernel:
         listed: (n,) rows that may be found. None where too many are too much alike for bytes to tell apart.
         """
         vector = np.ascontiguousarray(vector, np.float32)
+        if len(vector) != self._table.size or len(listed) != self._table.n_rows:
+            raise ValueError(f"{vector.shape} and {listed.shape} do not fit {self._arrays[-1].shape}")
         unit = np.float32(max(float(np.abs(vector).max()) / self._largest, 1e-30))
         codes = np.rint(vector / unit).astype(np.int16)
         left = np.linalg.norm(vector - np.float64(unit) * codes)
