@@ -81,7 +81,7 @@ class CountedBrowser(Browser):
     @property
     def session(self) -> str:
         """The visit's id, empty without consent."""
-        return self.cookies.get("sessrec", "")
+        return self.cookies.get("sessrec", "").partition(".")[0]  # what follows is its signature
 
     def _happenings(self, method: str, path: str) -> list[Happened]:
         if not self.session:

@@ -1,5 +1,6 @@
 """The session's cookie: a random id in the shop's own domain, closed by 30 idle minutes and after a day.
 
+The id is signed, <id>.<MAC>: else a program could invent visits, past the bound on those that it may begin.
 And the one of visitors who want none: <COOKIE_NAME>_off=1, the same for all of them.
 """
 
@@ -11,24 +12,33 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
+from django.utils.crypto import constant_time_compare
 
+from django_sessrec import signatures
 from django_sessrec.capture.ids import time_of
 from django_sessrec.conf import sessrec_settings
 
 LONGEST_SESSION = timedelta(hours=24)  # a client that never idles gets a new session after a day
 CLOCK_SKEW = timedelta(minutes=5)  # between two web servers
+POINT = "."  # between the id and its MAC
+SALT = "django_sessrec.cookie"
 OFF = "1"  # says what was chosen, and nothing of who chose it
 OFF_LASTS = timedelta(days=365)  # browsers keep no cookie beyond 400 days
 
 
+def text_of(session_id: UUID) -> str:
+    """What the cookie holds."""
+    text = str(session_id)
+    return f"{text}{POINT}{next(signatures.macs(SALT, text.encode())).hex()}"
+
+
 def presented(request: HttpRequest) -> UUID | None:
-    """The session id that the request brings, however old; None where it brings none, or none of ours."""
-    text = request.COOKIES.get(sessrec_settings.COOKIE_NAME, "")
-    try:
-        session_id = UUID(text) if len(text) == 36 else None
-        return session_id if session_id and time_of(session_id) else None
-    except ValueError:
+    """The session id that the request brings, however old; None where it brings none that this shop gave."""
+    text, _, given = request.COOKIES.get(sessrec_settings.COOKIE_NAME, "").partition(POINT)
+    if not given:
         return None
+    genuine = any(constant_time_compare(given, mac.hex()) for mac in signatures.macs(SALT, text.encode()))
+    return UUID(text) if genuine else None
 
 
 def read(request: HttpRequest) -> UUID | None:
@@ -44,7 +54,7 @@ def write(request: HttpRequest, response: HttpResponseBase, session_id: UUID) ->
     """Give the visitor the cookie, or its next idle minutes; shared caches must not keep such a page."""
     response.set_cookie(
         sessrec_settings.COOKIE_NAME,
-        str(session_id),
+        text_of(session_id),
         max_age=timedelta(minutes=sessrec_settings.SESSION_IDLE_MINUTES),
         domain=sessrec_settings.COOKIE_DOMAIN,
         secure=request.is_secure(),

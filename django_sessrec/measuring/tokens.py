@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import binascii
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from django.conf import settings
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.crypto import constant_time_compare
+
+from django_sessrec import signatures
 
 SALT = "django_sessrec.rec_id"
-ID_BYTES = SIGNATURE_BYTES = 16  # 128 bits each: no padding worth carrying in a link
+ID_BYTES = 16
 
 
 def sign(impression_id: UUID, session_id: UUID) -> str:
     """The rec_id of an impression: 43 URL-safe characters that only this session can use."""
-    return _sign(impression_id, session_id, settings.SECRET_KEY)
+    return next(_spellings(impression_id, session_id))
 
 
 def verify(rec_id: str, session_id: UUID, max_age: timedelta) -> UUID | None:
@@ -29,19 +31,18 @@ def verify(rec_id: str, session_id: UUID, max_age: timedelta) -> UUID | None:
         decoded = urlsafe_b64decode(rec_id + "=")
     except (binascii.Error, ValueError):
         return None
-    if len(decoded) != ID_BYTES + SIGNATURE_BYTES:
+    if len(decoded) != ID_BYTES + signatures.BYTES:
         return None
     impression_id = UUID(bytes=decoded[:ID_BYTES])
-    secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     # Signing anew and comparing texts also refuses other spellings of the same bytes.
-    genuine = any(constant_time_compare(rec_id, _sign(impression_id, session_id, key)) for key in secrets)
+    genuine = any(constant_time_compare(rec_id, text) for text in _spellings(impression_id, session_id))
     return impression_id if genuine and timezone.now() - _shown_at(impression_id) <= max_age else None
 
 
-def _sign(impression_id: UUID, session_id: UUID, secret: str | bytes) -> str:
-    signed = impression_id.bytes + session_id.bytes
-    signature = salted_hmac(SALT, signed, secret=secret, algorithm="sha256").digest()[:SIGNATURE_BYTES]
-    return urlsafe_b64encode(impression_id.bytes + signature).rstrip(b"=").decode()
+def _spellings(impression_id: UUID, session_id: UUID) -> Iterator[str]:
+    """The rec_id by each of the shop's keys."""
+    for mac in signatures.macs(SALT, impression_id.bytes + session_id.bytes):
+        yield urlsafe_b64encode(impression_id.bytes + mac).rstrip(b"=").decode()
 
 
 def _shown_at(impression_id: UUID) -> datetime:

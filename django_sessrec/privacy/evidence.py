@@ -66,7 +66,7 @@ def _cookies() -> list[dict[str, Any]]:
         {
             "name": name,
             "set": "with consent",
-            "holds": "a random number of this visit",
+            "holds": "a random number of this visit, signed by the shop",
             "minutes": sessrec_settings.SESSION_IDLE_MINUTES,
             "at_most_hours": LONGEST_SESSION // timedelta(hours=1),
         },

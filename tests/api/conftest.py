@@ -10,6 +10,7 @@ from django.test import Client
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.serving import active, popular
 from tests.demo.models import Product
+from tests.visits import visit_in
 
 BROWSER = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -56,7 +57,7 @@ def send(client: Client, *events: Any, **headers: str):
 
 
 def session_of(client: Client) -> UUID:
-    return UUID(client.cookies["sessrec"].value)
+    return visit_in(client.cookies["sessrec"].value)
 
 
 def unlike_any() -> str:

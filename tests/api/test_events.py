@@ -9,6 +9,7 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from django_sessrec.capture import cookie
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression
 from tests.api.conftest import BROWSER, an_event, send, session_of, unlike_any
@@ -182,7 +183,7 @@ def test_late_events_of_an_erased_visit_are_dropped(visitor):
     send(visitor, an_event())
     session_id = session_of(visitor)
     assert visitor.delete("/sessrec/my-data/").status_code == 200
-    visitor.cookies["sessrec"] = str(session_id)
+    visitor.cookies["sessrec"] = cookie.text_of(session_id)
     assert codes(send(visitor, late)) == [(0, "withdrawn")]
     assert not Event.objects.exists()
 
@@ -257,7 +258,7 @@ def test_new_visits_from_one_address_are_bounded_too(settings):
     for _number in range(21):
         client = Client(headers=BROWSER)
         client.cookies["consent"] = "yes"
-        client.cookies["sessrec"] = str(uuid7())
+        client.cookies["sessrec"] = cookie.text_of(uuid7())
         statuses.append(send(client, an_event()).status_code)
     assert statuses == [202] * 20 + [429]
 

@@ -30,6 +30,14 @@ def test_a_visit_sees_and_erases_only_itself(visitor, stranger):
     assert Event.objects.count() == 1
 
 
+def test_who_knows_a_visits_id_only_neither_sees_nor_erases_it(visitor, stranger):
+    send(visitor, an_event())
+    stranger.cookies["sessrec"] = f"{session_of(visitor)}.{'0' * 32}"
+    assert stranger.get("/sessrec/my-data/").json()["session_id"] is None
+    assert stranger.delete("/sessrec/my-data/").json() == {"erased": {}}
+    assert Event.objects.count() == 1
+
+
 def test_erasure_takes_rows_and_cookie(visitor, products):
     send(visitor, an_event())
     visitor.get("/sessrec/recommendations/", {"placement": "product_page"})

@@ -1,7 +1,5 @@
 """A client that begins visit after visit, as programs without cookies do."""
 
-from uuid import UUID
-
 import pytest
 from django.core.cache import cache
 from django.test import Client
@@ -46,7 +44,6 @@ def test_a_visit_that_goes_on_is_no_new_one(visitor):
     for item in range(9):
         visitor.get(f"/product/{item}/")
     assert len(captured()) == 9
-    assert UUID(visitor.cookies["sessrec"].value)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "fd00::1", "", "unix:"])

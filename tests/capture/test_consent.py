@@ -4,7 +4,8 @@ import pytest
 from django.db import connection
 from django.test import RequestFactory
 
-from django_sessrec.capture import consent
+from django_sessrec.capture import consent, cookie
+from django_sessrec.capture.ids import uuid7
 from tests.capture.conftest import captured
 
 
@@ -32,7 +33,7 @@ def test_the_level_follows_from_the_answer_and_the_signal(shop, answer, gpc, lev
 @pytest.mark.parametrize("path", [None, "tests.capture.shop.broken"])
 def test_without_an_answer_a_visit_is_contextual_and_leaves_nothing(visitor, shop, path, caplog):
     shop.SESSREC |= {"CONSENT": path}
-    visitor.cookies["sessrec"] = "01a208ef-90b1-7e19-b145-38280df6d098"
+    visitor.cookies["sessrec"] = cookie.text_of(uuid7())
     response = visitor.get("/product/1/")
     visitor.post("/basket/", {"item": "5"})
     assert response.content == b"product 1"

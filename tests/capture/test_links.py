@@ -1,19 +1,19 @@
 """A click on a recommendation counts where its link proves it."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import pytest
 
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.measuring.tokens import sign
 from tests.capture.conftest import captured
+from tests.visits import visit_in
 
 
 @pytest.fixture
 def session_id(visitor):
     """The visit of somebody who has looked at item 1."""
-    return UUID(visitor.get("/product/1/").cookies["sessrec"].value)
+    return visit_in(visitor.get("/product/1/").cookies["sessrec"].value)
 
 
 def test_a_genuine_link_is_a_click_before_the_view(visitor, session_id):

@@ -11,6 +11,7 @@ from example_shop.shop.browser import Browser
 from example_shop.shop.traffic import BROWSER
 from tests.chaos.catalogue import FAILS
 from tests.training.processes import wait_for
+from tests.visits import visit_in
 
 pytestmark = pytest.mark.chaos
 SLOT = re.compile(r'<section class="recommendations".*?</section>\n', re.DOTALL)
@@ -131,7 +132,7 @@ def test_events_go_to_their_own_database_and_the_shops_stays_without(shop, event
         buyer.get(PRODUCT)
         buyer.post("/checkout/place/")
     query = "SELECT name FROM sessrec_event WHERE session_id = %s ORDER BY event_id"
-    happened = shop.rows(query, [cookies["sessrec"]], url=events_server.url)
+    happened = shop.rows(query, [visit_in(cookies["sessrec"])], url=events_server.url)
     assert happened == [("add_to_cart",), ("view_item",), ("purchase",)]
     assert shop.count("sessrec_event") == 0
 
@@ -147,7 +148,7 @@ def test_what_happened_while_postgres_was_down_is_made_good(shop, events_server)
         for visitor in (stays, leaves):
             visitor.post("/consent/", answer="session")
             visitor.get(PRODUCT)
-        stayed, left = stays.cookies["sessrec"], leaves.cookies["sessrec"]
+        stayed, left = (visit_in(browser.cookies["sessrec"]) for browser in (stays, leaves))
         faults.postgres_stopped()
         for visitor in (stays, leaves):
             visitor.get(PRODUCT)

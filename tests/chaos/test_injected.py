@@ -14,6 +14,7 @@ from django.db import connection
 from django.test import AsyncClient, Client
 
 from django_sessrec import faults
+from django_sessrec.capture import cookie
 from django_sessrec.capture.ids import time_of, uuid7
 from django_sessrec.capture.partitions import ensure_ahead
 from django_sessrec.measuring import tokens
@@ -28,12 +29,12 @@ from tests.serving.conftest import BROWSER, fitted
 # The other packages are doors that no shop's page goes through: the worker's, the operator's, the API's own.
 ROOMS = (
     *("capture", "serving", "measuring", "privacy", "recsys"),
-    *("catalogue", "conf", "faults", "models", "templatetags"),
+    *("catalogue", "conf", "faults", "models", "signatures", "templatetags"),
 )
 ON_A_PAGES_WAY = (
     *("capture.middleware", "capture.tracker", "capture.consent", "capture.cookie", "capture.requests"),
     *("serving.slot", "serving.ladder", "serving.rules", "serving.links", "serving.active"),
-    *("measuring.tokens", "measuring.experiments", "templatetags.sessrec"),
+    *("signatures", "measuring.tokens", "measuring.experiments", "templatetags.sessrec"),
 )
 HELD_BY_NOTHING = {
     "capture.middleware.SessrecMiddleware.__init__": "runs when the server starts",
@@ -99,8 +100,9 @@ class Walk:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.session_id = uuid7()
-        link = tokens.sign(uuid7(time_of(self.session_id)), self.session_id)
+        session_id = uuid7()
+        self.cookie = cookie.text_of(session_id)
+        link = tokens.sign(uuid7(time_of(session_id)), session_id)
         self.steps = [
             ("get", "product/8/"),
             ("get", f"product/9/?sessrec={link}.1"),
@@ -116,7 +118,7 @@ class Walk:
         """What is answered at each step, outside the slots."""
         browser = (AsyncClient if self.kind == "async" else Client)(headers={"user-agent": BROWSER})
         browser.cookies["consent"] = "yes"
-        browser.cookies["sessrec"] = str(self.session_id)
+        browser.cookies["sessrec"] = self.cookie
         pages = []
         for method, address in self.steps:
             if address.endswith(REFUSED):

@@ -3,7 +3,7 @@
 import pytest
 from django.core.management.base import CommandError
 
-from django_sessrec.capture import store
+from django_sessrec.capture import cookie, store
 from django_sessrec.capture.events import make
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.models import Event
@@ -20,7 +20,7 @@ def visits():
 
 
 def test_the_named_visits_go_and_the_counts_are_told(visits, run):
-    output = run("sessrec_erase", str(visits[0]), str(visits[1])).splitlines()
+    output = run("sessrec_erase", str(visits[0]), cookie.text_of(visits[1])).splitlines()
     told = [line.partition(": ")[::2] for line in output]
     assert [visit for visit, _ in told] == [str(visit) for visit in visits[:2]]
     assert all("2 of sessrec_event, 0 of sessrec_impression" in counts for _, counts in told)

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from uuid import UUID
 
 from playwright.sync_api import Locator, Page
 
 from example_shop.stack.running import RunningShop
+from tests.visits import visit_in
 
 
 def accept(page: Page) -> None:
@@ -51,10 +53,10 @@ def item_of(url: str) -> str:
     return re.search(r"/product/(\d+)/", url)[1]
 
 
-def session_of(page: Page) -> str | None:
+def session_of(page: Page) -> UUID | None:
     """What the visit's cookie says, if there is one."""
     found = [cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "sessrec"]
-    return found[0] if found else None
+    return visit_in(found[0]) if found else None
 
 
 def sign_in(page: Page) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
+from django_sessrec.capture import cookie
 from django_sessrec.privacy.erasure import erase
 
 
@@ -16,7 +17,10 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "session_ids", nargs="+", metavar="SESSION_ID", help="The cookie's value, as my-data/ shows it."
+            "session_ids",
+            nargs="+",
+            metavar="SESSION_ID",
+            help="As my-data/ shows it, or the cookie's whole value.",
         )
 
     def handle(self, *, session_ids: list[str], **options: Any) -> None:
@@ -28,8 +32,8 @@ class Command(BaseCommand):
 
 def _session_id(text: str) -> UUID:
     try:
-        return UUID(text)
+        return UUID(text.partition(cookie.POINT)[0])
     except ValueError:
         raise CommandError(
-            f"{text!r} is no session id: give a UUID, as the visitor's cookie or my-data/ shows it."
+            f"{text!r} is no session id: give a UUID, as my-data/ shows it, or the cookie's whole value."
         ) from None
