@@ -1,7 +1,6 @@
 """Whatever clicks and machines are like, a run gets a clear verdict and the shop keeps its model."""
 
-import os
-import subprocess
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +15,7 @@ from django_sessrec.recsys import artifact
 from django_sessrec.training import artifacts
 from django_sessrec.training.log import read
 from django_sessrec.training.pipeline import train
+from tests.disks import fill, small_disk
 
 from .conftest import click_row, store_visits, synthetic_visits
 
@@ -44,31 +44,17 @@ class OnATinyGPU(GRU4Rec):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """small_disk(kilobytes) is a folder on a file system of that size."""
-    mounted = []
-
-    def mount(kilobytes):
-        folder = tmp_path / "disk"
-        folder.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
-        if os.getuid() or subprocess.run(command, check=False).returncode:
-            pytest.skip("only root may mount a file system")
-        mounted.append(folder)
-        return folder
-
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", str(folder)], check=True)
+def disk(tmp_path):
+    """disk(kilobytes) is a folder on a file system of that size."""
+    with ExitStack() as mounted:
+        yield lambda kilobytes: mounted.enter_context(small_disk(tmp_path / "disk", kilobytes))
 
 
-def test_a_disk_that_is_full_at_publishing_fails_the_run_and_the_old_model_stays(visits, sessrec, small_disk):
-    sessrec["ARTIFACTS"] = small_disk(700) / "artifacts"
+def test_a_disk_that_is_full_at_publishing_fails_the_run_and_the_old_model_stays(visits, sessrec, disk):
+    sessrec["ARTIFACTS"] = disk(700) / "artifacts"
     good = train("neighbours", trigger="command")
     assert good.state == State.PUBLISHED, good.error
-    free = os.statvfs(sessrec["ARTIFACTS"])
-    filler = sessrec["ARTIFACTS"].parent / "filler"
-    filler.write_bytes(bytes(free.f_bavail * free.f_frsize - 30_000))
+    filler = fill(sessrec["ARTIFACTS"].parent, but=30_000)
     before = sorted(sessrec["ARTIFACTS"].iterdir())
     full = train("neighbours", trigger="command")
     assert (full.state, full.stage) == (State.FAILED, "publish")
@@ -79,9 +65,9 @@ def test_a_disk_that_is_full_at_publishing_fails_the_run_and_the_old_model_stays
     assert train("neighbours", trigger="command").state == State.PUBLISHED
 
 
-def test_a_disk_too_small_for_checkpoints_ends_no_training(visits, sessrec, small_disk, caplog):
+def test_a_disk_too_small_for_checkpoints_ends_no_training(visits, sessrec, disk, caplog):
     sessrec["MODELS"] = {"net": {"ESTIMATOR": f"{__name__}.OnATinyGPU", "REFIT": False}}
-    sessrec["ARTIFACTS"] = small_disk(20) / "artifacts"
+    sessrec["ARTIFACTS"] = disk(20) / "artifacts"
     run = train("net", trigger="command")
     assert "the clicks could not be kept" in caplog.text
     assert "no checkpoint could be written" in caplog.text
