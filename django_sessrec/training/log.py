@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
@@ -20,6 +20,7 @@ from django_sessrec.training.crowds import within_bounds
 
 LONGEST = 1_000  # clicks; a longer session is a machine's
 DAY_MS = 86_400_000
+ASKED_AT_ONCE = 5_000  # ids: PostgreSQL takes 65,535 parameters in a statement, others fewer
 RELOAD_MS = 1_000  # the same product again within this time is a reload or a double click, not interest
 
 ITEMS = """
@@ -106,7 +107,7 @@ def _items(start: datetime, end: datetime) -> tuple[ItemIndex, NDArray[np.int64]
     with connections[sessrec_settings.DATABASE].cursor() as cursor:
         cursor.execute(ITEMS, [start, end])
         found = cursor.fetchall()
-    sensitive = set(get_catalogue().sensitive([item_id for item_id, *_ in found]))
+    sensitive = _sensitive([item_id for item_id, *_ in found])
     kept = [(item_id, code) for item_id, code, *_ in found if item_id not in sensitive]
     left_out = {
         "bot_clicks": sum(by_bots for *_, by_bots, _ in found),
@@ -118,6 +119,16 @@ def _items(start: datetime, end: datetime) -> tuple[ItemIndex, NDArray[np.int64]
         np.array([code for _, code in kept], np.int64),
         left_out,
     )
+
+
+def _sensitive(item_ids: Sequence[str]) -> set[str]:
+    """What the shop's catalogue keeps out, asked in questions that any database takes."""
+    catalogue = get_catalogue()
+    return {
+        each
+        for first in range(0, len(item_ids), ASKED_AT_ONCE)
+        for each in catalogue.sensitive(item_ids[first : first + ASKED_AT_ONCE])
+    }
 
 
 def _clicks(start: datetime, end: datetime, hashes: NDArray[np.int64]) -> Iterator[NDArray[Any]]:

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from django.db import connection
 
 from django_sessrec.capture import store
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.models import Event, Quarantine, Withdrawal
 from django_sessrec.training.log import LONGEST, read
+from tests.capture.test_bounded import reconnected
 from tests.demo.models import Product
 
 from .conftest import click_row, store_visits, synthetic_visits
@@ -62,6 +64,19 @@ def test_bots_and_withdrawn_sessions_teach_nothing():
     assert sessions_of(log) == [["e", "f"]]
     assert counts.bot_clicks == 2
     assert log.index.ids == ("", "e", "f")
+
+
+def test_more_items_than_a_statement_takes_parameters_are_asked_about_in_turn():
+    """The shop's queryset may send each id as a parameter; PostgreSQL's protocol counts them in 16 bits."""
+    items = 2**16 + 10
+    Product.objects.bulk_create(Product(pk=pk, name="test", sensitive=True) for pk in (1, items))
+    at = START.replace(hour=0)
+    store.copy_events(click_row(uuid7(at), str(pk), at) for pk in range(1, items + 1))
+    options = {**connection.settings_dict["OPTIONS"], "server_side_binding": True}
+    with reconnected(OPTIONS=options):
+        log, counts = read(START - timedelta(days=1), NOW)
+    assert counts.sensitive_clicks == 2
+    assert (counts.items, "1" in log.index, str(items) in log.index) == (items - 2, False, False)
 
 
 def test_sensitive_items_are_left_out_of_the_sessions():
