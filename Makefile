@@ -8,6 +8,7 @@
 #   make bench-capture  OUT=build/capture.json
 #   make bench-serving  OUT=build/serving.json
 #   make bench-poison   DATA=folder OUT=build/poison.json: how far programs can push an item
+#   make bench-bounds   DATA=folder: what the bounds on programs cost where there are none
 #   make bench-scale    OUT=build/scale.json: 1 and 10 million clicks on a million items
 #   make bench-peers    DATA=folder OUT=build/peers.json: beside other libraries, which go into .venv-peers
 #   make chaos          OUT=build/chaos.json: kills everything in turn, under load
@@ -24,7 +25,7 @@ TESTS ?= tests
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(OUT),--out $(OUT))
 
-.PHONY: shop test lint docs bench-models bench-capture bench-serving bench-poison bench-scale bench-peers chaos clean
+.PHONY: shop test lint docs bench-models bench-capture bench-serving bench-poison bench-bounds bench-scale bench-peers chaos clean
 
 shop: .venv/shop.stamp
 	@$(BIN)/python -m example_shop.stack shop
@@ -41,7 +42,7 @@ lint: .venv/dev.stamp
 docs: .venv/dev.stamp
 	$(BIN)/mkdocs build --strict
 
-bench-models bench-capture bench-serving bench-poison bench-scale: bench-%: .venv/dev.stamp
+bench-models bench-capture bench-serving bench-poison bench-bounds bench-scale: bench-%: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.$* $(OPTIONS)
 
 bench-peers: .venv/dev.stamp .venv-peers/stamp

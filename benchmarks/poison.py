@@ -1,8 +1,8 @@
 """How far programs can push one item: `python -m benchmarks.poison --out build/poison.json`.
 
-A fifth of all visits are programs' that want one little-known item shown. Their clicks lie in Postgres among
-people's, are judged, read and trained on as a shop would; the figure is the share of people's lists, twenty
-items long, that hold the item then.
+A fifth of all visits (`--programs`) are programs' that want one little-known item shown. Their clicks lie in
+Postgres among people's, are judged, read and trained on as a shop would; the figure is the share of people's
+lists, twenty items long, that hold the item then.
 """
 
 from __future__ import annotations
@@ -92,6 +92,12 @@ def paced(shop: Shop, at: datetime, draw: Draw) -> Visit:
     return Visit(items, _human_times(at, length, draw))
 
 
+def escorted(shop: Shop, at: datetime, draw: Draw) -> Visit:
+    """As paced, with an item beside it that stands nowhere else, and so seems to belong to it."""
+    items = [*paced(shop, at, draw).items, shop.pushed + "-escort"]
+    return Visit(items, _human_times(at, len(items), draw))
+
+
 def mimic(shop: Shop, at: datetime, draw: Draw) -> Visit:
     """A person's visit over again, with the item in it: no rule about a single visit can tell."""
     items = list(shop.visits[int(draw.integers(len(shop.visits)))].items)[:20]
@@ -100,19 +106,25 @@ def mimic(shop: Shop, at: datetime, draw: Draw) -> Visit:
 
 
 STYLES: Mapping[str, Callable[[Shop, datetime, Draw], Visit]] = {
-    each.__name__: each for each in (flood, clockwork, paced, mimic)
+    each.__name__: each for each in (flood, clockwork, paced, escorted, mimic)
 }
 
 
-def poisoned(shop: Shop, style: str, draw: Draw) -> Iterator[Visit]:
-    """As many programs' visits as make PROGRAMS of all, over the whole time."""
-    for _ in range(round(len(shop.visits) * PROGRAMS / (1 - PROGRAMS))):
+def poisoned(shop: Shop, style: str, draw: Draw, programs: float = PROGRAMS) -> Iterator[Visit]:
+    """As many programs' visits as make that share of all, over the whole time."""
+    for _ in range(round(len(shop.visits) * programs / (1 - programs))):
         at = shop.visits[int(draw.integers(len(shop.visits)))].times[0]
         yield STYLES[style](shop, at, draw)
 
 
 def measure(
-    shop: Shop, styles: Sequence[str], estimators: Mapping[str, Any], lists: int = LISTS, seed: int = 0
+    shop: Shop,
+    styles: Sequence[str],
+    estimators: Mapping[str, Any],
+    *,
+    programs: float = PROGRAMS,
+    lists: int = LISTS,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """Share of lists with the pushed item: of each model clean, and poisoned in each style by defence."""
     from django.test import override_settings
@@ -133,9 +145,9 @@ def measure(
     store(shop.visits)
     figures: dict[str, Any] = {"clean": trained({})}
     for style in styles:
-        programs = store(poisoned(shop, style, np.random.default_rng(seed)))
+        sessions = store(poisoned(shop, style, np.random.default_rng(seed), programs))
         figures[style] = {name: trained(defence) for name, defence in DEFENCES.items()}
-        _forget(programs)
+        _forget(sessions)
     return figures
 
 
@@ -195,6 +207,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--data", type=Path, help="folder of real visits, beside the synthetic shop")
     parser.add_argument("--models", default="neighbours,gru4rec")
+    parser.add_argument("--programs", type=float, default=PROGRAMS, help="their share of all visits")
     arguments = parser.parse_args()
     estimators: dict[str, Any] = {"neighbours": Neighbours()}
     if "gru4rec" in arguments.models.split(","):
@@ -209,7 +222,7 @@ def main() -> None:
     results = {}
     with running_app():
         for shop in shops:
-            results[shop.name] = measure(shop, list(STYLES), estimators)
+            results[shop.name] = measure(shop, list(STYLES), estimators, programs=arguments.programs)
             _print_table(shop.name, results[shop.name])
             _empty()
             if arguments.out:

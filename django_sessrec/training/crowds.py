@@ -12,57 +12,68 @@ from numpy.typing import NDArray
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]
 
-NEVER_EXCESS = 10  # sessions with an item, of a day or of all: too few to matter
+NEVER_EXCESS = 10  # sessions with an item, of a day or where nothing speaks for it: too few to matter
 TIMES_THE_MEAN = 5  # a shop of few items has each of them in many sessions: so many times the mean item's
-HEAVY = 0.005  # share of all sessions from which on an item's company is looked at: below, it moves little
+HEAVY = 0.002  # share of all sessions from which on an item's company is looked at: below, it moves little
+NEVER_HEAVY = 50  # sessions with an item: in fewer, chance hides what it has to do with
+LIFT = 10  # times as often as chance has it do items meet that have to do with each other
+ESCORT = 0.8  # share of its sessions in which an item may stand beside another and still speak for it
+LEFT = 5  # of the sessions that make an item heavy, one in so many is left where nothing speaks for it
 
 
 def within_bounds(day: Codes, session: Codes, row: Codes, share: float) -> Mask:
     """(n,) whether each click may teach; `session` is a hash, so that its order is chance. 1 lets all in."""
     if share >= 1:
         return np.ones(len(row), np.bool_)
-    kept = _in_company(session, row)
-    kept[kept] = _within_share(day[kept], session[kept], row[kept], share)
+    kept = _within_share(day, session, row, share)
+    kept[kept] = _in_company(session[kept], row[kept])
     return kept
 
 
 def _in_company(session: Codes, row: Codes) -> Mask:
     """Of the sessions with a heavy item, those where another item speaks for it, and as many without.
 
-    A session of one click is kept: nothing could speak there, and all it teaches is what is popular.
+    A few are left of one for which nothing speaks. A session of one click is kept: nothing could speak there,
+    and all it teaches is what is popular. Where items are in many sessions, they can't meet LIFT times as
+    often as chance has it: there it is half of what can be.
     """
     session = _codes(session)
-    width = int(row.max(initial=0)) + 1
+    width, n_sessions = int(row.max(initial=0)) + 1, int(session.max(initial=-1)) + 1
     pairs, pair_of = np.unique(session * width + row, return_inverse=True)
     sessions, rows = divmod(pairs, width)
-    n_sessions = int(session.max(initial=-1)) + 1
     offsets = np.searchsorted(sessions, np.arange(n_sessions + 1))
     frequency = np.bincount(rows, minlength=width)  # sessions of each item
+    by_row = np.argsort(rows, kind="stable")
+    ends_of_rows = np.cumsum(frequency)
     kept = np.ones(len(pairs), np.bool_)
     mean = len(pairs) / max(1, np.count_nonzero(frequency))
-    for heavy in np.flatnonzero(frequency > max(NEVER_EXCESS, HEAVY * n_sessions, TIMES_THE_MEAN * mean)):
-        holding = np.flatnonzero(rows == heavy)
+    light = int(max(NEVER_HEAVY, HEAVY * n_sessions, mean))
+    for heavy in np.flatnonzero(frequency > light):
+        holding = by_row[ends_of_rows[heavy] - frequency[heavy] : ends_of_rows[heavy]]
         starts = offsets[sessions[holding]]
         lengths = offsets[sessions[holding] + 1] - starts
         ends = np.cumsum(lengths)
         company = rows[np.arange(ends[-1]) + np.repeat(starts - ends + lengths, lengths)]
-        speaks = _speakers(heavy, company, frequency, n_sessions)
-        spoken_for = np.logical_or.reduceat(speaks[company], ends - lengths)
+        often = max(frequency[heavy], TIMES_THE_MEAN * mean) / n_sessions
+        speaks = _speaks(heavy, company, frequency, n_sessions, lift=np.clip(1 / (2 * often), 1, LIFT))
+        spoken_for = np.logical_or.reduceat(speaks, ends - lengths)
         without = holding[~spoken_for & (lengths > 1)]
-        kept[without[max(NEVER_EXCESS, np.count_nonzero(spoken_for)) :]] = False
+        kept[without[max(NEVER_EXCESS, light // LEFT, np.count_nonzero(spoken_for)) :]] = False
     return kept[pair_of]
 
 
-def _speakers(heavy: int, company: Codes, frequency: Codes, n_sessions: int) -> Mask:
-    """Which items meet the heavy one more often than chance lets them, this one meeting aside.
+def _speaks(heavy: int, company: Codes, frequency: Codes, n_sessions: int, lift: float) -> Mask:
+    """(n,) which of the company has to do with the heavy item, this one meeting aside.
 
-    Chance makes e of n meetings, by the items' own frequencies; e + 3 sqrt(e) + 1 is beyond it.
+    It meets it `lift` times as often as chance has it, and oftener than chance can (three deviations); and
+    it is seen without it, for what is put beside an item and nowhere else says nothing.
     """
-    expected = frequency[heavy] * frequency / n_sessions
-    meetings = np.bincount(company, minlength=len(frequency)) - 1
-    speaks: Mask = meetings >= expected + 3 * np.sqrt(expected) + 1
-    speaks[heavy] = False
-    return speaks
+    others, other_of, meetings = np.unique(company, return_inverse=True, return_counts=True)
+    expected = frequency[heavy] * frequency[others] / n_sessions
+    beyond_chance = np.maximum(lift * expected, expected + 3 * np.sqrt(expected) + 1)
+    elsewhere = meetings <= ESCORT * frequency[others]
+    speaks: Mask = (meetings - 1 >= beyond_chance) & elsewhere & (others != heavy)
+    return speaks[other_of]
 
 
 def _within_share(day: Codes, session: Codes, row: Codes, share: float) -> Mask:

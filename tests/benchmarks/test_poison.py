@@ -8,7 +8,6 @@ from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.synthetic import synthetic_shop
 
 BOUND = 0.05  # of people's lists
-BESIDE_THE_POPULAR = 0.45  # where the item is put beside the most popular ones, and nowhere else
 
 
 @pytest.mark.django_db
@@ -19,6 +18,5 @@ def test_what_a_fifth_of_all_visits_moves_is_bounded():
     clean = figures["clean"]["neighbours"]
     moved = {style: figures[style]["both"]["neighbours"] - clean for style in STYLES}
     undefended = {style: figures[style]["none"]["neighbours"] - clean for style in STYLES}
-    assert max(moved[style] for style in ("flood", "clockwork", "mimic")) < BOUND, moved
-    assert moved["paced"] < BESIDE_THE_POPULAR, moved
-    assert max(undefended["clockwork"], undefended["mimic"]) > 4 * BOUND, "the attack is one"
+    assert max(moved.values()) < BOUND, moved
+    assert min(undefended[style] for style in STYLES if style != "flood") > 4 * BOUND, "the attack is one"

@@ -49,6 +49,24 @@ def test_an_item_put_where_it_does_not_belong_teaches_next_to_nothing(people, se
     assert kept[~pushed].mean() > 0.999, "people, and the rest of what the crowd did"
 
 
+@pytest.mark.parametrize("escort", [[], [998]], ids=["alone", "with an item that stands nowhere else"])
+@pytest.mark.parametrize("sessions", [300, 1_500])
+def test_an_item_put_beside_the_popular_ones_teaches_next_to_nothing(people, sessions, escort):
+    """Programs have them meet more often than chance; people have those meet oftener that belong together."""
+    day, session, row = people
+    unseen = ~np.isin(row, [998, 999])
+    popular = np.argsort(-np.bincount(row))[:50]
+    clicks, crowd = with_crowd(
+        (day[unseen], session[unseen], row[unseen]),
+        lambda draw: np.array([*draw.choice(popular, 2), *escort]),
+        sessions,
+        np.random.default_rng(1),
+    )
+    kept = within_bounds(*clicks, SHARE)
+    assert kept[crowd & (clicks[2] == 999)].sum() < 0.05 * sessions
+    assert kept[~crowd].mean() > 0.98
+
+
 def test_an_item_that_always_stands_beside_another_is_bounded_by_its_share(people):
     clicks, _crowd = with_crowd(people, lambda _: [7], 1_500, np.random.default_rng(1))
     kept = within_bounds(*clicks, SHARE)
