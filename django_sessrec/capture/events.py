@@ -93,11 +93,16 @@ def make(
 def clean_item_id(item_id: Any, *, required: bool = True) -> str:
     """The item id as text; EventError where no item can have it."""
     text = str(item_id)
-    if (required and not text) or len(text) > MAX_ITEM_ID or not _encodable(text):
+    if (required and not text) or len(text) > MAX_ITEM_ID or not encodable(text):
         raise EventError(
             "item_id", f"item id {text[:40]!r} is not text of 1 to {MAX_ITEM_ID} characters without NUL"
         )
     return text
+
+
+def encodable(text: str) -> bool:
+    """Whether Postgres can keep it: a lone surrogate, which JSON and URLs can carry, is no text."""
+    return "\x00" not in text and (text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text))
 
 
 def to_payload(row: Event | Impression) -> dict[str, Any]:
@@ -124,11 +129,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, UUID | Decimal):
         return str(value)
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _encodable(text: str) -> bool:
-    """Whether Postgres can keep it: a lone surrogate, which JSON and URLs can carry, is no text."""
-    return "\x00" not in text and (text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text))
 
 
 def _time(event_id: UUID) -> datetime:

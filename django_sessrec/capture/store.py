@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
-from functools import reduce
+from functools import partial, reduce
 from itertools import islice
 from operator import add, attrgetter
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from django.db import DataError, IntegrityError, OperationalError, connections, 
 from django_sessrec.capture import partitions, stream
 from django_sessrec.capture.bounded import UnansweredError, ask, database
 from django_sessrec.capture.cookie import CLOCK_SKEW, LONGEST_SESSION
-from django_sessrec.capture.events import to_payload
+from django_sessrec.capture.events import encodable, to_payload
 from django_sessrec.capture.ids import time_of
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Withdrawal
@@ -27,8 +27,11 @@ COPY_ROWS = 50_000  # rows of a transaction: bounded memory and locks, 0.2 s of 
 COLUMNS = [field.column for field in Event._meta.concrete_fields]
 TYPES = "uuid timestamptz uuid text text uuid int2 int4 numeric text text bool".split()  # noqa: SIM905
 OCCURRED_AT = COLUMNS.index("occurred_at")
+VALUES = attrgetter(*[field.attname for field in Event._meta.concrete_fields])
 
-STORE = "SELECT stored, duplicate, withdrawn FROM sessrec_store({}::jsonb, {}::jsonb, {}::boolean)"
+# Each of them one value, which Postgres plans much sooner than a row of three from a function.
+STORE = "SELECT sessrec_store({}::jsonb, {}::jsonb, {}::boolean)::text"
+STORE_EVENT = f"SELECT sessrec_store_event({', '.join('{}::' + each for each in [*TYPES, 'bool'])})"
 TALLY = "SELECT sessrec_tally(%s, %s, %s, %s, %s, %s)"
 SESSION_ITEMS = """
 SELECT event_id, item_id FROM sessrec_event
@@ -86,11 +89,9 @@ def lacks_partition(problem: IntegrityError) -> bool:
 
 def write_json(impressions: str, events: str, *, again: bool = False) -> Written:
     """Store rows that are JSON already, two arrays of what to_payload makes; all of them or none."""
-    alias = sessrec_settings.DATABASE
-    inside = connections[alias].in_atomic_block  # somebody's transaction must survive a refused row
-    with transaction.atomic(using=alias) if inside else nullcontext():
-        [(stored, duplicate, withdrawn)] = ask(STORE, impressions, events, str(again))
-    return Written(int(stored or 0), int(duplicate or 0), withdrawn=int(withdrawn or 0))
+    counts = _answer(STORE, impressions, events, str(again))
+    stored, duplicate, withdrawn = map(int, counts.strip("()").split(","))
+    return Written(stored, duplicate, withdrawn=withdrawn)
 
 
 def copy_events(rows: Iterable[tuple[Any, ...]]) -> int:
@@ -169,21 +170,44 @@ def forget(session_ids: Sequence[UUID]) -> dict[str, int]:
 
 def _insert(rows: Sequence[Event | Impression], *, again: bool) -> Written:
     """All rows or none. A connection that was lost is opened anew once: a restarted server costs no row."""
-    # In the order of their ids, so that two writers of the same rows never wait for each other.
-    ordered = sorted(rows, key=attrgetter("pk")) if len(rows) > 1 else rows
-    impressions, events = (
-        json.dumps([to_payload(row) for row in ordered if isinstance(row, model)])
-        for model in (Impression, Event)
-    )
+    send = _sending(rows)
     try:
-        return write_json(impressions, events, again=again)
+        return send(again=again)
     except UnansweredError as problem:
         if database.resting or not problem.in_doubt:
             raise
     try:
-        return write_json(impressions, events, again=True)
+        return send(again=True)
     except OperationalError as problem:
         raise UnansweredError(str(problem), in_doubt=True) from problem
+
+
+def _sending(rows: Sequence[Event | Impression]) -> Callable[..., Written]:
+    """The rows made ready for the database: what is left to say is `again`."""
+    if len(rows) == 1 and isinstance(rows[0], Event):
+        return partial(_write_event, [None if each is None else str(each) for each in VALUES(rows[0])])
+    # In the order of their ids, so that two writers of the same rows never wait for each other.
+    ordered = sorted(rows, key=attrgetter("pk"))
+    impressions, events = (
+        json.dumps([to_payload(row) for row in ordered if isinstance(row, model)])
+        for model in (Impression, Event)
+    )
+    return partial(write_json, impressions, events)
+
+
+def _write_event(values: Sequence[str | None], *, again: bool) -> Written:
+    if not encodable("".join(filter(None, values))):
+        raise DataError("Postgres keeps no text with NUL or half of a surrogate pair")
+    return Written(**{_answer(STORE_EVENT, *values, str(again)): 1})
+
+
+def _answer(sql: str, *values: str | None) -> str:
+    """The one value that a function answers; somebody's transaction survives a row that it refuses."""
+    alias = sessrec_settings.DATABASE
+    inside = connections[alias].in_atomic_block
+    with transaction.atomic(using=alias) if inside else nullcontext():
+        [(answer,)] = ask(sql, *values)
+    return str(answer)
 
 
 def _gone(rows: Iterable[FailedEvent]) -> set[UUID]:

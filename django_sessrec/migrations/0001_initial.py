@@ -42,11 +42,13 @@ CREATE INDEX sessrec_event_impression ON sessrec_event (impression_id) WHERE imp
 """
 
 # The one way into the tables, for pages and for the stream's consumer: a session's plans are kept, and what
-# is counted commits with what is stored.
+# is counted commits with what is stored. All of it PL/pgSQL: the ledger's line by a function in SQL took a
+# page 15 µs more.
 CREATE_FUNCTIONS = """
 CREATE FUNCTION sessrec_tally(
     stored bigint, duplicate bigint, failed bigint, refused bigint, withdrawn bigint, replayed bigint
-) RETURNS void LANGUAGE sql AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO sessrec_ledger AS so_far (day, slot, stored, duplicate, failed, refused, withdrawn, replayed)
     VALUES ((now() AT TIME ZONE 'UTC')::date, pg_backend_pid() % 32, $1, $2, $3, $4, $5, $6)
     ON CONFLICT (day, slot) DO UPDATE SET
@@ -55,7 +57,8 @@ CREATE FUNCTION sessrec_tally(
         failed = so_far.failed + excluded.failed,
         refused = so_far.refused + excluded.refused,
         withdrawn = so_far.withdrawn + excluded.withdrawn,
-        replayed = so_far.replayed + excluded.replayed
+        replayed = so_far.replayed + excluded.replayed;
+END
 $$;
 
 CREATE FUNCTION sessrec_store(
@@ -99,8 +102,35 @@ BEGIN
     END IF;
 END
 $$;
+
+-- The same for one event, which is what most pages have: without JSON it takes half the time.
+CREATE FUNCTION sessrec_store_event(
+    event_id uuid, occurred_at timestamptz, session_id uuid, name text, item_id text, impression_id uuid,
+    place smallint, quantity integer, price numeric, currency text, source text, bot boolean, again boolean
+) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    outcome text := 'stored';
+BEGIN
+    INSERT INTO sessrec_event SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+    WHERE NOT EXISTS (SELECT FROM sessrec_withdrawal gone WHERE gone.session_id = $3)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        PERFORM FROM sessrec_withdrawal gone WHERE gone.session_id = $3;
+        outcome := CASE WHEN FOUND THEN 'withdrawn' ELSE 'duplicate' END;
+    END IF;
+    IF outcome = 'stored' OR NOT again THEN
+        PERFORM sessrec_tally(
+            (outcome = 'stored')::int, (outcome = 'duplicate')::int, 0, 0, (outcome = 'withdrawn')::int, 0
+        );
+    END IF;
+    RETURN outcome;
+END
+$$;
 """
 DROP_FUNCTIONS = """
+DROP FUNCTION sessrec_store_event(
+    uuid, timestamptz, uuid, text, text, uuid, smallint, integer, numeric, text, text, boolean, boolean
+);
 DROP FUNCTION sessrec_store(jsonb, jsonb, boolean);
 DROP FUNCTION sessrec_tally(bigint, bigint, bigint, bigint, bigint, bigint);
 """

@@ -16,6 +16,7 @@ from django_sessrec.capture.events import make, to_payload
 from django_sessrec.capture.ids import time_of, uuid7
 from django_sessrec.capture.store import Written
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine
+from tests.capture.conftest import in_the_ledger
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,6 +52,37 @@ def test_events_and_impressions_are_stored_as_they_are():
         to_payload(purchase),
     ]
     assert to_payload(Impression.objects.get()) == to_payload(impression)
+
+
+def test_an_event_by_itself_is_stored_as_it_is():
+    """It goes a shorter way than several do."""
+    session_id = uuid7()
+    for alone in (
+        event(),
+        event('it\'s "quoted", {braced}, back\\slashed %s ü', session_id=session_id),
+        event("2", name="select_item", session_id=session_id, impression_id=uuid7(), position=1, bot=True),
+        event("2", name="purchase", quantity=3, price="19.99", currency="EUR", source="browser"),
+    ):
+        assert store.write([alone]) == Written(stored=1)
+        assert to_payload(Event.objects.get(pk=alone.pk)) == to_payload(alone)
+
+
+def test_an_event_by_itself_is_counted_as_what_became_of_it():
+    first, gone = event(), event()
+    store.forget([gone.session_id])
+    assert store.write([first]) == Written(stored=1)
+    assert store.write([first]) == Written(duplicate=1)
+    assert store.write([gone]) == Written(withdrawn=1)
+    assert store.write([first], again=True) == Written(duplicate=1)
+    assert in_the_ledger() == {"stored": 1, "duplicate": 1, "withdrawn": 1}
+
+
+@pytest.mark.parametrize("text", ["nul \x00", "lone \ud800"])
+def test_an_event_that_is_no_text_for_postgres_is_kept_as_failed(text):
+    bad = event("bad")
+    bad.item_id = text
+    assert store.write([bad]) == Written(failed=1)
+    assert FailedEvent.objects.get().payload["item_id"].startswith(text[:3])
 
 
 def test_the_first_of_two_events_with_one_id_wins():
