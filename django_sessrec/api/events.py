@@ -184,11 +184,14 @@ def _sensitive(item_ids: set[str]) -> set[str]:
 
 def _keep(given: list[Any], refusals: list[Refusal], session_id: UUID) -> None:
     """Keep what was refused, the known fields only: whatever else a page sends may be about a person."""
-    for refusal in refusals:
-        try:
-            store.keep([_known(given[refusal.index], session_id)], refusal.code, _storable(refusal.detail))
-        except Error as problem:
-            logger.warning("A refused event could not be kept: %s", problem)
+    if not refusals:
+        return
+    try:
+        store.keep_each(
+            (_known(given[index], session_id), code, _storable(detail)) for index, code, detail in refusals
+        )
+    except Error as problem:
+        logger.warning("%d refused events could not be kept: %s", len(refusals), problem)
 
 
 def _known(given: Any, session_id: UUID) -> dict[str, Any]:

@@ -118,15 +118,20 @@ def keep(payloads: Iterable[Mapping[str, Any]], code: str, detail: str = "", *, 
 
     failed: the rows are good and the database did not take them; else they are wrong input, refused
     """
+    return keep_each([(each, code, detail) for each in payloads], failed=failed)
+
+
+def keep_each(reasoned: Iterable[tuple[Mapping[str, Any], str, str]], *, failed: bool = False) -> int:
+    """The same of payloads that have a code and a detail each, in one transaction."""
     alias = sessrec_settings.DATABASE
     rows = [
         FailedEvent(
             code=code,
             detail=_storable(detail[:500]),
-            session_id=_uuid(each.get("session_id")),
-            payload=_storable(dict(each)),
+            session_id=_uuid(payload.get("session_id")),
+            payload=_storable(dict(payload)),
         )
-        for each in payloads
+        for payload, code, detail in reasoned
     ]
     gone = _gone(rows)
     kept = [each for each in rows if each.session_id not in gone]

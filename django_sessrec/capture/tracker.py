@@ -36,7 +36,7 @@ class Tracker:
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
         self._impressions: list[Impression] = []
-        self._refused: list[tuple[EventError, dict[str, str]]] = []
+        self._refused: list[tuple[dict[str, str], str, str]] = []  # payload, code, detail
         self._withdrawn = self._touched = self._private = self._settled = False
         self.pending: list[Event] = []  # recorded, and written once the response is made
 
@@ -116,7 +116,8 @@ class Tracker:
         except EventError as problem:
             logger.warning("request.sessrec.record: %s", problem)
             given |= {"name": name, "item_id": item_id, "session_id": self.session_id}
-            self._refused.append((problem, {field: str(value)[:200] for field, value in given.items()}))
+            payload = {field: str(value)[:200] for field, value in given.items()}
+            self._refused.append((payload, problem.code, str(problem)))
             return
         if alias := _open_transaction():
             transaction.on_commit(partial(self._accept, event), using=alias)
@@ -208,8 +209,8 @@ class Tracker:
             row.bot = bot
         if events or impressions:
             deliver(events, impressions)
-        for problem, payload in refused:
-            store.keep([payload], problem.code, str(problem))
+        if refused:
+            store.keep_each(refused)
 
     def _drop(self) -> None:
         self.pending.clear()

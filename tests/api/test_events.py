@@ -1,11 +1,13 @@
 """POST events/: what is stored, what is refused and why, and that nothing breaks it."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -121,6 +123,18 @@ def test_a_wrong_event_is_refused_kept_and_costs_no_other(visitor, event, code):
 def test_ids_of_any_script(visitor, item_id):
     assert send(visitor, an_event(item_id=item_id)).json()["accepted"] == 1
     assert Event.objects.get().item_id == str(item_id)
+
+
+def test_twenty_refused_events_are_kept_in_the_queries_of_one(visitor):
+    def queries(*events):
+        with CaptureQueriesContext(connection) as captured:
+            send(visitor, *events)
+        return len(captured)
+
+    queries(an_event())  # begins the visit
+    wrong = [an_event("warp"), an_event(quantity=0)] * 10
+    assert queries(wrong[0]) == queries(*wrong)
+    assert Counter(FailedEvent.objects.values_list("code", flat=True)) == {"name": 11, "quantity": 10}
 
 
 def test_what_is_kept_names_nobody(visitor):
