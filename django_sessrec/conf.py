@@ -96,9 +96,7 @@ class Settings:
     """Attribute access to SESSREC over DEFAULTS; never cached, so override_settings works."""
 
     def __getattr__(self, name: str) -> Any:
-        if name not in DEFAULTS:
-            raise AttributeError(f"SESSREC has no setting {name!r}")
-        return self.given.get(name, DEFAULTS[name])
+        raise AttributeError(f"SESSREC has no setting {name!r}")
 
     @property
     def given(self) -> Mapping[str, Any]:
@@ -140,6 +138,14 @@ class Settings:
         """The object that a dotted-path setting names, or None where it is not set."""
         path = getattr(self, name)
         return _import(path) if path else None
+
+
+def _live(name: str) -> property:
+    return property(lambda settings: settings.given.get(name, DEFAULTS[name]))
+
+
+for _name in DEFAULTS:  # a page asks for some twenty: by __getattr__ each would cost it twice as much
+    setattr(Settings, _name, _live(_name))
 
 
 @cache

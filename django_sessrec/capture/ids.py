@@ -6,7 +6,7 @@ import os
 import time
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from uuid import RFC_4122, UUID
+from uuid import UUID
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NANOSECONDS = 10**6  # of a millisecond
@@ -36,7 +36,7 @@ def seen_id(impression_id: UUID) -> UUID:
 
 def time_of(uuid: UUID) -> datetime:
     """The time that a UUIDv7 carries, to the millisecond; ValueError where it carries none."""
-    if uuid.version != 7 or uuid.variant != RFC_4122:
+    if uuid.int >> 76 & 15 != 7 or uuid.int >> 62 & 3 != 2:  # its version and variant
         raise ValueError(f"{uuid} is not a UUID of version 7: make ids with uuid7()")
     try:
         return EPOCH + timedelta(milliseconds=uuid.int >> 80)

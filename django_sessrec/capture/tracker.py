@@ -179,14 +179,19 @@ class Tracker:
         self._settled = True
 
     def _note_view(self, item_id: str) -> None:
-        """The click on a recommendation that led here, if the link proves one, and the view itself."""
+        """The view, and before it the click on a recommendation that led here."""
+        if self._request.META.get("QUERY_STRING"):
+            self._note_click(item_id)
+        self.pending.append(make(EventName.VIEW_ITEM, item_id, session_id=self.session_id))
+
+    def _note_click(self, item_id: str) -> None:
+        """The click on a recommendation, if the link proves one."""
         rec_id, _, position = self._request.GET.get(LINK, "").rpartition(".")
         max_age = timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS)
         impression_id = verify(rec_id, self.session_id, max_age) if rec_id else None
         if impression_id and position.isascii() and position.isdecimal() and int(position) <= MAX_POSITION:
             click = {"impression_id": impression_id, "position": int(position)}
             self.pending.append(make(EventName.SELECT_ITEM, item_id, session_id=self.session_id, **click))
-        self.pending.append(make(EventName.VIEW_ITEM, item_id, session_id=self.session_id))
 
     @shielded("take an event whose transaction committed", otherwise=None)
     def _accept(self, event: Event) -> None:
