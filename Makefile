@@ -5,7 +5,7 @@
 #   make lint           ruff, mypy, import contracts
 #   make docs           the documentation into site/
 #   make bench-models   DATA=folder MODELS=popularity,neighbours SEEDS=1 OUT=build/models.json
-#   make bench-capture  OUT=build/capture.json
+#   make bench-capture  ROWS=100000 OUT=build/capture.json: ROWS that the table holds before, for its growth
 #   make bench-serving  OUT=build/serving.json
 #   make bench-poison   DATA=folder OUT=build/poison.json: how far programs can push an item
 #   make bench-bounds   DATA=folder: what the bounds on programs cost where there are none
@@ -23,7 +23,7 @@ TORCH := $(shell grep '^torch==' requirements-dev.txt)
 KERNELS := hatch_build.py $(wildcard django_sessrec/recsys/kernels/*.c)
 TESTS ?= tests
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS)) \
-	$(if $(OUT),--out $(OUT))
+	$(if $(ROWS),--rows-before $(ROWS)) $(if $(OUT),--out $(OUT))
 
 .PHONY: shop test lint docs bench-models bench-capture bench-serving bench-poison bench-bounds bench-scale bench-peers chaos clean
 

@@ -10,33 +10,33 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shutil
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import django
-import numpy as np
 from django.conf import settings
 
-from benchmarks import one_page_shop
-from example_shop.stack.environment import django_database
+from benchmarks.asking import (
+    WARM_UP,
+    added,
+    asgi,
+    begin_visit,
+    environ_of,
+    in_turn,
+    make_handler,
+    shop,
+    wsgi,
+)
+from benchmarks.growth import growth
 from example_shop.stack.folders import scratch_folder
-from example_shop.stack.postgres import Postgres
 from example_shop.stack.valkey import Valkey
 
-WARM_UP = 200
-HEADERS = {
-    "HTTP_HOST": "shop.example.com",
-    "HTTP_USER_AGENT": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-    "HTTP_ACCEPT": "text/html",
-}
-Ask = Callable[[], float]
+BATCH = 20  # events of a browser's request
+VISITS_REQUESTS = 50  # so many each: below what a visit may send in a minute
 
 
 def main() -> None:
@@ -44,55 +44,39 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--requests", type=int, default=4_000, help="of each page, with and without the app")
     parser.add_argument("--rows", type=int, default=100_000, help="written and copied")
+    parser.add_argument("--rows-before", type=int, default=100_000, help="in the table, for the growth")
     arguments = parser.parse_args()
     with shop():
         figures = {
+            **growth(arguments.rows_before, arguments.requests // 2),
             **pages(arguments.requests),
             **async_pages(arguments.requests // 2),
             **rows(arguments.rows),
+            **browser_events(arguments.rows),
             **streamed(arguments.requests, arguments.rows // 2),
         }
     for name, value in figures.items():
-        print(f"{name:28} {value:>12,.1f}")
+        print(f"{name:30} {value:>12,.1f}")
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-@contextmanager
-def shop() -> Iterator[None]:
-    """A shop with ten products on a Postgres of its own."""
-    postgres = Postgres(scratch_folder(), durable=True)
-    postgres.start()
-    try:
-        settings.configure(**one_page_shop.settings(django_database(postgres.url)))
-        django.setup()
-        from django.contrib.auth.models import Group
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        Group.objects.bulk_create(Group(name=f"product number {n} of ten") for n in range(10))
-        yield
-    finally:
-        postgres.stop()
-        shutil.rmtree(scratch_folder(), ignore_errors=True)
-
-
 def pages(requests: int) -> dict[str, float]:
     """A tracked and an untracked page through the WSGI handler, until the response is closed."""
-    bare, with_app = _handler("wsgi"), _handler("wsgi", capture=True)
-    cookie = _visit(with_app)
+    bare, with_app = make_handler("wsgi"), make_handler("wsgi", capture=True)
+    cookie = begin_visit(with_app)
     figures = {}
     for name, address in (("tracked", "/product/3/"), ("untracked", "/about/3/")):
-        environ = _environ(address, cookie)
-        figures |= _added(name, *_in_turn(_wsgi(bare, environ), _wsgi(with_app, environ), requests))
+        environ = environ_of(address, cookie)
+        figures |= added(name, *in_turn(wsgi(bare, environ), wsgi(with_app, environ), requests))
     return figures
 
 
 def async_pages(requests: int) -> dict[str, float]:
     """The same pages as async views through the ASGI handler's own chain."""
-    bare, with_app = _handler("asgi"), _handler("asgi", capture=True)
-    cookie = _visit(_handler("wsgi", capture=True))
+    bare, with_app = make_handler("asgi"), make_handler("asgi", capture=True)
+    cookie = begin_visit(make_handler("wsgi", capture=True))
 
     async def measure() -> dict[str, float]:
         figures = {}
@@ -101,8 +85,8 @@ def async_pages(requests: int) -> dict[str, float]:
             for n in range(requests + WARM_UP):
                 pair = ((bare, without), (with_app, with_))
                 for handler, times in pair if n % 2 else pair[::-1]:
-                    times.append(await _asgi(handler, _environ(address, cookie)))
-            figures |= _added(name, without[WARM_UP:], with_[WARM_UP:])
+                    times.append(await asgi(handler, environ_of(address, cookie)))
+            figures |= added(name, without[WARM_UP:], with_[WARM_UP:])
         return figures
 
     return asyncio.run(measure())
@@ -136,6 +120,65 @@ def rows(count: int) -> dict[str, float]:
     }
 
 
+def browser_events(count: int) -> dict[str, float]:
+    """Events a second that POST events/ takes in batches, on one core together with its Postgres process."""
+    from django.test import override_settings
+
+    from django_sessrec.models import Event
+
+    handler = make_handler("wsgi", capture=True)
+    visitors = [
+        {"HTTP_COOKIE": begin_visit(handler), "REMOTE_ADDR": f"10.0.{n >> 8}.{n & 255}"}
+        for n in range(-(-count // (BATCH * VISITS_REQUESTS)))
+    ]
+    asks = [
+        wsgi(handler, environ_of("/events/", "") | visitor | _posted(body), body)
+        for visitor in visitors
+        for body in (_batch() for _ in range(VISITS_REQUESTS))
+    ]
+    before = Event.objects.count()
+    with override_settings(ROOT_URLCONF="django_sessrec.api.urls"), _one_core():
+        seconds = sum(ask() for ask in asks)
+    events = Event.objects.count() - before
+    assert events == len(asks) * BATCH
+    return {"rows_per_s_posted": round(events / seconds)}
+
+
+def _batch() -> bytes:
+    from django_sessrec.capture.ids import uuid7
+
+    events = [
+        {"event_id": str(uuid7()), "event": "view_item", "items": [{"item_id": str(n)}]} for n in range(BATCH)
+    ]
+    return json.dumps({"events": events}).encode()
+
+
+def _posted(body: bytes) -> dict[str, str]:
+    return {
+        "REQUEST_METHOD": "POST",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_SEC_FETCH_SITE": "same-origin",
+    }
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """This process and its Postgres process share a core, where the system lets them be told so."""
+    from django.db import connection
+
+    connection.ensure_connection()
+    processes = (0, connection.connection.info.backend_pid) if hasattr(os, "sched_setaffinity") else ()
+    before = [os.sched_getaffinity(process) for process in processes]
+    try:
+        for process in processes:
+            os.sched_setaffinity(process, {max(before[0])})
+        yield
+    finally:
+        for process, cores in zip(processes, before, strict=True):
+            os.sched_setaffinity(process, cores)
+
+
 def streamed(requests: int, count: int) -> dict[str, float]:
     """The second backend: what a page pays for handing its rows over, and how fast they reach Postgres."""
     from django.test import override_settings
@@ -151,9 +194,9 @@ def streamed(requests: int, count: int) -> dict[str, float]:
     url = {"STREAM_URL": f"unix://{valkey.socket}", "STREAM_MAX_LENGTH": 10 * count}
     try:
         with override_settings(SESSREC={**settings.SESSREC, **url}):
-            bare, with_app = _handler("wsgi"), _handler("wsgi", capture=True)
-            environ = _environ("/product/3/", _visit(with_app))
-            figures = _added("streamed", *_in_turn(_wsgi(bare, environ), _wsgi(with_app, environ), requests))
+            bare, with_app = make_handler("wsgi"), make_handler("wsgi", capture=True)
+            environ = environ_of("/product/3/", begin_visit(with_app))
+            figures = added("streamed", *in_turn(wsgi(bare, environ), wsgi(with_app, environ), requests))
             for n in range(count):
                 delivery.deliver([make("view_item", str(n % 1_000), session_id=uuid7())])
             consumer, before = Consumer(), Event.objects.count()
@@ -165,80 +208,6 @@ def streamed(requests: int, count: int) -> dict[str, float]:
             return figures | {"rows_per_s_from_stream": round(rows / elapsed)}
     finally:
         valkey.stop()
-
-
-def _handler(kind: str, *, capture: bool = False) -> Any:
-    """A handler keeps the middleware that the settings named when it was made."""
-    from django.core.handlers.asgi import ASGIHandler
-    from django.core.handlers.wsgi import WSGIHandler
-    from django.test import override_settings
-
-    middleware = [*one_page_shop.MIDDLEWARE, *([one_page_shop.CAPTURE] if capture else [])]
-    with override_settings(MIDDLEWARE=middleware):
-        return WSGIHandler() if kind == "wsgi" else ASGIHandler()
-
-
-def _visit(handler: Any) -> str:
-    """Look at a product with consent; return the cookies that the visitor then has."""
-    headers: dict[str, str] = {}
-    handler(_environ("/product/1/", "consent=yes"), lambda _, found: headers.update(found)).close()
-    return f"consent=yes; {headers['Set-Cookie'].split(';')[0]}"
-
-
-def _environ(address: str, cookie: str) -> dict[str, Any]:
-    return {
-        "REQUEST_METHOD": "GET",
-        "PATH_INFO": address,
-        "SERVER_NAME": "shop.example.com",
-        "SERVER_PORT": "80",
-        "wsgi.url_scheme": "http",
-        "wsgi.input": BytesIO(),
-        "HTTP_COOKIE": cookie,
-        **HEADERS,
-    }
-
-
-def _wsgi(handler: Any, environ: dict[str, Any]) -> Ask:
-    def ask() -> float:
-        own = environ | {"wsgi.input": BytesIO()}
-        start = time.perf_counter()
-        response = handler(own, lambda *_: None)
-        b"".join(response)
-        response.close()
-        return time.perf_counter() - start
-
-    return ask
-
-
-async def _asgi(handler: Any, environ: dict[str, Any]) -> float:
-    from django.core.handlers.wsgi import WSGIRequest
-
-    request = WSGIRequest(environ)
-    start = time.perf_counter()
-    response = await handler.get_response_async(request)
-    elapsed = time.perf_counter() - start
-    response.close()
-    return elapsed
-
-
-def _in_turn(bare: Ask, with_app: Ask, requests: int) -> tuple[list[float], list[float]]:
-    without, with_ = [], []
-    for n in range(requests + WARM_UP):
-        pair = ((bare, without), (with_app, with_))
-        for ask, times in pair if n % 2 else pair[::-1]:  # neither always comes first
-            times.append(ask())
-    return without[WARM_UP:], with_[WARM_UP:]
-
-
-def _added(name: str, without: list[float], with_app: list[float]) -> dict[str, float]:
-    """The time added at the median, over pairs, and at the 99th percentile; and the bare page's own."""
-    pairs = [1e6 * (ours - theirs) for ours, theirs in zip(with_app, without, strict=True)]
-    p99 = 1e6 * (np.percentile(with_app, 99) - np.percentile(without, 99))
-    return {
-        f"{name}_us_p50": round(median(pairs), 1),
-        f"{name}_us_p99": round(float(p99), 1),
-        f"{name}_bare_page_us_p50": round(1e6 * median(without), 1),
-    }
 
 
 if __name__ == "__main__":

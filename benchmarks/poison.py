@@ -200,7 +200,7 @@ def _sessrec() -> dict[str, Any]:
 
 
 def main() -> None:
-    from benchmarks.capture import shop as running_app
+    from benchmarks.asking import shop as running_app
     from benchmarks.datasets import load
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
