@@ -55,7 +55,8 @@ def growth(rows: int, requests: int) -> dict[str, float]:
         cursor.execute(SIZES)
         for name, size in zip(("table", "indexes"), cursor.fetchone(), strict=True):
             figures[f"{name}_bytes_per_row"] = round(float(size) / filled, 1)
-        figures |= {f"grown_{name}": value for name, value in _costs(requests).items()}
+    figures |= {f"grown_{name}": value for name, value in _costs(requests).items()}
+    with connection.cursor() as cursor:  # pages may have closed the one before
         cursor.execute("TRUNCATE sessrec_event")
     partitions.drop_older_than(1)
     return figures
