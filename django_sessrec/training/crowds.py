@@ -18,6 +18,7 @@ HEAVY = 0.002  # share of all sessions from which on an item's company is looked
 NEVER_HEAVY = 50  # sessions with an item: in fewer, chance hides what it has to do with
 LIFT = 10  # times as often as chance has it do items meet that have to do with each other
 ESCORT = 0.8  # share of its sessions in which an item may stand beside another and still speak for it
+DOZEN = 12  # items that a crowd pushes, with those it puts beside them, at most: their effective number
 LEFT = 5  # of the sessions that make an item heavy, one in so many is left where nothing speaks for it
 
 
@@ -34,32 +35,65 @@ def _in_company(session: Codes, row: Codes) -> Mask:
     """Of the sessions with a heavy item, those where another item speaks for it, and as many without.
 
     A few are left of one for which nothing speaks. A session of one click is kept: nothing could speak there,
-    and all it teaches is what is popular. Where items are in many sessions, they can't meet LIFT times as
-    often as chance has it: there it is half of what can be.
+    and all it teaches is what is popular. Where more than a DOZEN items would lose clicks, no crowd is at
+    work: people look at things in no order there, and all that is asked is to meet oftener than by chance.
     """
-    session = _codes(session)
-    width, n_sessions = int(row.max(initial=0)) + 1, int(session.max(initial=-1)) + 1
-    pairs, pair_of = np.unique(session * width + row, return_inverse=True)
-    sessions, rows = divmod(pairs, width)
-    offsets = np.searchsorted(sessions, np.arange(n_sessions + 1))
-    frequency = np.bincount(rows, minlength=width)  # sessions of each item
-    by_row = np.argsort(rows, kind="stable")
-    ends_of_rows = np.cumsum(frequency)
-    kept = np.ones(len(pairs), np.bool_)
-    mean = len(pairs) / max(1, np.count_nonzero(frequency))
-    light = int(max(NEVER_HEAVY, HEAVY * n_sessions, mean))
-    for heavy in np.flatnonzero(frequency > light):
-        holding = by_row[ends_of_rows[heavy] - frequency[heavy] : ends_of_rows[heavy]]
-        starts = offsets[sessions[holding]]
-        lengths = offsets[sessions[holding] + 1] - starts
+    visits = _Visits(session, row)
+    for lift in (LIFT, 1):
+        beyond = visits.beyond(lift)
+        if _effective_number(visits.rows[beyond]) <= DOZEN:
+            break
+    kept = np.ones(len(visits.rows), np.bool_)
+    kept[beyond] = False
+    return kept[visits.pair_of]
+
+
+class _Visits:
+    """Each item of each session once, in the order of the sessions."""
+
+    def __init__(self, session: Codes, row: Codes) -> None:
+        session = _codes(session)
+        width, self.n_sessions = int(row.max(initial=0)) + 1, int(session.max(initial=-1)) + 1
+        pairs, self.pair_of = np.unique(session * width + row, return_inverse=True)
+        self.sessions, self.rows = divmod(pairs, width)
+        self.offsets = np.searchsorted(self.sessions, np.arange(self.n_sessions + 1))
+        self.frequency = np.bincount(self.rows, minlength=width)  # sessions of each item
+        self.by_row, self.ends_of_rows = np.argsort(self.rows, kind="stable"), np.cumsum(self.frequency)
+        self.mean = len(pairs) / max(1, np.count_nonzero(self.frequency))
+        self.light = int(max(NEVER_HEAVY, HEAVY * self.n_sessions, self.mean))
+        self.heavy = np.flatnonzero(self.frequency > self.light)
+
+    def beyond(self, lift: float) -> Codes:
+        """The pairs of heavy items that are too many."""
+        beyond = [np.zeros(0, np.int64)]
+        for heavy in self.heavy:
+            spoken_for, without = self._split(heavy, lift)
+            beyond.append(without[max(NEVER_EXCESS, self.light // LEFT, spoken_for) :])
+        return np.concatenate(beyond)
+
+    def _split(self, heavy: int, lift: float) -> tuple[int, Codes]:
+        """In how many of the item's sessions something speaks for it, and its pairs where nothing does.
+
+        Where items are in many sessions, they can't meet `lift` times as often as chance has it: there it is
+        half of what can be.
+        """
+        holding = self.by_row[self.ends_of_rows[heavy] - self.frequency[heavy] : self.ends_of_rows[heavy]]
+        starts = self.offsets[self.sessions[holding]]
+        lengths = self.offsets[self.sessions[holding] + 1] - starts
         ends = np.cumsum(lengths)
-        company = rows[np.arange(ends[-1]) + np.repeat(starts - ends + lengths, lengths)]
-        often = max(frequency[heavy], TIMES_THE_MEAN * mean) / n_sessions
-        speaks = _speaks(heavy, company, frequency, n_sessions, lift=np.clip(1 / (2 * often), 1, LIFT))
-        spoken_for = np.logical_or.reduceat(speaks, ends - lengths)
-        without = holding[~spoken_for & (lengths > 1)]
-        kept[without[max(NEVER_EXCESS, light // LEFT, np.count_nonzero(spoken_for)) :]] = False
-    return kept[pair_of]
+        company = self.rows[np.arange(ends[-1]) + np.repeat(starts - ends + lengths, lengths)]
+        often = max(self.frequency[heavy], TIMES_THE_MEAN * self.mean) / self.n_sessions
+        lift = np.clip(1 / (2 * often), 1, lift)
+        spoken_for = np.logical_or.reduceat(
+            _speaks(heavy, company, self.frequency, self.n_sessions, lift), ends - lengths
+        )
+        return np.count_nonzero(spoken_for), holding[~spoken_for & (lengths > 1)]
+
+
+def _effective_number(rows: Codes) -> float:
+    """Of how many items the rows are, as if each had as many (Simpson's inverse)."""
+    counts = np.bincount(rows).astype(np.float64)
+    return float(counts.sum() ** 2 / max(1.0, (counts**2).sum()))
 
 
 def _speaks(heavy: int, company: Codes, frequency: Codes, n_sessions: int, lift: float) -> Mask:

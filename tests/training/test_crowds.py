@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks import zipf
 from django_sessrec.recsys.synthetic import synthetic_shop
 from django_sessrec.training.crowds import NEVER_EXCESS, within_bounds
 
@@ -37,6 +38,13 @@ def with_crowd(people, company, sessions, draw):
 
 def test_people_teach_all_they_do(people):
     assert within_bounds(*people, SHARE).mean() > 0.999
+
+
+def test_people_who_look_at_things_in_no_order_teach_too():
+    """A few popular items that go with everything: no crowd pushes so many."""
+    clicks = zipf.draw(500, 24_000)
+    hashes = np.random.default_rng(0).permutation(clicks.sessions.max() + 1)
+    assert within_bounds(clicks.seconds // 86_400, hashes[clicks.sessions], clicks.items, SHARE).mean() > 0.95
 
 
 @pytest.mark.parametrize("sessions", [150, 1_500])
