@@ -4,6 +4,7 @@ import threading
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.core.management import call_command
 from django.db import OperationalError, connection, connections, transaction
 
 from django_sessrec.capture import partitions
@@ -26,6 +27,15 @@ def existing():
 def test_migrate_has_made_a_week_ahead():
     today = datetime.now(UTC).date()
     assert partitions.ensure(today, today + timedelta(7)) == []
+    assert partitions.ensure_ahead() == []
+
+
+def test_the_tables_can_be_taken_away_and_made_again():
+    try:
+        call_command("migrate", "sessrec", "zero", verbosity=0)
+        assert "sessrec_event" not in connection.introspection.table_names()
+    finally:
+        call_command("migrate", "sessrec", verbosity=0)
     assert partitions.ensure_ahead() == []
 
 
