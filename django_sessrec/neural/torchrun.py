@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("django_sessrec")
 
+SETTLED = 0.1  # seconds without the interpreter's lock: gloo's threads want it for microseconds
+
 
 @contextmanager
 def crew() -> Iterator[bool]:
@@ -45,6 +48,7 @@ def crew() -> Iterator[bool]:
         yield leads
         if leads:
             _send({"go_on": False})
+            _settle()
     finally:
         dist.destroy_process_group()
 
@@ -103,6 +107,15 @@ class Peers:
             gradient.copy_(part.view_as(gradient))
 
 
+def _settle() -> None:
+    """Wait for gloo's threads to let go of the last message.
+
+    They need the interpreter's lock for it, and where it is ending already they abort the process.
+    """
+    dist.barrier()
+    time.sleep(SETTLED)
+
+
 def _follow() -> None:
     """Carry out trainings until the first process has no more, or is gone."""
     trained = 0
@@ -110,6 +123,7 @@ def _follow() -> None:
         while (order := _receive())["go_on"]:
             _train(order)
             trained += 1
+        _settle()
         logger.info("process %s trained %s nets with the first one", dist.get_rank(), trained)
     except RuntimeError as error:
         logger.warning("process %s stops, for the first one is gone: %s", dist.get_rank(), error)

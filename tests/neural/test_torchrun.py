@@ -102,5 +102,5 @@ def run(program: str, folder: Path, *arguments: str) -> str:
         timeout=600,
         check=False,
     )
-    assert ended.returncode == 0, ended.stderr[-2_000:]
+    assert ended.returncode == 0, ended.stderr
     return ended.stderr
