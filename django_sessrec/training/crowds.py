@@ -18,7 +18,7 @@ HEAVY = 0.002  # share of all sessions from which on an item's company is looked
 NEVER_HEAVY = 50  # sessions with an item: in fewer, chance hides what it has to do with
 LIFT = 10  # times as often as chance has it do items meet that have to do with each other
 ESCORT = 0.8  # share of its sessions in which an item may stand beside another and still speak for it
-DOZEN = 12  # items that a crowd pushes, with those it puts beside them, at most: their effective number
+DOZEN = 12  # effective number of items that lose clicks: where it is more, people may be the cause
 LEFT = 5  # of the sessions that make an item heavy, one in so many is left where nothing speaks for it
 
 
@@ -35,8 +35,8 @@ def _in_company(session: Codes, row: Codes) -> Mask:
     """Of the sessions with a heavy item, those where another item speaks for it, and as many without.
 
     A few are left of one for which nothing speaks. A session of one click is kept: nothing could speak there,
-    and all it teaches is what is popular. Where more than a DOZEN items would lose clicks, no crowd is at
-    work: people look at things in no order there, and all that is asked is to meet oftener than by chance.
+    and all it teaches is what is popular. Where more than a DOZEN items would lose clicks, a crowd can't
+    be told from people who look at things in no order, and to meet oftener than by chance is enough.
     """
     visits = _Visits(session, row)
     for lift in (LIFT, 1):

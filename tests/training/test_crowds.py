@@ -41,7 +41,7 @@ def test_people_teach_all_they_do(people):
 
 
 def test_people_who_look_at_things_in_no_order_teach_too():
-    """A few popular items that go with everything: no crowd pushes so many."""
+    """Popular items that go with everything are too many for a crowd to be the likely cause."""
     clicks = zipf.draw(500, 24_000)
     hashes = np.random.default_rng(0).permutation(clicks.sessions.max() + 1)
     assert within_bounds(clicks.seconds // 86_400, hashes[clicks.sessions], clicks.items, SHARE).mean() > 0.95
