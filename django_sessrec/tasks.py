@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from celery import Task, current_app, shared_task
+from celery.exceptions import Reject
 from django.db import Error, InterfaceError, OperationalError
 
 from django_sessrec.conf import sessrec_settings
@@ -105,7 +106,7 @@ def write_later(
             with suppress(Error):  # a database that is read-only keeps no failed event either
                 store.keep([*impressions, *events], "unwritable", str(problem), failed=True)
                 return
-        raise self.retry(exc=problem, countdown=_pause(self.request.retries)) from problem
+        _try_again(self, problem)
 
 
 @shared_task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None)
@@ -116,7 +117,7 @@ def erase_later(self: Task, session_id: str) -> None:
     try:
         erase(UUID(session_id))
     except Error as problem:
-        raise self.retry(exc=problem, countdown=_pause(self.request.retries)) from problem
+        _try_again(self, problem)
 
 
 def broker_answers() -> str:
@@ -126,9 +127,13 @@ def broker_answers() -> str:
         return connection.as_uri()
 
 
-def _pause(retries: int) -> int:
-    """Seconds before the next try."""
-    return min(2 ** min(retries, 10), LONGEST_PAUSE)
+def _try_again(task: Task, problem: Error) -> NoReturn:
+    """Have the broker bring the message once more, after a pause."""
+    pause = min(2 ** min(task.request.retries, 10), LONGEST_PAUSE)
+    try:
+        raise task.retry(exc=problem, countdown=pause) from problem
+    except Reject as reason:  # the broker is away, too, and the message must not be done with
+        raise Reject(reason.reason, requeue=True) from problem
 
 
 def _train(model: str, trigger: str, *, only_if_due: bool = False) -> str:

@@ -25,13 +25,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_rests() -> None:
     """What one test did to a service is forgotten in the next."""
-    from django_sessrec.capture import bounded, delivery, stream
+    from django_sessrec.capture import bounded, delivery, held, stream
 
     for breaker in (bounded.database, delivery.broker, stream.broker, stream.room):
         breaker.resume()
     delivery.recent.forget()
-    delivery.held.take_rows()
-    delivery.held.take_erasures()
+    for kept in (delivery.held, delivery.entrusted):
+        kept.take(held.MOST)
+    delivery.erasures.clear()
 
 
 @pytest.fixture(scope="session")

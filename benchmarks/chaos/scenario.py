@@ -39,9 +39,12 @@ PLENTY = "UPDATE shop_product SET stock = 1000000"  # so that whatever is put in
 Kills = Sequence[tuple[str, ...]]  # programs that die one right after the other, before anything is mended
 
 ONE_EACH: Kills = [("web",), ("capture",), ("valkey",), ("postgres",)]
-# The worker dies while it holds what Postgres could not take; the broker between two deaths of Postgres, so
-# that a web process holds a connection to a broker that is gone.
-IN_TURN: Kills = [("web",), ("capture",), ("postgres",), ("valkey",), ("postgres", "capture"), ("web",)]
+# The broker dies between two deaths of Postgres, so that a web process has a connection to one that is gone,
+# and right after one, so that nobody takes a row; the worker while it holds what Postgres could not take.
+IN_TURN: Kills = [
+    *[("web",), ("capture",), ("postgres",), ("valkey",)],
+    *[("postgres", "valkey"), ("postgres", "capture"), ("web",)],
+]
 THE_CONSUMER: Kills = [("consumer",), ("postgres", "consumer")]
 
 

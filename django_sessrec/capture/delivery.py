@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import Error, transaction
+from django.db import DataError, Error, IntegrityError, transaction
 from django.utils.module_loading import import_string
 
 from django_sessrec.capture import store, stream
+from django_sessrec.capture.bounded import database
 from django_sessrec.capture.breaker import Breaker
 from django_sessrec.capture.events import event_from, impression_from, to_payload
-from django_sessrec.capture.held import Held, Rows
-from django_sessrec.capture.recent import Recent
+from django_sessrec.capture.held import Held, Message
+from django_sessrec.capture.ids import uuid7
+from django_sessrec.capture.recent import Recent, Rows
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, Impression, Receipt
 
@@ -25,10 +27,15 @@ ERASE_TASK = "django_sessrec.tasks.erase_later"
 # At once, because the page waits: the connection may be one to a broker that was started anew since.
 ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
 
+ROWS_AT_ONCE = 500  # 30 ms of a page's time, after an outage
+MESSAGES_AT_ONCE = 50  # 15 ms
+
 logger = logging.getLogger("django_sessrec")
 broker = Breaker(5.0)  # Celery's
 recent = Recent()
-held = Held()
+held: Held[Event | Impression] = Held()  # what neither database nor broker took
+entrusted: Held[Message] = Held()  # what the broker took: Redis forgets a message while a worker fetches it
+erasures: dict[UUID, bool] = {}  # visits to erase once the database is back: does a task know as well?
 # What this process did with its rows, for its log and the tests; what became of them is in the ledger.
 outcomes: Counter[str] = Counter()
 
@@ -46,10 +53,25 @@ def deliver(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> 
 
 
 def _make_good() -> None:
-    """What this process held is written now that a server answers."""
-    for session_id in held.take_erasures():
-        withdraw(session_id)
-    _write_again(held.take_rows())
+    """What this process kept is written now that a server answers."""
+    if erasures and not database.resting:
+        _erase()
+    _write_again(held.take(ROWS_AT_ONCE))
+    _write_entrusted(entrusted.take(MESSAGES_AT_ONCE))
+
+
+def _write_entrusted(messages: Sequence[Message]) -> None:
+    """Once, by this process or by the task; what Postgres refuses is left to the task."""
+    for done, message in enumerate(messages):
+        try:
+            store.write_once(message.receipt, message.rows, again=message.again)
+        except (DataError, IntegrityError) as problem:
+            logger.warning("%d rows are left to their task: %s", len(message.rows), problem)
+        except Error:
+            entrusted.keep(messages[done:])
+            return
+        else:
+            _remember(message.rows)
 
 
 def _write_again(rows: Rows) -> None:
@@ -91,45 +113,64 @@ def _write(
         return None
     if not again:
         outcomes.update(written._asdict())
-    risked = recent.at_risk()
-    recent.remember([*impressions, *events])  # what was written again is as much at risk as what is new
-    _write_again(risked)
+    _remember([*impressions, *events])  # what was written again is as much at risk as what is new
     return written
+
+
+def _remember(rows: Rows) -> None:
+    risked = recent.at_risk()
+    recent.remember(rows)
+    _write_again(risked)
 
 
 def withdraw(session_id: UUID) -> None:
     """Erase the session now, or have it erased once the database is back."""
+    held.drop(session_id)
+    entrusted.drop(session_id)
+    erasures.setdefault(session_id, False)
+    _erase()
+
+
+def _erase() -> None:
+    """All visits that wait for it: now, and by a task as well where the database is away."""
+    waiting = [*erasures]
     try:
-        store.forget([session_id])
+        store.forget(waiting)
     except Error as problem:
-        logger.warning("session %s could not be erased: %s", session_id, problem)
-        if not _later(ERASE_TASK, session_id=str(session_id)):
-            held.keep_erasure(session_id)
+        logger.warning("%d sessions could not be erased: %s", len(waiting), problem)
+        for each in waiting:
+            erasures[each] = erasures.get(each, False) or _later(ERASE_TASK, session_id=str(each))
+        return
+    for each in waiting:
+        erasures.pop(each, None)
 
 
 def _defer(events: Sequence[Event], impressions: Sequence[Impression], *, again: bool) -> None:
-    rows = len(events) + len(impressions)
+    message = Message(str(uuid7()), [*impressions, *events], again)
+    rows = len(message.rows)
     deferred = _later(
         WRITE_TASK,
+        task_id=message.receipt,
         events=[to_payload(each) for each in events],
         impressions=[to_payload(each) for each in impressions],
         again=again,
     )
     if deferred:
+        entrusted.keep([message])
         outcomes["deferred"] += rows
-    elif held.keep([*impressions, *events]):
+    elif held.keep(message.rows):
         outcomes["held"] += rows
     else:
         outcomes["lost"] += rows
         logger.error("%d rows are lost: database and broker are down for long", rows)
 
 
-def _later(task: str, **kwargs: Any) -> bool:
+def _later(task: str, task_id: str | None = None, **kwargs: Any) -> bool:
     """Hand the work to a task that retries; whether the broker took it."""
     if broker.resting:
         return False
     try:
-        import_string(task).apply_async(kwargs=kwargs, retry_policy=ONCE_MORE)
+        import_string(task).apply_async(kwargs=kwargs, task_id=task_id, retry_policy=ONCE_MORE)
     except Exception:  # the broker's client may raise anything
         broker.rest()
         logger.exception("the broker did not take %s", task)

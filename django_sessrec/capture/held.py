@@ -1,41 +1,61 @@
-"""What neither the database nor the broker would take: kept by this process until one of them does."""
+"""What this process keeps of its rows until a server surely has them."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from threading import Lock
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from django_sessrec.models import Event, Impression
+from django_sessrec.capture.recent import Rows
 
-Rows = Sequence[Event | Impression]
-
-MOST: Final = 10_000  # rows: some megabytes of a web process's memory
+MOST: Final = 10_000  # of each kind: some megabytes of a web process's memory
 
 
-class Held:
-    """One for each process. Threads may meet in it: what is taken is taken by one of them."""
+class OfVisit(Protocol):
+    """Whatever belongs to one visit."""
+
+    @property
+    def session_id(self) -> UUID: ...
+
+
+class Message(NamedTuple):
+    """A page's rows that the broker took."""
+
+    receipt: str  # the task's id
+    rows: Rows
+    again: bool
+
+    @property
+    def session_id(self) -> UUID:
+        return self.rows[0].session_id
+
+
+Kept = TypeVar("Kept", bound=OfVisit)
+
+
+class Held(Generic[Kept]):
+    """Things of one kind, the oldest first. Threads may meet in it: each thing is taken by one of them."""
 
     def __init__(self) -> None:
-        self._rows: list[Event | Impression] = []
-        self._erasures: set[UUID] = set()
+        self._things: deque[Kept] = deque()
+        self._lock = Lock()
 
-    def keep(self, rows: Rows) -> bool:
-        """Whether there was room for the rows."""
-        if len(self._rows) + len(rows) > MOST:
-            return False
-        self._rows += rows
-        return True
+    def keep(self, things: Sequence[Kept]) -> bool:
+        """Whether there was room for them."""
+        with self._lock:
+            if len(self._things) + len(things) > MOST:
+                return False
+            self._things.extend(things)
+            return True
 
-    def keep_erasure(self, session_id: UUID) -> None:
-        """A visit that withdrew its consent: none of its rows is kept on."""
-        self._erasures.add(session_id)
-        self._rows = [row for row in self._rows if row.session_id != session_id]
+    def take(self, most: int) -> list[Kept]:
+        """Hand out the oldest ones, `most` of them at most."""
+        with self._lock:
+            return [self._things.popleft() for _ in range(min(most, len(self._things)))]
 
-    def take_rows(self) -> Rows:
-        taken, self._rows = self._rows, []
-        return taken
-
-    def take_erasures(self) -> set[UUID]:
-        taken, self._erasures = self._erasures, set()
-        return taken
+    def drop(self, session_id: UUID) -> None:
+        """Keep nothing of this visit any longer."""
+        with self._lock:
+            self._things = deque(each for each in self._things if each.session_id != session_id)

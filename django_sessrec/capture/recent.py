@@ -1,7 +1,7 @@
 """The rows of the last moments, written once more where Postgres has crashed since.
 
-A commit that does not wait for the disk is lost with a server that is killed within 0.6 s. The process that
-sent the rows still has them, and ids make it harmless to send them again.
+A commit that does not wait for the disk is lost with a server that is killed within 0.6 s, or more on a slow
+disk. The process that sent the rows still has them, and ids make it harmless to send them again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django_sessrec.models import Event, Impression
 
 Rows = Sequence[Event | Impression]
 
-AT_RISK: Final = 1.0  # seconds; Postgres writes its log every 0.2 s, three times that is the longest delay
+AT_RISK: Final = 2.0  # seconds: three times the longest delay that was seen, on a disk kept busy by others
 MOST: Final = 2_000  # writes that are kept in mind
 SERVERS: Final = 1_000  # server processes that are kept in mind
 
@@ -34,7 +34,7 @@ class Recent:
         """What may be lost, where the server process is a new one: handed out once.
 
         It may be new for other reasons than a crash, now and then. Where every request has a connection of
-        its own nothing is told, because each would send the last second's rows again.
+        its own nothing is told, because each would send the last moments' rows again.
         """
         connection = connections[sessrec_settings.DATABASE]
         server = connection.connection.pgconn.backend_pid

@@ -32,6 +32,13 @@ VALUES = attrgetter(*[field.attname for field in Event._meta.concrete_fields])
 # Each of them one value, which Postgres plans much sooner than a row of three from a function.
 STORE = "SELECT sessrec_store({}::jsonb, {}::jsonb, {}::boolean)::text"
 STORE_EVENT = f"SELECT sessrec_store_event({', '.join('{}::' + each for each in [*TYPES, 'bool'])})"
+STORE_ONCE = """
+WITH first AS (
+    INSERT INTO sessrec_receipt (name, messages, received_at) VALUES ({}::text, ARRAY[]::text[], now())
+    ON CONFLICT DO NOTHING RETURNING name
+)
+SELECT count(sessrec_store({}::jsonb, {}::jsonb, {}::boolean)) FROM first
+"""
 TALLY = "SELECT sessrec_tally(%s, %s, %s, %s, %s, %s)"
 SESSION_ITEMS = """
 SELECT event_id, item_id FROM sessrec_event
@@ -65,7 +72,7 @@ def write(events: Sequence[Event], impressions: Sequence[Impression] = (), *, ag
     try:
         return insert(rows, again=again)
     except (DataError, IntegrityError) as problem:
-        return _one_by_one(rows, problem)
+        return _one_by_one(rows, problem, again=again)
 
 
 def insert(rows: Sequence[Event | Impression], *, again: bool = False) -> Written:
@@ -92,6 +99,11 @@ def write_json(impressions: str, events: str, *, again: bool = False) -> Written
     counts = _answer(STORE, impressions, events, str(again))
     stored, duplicate, withdrawn = map(int, counts.strip("()").split(","))
     return Written(stored, duplicate, withdrawn=withdrawn)
+
+
+def write_once(receipt: str, rows: Sequence[Event | Impression], *, again: bool) -> None:
+    """Store all rows or none, and nothing where the receipt is known. Raises as `insert`."""
+    _answer(STORE_ONCE, receipt, *_as_json(rows), str(again))
 
 
 def copy_events(rows: Iterable[tuple[Any, ...]]) -> int:
@@ -191,13 +203,16 @@ def _sending(rows: Sequence[Event | Impression]) -> Callable[..., Written]:
     """The rows made ready for the database: what is left to say is `again`."""
     if len(rows) == 1 and isinstance(rows[0], Event):
         return partial(_write_event, [None if each is None else str(each) for each in VALUES(rows[0])])
-    # In the order of their ids, so that two writers of the same rows never wait for each other.
+    return partial(write_json, *_as_json(rows))
+
+
+def _as_json(rows: Sequence[Event | Impression]) -> list[str]:
+    """Impressions and events, by their ids: two writers of the same rows never wait for each other."""
     ordered = sorted(rows, key=attrgetter("pk"))
-    impressions, events = (
+    return [
         json.dumps([to_payload(row) for row in ordered if isinstance(row, model)])
         for model in (Impression, Event)
-    )
-    return partial(write_json, impressions, events)
+    ]
 
 
 def _write_event(values: Sequence[str | None], *, again: bool) -> Written:
@@ -222,10 +237,10 @@ def _gone(rows: Iterable[FailedEvent]) -> set[UUID]:
     return set(found.values_list("pk", flat=True))
 
 
-def _one_by_one(rows: Sequence[Event | Impression], problem: Exception) -> Written:
+def _one_by_one(rows: Sequence[Event | Impression], problem: Exception, *, again: bool) -> Written:
     """Store what can be stored of rows one of which Postgres refused."""
     if len(rows) > 1:
-        return reduce(add, (write([row]) for row in rows), Written())
+        return reduce(add, (write([row], again=again) for row in rows), Written())
     keep([to_payload(rows[0])], "database", str(problem), failed=True)
     return Written(failed=1)
 

@@ -8,6 +8,7 @@ from celery import Celery, current_app
 from django.db.models import Sum
 from django.test import Client
 
+from django_sessrec import tasks
 from django_sessrec.capture import delivery, stream
 from django_sessrec.capture.consumer import Consumer
 from django_sessrec.models import Event, Ledger
@@ -60,7 +61,7 @@ def celery_on(broker_url):
 
 @pytest.fixture
 def queue(broker_url):
-    """The queue of a broker that works, empty."""
+    """The queue of a broker that works, empty before and after."""
     with (
         celery_on(broker_url) as app,
         app.connection_for_read() as broker,
@@ -68,6 +69,12 @@ def queue(broker_url):
     ):
         waiting.clear()
         yield waiting
+        waiting.clear()
+
+
+def carry_out(message):
+    """Do what a worker does with a message of the queue."""
+    tasks.write_later.apply(kwargs=message.payload[1], task_id=message.headers["id"], throw=True)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from contextlib import contextmanager
 
 import pytest
-from celery.exceptions import Retry
+from celery.exceptions import Reject, Retry
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 
@@ -16,7 +16,7 @@ from django_sessrec.models import FailedEvent, Withdrawal
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import own_folder, scratch_folder
 from example_shop.stack.valkey import Valkey
-from tests.capture.conftest import captured, celery_on
+from tests.capture.conftest import captured, carry_out, celery_on, in_the_ledger
 
 
 @pytest.fixture
@@ -77,6 +77,73 @@ def test_what_waited_is_written_once_the_table_is_back(visitor, dropped_table, q
     tasks.write_later(**rows)
     tasks.write_later(**rows)  # delivered twice is stored once
     assert captured() == [("view_item", "1")]
+
+
+def test_a_worker_that_dies_while_it_fetches_a_message_costs_no_row(visitor, dropped_table, queue):
+    for item in "12":
+        visitor.get(f"/product/{item}/")
+    queue.clear()  # as where a worker has taken them off the queue, and not yet noted it
+    dropped_table.bring_back()
+    visitor.get("/product/3/")
+    assert captured() == [("view_item", item) for item in "123"]
+    assert in_the_ledger() == {"stored": 3}
+
+
+def test_what_both_the_process_and_the_task_have_counts_once(visitor, dropped_table, queue):
+    row = make("view_item", "1", session_id=uuid7())
+    for _ in range(2):  # as from a browser that heard no answer
+        delivery.deliver([row])
+    dropped_table.bring_back()
+    visitor.get("/product/2/")
+    for _ in range(2):
+        carry_out(queue.get(timeout=5))
+    assert captured() == [("view_item", "1"), ("view_item", "2")]
+    assert in_the_ledger() == {"stored": 2, "duplicate": 1}
+
+
+def test_a_row_that_the_database_refuses_is_one_failed_event_of_the_task(visitor, queue):
+    bad = make("view_item", "1", session_id=uuid7())
+    bad.quantity = 10**10
+    with everything_gone():
+        delivery.deliver([bad])
+    visitor.get("/product/2/")
+    assert not FailedEvent.objects.exists()
+    tasks.write_later(**queue.get(timeout=5).payload[1])
+    assert FailedEvent.objects.get().code == "database"
+    assert in_the_ledger() == {"stored": 1, "failed": 1}
+
+
+def test_a_visit_is_erased_though_the_worker_died_with_the_message(visitor, shop, queue):
+    visitor.get("/product/1/")
+    with everything_gone():
+        visitor.get("/product/2/")
+        visitor.post("/decline/")
+    queue.clear()
+    visitor.get("/product/3/")
+    assert captured() == [("view_item", "3")]
+    assert Withdrawal.objects.count() == 1
+
+
+def test_a_page_after_a_long_outage_writes_a_part_of_what_waits(visitor, dropped_table, queue, monkeypatch):
+    monkeypatch.setattr(delivery, "MESSAGES_AT_ONCE", 2)
+    for item in "123":
+        visitor.get(f"/product/{item}/")
+    dropped_table.bring_back()
+    visitor.get("/product/4/")
+    assert {item for _, item in captured()} == {"1", "2", "4"}
+    visitor.get("/product/5/")
+    assert {item for _, item in captured()} == {"1", "2", "3", "4", "5"}
+
+
+def test_a_task_that_neither_database_nor_broker_wants_goes_back_to_the_queue(dropped_table, no_broker):
+    row = make("view_item", "1", session_id=uuid7())
+    tasks.write_later.push_request(id="one", called_directly=False, delivery_info={}, retries=0)
+    try:
+        with pytest.raises(Reject) as rejected:
+            tasks.write_later.run([to_payload(row)])
+    finally:
+        tasks.write_later.pop_request()
+    assert rejected.value.requeue
 
 
 def test_without_table_and_broker_the_process_holds_the_rows_until_one_is_back(
@@ -166,7 +233,7 @@ def test_postgres_stopped_between_two_clicks(visitor, own_postgres, queue):
         own_postgres.start()
         connection.close()
         visitor.get("/product/5/")
-        assert captured() == [("view_item", "1"), ("view_item", "5")]
+        assert captured() == [("view_item", item) for item in "145"]
     finally:
         connection.close()
         connection.settings_dict.update(before)

@@ -13,7 +13,7 @@ from django_sessrec.capture.consumer import Consumer
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import own_folder, scratch_folder
 from example_shop.stack.postgres import Postgres
-from tests.capture.conftest import captured, celery_on, in_the_ledger
+from tests.capture.conftest import captured, carry_out, celery_on, in_the_ledger
 from tests.capture.test_bounded import reconnected
 from tests.disks import fill, small_disk
 
@@ -83,14 +83,14 @@ def test_the_queue_has_what_the_disk_did_not_take(visitor, server, queue):
     visitor.looks()
     with full(server):
         visitor.looks_until(lambda: delivery.outcomes["deferred"])
-        _, rows, _ = queue.get(timeout=5).payload
+        message = queue.get(timeout=5)
         bounded.database.resume()
         with pytest.raises(OperationalError, match="No space left on device"):
-            tasks.write_later(**rows)
+            tasks.write_later(**message.payload[1])
     visitor.looks()
-    tasks.write_later(**rows)
+    carry_out(message)
     for _ in range(delivery.outcomes["deferred"] - 1):
-        tasks.write_later(**queue.get(timeout=5).payload[1])
+        carry_out(queue.get(timeout=5))
     assert_all_are_stored(visitor.seen)
 
 
