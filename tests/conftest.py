@@ -30,7 +30,7 @@ def _nothing_rests() -> None:
     for breaker in (bounded.database, delivery.broker, stream.broker, stream.room):
         breaker.resume()
     delivery.recent.forget()
-    for kept in (delivery.held, delivery.entrusted):
+    for kept in (delivery.held, delivery.entrusted, delivery.refusals):
         kept.take(held.MOST)
     delivery.erasures.clear()
 

@@ -32,7 +32,7 @@ class Sent:
     unanswered: Counter[Happened] = field(default_factory=Counter)  # stored or not, nobody can tell
     impressions: set[UUID] = field(default_factory=set)
     told: Counter[UUID] = field(default_factory=Counter)  # how often a script's event was accepted, by its id
-    refused: int = 0  # a script's events, by the answer to it
+    refused: Counter[str] = field(default_factory=Counter)  # the same of those that were refused
     requests_unanswered: int = 0
     server_errors: int = 0
     pages: int = 0
@@ -41,7 +41,7 @@ class Sent:
     @property
     def rows(self) -> int:
         """Events and impressions sent, the refused ones among them, each as often as it was sent."""
-        return self.answered.total() + len(self.impressions) + self.told.total() + self.refused
+        return self.answered.total() + len(self.impressions) + self.told.total() + self.refused.total()
 
 
 class CountedBrowser(Browser):
@@ -104,7 +104,8 @@ class CountedBrowser(Browser):
     def _tell(self, item_id: str) -> None:
         """Post as a script on the page does: an event, one that is none, now and then all of it again."""
         wish = {"event_id": str(uuid7()), "event": "add_to_wishlist", "items": [{"item_id": item_id}]}
-        body = json.dumps({"events": [wish, {"event_id": str(uuid7()), "event": "dance"}]})
+        events = [wish, {"event_id": str(uuid7()), "event": "dance"}]
+        body = json.dumps({"events": events})
         for _ in range(2 if self.sent.told.total() % TELLS_AGAIN_EVERY == 0 else 1):
             page = self._ask("POST", EVENTS, body)
             if page.status != HTTPStatus.ACCEPTED:
@@ -112,7 +113,7 @@ class CountedBrowser(Browser):
             answer = json.loads(page.html)
             with self.sent.lock:
                 self.sent.told[UUID(wish["event_id"])] += answer["accepted"] + answer["duplicates"]
-                self.sent.refused += len(answer["rejected"])
+                self.sent.refused.update(events[each["index"]]["event_id"] for each in answer["rejected"])
 
 
 def _impression(rec_id: str) -> UUID:

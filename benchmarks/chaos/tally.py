@@ -13,6 +13,7 @@ STORED = (
 )
 TOLD = "SELECT event_id FROM sessrec_event WHERE name = %s"
 SHOWN = "SELECT impression_id FROM sessrec_impression"
+REFUSED = "SELECT payload->>'event_id', count(*) FROM sessrec_failedevent WHERE code = 'name' GROUP BY 1"
 FAILED = "SELECT count(*) FROM sessrec_failedevent WHERE code IN ('unwritable', 'refused')"  # by the database
 
 
@@ -38,9 +39,11 @@ def tally(sent: Sent, database: str) -> Tally:
         stored = Counter({tuple(key): n for *key, n in connection.execute(STORED, [BY_SCRIPTS])})
         told = {event_id for (event_id,) in connection.execute(TOLD, [BY_SCRIPTS])}
         shown = {impression_id for (impression_id,) in connection.execute(SHOWN)}
+        kept = Counter(dict(connection.execute(REFUSED)))
         [(failed,)] = connection.execute(FAILED)
     answered = sent.answered & stored
     found = answered.total() + len(sent.told.keys() & told) + len(sent.impressions & shown)
+    refused = (sent.refused & kept).total()
     duplicate = sum(times - 1 for times in sent.told.values())
     visits = {session_id for session_id, _, _ in sent.answered}
     beyond = stored - sent.answered - sent.unanswered
@@ -49,8 +52,8 @@ def tally(sent: Sent, database: str) -> Tally:
         stored=found,
         duplicate=duplicate,
         failed=failed,
-        refused=sent.refused,
-        lost=sent.rows - found - duplicate - failed - sent.refused,
+        refused=refused,
+        lost=sent.rows - found - duplicate - failed - refused,
         in_flight_killed=sent.requests_unanswered,
         stored_twice=sum(n for (session_id, _, _), n in beyond.items() if session_id in visits),
         http_5xx=sent.server_errors,

@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import Error
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,8 +17,9 @@ from django_sessrec.api.problems import Malformed
 from django_sessrec.api.serializers import EventsAnswer, EventsBody, problems
 from django_sessrec.api.views import SessrecView, tracker_of
 from django_sessrec.capture import requests, store
-from django_sessrec.capture.delivery import deliver
+from django_sessrec.capture.delivery import deliver, refuse
 from django_sessrec.capture.events import NAMES, EventError, make
+from django_sessrec.capture.held import Refused
 from django_sessrec.capture.ids import seen_id
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
@@ -184,14 +184,12 @@ def _sensitive(item_ids: set[str]) -> set[str]:
 
 def _keep(given: list[Any], refusals: list[Refusal], session_id: UUID) -> None:
     """Keep what was refused, the known fields only: whatever else a page sends may be about a person."""
-    if not refusals:
-        return
-    try:
-        store.keep_each(
-            (_known(given[index], session_id), code, _storable(detail)) for index, code, detail in refusals
-        )
-    except Error as problem:
-        logger.warning("%d refused events could not be kept: %s", len(refusals), problem)
+    refuse(
+        [
+            Refused(_known(given[index], session_id), code, _storable(detail))
+            for index, code, detail in refusals
+        ]
+    )
 
 
 def _known(given: Any, session_id: UUID) -> dict[str, Any]:

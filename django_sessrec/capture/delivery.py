@@ -15,7 +15,7 @@ from django_sessrec.capture import store, stream
 from django_sessrec.capture.bounded import database
 from django_sessrec.capture.breaker import Breaker
 from django_sessrec.capture.events import event_from, impression_from, to_payload
-from django_sessrec.capture.held import Held, Message
+from django_sessrec.capture.held import Held, Message, Refused
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.capture.recent import Recent, Rows
 from django_sessrec.conf import sessrec_settings
@@ -35,6 +35,7 @@ broker = Breaker(5.0)  # Celery's
 recent = Recent()
 held: Held[Event | Impression] = Held()  # what neither database nor broker took
 entrusted: Held[Message] = Held()  # what the broker took: Redis forgets a message while a worker fetches it
+refusals: Held[Refused] = Held()
 erasures: dict[UUID, bool] = {}  # visits to erase once the database is back: does a task know as well?
 # What this process did with its rows, for its log and the tests; what became of them is in the ledger.
 outcomes: Counter[str] = Counter()
@@ -58,6 +59,8 @@ def _make_good() -> None:
         _erase()
     _write_again(held.take(ROWS_AT_ONCE))
     _write_entrusted(entrusted.take(MESSAGES_AT_ONCE))
+    if not database.resting:
+        refuse(refusals.take(ROWS_AT_ONCE))
 
 
 def _write_entrusted(messages: Sequence[Message]) -> None:
@@ -123,10 +126,21 @@ def _remember(rows: Rows) -> None:
     _write_again(risked)
 
 
+def refuse(refused: Sequence[Refused]) -> None:
+    """Keep wrong input as failed events, now or once the database is back."""
+    if not refused:
+        return
+    try:
+        store.keep_each(refused)
+    except Error as problem:
+        logger.warning("%d refused events could not be kept yet: %s", len(refused), problem)
+        refusals.keep(refused)
+
+
 def withdraw(session_id: UUID) -> None:
     """Erase the session now, or have it erased once the database is back."""
-    held.drop(session_id)
-    entrusted.drop(session_id)
+    for kept in (held, entrusted, refusals):
+        kept.drop(session_id)
     erasures.setdefault(session_id, False)
     _erase()
 

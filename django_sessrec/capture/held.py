@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from django_sessrec.capture.recent import Rows
@@ -30,6 +30,18 @@ class Message(NamedTuple):
     @property
     def session_id(self) -> UUID:
         return self.rows[0].session_id
+
+
+class Refused(NamedTuple):
+    """Wrong input, to be kept as a failed event."""
+
+    payload: Mapping[str, Any]
+    code: str
+    detail: str
+
+    @property
+    def session_id(self) -> UUID:
+        return UUID(self.payload["session_id"])
 
 
 Kept = TypeVar("Kept", bound=OfVisit)

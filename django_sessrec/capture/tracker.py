@@ -15,9 +15,10 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.functional import cached_property
 
-from django_sessrec.capture import clients, consent, cookie, requests, store
-from django_sessrec.capture.delivery import deliver, withdraw
+from django_sessrec.capture import clients, consent, cookie, requests
+from django_sessrec.capture.delivery import deliver, refuse, withdraw
 from django_sessrec.capture.events import MAX_POSITION, EventError, clean_item_id, make
+from django_sessrec.capture.held import Refused
 from django_sessrec.capture.ids import uuid7
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
@@ -36,7 +37,7 @@ class Tracker:
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
         self._impressions: list[Impression] = []
-        self._refused: list[tuple[dict[str, str], str, str]] = []  # payload, code, detail
+        self._refused: list[Refused] = []
         self._withdrawn = self._touched = self._private = self._settled = False
         self.pending: list[Event] = []  # recorded, and written once the response is made
 
@@ -117,7 +118,7 @@ class Tracker:
             logger.warning("request.sessrec.record: %s", problem)
             given |= {"name": name, "item_id": item_id, "session_id": self.session_id}
             payload = {field: str(value)[:200] for field, value in given.items()}
-            self._refused.append((payload, problem.code, str(problem)))
+            self._refused.append(Refused(payload, problem.code, str(problem)))
             return
         if alias := _open_transaction():
             transaction.on_commit(partial(self._accept, event), using=alias)
@@ -214,8 +215,7 @@ class Tracker:
             row.bot = bot
         if events or impressions:
             deliver(events, impressions)
-        if refused:
-            store.keep_each(refused)
+        refuse(refused)
 
     def _drop(self) -> None:
         self.pending.clear()

@@ -1,6 +1,7 @@
 """Whatever breaks behind it, the page is 200 and the same."""
 
 from contextlib import contextmanager
+from http import HTTPStatus
 
 import pytest
 from celery.exceptions import Reject, Retry
@@ -122,6 +123,15 @@ def test_a_visit_is_erased_though_the_worker_died_with_the_message(visitor, shop
     visitor.get("/product/3/")
     assert captured() == [("view_item", "3")]
     assert Withdrawal.objects.count() == 1
+
+
+def test_wrong_input_is_kept_as_failed_events_once_the_database_is_back(visitor, shop, queue):
+    with everything_gone():
+        assert visitor.post("/basket/", {"item": "1", "quantity": "0"}).status_code == HTTPStatus.FOUND
+    assert not FailedEvent.objects.exists()
+    visitor.get("/product/1/")
+    assert FailedEvent.objects.get().code == "quantity"
+    assert in_the_ledger() == {"stored": 1, "refused": 1}
 
 
 def test_a_page_after_a_long_outage_writes_a_part_of_what_waits(visitor, dropped_table, queue, monkeypatch):
