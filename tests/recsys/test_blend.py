@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from django_sessrec.recsys import artifact
-from django_sessrec.recsys.blend import Blend, BlendRecommender, choose_weights
+from django_sessrec.recsys.blend import FLOOR, Blend, BlendRecommender, choose_weights
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.itemknn import ItemKNN
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.popularity import Popularity
-from django_sessrec.recsys.recommender import NotEnoughData, Reason, Source
+from django_sessrec.recsys.recommender import NotEnoughData, Reason, Source, shares
 from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.recsys.contract import RecommenderContract
 from tests.recsys.strategies import log_of
@@ -26,14 +26,18 @@ class TestBlend(RecommenderContract):
             for source in recommender.sources
         )
 
-    def test_scores_are_the_mixed_chances(self, recommender, sessions):
-        mixed = sum(
-            weight * source.probabilities(sessions[1:])
-            for source, weight in zip(recommender.sources, recommender.weights, strict=True)
+    def test_chances_are_the_product_of_the_powers_of_what_the_models_give(self, recommender, sessions):
+        pooled = np.prod(
+            [
+                (source.probabilities(sessions[1:]) + FLOOR) ** weight
+                for source, weight in zip(recommender.sources, recommender.weights, strict=True)
+            ],
+            axis=0,
         )
-        scores = recommender.scores(sessions[1:])
-        np.testing.assert_allclose(np.where(np.isneginf(scores), 0, scores), mixed, rtol=1e-5)
-        np.testing.assert_allclose(mixed.sum(1), 1, rtol=1e-4)
+        chances = recommender.probabilities(sessions[1:])
+        possible = chances > 0
+        np.testing.assert_allclose(chances[possible], shares(pooled * possible)[possible], rtol=1e-4)
+        assert (pooled[~possible] <= FLOOR * 1.001).all()
 
 
 @pytest.fixture(scope="module")
