@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 
@@ -63,20 +63,6 @@ class Windows:
             lengths=np.minimum(readable[session] - start, window),
             fresh=trained - start,
             weights=weights[session].astype(np.float32),
-        )
-
-    def apart(self) -> Windows:
-        """The same targets, each with a window of its own: a batch's prefixes come from all over the log."""
-        targets = self.lengths - self.fresh
-        window = np.repeat(np.arange(len(self)), targets)
-        nth = np.arange(len(window)) - np.repeat(np.cumsum(targets) - targets, targets)
-        position = self.fresh[window] + nth
-        return replace(
-            self,
-            starts=self.starts[window],
-            lengths=position + 1,
-            fresh=position,
-            weights=self.weights[window],
         )
 
     def __len__(self) -> int:

@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 
 from django_sessrec.neural import losses
-from django_sessrec.neural.batches import Batch, Walk, Windows
+from django_sessrec.neural.batches import Batch
 from django_sessrec.neural.checkpoint import Checkpoint, made_of
 from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.export import exported
 from django_sessrec.neural.item_vectors import item_vectors
 from django_sessrec.neural.lazy_adam import LazyAdam
 from django_sessrec.neural.negatives import Negatives
-from django_sessrec.neural.rates import Share, warm_up_then_cosine
 from django_sessrec.neural.training import Comparison, train, training_device, training_threads
 from django_sessrec.neural.warm_start import continued, vectors_from
 from django_sessrec.recsys.exported import ExportedNet
@@ -80,14 +79,6 @@ class NeuralEstimator(ABC):
     def first_vectors(self, sessions: SessionLog) -> Tensor:
         """(n_rows, D): where training starts from."""
         return item_vectors(sessions, self.embedding_size, seed=self.seed)
-
-    def windows(self, sessions: SessionLog, device: torch.device) -> Windows:
-        """What batches are made of."""
-        return Windows.of(sessions, self.window, recency_days=self.recency_days, device=device)
-
-    def rates(self, walk: Walk) -> Share:
-        """The learning rate of each step, as a share of `learning_rate`."""
-        return warm_up_then_cosine(walk.steps)
 
     def negatives_of(self, sessions: SessionLog) -> Negatives:
         """What the targets of a batch are compared with."""

@@ -34,7 +34,7 @@ def bounded_softmax(
 
 
 def full_softmax(vectors: Tensor, targets: Tensor, items: Tensor, weights: Tensor) -> Tensor:
-    """Softmax over all items (V, D), for logits of any size: in the same way, with a maximum, in fp32."""
+    """Softmax over all items (V, D), for logits of any size; made in the same way, with a maximum."""
     return _Softmax.apply(vectors, targets, items, weights, 1.0, 0.0, False)
 
 
@@ -51,7 +51,7 @@ class _Softmax(torch.autograd.Function):
         bounded: bool,
     ) -> Tensor:
         n_targets = len(vectors)
-        dtype = fast_dtype(vectors.device) if bounded else vectors.dtype
+        dtype = fast_dtype(vectors.device)
         padding = (0, 0, 0, -n_targets % ROUND)
         vectors, targets = F.pad(vectors, padding), F.pad(targets, padding)
         weights = F.pad(weights / n_targets, padding[2:])  # zeros: what is padded changes nothing

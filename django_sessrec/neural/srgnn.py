@@ -14,12 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from django_sessrec.neural import losses
-from django_sessrec.neural.batches import Walk, Windows
 from django_sessrec.neural.encoder import Readout, SessionEncoder, ages
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.neural.item_vectors import random_vectors
 from django_sessrec.neural.negatives import Negatives
-from django_sessrec.neural.rates import Share, stairs
 from django_sessrec.neural.training import Comparison
 from django_sessrec.recsys.sessions import SessionLog
 
@@ -62,17 +60,12 @@ class GraphEncoder(SessionEncoder):
 
 @dataclass(frozen=True, kw_only=True)
 class SRGNNPaper(SRGNN):
-    """As published, to measure the recipe above against: from scratch, inner products, full softmax.
-
-    batch_size: prefixes, drawn from all over the log.
-    epochs_per_stair: after so many the learning rate falls to a tenth.
-    """
+    """As published, to measure the recipe above against: from scratch, inner products, full softmax."""
 
     embedding_size: int = 100
     epochs: int = 5
     batch_size: int = 100
     learning_rate: float = 1e-3
-    epochs_per_stair: int = 3
     weight_decay: float = 1e-5
     item_dropout: float = 0.0
     scale: float | None = None
@@ -83,12 +76,6 @@ class SRGNNPaper(SRGNN):
 
     def first_vectors(self, sessions: SessionLog) -> Tensor:
         return random_vectors(len(sessions.index), self.embedding_size)
-
-    def windows(self, sessions: SessionLog, device: torch.device) -> Windows:
-        return super().windows(sessions, device).apart()
-
-    def rates(self, walk: Walk) -> Share:
-        return stairs(self.epochs_per_stair * walk.rounds, 0.1)
 
     def negatives_of(self, sessions: SessionLog) -> Negatives:
         n_items = len(sessions.index) - 1

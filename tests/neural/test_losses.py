@@ -49,11 +49,13 @@ def test_bounded_softmax_is_the_corrected_softmax(
         torch.testing.assert_close(gradient, right, **near)
 
 
-# Of the vectors: logits of 60 and more need their maximum taken off.
-@pytest.mark.parametrize("size", [1, 30])
+@pytest.mark.parametrize(
+    "size", [1, 30]
+)  # of the vectors: logits of 60 and more need their maximum taken off
 def test_full_softmax_is_torchs(
     inputs: tuple[Tensor, ...], size: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(losses, "fast_dtype", lambda device: torch.float32)
     monkeypatch.setattr(losses, "CHUNK_LOGITS", 3 * K)
     vectors, _, items, weights = inputs
     rows = torch.arange(N) % K

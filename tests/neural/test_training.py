@@ -173,24 +173,6 @@ def test_every_click_but_the_first_is_a_target_once() -> None:
     assert windows.n_targets == len(pairs)
 
 
-def test_windows_apart_have_the_same_prefixes_and_targets_one_each() -> None:
-    log = log_of(*(list(range(1, length + 1)) for length in (1, 2, 7, 20, 33)), n_items=40)
-    windows = Windows.of(log, 8, recency_days=80.0, device=CPU)
-    apart = windows.apart()
-    assert prefixes_of(apart) == prefixes_of(windows)
-    assert len(apart) == apart.n_targets == windows.n_targets
-
-
-def prefixes_of(windows: Windows) -> list[tuple[list[int], int]]:
-    """Each trained prefix with the click that follows it."""
-    batch = windows.batch(np.arange(len(windows)))
-    length = batch.items.shape[1]
-    return sorted(
-        (batch.items[at // length, : at % length + 1].tolist(), target)
-        for at, target in zip(batch.positions.tolist(), batch.targets.tolist(), strict=True)
-    )
-
-
 def test_old_sessions_weigh_less_and_the_mean_weight_is_one() -> None:
     log = log_of([1, 2], [3, 4], [5, 6])
     log = SessionLog(log.index, log.items, log.offsets, np.repeat([0, 80 * 86_400, 160 * 86_400], 2))
