@@ -21,6 +21,7 @@ from django_sessrec.neural.export import exported
 from django_sessrec.neural.item_vectors import item_vectors
 from django_sessrec.neural.lazy_adam import LazyAdam
 from django_sessrec.neural.negatives import Negatives
+from django_sessrec.neural.rates import Share, warm_up_then_cosine
 from django_sessrec.neural.training import Comparison, train, training_device, training_threads
 from django_sessrec.neural.warm_start import continued, vectors_from
 from django_sessrec.recsys.exported import ExportedNet
@@ -79,6 +80,10 @@ class NeuralEstimator(ABC):
     def first_vectors(self, sessions: SessionLog) -> Tensor:
         """(n_rows, D): where training starts from."""
         return item_vectors(sessions, self.embedding_size, seed=self.seed)
+
+    def rates(self, steps: int) -> Share:
+        """The learning rate of each of all steps, as a share of `learning_rate`."""
+        return warm_up_then_cosine(steps)
 
     def negatives_of(self, sessions: SessionLog) -> Negatives:
         """What the targets of a batch are compared with."""

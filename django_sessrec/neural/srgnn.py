@@ -18,6 +18,7 @@ from django_sessrec.neural.encoder import Readout, SessionEncoder, ages
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.neural.item_vectors import random_vectors
 from django_sessrec.neural.negatives import Negatives
+from django_sessrec.neural.rates import Share, constant
 from django_sessrec.neural.training import Comparison
 from django_sessrec.recsys.sessions import SessionLog
 
@@ -60,10 +61,13 @@ class GraphEncoder(SessionEncoder):
 
 @dataclass(frozen=True, kw_only=True)
 class SRGNNPaper(SRGNN):
-    """As published, to measure the recipe above against: from scratch, inner products, full softmax."""
+    """As published, to measure the recipe above against: from scratch, inner products, full softmax.
+
+    The paper's rate falls to a tenth after three epochs; on held-out days of Diginetica these three are best.
+    """
 
     embedding_size: int = 100
-    epochs: int = 5
+    epochs: int = 3
     batch_size: int = 100
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
@@ -76,6 +80,9 @@ class SRGNNPaper(SRGNN):
 
     def first_vectors(self, sessions: SessionLog) -> Tensor:
         return random_vectors(len(sessions.index), self.embedding_size)
+
+    def rates(self, steps: int) -> Share:
+        return constant
 
     def negatives_of(self, sessions: SessionLog) -> Negatives:
         n_items = len(sessions.index) - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from django_sessrec.neural.estimator import NeuralEstimator
 
 SMALLEST_BATCH, STEPS_PER_EPOCH = 16, 100  # a small shop's net needs steps more than wide batches
-WARM_UP = 100
-LAST_RATE = 0.01
 AVERAGING = 0.999
 AVERAGED_EVERY, AVERAGED_ROWS = 8, 50_000  # steps, for so many items: more are averaged less often
 REPORT_EVERY = 50  # steps between looks at the loss, each of which waits for a GPU
@@ -110,8 +108,7 @@ class Learning:
         self.walk = Walk(windows, batch_size, recipe.epochs, recipe.seed, peers.rank, peers.world)
         self.optimiser = recipe.optimiser(encoder)
         self.table = self.optimiser.table if isinstance(self.optimiser, LazyAdam) else None
-        share = warm_up_then_cosine(self.walk.steps)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, share)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, recipe.rates(self.walk.steps))
 
     def parts(self) -> dict[str, Stateful]:
         net = {"net": self.encoder, "optimiser": self.optimiser}
@@ -142,19 +139,6 @@ class Learning:
         after = self.encoder.after_each_click(batch.items, read.view(n_windows, length, -1))
         states = after.flatten(0, 1)[batch.positions]  # (N, D)
         return self.recipe.loss(Comparison(batch, states, targets, others, drawn, self.negatives))
-
-
-def warm_up_then_cosine(steps: int) -> Callable[[int], float]:
-    """Learning rate as a share of its peak: up over the first steps, then down to LAST_RATE."""
-    warm_up = max(1, min(WARM_UP, steps // 10))
-
-    def share(step: int) -> float:
-        if step < warm_up:
-            return (step + 1) / warm_up
-        done = min((step - warm_up) / max(steps - warm_up, 1), 1.0)
-        return LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
-
-    return share
 
 
 class MovingAverage:
