@@ -39,6 +39,8 @@ WITH first AS (
 )
 SELECT count(sessrec_store({}::jsonb, {}::jsonb, {}::boolean)) FROM first
 """
+# In the order in which writers take them; the partitions need no lock, for all rows go through these two.
+WAIT_FOR_WRITERS = "LOCK TABLE ONLY sessrec_impression, ONLY sessrec_event IN SHARE ROW EXCLUSIVE MODE"
 TALLY = "SELECT sessrec_tally(%s, %s, %s, %s, %s, %s)"
 SESSION_ITEMS = """
 SELECT event_id, item_id FROM sessrec_event
@@ -173,10 +175,11 @@ def forget(session_ids: Sequence[UUID]) -> dict[str, int]:
     """Delete these sessions' rows from every table and drop what still arrives; return counts by table."""
     alias = sessrec_settings.DATABASE
     ids = list(session_ids)
-    # Committed first: a write that starts from now on sees it, one before is deleted below.
+    # Committed first: a write that starts from now on sees it, one before is waited for and deleted below.
     Withdrawal.objects.using(alias).bulk_create([Withdrawal(pk=each) for each in ids], ignore_conflicts=True)
     tables = [model._meta.db_table for model in (Event, Impression, FailedEvent, Quarantine)]
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        cursor.execute(WAIT_FOR_WRITERS)
         counts = {}
         for table in tables:
             cursor.execute(f"DELETE FROM {table} WHERE session_id = ANY (%s)", [ids])  # noqa: S608

@@ -247,6 +247,25 @@ def test_reading_a_sessions_items_opens_two_days_only(django_assert_num_queries)
     assert 1 <= len(set(re.findall(r" on (sessrec_event_\d{8})", plan))) <= 2
 
 
+def test_forgetting_waits_for_a_write_that_has_begun():
+    begun, asked = event(), threading.Event()
+
+    def forget():
+        asked.set()
+        store.forget([begun.session_id])
+        connections.close_all()
+
+    erasing = threading.Thread(target=forget)
+    with transaction.atomic():
+        store.write([begun])
+        erasing.start()
+        asked.wait()
+        erasing.join(0.5)
+        assert erasing.is_alive()
+    erasing.join()
+    assert not Event.objects.exists()
+
+
 def test_forgetting_takes_every_table_and_keeps_out_what_comes_late():
     gone, stays = uuid7(), uuid7()
     for session_id in (gone, stays):
