@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 
@@ -22,9 +23,13 @@ class Batch(NamedTuple):
     """B windows of at most L clicks with N clicks to predict."""
 
     items: Tensor  # (B, L) rows, right-padded with 0
-    positions: Tensor  # (N,) into the flattened (B * L): the prefixes that are trained
+    positions: Tensor | slice  # (N,) into the flattened (B * L): the prefixes that are trained
     targets: Tensor  # (N,) the row clicked next
     weights: Tensor  # (N,) 1 on average over the log
+
+    def of_prefixes(self, after_each_click: Tensor) -> Tensor:
+        """(B, L, D) -> (N, D)."""
+        return after_each_click.flatten(0, 1)[self.positions]
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,9 @@ class Windows:
     def n_targets(self) -> int:
         return int((self.lengths - self.fresh).sum())
 
+    def n_targets_of(self, chosen: NDArray[np.int64]) -> int:
+        return int((self.lengths[chosen] - self.fresh[chosen]).sum())
+
     def shuffled(self, batch_size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
         """The numbers of every window once, in batches of like length drawn from all over the log."""
         order = rng.permutation(len(self))
@@ -99,22 +107,48 @@ class Windows:
         where = torch.from_numpy(np.stack((self.starts[chosen], lengths, fresh))).to(
             device, non_blocking=True
         )
-        starts, lengths_there, fresh_there = where
+        starts, lengths_on_device, fresh_on_device = where
         clicks = (starts[:, None] + columns).clamp_(max=len(self.clicks) - 1)
-        items = self.clicks[clicks] * (columns < lengths_there[:, None])  # (B, L)
+        items = self.clicks[clicks] * (columns < lengths_on_device[:, None])  # (B, L)
 
         n_targets = int((lengths - fresh).sum())
-        counts = lengths_there - fresh_there
+        counts = lengths_on_device - fresh_on_device
         window = torch.arange(len(chosen), device=device)
         window = window.repeat_interleave(counts, output_size=n_targets)  # (N,)
         before = (counts.cumsum(0) - counts)[window]
-        position = torch.arange(n_targets, device=device) - before + fresh_there[window]
+        position = torch.arange(n_targets, device=device) - before + fresh_on_device[window]
         weights = torch.from_numpy(self.weights[chosen]).to(device, non_blocking=True)
         return Batch(
             items=items,
             positions=window * len(columns) + position,
             targets=self.clicks[starts[window] + position + 1],
             weights=weights[window],
+        )
+
+    def padded(self, chosen: Tensor, length: int) -> Batch:
+        """The windows (B,) with every one of their B * L positions, which count where they are trained.
+
+        Nothing in it depends on what was chosen but values, so that a GPU can record and replay it.
+        The number after the last window's is one without clicks.
+        """
+        starts, lengths, fresh, weights = (of_all[chosen][:, None] for of_all in self._on_device)  # (B, 1)
+        columns = torch.arange(length, device=self.clicks.device)
+        clicks = starts + columns  # (B, L)
+        trained = (columns >= fresh) & (columns < lengths)
+        weights = weights * trained * (trained.numel() / trained.sum().clamp(min=1))
+        return Batch(
+            items=self.clicks[clicks.clamp(max=len(self.clicks) - 1)] * (columns < lengths),
+            positions=slice(None),
+            targets=(self.clicks[(clicks + 1).clamp(max=len(self.clicks) - 1)] * trained).flatten(),
+            weights=weights.flatten(),
+        )
+
+    @cached_property
+    def _on_device(self) -> tuple[Tensor, ...]:
+        """Starts, lengths, fresh and weights where the clicks are, with an empty window at the end."""
+        of_all = (self.starts, self.lengths, self.fresh, self.weights)
+        return tuple(
+            torch.from_numpy(np.append(each, each.dtype.type(0))).to(self.clicks.device) for each in of_all
         )
 
 
@@ -138,13 +172,13 @@ class Walk:
         """Batches of all epochs."""
         return self.epochs * self.rounds
 
-    def batches(self) -> Iterator[Batch]:
-        """What is left of this epoch; what is handed out counts as done."""
+    def batches(self) -> Iterator[NDArray[np.int64]]:
+        """The windows' numbers of each batch left of this epoch; what is handed out counts as done."""
         shuffled = self.windows.shuffled(self.batch_size, np.random.default_rng([self.seed, self.epoch]))
         everyones = islice(cycle(shuffled), self.rounds * self.world)
         for chosen in islice(everyones, self.done * self.world + self.rank, None, self.world):
             self.done += 1
-            yield self.windows.batch(chosen)
+            yield chosen
         self.epoch, self.done = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:

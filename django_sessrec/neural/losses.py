@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LARGEST_LOGIT = 60  # exp of it, summed over a million items, is still a float32
-CHUNK_LOGITS = 512 * 8192
-"""Logits that are held at a time: fewer add up more gradients, more fall out of the cache."""
+CHUNK_LOGITS = {"cpu": 2**22, "cuda": 2**26}
+"""Logits that are held at a time: fewer add up more gradients, more fall out of a processor's cache."""
 ROUND = 64
 """Targets are padded to a multiple: oneDNN keeps a megabyte of compiled code for each size that it meets."""
 
@@ -61,7 +61,7 @@ class _Softmax(torch.autograd.Function):
         partition = own * hits.exp() if bounded else torch.zeros_like(hits)
         grad_vectors = torch.empty_like(vectors)
         grad_negatives = torch.zeros_like(negatives)
-        chunk_size = min(max(1, CHUNK_LOGITS // len(negatives)), len(vectors))
+        chunk_size = min(max(1, CHUNK_LOGITS[vectors.device.type] // len(negatives)), len(vectors))
         logits = torch.empty(chunk_size, len(negatives), dtype=dtype, device=vectors.device)
         for start in range(0, len(vectors), chunk_size):
             rows = slice(start, start + chunk_size)

@@ -24,7 +24,7 @@ from django_sessrec.neural.export import export_ranker
 from django_sessrec.neural.gru4rec import GRU4Rec
 from django_sessrec.neural.ranker import Block, train_ranker
 from django_sessrec.neural.torchrun import Peers
-from django_sessrec.neural.training import training_threads
+from django_sessrec.neural.training import training_device, training_threads
 from django_sessrec.recsys.evaluation import Cases
 from django_sessrec.recsys.evidence import Evidence
 from django_sessrec.recsys.exported import ExportedNet
@@ -105,7 +105,13 @@ class Ranked:
         require_lists(sum(len(block.trainable) for block in blocks))
         with torch.random.fork_rng(), training_threads(self.threads):
             torch.manual_seed(self.seed)
-            ranker = train_ranker(blocks, epochs=self.epochs, seed=self.seed, progress=next(report))
+            ranker = train_ranker(
+                blocks,
+                epochs=self.epochs,
+                seed=self.seed,
+                device=training_device(self.source(None).device),
+                progress=next(report),
+            )
         return RankedRecommender(net, Postings.of(sessions), export_ranker(ranker))
 
     def refreshed(

@@ -25,6 +25,7 @@ REPORT_EVERY = 25
 SMALLEST_BATCH, STEPS_PER_EPOCH = 16, 100  # a small shop's ranker needs steps more than wide batches
 MISSED = -1
 MEASURED = 2_000  # lists of a block that tell the features' units
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,11 +96,12 @@ def train_ranker(
     batch_size: int = 256,
     learning_rate: float = 3e-3,
     seed: int = 0,
+    device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> SetRanker:
     """Fit a ranker on the lists that hold their target; the caller seeds torch."""
     rng = np.random.default_rng(seed)
-    ranker = SetRanker(*_moments(blocks)).train()
+    ranker = SetRanker(*_moments(blocks)).to(device).train()
     lists = sum(len(block.trainable) for block in blocks)
     batch_size = min(batch_size, max(SMALLEST_BATCH, lists // STEPS_PER_EPOCH))
     steps = epochs * sum(-(-len(block.trainable) // batch_size) for block in blocks)
@@ -109,7 +111,7 @@ def train_ranker(
     )
     losses: list[Tensor] = []
     for step, (block, chosen) in enumerate(_batches(blocks, epochs, batch_size, rng), 1):
-        features, mask, correction, targets = _lists(block, chosen, rng)
+        features, mask, correction, targets = (each.to(device) for each in _lists(block, chosen, rng))
         scores = ranker(features, mask).masked_fill(~mask, -1e9) + correction
         loss = F.cross_entropy(scores, targets)
         optimiser.zero_grad()
@@ -124,7 +126,7 @@ def train_ranker(
             losses.clear()
             if progress is not None:
                 progress(step / steps, {"ranker_loss": mean})
-    return ranker.eval()
+    return ranker.cpu().eval()
 
 
 def _batches(

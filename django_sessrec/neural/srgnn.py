@@ -89,7 +89,9 @@ class SRGNNPaper(SRGNN):
         return Negatives(n_items, n_items)
 
     def optimiser(self, encoder: SessionEncoder) -> torch.optim.Optimizer:
-        return torch.optim.Adam(encoder.parameters(), self.learning_rate, weight_decay=self.weight_decay)
+        return torch.optim.Adam(
+            encoder.parameters(), self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
 
     def loss(self, of: Comparison) -> Tensor:
         return losses.full_softmax(of.vectors, of.targets, of.others, of.batch.weights)

@@ -144,8 +144,8 @@ def _train(order: dict[str, Any]) -> None:
         for part, stateful in learning.parts().items():
             stateful.load_state_dict(order["state"][part])
         while learning.peers.agree(encoder, go_on=True):
-            for batch in learning.walk.batches():
-                learning.step(batch)
+            for chosen in learning.walk.batches():
+                learning.step(chosen)
 
 
 def _send(tree: Any) -> None:

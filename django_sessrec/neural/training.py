@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from django_sessrec.neural.batches import Batch, Walk, Windows
 from django_sessrec.neural.checkpoint import Checkpoint, RandomState, Stateful
 from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.lazy_adam import LazyAdam
 from django_sessrec.neural.negatives import Negatives
+from django_sessrec.neural.recorded import Recorded
 from django_sessrec.neural.torchrun import Peers
 from django_sessrec.recsys.recommender import Progress
 from django_sessrec.recsys.sessions import SessionLog
@@ -78,10 +81,10 @@ def train(
     while learning.peers.agree(encoder, go_on=better and walk.epoch <= recipe.epochs):
         epoch = walk.epoch
         encoder.train()
-        for batch in walk.batches():
-            loss = learning.step(batch)
+        for chosen in walk.batches():
+            loss = learning.step(chosen)
             average.update()
-            report.step(epoch, loss, len(batch.targets))
+            report.step(epoch, loss, walk.windows.n_targets_of(chosen))
             checkpoint.keep_if_due(parts)
         report.look(epoch)
         if judge is not None:
@@ -109,20 +112,35 @@ class Learning:
         self.optimiser = recipe.optimiser(encoder)
         self.table = self.optimiser.table if isinstance(self.optimiser, LazyAdam) else None
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, recipe.rates(self.walk.steps))
+        self.recorded = Recorded(self.learn, self.walk, self.optimiser) if self.is_recordable else None
+
+    @property
+    def is_recordable(self) -> bool:
+        """Whether a GPU does the whole step, so that it can replay it."""
+        fused = all(group.get("fused") for group in self.optimiser.param_groups)
+        return fused and self.encoder.items.weight.is_cuda and self.peers.world == 1
 
     def parts(self) -> dict[str, Stateful]:
         net = {"net": self.encoder, "optimiser": self.optimiser}
         return net | {"schedule": self.schedule, "walk": self.walk}
 
-    def step(self, batch: Batch) -> Tensor:
-        """Learn from one batch, and from those that the peers have at the same time; its own loss."""
+    def step(self, chosen: NDArray[np.int64]) -> Tensor:
+        """Learn from the windows with these numbers, and from the peers'; the loss of its own."""
+        if self.recorded is None:
+            loss = self.learn(self.walk.windows.batch(chosen))
+        else:
+            loss = self.recorded.step(chosen)
+        self.schedule.step()
+        return loss
+
+    def learn(self, batch: Batch) -> Tensor:
+        """One step of the net, the schedule's aside."""
         self.optimiser.zero_grad()
         loss = self.loss(batch)
         loss.backward()
         weights = [*self.encoder.parameters(), *([] if self.table is None else [self.table.read])]
         self.peers.average([weight.grad for weight in weights if weight.grad is not None])
         self.optimiser.step()
-        self.schedule.step()
         return loss.detach()
 
     def loss(self, batch: Batch) -> Tensor:
@@ -137,7 +155,7 @@ class Learning:
             vectors = self.encoder.item_vectors(of_all, self.table)[: len(rows)]
         read, targets, others = vectors.split((n_windows * length, n_targets, len(drawn)))
         after = self.encoder.after_each_click(batch.items, read.view(n_windows, length, -1))
-        states = after.flatten(0, 1)[batch.positions]  # (N, D)
+        states = batch.of_prefixes(after)  # (N, D)
         return self.recipe.loss(Comparison(batch, states, targets, others, drawn, self.negatives))
 
 
@@ -146,6 +164,9 @@ class MovingAverage:
 
     def __init__(self, net: SessionEncoder) -> None:
         self.net, self.averaged = net, copy.deepcopy(net).eval()
+        for module in self.averaged.modules():
+            if isinstance(module, nn.RNNBase):
+                module.flatten_parameters()  # for cuDNN, which would do it again in every forward pass
         self.every = AVERAGED_EVERY * -(-net.items.num_embeddings // AVERAGED_ROWS)
         self.steps, self.keep = 0, 1.0
 
@@ -237,7 +258,7 @@ class Judge:
         total, targets = 0.0, 0
         for batch in self.windows.newest(VALIDATION_TARGETS, self.at_once):
             after = net.after_each_click(batch.items, items[batch.items])
-            scores = after.flatten(0, 1)[batch.positions] @ items[1:].T  # (N, n_items)
+            scores = batch.of_prefixes(after) @ items[1:].T  # (N, n_items)
             of_target = scores.gather(1, batch.targets[:, None] - 1)
             total += float((1 / (scores >= of_target).sum(1)).sum())
             targets += len(batch.targets)

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from django_sessrec.neural import GRU4Rec, GRU4RecPaper, SASRec, SASRecPaper, SRGNNPaper
+from django_sessrec.neural import SRGNN, GRU4Rec, GRU4RecPaper, SASRec, SASRecPaper, SRGNNPaper
 from django_sessrec.neural.batches import Windows
 from django_sessrec.neural.estimator import NeuralEstimator
-from django_sessrec.neural.training import REPORT_EVERY, Report, TrainingDiverged
+from django_sessrec.neural.torchrun import Peers
+from django_sessrec.neural.training import REPORT_EVERY, Learning, Report, TrainingDiverged
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import NotEnoughData
 from django_sessrec.recsys.sessions import SessionLog
@@ -171,6 +172,26 @@ def test_every_click_but_the_first_is_a_target_once() -> None:
     pairs = sorted(map(tuple, torch.cat(found).tolist()))
     assert pairs == sorted((row, row + 1) for session in sessions for row in session[:-1])
     assert windows.n_targets == len(pairs)
+
+
+@pytest.mark.parametrize("net", [GRU4Rec, SASRec, SRGNN])
+def test_a_padded_batch_teaches_what_its_windows_do(
+    net: type[NeuralEstimator], logs: tuple[SessionLog, SessionLog]
+) -> None:
+    """As a GPU records it: every position, also beyond a window's end, and windows that are not there."""
+    recipe = net(embedding_size=16, dropout=0, item_dropout=0, negatives=10_000, window=4)
+    log = logs[0].slice(0, 100)
+    encoder = recipe.encoder(recipe.first_vectors(log)).train()
+    learning = Learning(encoder, recipe, log, Peers())
+    windows = learning.walk.windows
+    chosen = np.arange(0, len(windows), 7)
+    assert windows.fresh[chosen].max() > 0, "a window whose first clicks were trained before"
+    padded = windows.padded(torch.from_numpy(np.append(chosen, [len(windows)] * 3)), 4)
+    losses = [learning.loss(batch) for batch in (windows.batch(chosen), padded)]
+    torch.testing.assert_close(*losses)
+    gradients = [torch.autograd.grad(loss, list(encoder.parameters())) for loss in losses]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-4)
 
 
 def test_old_sessions_weigh_less_and_the_mean_weight_is_one() -> None:
