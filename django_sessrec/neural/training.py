@@ -112,7 +112,7 @@ class Learning:
         self.optimiser = recipe.optimiser(encoder)
         self.table = self.optimiser.table if isinstance(self.optimiser, LazyAdam) else None
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, recipe.rates(self.walk.steps))
-        self.recorded = Recorded(self.learn, self.walk, self.optimiser) if self.is_recordable else None
+        self.recorded = Recorded(self.walk, self.optimiser) if self.is_recordable else None
 
     @property
     def is_recordable(self) -> bool:
@@ -129,7 +129,7 @@ class Learning:
         if self.recorded is None:
             loss = self.learn(self.walk.windows.batch(chosen))
         else:
-            loss = self.recorded.step(chosen)
+            loss = self.recorded.step(chosen, self.learn)
         self.schedule.step()
         return loss
 
