@@ -41,6 +41,7 @@ class NeuralEstimator(ABC):
     scale: scores are scale * cosine; None for plain inner products.
     refresh_epochs: of a training that starts from the model in service.
     window: clicks that the net reads; longer sessions are trained in several windows.
+    smoothing: once trained, items are scored with so much of their neighbours' vectors (smoothing.py).
     recency_days: a session counts exp(-age / recency_days) in the loss; None counts all alike.
     negatives: items that each batch is compared with; with more of them than items, it is all items.
     threads: processor threads of the training; None leaves torch's setting.
@@ -58,6 +59,7 @@ class NeuralEstimator(ABC):
     scale: float | None = 14.0
     negatives: int = 8192
     recency_days: float | None = 80.0
+    smoothing: float = 0.5
     seed: int = 0
     threads: int | None = None
     device: str = "auto"
@@ -72,6 +74,8 @@ class NeuralEstimator(ABC):
         for name in ("learning_rate", "recency_days", "scale"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if not self.smoothing >= 0:
+            raise ValueError(f"smoothing must be 0 or above, not {self.smoothing}")
 
     @abstractmethod
     def encoder(self, items: Tensor) -> SessionEncoder:
@@ -134,7 +138,7 @@ class NeuralEstimator(ABC):
             recipe = self if warm_start is None else self.refreshing()
             checkpoint = Checkpoint(checkpoints, made_of(recipe, sessions, validation) if checkpoints else {})
             encoder = recipe.trained(encoder, sessions, validation, progress, checkpoint)
-            return exported(encoder, sessions, window=self.window)
+            return exported(encoder, sessions, window=self.window, smoothing=self.smoothing)
 
     def begun(self, sessions: SessionLog, warm_start: Recommender | None) -> SessionEncoder:
         """The encoder before its first step."""

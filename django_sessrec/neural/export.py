@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.ranker import SetRanker
+from django_sessrec.neural.smoothing import smoothed
 from django_sessrec.neural.warm_start import weights_of
 from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.items import Rows
@@ -28,14 +29,23 @@ class ExportMismatch(RuntimeError):  # noqa: N818
     """The exported net does not answer like the trained one, and must not be served."""
 
 
-def exported(encoder: SessionEncoder, sessions: SessionLog, *, window: int) -> ExportedNet:
+def exported(
+    encoder: SessionEncoder, sessions: SessionLog, *, window: int, smoothing: float = 0.0
+) -> ExportedNet:
     """The recommender of a trained `encoder`; ExportMismatch where the two disagree."""
     encoder = encoder.cpu().eval()
     with torch.no_grad():
-        items = encoder.item_vectors(torch.arange(len(sessions.index))).numpy()
+        read = encoder.item_vectors(torch.arange(len(sessions.index))).numpy()
+    items = smoothed(read, sessions, smoothing) if smoothing else read
     popularity = Popularity().fit(sessions).clicks
     net = ExportedNet(
-        sessions.index, to_onnx(encoder), items, popularity, window=window, weights=weights_of(encoder)
+        sessions.index,
+        to_onnx(encoder),
+        items,
+        popularity,
+        window=window,
+        weights=weights_of(encoder),
+        read=read,
     )
     check(net, encoder, sessions)
     return net

@@ -63,6 +63,7 @@ class GRU4RecPaper(GRU4Rec):
     scale: float | None = None
     negatives: int = 2048
     recency_days: float | None = None
+    smoothing: float = 0.0
     objective: Literal["cross_entropy", "bpr_max"] = "cross_entropy"
     alpha: float = 0.5
     regularisation: float = 1.0

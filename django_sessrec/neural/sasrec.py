@@ -79,6 +79,7 @@ class SASRecPaper(SASRec):
     item_dropout: float = 0.0
     scale: float | None = None
     recency_days: float | None = None
+    smoothing: float = 0.0
     heads: int = 1
 
     def encoder(self, items: Tensor) -> SessionEncoder:

@@ -74,6 +74,7 @@ class SRGNNPaper(SRGNN):
     item_dropout: float = 0.0
     scale: float | None = None
     recency_days: float | None = None
+    smoothing: float = 0.0
 
     def encoder(self, items: Tensor) -> SessionEncoder:
         return PaperGraphEncoder(items, self)

@@ -14,7 +14,7 @@ from django_sessrec.neural.item_vectors import co_clicks
 from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.sessions import SessionLog
 
-TABLE = "items.weight"  # is the artifact's own items.npy, so that it is not kept twice
+TABLE = "items.weight"  # the artifact has it as a file of its own
 
 
 def weights_of(encoder: SessionEncoder) -> bytes:
@@ -41,7 +41,7 @@ def vectors_from(net: ExportedNet, sessions: SessionLog, *, seed: int = 0) -> Te
 
     New items that no known one is clicked near get a random direction.
     """
-    index, items = sessions.index, torch.from_numpy(np.array(net.items))
+    index, items = sessions.index, torch.from_numpy(np.array(net.read))
     rows = np.array([net.index.row(each) if each in net.index else 0 for each in index.ids])
     vectors = items[rows]
     length = items[1:].norm(dim=1).mean()

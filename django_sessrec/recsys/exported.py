@@ -14,7 +14,7 @@ from django_sessrec.recsys.nearest import Bytes
 from django_sessrec.recsys.onnx import open_net
 from django_sessrec.recsys.recommender import FloatArray, Reason, Recommender, Source
 
-ENCODER, ITEMS, POPULARITY = "encoder.onnx", "items.npy", "popularity.npy"
+ENCODER, ITEMS, READ, POPULARITY = "encoder.onnx", "items.npy", "read.npy", "popularity.npy"
 WEIGHTS = "weights.npz"
 REASONS = 3
 IN_BYTES_FROM = 20_000  # items; all scores of fewer take half a millisecond
@@ -38,11 +38,13 @@ class ExportedNet(Recommender):
         *,
         window: int,
         weights: bytes,
+        read: FloatArray | None = None,
         in_bytes: Bytes | None = None,
     ) -> None:
-        """encoder: the ONNX file; items: (len(index), D); popularity: (len(index),), the answer to an
-        empty session, -inf for the padding and for items that training never saw: no list holds them.
-        weights: an .npz file of what the ONNX file has, for a training that starts from this net.
+        """encoder: the ONNX file; items: (len(index), D) as they are scored; popularity: (len(index),), the
+        answer to an empty session, -inf for the padding and for items that training never saw: no list
+        holds them. weights: an .npz file of what the ONNX file has, for a training that starts from this net.
+        read: (len(index), D) items as the net reads them, where that is otherwise.
         in_bytes: of the items; with them the best are found without scoring all."""
         if len(items) != len(index) or popularity.shape != (len(index),):
             raise ValueError(
@@ -51,6 +53,7 @@ class ExportedNet(Recommender):
         self.index = index
         self.encoder, self.weights = encoder, weights
         self.items, self.popularity = np.asarray(items), np.asarray(popularity)  # a memmap's slices are slow
+        self.read = self.items if read is None else np.asarray(read)
         self.window = window
         self._net = open_net(encoder, ENCODER)
         self._inputs = [each.name for each in self._net.get_inputs()]
@@ -94,7 +97,7 @@ class ExportedNet(Recommender):
         lengths = np.array([len(session) for session in recent], np.int64)
         rows = np.zeros((len(recent), lengths.max()), np.int64)  # (B, L), right-padded
         rows[np.arange(rows.shape[1]) < lengths[:, None]] = np.concatenate(recent)
-        feeds = {"items": rows, "vectors": self.items[rows], "lengths": lengths}
+        feeds = {"items": rows, "vectors": self.read[rows], "lengths": lengths}
         vectors: FloatArray = self._net.run(None, {name: feeds[name] for name in self._inputs})[0]
         return vectors
 
@@ -120,6 +123,8 @@ class ExportedNet(Recommender):
         (folder / WEIGHTS).write_bytes(self.weights)
         np.save(folder / ITEMS, self.items, allow_pickle=False)
         np.save(folder / POPULARITY, self.popularity, allow_pickle=False)
+        if self.read is not self.items:
+            np.save(folder / READ, self.read, allow_pickle=False)
         return {"window": self.window}
 
     @classmethod
@@ -131,6 +136,9 @@ class ExportedNet(Recommender):
             np.load(folder / POPULARITY, mmap_mode="r", allow_pickle=False),
             window=int(parameters["window"]),
             weights=(folder / WEIGHTS).read_bytes(),
+            read=np.load(folder / READ, mmap_mode="r", allow_pickle=False)
+            if (folder / READ).exists()
+            else None,
             in_bytes=Bytes.load(folder, parameters["residual"]) if "residual" in parameters else None,
         )
 

@@ -1,0 +1,45 @@
+"""Item vectors after training: each drawn towards those of the items that it is clicked with.
+
+What few clicks have taught about a rare item, its neighbours know better. One step over the graph of
+co-clicks, as in SGC (Wu et al. 2019) and LightGCN (He et al. 2020), but taken once, when the net is trained:
+there it costs a second, in every training step three times the step. GRU4Rec's HR@20 / MRR@20 on held-out
+days of Diginetica, three seeds: 53.64 / 19.02 without, 54.09 / 19.14 with it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from django_sessrec.neural.item_vectors import co_clicks
+from django_sessrec.recsys.recommender import FloatArray
+from django_sessrec.recsys.sessions import SessionLog
+
+NEIGHBOURS = 8  # of each item, those most clicked near it
+
+
+def smoothed(vectors: FloatArray, log: SessionLog, strength: float) -> FloatArray:
+    """(n_rows, D) unit rows, each with `strength` times the mean of its neighbours, as unit rows again.
+
+    An item without neighbours, and the padding, stay as they are.
+    """
+    near, shares = neighbours(log)
+    mixed = vectors.copy()
+    for nth in range(NEIGHBOURS):  # one by one: all together would take eight tables
+        mixed += strength * shares[:, nth, None] * vectors[near[:, nth]]
+    return mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-12)
+
+
+def neighbours(log: SessionLog) -> tuple[NDArray[np.int64], FloatArray]:
+    """(n_rows, NEIGHBOURS): rows of the items most clicked near each, and their shares of these co-clicks."""
+    n_rows = len(log.index)
+    pairs, counts = co_clicks(log)
+    both, counts = np.concatenate((pairs, pairs[:, ::-1])), np.tile(counts, 2)
+    order = np.lexsort((both[:, 1], -counts, both[:, 0]))
+    (item, other), counts = both[order].T, counts[order]
+    place = np.arange(len(item)) - np.searchsorted(item, item)
+    kept = place < NEIGHBOURS
+    where = item[kept], place[kept]
+    near, shares = np.zeros((n_rows, NEIGHBOURS), np.int64), np.zeros((n_rows, NEIGHBOURS), np.float32)
+    near[where], shares[where] = other[kept], counts[kept]
+    return near, shares / np.maximum(shares.sum(1, keepdims=True), 1e-12)
