@@ -65,18 +65,22 @@ def to_onnx(encoder: SessionEncoder) -> bytes:
 
 
 def export_ranker(ranker: SetRanker) -> bytes:
-    """An ONNX file of (1, n, F) features -> (1, n) scores, for any n; ExportMismatch where it errs."""
+    """An ONNX file of (1, n, F) features, (1, n, n) cosines -> (1, n) scores, any n; or ExportMismatch."""
     ranker = ranker.eval()
-    axes = {"features": {1: "candidates"}, "scores": {1: "candidates"}}
-    content = _traced(ranker, (ranker.mean.expand(1, 3, -1),), axes)
+    n = "candidates"
+    axes = {"features": {1: n}, "cosines": {1: n, 2: n}, "scores": {1: n}}
+    content = _traced(ranker, (ranker.mean.expand(1, 3, -1), torch.eye(3)[None]), axes)
     net = open_net(content, "ranker")
     rng = torch.Generator().manual_seed(0)
     for candidates in (1, 2, 7, 100):
         draw = torch.randn(1, candidates, len(ranker.mean), generator=rng)
         features = ranker.mean + ranker.deviation * draw
+        vectors = nn.functional.normalize(draw, dim=-1)
+        cosines = vectors @ vectors.transpose(1, 2)
         with torch.no_grad():
-            trained = ranker(features).numpy()
-        difference = float(np.abs(net.run(None, {"features": features.numpy()})[0] - trained).max())
+            trained = ranker(features, cosines).numpy()
+        asked = {"features": features.numpy(), "cosines": cosines.numpy()}
+        difference = float(np.abs(net.run(None, asked)[0] - trained).max())
         if not difference <= TOLERANCE:
             raise ExportMismatch(
                 f"the exported and the trained ranker differ by up to {difference:.2g} (allowed "

@@ -168,12 +168,13 @@ class Ranked:
         if len(cases) > self.max_lists:
             cases = cases.take(np.linspace(0, len(cases) - 1, self.max_lists).astype(np.int64))
         evidence = Evidence(Postings.of(earlier), Popularity().fit(earlier), net.items)
-        block = Block.empty(len(cases), CANDIDATES)
+        block = Block.empty(len(cases), CANDIDATES, net.items)
 
         def fill(batch: NDArray[np.int64]) -> None:
             prefixes = [cases.prefix(case) for case in batch]
             for case, prefix, scores in zip(batch, prefixes, net.scores(prefixes), strict=True):
                 rows, features = evidence.candidates(prefix, scores)
+                block.rows[case, : len(rows)] = rows
                 block.features[case, : len(rows)] = features
                 block.counts[case] = len(rows)
                 if len(place := np.flatnonzero(rows == cases.labels[case])):

@@ -1,7 +1,8 @@
 """The ranker: one layer of attention over the candidates of a session, on their evidence.
 
-A set transformer (Lee et al. 2019) with a linear skip. Its lists are trained as they will be served: all
-queries come from days that the sources had not seen.
+A set transformer (Lee et al. 2019) with a linear skip, in which rivals that are alike see more of each other:
+their vectors' cosine is added to what attention looks at, as distances are in Graphormer (Ying et al. 2021).
+Its lists are trained as they will be served: all queries come from days that the sources had not seen.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from django_sessrec.neural.encoder import NOT_VISIBLE
 from django_sessrec.neural.training import TrainingDiverged
 from django_sessrec.recsys.evidence import FEATURES
+from django_sessrec.recsys.items import Rows
 from django_sessrec.recsys.recommender import FloatArray, Progress
 
 ALWAYS, DRAWN = 40, 24  # candidates of a training list: the most promising, and some of the others
 CLIP = 6.0
+FIRST_PULL = (0.0, 2.0, 5.0, 10.0)  # of a cosine of 1, in each of the heads
 REPORT_EVERY = 25
 SMALLEST_BATCH, STEPS_PER_EPOCH = 16, 100  # a small shop's ranker needs steps more than wide batches
 MISSED = -1
@@ -32,19 +36,24 @@ CPU = torch.device("cpu")
 class Block:
     """The lists of one stretch of days.
 
+    vectors:  (n_rows, D) unit rows of the items, by which candidates are alike
+    rows:     (n, C) candidates of each list, 0 beyond them
     features: (n, C, F) float16, zeros beyond the candidates of a list
     counts:   (n,) candidates of each list
     targets:  (n,) place among them of the item clicked next, MISSED where it is not
     """
 
+    vectors: FloatArray
+    rows: Rows
     features: NDArray[np.float16]
     counts: NDArray[np.int64]
     targets: NDArray[np.int64]
 
     @classmethod
-    def empty(cls, n: int, candidates: int) -> Block:
+    def empty(cls, n: int, candidates: int, vectors: FloatArray) -> Block:
+        rows = np.zeros((n, candidates), np.int32)
         features = np.zeros((n, candidates, len(FEATURES)), np.float16)
-        return cls(features, np.zeros(n, np.int64), np.full(n, MISSED))
+        return cls(vectors, rows, features, np.zeros(n, np.int64), np.full(n, MISSED))
 
     @property
     def trainable(self) -> NDArray[np.int64]:
@@ -53,15 +62,15 @@ class Block:
 
 
 class SetRanker(nn.Module):
-    """(B, C, F) features and a (B, C) mask of what is a candidate -> (B, C) scores."""
+    """(B, C, F) features, (B, C, C) cosines and a (B, C) mask of what is a candidate -> (B, C) scores."""
 
-    def __init__(self, mean: Tensor, deviation: Tensor, size: int = 64, heads: int = 4) -> None:
+    def __init__(self, mean: Tensor, deviation: Tensor, size: int = 64) -> None:
         """mean, deviation: (F,), so that the features are read in like units."""
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("deviation", deviation)
         n_features = len(mean)
-        self.heads = heads
+        self.pull = nn.Parameter(torch.tensor(FIRST_PULL))
         self.read = nn.Linear(n_features, size)
         self.think = nn.Linear(size, size)
         self.before_attention = nn.LayerNorm(size)
@@ -73,20 +82,22 @@ class SetRanker(nn.Module):
         self.judge = nn.Linear(size, 1)
         self.skip = nn.Linear(n_features, 1)
 
-    def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor, cosines: Tensor, mask: Tensor | None = None) -> Tensor:
         x = ((features - self.mean) / self.deviation).clamp(-CLIP, CLIP)  # (B, C, F)
         h = F.gelu(self.read(x))  # (B, C, D)
         h = h + F.gelu(self.think(h))
-        h = h + self.dropout(self.attended(self.among_rivals(self.before_attention(h), mask)))
+        h = h + self.dropout(self.attended(self.among_rivals(self.before_attention(h), cosines, mask)))
         h = h + self.dropout(self.feed_forward(self.before_feed_forward(h)))
         return (self.skip(x) + self.judge(h)).squeeze(-1)
 
-    def among_rivals(self, h: Tensor, mask: Tensor | None) -> Tensor:
+    def among_rivals(self, h: Tensor, cosines: Tensor, mask: Tensor | None) -> Tensor:
         """Attention of every candidate over all of its list, (B, C, D)."""
-        parts = self.query_key_value(h).unflatten(-1, (3, self.heads, -1))  # (B, C, 3, H, D / H)
+        parts = self.query_key_value(h).unflatten(-1, (3, len(self.pull), -1))  # (B, C, 3, H, D / H)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, H, C, D / H) each
-        visible = None if mask is None else mask[:, None, None, :]
-        return F.scaled_dot_product_attention(query, key, value, visible).transpose(1, 2).flatten(-2)
+        bias = self.pull[:, None, None] * cosines[:, None]  # (B, H, C, C)
+        if mask is not None:
+            bias = bias.masked_fill(~mask[:, None, None, :], NOT_VISIBLE)
+        return F.scaled_dot_product_attention(query, key, value, bias).transpose(1, 2).flatten(-2)
 
 
 def train_ranker(
@@ -111,8 +122,9 @@ def train_ranker(
     )
     losses: list[Tensor] = []
     for step, (block, chosen) in enumerate(_batches(blocks, epochs, batch_size, rng), 1):
-        features, mask, correction, targets = (each.to(device) for each in _lists(block, chosen, rng))
-        scores = ranker(features, mask).masked_fill(~mask, -1e9) + correction
+        lists = (each.to(device) for each in _lists(block, chosen, rng))
+        features, cosines, mask, correction, targets = lists
+        scores = ranker(features, cosines, mask).masked_fill(~mask, -1e9) + correction
         loss = F.cross_entropy(scores, targets)
         optimiser.zero_grad()
         loss.backward()
@@ -144,8 +156,8 @@ def _batches(
 
 def _lists(
     block: Block, chosen: NDArray[np.int64], rng: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Shorter lists of these queries: features, mask, what the drawn ones stand for, places of the targets.
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Shorter lists of these queries: features, cosines, mask, what the drawn stand for, the targets' places.
 
     The first ALWAYS candidates, DRAWN of the others, and the target. The drawn stand for all the others, so
     their logits get the log of that ratio. To cut the list instead and splice the target in would tell
@@ -162,8 +174,10 @@ def _lists(
         (np.arange(places.shape[1]) >= ALWAYS) & ~is_target, np.log((width - ALWAYS) / DRAWN), 0
     )
     features = block.features[chosen[:, None], places].astype(np.float32)
+    vectors = torch.from_numpy(block.vectors[block.rows[chosen[:, None], places]])  # (n, ALWAYS + DRAWN, D)
     return (
         torch.from_numpy(features),
+        vectors @ vectors.transpose(1, 2),
         torch.from_numpy(places < block.counts[chosen, None]),
         torch.from_numpy(correction.astype(np.float32)),
         torch.from_numpy(is_target.argmax(1)),

@@ -1,6 +1,7 @@
 """The champion: neighbours and a net propose, and a small net ranks what they propose by the evidence.
 
-Attention over the candidates (a set transformer, Lee et al. 2019) lets each be judged among its rivals.
+Attention over the candidates (a set transformer, Lee et al. 2019) lets each be judged among its rivals, the
+more alike the more.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from django_sessrec.recsys.postings import Postings
 from django_sessrec.recsys.recommender import FloatArray, Reason, Recommender
 
 RANKER, POSTINGS = "ranker.onnx", "postings"
+READS = [*FEATURES, "cosines"]
 
 
 class RankedRecommender(Recommender):
@@ -29,7 +31,8 @@ class RankedRecommender(Recommender):
     kind = "ranked"
 
     def __init__(self, net: ExportedNet, postings: Postings, ranker: bytes) -> None:
-        """postings: of the net's own index; ranker: an ONNX file, (1, n, features) -> (1, n) scores."""
+        """postings: of the net's own index; ranker: an ONNX file, (1, n, features) and (1, n, n) cosines of
+        the net's items -> (1, n) scores."""
         self.index: ItemIndex = net.index
         self.net = net
         self.postings = postings
@@ -42,9 +45,15 @@ class RankedRecommender(Recommender):
         for row_of_scores, session in zip(scores, sessions, strict=True):
             if len(session):
                 rows, features = self._evidence.candidates(session, row_of_scores)
-                ranked: FloatArray = self._ranker.run(None, {"features": features[None]})[0][0]
+                ranked = self._rank(rows, features)
                 row_of_scores -= row_of_scores.max() - ranked.min() + 1
                 row_of_scores[rows] = ranked
+        return scores
+
+    def _rank(self, rows: Rows, features: FloatArray) -> FloatArray:
+        vectors = self.net.items[rows]
+        inputs = {"features": features[None], "cosines": (vectors @ vectors.T)[None]}
+        scores: FloatArray = self._ranker.run(None, inputs)[0][0]
         return scores
 
     def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
@@ -58,11 +67,11 @@ class RankedRecommender(Recommender):
         (folder / RANKER).write_bytes(self.ranker)
         (folder / POSTINGS).mkdir()
         self.postings.save(folder / POSTINGS)
-        return {**self.net.save_for_scores(folder), "features": list(FEATURES)}
+        return {**self.net.save_for_scores(folder), "reads": READS}
 
     @classmethod
     def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
-        if parameters["features"] != list(FEATURES):
+        if parameters.get("reads") != READS:
             raise ValueError("its ranker reads other features than this version gives it; train anew")
         net = ExportedNet.load(folder, index, parameters)
         postings = Postings.load(folder / POSTINGS, len(index))

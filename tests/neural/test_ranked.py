@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
 
 from django_sessrec.neural import Ranked
 from django_sessrec.neural.export import ExportMismatch, export_ranker
@@ -93,7 +96,7 @@ class TestRanked(RecommenderContract):
     ) -> None:
         artifact.save(recommender, tmp_path / "model", card={})
         manifest = json.loads((tmp_path / "model/manifest.json").read_text())
-        manifest["parameters"]["features"].reverse()
+        manifest["parameters"]["reads"].reverse()
         (tmp_path / "model/manifest.json").write_text(json.dumps(manifest))
         with pytest.raises(artifact.ArtifactError, match="other features"):
             artifact.load(tmp_path / "model")
@@ -114,12 +117,19 @@ def ranker() -> SetRanker:
     return SetRanker(torch.randn(n), torch.rand(n) + 0.1).eval()
 
 
+def drawn(lists: int, candidates: int) -> tuple[Tensor, Tensor]:
+    """Features and cosines as good as any."""
+    vectors = F.normalize(torch.randn(lists, candidates, 8), dim=-1)
+    return torch.randn(lists, candidates, len(FEATURES)), vectors @ vectors.transpose(1, 2)
+
+
 @pytest.mark.parametrize("candidates", [1, 2, 7, 100])
 def test_exported_ranks_like_trained(ranker: SetRanker, candidates: int) -> None:
-    features = torch.randn(1, candidates, len(FEATURES))
-    served = open_net(export_ranker(ranker), "ranker").run(None, {"features": features.numpy()})[0]
+    features, cosines = drawn(1, candidates)
+    asked = {"features": features.numpy(), "cosines": cosines.numpy()}
+    served = open_net(export_ranker(ranker), "ranker").run(None, asked)[0]
     with torch.no_grad():
-        np.testing.assert_allclose(served, ranker(features).numpy(), atol=1e-4)
+        np.testing.assert_allclose(served, ranker(features, cosines).numpy(), atol=1e-4)
 
 
 def test_a_ranker_that_is_not_a_number_is_not_exported(ranker: SetRanker) -> None:
@@ -130,32 +140,71 @@ def test_a_ranker_that_is_not_a_number_is_not_exported(ranker: SetRanker) -> Non
 
 
 def test_what_is_no_candidate_changes_no_score(ranker: SetRanker) -> None:
-    features = torch.randn(2, 9, len(FEATURES))
+    features, cosines = drawn(2, 9)
     mask = torch.arange(9) < torch.tensor([[5], [9]])
     with torch.no_grad():
-        alone = ranker(features[:1, :5])[0]
-        torch.testing.assert_close(ranker(features, mask)[0, :5], alone, atol=1e-5, rtol=1e-4)
+        alone = ranker(features[:1, :5], cosines[:1, :5, :5])[0]
+        torch.testing.assert_close(ranker(features, cosines, mask)[0, :5], alone, atol=1e-5, rtol=1e-4)
 
 
 def planted(lists: int, width: int = 100, seed: int = 0) -> Block:
     """Lists of 20 to `width` candidates; the target is the one with the largest first feature."""
     rng = np.random.default_rng(seed)
-    block = Block.empty(lists, width)
-    block.counts[:] = rng.integers(20, width + 1, lists)
-    there = np.arange(width) < block.counts[:, None]
+    block, there = empty(lists, width, rng)
     block.features[there] = rng.normal(size=(there.sum(), len(FEATURES)))
     block.targets[:] = np.where(there, block.features[..., 0], -np.inf).argmax(1)
     return block
+
+
+def planted_beside(lists: int, width: int = 100, seed: int = 0) -> Block:
+    """Lists in which the target is the one most like the candidate with the largest first feature."""
+    rng = np.random.default_rng(seed)
+    block, there = empty(lists, width, rng)
+    block.features[there, 0] = rng.normal(size=there.sum())
+    marked = np.where(there, block.features[..., 0], -np.inf).argmax(1)
+    vectors = block.vectors[block.rows]
+    likeness = np.einsum("ncd,nd->nc", vectors, vectors[np.arange(lists), marked])
+    likeness[np.arange(lists), marked] = -np.inf
+    block.targets[:] = np.where(there, likeness, -np.inf).argmax(1)
+    block.features[np.arange(lists), marked, 0] += 4
+    return block
+
+
+def empty(lists: int, width: int, rng: np.random.Generator) -> tuple[Block, NDArray[np.bool_]]:
+    """A block of lists of 20 to `width` candidates, which items are alike in two dimensions."""
+    vectors = rng.normal(size=(500, 2)).astype(np.float32)
+    block = Block.empty(lists, width, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    block.counts[:] = rng.integers(20, width + 1, lists)
+    there = np.arange(width) < block.counts[:, None]
+    block.rows[there] = rng.integers(1, 500, there.sum())
+    return block, there
+
+
+def first_places(ranker: SetRanker, block: Block) -> NDArray[np.int64]:
+    mask = torch.from_numpy(np.arange(block.rows.shape[1]) < block.counts[:, None])
+    vectors = torch.from_numpy(block.vectors[block.rows])
+    features = torch.from_numpy(block.features.astype(np.float32))
+    with torch.no_grad():
+        scores = ranker(features, vectors @ vectors.transpose(1, 2), mask).masked_fill(~mask, -1e9)
+    return scores.argsort(1, descending=True).numpy()
 
 
 def test_the_ranker_finds_what_tells_the_target() -> None:
     torch.manual_seed(0)
     ranker = train_ranker([planted(700), planted(700, seed=1)])
     unseen = planted(300, seed=2)
-    mask = torch.from_numpy(np.arange(100) < unseen.counts[:, None])
-    with torch.no_grad():
-        scores = ranker(torch.from_numpy(unseen.features.astype(np.float32)), mask).masked_fill(~mask, -1e9)
-    assert (scores.argmax(1).numpy() == unseen.targets).mean() > 0.8
+    assert (first_places(ranker, unseen)[:, 0] == unseen.targets).mean() > 0.8
+
+
+def test_the_ranker_finds_what_is_like_a_rival() -> None:
+    torch.manual_seed(0)
+    ranker = train_ranker([planted_beside(1_500, seed=seed) for seed in (0, 1)])
+    unseen = planted_beside(300, seed=2)
+    found = (first_places(ranker, unseen)[:, :5] == unseen.targets[:, None]).any(1).mean()
+    assert found > 0.5
+    scattered = planted_beside(300, seed=2)
+    scattered.rows[:] = np.random.default_rng(3).permuted(scattered.rows, axis=1)
+    assert (first_places(ranker, scattered)[:, :5] == unseen.targets[:, None]).any(1).mean() < found / 2
 
 
 def test_a_ranker_whose_loss_is_no_number_is_refused() -> None:
