@@ -13,6 +13,8 @@ import pytest
 from benchmarks.datasets import load
 from benchmarks.fitting import fit
 from benchmarks.memory import FORGET_PEAK, PeakMemory
+from benchmarks.steps import speed
+from django_sessrec.neural import GRU4Rec
 from django_sessrec.recsys.evaluation import evaluate
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
@@ -141,3 +143,9 @@ def test_neighbours_reach_their_figures_on_diginetica():
     assert figures["cases"] == 60_858
     assert figures["hr@20"] >= 53.0
     assert figures["mrr@20"] >= 18.8
+
+
+def test_the_speed_of_steps_is_told() -> None:
+    log = synthetic_shop(sessions=300).log
+    figures = speed(GRU4Rec(embedding_size=16, threads=1), log, steps=3)
+    assert figures["targets_per_s"] > 1000 / figures["ms_per_step"]
