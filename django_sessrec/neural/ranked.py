@@ -37,7 +37,7 @@ from django_sessrec.recsys.sessions import SessionLog
 
 FEWEST_LISTS = 100
 BATCH, SCORES_AT_ONCE = 256, 2**24  # sessions of which the net is asked together; 64 MB of its scores
-NETS, LISTS, RANKER = 3.0, 0.15, 0.6  # roughly the time of each stage
+NETS, LISTS, RANKER = 3.0, 0.2, 1.5  # roughly the time of each stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Ranked:
     blocks: int = 3
     block_fraction: float = 0.07
     max_lists: int = 50_000
-    epochs: int = 5
+    epochs: int = 8
     seed: int = 0
     threads: int | None = None
 

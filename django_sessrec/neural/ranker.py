@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from django_sessrec.neural.encoder import NOT_VISIBLE
+from django_sessrec.neural.losses import fast_dtype
 from django_sessrec.neural.training import TrainingDiverged
 from django_sessrec.recsys.evidence import FEATURES
 from django_sessrec.recsys.items import Rows
@@ -94,10 +95,11 @@ class SetRanker(nn.Module):
         """Attention of every candidate over all of its list, (B, C, D)."""
         parts = self.query_key_value(h).unflatten(-1, (3, len(self.pull), -1))  # (B, C, 3, H, D / H)
         query, key, value = parts.permute(2, 0, 3, 1, 4)  # (B, H, C, D / H) each
-        bias = self.pull[:, None, None] * cosines[:, None]  # (B, H, C, C)
+        alike = self.pull[:, None, None] * cosines[:, None]  # (B, H, C, C)
+        logits = torch.matmul(query * key.shape[-1] ** -0.5, key.transpose(2, 3)) + alike
         if mask is not None:
-            bias = bias.masked_fill(~mask[:, None, None, :], NOT_VISIBLE)
-        return F.scaled_dot_product_attention(query, key, value, bias).transpose(1, 2).flatten(-2)
+            logits = logits.masked_fill(~mask[:, None, None, :], NOT_VISIBLE)
+        return (logits.softmax(-1) @ value).transpose(1, 2).flatten(-2)
 
 
 def train_ranker(
@@ -111,7 +113,7 @@ def train_ranker(
     progress: Progress | None = None,
 ) -> SetRanker:
     """Fit a ranker on the lists that hold their target; the caller seeds torch."""
-    rng = np.random.default_rng(seed)
+    rng, fast = np.random.default_rng(seed), fast_dtype(device)
     ranker = SetRanker(*_moments(blocks)).to(device).train()
     lists = sum(len(block.trainable) for block in blocks)
     batch_size = min(batch_size, max(SMALLEST_BATCH, lists // STEPS_PER_EPOCH))
@@ -124,7 +126,9 @@ def train_ranker(
     for step, (block, chosen) in enumerate(_batches(blocks, epochs, batch_size, rng), 1):
         lists = (each.to(device) for each in _lists(block, chosen, rng))
         features, cosines, mask, correction, targets = lists
-        scores = ranker(features, cosines, mask).masked_fill(~mask, -1e9) + correction
+        with torch.autocast(device.type, fast, enabled=fast != torch.float32):
+            scores = ranker(features, cosines, mask)
+        scores = scores.float().masked_fill(~mask, -1e9) + correction
         loss = F.cross_entropy(scores, targets)
         optimiser.zero_grad()
         loss.backward()
