@@ -39,8 +39,11 @@ WITH first AS (
 )
 SELECT count(sessrec_store({}::jsonb, {}::jsonb, {}::boolean)) FROM first
 """
-# In the order in which writers take them; the partitions need no lock, for all rows go through these two.
-WAIT_FOR_WRITERS = "LOCK TABLE ONLY sessrec_impression, ONLY sessrec_event IN SHARE ROW EXCLUSIVE MODE"
+# In the order in which writers take them; the partitions need no lock, for all rows go through these.
+WAIT_FOR_WRITERS = """
+LOCK TABLE ONLY sessrec_impression, ONLY sessrec_event, sessrec_failedevent IN SHARE ROW EXCLUSIVE MODE
+"""
+BEGIN_TO_KEEP = "LOCK TABLE sessrec_failedevent IN ROW EXCLUSIVE MODE"
 TALLY = "SELECT sessrec_tally(%s, %s, %s, %s, %s, %s)"
 SESSION_ITEMS = """
 SELECT event_id, item_id FROM sessrec_event
@@ -147,9 +150,11 @@ def keep_each(reasoned: Iterable[tuple[Mapping[str, Any], str, str]], *, failed:
         )
         for payload, code, detail in reasoned
     ]
-    gone = _gone(rows)
-    kept = [each for each in rows if each.session_id not in gone]
     with transaction.atomic(using=alias):
+        with connections[alias].cursor() as cursor:
+            cursor.execute(BEGIN_TO_KEEP)  # an erasure waits from here on, and what it withdrew is seen
+        gone = _gone(rows)
+        kept = [each for each in rows if each.session_id not in gone]
         FailedEvent.objects.using(alias).bulk_create(kept)
         tally(withdrawn=len(rows) - len(kept), **{"failed" if failed else "refused": len(kept)})
     return len(kept)

@@ -23,7 +23,7 @@ class Batch(NamedTuple):
     """B windows of at most L clicks with N clicks to predict."""
 
     items: Tensor  # (B, L) rows, right-padded with 0
-    positions: Tensor | slice  # (N,) into the flattened (B * L): the prefixes that are trained
+    positions: Tensor | slice  # (N,) into the flattened (B * L), or all: the prefixes that are trained
     targets: Tensor  # (N,) the row clicked next
     weights: Tensor  # (N,) 1 on average over the log
 
@@ -78,6 +78,7 @@ class Windows:
         return int((self.lengths - self.fresh).sum())
 
     def n_targets_of(self, chosen: NDArray[np.int64]) -> int:
+        """Clicks that these windows train."""
         return int((self.lengths[chosen] - self.fresh[chosen]).sum())
 
     def shuffled(self, batch_size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:

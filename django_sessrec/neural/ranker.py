@@ -65,7 +65,7 @@ class Block:
 class SetRanker(nn.Module):
     """(B, C, F) features, (B, C, C) cosines and a (B, C) mask of what is a candidate -> (B, C) scores."""
 
-    def __init__(self, mean: Tensor, deviation: Tensor, size: int = 64) -> None:
+    def __init__(self, mean: Tensor, deviation: Tensor, size: int = 96) -> None:
         """mean, deviation: (F,), so that the features are read in like units."""
         super().__init__()
         self.register_buffer("mean", mean)

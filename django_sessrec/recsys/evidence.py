@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from django_sessrec.recsys.items import Rows
 from django_sessrec.recsys.kernels.evidence import EvidenceKernel
@@ -20,6 +21,7 @@ from django_sessrec.recsys.recommender import FloatArray, Reason
 RECENCY_DAYS = 60.0
 SHOWN = 20  # a memory brought what it would have shown itself
 SESSIONS_OF_LAST, SESSIONS_OF_OTHERS = 3_000, 1_000
+EXPECTED = 2.0  # sessions of the usual repeat rate that each item has had before its own
 
 LONG = Neighbours()
 SHORT = Neighbours(
@@ -54,8 +56,10 @@ FEATURES = (
     "older_co_clicks",  # co-clicks with the clicks before the third
     "back_rate",  # share of the item's sessions in which the last click stands
     *("count", "count_30_days", "count_7_days", "last_seen"),
-    *("occurrences", "nearness", "is_clicked"),  # of the item in the visit
+    "repeat_rate",  # log share of the item's sessions that clicked it again
+    *("occurrences", "nearness", "first_nearness", "is_clicked"),  # of the item in the visit
     *("length", "distinct"),  # of the visit itself
+    *("returns", "last_returned"),  # share of its clicks that went back; whether the last one did
     *("net", "net_against_best"),  # log probability, and how far below the best
     *("cosine_last", "cosine_second", "cosine_third", "best_cosine"),  # of the net's item vectors
 )
@@ -113,11 +117,25 @@ class Evidence:
 
 
 def item_features(postings: Postings, n_rows: int) -> FloatArray:
-    """(n_rows, 4): log sessions in all, of the last 30 and 7 days, log days since last seen."""
+    """(n_rows, 5): log sessions in all, of the last 30 and 7 days, log days since last seen, repeat rate."""
     item = np.repeat(np.arange(n_rows), np.diff(postings.posting_offsets))
     age = postings.age_days[postings.postings[:, 0]]
     counts = [np.bincount(item[age <= days], minlength=n_rows) for days in (np.inf, 30, 7)]
     seen = np.full(n_rows, 400.0)
     np.minimum.at(seen, item, age)
-    columns = [*(np.log1p(count) for count in counts), np.log(0.1 + seen)]
+    repeated = sessions_with_repeats(postings, n_rows)
+    usual = (repeated.sum() + 1) / (len(item) + 2)
+    repeat_rate = np.log((repeated + EXPECTED * usual) / (counts[0] + EXPECTED))
+    columns = [*(np.log1p(count) for count in counts), np.log(0.1 + seen), repeat_rate]
     return np.ascontiguousarray(np.stack(columns, 1), np.float32)
+
+
+def sessions_with_repeats(postings: Postings, n_rows: int) -> NDArray[np.int64]:
+    """(n_rows,) sessions in which the item was clicked more than once."""
+    session, position = postings.postings.T
+    is_last = np.zeros(len(postings.items), np.bool_)  # click of its item in its session
+    is_last[postings.offsets[session] + position] = True
+    earlier = np.flatnonzero(~is_last)
+    of_session = np.searchsorted(postings.offsets, earlier, side="right")
+    pairs = np.unique(of_session * n_rows + postings.items[earlier])
+    return np.bincount(pairs % n_rows, minlength=n_rows)

@@ -51,6 +51,7 @@ class RankedRecommender(Recommender):
         return scores
 
     def _rank(self, rows: Rows, features: FloatArray) -> FloatArray:
+        """(n,) the ranker's scores of a session's candidates."""
         vectors = self.net.items[rows]
         inputs = {"features": features[None], "cosines": (vectors @ vectors.T)[None]}
         scores: FloatArray = self._ranker.run(None, inputs)[0][0]

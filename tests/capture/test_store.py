@@ -247,7 +247,15 @@ def test_reading_a_sessions_items_opens_two_days_only(django_assert_num_queries)
     assert 1 <= len(set(re.findall(r" on (sessrec_event_\d{8})", plan))) <= 2
 
 
-def test_forgetting_waits_for_a_write_that_has_begun():
+@pytest.mark.parametrize(
+    ("write", "model"),
+    [
+        (lambda begun: store.write([begun]), Event),
+        (lambda begun: store.keep([to_payload(begun)], "refused"), FailedEvent),
+    ],
+    ids=["of an event", "of a failed one"],
+)
+def test_forgetting_waits_for_a_write_that_has_begun(write, model):
     begun, asked = event(), threading.Event()
 
     def forget():
@@ -257,13 +265,34 @@ def test_forgetting_waits_for_a_write_that_has_begun():
 
     erasing = threading.Thread(target=forget)
     with transaction.atomic():
-        store.write([begun])
+        write(begun)
         erasing.start()
         asked.wait()
         erasing.join(0.5)
         assert erasing.is_alive()
     erasing.join()
-    assert not Event.objects.exists()
+    assert not model.objects.exists()
+
+
+def test_what_failed_before_an_erasure_is_not_kept_after_it(monkeypatch):
+    """Between the look for withdrawals and the write there is no room for one."""
+    begun, looked = event(), threading.Event()
+    erased = threading.Thread(
+        target=lambda: (looked.wait(), store.forget([begun.session_id]), connections.close_all())
+    )
+    look = store._gone
+
+    def look_and_pause(rows):
+        gone = look(rows)
+        looked.set()
+        erased.join(0.5)
+        return gone
+
+    monkeypatch.setattr(store, "_gone", look_and_pause)
+    erased.start()
+    assert store.keep([to_payload(begun)], "refused") == 1
+    erased.join()
+    assert not FailedEvent.objects.exists()
 
 
 def test_forgetting_takes_every_table_and_keeps_out_what_comes_late():

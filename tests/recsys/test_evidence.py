@@ -65,6 +65,11 @@ def co_clicks(log: SessionLog, click: int, row: int) -> dict[str, float]:
     return found
 
 
+def usual_repeats(log: SessionLog) -> float:
+    counts = [log[s].tolist().count(row) for s in range(len(log)) for row in set(log[s].tolist())]
+    return (sum(count > 1 for count in counts) + 1) / (len(counts) + 2)
+
+
 def newest_distinct(session: list[int]) -> list[int]:
     return list(dict.fromkeys(reversed(session)))
 
@@ -110,6 +115,15 @@ def test_counts_and_the_visit_are_told(log, session):
         assert found["is_clicked"] == (row in session)
         gap = session[::-1].index(row) if row in session else np.inf
         assert found["nearness"] == pytest.approx(1 / (1 + gap))
+        first_gap = len(session) - 1 - session.index(row) if row in session else np.inf
+        assert found["first_nearness"] == pytest.approx(1 / (1 + first_gap))
+        returns = [click in session[:place] for place, click in enumerate(session)]
+        assert found["returns"] == pytest.approx(sum(returns) / max(1, len(session) - 1))
+        assert found["last_returned"] == returns[-1]
+        repeats = sum(log[s].tolist().count(row) > 1 for s in sessions_with(log, row))
+        assert found["repeat_rate"] == pytest.approx(
+            np.log((repeats + 2 * usual_repeats(log)) / (len(ages) + 2)), abs=1e-4
+        )
         assert found["length"] == pytest.approx(np.log(len(session)), abs=1e-5)
 
 

@@ -28,7 +28,7 @@ enum {
     COMPARED = 10,          /* distinct clicks whose vectors are compared */
     REACH = 50,             /* clicks before and after that count as co-clicks */
     LOOKED_BACK = 200,      /* clicks of an endless session */
-    ITEM_FEATURES = 4,
+    ITEM_FEATURES = 5,
 };
 
 static const float VOTE[SOURCES] = {1.0f, 0.5f, 0.5f, 1.5f};
@@ -49,9 +49,12 @@ typedef enum { /* the order of FEATURES in evidence.py */
     ITEM,
     OCCURRENCES = ITEM + ITEM_FEATURES,
     NEARNESS,
+    FIRST_NEARNESS,
     IS_CLICKED,
     LENGTH,
     DISTINCT,
+    RETURNS,
+    LAST_RETURNED,
     NET,
     NET_AGAINST_BEST,
     COSINE,
@@ -278,16 +281,29 @@ static void describe_co_clicks(Query *q) {
     for (int32_t i = 0; i < q->n_candidates; i++) of(q, i)[OLDER_CO_CLICKS] = log1pf(older[i]);
 }
 
+/* Whether the click so many before the last was on an item clicked before it. */
+static int went_back(const Query *q, int64_t gap, int64_t seen) {
+    const int32_t *click = q->session + q->length - 1 - gap;
+    for (int64_t before = 1; before < seen - gap; before++)
+        if (click[-before] == *click) return 1;
+    return 0;
+}
+
 static void describe_session(Query *q) {
     const Evidence *e = q->evidence;
     int64_t seen = q->length < LOOKED_BACK ? q->length : LOOKED_BACK;
+    float returns = 0.0f, last_returned = (float)went_back(q, 0, seen);
     for (int64_t gap = seen - 1; gap >= 0; gap--) {
         int32_t i = q->slot[q->session[q->length - 1 - gap]] - 1;
+        float nearness = 1.0f / (1.0f + (float)gap);
+        returns += (float)went_back(q, gap, seen);
         if (i < 0) continue;
+        if (of(q, i)[OCCURRENCES] == 0.0f) of(q, i)[FIRST_NEARNESS] = nearness;
         of(q, i)[OCCURRENCES] += 1.0f;
-        of(q, i)[NEARNESS] = 1.0f / (1.0f + (float)gap);
+        of(q, i)[NEARNESS] = nearness;
         of(q, i)[IS_CLICKED] = 1.0f;
     }
+    returns /= seen > 1 ? (float)(seen - 1) : 1.0f;
     for (int32_t i = 0; i < q->n_candidates; i++) {
         float *f = of(q, i);
         int32_t row = q->candidates[i].row;
@@ -295,6 +311,8 @@ static void describe_session(Query *q) {
         memcpy(f + ITEM, e->item_features + (int64_t)row * ITEM_FEATURES, ITEM_FEATURES * sizeof *f);
         f[LENGTH] = logf((float)q->length);
         f[DISTINCT] = logf((float)q->n_clicks);
+        f[RETURNS] = returns;
+        f[LAST_RETURNED] = last_returned;
         f[BEST_COSINE] = -1.0f;
         for (int32_t c = 0; c < q->n_clicks; c++) {
             int32_t click = q->clicks[c];

@@ -15,7 +15,7 @@ from django_sessrec.recsys.kernels import library
 from django_sessrec.recsys.kernels.neighbours import NeighboursKernel, raise_error
 from django_sessrec.recsys.recommender import FloatArray
 
-MEMORIES, CANDIDATES, FEATURES, ITEM_FEATURES = 3, 100, 37, 4  # as in the enums of evidence.c
+MEMORIES, CANDIDATES, FEATURES, ITEM_FEATURES = 3, 100, 41, 5  # as in the enums of evidence.c
 
 ARRAYS = {
     "items": np.int32,
