@@ -108,16 +108,16 @@ class Windows:
         where = torch.from_numpy(np.stack((self.starts[chosen], lengths, fresh))).to(
             device, non_blocking=True
         )
-        starts, lengths_on_device, fresh_on_device = where
+        starts, lengths_there, fresh_there = where
         clicks = (starts[:, None] + columns).clamp_(max=len(self.clicks) - 1)
-        items = self.clicks[clicks] * (columns < lengths_on_device[:, None])  # (B, L)
+        items = self.clicks[clicks] * (columns < lengths_there[:, None])  # (B, L)
 
         n_targets = int((lengths - fresh).sum())
-        counts = lengths_on_device - fresh_on_device
+        counts = lengths_there - fresh_there
         window = torch.arange(len(chosen), device=device)
         window = window.repeat_interleave(counts, output_size=n_targets)  # (N,)
         before = (counts.cumsum(0) - counts)[window]
-        position = torch.arange(n_targets, device=device) - before + fresh_on_device[window]
+        position = torch.arange(n_targets, device=device) - before + fresh_there[window]
         weights = torch.from_numpy(self.weights[chosen]).to(device, non_blocking=True)
         return Batch(
             items=items,
