@@ -33,13 +33,14 @@ time.sleep(600)
 """
 SUPERVISE = """
 import pathlib, sys
-from tests.stack.test_supervisor import stand_in
+from tests.stack.test_supervisor import note, stand_in
 from example_shop.stack.supervisor import Supervisor
 folder = pathlib.Path(sys.argv[1])
 try:
     with Supervisor(folder) as supervisor:
         supervisor.start(stand_in("database", folder))
         supervisor.start(stand_in("web", folder), stand_in("worker", folder))
+        note(folder, "supervisor watches")
         supervisor.watch()
 except KeyboardInterrupt:
     print("stopped in order", flush=True)
@@ -53,6 +54,11 @@ def stand_in(name: str, folder: Path) -> Program:
         log=folder / f"{name}.log",
         answers=lambda: f"{name} runs" in events(folder),
     )
+
+
+def note(folder: Path, event: str) -> None:
+    with (folder / "events").open("a") as file:
+        file.write(f"{event}\n")
 
 
 def events(folder: Path) -> list[str]:
@@ -83,7 +89,7 @@ def supervised(tmp_path):
     """Yield a supervisor's process that runs three stand-ins, and the folder of their state."""
     process = supervise(tmp_path)
     try:
-        wait_for(tmp_path, "database runs", "web runs", "worker runs")
+        wait_for(tmp_path, "supervisor watches")
         yield process, tmp_path
     finally:
         process.kill()
