@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from benchmarks.memory import PeakMemory
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Estimator
 from django_sessrec.recsys.sessions import SessionLog
+from example_shop.stack.processes import die_with_parent
 
 
 def fit_apart(label: str, estimator: Estimator, sessions: SessionLog, folder: Path) -> dict[str, Any]:
@@ -28,7 +30,9 @@ def fit_apart(label: str, estimator: Estimator, sessions: SessionLog, folder: Pa
     save_s:            from the recommender to the artifact on disk
     """
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as fresh_process:
+    with ProcessPoolExecutor(
+        1, mp_context=spawn, initializer=die_with_parent, initargs=(signal.SIGKILL,)
+    ) as fresh_process:
         return fresh_process.submit(fit, label, estimator, sessions, folder).result()
 
 

@@ -60,6 +60,13 @@ def co_clicks(log: SessionLog) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     return np.stack((unique // n_rows, unique % n_rows), 1), sums
 
 
+def both_ways(
+    pairs: NDArray[np.int64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Ordered pairs (2 P, 2) of unordered ones (P, 2), and the value of each."""
+    return np.concatenate((pairs, pairs[:, ::-1])), np.tile(values, 2)
+
+
 def _ppmi(pairs: NDArray[np.int64], counts: NDArray[np.float64], n_rows: int) -> Tensor:
     """(n_rows, n_rows) symmetric sparse matrix, the mean of both directions."""
     total = 2 * counts.sum()
@@ -70,10 +77,12 @@ def _ppmi(pairs: NDArray[np.int64], counts: NDArray[np.float64], n_rows: int) ->
     joint = counts / total
     forth = np.maximum(np.log(joint / (share[low] * context[high])), 0)
     back = np.maximum(np.log(joint / (share[high] * context[low])), 0)
-    values = np.tile((forth + back) / 2, 2).astype(np.float32)
-    where = np.concatenate((pairs, pairs[:, ::-1])).T
+    where, values = both_ways(pairs, (forth + back) / 2)
     matrix = torch.sparse_coo_tensor(
-        torch.from_numpy(where.copy()), torch.from_numpy(values), (n_rows, n_rows), check_invariants=False
+        torch.from_numpy(where.T.copy()),
+        torch.from_numpy(values.astype(np.float32)),
+        (n_rows, n_rows),
+        check_invariants=False,
     )
     with warnings.catch_warnings():  # "CSR is in beta": used here for one product, which it does 10x faster
         warnings.simplefilter("ignore", UserWarning)

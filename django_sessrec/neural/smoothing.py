@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.neural.item_vectors import co_clicks
+from django_sessrec.neural.item_vectors import both_ways, co_clicks
 from django_sessrec.recsys.recommender import FloatArray
 from django_sessrec.recsys.sessions import SessionLog
 
@@ -34,10 +34,9 @@ def smoothed(vectors: FloatArray, log: SessionLog, strength: float) -> FloatArra
 def neighbours(log: SessionLog) -> tuple[NDArray[np.int64], FloatArray]:
     """(n_rows, NEIGHBOURS): rows of the items most clicked near each, and their shares of these co-clicks."""
     n_rows = len(log.index)
-    pairs, counts = co_clicks(log)
-    both, counts = np.concatenate((pairs, pairs[:, ::-1])), np.tile(counts, 2)
-    order = np.lexsort((both[:, 1], -counts, both[:, 0]))
-    (item, other), counts = both[order].T, counts[order]
+    pairs, counts = both_ways(*co_clicks(log))
+    order = np.lexsort((pairs[:, 1], -counts, pairs[:, 0]))
+    (item, other), counts = pairs[order].T, counts[order]
     place = np.arange(len(item)) - np.searchsorted(item, item)
     kept = place < NEIGHBOURS
     where = item[kept], place[kept]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from django_sessrec.neural.encoder import SessionEncoder
-from django_sessrec.neural.item_vectors import co_clicks
+from django_sessrec.neural.item_vectors import both_ways, co_clicks
 from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.sessions import SessionLog
 
@@ -57,11 +57,9 @@ def vectors_from(net: ExportedNet, sessions: SessionLog, *, seed: int = 0) -> Te
 
 def _sum_of_neighbours(vectors: Tensor, known: NDArray[np.bool_], sessions: SessionLog) -> Tensor:
     """(n_rows, D): for each row the known vectors clicked near it, the more often and nearer the more."""
-    pairs, counts = co_clicks(sessions)
-    both = np.concatenate((pairs, pairs[:, ::-1]))
-    counts = np.tile(counts, 2)
-    told = ~known[both[:, 0]] & known[both[:, 1]]
-    where = torch.from_numpy(both[told].T.copy())
+    pairs, counts = both_ways(*co_clicks(sessions))
+    told = ~known[pairs[:, 0]] & known[pairs[:, 1]]
+    where = torch.from_numpy(pairs[told].T.copy())
     values = torch.from_numpy(counts[told].astype(np.float32))
     n_rows = len(vectors)
     return torch.sparse_coo_tensor(where, values, (n_rows, n_rows), check_invariants=False) @ vectors

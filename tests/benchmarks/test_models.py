@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -20,9 +21,19 @@ from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import synthetic_shop
+from tests.offspring import all_end, children
 from tests.real_clicks import real_clicks
 
 ROOT = Path(__file__).parents[2]
+ENDLESS = """
+import sys
+from pathlib import Path
+from benchmarks.fitting import fit_apart
+from django_sessrec.neural import GRU4Rec
+from django_sessrec.recsys.synthetic import synthetic_shop
+if __name__ == "__main__":
+    fit_apart("endless", GRU4Rec(epochs=10_000, threads=1), synthetic_shop().log, Path(sys.argv[1]))
+"""
 
 
 def write_sessions(path: Path, log: SessionLog) -> None:
@@ -101,6 +112,20 @@ def test_the_peak_counts_the_processes_that_were_started():
     with PeakMemory() as together:
         subprocess.run([sys.executable, "-c", greedy], check=True)
     assert 250 < together.figures["peak_mb"] - alone.figures["peak_mb"] < 330
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in Linux's /proc")
+def test_a_benchmark_that_is_killed_takes_its_fit_along(tmp_path):
+    program = tmp_path / "endless.py"
+    program.write_text(ENDLESS)
+    command = [sys.executable, str(program), str(tmp_path / "artifact")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as benchmark:
+        assert b"endless: fit" in benchmark.stderr.read(20)
+        fits = children(benchmark.pid)
+        assert fits
+        benchmark.kill()
+        assert all_end(fits)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
@@ -18,6 +16,7 @@ from django_sessrec.neural import GRU4Rec
 from django_sessrec.neural.apart import fit_apart
 from django_sessrec.recsys.recommender import NotEnoughData
 from django_sessrec.recsys.sessions import SessionLog
+from tests.offspring import alive, all_end, children
 
 SMALL = GRU4Rec(embedding_size=16, epochs=1, threads=1)
 ENDLESS = """
@@ -36,25 +35,6 @@ needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="processes are l
 class Dying(GRU4Rec):
     def fit(self, *_: Any, **__: Any) -> NoReturn:
         os._exit(3)
-
-
-def children(parent: int) -> list[int]:
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, its_parent = stat.read_text().rpartition(")")[2].split()[:2]
-        except OSError:  # it ended as we looked
-            continue
-        if int(its_parent) == parent and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
-def alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_they_are_the_nets_that_would_have_been_fitted_here(logs: tuple[SessionLog, SessionLog]) -> None:
@@ -103,7 +83,4 @@ def test_a_training_that_is_killed_takes_its_processes_along() -> None:
         nets = children(training.pid)
         assert len(nets) == 2
         training.send_signal(signal.SIGKILL)
-        patience = time.monotonic() + 20
-        while any(map(alive, nets)) and time.monotonic() < patience:
-            time.sleep(0.05)
-        assert not any(map(alive, nets))
+        assert all_end(nets)
