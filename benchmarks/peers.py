@@ -2,6 +2,7 @@
 
 All learn from the same sessions, all but the last 7 % of the training set, with the same number of threads,
 and are judged alike: on clicks of those 7 % as time goes by, and on all cases of the test set at the end.
+With a `--share` of the sessions, even the slow can be seen at their end.
 The peers train in turns, by processor time, so that what else the machine does is no handicap, and each of
 our fits stands between two turns; who waits does nothing. Time is that of training alone: a peer's preparing
 of data and looks at its net are not counted, our item vectors and export are. Our points are complete fits
@@ -61,6 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of one dataset")
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    parser.add_argument("--share", type=float, default=1, help="of the training sessions, the newest")
     parser.add_argument("--minutes", type=float, default=12, help="of processor time for each peer")
     parser.add_argument(
         "--until", type=datetime.fromisoformat, help="no turn begins later, 23:30 as 2026-01-31T23:30"
@@ -85,11 +87,7 @@ def fit(text: str) -> tuple[str, float]:
 def compete(options: argparse.Namespace, folder: Path, results: Points) -> None:
     """Let all contestants train in turns, then judge them on the test set."""
     dataset = load(options.data)
-    train, last_days = dataset.train.split_last(0.07)
-    train = train.compacted()
-    validation = Cases.from_log(last_days.reindexed(train.index))
-    looked_at = np.linspace(0, len(validation) - 1, min(LOOKED_AT, len(validation)))
-    validation = validation.take(looked_at.astype(np.int64))
+    train, validation = course(dataset.train, options.share)
     race.write(folder, train, validation, dataset.test.reindexed(train.index))
     with ExitStack() as stack:
         peers = {name: stack.enter_context(peer(name, folder, options)) for name in options.peers}
@@ -109,6 +107,17 @@ def compete(options: argparse.Namespace, folder: Path, results: Points) -> None:
         if (saved := folder / f"{name}-{epochs}").exists():
             results[name]["test"] = accuracy(saved, dataset.test)
     save(options.out, results)
+
+
+def course(sessions: SessionLog, share: float) -> tuple[SessionLog, Cases]:
+    """So large a share of the newest sessions, and the cases of the days after them, among their items."""
+    train, last_days = sessions.split_last(0.07)
+    if share < 1:
+        _, train = train.split_last(share)
+    train = train.compacted()
+    validation = Cases.from_log(last_days.reindexed(train.index))
+    looked_at = np.linspace(0, len(validation) - 1, min(LOOKED_AT, len(validation)))
+    return train, validation.take(looked_at.astype(np.int64))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.peer.race import LONGEST, padded, write
-from benchmarks.peers import fit, reached, save
+from benchmarks.peers import course, fit, reached, save
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.popularity import PopularityRecommender
 from django_sessrec.recsys.synthetic import synthetic_shop
@@ -107,3 +107,13 @@ def test_the_figures_on_disk_compare_a_peer_with_ours_while_the_race_goes_on(tmp
 
 def test_part_of_an_epoch_can_be_asked_for():
     assert [fit("gru4rec:0.125"), fit("sasrec:3")] == [("gru4rec", 0.125), ("sasrec", 3)]
+
+
+def test_a_part_of_the_course_is_its_newest_sessions_and_what_came_after_among_their_items():
+    log = synthetic_shop(sessions=600).log
+    whole, cases = course(log, 1)
+    part, its_cases = course(log, 0.25)
+    assert len(part) == round(0.25 * len(whole))
+    assert part.times.tolist() == whole.times[-part.n_clicks :].tolist()
+    assert 0 < len(its_cases) < len(cases)
+    assert its_cases.labels.min() > 0
