@@ -54,10 +54,10 @@ class Ranked:
 
     net: Mapping[str, Any] = field(default_factory=dict)
     nets_at_once: int = 2
-    blocks: int = 3
+    blocks: int = 4
     block_fraction: float = 0.07
     max_lists: int = 50_000
-    epochs: int = 8
+    epochs: int = 6
     seed: int = 0
     threads: int | None = None
 
