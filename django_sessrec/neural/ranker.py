@@ -79,7 +79,6 @@ class SetRanker(nn.Module):
         self.attended = nn.Linear(size, size)
         self.before_feed_forward = nn.LayerNorm(size)
         self.feed_forward = nn.Sequential(nn.Linear(size, 2 * size), nn.GELU(), nn.Linear(2 * size, size))
-        self.dropout = nn.Dropout(0.1)
         self.judge = nn.Linear(size, 1)
         self.skip = nn.Linear(n_features, 1)
 
@@ -87,8 +86,8 @@ class SetRanker(nn.Module):
         x = ((features - self.mean) / self.deviation).clamp(-CLIP, CLIP)  # (B, C, F)
         h = F.gelu(self.read(x))  # (B, C, D)
         h = h + F.gelu(self.think(h))
-        h = h + self.dropout(self.attended(self.among_rivals(self.before_attention(h), cosines, mask)))
-        h = h + self.dropout(self.feed_forward(self.before_feed_forward(h)))
+        h = h + self.attended(self.among_rivals(self.before_attention(h), cosines, mask))
+        h = h + self.feed_forward(self.before_feed_forward(h))
         return (self.skip(x) + self.judge(h)).squeeze(-1)
 
     def among_rivals(self, h: Tensor, cosines: Tensor, mask: Tensor | None) -> Tensor:
