@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from django_sessrec.recsys.items import Rows
 from django_sessrec.recsys.kernels.evidence import EvidenceKernel
-from django_sessrec.recsys.neighbours import Neighbours, NeighboursRecommender
+from django_sessrec.recsys.neighbours import Neighbours, NeighboursRecommender, ShortMemory
 from django_sessrec.recsys.popularity import PopularityRecommender
 from django_sessrec.recsys.postings import Postings
 from django_sessrec.recsys.recommender import FloatArray, Reason
@@ -23,10 +23,6 @@ SHOWN = 20  # a memory brought what it would have shown itself
 SESSIONS_OF_LAST, SESSIONS_OF_OTHERS = 3_000, 1_000
 EXPECTED = 2.0  # sessions of the usual repeat rate that each item has had before its own
 
-LONG = Neighbours()
-SHORT = Neighbours(
-    click_decay=2.5, idf_power=1, day_decay=12, neighbours=400, self_weight=0.7, item_idf_power=0.5
-)
 LAST_CLICK = Neighbours(
     clicks=1,
     idf_power=0,
@@ -37,7 +33,7 @@ LAST_CLICK = Neighbours(
     forward_decay=3,
     backward_decay=3,
 )
-MEMORIES = {"long": LONG, "short": SHORT, "last_click": LAST_CLICK}
+MEMORIES = {"long": Neighbours(), "short": ShortMemory(), "last_click": LAST_CLICK}
 """The neighbours that are asked: the whole visit over the whole log, the whole visit over the last days,
 and the last click alone, for visits that have changed their mind."""
 

@@ -109,6 +109,18 @@ class Neighbours:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ShortMemory(Neighbours):
+    """Neighbours of the last days, to whom the whole visit matters."""
+
+    click_decay: float = 2.5
+    idf_power: float = 1.0
+    day_decay: float = 12.0
+    neighbours: int = 400
+    self_weight: float = 0.7
+    item_idf_power: float = 0.5
+
+
 class NeighboursRecommender(Recommender):
     """Ranks what the neighbours voted for; the rest has no evidence. An empty session gets popularity."""
 

@@ -105,6 +105,6 @@ def test_options_that_make_no_sense_are_named():
 def test_its_seed_is_that_of_every_source_which_names_none():
     net = "django_sessrec.neural.GRU4Rec"
     drawn = Blend(seed=3).estimators()
-    assert [getattr(estimator, "seed", None) for estimator in drawn] == [None, 3]
+    assert [getattr(estimator, "seed", None) for estimator in drawn] == [None, None, 3]
     named = Blend(sources={net: {"seed": 7}, "django_sessrec.recsys.itemknn.ItemKNN": {}}, seed=3)
     assert named.estimators()[0].seed == 7
