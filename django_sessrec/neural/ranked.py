@@ -37,7 +37,7 @@ from django_sessrec.recsys.sessions import SessionLog
 
 FEWEST_LISTS = 100
 BATCH, SCORES_AT_ONCE = 256, 2**24  # sessions of which the net is asked together; 64 MB of its scores
-NETS, LISTS, RANKER = 3.0, 0.2, 1.5  # roughly the time of each stage
+NETS, LISTS, RANKER = 3.0, 0.15, 2.2  # roughly the time of each stage
 
 
 @dataclass(frozen=True, kw_only=True)
