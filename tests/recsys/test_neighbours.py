@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_sessrec.recsys.neighbours import Neighbours
+from django_sessrec.recsys.neighbours import Neighbours, ShortMemory
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.recsys.contract import RecommenderContract
@@ -35,7 +35,11 @@ class TestNeighbours(RecommenderContract):
     estimator = Neighbours()
 
 
-class TestShortMemoryNeighbours(RecommenderContract):
+class TestShortMemory(RecommenderContract):
+    estimator = ShortMemory()
+
+
+class TestNeighboursOfTheLastClick(RecommenderContract):
     estimator = Neighbours(clicks=1, self_weight=0.0, day_decay=2.0, neighbours=50, reach=3)
 
 
