@@ -17,9 +17,9 @@ from benchmarks.models import last_days_of_train
 from django_sessrec.conf import DEFAULTS
 from django_sessrec.recsys.evaluation import evaluate
 from django_sessrec.recsys.neighbours import Neighbours
+from django_sessrec.recsys.poisoning import within_bounds
 from django_sessrec.recsys.popularity import DAY
 from django_sessrec.recsys.sessions import SessionLog
-from django_sessrec.training.crowds import within_bounds
 
 K = 20
 DRAWS = 3

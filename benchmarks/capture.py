@@ -95,8 +95,8 @@ def async_pages(requests: int) -> dict[str, float]:
 def rows(count: int) -> dict[str, float]:
     """Rows a second that one process stores: one at a time, in batches, and by COPY."""
     from django_sessrec.capture import store
-    from django_sessrec.capture.events import make
-    from django_sessrec.capture.ids import uuid7
+    from django_sessrec.capture.event import make
+    from django_sessrec.ids import uuid7
 
     def events(n: int) -> list[Any]:
         session_id = uuid7()
@@ -137,7 +137,7 @@ def browser_events(count: int) -> dict[str, float]:
         for body in (_batch() for _ in range(VISITS_REQUESTS))
     ]
     before = Event.objects.count()
-    with override_settings(ROOT_URLCONF="django_sessrec.api.urls"), _one_core():
+    with override_settings(ROOT_URLCONF="django_sessrec.urls"), _one_core():
         seconds = sum(ask() for ask in asks)
     events = Event.objects.count() - before
     assert events == len(asks) * BATCH
@@ -145,7 +145,7 @@ def browser_events(count: int) -> dict[str, float]:
 
 
 def _batch() -> bytes:
-    from django_sessrec.capture.ids import uuid7
+    from django_sessrec.ids import uuid7
 
     events = [
         {"event_id": str(uuid7()), "event": "view_item", "items": [{"item_id": str(n)}]} for n in range(BATCH)
@@ -184,9 +184,9 @@ def streamed(requests: int, count: int) -> dict[str, float]:
     from django.test import override_settings
 
     from django_sessrec.capture import delivery, stream
-    from django_sessrec.capture.consumer import Consumer
-    from django_sessrec.capture.events import make
-    from django_sessrec.capture.ids import uuid7
+    from django_sessrec.capture.event import make
+    from django_sessrec.capture.stream_consumer import Consumer
+    from django_sessrec.ids import uuid7
     from django_sessrec.models import Event
 
     valkey = Valkey(scratch_folder())

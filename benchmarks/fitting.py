@@ -19,7 +19,9 @@ from django_sessrec.recsys.sessions import SessionLog
 from example_shop.stack.processes import die_with_parent
 
 
-def fit_apart(label: str, estimator: Estimator, sessions: SessionLog, folder: Path) -> dict[str, Any]:
+def fit_in_subprocesses(
+    label: str, estimator: Estimator, sessions: SessionLog, folder: Path
+) -> dict[str, Any]:
     """Fit in a fresh process, save the artifact as `folder`, and return what it took.
 
     fit_s, fit_cpu_s:  from the sessions in memory to the recommender: wall, and processor time of all threads

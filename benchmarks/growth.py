@@ -83,8 +83,8 @@ def _fill(rows: int) -> int:
 def _costs(requests: int) -> dict[str, float]:
     """A tracked page, and by themselves what it writes and what a list reads: of visits of today."""
     from django_sessrec.capture import store
-    from django_sessrec.capture.events import make
-    from django_sessrec.capture.ids import uuid7
+    from django_sessrec.capture.event import make
+    from django_sessrec.ids import uuid7
     from django_sessrec.models import Event
 
     bare, with_app = make_handler("wsgi"), make_handler("wsgi", capture=True)

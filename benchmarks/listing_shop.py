@@ -34,4 +34,4 @@ urlpatterns = [
     path("tagged/<int:pk>/", product_page, {"template": "tagged"}, name="tagged"),
 ]
 if settings.WITH_APP:
-    urlpatterns.append(path("sessrec/", include("django_sessrec.api.urls")))
+    urlpatterns.append(path("sessrec/", include("django_sessrec.urls")))

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.datasets import Dataset, load
-from benchmarks.fitting import fit_apart, shown
+from benchmarks.fitting import fit_in_subprocesses, shown
 from benchmarks.latency import query_latency
 from benchmarks.published import PUBLISHED
 from django_sessrec.recsys import artifact
@@ -52,7 +52,7 @@ SPREAD = (*ACCURACY, "fit_s")
 COLUMNS = (
     *ACCURACY,
     f"coverage@{K}",
-    f"popularity_lean@{K}",
+    f"popularity_bias@{K}",
     "fit_s",
     "peak_mb",
     "query_us_p50",
@@ -102,7 +102,7 @@ def measure(name: str, estimator: Estimator, dataset: Dataset, intents: NDArray[
     """All figures of one fit."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / name
-        figures = fit_apart(name, estimator, dataset.train, folder)
+        figures = fit_in_subprocesses(name, estimator, dataset.train, folder)
         report = evaluate(artifact.load(folder), dataset.test, K, shown(f"{name}: evaluate"), intents=intents)
         figures |= report.as_dict()
         figures["evaluate_s"] = figures.pop("seconds")

@@ -19,7 +19,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-CAPTURE = "django_sessrec.capture.middleware.SessrecMiddleware"
+CAPTURE = "django_sessrec.middleware.SessrecMiddleware"
 PAGE = "<!doctype html><title>{{ name }}</title>{% for word in words %}<p>{{ word }}</p>{% endfor %}"
 
 

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.datasets import load
-from benchmarks.fitting import fit_apart
+from benchmarks.fitting import fit_in_subprocesses
 from benchmarks.peer import race
 from django_sessrec.neural import GRU4Rec, SASRec
 from django_sessrec.neural.estimator import NeuralEstimator
@@ -162,7 +162,7 @@ def fitted(
     estimator = OURS[name](epochs=max(1, round(epochs)), threads=threads)
     if epochs < 1:
         _, train = train.split_last(epochs)
-    took = fit_apart(f"{name}, {epochs:g} epochs", estimator, train, saved)
+    took = fit_in_subprocesses(f"{name}, {epochs:g} epochs", estimator, train, saved)
     targets = estimator.epochs * (train.n_clicks - len(train))
     return {
         "seconds": took["fit_s"],

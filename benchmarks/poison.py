@@ -129,8 +129,8 @@ def measure(
     """Share of lists with the pushed item: of each model clean, and poisoned in each style by defence."""
     from django.test import override_settings
 
-    from django_sessrec.capture.behaviour import quarantine
-    from django_sessrec.training.log import read
+    from django_sessrec.capture.bot_rules import quarantine
+    from django_sessrec.training.dataset import read
 
     start = shop.visits[0].times[0] - timedelta(hours=1)
     end = datetime.now(UTC)
@@ -160,7 +160,7 @@ def exposure(recommender: Recommender, cases: Sequence[Sequence[str]], item: str
 def store(visits: Iterator[Visit] | Sequence[Visit]) -> list[UUID]:
     """Write the visits' clicks; returns their sessions."""
     from django_sessrec.capture import store as event_store
-    from django_sessrec.capture.ids import uuid7
+    from django_sessrec.ids import uuid7
 
     sessions, rows = [], []
     for visit in visits:

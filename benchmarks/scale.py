@@ -29,7 +29,7 @@ import numpy as np
 from django.conf import settings
 
 from benchmarks import one_page_shop
-from benchmarks.fitting import fit_apart
+from benchmarks.fitting import fit_in_subprocesses
 from benchmarks.latency import query_latency
 from benchmarks.memory import PeakMemory
 from benchmarks.zipf import draw
@@ -80,7 +80,7 @@ def measure(items: int, clicks: int, models: list[str]) -> Iterator[dict[str, fl
     for model in models:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / model
-            figures = fit_apart(model, estimator(model), sessions, folder)
+            figures = fit_in_subprocesses(model, estimator(model), sessions, folder)
             figures["artifact_mb"] = sum(path.stat().st_size for path in folder.rglob("*")) / 1e6
             figures |= query_latency(folder, cases, K)
             yield {f"{model}_{name}": value for name, value in figures.items()}
@@ -117,7 +117,7 @@ def stored(url: str, items: int, clicks: int) -> dict[str, float]:
     from django.core.management import call_command
 
     from django_sessrec.capture import store
-    from django_sessrec.capture.ids import uuid7
+    from django_sessrec.ids import uuid7
 
     call_command("migrate", verbosity=0)
     drawn = draw(items, clicks, days=DAYS)
@@ -140,12 +140,12 @@ def stored(url: str, items: int, clicks: int) -> dict[str, float]:
 def read(url: str) -> tuple[dict[str, float], SessionLog]:
     """The session log as a training reads it."""
     set_up(url)
-    from django_sessrec.training import log
+    from django_sessrec.training import dataset
 
     began = time.perf_counter()
     now = datetime.now(UTC)
     with PeakMemory() as memory:
-        sessions, counts = log.read(now - timedelta(days=DAYS + 1), now)
+        sessions, counts = dataset.read(now - timedelta(days=DAYS + 1), now)
     seconds = time.perf_counter() - began
     figures = {"read_s": seconds, **{f"read_{name}": value for name, value in memory.figures.items()}}
     return figures | {"sessions": counts.sessions, "items": counts.items, "clicks": counts.clicks}, sessions

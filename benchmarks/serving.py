@@ -120,8 +120,8 @@ def in_process(visits: Sequence[Sequence[str]]) -> dict[str, Any]:
     from django.test import RequestFactory
 
     from django_sessrec.capture.tracker import Tracker
-    from django_sessrec.serving.active import active
-    from django_sessrec.serving.slot import fill
+    from django_sessrec.serving.active_models import active
+    from django_sessrec.serving.recommendations import fill
 
     def request(consent: str) -> Any:
         made = RequestFactory().get("/", headers={"user-agent": BROWSER})

@@ -38,11 +38,11 @@ class Catalogue(ABC):
         return None
 
     def related(self, item_id: str, limit: int) -> list[str]:
-        """Item ids beside this one in its category, best first: the ladder's category rung."""
+        """Item ids beside this one in its category, best first: the ladder's category step."""
         return []
 
     def fallback(self, limit: int) -> list[str]:
-        """Item ids to show when nothing else is known: the ladder's last rung."""
+        """Item ids to show when nothing else is known: the ladder's last step."""
         return list(sessrec_settings.STATIC_ITEMS)[:limit]
 
     def sensitive(self, item_ids: Collection[str]) -> Collection[str]:

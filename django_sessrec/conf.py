@@ -44,7 +44,7 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         # Serving
         "PLACEMENTS": {"product_page": {}},
         "ACTIVE_CHECK_SECONDS": 30,
-        "STATIC_ITEMS": [],  # item ids of the last rung, shown when nothing else is known
+        "STATIC_ITEMS": [],  # item ids of the last step, shown when nothing else is known
         # API
         "THROTTLE_EVENTS": "120/min",
         "THROTTLE_RECOMMENDATIONS": "600/min",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from django_sessrec.database import RoutedManager
 
 
 class EventName(models.TextChoices):
@@ -30,19 +34,28 @@ class Source(models.TextChoices):
     IMPORT = "import", _("an import")
 
 
-class Impression(models.Model):
+class SessrecModel(models.Model):
+    """A table of the app, in the database that SESSREC["DATABASE"] names."""
+
+    objects = RoutedManager()
+
+    class Meta:
+        abstract = True
+
+
+class Impression(SessrecModel):
     """One list shown once. Partitioned by day of shown_at, the time that its id carries."""
 
     impression_id = models.UUIDField(_("id"), primary_key=True, editable=False)  # UUIDv7
     shown_at = models.DateTimeField(_("shown at"))
     session_id = models.UUIDField(_("session"))
     placement = models.TextField(_("placement"))
-    model = models.TextField(_("model"), blank=True)  # key in SESSREC["MODELS"]; empty below the model rungs
+    model = models.TextField(_("model"), blank=True)  # key in SESSREC["MODELS"]; empty below the model steps
     run = models.ForeignKey(
         "TrainingRun", models.DO_NOTHING, null=True, blank=True, db_constraint=False, db_index=False,
         related_name="impressions", verbose_name=_("training run"),
     )  # fmt: skip
-    rung = models.TextField(_("rung"))
+    step = models.TextField(_("step"))
     experiment = models.TextField(_("experiment"), blank=True)
     variant = models.TextField(_("variant"), blank=True)
     item_ids = ArrayField(models.TextField(), verbose_name=_("items"))
@@ -67,7 +80,7 @@ class Report(Impression):
         verbose_name_plural = _("report")
 
 
-class Event(models.Model):
+class Event(SessrecModel):
     """What happened to an item in a session. Partitioned by day of occurred_at, which its id carries."""
 
     event_id = models.UUIDField(_("id"), primary_key=True, editable=False)  # UUIDv7
@@ -95,7 +108,7 @@ class Event(models.Model):
         return f"{self.name} {self.item_id}"
 
 
-class FailedEvent(models.Model):
+class FailedEvent(SessrecModel):
     """An event that could not be stored, with the reason, kept so that it can be replayed."""
 
     received_at = models.DateTimeField(_("received at"), auto_now_add=True, db_index=True)
@@ -112,7 +125,7 @@ class FailedEvent(models.Model):
         return f"{self.code} · {self.received_at:%Y-%m-%d %H:%M:%S}"
 
 
-class Withdrawal(models.Model):
+class Withdrawal(SessrecModel):
     """A session whose consent was withdrawn or that was erased: what arrives late for it is dropped."""
 
     session_id = models.UUIDField(_("session"), primary_key=True)
@@ -126,7 +139,7 @@ class Withdrawal(models.Model):
         return str(self.session_id)
 
 
-class Quarantine(models.Model):
+class Quarantine(SessrecModel):
     """A visit whose clicks no person makes: out of trainings and figures until staff lets it go."""
 
     class Reason(models.TextChoices):
@@ -154,7 +167,13 @@ class Quarantine(models.Model):
         return f"{self.reason} · {self.session_id}"
 
 
-class AuditEntry(models.Model):
+class AuditTrail(RoutedManager["AuditEntry"]):
+    def note(self, action: AuditEntry.Action, by: str, **detail: Any) -> AuditEntry:
+        """Add a line. `by`: a staff user's name, or "command"; `detail`: JSON-able."""
+        return self.create(action=action, done_by=by, detail=detail)
+
+
+class AuditEntry(SessrecModel):
     """Who took figures out of the house or let a visit go: append-only. Promotions are their own trail."""
 
     class Action(models.TextChoices):
@@ -167,6 +186,8 @@ class AuditEntry(models.Model):
     done_by = models.TextField(_("by"))
     detail = models.JSONField(_("detail"), default=dict)
 
+    objects = AuditTrail()
+
     class Meta:
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit trail")
@@ -176,7 +197,7 @@ class AuditEntry(models.Model):
         return f"{self.action} · {self.happened_at:%Y-%m-%d %H:%M:%S}"
 
 
-class Ledger(models.Model):
+class Ledger(SessrecModel):
     """A day's rows by what became of them on arrival, counted in the transactions that write them.
 
     sent = stored + duplicate + failed + refused + withdrawn - replayed. Every server process of Postgres
@@ -201,7 +222,7 @@ class Ledger(models.Model):
         return f"{self.day} · {self.slot}"
 
 
-class Receipt(models.Model):
+class Receipt(SessrecModel):
     """What a consumer or a retried task has stored last, so that a message that comes again counts once."""
 
     name = models.TextField(_("name"), primary_key=True)  # of the consumer, or the task's id
@@ -216,7 +237,7 @@ class Receipt(models.Model):
         return self.name
 
 
-class TrainingRun(models.Model):
+class TrainingRun(SessrecModel):
     """One training: its window, parameters, figures, verdict and artifact."""
 
     class State(models.TextChoices):
@@ -274,7 +295,7 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
         return latest.run if latest else None
 
 
-class Promotion(models.Model):
+class Promotion(SessrecModel):
     """One line of the audit trail of what serves: append-only, the latest of a model counts."""
 
     model = models.TextField(_("model"))
@@ -285,7 +306,7 @@ class Promotion(models.Model):
     promoted_by = models.TextField(_("promoted by"))
     reason = models.TextField(_("reason"), blank=True)
 
-    objects = PromotionQuerySet.as_manager()
+    objects = RoutedManager.from_queryset(PromotionQuerySet)()
 
     class Meta:
         verbose_name = _("promotion")
@@ -297,7 +318,7 @@ class Promotion(models.Model):
         return f"{self.model}: #{self.run_id}"
 
 
-class Heartbeat(models.Model):
+class Heartbeat(SessrecModel):
     """When a worker or the schedule last gave a sign of life, for the admin and the doctor."""
 
     name = models.TextField(_("name"), primary_key=True)  # "worker", "train", "beat"

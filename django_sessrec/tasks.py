@@ -66,14 +66,14 @@ def train_due() -> dict[str, str]:
 @shared_task
 def upkeep() -> None:
     """Make partitions, put bots into quarantine, end killed trainings, and delete what is too old."""
-    from django_sessrec.capture import behaviour, partitions
+    from django_sessrec.capture import bot_rules, partitions
     from django_sessrec.privacy import retention
-    from django_sessrec.training import runs, unfinished
+    from django_sessrec.training import resume, runs
 
     partitions.ensure_ahead()
-    behaviour.quarantine()
+    bot_rules.quarantine()
     runs.fail_stale()
-    unfinished.discard_old()
+    resume.discard_old()
     retention.purge()
 
 
@@ -83,7 +83,7 @@ def heartbeat(name: str) -> None:
     from django_sessrec.models import Heartbeat
 
     for alive in ("beat", name):
-        Heartbeat.objects.using(sessrec_settings.DATABASE).update_or_create(name=alive)
+        Heartbeat.objects.update_or_create(name=alive)
 
 
 @shared_task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None)
@@ -95,7 +95,7 @@ def write_later(
     again: the page's own try may have stored them
     """
     from django_sessrec.capture import delivery, store
-    from django_sessrec.capture.ids import uuid7
+    from django_sessrec.ids import uuid7
 
     receipt = self.request.id or str(uuid7())  # the same for every delivery of this message
     try:

@@ -34,7 +34,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_sessrec.capture.middleware.SessrecMiddleware",
+    "django_sessrec.middleware.SessrecMiddleware",
 ]
 ROOT_URLCONF = "example_shop.urls"
 WSGI_APPLICATION = "example_shop.wsgi.application"

@@ -25,9 +25,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_rests() -> None:
     """What one test did to a service is forgotten in the next."""
-    from django_sessrec.capture import bounded, delivery, held, stream
+    from django_sessrec.capture import delivery, fast_query, held, stream
 
-    for breaker in (bounded.database, delivery.broker, stream.broker, stream.room):
+    for breaker in (fast_query.database_breaker, delivery.broker, stream.broker, stream.room):
         breaker.resume()
     delivery.recent.forget()
     for kept in (delivery.held, delivery.entrusted, delivery.refusals):

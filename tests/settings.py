@@ -34,7 +34,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django_sessrec.capture.middleware.SessrecMiddleware",
+    "django_sessrec.middleware.SessrecMiddleware",
 ]
 TEMPLATES = [
     {

@@ -6,5 +6,5 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("demo/", include("tests.demo.urls")),
-    path("sessrec/", include("django_sessrec.api.urls")),
+    path("sessrec/", include("django_sessrec.urls")),
 ]

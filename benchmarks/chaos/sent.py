@@ -10,7 +10,7 @@ from http.client import HTTPException
 from threading import Lock
 from uuid import UUID
 
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from example_shop.shop.browser import Browser, Page
 
 PRODUCT = re.compile(r"^/product/(\d+)/")

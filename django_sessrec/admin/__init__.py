@@ -1,3 +1,9 @@
 """The admin's pages: trainings, what serves, what was captured, and what it earned."""
 
-from django_sessrec.admin import abuse, captured, health, report, runs  # noqa: F401
+from django_sessrec.admin import (  # noqa: F401
+    events,
+    health,
+    quarantine,
+    report,
+    runs,
+)

@@ -16,12 +16,11 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from django_sessrec.admin.cells import NONE, Cell, whole
-from django_sessrec.admin.readonly import ReadOnlyAdmin
+from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.formatting import NONE, Cell, whole
 from django_sessrec.capture import ledger, partitions, stream
+from django_sessrec.capture.failed_events import replayable
 from django_sessrec.capture.ledger import Counts
-from django_sessrec.capture.replay import replayable
-from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import FailedEvent, Heartbeat
 
 SILENCE = timedelta(minutes=5)  # they beat once a minute, the consumer six times
@@ -59,7 +58,7 @@ class HealthAdmin(ReadOnlyAdmin):
 
     def _reasons(self) -> list[dict[str, Any]]:
         """The failed events by reason, each leading to its own."""
-        failed = FailedEvent.objects.using(sessrec_settings.DATABASE)
+        failed = FailedEvent.objects
         found = failed.values("code").annotate(rows=Count("pk")).order_by("-rows", "code")[:REASONS]
         url = reverse(f"{self.admin_site.name}:sessrec_failedevent_changelist")
         return [
@@ -105,7 +104,7 @@ def _cells(counts: Counts) -> dict[str, Cell]:
 
 def _programs() -> list[dict[str, Any]]:
     """The programs that give signs of life, and those that should."""
-    seen = dict(Heartbeat.objects.using(sessrec_settings.DATABASE).values_list("name", "seen_at"))
+    seen = dict(Heartbeat.objects.values_list("name", "seen_at"))
     expected = ["beat", "train", "worker", *(["consumer"] if stream.configured() else [])]
     return [
         {"name": name, "seen_at": seen.get(name), "alive": name in seen and _lately(seen[name])}

@@ -1,4 +1,4 @@
-"""The report: what the recommendations did in a period, by placement, model, rung and variant."""
+"""The report: what the recommendations did in a period, by placement, model, step and variant."""
 
 from __future__ import annotations
 
@@ -15,18 +15,17 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from django_sessrec.admin.cells import cards, cells, interval, percent
+from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.charts import Chart, Point, line_chart
-from django_sessrec.admin.period import PeriodForm, first_moment, last_days
-from django_sessrec.admin.readonly import ReadOnlyAdmin
+from django_sessrec.admin.formatting import cards, cells, interval, percent
+from django_sessrec.admin.forms import PeriodForm, first_moment, last_days
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.measuring.audit import note
 from django_sessrec.measuring.export import csv_lines
 from django_sessrec.measuring.kpis import Kpi, kpis, regrouped
 from django_sessrec.models import AuditEntry, Report
 
-REPORTED = ("day", "placement", "model", "rung", "experiment", "variant")
-EXPORTED = ("day", "placement", "model", "run", "rung", "experiment", "variant")
+REPORTED = ("day", "placement", "model", "step", "experiment", "variant")
+EXPORTED = ("day", "placement", "model", "run", "step", "experiment", "variant")
 PERIODS = (7, 30, 90)
 
 
@@ -64,7 +63,9 @@ class ReportAdmin(ReadOnlyAdmin):
         start, end = form.cleaned_data["start"], form.cleaned_data["end"]
         figures = kpis(*_moments(start, end), by=EXPORTED)
         period = {"start": start.isoformat(), "end": end.isoformat()}
-        note(AuditEntry.Action.EXPORT, request.user.get_username(), rows=len(figures), **period)
+        AuditEntry.objects.note(
+            AuditEntry.Action.EXPORT, request.user.get_username(), rows=len(figures), **period
+        )
         return HttpResponse(
             csv_lines(EXPORTED, figures),
             content_type="text/csv; charset=utf-8",

@@ -20,12 +20,12 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
-from django_sessrec.admin.cells import NONE, fixed
-from django_sessrec.admin.curves import columns, counts, figure_rows, group_rows, learning_curves
-from django_sessrec.admin.readonly import ReadOnlyAdmin
+from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.formatting import NONE, fixed
+from django_sessrec.admin.run_figures import columns, counts, figure_rows, group_rows, learning_curves
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
-from django_sessrec.training.card import card, limits
+from django_sessrec.training.model_card import card, limits
 from django_sessrec.training.promotion import PromotionError, promote, roll_back
 
 CHARACTERS_IN_LIST = 70
@@ -220,12 +220,7 @@ def duration(run: TrainingRun) -> str | None:
 
 def _serving(model: str) -> dict[str, Any]:
     """What the list says of one model: the latest promotion, and whether there is one to go back to."""
-    trail = (
-        Promotion.objects.using(sessrec_settings.DATABASE)
-        .filter(model=model)
-        .select_related("run")
-        .order_by("-pk")
-    )
+    trail = Promotion.objects.filter(model=model).select_related("run").order_by("-pk")
     latest = trail.first()
     earlier = latest and trail.exclude(run=latest.run).exists()
     return {"name": model, "promotion": latest, "earlier": earlier}

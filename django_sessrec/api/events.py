@@ -13,17 +13,17 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from django_sessrec.api.problems import Malformed
+from django_sessrec.api.exceptions import Malformed
 from django_sessrec.api.serializers import EventsAnswer, EventsBody, problems
 from django_sessrec.api.views import SessrecView, tracker_of
-from django_sessrec.capture import requests, store
+from django_sessrec.capture import request_filters, store
 from django_sessrec.capture.delivery import deliver, refuse
-from django_sessrec.capture.events import NAMES, EventError, make
+from django_sessrec.capture.event import NAMES, EventError, make
 from django_sessrec.capture.held import Refused
-from django_sessrec.capture.ids import seen_id
+from django_sessrec.capture.rec_id import verify
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.measuring.tokens import verify
+from django_sessrec.ids import seen_id
 from django_sessrec.models import Event, EventName, Source
 
 MAX_EVENTS = 50
@@ -74,9 +74,9 @@ class EventsView(SessrecView):
         tracker = tracker_of(request)
         if tracker is None or tracker.session_id is None:
             return _answer(0, 0, [Refusal(index, "no_consent") for index in range(len(given))])
-        if not requests.counts(request._request):
+        if not request_filters.counts(request._request):
             return _answer(0, 0, [Refusal(index, "not_counted") for index in range(len(given))])
-        events, refusals = _read(given, tracker.session_id, bot=requests.from_bot(request._request))
+        events, refusals = _read(given, tracker.session_id, bot=request_filters.from_bot(request._request))
         tracker.touch()  # the visit goes on, or begins
         written = deliver(list(events.values())) if events else store.Written()
         if written is None:  # a task stores them later

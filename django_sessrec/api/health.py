@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from django.db import Error, connections
+from django.db import Error
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
-from django_sessrec.conf import sessrec_settings
+from django_sessrec import database
 from django_sessrec.models import Event, Impression
 
 TODAYS_TABLES = "SELECT to_regclass(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL"
@@ -35,7 +35,7 @@ def _not_ready() -> str:
     today = datetime.now(UTC)
     tables = [f"{model._meta.db_table}_{today:%Y%m%d}" for model in (Event, Impression)]
     try:
-        with connections[sessrec_settings.DATABASE].cursor() as cursor:
+        with database.connection().cursor() as cursor:
             cursor.execute(TODAYS_TABLES, tables)
             return "" if all(cursor.fetchone()) else "partitions"
     except Error:

@@ -23,8 +23,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from django_sessrec.capture import ledger, partitions, stream
-from django_sessrec.capture.ids import uuid7
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Heartbeat, Impression, Promotion, TrainingRun
 
 LATELY = timedelta(minutes=5)
@@ -79,7 +79,7 @@ def _rows() -> list[Metric]:
     )
     for outcome, count in ledger.total()._asdict().items():
         rows.add_metric([outcome], count)
-    newest = Event.objects.using(sessrec_settings.DATABASE).order_by("-pk").first()
+    newest = Event.objects.order_by("-pk").first()
     age = _gauge("last_event_age_seconds", "Since the newest event.")
     if newest is not None:
         age.add_metric([], _seconds_since(newest.occurred_at))
@@ -90,29 +90,28 @@ def _rows() -> list[Metric]:
 
 def _lists() -> list[Metric]:
     """Of the last minutes only, which the id finds in the index whatever the table's size."""
-    shown = Impression.objects.using(sessrec_settings.DATABASE).filter(pk__gte=_first_id(LATELY), bot=False)
-    gauge = _gauge("lists_last_5_minutes", "Lists shown, by the step that answered.", "placement", "rung")
-    for row in shown.values("placement", "rung").annotate(lists=Count("pk")).order_by():
-        gauge.add_metric([row["placement"], row["rung"]], row["lists"])
+    shown = Impression.objects.filter(pk__gte=_first_id(LATELY), bot=False)
+    gauge = _gauge("lists_last_5_minutes", "Lists shown, by the step that answered.", "placement", "step")
+    for row in shown.values("placement", "step").annotate(lists=Count("pk")).order_by():
+        gauge.add_metric([row["placement"], row["step"]], row["lists"])
     return [gauge]
 
 
 def _trainings() -> list[Metric]:
-    alias = sessrec_settings.DATABASE
     runs = _gauge("training_runs_last_7_days", "Trainings by how they ended.", "model", "state")
-    recent = TrainingRun.objects.using(alias).filter(created_at__gte=timezone.now() - RUNS)
+    recent = TrainingRun.objects.filter(created_at__gte=timezone.now() - RUNS)
     for row in recent.values("model", "state").annotate(runs=Count("pk")).order_by():
         runs.add_metric([row["model"], row["state"]], row["runs"])
     age = _gauge("model_age_seconds", "Since the training of what serves.", "model")
     for model in sessrec_settings.MODELS:
-        if (active := Promotion.objects.using(alias).active(model)) is not None:
+        if (active := Promotion.objects.active(model)) is not None:
             age.add_metric([model], _seconds_since(active.created_at))
     return [runs, age]
 
 
 def _programs() -> list[Metric]:
     silence = _gauge("heartbeat_age_seconds", "Since a program's last sign of life.", "program")
-    for beat in Heartbeat.objects.using(sessrec_settings.DATABASE):
+    for beat in Heartbeat.objects.all():
         silence.add_metric([beat.name], _seconds_since(beat.seen_at))
     return [silence]
 

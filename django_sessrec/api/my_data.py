@@ -9,7 +9,6 @@ from rest_framework.response import Response
 from django_sessrec.api.serializers import Erased, MyData, MyEvent, MyImpression, problems
 from django_sessrec.api.views import SessrecView
 from django_sessrec.capture import cookie
-from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, Impression, Quarantine
 from django_sessrec.privacy.erasure import erase
 
@@ -24,10 +23,9 @@ class MyDataView(SessrecView):
     )
     def get(self, request: Request) -> Response:
         session_id = cookie.presented(request)
-        alias = sessrec_settings.DATABASE
-        events = Event.objects.using(alias).filter(session_id=session_id).order_by("pk")
-        impressions = Impression.objects.using(alias).filter(session_id=session_id).order_by("pk")
-        held = Quarantine.objects.using(alias).filter(pk=session_id).first()
+        events = Event.objects.filter(session_id=session_id).order_by("pk")
+        impressions = Impression.objects.filter(session_id=session_id).order_by("pk")
+        held = Quarantine.objects.filter(pk=session_id).first()
         return Response(
             {
                 "session_id": session_id,

@@ -11,11 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from django_sessrec.api.problems import UnknownPlacement
+from django_sessrec.api.exceptions import UnknownPlacement
 from django_sessrec.api.serializers import Query, QueryWithItems, Recommendations, SlotQuery, problems
 from django_sessrec.api.views import SessrecView
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.serving.slot import Slot, SlotItem, fill, rendered
+from django_sessrec.serving.recommendations import Slot, SlotItem, fill, rendered
 
 EXAMPLE = OpenApiExample(
     "Two teapots for somebody who looked at a third",
@@ -26,13 +26,13 @@ EXAMPLE = OpenApiExample(
         "personalised": True,
         "consent": "session",
         "model": "neighbours",
-        "rung": "model",
+        "step": "model",
         "variant": "",
         "items": [
             {
                 "item_id": "7",
                 "position": 1,
-                "rung": "model",
+                "step": "model",
                 "pinned": False,
                 "sponsored": False,
                 "reason": {"code": "neighbours", "because": ["42"]},
@@ -104,7 +104,7 @@ def _answer(request: Request, query: dict[str, Any]) -> Response:
             "personalised": slot.personalised,
             "consent": slot.consent,
             "model": slot.model,
-            "rung": slot.rung,
+            "step": slot.step,
             "variant": slot.variant,
             "items": [_described(item) for item in slot.items],
         }
@@ -117,7 +117,7 @@ def _described(item: SlotItem) -> dict[str, Any]:
         **item.fields,
         "item_id": item.item_id,
         "position": item.position,
-        "rung": item.rung,
+        "step": item.step,
         "pinned": item.pinned,
         "sponsored": item.sponsored,
         "reason": {"code": item.reason, "because": item.because},

@@ -28,5 +28,5 @@ class SchemaView(SpectacularAPIView):
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         prefix = reverse("sessrec:events").removesuffix("events/").lstrip("/")
-        self.urlconf = [path(prefix, include("django_sessrec.api.urls"))]
+        self.urlconf = [path(prefix, include("django_sessrec.urls"))]
         return super().get(request, *args, **kwargs)

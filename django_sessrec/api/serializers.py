@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from django_sessrec.capture.events import ALIASES, MAX_ITEM_ID
+from django_sessrec.capture.event import ALIASES, MAX_ITEM_ID
 from django_sessrec.models import EventName
-from django_sessrec.serving.ladder import REASONS
-from django_sessrec.serving.slot import HEARD, MAX_LIMIT
+from django_sessrec.serving.fallback import REASONS
+from django_sessrec.serving.recommendations import HEARD, MAX_LIMIT
 
 BROWSER_NAMES = [name for name in EventName.values if name not in {EventName.PURCHASE, EventName.REFUND}]
 
@@ -50,7 +50,7 @@ class Item(serializers.Serializer):
 
     item_id = serializers.CharField()
     position = serializers.IntegerField(min_value=1)
-    rung = serializers.CharField(help_text="The step of the fallback ladder that brought it.")
+    step = serializers.CharField(help_text="The step of the fallback ladder that brought it.")
     pinned = serializers.BooleanField(help_text="Shown by the shop's choice, not for this visit.")
     sponsored = serializers.BooleanField(help_text="Somebody pays for it: say so beside the item.")
     reason = Reason()
@@ -67,7 +67,7 @@ class Recommendations(serializers.Serializer):
     personalised = serializers.BooleanField(help_text="Whether the visit's clicks had a say.")
     consent = serializers.ChoiceField(["contextual", "session"])
     model = serializers.CharField(allow_blank=True)
-    rung = serializers.CharField(allow_blank=True)
+    step = serializers.CharField(allow_blank=True)
     variant = serializers.CharField(allow_blank=True)
     items = Item(many=True)
 

@@ -20,8 +20,8 @@ from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 from rest_framework.views import APIView
 
-from django_sessrec.api.access import THROTTLES, FromTheShop
-from django_sessrec.api.problems import Malformed, TooLarge, problem
+from django_sessrec.api.exceptions import Malformed, TooLarge, problem
+from django_sessrec.api.permissions import THROTTLES, FromTheShop
 from django_sessrec.capture.tracker import Tracker
 
 MAX_BODY = 48 * 1024  # bytes; browsers keep at most 64 KB of requests that outlive their page

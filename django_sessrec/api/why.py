@@ -9,8 +9,8 @@ from django.views.decorators.http import require_safe
 
 from django_sessrec.capture import consent
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.faults import contained
 from django_sessrec.privacy.explanation import Explanation, explain, explain_visit
+from django_sessrec.safety import isolated
 
 
 @never_cache
@@ -32,6 +32,6 @@ def _explanations() -> list[Explanation]:
     """Of every placement; one with a mistake in its settings is logged and left out."""
     explanations = []
     for placement in sessrec_settings.PLACEMENTS:
-        with contained(f"explain the placement {placement!r}"):
+        with isolated(f"explain the placement {placement!r}"):
             explanations.append(explain(placement))
     return explanations

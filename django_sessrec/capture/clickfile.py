@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from django.db import connections
-
-from django_sessrec.capture.events import CLOCK_SKEW, NAMES, WITHOUT_ITEM, EventError, clean_item_id
-from django_sessrec.capture.ids import EPOCH
+from django_sessrec import database
+from django_sessrec.capture.event import CLOCK_SKEW, NAMES, WITHOUT_ITEM, EventError, clean_item_id
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.ids import EPOCH
 from django_sessrec.models import EventName, Source
 
 TIME_UNITS = {"s": timedelta(seconds=1), "ms": timedelta(milliseconds=1), "us": timedelta(microseconds=1)}
@@ -65,11 +64,10 @@ class ClickFile:
 
     def earlier_shift(self) -> timedelta | None:
         """The shift that an earlier import of this file was given; None where there was none."""
-        alias = sessrec_settings.DATABASE
         for line, values in self._lines():
             if at := self._readable_time(line, values):
                 session = session_uuid(_text(values, self.columns.session_id))
-                with connections[alias].cursor() as cursor:
+                with database.connection().cursor() as cursor:
                     cursor.execute(FIRST_IMPORTED, [session, Source.IMPORT])
                     [stored] = cursor.fetchone()
                 return stored and timedelta(days=round((stored - at) / timedelta(days=1)))

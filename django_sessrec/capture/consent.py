@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from django_sessrec.capture import cookie
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.faults import log
+from django_sessrec.safety import log
 
 Level = Literal["contextual", "session"]
 CONTEXTUAL: Final = "contextual"  # no cookie, no row, no id

@@ -15,8 +15,8 @@ from django.utils.cache import patch_cache_control
 from django.utils.crypto import constant_time_compare
 
 from django_sessrec import signatures
-from django_sessrec.capture.ids import time_of
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.ids import time_of
 
 LONGEST_SESSION = timedelta(hours=24)  # a client that never idles gets a new session after a day
 CLOCK_SKEW = timedelta(minutes=5)  # between two web servers

@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import DataError, Error, IntegrityError, transaction
+from django.db import DataError, Error, IntegrityError
 from django.utils.module_loading import import_string
 
+from django_sessrec import database
 from django_sessrec.capture import store, stream
-from django_sessrec.capture.bounded import database
 from django_sessrec.capture.breaker import Breaker
-from django_sessrec.capture.events import event_from, impression_from, to_payload
+from django_sessrec.capture.event import event_from, impression_from, to_payload
+from django_sessrec.capture.fast_query import database_breaker
 from django_sessrec.capture.held import Held, Message, Refused
-from django_sessrec.capture.ids import uuid7
 from django_sessrec.capture.recent import Recent, Rows
-from django_sessrec.conf import sessrec_settings
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Impression, Receipt
 
 # By their paths: the tasks stand above this room.
@@ -55,11 +55,11 @@ def deliver(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> 
 
 def _make_good() -> None:
     """What this process kept is written now that a server answers."""
-    if erasures and not database.resting:
+    if erasures and not database_breaker.resting:
         _erase()
     _write_again(held.take(ROWS_AT_ONCE))
     _write_entrusted(entrusted.take(MESSAGES_AT_ONCE))
-    if not database.resting:
+    if not database_breaker.resting:
         refuse(refusals.take(ROWS_AT_ONCE))
 
 
@@ -97,9 +97,8 @@ def redeliver(
 
     Raises django.db.Error while the store is down.
     """
-    alias = sessrec_settings.DATABASE
-    with transaction.atomic(using=alias):
-        _, first = Receipt.objects.using(alias).get_or_create(name=receipt)
+    with database.atomic():
+        _, first = Receipt.objects.get_or_create(name=receipt)
         if first:
             rows = [event_from(each) for each in events], [impression_from(each) for each in impressions]
             outcomes.update(store.write(*rows, again=again)._asdict())

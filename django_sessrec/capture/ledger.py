@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from django.db.models import QuerySet, Sum
 
-from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Ledger
 
 
@@ -40,7 +39,7 @@ def total() -> Counts:
 
 
 def _ledger() -> QuerySet[Ledger]:
-    return Ledger.objects.using(sessrec_settings.DATABASE)
+    return Ledger.objects
 
 
 def _sums() -> dict[str, Sum]:

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from itertools import count, takewhile
 
-from django.db import connections, transaction
-
+from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, Impression
 
@@ -38,8 +37,7 @@ def ensure_ahead() -> list[str]:
 def ensure_days(days: Iterable[date]) -> list[str]:
     """Make what is missing of these days (UTC); return the new partitions."""
     wanted = {f"{table}_{day:%Y%m%d}": (table, day) for day in sorted(set(days)) for table in TABLES}
-    alias = sessrec_settings.DATABASE
-    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+    with database.atomic(), database.connection().cursor() as cursor:
         cursor.execute(LOCK_TIMEOUT)
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         missing = [name for name in wanted if name not in _existing(cursor)]
@@ -57,11 +55,10 @@ def ensure_days(days: Iterable[date]) -> list[str]:
 def drop_older_than(days: int) -> list[str]:
     """Drop the partitions whose whole day is more than `days` days ago; return their names."""
     oldest = datetime.now(UTC).date() - timedelta(days)
-    alias = sessrec_settings.DATABASE
-    with connections[alias].cursor() as cursor:
+    with database.connection().cursor() as cursor:
         old = [name for name in _existing(cursor) if day_of(name) < oldest]
     for name in old:
-        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        with database.atomic(), database.connection().cursor() as cursor:
             cursor.execute(LOCK_TIMEOUT)
             cursor.execute(f'DROP TABLE IF EXISTS "{name}"')
     return old
@@ -69,7 +66,7 @@ def drop_older_than(days: int) -> list[str]:
 
 def days_ahead() -> int:
     """How many days from today on have their partitions, today left out; -1 where today has none."""
-    with connections[sessrec_settings.DATABASE].cursor() as cursor:
+    with database.connection().cursor() as cursor:
         existing = set(_existing(cursor))
     today = datetime.now(UTC).date()
     days = takewhile(

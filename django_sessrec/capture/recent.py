@@ -11,9 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from django.db import connections
-
-from django_sessrec.conf import sessrec_settings
+from django_sessrec import database
 from django_sessrec.models import Event, Impression
 
 Rows = Sequence[Event | Impression]
@@ -36,7 +34,7 @@ class Recent:
         It may be new for other reasons than a crash, now and then. Where every request has a connection of
         its own nothing is told, because each would send the last moments' rows again.
         """
-        connection = connections[sessrec_settings.DATABASE]
+        connection = database.connection()
         server = connection.connection.pgconn.backend_pid
         if server in self._servers:
             return []

@@ -12,14 +12,14 @@ from operator import add, attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import DataError, IntegrityError, OperationalError, connections, transaction
+from django.db import DataError, IntegrityError, OperationalError
 
+from django_sessrec import database
 from django_sessrec.capture import partitions, stream
-from django_sessrec.capture.bounded import UnansweredError, ask, database
 from django_sessrec.capture.cookie import CLOCK_SKEW, LONGEST_SESSION
-from django_sessrec.capture.events import encodable, to_payload
-from django_sessrec.capture.ids import time_of
-from django_sessrec.conf import sessrec_settings
+from django_sessrec.capture.event import encodable, to_payload
+from django_sessrec.capture.fast_query import UnansweredError, ask, database_breaker
+from django_sessrec.ids import time_of
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Withdrawal
 
 NO_PARTITION = "23514"  # check_violation: no partition takes the row
@@ -140,7 +140,6 @@ def keep(payloads: Iterable[Mapping[str, Any]], code: str, detail: str = "", *, 
 
 def keep_each(reasoned: Iterable[tuple[Mapping[str, Any], str, str]], *, failed: bool = False) -> int:
     """The same of payloads that have a code and a detail each, in one transaction."""
-    alias = sessrec_settings.DATABASE
     rows = [
         FailedEvent(
             code=code,
@@ -150,12 +149,12 @@ def keep_each(reasoned: Iterable[tuple[Mapping[str, Any], str, str]], *, failed:
         )
         for payload, code, detail in reasoned
     ]
-    with transaction.atomic(using=alias):
-        with connections[alias].cursor() as cursor:
+    with database.atomic():
+        with database.connection().cursor() as cursor:
             cursor.execute(BEGIN_TO_KEEP)  # an erasure waits from here on, and what it withdrew is seen
         gone = _gone(rows)
         kept = [each for each in rows if each.session_id not in gone]
-        FailedEvent.objects.using(alias).bulk_create(kept)
+        FailedEvent.objects.bulk_create(kept)
         tally(withdrawn=len(rows) - len(kept), **{"failed" if failed else "refused": len(kept)})
     return len(kept)
 
@@ -172,18 +171,17 @@ def tally(
     """Count in the ledger, in the transaction that is open."""
     counts = [stored, duplicate, failed, refused, withdrawn, replayed]
     if any(counts):
-        with connections[sessrec_settings.DATABASE].cursor() as cursor:
+        with database.connection().cursor() as cursor:
             cursor.execute(TALLY, counts)
 
 
 def forget(session_ids: Sequence[UUID]) -> dict[str, int]:
     """Delete these sessions' rows from every table and drop what still arrives; return counts by table."""
-    alias = sessrec_settings.DATABASE
     ids = list(session_ids)
     # Committed first: a write that starts from now on sees it, one before is waited for and deleted below.
-    Withdrawal.objects.using(alias).bulk_create([Withdrawal(pk=each) for each in ids], ignore_conflicts=True)
+    Withdrawal.objects.bulk_create([Withdrawal(pk=each) for each in ids], ignore_conflicts=True)
     tables = [model._meta.db_table for model in (Event, Impression, FailedEvent, Quarantine)]
-    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+    with database.atomic(), database.connection().cursor() as cursor:
         cursor.execute(WAIT_FOR_WRITERS)
         counts = {}
         for table in tables:
@@ -199,7 +197,7 @@ def _insert(rows: Sequence[Event | Impression], *, again: bool) -> Written:
     try:
         return send(again=again)
     except UnansweredError as problem:
-        if database.resting or not problem.in_doubt:
+        if database_breaker.resting or not problem.in_doubt:
             raise
     try:
         return send(again=True)
@@ -231,9 +229,8 @@ def _write_event(values: Sequence[str | None], *, again: bool) -> Written:
 
 def _answer(sql: str, *values: str | None) -> str:
     """The one value that a function answers; somebody's transaction survives a row that it refuses."""
-    alias = sessrec_settings.DATABASE
-    inside = connections[alias].in_atomic_block
-    with transaction.atomic(using=alias) if inside else nullcontext():
+    inside = database.connection().in_atomic_block
+    with database.atomic() if inside else nullcontext():
         [(answer,)] = ask(sql, *values)
     return str(answer)
 
@@ -241,7 +238,7 @@ def _answer(sql: str, *values: str | None) -> str:
 def _gone(rows: Iterable[FailedEvent]) -> set[UUID]:
     """Those of the rows' sessions that were withdrawn."""
     sessions = {row.session_id for row in rows if row.session_id}
-    found = Withdrawal.objects.using(sessrec_settings.DATABASE).filter(pk__in=sessions)
+    found = Withdrawal.objects.filter(pk__in=sessions)
     return set(found.values_list("pk", flat=True))
 
 
@@ -254,10 +251,9 @@ def _one_by_one(rows: Sequence[Event | Impression], problem: Exception, *, again
 
 
 def _copy(rows: Sequence[tuple[Any, ...]]) -> int:
-    alias = sessrec_settings.DATABASE
     partitions.ensure_days({row[OCCURRED_AT].astimezone(UTC).date() for row in rows})
     columns = ", ".join(COLUMNS)
-    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+    with database.atomic(), database.connection().cursor() as cursor:
         cursor.execute("CREATE TEMP TABLE arriving (LIKE sessrec_event)")
         with cursor.copy(f"COPY arriving ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(TYPES)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from django_sessrec.capture.breaker import Breaker
-from django_sessrec.capture.events import to_payload
+from django_sessrec.capture.event import to_payload
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, EventName, Impression
 

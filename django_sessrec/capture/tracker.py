@@ -15,16 +15,16 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.functional import cached_property
 
-from django_sessrec.capture import clients, consent, cookie, requests
+from django_sessrec.capture import consent, cookie, request_filters, session_limit
 from django_sessrec.capture.delivery import deliver, refuse, withdraw
-from django_sessrec.capture.events import MAX_POSITION, EventError, clean_item_id, make
+from django_sessrec.capture.event import MAX_POSITION, EventError, clean_item_id, make
 from django_sessrec.capture.held import Refused
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.capture.rec_id import verify
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.faults import shielded
-from django_sessrec.measuring.tokens import verify
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, EventName, Impression, Source
+from django_sessrec.safety import never_raises
 
 LINK = "sessrec"  # the argument of a recommended product's link: <rec_id>.<position>
 
@@ -42,19 +42,19 @@ class Tracker:
         self.pending: list[Event] = []  # recorded, and written once the response is made
 
     @cached_property
-    @shielded("tell the consent level", otherwise=consent.CONTEXTUAL)
+    @never_raises("tell the consent level", default=consent.CONTEXTUAL)
     def level(self) -> consent.Level:
         """ "contextual": nothing may be kept of this request; "session": events and a cookie may."""
         return consent.level(self._request)
 
     @property
-    @shielded("tell whether personalisation is switched off", otherwise=False)
+    @never_raises("tell whether personalisation is switched off", default=False)
     def switched_off(self) -> bool:
         """Whether the visitor has switched personalisation off."""
         return cookie.switched_off(self._request)
 
     @property
-    @shielded("tell the visit's id", otherwise=None)
+    @never_raises("tell the visit's id", default=None)
     def session_id(self) -> UUID | None:
         """The visit's id, a new one where the request brought none; None under contextual.
 
@@ -65,7 +65,7 @@ class Tracker:
     @cached_property
     def _session_id(self) -> UUID | None:
         session_id = cookie.read(self._request)
-        if session_id is None and not clients.may_begin(self._request):
+        if session_id is None and not session_limit.may_begin(self._request):
             self.level = consent.CONTEXTUAL
             return None
         return session_id or uuid7()
@@ -82,7 +82,7 @@ class Tracker:
         except EventError:
             return None
 
-    @shielded("record an event", otherwise=None)
+    @never_raises("record an event", default=None)
     def record(
         self,
         name: str,
@@ -137,7 +137,7 @@ class Tracker:
         """Let no shared cache keep the response: it tells the visitor's own choice."""
         self._private = True
 
-    @shielded("withdraw consent", otherwise=None)
+    @never_raises("withdraw consent", default=None)
     def withdraw(self) -> None:
         """Withdraw consent: with this response the cookie goes and the session's rows are deleted."""
         self._withdrawn = True
@@ -145,7 +145,7 @@ class Tracker:
         self._drop()
 
     @property
-    @shielded("tell whether a page is captured", otherwise=False)
+    @never_raises("tell whether a page is captured", default=False)
     def concerned(self) -> bool:
         """Whether settle() has anything to do; asked for every response, so it costs next to nothing."""
         return bool(
@@ -158,7 +158,7 @@ class Tracker:
             or self._private
         )
 
-    @shielded("capture what a page did", otherwise=None)
+    @never_raises("capture what a page did", default=None)
     def settle(self, response: HttpResponseBase) -> None:
         """After the response is made: write, and give or take the cookie. Never raises."""
         if self._private:
@@ -166,7 +166,7 @@ class Tracker:
         if self._withdrawn or self._consent_ended():
             self._forget(response)
             return
-        if self.session_id is None or not requests.counts(self._request):
+        if self.session_id is None or not request_filters.counts(self._request):
             self._drop()
             return
         if response.status_code == HTTPStatus.OK and self._request.method == "GET" and self.current_item:
@@ -194,7 +194,7 @@ class Tracker:
             click = {"impression_id": impression_id, "position": int(position)}
             self.pending.append(make(EventName.SELECT_ITEM, item_id, session_id=self.session_id, **click))
 
-    @shielded("take an event whose transaction committed", otherwise=None)
+    @never_raises("take an event whose transaction committed", default=None)
     def _accept(self, event: Event) -> None:
         self.pending.append(event)
         if self._settled:  # its transaction committed after the response was made
@@ -210,7 +210,7 @@ class Tracker:
         """Hand over what is queued."""
         events, impressions, refused = [*self.pending], [*self._impressions], [*self._refused]
         self._drop()
-        bot = requests.from_bot(self._request)
+        bot = request_filters.from_bot(self._request)
         for row in (*events, *impressions):
             row.bot = bot
         if events or impressions:

@@ -8,16 +8,16 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from django.core import checks
-from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from django_sessrec import database
 from django_sessrec.capture import ledger, stream
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, Heartbeat, Promotion, TrainingRun
 from django_sessrec.privacy.retention import oldest_rows
 from django_sessrec.recsys import artifact
-from django_sessrec.training import artifacts
+from django_sessrec.training import artifact_store
 from django_sessrec.training.promotion import held_by
 from django_sessrec.training.runs import all_runs
 
@@ -83,7 +83,7 @@ def _settings() -> Found:
 
 
 def _database() -> Found:
-    connection = connections[sessrec_settings.DATABASE]
+    connection = database.connection()
     executor = MigrationExecutor(connection)
     wanted = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "sessrec"]
     if executor.migration_plan(wanted):
@@ -96,7 +96,7 @@ def _database() -> Found:
 def _partitions() -> Found:
     today = datetime.now(UTC).date()
     days = [today + timedelta(n) for n in range(sessrec_settings.PARTITIONS_AHEAD_DAYS + 1)]
-    with connections[sessrec_settings.DATABASE].cursor() as cursor:
+    with database.connection().cursor() as cursor:
         names = [f"{Event._meta.db_table}_{day:%Y%m%d}" for day in days]
         cursor.execute("SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL", [names])
         missing = [name for (name,) in cursor.fetchall()]
@@ -145,7 +145,7 @@ def _stream() -> Found:
 
 
 def _processes() -> Found:
-    seen = dict(Heartbeat.objects.using(sessrec_settings.DATABASE).values_list("name", "seen_at"))
+    seen = dict(Heartbeat.objects.values_list("name", "seen_at"))
     if (
         all_runs()
         .filter(state=TrainingRun.State.RUNNING, heartbeat_at__gte=timezone.now() - SILENCE)
@@ -167,12 +167,12 @@ def _models() -> Found:
         latest = all_runs().filter(model=model).first()
         if latest is not None and latest.state in {TrainingRun.State.FAILED, TrainingRun.State.REFUSED}:
             yield Level.WARN, f"{latest} {latest.state} {_ago(latest.created_at)}: {latest.verdict}", ""
-        active = Promotion.objects.using(sessrec_settings.DATABASE).active(model)
+        active = Promotion.objects.active(model)
         if active is None:
             yield Level.WARN, f"{model} does not serve yet", f"run sessrec_train {model}"
             continue
         try:
-            artifact.load(artifacts.folder(active))
+            artifact.load(artifact_store.folder(active))
         except artifact.ArtifactError as problem:
             yield (
                 Level.FAIL,
@@ -191,7 +191,7 @@ def _models() -> Found:
 
 
 def _events() -> Found:
-    newest = Event.objects.using(sessrec_settings.DATABASE).order_by("-occurred_at").first()
+    newest = Event.objects.order_by("-occurred_at").first()
     if newest is None:
         yield (
             Level.WARN,

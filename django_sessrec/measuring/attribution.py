@@ -13,7 +13,7 @@ from typing import Any
 
 from django_sessrec.conf import sessrec_settings
 
-IMPRESSION = "impression_id, shown_at, placement, model, run_id, rung, experiment, variant"
+IMPRESSION = "impression_id, shown_at, placement, model, run_id, step, experiment, variant"
 
 # Every time is bounded, so that Postgres opens few partitions: those of the window once, and for each click
 # those around it. The bounds reach past the window: an impression's click and purchase come later, and a

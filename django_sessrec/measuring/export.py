@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django_sessrec.measuring.kpis import Kpi
-from django_sessrec.measuring.rates import Rate
+from django_sessrec.measuring.proportions import Rate
 
 COUNTS = (
     *("impressions", "items_shown", "seen_impressions", "clicked_impressions", "seen_and_clicked"),

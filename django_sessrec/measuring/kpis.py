@@ -8,12 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
-from django.db import connections
 from django.utils import timezone
 
-from django_sessrec.conf import sessrec_settings
+from django_sessrec import database
 from django_sessrec.measuring.attribution import ATTRIBUTED, parameters
-from django_sessrec.measuring.rates import Rate
+from django_sessrec.measuring.proportions import Rate
 
 Key = TypeVar("Key")
 
@@ -22,7 +21,7 @@ DIMENSIONS: Final[Mapping[str, str]] = {
     "placement": "i.placement",
     "model": "i.model",
     "run": "i.run_id",
-    "rung": "i.rung",
+    "step": "i.step",
     "experiment": "i.experiment",
     "variant": "i.variant",
 }
@@ -139,7 +138,7 @@ def kpis(
         raise ValueError(f"can't group by {unknown or 'nothing'}; choose from {', '.join(DIMENSIONS)}")
     dimensions = ", ".join(DIMENSIONS[name] for name in by)
     groups = ", ".join(str(number) for number in range(1, len(by) + 1))
-    with connections[sessrec_settings.DATABASE].cursor() as cursor:
+    with database.connection().cursor() as cursor:
         cursor.execute(
             SQL.format(dimensions=dimensions, groups=groups),
             {**parameters(start, end), "timezone": timezone.get_current_timezone_name()},

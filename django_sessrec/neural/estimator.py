@@ -18,13 +18,13 @@ from django_sessrec.neural.batches import Batch
 from django_sessrec.neural.checkpoint import Checkpoint, made_of
 from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.export import exported
-from django_sessrec.neural.item_vectors import item_vectors
+from django_sessrec.neural.initial_vectors import item_vectors
 from django_sessrec.neural.lazy_adam import LazyAdam
 from django_sessrec.neural.negatives import Negatives
-from django_sessrec.neural.rates import Share, warm_up_then_cosine
+from django_sessrec.neural.schedules import Share, warm_up_then_cosine
 from django_sessrec.neural.training import Comparison, train, training_device, training_threads
 from django_sessrec.neural.warm_start import continued, vectors_from
-from django_sessrec.recsys.exported import ExportedNet
+from django_sessrec.recsys.onnx_recommender import OnnxRecommender
 from django_sessrec.recsys.recommender import NotEnoughData, Progress, Recommender
 from django_sessrec.recsys.sessions import SessionLog
 
@@ -123,7 +123,7 @@ class NeuralEstimator(ABC):
         progress: Progress | None = None,
         checkpoints: Path | None = None,
         warm_start: Recommender | None = None,
-    ) -> ExportedNet:
+    ) -> OnnxRecommender:
         """Train, export, and compare the exported net with the trained one.
 
         validation: later sessions; training stops when it ranks them worse than an epoch ago.
@@ -144,7 +144,7 @@ class NeuralEstimator(ABC):
         """The encoder before its first step."""
         if warm_start is None:
             return self.encoder(self.first_vectors(sessions))
-        if not isinstance(warm_start, ExportedNet):
+        if not isinstance(warm_start, OnnxRecommender):
             raise TypeError(f"a net can start from a net, not from {type(warm_start).__name__}")
         return continued(self.encoder(vectors_from(warm_start, sessions, seed=self.seed)), warm_start)
 

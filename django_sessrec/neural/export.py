@@ -14,9 +14,9 @@ from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.ranker import SetRanker
 from django_sessrec.neural.smoothing import smoothed
 from django_sessrec.neural.warm_start import weights_of
-from django_sessrec.recsys.exported import ExportedNet
 from django_sessrec.recsys.items import Rows
-from django_sessrec.recsys.onnx import open_net
+from django_sessrec.recsys.onnx_recommender import OnnxRecommender
+from django_sessrec.recsys.onnx_session import open_net
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.recommender import FloatArray
 from django_sessrec.recsys.sessions import SessionLog
@@ -31,14 +31,14 @@ class ExportMismatch(RuntimeError):  # noqa: N818
 
 def exported(
     encoder: SessionEncoder, sessions: SessionLog, *, window: int, smoothing: float = 0.0
-) -> ExportedNet:
+) -> OnnxRecommender:
     """The recommender of a trained `encoder`; ExportMismatch where the two disagree."""
     encoder = encoder.cpu().eval()
     with torch.no_grad():
         read = encoder.item_vectors(torch.arange(len(sessions.index))).numpy()
     items = smoothed(read, sessions, smoothing) if smoothing else read
     popularity = Popularity().fit(sessions).clicks
-    net = ExportedNet(
+    net = OnnxRecommender(
         sessions.index,
         to_onnx(encoder),
         items,
@@ -110,7 +110,7 @@ def _traced(net: nn.Module, example: tuple[Tensor, ...], axes: dict[str, dict[in
     return file.getvalue()
 
 
-def check(net: ExportedNet, encoder: SessionEncoder, sessions: SessionLog) -> None:
+def check(net: OnnxRecommender, encoder: SessionEncoder, sessions: SessionLog) -> None:
     """Compare scores for random sessions of LENGTHS clicks, with repeats, served singly and as a batch.
 
     Scores this near also rank alike, but for items that differ by less than float32 can tell.

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from django_sessrec.neural import losses
 from django_sessrec.neural.encoder import Readout, SessionEncoder, ages
 from django_sessrec.neural.estimator import NeuralEstimator
-from django_sessrec.neural.item_vectors import random_vectors
+from django_sessrec.neural.initial_vectors import random_vectors
 from django_sessrec.neural.negatives import Negatives
 from django_sessrec.neural.training import Comparison
 from django_sessrec.recsys.sessions import SessionLog

@@ -18,17 +18,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from django_sessrec.neural.apart import first, fit_apart
 from django_sessrec.neural.estimator import require_enough
 from django_sessrec.neural.export import export_ranker
 from django_sessrec.neural.gru4rec import GRU4Rec
 from django_sessrec.neural.ranker import Block, train_ranker
+from django_sessrec.neural.subprocess_fit import first, fit_in_subprocesses
 from django_sessrec.neural.torchrun import Peers
 from django_sessrec.neural.training import training_device, training_threads
+from django_sessrec.recsys.candidate_features import Evidence
 from django_sessrec.recsys.evaluation import Cases
-from django_sessrec.recsys.evidence import Evidence
-from django_sessrec.recsys.exported import ExportedNet
-from django_sessrec.recsys.kernels.evidence import CANDIDATES
+from django_sessrec.recsys.kernels.candidate_features import CANDIDATES
+from django_sessrec.recsys.onnx_recommender import OnnxRecommender
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.postings import Postings
 from django_sessrec.recsys.ranked import RankedRecommender
@@ -130,7 +130,7 @@ class Ranked:
 
     def nets(
         self, sessions: SessionLog, progress: Progress | None, checkpoints: Path | None
-    ) -> list[ExportedNet]:
+    ) -> list[OnnxRecommender]:
         """The net of what came before each block, and that of everything.
 
         Some at a time, each in a process of its own; under torchrun one by one, each by all processes.
@@ -148,7 +148,9 @@ class Ranked:
         threads = self.threads or torch.get_num_threads()
         at_once = min(self.nets_at_once, threads, len(cuts))
         source = self.source(threads // at_once)
-        return fit_apart(source, sessions, cuts, at_once=at_once, progress=progress, checkpoints=checkpoints)
+        return fit_in_subprocesses(
+            source, sessions, cuts, at_once=at_once, progress=progress, checkpoints=checkpoints
+        )
 
     def cuts(self, sessions: SessionLog) -> list[int]:
         """The ends of what comes before each block, and of everything."""
@@ -161,7 +163,7 @@ class Ranked:
             yield earlier, sessions.slice(cut, end).reindexed(earlier.index)
 
     def lists(
-        self, net: ExportedNet, earlier: SessionLog, later: SessionLog, progress: Progress | None
+        self, net: OnnxRecommender, earlier: SessionLog, later: SessionLog, progress: Progress | None
     ) -> Block:
         """What `later` clicked, in lists as they would have been made the moment `earlier` ended."""
         cases = Cases.from_log(later)

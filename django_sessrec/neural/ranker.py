@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from django_sessrec.neural.encoder import NOT_VISIBLE
 from django_sessrec.neural.losses import fast_dtype
 from django_sessrec.neural.training import TrainingDiverged
-from django_sessrec.recsys.evidence import FEATURES
+from django_sessrec.recsys.candidate_features import FEATURES
 from django_sessrec.recsys.items import Rows
 from django_sessrec.recsys.recommender import FloatArray, Progress
 

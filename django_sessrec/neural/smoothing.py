@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.neural.item_vectors import both_ways, co_clicks
+from django_sessrec.neural.initial_vectors import both_ways, co_clicks
 from django_sessrec.recsys.recommender import FloatArray
 from django_sessrec.recsys.sessions import SessionLog
 

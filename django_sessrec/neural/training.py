@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from django_sessrec.neural.batches import Batch, Walk, Windows
 from django_sessrec.neural.checkpoint import Checkpoint, RandomState, Stateful
+from django_sessrec.neural.cuda_graphs import Recorded
 from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.lazy_adam import LazyAdam
 from django_sessrec.neural.negatives import Negatives
-from django_sessrec.neural.recorded import Recorded
 from django_sessrec.neural.torchrun import Peers
 from django_sessrec.recsys.recommender import Progress
 from django_sessrec.recsys.sessions import SessionLog

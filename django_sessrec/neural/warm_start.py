@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from django_sessrec.neural.encoder import SessionEncoder
-from django_sessrec.neural.item_vectors import both_ways, co_clicks
-from django_sessrec.recsys.exported import ExportedNet
+from django_sessrec.neural.initial_vectors import both_ways, co_clicks
+from django_sessrec.recsys.onnx_recommender import OnnxRecommender
 from django_sessrec.recsys.sessions import SessionLog
 
 TABLE = "items.weight"  # the artifact has it as a file of its own
@@ -25,7 +25,7 @@ def weights_of(encoder: SessionEncoder) -> bytes:
     return file.getvalue()
 
 
-def continued(encoder: SessionEncoder, net: ExportedNet) -> SessionEncoder:
+def continued(encoder: SessionEncoder, net: OnnxRecommender) -> SessionEncoder:
     """`encoder` with the weights of `net`; ValueError where they are of another kind of net."""
     with np.load(io.BytesIO(net.weights), allow_pickle=False) as weights:
         state = {name: torch.from_numpy(weights[name]) for name in weights.files}
@@ -36,7 +36,7 @@ def continued(encoder: SessionEncoder, net: ExportedNet) -> SessionEncoder:
     return encoder
 
 
-def vectors_from(net: ExportedNet, sessions: SessionLog, *, seed: int = 0) -> Tensor:
+def vectors_from(net: OnnxRecommender, sessions: SessionLog, *, seed: int = 0) -> Tensor:
     """(n_rows, D): the vectors of `net`; a new item lies amid the known ones that it is clicked with.
 
     New items that no known one is clicked near get a random direction.

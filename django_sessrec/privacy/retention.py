@@ -57,8 +57,7 @@ def purge() -> Purged:
     Raises django.db.Error where a partition stays locked; the next purge goes on from there.
     """
     late_rows = sum(store.forget(_withdrawn_since(timezone.now() - SWEPT_AGAIN)).values())
-    alias = sessrec_settings.DATABASE
-    Receipt.objects.using(alias).filter(received_at__lt=timezone.now() - RECEIPTS_KEPT).delete()
+    Receipt.objects.filter(received_at__lt=timezone.now() - RECEIPTS_KEPT).delete()
     days = sessrec_settings.RETENTION_DAYS
     if days is None:
         return Purged([], 0, 0, 0, late_rows)
@@ -66,9 +65,9 @@ def purge() -> Purged:
     # Withdrawals and quarantines last as long as a session's rows can be there: they keep late ones out.
     return Purged(
         partitions.drop_older_than(days),
-        FailedEvent.objects.using(alias).filter(received_at__lt=oldest).delete()[0],
-        Withdrawal.objects.using(alias).filter(withdrawn_at__lt=oldest - timedelta(1)).delete()[0],
-        Quarantine.objects.using(alias).filter(found_at__lt=oldest - timedelta(1)).delete()[0],
+        FailedEvent.objects.filter(received_at__lt=oldest).delete()[0],
+        Withdrawal.objects.filter(withdrawn_at__lt=oldest - timedelta(1)).delete()[0],
+        Quarantine.objects.filter(found_at__lt=oldest - timedelta(1)).delete()[0],
         late_rows,
     )
 
@@ -77,12 +76,12 @@ def oldest_rows(now: datetime) -> Iterator[Oldest]:
     """How old each table's rows are, held against RETENTION_DAYS: the proof that the purge works."""
     days = sessrec_settings.RETENTION_DAYS
     for model, (order, field) in KEPT.items():
-        rows = model.objects.using(sessrec_settings.DATABASE)
+        rows = model.objects
         oldest = rows.order_by(order).values_list(field, flat=True).first()
         within = days is None or oldest is None or oldest >= now - timedelta(days) - ALLOWANCE
         yield Oldest(model._meta.db_table, oldest, within)
 
 
 def _withdrawn_since(moment: datetime) -> list[UUID]:
-    recent = Withdrawal.objects.using(sessrec_settings.DATABASE).filter(withdrawn_at__gte=moment)
+    recent = Withdrawal.objects.filter(withdrawn_at__gte=moment)
     return list(recent.values_list("pk", flat=True))

@@ -23,7 +23,7 @@ KINDS = {
     "popularity": "django_sessrec.recsys.popularity.PopularityRecommender",
     "itemknn": "django_sessrec.recsys.itemknn.ItemKNNRecommender",
     "neighbours": "django_sessrec.recsys.neighbours.NeighboursRecommender",
-    "exported": "django_sessrec.recsys.exported.ExportedNet",
+    "exported": "django_sessrec.recsys.onnx_recommender.OnnxRecommender",
     "ranked": "django_sessrec.recsys.ranked.RankedRecommender",
     "blend": "django_sessrec.recsys.blend.BlendRecommender",
 }

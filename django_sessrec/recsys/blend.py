@@ -38,7 +38,7 @@ STEPS = 10  # of the grid: weights are tenths
 BATCH = 64  # cases whose scores by all models are held at once
 DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
     "django_sessrec.recsys.neighbours.Neighbours": {},
-    "django_sessrec.recsys.neighbours.ShortMemory": {},
+    "django_sessrec.recsys.neighbours.RecentNeighbours": {},
     "django_sessrec.neural.GRU4Rec": {},
 }
 

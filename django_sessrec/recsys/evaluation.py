@@ -95,7 +95,7 @@ class Cases:
 class Report:
     """Figures of one evaluation, as shares of 1.
 
-    popularity_lean: how often, as labels, the recommended items were clicked, over the same for the
+    popularity_bias: how often, as labels, the recommended items were clicked, over the same for the
     clicked items themselves: 1 leans towards popular items as much as visitors do, 5 five times as much.
     by_length: prefix length ("1", "2", "3-4", "5-9", "10+") -> {"cases", "hr", "mrr", "ndcg"}.
     by_intents: the same by intents of the prefix ("1", "2", "3+"); empty where nobody counted them.
@@ -107,7 +107,7 @@ class Report:
     mrr: float
     ndcg: float
     coverage: float
-    popularity_lean: float
+    popularity_bias: float
     by_length: Mapping[str, Mapping[str, float]]
     by_intents: Mapping[str, Mapping[str, float]]
     seconds: float
@@ -120,7 +120,7 @@ class Report:
             f"mrr@{k}": 100 * self.mrr,
             f"ndcg@{k}": 100 * self.ndcg,
             f"coverage@{k}": 100 * self.coverage,
-            f"popularity_lean@{k}": self.popularity_lean,
+            f"popularity_bias@{k}": self.popularity_bias,
             "cases": self.cases,
             "by_length": self._in_percent(self.by_length),
             "by_intents": self._in_percent(self.by_intents),
@@ -165,7 +165,7 @@ def evaluate(
         cases=len(cases),
         **_figures(reciprocal_ranks),
         coverage=float(np.count_nonzero(recommended) / max(1, len(cases.index) - 1)),
-        popularity_lean=_mean_popularity(recommended, clicked) / (_mean_popularity(clicked, clicked) or 1.0),
+        popularity_bias=_mean_popularity(recommended, clicked) / (_mean_popularity(clicked, clicked) or 1.0),
         by_length=_by(LENGTHS, cases.lengths, reciprocal_ranks),
         by_intents={} if intents is None else _by(INTENTS, intents, reciprocal_ranks),
         seconds=time.perf_counter() - began,

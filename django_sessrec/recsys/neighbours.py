@@ -110,7 +110,7 @@ class Neighbours:
 
 
 @dataclass(frozen=True, slots=True)
-class ShortMemory(Neighbours):
+class RecentNeighbours(Neighbours):
     """Neighbours of the last days, to whom the whole visit matters."""
 
     click_decay: float = 2.5

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from django_sessrec.recsys.evidence import FEATURES, Evidence
-from django_sessrec.recsys.exported import ExportedNet
+from django_sessrec.recsys.candidate_features import FEATURES, Evidence
 from django_sessrec.recsys.items import ItemIndex, Rows
-from django_sessrec.recsys.onnx import open_net
+from django_sessrec.recsys.onnx_recommender import OnnxRecommender
+from django_sessrec.recsys.onnx_session import open_net
 from django_sessrec.recsys.popularity import PopularityRecommender
 from django_sessrec.recsys.postings import Postings
 from django_sessrec.recsys.recommender import FloatArray, Reason, Recommender
@@ -30,7 +30,7 @@ class RankedRecommender(Recommender):
 
     kind = "ranked"
 
-    def __init__(self, net: ExportedNet, postings: Postings, ranker: bytes) -> None:
+    def __init__(self, net: OnnxRecommender, postings: Postings, ranker: bytes) -> None:
         """postings: of the net's own index; ranker: an ONNX file, (1, n, features) and (1, n, n) cosines of
         the net's items -> (1, n) scores."""
         self.index: ItemIndex = net.index
@@ -74,6 +74,6 @@ class RankedRecommender(Recommender):
     def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
         if parameters.get("reads") != READS:
             raise ValueError("its ranker reads other features than this version gives it; train anew")
-        net = ExportedNet.load(folder, index, parameters)
+        net = OnnxRecommender.load(folder, index, parameters)
         postings = Postings.load(folder / POSTINGS, len(index))
         return cls(net, postings, (folder / RANKER).read_bytes())

@@ -1,4 +1,4 @@
-"""What visitors look at now: the popular rung before any model was trained."""
+"""What visitors look at now: the popular step before any model was trained."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from django_sessrec.conf import sessrec_settings
-from django_sessrec.faults import contained
 from django_sessrec.models import Event, EventName, Quarantine
-from django_sessrec.serving.refreshed import Refreshed
+from django_sessrec.safety import isolated
+from django_sessrec.serving.ttl import CachedValue
 
 SAMPLE = 5_000  # newest views counted: bounds what a busy shop without a model pays
 DAYS = 14
@@ -29,17 +28,12 @@ def forget() -> None:
 
 
 def _counted(current: list[str]) -> list[str]:
-    with contained("count what was viewed lately"):
+    with isolated("count what was viewed lately"):
         views = (
-            Event.objects.using(sessrec_settings.DATABASE)
-            .filter(
+            Event.objects.filter(
                 name=EventName.VIEW_ITEM, bot=False, occurred_at__gte=timezone.now() - timedelta(days=DAYS)
             )
-            .exclude(
-                session_id__in=Quarantine.objects.using(sessrec_settings.DATABASE)
-                .filter(released_at=None)
-                .values("session_id")
-            )
+            .exclude(session_id__in=Quarantine.objects.filter(released_at=None).values("session_id"))
             .order_by("-event_id")
             .values_list("item_id", "session_id")[:SAMPLE]
         )
@@ -48,4 +42,4 @@ def _counted(current: list[str]) -> list[str]:
     return current
 
 
-_lately: Refreshed[list[str]] = Refreshed([], _counted)
+_lately: CachedValue[list[str]] = CachedValue([], _counted)

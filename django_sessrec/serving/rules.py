@@ -11,7 +11,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from django_sessrec.catalogue import Catalogue
-from django_sessrec.serving.ladder import BY_HAND, PINNED, SPONSORED, Candidate
+from django_sessrec.serving.fallback import BY_HAND, PINNED, SPONSORED, Candidate
 
 SPARE = 2  # times the slot that is looked up at once: sold-out items are replaced without a second query
 SPARE_AGAIN = 10  # times the slot that is looked up once more where that was not enough
@@ -54,7 +54,7 @@ def choose(
             if cap is not None:
                 category = catalogue.category(each.item)
                 if category is not None:
-                    if per_category[category] >= cap and each.candidate.rung not in BY_HAND:
+                    if per_category[category] >= cap and each.candidate.step not in BY_HAND:
                         continue
                     per_category[category] += 1
             chosen.append(each)
@@ -67,8 +67,8 @@ def _by_hand(placement: Mapping[str, Any]) -> Iterator[Candidate]:
     """What the shop puts first: whatever is paid for says so, wherever it stands."""
     paid = [str(item_id) for item_id in placement["SPONSORED"]]
     for item_id in (*map(str, placement["PINNED"]), *paid):
-        rung = SPONSORED if item_id in paid else PINNED
-        yield Candidate(item_id, rung, rung)
+        step = SPONSORED if item_id in paid else PINNED
+        yield Candidate(item_id, step, step)
 
 
 def _once_each(candidates: Iterable[Candidate], hidden: set[str]) -> Iterator[Candidate]:

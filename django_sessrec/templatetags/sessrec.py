@@ -17,15 +17,15 @@ from django.utils.safestring import SafeString, mark_safe
 from django_sessrec.capture.consent import CONTEXTUAL, Level
 from django_sessrec.capture.cookie import switched_off
 from django_sessrec.catalogue import get_catalogue
-from django_sessrec.faults import contained, shielded
 from django_sessrec.privacy.explanation import explain, explain_visit
-from django_sessrec.serving.slot import Slot, fill, id_of, rendered
+from django_sessrec.safety import isolated, never_raises
+from django_sessrec.serving.recommendations import Slot, fill, id_of, rendered
 
 register = template.Library()
 
 
 @register.simple_tag(takes_context=True)
-@shielded("show recommendations", otherwise="")
+@never_raises("show recommendations", default="")
 def sessrec_recommendations(
     context: Context, placement: str, item: Any = None, limit: int | None = None
 ) -> SafeString:
@@ -35,19 +35,19 @@ def sessrec_recommendations(
 
 
 @register.simple_tag(takes_context=True)
-@shielded("hand over recommendations", otherwise=Slot(""))
+@never_raises("hand over recommendations", default=Slot(""))
 def sessrec_list(context: Context, placement: str, item: Any = None, limit: int | None = None) -> Slot:
     """Hand over the placement's list, for a template's own loop: {% sessrec_list "home" as recs %}."""
     return fill(context.get("request"), placement, item_id=item, limit=limit)
 
 
 @register.simple_tag(takes_context=True)
-@shielded("leave a place for recommendations", otherwise="")
+@never_raises("leave a place for recommendations", default="")
 def sessrec_placeholder(
     context: Context, placement: str, item: Any = None, limit: int | None = None
 ) -> SafeString | str:
     """Leave the placement's place on a page that a cache keeps; the script of sessrec_scripts fills it."""
-    with contained(f"leave a place for the placement {placement!r}"):
+    with isolated(f"leave a place for the placement {placement!r}"):
         item_id = id_of(item, get_catalogue())
         query = urlencode(
             {key: value for key, value in {"item_id": item_id, "limit": limit}.items() if value}
@@ -61,11 +61,11 @@ def sessrec_placeholder(
 
 
 @register.simple_tag(takes_context=True)
-@shielded("explain recommendations", otherwise="")
+@never_raises("explain recommendations", default="")
 def sessrec_why(context: Context, placement: str) -> SafeString:
     """Tell, folded up, what the placement's list is made from."""
     request = context.get("request")
-    with contained(f"explain the placement {placement!r}"):
+    with isolated(f"explain the placement {placement!r}"):
         return render_to_string(
             "sessrec/_why.html",
             {
@@ -78,11 +78,11 @@ def sessrec_why(context: Context, placement: str) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
-@shielded("show the switch of personalisation", otherwise="")
+@never_raises("show the switch of personalisation", default="")
 def sessrec_toggle(context: Context) -> SafeString:
     """The form that switches personalisation off, or on again: no JavaScript, no CSRF cookie."""
     request = context.get("request")
-    with contained("show the switch of personalisation"):
+    with isolated("show the switch of personalisation"):
         return render_to_string(
             "sessrec/_toggle.html",
             {
@@ -96,7 +96,7 @@ def sessrec_toggle(context: Context) -> SafeString:
 
 
 @register.simple_tag
-@shielded("link the script", otherwise="")
+@never_raises("link the script", default="")
 def sessrec_scripts() -> SafeString | str:
     """The ES module that fills placeholders and tells which lists were seen."""
     script = '<script type="module" src="{}" data-sessrec-events="{}"></script>'
@@ -104,7 +104,7 @@ def sessrec_scripts() -> SafeString | str:
 
 
 @register.simple_tag
-@shielded("link the stylesheet", otherwise="")
+@never_raises("link the stylesheet", default="")
 def sessrec_styles() -> SafeString | str:
     """The default list's stylesheet."""
     return format_html('<link rel="stylesheet" href="{}">', static("sessrec/sessrec.css"))

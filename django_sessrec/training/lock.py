@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connections
-
-from django_sessrec.conf import sessrec_settings
+from django_sessrec import database
 
 
 @contextmanager
@@ -19,7 +17,7 @@ def training_lock(model: str) -> Iterator[bool]:
     connection of its own, so that this transaction, open as long as the training, holds nothing else: no
     row, and no snapshot that would keep vacuum from its work.
     """
-    connection = connections[sessrec_settings.DATABASE].copy()
+    connection = database.connection().copy()
     try:
         connection.connect()
         connection.set_autocommit(False)

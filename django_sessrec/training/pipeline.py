@@ -8,22 +8,22 @@ import traceback
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import transaction
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from django_sessrec.capture.behaviour import quarantine
+from django_sessrec import database
+from django_sessrec.capture.bot_rules import quarantine
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import TrainingRun
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.recommender import Estimator, NotEnoughData, Recommender
 from django_sessrec.recsys.sessions import SessionLog
-from django_sessrec.training import artifacts, gate, rivals, split, unfinished
-from django_sessrec.training.card import card
+from django_sessrec.training import artifact_store, gate, incumbents, resume, split
+from django_sessrec.training.dataset import Counts, read
 from django_sessrec.training.lock import training_lock
-from django_sessrec.training.log import Counts, read
+from django_sessrec.training.model_card import card
 from django_sessrec.training.promotion import held_by, promote
 from django_sessrec.training.refresh import in_service, starts
 from django_sessrec.training.runs import Due, Journal, Listener, all_runs, due, fail, fail_killed, finish
@@ -84,13 +84,13 @@ def train(
         except Exception as error:
             reason = traceback.format_exception_only(error)[0].strip().splitlines()[0]
             fail(run, reason, "".join(traceback.format_exception(error)))
-        unfinished.discard(model)
+        resume.discard(model)
         return run
 
 
 def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
     estimator = _estimator(run)
-    artifacts.prepare()
+    artifact_store.prepare()
     journal.stage("read")
     taken = inspect.signature(estimator.fit).parameters  # a shop's own may know nothing of what is offered
     sessions = _sessions(run, keep="checkpoints" in taken)
@@ -100,7 +100,7 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
 
     def fit(stage: str, sessions: SessionLog, validation: SessionLog | None = None) -> Recommender:
         journal.stage(stage)
-        offered = {"checkpoints": unfinished.folder(run.model) / stage, "warm_start": start.get(stage)}
+        offered = {"checkpoints": resume.folder(run.model) / stage, "warm_start": start.get(stage)}
         chosen = {name: value for name, value in offered.items() if name in taken}
         return estimator.fit(sessions, validation=validation, progress=journal, **chosen)
 
@@ -118,8 +118,8 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
     if refit:
         published = fit("refit", sessions)
     journal.stage("publish")
-    artifacts.publish(run, published, tested, card(run))
-    with transaction.atomic(using=sessrec_settings.DATABASE):
+    artifact_store.publish(run, published, tested, card(run))
+    with database.atomic():
         if hold := held_by(run.model):
             went_back = _("Not promoted: %(by)s went back to %(run)s; promote a newer run to go on.")
             waits = went_back % {"by": hold.promoted_by, "run": hold.run}
@@ -127,7 +127,7 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
         else:
             finish(run, TrainingRun.State.PUBLISHED, str(verdict))
             promote(run, run.trigger, _("passed the gate"))
-    artifacts.prune(run.model)
+    artifact_store.prune(run.model)
 
 
 def _estimator(run: TrainingRun) -> Estimator:
@@ -146,7 +146,7 @@ def _estimator(run: TrainingRun) -> Estimator:
 
 def _sessions(run: TrainingRun, *, keep: bool) -> SessionLog:
     """The window's, or those that a killed training had read with which this one goes on."""
-    if keep and (sessions := unfinished.resume(run)) is not None:
+    if keep and (sessions := resume.resume(run)) is not None:
         return sessions
     run.window_end = timezone.now()
     run.window_start = run.window_end - timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS)
@@ -156,7 +156,7 @@ def _sessions(run: TrainingRun, *, keep: bool) -> SessionLog:
     _refuse_too_little(counts)
     run.window_start = datetime.fromtimestamp(sessions.started[0], UTC)  # a young shop has fewer days
     if keep:
-        unfinished.keep(run, sessions)
+        resume.keep(run, sessions)
     return sessions
 
 
@@ -189,9 +189,9 @@ def _judged(
         raise Refused(str(reason)) from reason
     if tested.kind != PopularityRecommender.kind:
         run.figures["baseline"] = evaluate(Popularity().fit(earlier), cases, intents=intents).as_dict()
-    if (incumbent := rivals.incumbent(run.model)) is not None:
+    if (incumbent := incumbents.incumbent(run.model)) is not None:
         run.figures["incumbent"] = evaluate(incumbent, cases, intents=intents).as_dict()
-    if (below := rivals.next_in_line(run.model)) is not None:
+    if (below := incumbents.next_in_line(run.model)) is not None:
         name, recommender = below
         run.figures["next"] = {"model": name, **evaluate(recommender, cases, intents=intents).as_dict()}
     return gate.verdict(run.figures, tolerance=sessrec_settings.GATE_TOLERANCE)

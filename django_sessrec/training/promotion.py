@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
-from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
-from django_sessrec.training import artifacts
+from django_sessrec.training import artifact_store
 
 CARD = {"estimator", "window", "counts", "figures", "limits"}  # what a model's card can't lack
 
@@ -28,8 +27,8 @@ def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
             % {"run": run, "state": run.get_state_display()}
         )
     try:
-        artifact.load(artifacts.folder(run))
-        card = artifact.read_manifest(artifacts.folder(run)).get("card")
+        artifact.load(artifact_store.folder(run))
+        card = artifact.read_manifest(artifact_store.folder(run)).get("card")
     except artifact.ArtifactError as error:
         raise PromotionError(
             _("The artifact of %(run)s can't be opened: %(error)s") % {"run": run, "error": error}
@@ -39,14 +38,12 @@ def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
             _("The artifact of %(run)s has no model card; train anew, so that it says what it was made of.")
             % {"run": run}
         )
-    return Promotion.objects.using(sessrec_settings.DATABASE).create(
-        model=run.model, run=run, promoted_by=by, reason=reason
-    )
+    return Promotion.objects.create(model=run.model, run=run, promoted_by=by, reason=reason)
 
 
 def roll_back(model: str, by: str) -> Promotion:
     """Promote the run that served before the present one did; a second call goes back one more."""
-    trail = Promotion.objects.using(sessrec_settings.DATABASE).filter(model=model)
+    trail = Promotion.objects.filter(model=model)
     present = trail.active(model)
     arrival = trail.filter(run=present).order_by("pk").first()
     before = arrival and trail.filter(pk__lt=arrival.pk).exclude(run=present).select_related("run").first()
@@ -60,6 +57,6 @@ def held_by(model: str) -> Promotion | None:
 
     Somebody went back, so the next training must not undo it: what is trained waits to be promoted by hand.
     """
-    trail = Promotion.objects.using(sessrec_settings.DATABASE).filter(model=model)
+    trail = Promotion.objects.filter(model=model)
     latest = trail.first()
     return latest if latest and trail.filter(run__gt=latest.run_id).exists() else None

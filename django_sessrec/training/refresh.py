@@ -6,17 +6,16 @@ from collections.abc import Collection, Mapping
 
 from django.utils.translation import gettext as _
 
-from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Recommender
-from django_sessrec.training import artifacts
-from django_sessrec.training.unfinished import recipe
+from django_sessrec.training import artifact_store
+from django_sessrec.training.resume import recipe
 
 
 def in_service(model: str) -> TrainingRun | None:
     """The run to start from."""
-    return Promotion.objects.using(sessrec_settings.DATABASE).active(model)
+    return Promotion.objects.active(model)
 
 
 def starts(run: TrainingRun, taken: Collection[str]) -> Mapping[str, Recommender]:
@@ -30,8 +29,8 @@ def starts(run: TrainingRun, taken: Collection[str]) -> Mapping[str, Recommender
     try:
         _check(run, run.started_from, taken)
         folders = {
-            "fit": artifacts.tested_folder(run.started_from),
-            "refit": artifacts.folder(run.started_from),
+            "fit": artifact_store.tested_folder(run.started_from),
+            "refit": artifact_store.folder(run.started_from),
         }
         found = {stage: artifact.load(folder) for stage, folder in folders.items()}
     except (ValueError, artifact.ArtifactError) as reason:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import TrainingRun
-from django_sessrec.training import artifacts, unfinished
+from django_sessrec.training import artifact_store, resume
 from django_sessrec.training.lock import training_lock
 
 log = logging.getLogger("django_sessrec")
@@ -39,7 +39,7 @@ class Due(Enum):
 
 def all_runs() -> QuerySet[TrainingRun]:
     """Every run, on the app's database."""
-    return TrainingRun.objects.using(sessrec_settings.DATABASE)
+    return TrainingRun.objects
 
 
 class Journal:
@@ -90,7 +90,7 @@ def due(model: str) -> Due | None:
     """What the model's schedule asks for now; what was killed is due at once, as what it was."""
     recipe = sessrec_settings.model(model)
     runs = all_runs().filter(model=model).order_by("-pk")
-    if unfinished.waits(model) or _is_over(runs.filter(started_from=None).first(), recipe["EVERY_HOURS"]):
+    if resume.waits(model) or _is_over(runs.filter(started_from=None).first(), recipe["EVERY_HOURS"]):
         return Due.TRAINING
     if recipe["REFRESH_HOURS"] and _is_over(runs.first(), recipe["REFRESH_HOURS"]):
         return Due.REFRESH
@@ -128,7 +128,7 @@ def fail_killed(model: str) -> list[TrainingRun]:
 
 def fail(run: TrainingRun, reason: str, error: str = "") -> None:
     """End a run as failed, with the whole `error` for the curious, and remove what it left on disk."""
-    artifacts.remove(run)
+    artifact_store.remove(run)
     run.artifact, run.error = "", error
     finish(run, TrainingRun.State.FAILED, reason)
     log.error("The training of %s failed: %s", run, reason)

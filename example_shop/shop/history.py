@@ -7,7 +7,7 @@ from uuid import UUID
 
 import numpy as np
 
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.models import EventName
 from example_shop.shop.visitors import CLICKS_AT_MOST, ShopVisitors
 

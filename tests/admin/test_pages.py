@@ -8,9 +8,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from django_sessrec.capture import ledger, store
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Heartbeat, Impression, Promotion, TrainingRun
-from django_sessrec.training.card import limits
+from django_sessrec.training.model_card import limits
 from tests.measuring.history import buy, click, happen, minutes, show
 
 pytestmark = pytest.mark.django_db
@@ -194,7 +194,7 @@ def test_an_event_whose_impression_is_pruned_still_has_its_page(admin_client, ro
 
 
 def test_a_long_list_is_estimated_not_counted(admin_client, rows, monkeypatch, django_assert_num_queries):
-    monkeypatch.setattr("django_sessrec.admin.readonly.COUNTED_EXACTLY", 0)
+    monkeypatch.setattr("django_sessrec.admin.base.COUNTED_EXACTLY", 0)
     answer = admin_client.get(reverse("admin:sessrec_event_changelist"))
     assert answer.status_code == 200
     assert answer.context["cl"].result_count > 0

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry
 from tests.admin.test_pages import page
 from tests.measuring.history import buy, click, minutes, show
@@ -26,7 +26,7 @@ def earnings():
     click(visit, at + minutes(1), "1", shown)
     buy(visit, at + minutes(2), "1", "1234.50")
     show(visit, at, ["1", "2"])
-    show(visit, at, ["1"], placement="basket", model="", rung="popular")
+    show(visit, at, ["1"], placement="basket", model="", step="popular")
     return timezone.localdate(at)
 
 

@@ -7,8 +7,8 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from django_sessrec.capture.ids import uuid7
-from django_sessrec.serving import active, popular
+from django_sessrec.ids import uuid7
+from django_sessrec.serving import active_models, popular
 from tests.demo.models import Product
 from tests.visits import visit_in
 
@@ -22,7 +22,7 @@ BROWSER = {
 def fresh_process():
     """What a web process remembers must not reach the next test."""
     cache.clear()
-    active.forget()
+    active_models.forget()
     popular.forget()
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_sessrec.capture import cookie
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression
 from tests.api.conftest import BROWSER, an_event, send, session_of, unlike_any
 

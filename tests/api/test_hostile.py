@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from django_sessrec.capture.ids import uuid7
-from django_sessrec.measuring import tokens
+from django_sessrec.capture import rec_id
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, EventName
 from tests.api.conftest import an_event
 
@@ -25,7 +25,7 @@ header_text = st.text(
 )
 tokens_of_anybody = st.one_of(
     header_text,
-    st.builds(lambda: tokens.sign(uuid7(), uuid7())),  # another visit's
+    st.builds(lambda: rec_id.sign(uuid7(), uuid7())),  # another visit's
     st.text("ABCDwxyz0189-_=.", min_size=40, max_size=46),
 )
 addresses = st.sampled_from(

@@ -5,8 +5,8 @@ from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 
 from django_sessrec.capture import store
-from django_sessrec.capture.events import make
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.capture.event import make
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Heartbeat, Promotion, TrainingRun
 from tests.measuring.history import show
 

@@ -28,11 +28,11 @@ ROOT = Path(__file__).parents[2]
 ENDLESS = """
 import sys
 from pathlib import Path
-from benchmarks.fitting import fit_apart
+from benchmarks.fitting import fit_in_subprocesses
 from django_sessrec.neural import GRU4Rec
 from django_sessrec.recsys.synthetic import synthetic_shop
 if __name__ == "__main__":
-    fit_apart("endless", GRU4Rec(epochs=10_000, threads=1), synthetic_shop().log, Path(sys.argv[1]))
+    fit_in_subprocesses("endless", GRU4Rec(epochs=10_000, threads=1), synthetic_shop().log, Path(sys.argv[1]))
 """
 
 

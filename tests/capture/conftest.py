@@ -10,7 +10,7 @@ from django.test import Client
 
 from django_sessrec import tasks
 from django_sessrec.capture import delivery, stream
-from django_sessrec.capture.consumer import Consumer
+from django_sessrec.capture.stream_consumer import Consumer
 from django_sessrec.models import Event, Ledger
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from django_sessrec.capture import store
 from django_sessrec.capture.delivery import deliver
-from django_sessrec.capture.events import to_payload
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.capture.event import to_payload
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Ledger
 from tests.capture.conftest import captured, in_the_ledger
 from tests.capture.test_store import event, shown

@@ -5,7 +5,7 @@ from django.db import connection
 from django.test import RequestFactory
 
 from django_sessrec.capture import consent, cookie
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from tests.capture.conftest import captured
 
 

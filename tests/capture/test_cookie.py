@@ -5,7 +5,7 @@ from django.core.cache import cache
 from django.test import Client, RequestFactory
 
 from django_sessrec.capture import cookie
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Withdrawal
 from tests.capture.conftest import FIREFOX, captured
 from tests.visits import visit_in

@@ -10,9 +10,9 @@ from django.db import DatabaseError, connection
 
 from django_sessrec import tasks
 from django_sessrec.capture import delivery, held, partitions
-from django_sessrec.capture.events import make, to_payload
-from django_sessrec.capture.ids import uuid7
-from django_sessrec.capture.replay import replay, replayable
+from django_sessrec.capture.event import make, to_payload
+from django_sessrec.capture.failed_events import replay, replayable
+from django_sessrec.ids import uuid7
 from django_sessrec.models import FailedEvent, Withdrawal
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import own_folder, scratch_folder

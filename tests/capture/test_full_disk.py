@@ -8,13 +8,13 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 
 from django_sessrec import tasks
-from django_sessrec.capture import bounded, delivery
-from django_sessrec.capture.consumer import Consumer
+from django_sessrec.capture import delivery, fast_query
+from django_sessrec.capture.stream_consumer import Consumer
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import own_folder, scratch_folder
 from example_shop.stack.postgres import Postgres
 from tests.capture.conftest import captured, carry_out, celery_on, in_the_ledger
-from tests.capture.test_bounded import reconnected
+from tests.capture.test_fast_query import reconnected
 from tests.disks import fill, small_disk
 
 DISK = 160_000  # kilobytes: an empty database, its log, and the little that a test stores
@@ -70,7 +70,7 @@ def full(server):
     filler = fill(server.folder)
     yield
     filler.unlink()
-    bounded.database.resume()  # its pause is over
+    fast_query.database_breaker.resume()  # its pause is over
 
 
 def assert_all_are_stored(seen):
@@ -84,7 +84,7 @@ def test_the_queue_has_what_the_disk_did_not_take(visitor, server, queue):
     with full(server):
         visitor.looks_until(lambda: delivery.outcomes["deferred"])
         message = queue.get(timeout=5)
-        bounded.database.resume()
+        fast_query.database_breaker.resume()
         with pytest.raises(OperationalError, match="No space left on device"):
             tasks.write_later(**message.payload[1])
     visitor.looks()

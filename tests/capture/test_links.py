@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from django_sessrec.capture.ids import uuid7
-from django_sessrec.measuring.tokens import sign
+from django_sessrec.capture.rec_id import sign
+from django_sessrec.ids import uuid7
 from tests.capture.conftest import captured
 from tests.visits import visit_in
 

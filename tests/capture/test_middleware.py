@@ -9,7 +9,7 @@ from asgiref.sync import async_to_sync
 from django.test import AsyncClient
 
 from django_sessrec.capture import cookie
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Withdrawal
 from tests.capture.conftest import FIREFOX, captured
 from tests.visits import visit_in

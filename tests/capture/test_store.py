@@ -12,9 +12,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from django_sessrec.capture import partitions, store
-from django_sessrec.capture.events import make, to_payload
-from django_sessrec.capture.ids import time_of, uuid7
+from django_sessrec.capture.event import make, to_payload
 from django_sessrec.capture.store import Written
+from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine
 from tests.capture.conftest import in_the_ledger
 
@@ -32,7 +32,7 @@ def shown(session_id, *item_ids):
         shown_at=time_of(impression_id),
         session_id=session_id,
         placement="product_page",
-        rung="model",
+        step="model",
         item_ids=list(item_ids),
     )
 

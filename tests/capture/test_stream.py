@@ -6,11 +6,11 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from django_sessrec.capture import consumer as consuming
 from django_sessrec.capture import delivery, store, stream
-from django_sessrec.capture.consumer import Consumer
+from django_sessrec.capture import stream_consumer as consuming
 from django_sessrec.capture.delivery import deliver
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.capture.stream_consumer import Consumer
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Receipt
 from tests.capture.conftest import captured, in_the_ledger, settle
 from tests.capture.test_store import event, shown

@@ -79,5 +79,5 @@ urlpatterns = [
     *_addresses("sync", lambda view: view),
     *_addresses("async", sync_to_async),
     path("demo/", include("tests.demo.urls")),
-    path("sessrec/", include("django_sessrec.api.urls")),
+    path("sessrec/", include("django_sessrec.urls")),
 ]

@@ -13,15 +13,14 @@ from celery import Celery, current_app
 from django.db import connection
 from django.test import AsyncClient, Client
 
-from django_sessrec import faults
-from django_sessrec.capture import cookie
-from django_sessrec.capture.ids import time_of, uuid7
+from django_sessrec import safety
+from django_sessrec.capture import cookie, rec_id
 from django_sessrec.capture.partitions import ensure_ahead
-from django_sessrec.measuring import tokens
+from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.neighbours import Neighbours
-from django_sessrec.serving import active, popular
+from django_sessrec.serving import active_models, popular
 from tests.chaos.injection import Function, caches, functions, injected, met
 from tests.demo.models import Product
 from tests.serving.conftest import BROWSER, fitted
@@ -38,11 +37,11 @@ ON_A_PAGES_WAY = (
 )
 HELD_BY_NOTHING = {
     "capture.middleware.SessrecMiddleware.__init__": "runs when the server starts",
-    "capture.middleware.SessrecMiddleware.__call__": "passes the page on, and calls what is shielded",
+    "capture.middleware.SessrecMiddleware.__call__": "passes the page on, and calls what is never_raises",
     "capture.middleware.SessrecMiddleware.__acall__": "the same",
     "capture.tracker.Tracker.__init__": "sets attributes",
-    "faults.contained": "holds the others",
-    "faults.shielded": "the same, when the package is imported",
+    "faults.isolated": "holds the others",
+    "faults.never_raises": "the same, when the package is imported",
     "faults.log": "the same",
 }
 NOT_MET = {
@@ -102,7 +101,7 @@ class Walk:
         self.kind = kind
         session_id = uuid7()
         self.cookie = cookie.text_of(session_id)
-        link = tokens.sign(uuid7(time_of(session_id)), session_id)
+        link = rec_id.sign(uuid7(time_of(session_id)), session_id)
         self.steps = [
             ("get", "product/8/"),
             ("get", f"product/9/?sessrec={link}.1"),
@@ -173,7 +172,7 @@ def shop(transactional_db, settings, artifacts) -> Iterator[None]:
 
 def as_after_a_start() -> None:
     """Forget all that a web process remembers."""
-    for forget in (active.forget, popular.forget, faults.forget, *caches()):
+    for forget in (active_models.forget, popular.forget, safety.forget, *caches()):
         forget()
 
 

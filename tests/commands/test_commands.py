@@ -12,10 +12,10 @@ from django.db import connection
 from django.utils import timezone
 
 from django_sessrec.capture import partitions
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import Heartbeat, TrainingRun
-from django_sessrec.training import artifacts
+from django_sessrec.training import artifact_store
 from tests.training.conftest import store_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
@@ -62,7 +62,10 @@ def test_evaluate_finds_what_the_gate_found(visits, run):
 def test_evaluate_warns_of_a_folder_that_has_seen_the_days_it_is_tested_on(visits, run):
     run("sessrec_train", "neighbours")
     trained = TrainingRun.objects.get()
-    for folder, seen in ((artifacts.folder(trained), True), (artifacts.tested_folder(trained), False)):
+    for folder, seen in (
+        (artifact_store.folder(trained), True),
+        (artifact_store.tested_folder(trained), False),
+    ):
         out, err = StringIO(), StringIO()
         call_command("sessrec_evaluate", str(folder), stdout=out, stderr=err)
         assert f"{folder.name}: " in out.getvalue()
@@ -116,7 +119,7 @@ def test_the_doctor_names_what_is_ill_and_what_to_do(visits, run, capsys, sessre
     monkeypatch.setattr(current_app.conf, "broker_url", "redis://127.0.0.1:9/0")
     run("sessrec_train", "popularity")
     trained = TrainingRun.objects.get()
-    artifacts.folder(trained).joinpath("manifest.json").write_text("{")
+    artifact_store.folder(trained).joinpath("manifest.json").write_text("{")
     Heartbeat.objects.create(name="beat")
     Heartbeat.objects.update(seen_at=timezone.now() - timedelta(hours=3))
     sessrec["CONSENT"] = None

@@ -4,8 +4,8 @@ import pytest
 from django.core.management.base import CommandError
 
 from django_sessrec.capture import cookie, store
-from django_sessrec.capture.events import make
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.capture.event import make
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,7 +8,7 @@ import pytest
 from django.core.management.base import CommandError
 from pyarrow import parquet
 
-from django_sessrec.capture.ids import time_of
+from django_sessrec.ids import time_of
 from django_sessrec.models import Event
 from tests.real_clicks import real_clicks
 

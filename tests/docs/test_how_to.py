@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from django_sessrec.capture.ids import uuid7
 from django_sessrec.capture.store import forget
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -4,13 +4,13 @@ from datetime import timedelta
 from uuid import UUID
 
 from django_sessrec.capture import store
-from django_sessrec.capture.ids import time_of, uuid7
+from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Event, Impression
 
 
 def show(session_id, at, item_ids, *, bot=False, **columns) -> UUID:
     """Store one impression; returns its id."""
-    given = {"placement": "home", "model": "neighbours", "rung": "model", "run_id": None, **columns}
+    given = {"placement": "home", "model": "neighbours", "step": "model", "run_id": None, **columns}
     impression = Impression(
         impression_id=uuid7(at), session_id=session_id, item_ids=item_ids, bot=bot, **given
     )

@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from django_sessrec.capture.ids import time_of, uuid7
+from django_sessrec.ids import time_of, uuid7
 from django_sessrec.measuring.kpis import Kpi, kpis, regrouped
-from django_sessrec.measuring.rates import Rate
+from django_sessrec.measuring.proportions import Rate
 from django_sessrec.models import Quarantine
 from tests.measuring.history import buy, click, happen, minutes, show
 
@@ -185,10 +185,10 @@ def test_refunds_and_currencies_and_purchases_without_a_price():
 def test_grouped_by_everything():
     visit = uuid7(NOON)
     common = {"placement": "home", "experiment": "autumn"}
-    show(visit, NOON, ["1"], variant="a", model="", rung="popular", **common)
+    show(visit, NOON, ["1"], variant="a", model="", step="popular", **common)
     shown = show(visit, NOON, ["1"], variant="b", run_id=7, **common)
     click(visit, NOON, "1", shown)
-    by = ("placement", "model", "run", "rung", "experiment", "variant")
+    by = ("placement", "model", "run", "step", "experiment", "variant")
     assert of_day(*by) == {
         ("home", "", None, "popular", "autumn", "a"): Kpi(impressions=1, items_shown=1),
         ("home", "neighbours", 7, "model", "autumn", "b"): Kpi(1, 1, clicked_impressions=1, clicks=1),

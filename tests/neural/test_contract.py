@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from django_sessrec.neural import SRGNN, GRU4Rec, SASRec
-from django_sessrec.recsys import artifact, exported
+from django_sessrec.recsys import artifact, onnx_recommender
 from django_sessrec.recsys.items import ItemIndex
-from django_sessrec.recsys.kernels.nearest import ROOM
-from django_sessrec.recsys.nearest import CODES, Bytes
+from django_sessrec.recsys.kernels.quantized import ROOM
+from django_sessrec.recsys.quantized import CODES, Bytes
 from django_sessrec.recsys.recommender import Recommender, best
 from django_sessrec.recsys.synthetic import SyntheticShop
 from tests.recsys.contract import RecommenderContract
@@ -38,7 +38,7 @@ class TestFoundInBytes(RecommenderContract):
     @classmethod
     def items_are_many(cls) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(exported, "IN_BYTES_FROM", 2)
+            patch.setattr(onnx_recommender, "IN_BYTES_FROM", 2)
             yield
 
     @pytest.fixture(scope="class")
@@ -57,7 +57,7 @@ class TestFoundInBytes(RecommenderContract):
                 assert rows.tolist() == best(all_scores, 20, exclude=exclude, allowed=allowed)[0].tolist()
 
     def test_a_net_saved_without_bytes_opens(self, recommender, sessions, tmp_path, monkeypatch):
-        monkeypatch.setattr(exported, "IN_BYTES_FROM", 10**6)
+        monkeypatch.setattr(onnx_recommender, "IN_BYTES_FROM", 10**6)
         artifact.save(recommender, tmp_path / "net", card={})
         assert not (tmp_path / "net" / CODES).exists()
         loaded = artifact.load(tmp_path / "net")
@@ -68,7 +68,7 @@ class TestFoundInBytes(RecommenderContract):
         items = np.tile(recommender.items[1], (rows, 1))
         popularity = np.ones(rows, np.float32)
         popularity[0] = -np.inf
-        alike = exported.ExportedNet(
+        alike = onnx_recommender.OnnxRecommender(
             ItemIndex(list(map(str, range(1, rows)))),
             recommender.encoder,
             items,

@@ -24,8 +24,8 @@ from django_sessrec.neural import (
     SRGNNPaper,
     training,
 )
+from django_sessrec.neural.cuda_graphs import Learn, Recorded, Recording
 from django_sessrec.neural.estimator import NeuralEstimator
-from django_sessrec.neural.recorded import Learn, Recorded, Recording
 from django_sessrec.neural.torchrun import Peers
 from django_sessrec.neural.training import Learning
 from django_sessrec.recsys.evaluation import Cases, evaluate

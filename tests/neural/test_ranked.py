@@ -20,11 +20,11 @@ from django_sessrec.neural.export import ExportMismatch, export_ranker
 from django_sessrec.neural.ranker import Block, SetRanker, train_ranker
 from django_sessrec.neural.training import TrainingDiverged
 from django_sessrec.recsys import artifact
+from django_sessrec.recsys.candidate_features import FEATURES
 from django_sessrec.recsys.evaluation import Cases, evaluate
-from django_sessrec.recsys.evidence import FEATURES
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.neighbours import Neighbours
-from django_sessrec.recsys.onnx import open_net
+from django_sessrec.recsys.onnx_session import open_net
 from django_sessrec.recsys.ranked import RankedRecommender
 from django_sessrec.recsys.recommender import NotEnoughData, Source
 from django_sessrec.recsys.sessions import SessionLog

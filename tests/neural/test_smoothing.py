@@ -12,8 +12,8 @@ from django_sessrec.neural import GRU4Rec
 from django_sessrec.neural.smoothing import NEIGHBOURS, neighbours, smoothed
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import Cases, evaluate
-from django_sessrec.recsys.exported import READ
 from django_sessrec.recsys.items import ItemIndex
+from django_sessrec.recsys.onnx_recommender import READ
 from django_sessrec.recsys.sessions import SessionLog
 
 SMALL = GRU4Rec(embedding_size=16, epochs=1, threads=1)

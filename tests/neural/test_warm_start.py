@@ -14,7 +14,7 @@ from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.blend import Blend
 from django_sessrec.recsys.evaluation import Cases, evaluate
-from django_sessrec.recsys.exported import ExportedNet
+from django_sessrec.recsys.onnx_recommender import OnnxRecommender
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import synthetic_shop
@@ -32,12 +32,12 @@ def days() -> tuple[SessionLog, SessionLog, Cases]:
 
 
 @pytest.fixture(scope="module")
-def in_service(days: tuple[SessionLog, SessionLog, Cases]) -> ExportedNet:
+def in_service(days: tuple[SessionLog, SessionLog, Cases]) -> OnnxRecommender:
     return SMALL.fit(days[0])
 
 
 def test_a_third_of_the_training_is_enough(
-    days: tuple[SessionLog, SessionLog, Cases], in_service: ExportedNet
+    days: tuple[SessionLog, SessionLog, Cases], in_service: OnnxRecommender
 ) -> None:
     _, log, cases = days
     anew = evaluate(SMALL.fit(log), cases)
@@ -66,7 +66,7 @@ def test_it_starts_from_all_that_was_learnt(
 
 
 def test_a_new_item_lies_amid_those_that_it_is_clicked_with(
-    days: tuple[SessionLog, SessionLog, Cases], in_service: ExportedNet
+    days: tuple[SessionLog, SessionLog, Cases], in_service: OnnxRecommender
 ) -> None:
     shop = synthetic_shop()
     new = np.flatnonzero(shop.group_of == 3)[:2]
@@ -111,7 +111,7 @@ def test_a_blend_keeps_its_weights_and_refreshes_the_sources_that_can_be(
 
 
 def test_another_kind_of_start_is_refused(
-    days: tuple[SessionLog, SessionLog, Cases], in_service: ExportedNet
+    days: tuple[SessionLog, SessionLog, Cases], in_service: OnnxRecommender
 ) -> None:
     with pytest.raises(ValueError, match="another net; train from scratch"):
         replace(SMALL, embedding_size=16).fit(days[1], warm_start=in_service)

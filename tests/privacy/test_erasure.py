@@ -3,8 +3,8 @@
 import pytest
 
 from django_sessrec.capture import store
-from django_sessrec.capture.events import make
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.capture.event import make
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event
 from django_sessrec.privacy.erasure import erase
 

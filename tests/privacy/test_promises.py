@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from django.test import Client
 
-from django_sessrec.capture.behaviour import quarantine
+from django_sessrec.capture.bot_rules import quarantine
 from django_sessrec.models import Withdrawal
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.synthetic import synthetic_shop

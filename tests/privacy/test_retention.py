@@ -7,8 +7,8 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from django_sessrec.capture import partitions, store
-from django_sessrec.capture.events import make
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.capture.event import make
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Withdrawal
 from django_sessrec.privacy.retention import oldest_rows, purge
 

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_sessrec.models import Event, FailedEvent, Impression
-from django_sessrec.serving.slot import fill
-from django_sessrec.training.log import read
+from django_sessrec.serving.recommendations import fill
+from django_sessrec.training.dataset import read
 from tests.api.conftest import an_event
 from tests.demo.models import Product
 

@@ -113,7 +113,7 @@ def test_lean_is_one_for_a_list_as_popular_as_the_clicks_and_more_for_best_selle
     cases = Cases.from_log(log_of([[3, 1], [3, 1], [3, 1], [3, 2]]))
     clicked = (3 * 3 + 1) / 4  # mean popularity of what visitors clicked
     report = evaluate(Scorer([2, 1, 0, 0, 0, 0, 0, 0]), cases, k=1)
-    assert report.popularity_lean == pytest.approx(3 / clicked)
+    assert report.popularity_bias == pytest.approx(3 / clicked)
 
 
 def test_the_report_is_json_in_percent():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_sessrec.recsys.neighbours import Neighbours, ShortMemory
+from django_sessrec.recsys.neighbours import Neighbours, RecentNeighbours
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.recsys.contract import RecommenderContract
@@ -36,7 +36,7 @@ class TestNeighbours(RecommenderContract):
 
 
 class TestShortMemory(RecommenderContract):
-    estimator = ShortMemory()
+    estimator = RecentNeighbours()
 
 
 class TestNeighboursOfTheLastClick(RecommenderContract):

@@ -8,14 +8,14 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from django_sessrec import faults
+from django_sessrec import safety
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.itemknn import ItemKNN
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.recommender import Estimator, Recommender
 from django_sessrec.recsys.sessions import SessionLog
-from django_sessrec.serving import active, popular
+from django_sessrec.serving import active_models, popular
 from tests.demo.models import Product
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -34,10 +34,10 @@ def fresh_process(settings, tmp_path: Path) -> Iterator[None]:
             "itemknn": {"ESTIMATOR": "django_sessrec.recsys.itemknn.ItemKNN"},
         },
     }
-    for room in (active, popular, faults):
+    for room in (active_models, popular, safety):
         room.forget()
     yield
-    for room in (active, popular, faults):
+    for room in (active_models, popular, safety):
         room.forget()
 
 

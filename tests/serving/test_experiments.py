@@ -9,10 +9,10 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_sessrec.capture.ids import uuid7
-from django_sessrec.measuring.experiments import variant
-from django_sessrec.measuring.tokens import sign, verify
+from django_sessrec.capture.rec_id import sign, verify
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Impression
+from django_sessrec.serving.experiments import variant
 
 DAY = timedelta(days=1)
 

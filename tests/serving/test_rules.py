@@ -3,7 +3,7 @@
 import pytest
 from django.test import RequestFactory
 
-from django_sessrec.serving.slot import fill, rendered
+from django_sessrec.serving.recommendations import fill, rendered
 from tests.demo.models import Product
 
 pytestmark = pytest.mark.django_db
@@ -44,7 +44,7 @@ def test_pinned_items_come_first_and_say_so(products, placement):
     slot = fill(None, "product_page", item_id=products[8])
     assert [item.item for item in slot.items[:2]] == [products[29], products[28]]
     assert [item.pinned for item in slot.items] == [True] * 2 + [False] * 6
-    assert slot.rung == "model", "what answered, not what was pinned"
+    assert slot.step == "model", "what answered, not what was pinned"
 
 
 def test_pinned_item_that_is_sold_out_or_on_screen_is_not_shown(products, placement):
@@ -59,7 +59,7 @@ def test_sponsored_items_follow_the_pinned_ones_and_are_labelled_wherever_they_s
     slot = fill(None, "product_page", item_id=products[8])
     assert [item.item for item in slot.items[:3]] == [both, products[28], paid]
     assert [item.sponsored for item in slot.items] == [True, False, True] + [False] * 5
-    assert slot.rung == "model", "what answered, not what was paid for"
+    assert slot.step == "model", "what answered, not what was paid for"
     assert rendered(slot, None).count("Sponsored") == 2
 
 

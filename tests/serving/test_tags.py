@@ -67,7 +67,7 @@ def test_list_is_handed_over_for_a_loop_of_ones_own(products, trails, promote):
     promote(trails)
     html = rendered(
         '{% sessrec_list "product_page" item=product limit=3 as recs %}'
-        "{{ recs.rung }}{% for rec in recs.items %} {{ rec.position }}:{{ rec.item.category }}{% endfor %}",
+        "{{ recs.step }}{% for rec in recs.items %} {{ rec.position }}:{{ rec.item.category }}{% endfor %}",
         product=products[8].pk,
     )
     assert re.fullmatch(r"model( \d:(tea|cup|pot)){3}", html)

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings as django_settings
 
 from django_sessrec.capture import store
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.recsys.synthetic import synthetic_shop
 
 PAUSES = (8, 45, 15, 120, 20)  # seconds

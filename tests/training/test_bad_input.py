@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from django_sessrec.capture import store
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.neural import GRU4Rec
 from django_sessrec.recsys import artifact
-from django_sessrec.training import artifacts
-from django_sessrec.training.log import read
+from django_sessrec.training import artifact_store
+from django_sessrec.training.dataset import read
 from django_sessrec.training.pipeline import train
 from tests.disks import fill, small_disk
 
@@ -90,7 +90,7 @@ def test_ids_of_any_script_are_trained_on_and_recommended(sessrec, transactional
     sessrec["MODELS"] = {"any": {"ESTIMATOR": f"django_sessrec.{estimator}", "OPTIONS": options}}
     run = train("any", trigger="command")
     assert run.state == State.PUBLISHED, run.verdict
-    model = artifact.load(artifacts.folder(run))
+    model = artifact.load(artifact_store.folder(run))
     assert set(model.index.ids[1:]) == set(names.values())
     assert {each.item_id for each in model.recommend([names["item-1"]], 8)} <= set(names.values())
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
-from django_sessrec.training import artifacts
+from django_sessrec.training import artifact_store
 from django_sessrec.training.pipeline import train
 from django_sessrec.training.runs import due
 
@@ -35,8 +35,8 @@ def test_clicks_become_a_model_that_serves(visits):
     assert run.parameters["self_weight"] == 1.5
     assert Promotion.objects.active("neighbours") == run
     assert Promotion.objects.get().promoted_by == "command"
-    assert len(artifact.load(artifacts.folder(run)).recommend(["item-1"], 8)) == 8
-    card = artifact.read_manifest(artifacts.folder(run))["card"]
+    assert len(artifact.load(artifact_store.folder(run)).recommend(["item-1"], 8)) == 8
+    card = artifact.read_manifest(artifact_store.folder(run))["card"]
     assert card["run"] == run.pk
     assert card["figures"]["candidate"]["hr@20"] == run.figures["candidate"]["hr@20"]
     by_intents = card["figures"]["baseline"]["by_intents"]
@@ -49,13 +49,13 @@ def test_what_is_published_knows_the_days_that_it_was_tested_on(visits, sessrec)
     store_visits([(newest, datetime.now(UTC) - timedelta(hours=1), ["item-1", "just-in"])])
     run = train_one()
     published, tested = (
-        artifact.load(folder) for folder in (artifacts.folder(run), artifacts.tested_folder(run))
+        artifact.load(folder) for folder in (artifact_store.folder(run), artifact_store.tested_folder(run))
     )
     assert "just-in" in published.index
     assert "just-in" not in tested.index
 
     sessrec["MODELS"]["neighbours"]["REFIT"] = False
-    assert "just-in" not in artifact.load(artifacts.folder(train_one())).index
+    assert "just-in" not in artifact.load(artifact_store.folder(train_one())).index
 
 
 def test_the_second_training_meets_the_first_on_clicks_that_neither_has_seen(visits):
@@ -76,7 +76,7 @@ def test_a_worse_candidate_is_refused_with_its_reasons(visits, sessrec):
     assert "HR@20" in bad.verdict
     assert "the model in service has" in bad.verdict
     assert Promotion.objects.active("neighbours") == good
-    assert not artifacts.folder(bad).exists()
+    assert not artifact_store.folder(bad).exists()
 
 
 def test_a_first_run_must_not_be_worse_than_the_model_that_answers_without_it(visits, sessrec):
@@ -104,7 +104,7 @@ def test_what_an_experiment_compares_is_left_to_the_visitors(visits, sessrec):
 
 
 def test_an_incumbent_that_can_t_be_opened_stops_no_successor(visits):
-    artifacts.tested_folder(train_one()).joinpath("manifest.json").write_text("{")
+    artifact_store.tested_folder(train_one()).joinpath("manifest.json").write_text("{")
     second = train_one()
     assert second.state == State.PUBLISHED
     assert "incumbent" not in second.figures
@@ -222,10 +222,10 @@ def test_a_disk_that_is_full_half_way_leaves_nothing_behind(visits, sessrec, mon
 
 
 def test_old_artifacts_go_and_what_may_be_rolled_back_to_stays(visits, sessrec):
-    runs = [train_one("popularity") for _ in range(artifacts.KEPT + 2)]
-    kept = [run for run in runs if artifacts.folder(run).exists()]
-    assert kept == runs[-artifacts.KEPT :]
-    assert len(list(sessrec["ARTIFACTS"].iterdir())) == 2 * artifacts.KEPT
+    runs = [train_one("popularity") for _ in range(artifact_store.KEPT + 2)]
+    kept = [run for run in runs if artifact_store.folder(run).exists()]
+    assert kept == runs[-artifact_store.KEPT :]
+    assert len(list(sessrec["ARTIFACTS"].iterdir())) == 2 * artifact_store.KEPT
 
 
 def test_a_model_is_due_when_its_hours_are_over(visits, sessrec):

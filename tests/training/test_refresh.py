@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
-from django_sessrec.training import artifacts
+from django_sessrec.training import artifact_store
 from django_sessrec.training.pipeline import train
 from django_sessrec.training.runs import Due, due
 
@@ -49,7 +49,7 @@ def test_a_refresh_starts_from_the_model_in_service_and_knows_what_is_new(net):
     assert f"Refreshed from net #{first.pk}." in run.verdict
     assert max(epochs) == 1
     assert Promotion.objects.active("net") == run
-    assert "just-in" in artifact.load(artifacts.folder(run)).index
+    assert "just-in" in artifact.load(artifact_store.folder(run)).index
 
 
 def test_the_schedule_asks_for_refreshes_between_trainings(net):

@@ -3,8 +3,8 @@
 import pytest
 from celery import Celery
 
-from django_sessrec.capture.events import make, to_payload
-from django_sessrec.capture.ids import uuid7
+from django_sessrec.capture.event import make, to_payload
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Promotion, TrainingRun
 
 from .processes import process, wait_for

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from django_sessrec.capture import stream
-from django_sessrec.capture.consumer import Consumer
+from django_sessrec.capture.stream_consumer import Consumer
 
 
 class Command(BaseCommand):

@@ -16,8 +16,8 @@ from django_sessrec.models import Promotion
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import evaluate
 from django_sessrec.recsys.sessions import SessionLog
-from django_sessrec.training import artifacts, split
-from django_sessrec.training.log import read
+from django_sessrec.training import artifact_store, split
+from django_sessrec.training.dataset import read
 from django_sessrec.training.runs import all_runs
 
 SEEN = (
@@ -71,7 +71,7 @@ class Command(BaseCommand):
 
 
 def _serving() -> list[str]:
-    promotions = Promotion.objects.using(sessrec_settings.DATABASE)
+    promotions = Promotion.objects
     return [model for model in sessrec_settings.MODELS if promotions.active(model)]
 
 
@@ -79,19 +79,17 @@ def _folder(target: str) -> tuple[str, Path]:
     """The name and the folder of a target."""
     if Path(target).is_dir():
         return Path(target).name, Path(target)
-    if target.isdecimal():
-        run = all_runs().filter(pk=target).first()
-    else:
-        run = Promotion.objects.using(sessrec_settings.DATABASE).active(target)
+    numbered = target.isdecimal()
+    run = all_runs().filter(pk=target).first() if numbered else Promotion.objects.active(target)
     if run is None or not run.artifact:
         raise CommandError(f"{target!r} is no model that serves, no run with an artifact, and no folder")
-    return str(run), artifacts.tested_folder(run)
+    return str(run), artifact_store.tested_folder(run)
 
 
 def _may_have_seen(folder: Path, last_days: SessionLog) -> bool:
     """Whether the clicks that the artifact was fitted on reach into the last days, as its card tells."""
     window_end = artifact.read_manifest(folder).get("card", {}).get("window", [None, None])[1]
-    if window_end is None or not len(last_days) or folder.name.endswith(artifacts.TESTED):
+    if window_end is None or not len(last_days) or folder.name.endswith(artifact_store.TESTED):
         return False
     return datetime.fromisoformat(window_end).timestamp() > last_days.started[0]
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from django_sessrec.measuring.audit import note
 from django_sessrec.models import AuditEntry
-from django_sessrec.privacy.evidence import as_markdown, evidence
+from django_sessrec.privacy.compliance_report import as_markdown, evidence
 
 
 class Command(BaseCommand):
@@ -28,7 +27,7 @@ class Command(BaseCommand):
             (out / "evidence.md").write_text(as_markdown(pack), "utf-8")
         except OSError as problem:
             raise CommandError(f"--out {out} can't be written: {problem.strerror}") from None
-        note(AuditEntry.Action.EVIDENCE, "command")
+        AuditEntry.objects.note(AuditEntry.Action.EVIDENCE, "command")
         late = [table["table"] for table in pack["retention"]["tables"] if not table["within_limit"]]
         if late:
             self.stderr.write(f"{', '.join(late)}: older rows than RETENTION_DAYS allows; run sessrec_prune")

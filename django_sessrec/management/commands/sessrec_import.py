@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_sessrec.capture import store
 from django_sessrec.capture.clickfile import TIME_UNITS, ClickFile, Columns, UnusableFile
-from django_sessrec.capture.events import EventError
+from django_sessrec.capture.event import EventError
 from django_sessrec.management.progress import Progress
 
 

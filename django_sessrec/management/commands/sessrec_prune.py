@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from django_sessrec.capture import behaviour, partitions
+from django_sessrec.capture import bot_rules, partitions
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.privacy import retention
-from django_sessrec.training import artifacts, runs, unfinished
+from django_sessrec.training import artifact_store, resume, runs
 
 
 class Command(BaseCommand):
@@ -17,11 +17,11 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         made = partitions.ensure_ahead()
-        found = behaviour.quarantine()
+        found = bot_rules.quarantine()
         purged = retention.purge()
         stale = runs.fail_stale()
-        unfinished.discard_old()
-        removed = [name for model in sessrec_settings.MODELS for name in artifacts.prune(model)]
+        resume.discard_old()
+        removed = [name for model in sessrec_settings.MODELS for name in artifact_store.prune(model)]
         self.stdout.write(f"{len(made)} partitions made, {len(purged.partitions)} dropped")
         self.stdout.write(
             f"{purged.failed_events} failed events, {purged.quarantines} quarantines and "

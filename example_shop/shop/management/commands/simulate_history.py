@@ -9,9 +9,9 @@ import numpy as np
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from django_sessrec.capture.ids import uuid7
 from django_sessrec.capture.store import COLUMNS, copy_events
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, EventName, Source
 from example_shop.shop.history import Happening, happenings
 from example_shop.shop.models import Product

@@ -1,0 +1,173 @@
+"""Events, impressions and what could not be stored: read-only, newest first."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import zip_longest
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.formats import date_format
+from django.utils.html import format_html, format_html_join
+from django.utils.text import Truncator
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from django_sessrec.admin.base import EstimatingPaginator, ReadOnlyAdmin
+from django_sessrec.admin.formatting import NONE
+from django_sessrec.admin.forms import first_moment
+from django_sessrec.capture.failed_events import replay
+from django_sessrec.models import Event, FailedEvent, Impression
+
+DAYS_OFFERED = 8
+CHARACTERS_IN_LIST = 80
+
+
+class DayFilter(admin.SimpleListFilter):
+    """One day, so that Postgres opens one partition; the address takes any day, not only those offered."""
+
+    title = _("day")
+    parameter_name = "day"
+    field: str
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        today = timezone.localdate()
+        days = [today - timedelta(days=ago) for ago in range(DAYS_OFFERED)]
+        return [(day.isoformat(), date_format(day, "SHORT_DATE_FORMAT")) for day in days]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if not self.value():
+            return queryset
+        try:
+            day = parse_date(self.value())
+        except ValueError:
+            day = None
+        if day is None:
+            return queryset.none()
+        within = {
+            f"{self.field}__gte": first_moment(day),
+            f"{self.field}__lt": first_moment(day + timedelta(days=1)),
+        }
+        return queryset.filter(**within)
+
+
+class OccurredOn(DayFilter):
+    field = "occurred_at"
+
+
+class ShownOn(DayFilter):
+    field = "shown_at"
+
+
+class PartitionedAdmin(ReadOnlyAdmin):
+    """Ordered by the id, which carries the time and is indexed in every partition."""
+
+    item_lookup = "item_id__in"  # given a list of one
+    ordering = ("-pk",)
+    paginator = EstimatingPaginator
+    list_per_page = 50
+    search_help_text = _("A whole session id or item id; an item is found faster with a day chosen")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        term = search_term.strip()
+        return (queryset.filter(self.matching(term)) if term else queryset), False
+
+    def matching(self, term: str) -> Q:
+        try:
+            return Q(session_id=UUID(term))
+        except ValueError:
+            return Q((self.item_lookup, [term]))
+
+    @admin.display(description=_("visit"))
+    def visit(self, row: Event | Impression) -> str:
+        """The end of the session's id, leading to all that this list has of the session."""
+        end = str(row.session_id)[-6:]
+        shown = _("%(visit)s (bot)") % {"visit": end} if row.bot else end
+        return format_html('<a href="?q={}">{}</a>', row.session_id, shown)
+
+
+@admin.register(Event)
+class EventAdmin(PartitionedAdmin):
+    list_display = ("occurred_at", "event", "item_id", "from_list", "worth", "source", "visit")
+    list_filter = (OccurredOn, "name", "source", "bot")
+    search_fields = ("session_id", "item_id")
+
+    @admin.display(description=_("event"))
+    def event(self, event: Event) -> str:
+        return event.get_name_display()
+
+    @admin.display(description=_("from list"))
+    def from_list(self, event: Event) -> str | None:
+        """A link, not the row: its impression may be pruned, and a query per line is too many."""
+        if event.impression_id is None:
+            return None
+        url = reverse(f"{self.admin_site.name}:sessrec_impression_change", args=[event.impression_id])
+        return format_html('<a href="{}">{}</a>', url, event.position or _("list"))
+
+    @admin.display(description=_("worth"))
+    def worth(self, event: Event) -> str | None:
+        if event.price is None:
+            return None
+        return f"{event.quantity} \N{MULTIPLICATION SIGN} {event.price} {event.currency}".rstrip()
+
+
+@admin.register(Impression)
+class ImpressionAdmin(PartitionedAdmin):
+    item_lookup = "item_ids__contains"
+    list_display = ("shown_at", "placement", "model", "step", "variant", "items", "visit")
+    list_filter = (ShownOn, "bot")
+    search_fields = ("session_id", "item_ids")
+    exclude = ("item_ids", "reasons")
+    readonly_fields = ("why_each",)
+
+    class Media:
+        css = {"all": ["sessrec/admin.css"]}
+
+    @admin.display(description=_("items"))
+    def items(self, impression: Impression) -> str:
+        return Truncator(", ".join(impression.item_ids)).chars(CHARACTERS_IN_LIST)
+
+    @admin.display(description=_("items, and what brought each"))
+    def why_each(self, impression: Impression) -> str:
+        lines = zip_longest(impression.item_ids, impression.reasons, fillvalue=NONE)
+        return format_html("<ol>{}</ol>", format_html_join("", "<li>{}: {}</li>", lines))
+
+
+@admin.register(FailedEvent)
+class FailedEventAdmin(ReadOnlyAdmin):
+    list_display = ("received_at", "code", "reason", "session_id")
+    actions = ("try_again",)
+    list_filter = ("code",)
+    ordering = ("-pk",)
+    paginator = EstimatingPaginator
+
+    @admin.display(description=_("detail"))
+    def reason(self, failed: FailedEvent) -> str:
+        return Truncator(failed.detail).chars(CHARACTERS_IN_LIST)
+
+    @admin.action(
+        description=_("Try the chosen events again: those that the database did not take"),
+        permissions=["replay"],
+    )
+    def try_again(self, request: HttpRequest, queryset: QuerySet[FailedEvent]) -> None:
+        chosen = queryset.count()
+        done = replay(queryset)
+        wrong = chosen - sum(done)
+        said = [
+            (done.stored, ngettext("%d event is stored.", "%d events are stored.", done.stored)),
+            (done.known, _("%d were known already, or their visit is withdrawn.")),
+            (done.failed, _("%d failed again.")),
+            (wrong, _("%d are wrong input, which stays wrong.")),
+        ]
+        text = " ".join(str(words) % rows for rows, words in said if rows)
+        self.message_user(request, text, messages.WARNING if done.failed or wrong else messages.SUCCESS)
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("sessrec.change_failedevent")

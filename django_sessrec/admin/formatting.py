@@ -1,0 +1,93 @@
+"""Figures in the words and numbers of the reader's language, ready for a table or a card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+
+from django_sessrec.measuring.kpis import Kpi
+from django_sessrec.measuring.proportions import Rate
+
+NONE = "\N{EN DASH}"
+PER_CENT = "\N{NO-BREAK SPACE}%"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A figure and the small print below it."""
+
+    text: str
+    note: str = ""
+
+
+def cells(kpi: Kpi) -> dict[str, Cell]:
+    """Heading -> cell, in the order of a table's columns."""
+    return {
+        _("Lists shown"): Cell(whole(kpi.impressions)),
+        _("Seen"): share(kpi.viewability) if kpi.seen_impressions else Cell(NONE),
+        _("Clicked"): share(kpi.ctr),
+        _("Clicked once seen"): share(kpi.viewable_ctr),
+        _("Clicks"): Cell(whole(kpi.clicks)),
+        _("In the basket"): share(kpi.cart_rate),
+        _("Bought"): share(kpi.conversion),
+        _("Purchases"): Cell(whole(kpi.purchases)),
+        _("Revenue"): Cell(money(kpi.revenue)),
+    }
+
+
+def cards(kpi: Kpi) -> dict[str, Cell]:
+    """Heading -> the period's headline figures."""
+    return {
+        _("Lists shown"): Cell(whole(kpi.impressions), _("%s products") % whole(kpi.items_shown)),
+        _("Seen for a second"): _seen(kpi),
+        _("Click-through rate"): share(kpi.ctr),
+        _("Clicks"): Cell(whole(kpi.clicks), _("%s of the shown products") % share(kpi.item_ctr).text),
+        _("In the basket"): Cell(whole(kpi.carts), _("%s of the clicks") % share(kpi.cart_rate).text),
+        _("Purchases"): Cell(whole(kpi.purchases), _("%s of the clicks") % share(kpi.conversion).text),
+        _("Revenue after a click"): Cell(money(kpi.revenue)),
+    }
+
+
+def _seen(kpi: Kpi) -> Cell:
+    """Nothing is known where the pages lack the script; that is not the same as nothing seen."""
+    if not kpi.seen_impressions:
+        return Cell(NONE, _("needs the script on the pages"))
+    return Cell(percent(kpi.viewability.value), _("%s of these clicked") % share(kpi.viewable_ctr).text)
+
+
+def share(rate: Rate) -> Cell:
+    """A rate in per cent with its 95 % interval."""
+    if rate.value is None:
+        return Cell(NONE)
+    return Cell(percent(rate.value), interval(rate))
+
+
+def interval(rate: Rate) -> str:
+    """From the lowest to the highest plausible share."""
+    low, high = rate.interval
+    return f"{percent(low)} \N{EN DASH} {percent(high)}"
+
+
+def percent(part: float) -> str:
+    """Per cent, with a second decimal where one would hide the figure."""
+    decimals = 2 if 0 < part < 0.01 else 1
+    return fixed(100 * part, decimals) + PER_CENT
+
+
+def fixed(number: float | Decimal, decimals: int) -> str:
+    """Rounded, which number_format is not: it cuts off."""
+    return number_format(round(number, decimals), decimal_pos=decimals, force_grouping=True)
+
+
+def whole(number: int) -> str:
+    return number_format(number, force_grouping=True)
+
+
+def money(sums: Mapping[str, Decimal]) -> str:
+    """Each currency's sum, whole cents."""
+    amounts = (f"{fixed(amount, 2)} {currency}".rstrip() for currency, amount in sums.items())
+    return ", ".join(amounts) or NONE

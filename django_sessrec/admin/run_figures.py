@@ -1,0 +1,115 @@
+"""A training's figures and curves, arranged for its page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from django_sessrec.admin.charts import Chart, Point, line_chart
+from django_sessrec.admin.formatting import NONE, fixed, whole
+from django_sessrec.models import TrainingRun
+
+LABELS = {"hr@20": "HR@20", "mrr@20": "MRR@20", "ndcg@20": "NDCG@20"}
+OF_GROUPS = "hr@20"
+WHERE_IT_IS = {"progress", "stage", "net", "share", "epoch", "batch"}  # of a report that is no figure
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a table of figures: the candidate's is better, worse, or neither."""
+
+    label: str
+    cells: list[str]
+    change: str  # a class of the style sheet
+    cases: int | None = None
+
+
+def columns(run: TrainingRun) -> dict[str, str]:
+    """Whose figures the run holds, the candidate first: key in run.figures -> heading."""
+    known = {
+        "candidate": _("This run"),
+        "incumbent": _("In service before"),
+        "next": _("%(model)s (next in line)") % {"model": run.figures.get("next", {}).get("model", "")},
+        "baseline": _("Merely popular"),
+    }
+    return {key: label for key, label in known.items() if key in run.figures}
+
+
+def counts(run: TrainingRun) -> list[tuple[str, str]]:
+    """What the training saw and left out, in words."""
+    known = {
+        "sessions": _("Sessions"),
+        "sessions_of_two": _("of two clicks or more"),
+        "clicks": _("Clicks"),
+        "items": _("Products"),
+        "cases": _("Clicks foretold in the test"),
+        "bot_clicks": _("Bots' clicks left out"),
+        "sensitive_clicks": _("Clicks on sensitive products left out"),
+        "endless_sessions": _("Endless sessions left out"),
+    }
+    return [(label, whole(run.counts[key])) for key, label in known.items() if key in run.counts]
+
+
+def figure_rows(run: TrainingRun) -> list[Row]:
+    """HR, MRR and the like over all cases."""
+    labels = {**LABELS, "coverage@20": _("Share of the catalogue recommended")}
+    figures = [run.figures[key] for key in columns(run)]
+    return [
+        _row(label, [theirs.get(key) for theirs in figures])
+        for key, label in labels.items()
+        if any(_number(theirs.get(key)) for theirs in figures)
+    ]
+
+
+def group_rows(run: TrainingRun, groups: str) -> list[Row]:
+    """HR@20 by how many clicks the visitor had made ("by_length"), or intents had ("by_intents")."""
+    reports = [run.figures[key].get(groups, {}) for key in columns(run)]
+    names = reports[0] if reports else {}
+    return [
+        _row(name, [report.get(name, {}).get(OF_GROUPS) for report in reports], names[name].get("cases"))
+        for name in sorted(names, key=lambda name: int(re.match(r"\d+", name)[0]))
+    ]
+
+
+def learning_curves(run: TrainingRun) -> Iterator[Chart]:
+    """One chart per figure that the fit reported, such as the loss."""
+    for name in _reported(run.history):
+        points = [
+            Point(entry["progress"], entry[name], f"{entry['progress']:.0%}: {entry[name]:.4g}")
+            for entry in run.history
+            if _number(entry.get(name))
+        ]
+        chart = line_chart(
+            LABELS.get(name, name.replace("_", " ").capitalize()),
+            {name: points},
+            ends=((0, _("start")), (1, _("end"))),
+            from_zero=False,
+        )
+        if chart and len(points) > 1:
+            yield chart
+
+
+def _reported(history: list[Mapping[str, Any]]) -> list[str]:
+    names = dict.fromkeys(name for entry in history for name in entry if _number(entry[name]))
+    return [name for name in names if name not in WHERE_IT_IS]
+
+
+def _row(label: str, values: list[float | None], cases: int | None = None) -> Row:
+    own, rivals = values[0], [value for value in values[1:2] if value is not None]
+    change = ""
+    if own is not None and rivals and own != rivals[0]:
+        change = "sessrec-better" if own > rivals[0] else "sessrec-worse"
+    return Row(label, [_shown(value) for value in values], change, cases)
+
+
+def _shown(value: float | None) -> str:
+    return NONE if value is None else fixed(value, 2)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

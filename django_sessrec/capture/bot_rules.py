@@ -1,0 +1,109 @@
+"""Visits that no person makes, told by their clicks: kept out of trainings and figures, and nothing deleted.
+
+A user agent says what a program wants to be taken for; this is for the programs that lie.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.utils import timezone
+
+from django_sessrec import database
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import AuditEntry, Quarantine
+
+LATELY: Final = timedelta(days=2)  # a visit ends within a day; a night without upkeep is made good
+EVEN: Final = 0.4  # deviation of the pauses over their mean; that of people is near 1
+REVISITED: Final = 0.05  # share of clicks that go back to an item; people's is 0.2
+SCRIPT_IN_USE: Final = 0.1  # lists seen per list shown, from which on the shop's pages have the script
+
+# The rules need a visit's clicks in order, which only those with enough of them are worth. An imported
+# history is not judged: its times may be made up.
+SUSPECTS = """
+WITH clicks AS (
+    SELECT session_id, event_id, occurred_at, item_id FROM sessrec_event
+    WHERE occurred_at >= %(start)s AND occurred_at < %(end)s
+      AND name IN ('view_item', 'add_to_cart') AND NOT bot AND source <> 'import'
+),
+long AS MATERIALIZED (
+    SELECT session_id FROM clicks GROUP BY session_id HAVING count(*) >= %(fewest)s
+),
+paced AS (
+    SELECT session_id, item_id, occurred_at,
+           extract(epoch FROM occurred_at - lag(occurred_at) OVER visit) AS pause,
+           occurred_at - lag(occurred_at, %(flood)s::int - 1) OVER visit < interval '1 minute' AS flood,
+           occurred_at - lag(occurred_at, %(scriptless)s::int - 1) OVER visit < interval '1 minute' AS burst,
+           count(*) OVER (PARTITION BY session_id, item_id) AS same_item
+    FROM clicks JOIN long USING (session_id)
+    WINDOW visit AS (PARTITION BY session_id ORDER BY occurred_at, event_id)
+),
+visits AS (
+    SELECT session_id, count(*) AS clicks, count(DISTINCT item_id) AS items, max(same_item) AS same_item,
+           bool_or(flood) AS flood, bool_or(burst) AS burst,
+           stddev_pop(pause) / nullif(avg(pause), 0) AS unevenness,
+           max(occurred_at) - min(occurred_at) AS lasted
+    FROM paced GROUP BY session_id
+),
+script AS (
+    SELECT (SELECT count(*) FROM sessrec_event
+            WHERE occurred_at >= %(start)s AND occurred_at < %(end)s AND name = 'view_item_list')
+        > %(script_in_use)s * (SELECT count(*) FROM sessrec_impression
+                               WHERE shown_at >= %(start)s AND shown_at < %(end)s AND NOT bot) AS in_use
+),
+judged AS (
+    SELECT session_id, clicks, CASE
+        WHEN flood THEN 'flood'
+        WHEN burst AND (SELECT in_use FROM script)
+             AND EXISTS (SELECT FROM sessrec_impression i WHERE i.session_id = visits.session_id)
+             AND NOT EXISTS (SELECT FROM sessrec_event e
+                             WHERE e.session_id = visits.session_id AND e.source = 'browser')
+             THEN 'scriptless'
+        WHEN clicks >= %(even_pace)s AND unevenness < %(even)s THEN 'even_pace'
+        WHEN items >= %(walk)s AND items >= (1 - %(revisited)s) * clicks THEN 'walk'
+        WHEN same_item >= %(hammer)s THEN 'hammer'
+        WHEN lasted >= %(endless)s * interval '1 hour' THEN 'endless'
+    END AS reason
+    FROM visits
+)
+INSERT INTO sessrec_quarantine (session_id, reason, clicks, found_at, released_by)
+SELECT session_id, reason, clicks, now(), '' FROM judged WHERE reason IS NOT NULL
+ON CONFLICT DO NOTHING
+RETURNING reason
+"""
+
+
+def quarantine(start: datetime | None = None, end: datetime | None = None) -> Counter[str]:
+    """Judge the visits of [start, end), aware, or the last two days'; returns the newly found by reason.
+
+    A visit that staff has released is not taken again.
+    """
+    end = end or timezone.now()
+    bounds = sessrec_settings.quarantine
+    parameters = {rule.lower(): bound for rule, bound in bounds.items()}
+    in_clicks = [bound for rule, bound in bounds.items() if rule != "ENDLESS" and bound is not None]
+    parameters |= {
+        "start": start or end - LATELY,
+        "end": end,
+        "fewest": 2 if bounds["ENDLESS"] is not None and not in_clicks else min(in_clicks, default=None),
+        "even": EVEN,
+        "revisited": REVISITED,
+        "script_in_use": SCRIPT_IN_USE,
+    }
+    with database.connection().cursor() as cursor:
+        cursor.execute(SUSPECTS, parameters)
+        return Counter(reason for (reason,) in cursor.fetchall())
+
+
+def release(session_ids: Sequence[UUID], by: str) -> int:
+    """Let visits count again, with a line in the audit trail; returns how many were in quarantine."""
+    with database.atomic():
+        held = Quarantine.objects.filter(pk__in=session_ids, released_at=None)
+        released = held.update(released_at=timezone.now(), released_by=by)
+        if released:
+            AuditEntry.objects.note(AuditEntry.Action.RELEASE, by, visits=released)
+    return released

@@ -1,0 +1,166 @@
+"""One event: its name in the field's words, checked once, and its way through JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.ids import time_of, uuid7
+from django_sessrec.models import Event, EventName, Impression, Source
+
+Row = TypeVar("Row", Event, Impression)
+
+# Segment's and Google Retail's names, for shops that already send those.
+ALIASES: Final[Mapping[str, EventName]] = {
+    "Product Viewed": EventName.VIEW_ITEM,
+    "detail-page-view": EventName.VIEW_ITEM,
+    "Product List Viewed": EventName.VIEW_ITEM_LIST,
+    "Product Clicked": EventName.SELECT_ITEM,
+    "Product Added": EventName.ADD_TO_CART,
+    "add-to-cart": EventName.ADD_TO_CART,
+    "Product Removed": EventName.REMOVE_FROM_CART,
+    "remove-from-cart": EventName.REMOVE_FROM_CART,
+    "Product Added to Wishlist": EventName.ADD_TO_WISHLIST,
+    "Products Searched": EventName.VIEW_SEARCH_RESULTS,
+    "search": EventName.VIEW_SEARCH_RESULTS,
+    "category-page-view": EventName.VIEW_CATEGORY,
+    "Order Completed": EventName.PURCHASE,
+    "purchase-complete": EventName.PURCHASE,
+    "Order Refunded": EventName.REFUND,
+}
+WITHOUT_ITEM: Final = frozenset(
+    {EventName.VIEW_ITEM_LIST, EventName.VIEW_SEARCH_RESULTS, EventName.VIEW_CATEGORY}
+)
+NAMES: Final[Mapping[str, EventName]] = {name.value: name for name in EventName} | dict(ALIASES)
+
+MAX_ITEM_ID: Final = 200  # characters
+MAX_QUANTITY: Final = 100_000
+MAX_PRICE: Final = Decimal(10**10)  # numeric(12, 2)
+MAX_POSITION: Final = 1_000
+CENT: Final = Decimal("0.01")
+CURRENCY: Final = re.compile("[A-Z]{3}")
+CLOCK_SKEW: Final = timedelta(minutes=5)  # a browser's clock may be ahead of ours by so much
+
+
+class EventError(ValueError):
+    """An event that is refused; `code` names the reason for programs, the message for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def make(
+    name: str,
+    item_id: Any = "",
+    *,
+    session_id: UUID,
+    quantity: int = 1,
+    price: Any = None,
+    currency: str = "",
+    impression_id: UUID | None = None,
+    position: int | None = None,
+    event_id: UUID | None = None,
+    source: str = Source.SERVER,
+    bot: bool = False,
+) -> Event:
+    """A checked, unsaved event, of the time that its id carries; EventError says what is wrong."""
+    if name not in NAMES:
+        raise EventError("name", f"event {name!r} is none of {', '.join(EventName.values)}")
+    canonical = NAMES[name]
+    event_id = event_id or uuid7()
+    return Event(  # in the order of its fields, which takes Django half as long as by their names
+        event_id,
+        _time(event_id),
+        session_id,
+        canonical.value,
+        clean_item_id(item_id, required=canonical not in WITHOUT_ITEM),
+        impression_id,
+        _whole("position", position, 0, MAX_POSITION) if position is not None else None,
+        _whole("quantity", quantity, 1, MAX_QUANTITY),
+        _price(price),
+        _currency(currency),
+        str(source),
+        bot,
+    )
+
+
+def clean_item_id(item_id: Any, *, required: bool = True) -> str:
+    """The item id as text; EventError where no item can have it."""
+    text = str(item_id)
+    if (required and not text) or len(text) > MAX_ITEM_ID or not encodable(text):
+        raise EventError(
+            "item_id", f"item id {text[:40]!r} is not text of 1 to {MAX_ITEM_ID} characters without NUL"
+        )
+    return text
+
+
+def encodable(text: str) -> bool:
+    """Whether Postgres can keep it: a lone surrogate, which JSON and URLs can carry, is no text."""
+    return "\x00" not in text and (text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text))
+
+
+def to_payload(row: Event | Impression) -> dict[str, Any]:
+    """The row as JSON knows it, for a task's message or a failed event."""
+    return {field.attname: _plain(getattr(row, field.attname)) for field in row._meta.concrete_fields}
+
+
+def event_from(payload: Mapping[str, Any]) -> Event:
+    """The event that to_payload wrote."""
+    return _row_from(Event, payload)
+
+
+def impression_from(payload: Mapping[str, Any]) -> Impression:
+    """The impression that to_payload wrote."""
+    return _row_from(Impression, payload)
+
+
+def _row_from(model: type[Row], payload: Mapping[str, Any]) -> Row:
+    fields = model._meta.concrete_fields
+    return model(**{field.attname: field.to_python(payload[field.attname]) for field in fields})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _time(event_id: UUID) -> datetime:
+    try:
+        at = time_of(event_id)
+    except ValueError as problem:
+        raise EventError("event_id", str(problem)) from None
+    now, days = datetime.now(UTC), sessrec_settings.RETENTION_DAYS
+    if at > now + CLOCK_SKEW or (days and at < now - timedelta(days)):
+        raise EventError("time", f"event {event_id} says it is of {at:%Y-%m-%d %H:%M:%S}")
+    return at
+
+
+def _whole(field: str, value: Any, lowest: int, highest: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
+        raise EventError(field, f"{field} {value!r} is not a whole number from {lowest} to {highest}")
+    return value
+
+
+def _price(price: Any) -> Decimal | None:
+    if price is None:
+        return None
+    try:
+        exact = Decimal(str(price)).quantize(CENT)
+        if 0 <= exact < MAX_PRICE:
+            return exact
+    except InvalidOperation:  # no number, not a number, infinite
+        pass
+    raise EventError("price", f"price {price!r} is not an amount from 0 to below {MAX_PRICE}")
+
+
+def _currency(currency: Any) -> str:
+    if currency == "" or (isinstance(currency, str) and CURRENCY.fullmatch(currency)):
+        return currency
+    raise EventError("currency", f"currency {currency!r} is not three capital letters of ISO 4217")

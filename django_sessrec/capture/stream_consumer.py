@@ -1,0 +1,193 @@
+"""From the stream into Postgres, thousands of rows at a time, each message once.
+
+A message is acknowledged after its rows are committed, and the same transaction keeps the consumer's receipt
+for them. So a message that comes again, because its consumer died between the two, is known by the receipt,
+and neither rows nor ledger meet it twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from datetime import date
+from functools import reduce
+from operator import add
+from typing import Final
+from uuid import UUID, uuid4
+
+from django.core.exceptions import ValidationError
+from django.db import DataError, IntegrityError
+
+from django_sessrec import database
+from django_sessrec.capture import partitions, store, stream
+from django_sessrec.capture.event import event_from, impression_from
+from django_sessrec.ids import time_of
+from django_sessrec.models import Heartbeat, Receipt
+
+BATCH: Final = 1_000  # messages of a transaction: a tenth of a second of work
+WAIT_MS: Final = 1_000  # for new messages
+PATIENCE: Final = 10.0  # seconds, with either server
+CLAIM_AFTER_MS: Final = 15_000  # longer than any batch takes: a consumer that holds messages so long is dead
+FORGOTTEN_MS: Final = 3_600_000  # the books keep the names of consumers that ended
+SWEEP_SECONDS: Final = 5.0
+HEARTBEAT_SECONDS: Final = 10.0
+PAUSE: Final = 1.0  # seconds after a failure of either server
+EMPTY: Final = "[]"
+LONGEST_KEPT: Final = 2_000  # characters of a message that nobody can read
+
+logger = logging.getLogger("django_sessrec")
+Message = tuple[str, Mapping[str, str] | None]  # its id and fields; None where it was deleted meanwhile
+
+
+class Consumer:
+    """One of a group: as many as wished may run, and each message goes to one of them."""
+
+    def __init__(self) -> None:
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+        self.server = stream.connect(PATIENCE)
+        self._joined = False
+        self._unfinished = False  # whether messages of ours may wait in the group's books
+        self._beat_at = self._swept_at = float("-inf")
+
+    def run(self, stopped: Callable[[], bool], progress: Callable[[int], None] = lambda _rows: None) -> None:
+        """Consume until `stopped`; `progress` hears how many rows each batch had. Outlives both servers."""
+        while not stopped():
+            try:
+                progress(self.step())
+            except Exception as problem:
+                logger.warning("the stream's consumer pauses: %s", str(problem).strip())
+                database.connection().close()
+                self._joined, self._unfinished = False, True
+                time.sleep(PAUSE)
+
+    def step(self, wait_ms: int = WAIT_MS) -> int:
+        """Consume one batch; return how many rows it had. Raises what either server's client raises."""
+        self._join()
+        self._give_sign_of_life()
+        self._take_over()
+        messages = self._next(wait_ms)
+        if self._unfinished:  # first what is stored already: the next receipt takes this one's place
+            stored = self._receipts([self.name]).get(self.name, set())
+            self._acknowledge([entry for entry, _ in messages if entry in stored])
+            messages = [message for message in messages if message[0] not in stored]
+        rows = self._store([message for message in messages if message[1]])
+        self._acknowledge([entry for entry, _ in messages])
+        return rows
+
+    def _join(self) -> None:
+        """Make stream and group where they are not there, as on an emptied server."""
+        if self._joined:
+            return
+        try:
+            self.server.xgroup_create(stream.KEY, stream.GROUP, id="0", mkstream=True)
+        except Exception as problem:
+            if "BUSYGROUP" not in str(problem):
+                raise
+        self._joined = True
+
+    def _give_sign_of_life(self) -> None:
+        if time.monotonic() - self._beat_at >= HEARTBEAT_SECONDS:
+            Heartbeat.objects.update_or_create(name="consumer")
+            self._beat_at = time.monotonic()
+
+    def _take_over(self) -> None:
+        """What dead consumers held becomes ours, but for what they stored and could not acknowledge."""
+        if time.monotonic() - self._swept_at < SWEEP_SECONDS:
+            return
+        self._swept_at = time.monotonic()
+        self._strike_off()
+        held = self.server.xpending_range(stream.KEY, stream.GROUP, "-", "+", BATCH, idle=CLAIM_AFTER_MS)
+        others = [each for each in held if each["consumer"] != self.name]
+        receipts = self._receipts({each["consumer"] for each in others})
+        stored = [each for each in others if each["message_id"] in receipts.get(each["consumer"], ())]
+        self._acknowledge([each["message_id"] for each in stored])
+        if left := [each["message_id"] for each in others if each not in stored]:
+            self.server.xclaim(stream.KEY, stream.GROUP, self.name, CLAIM_AFTER_MS, left, justid=True)
+            self._unfinished = True
+
+    def _strike_off(self) -> None:
+        """Take consumers that left nothing behind out of the group's books."""
+        for other in self.server.xinfo_consumers(stream.KEY, stream.GROUP):
+            if other["pending"] == 0 and other["idle"] > FORGOTTEN_MS:
+                self.server.xgroup_delconsumer(stream.KEY, stream.GROUP, other["name"])
+
+    def _next(self, wait_ms: int) -> list[Message]:
+        """New messages, but first our own that an error or a dead consumer left behind."""
+        if self._unfinished:
+            if left := self._read("0"):
+                return left
+            self._unfinished = False
+        return self._read(">", wait_ms)
+
+    def _read(self, start: str, wait_ms: int | None = None) -> list[Message]:
+        streams = {stream.KEY: start}
+        answer = self.server.xreadgroup(stream.GROUP, self.name, streams, count=BATCH, block=wait_ms)
+        return answer[0][1] if answer else []
+
+    def _receipts(self, names: Collection[str]) -> dict[str, set[str]]:
+        """Consumer -> the messages that it has stored last."""
+        found = Receipt.objects.filter(pk__in=names)
+        return {name: set(messages) for name, messages in found.values_list("name", "messages")}
+
+    def _store(self, messages: Sequence[Message]) -> int:
+        if not messages:
+            return 0
+        receipt = {"messages": [entry for entry, _ in messages]}
+        with database.atomic():
+            with database.connection().cursor() as cursor:
+                cursor.execute(f"SET LOCAL statement_timeout = '{PATIENCE:.0f}s'")
+            Receipt.objects.update_or_create(name=self.name, defaults=receipt)
+            return sum(_stored([rows for _, rows in messages if rows]))
+
+    def _acknowledge(self, entries: Sequence[str]) -> None:
+        if entries:
+            pipeline = self.server.pipeline()
+            pipeline.xack(stream.KEY, stream.GROUP, *entries)
+            pipeline.xdel(stream.KEY, *entries)
+            pipeline.execute()
+
+
+def _stored(messages: Sequence[Mapping[str, str]]) -> store.Written:
+    """Store the rows of all messages at once; where one is bad, each message by itself."""
+    try:
+        return _together(messages)
+    except IntegrityError as problem:
+        if store.lacks_partition(problem):
+            with suppress(ValueError, KeyError, TypeError):
+                partitions.ensure_days({day for each in messages for day in _days(each)})
+    except DataError:
+        pass
+    try:
+        return _together(messages)
+    except (IntegrityError, DataError):
+        return reduce(add, map(_alone, messages), store.Written())
+
+
+def _together(messages: Sequence[Mapping[str, str]]) -> store.Written:
+    """The rows of all messages, joined as text: nobody need read them but Postgres."""
+    impressions, events = (
+        "[" + ",".join(each[kind][1:-1] for each in messages if each.get(kind, EMPTY) != EMPTY) + "]"
+        for kind in ("impressions", "events")
+    )
+    return store.write_json(impressions, events)
+
+
+def _alone(message: Mapping[str, str]) -> store.Written:
+    try:
+        impressions, events = stream.rows_of(message)
+        rows = [event_from(each) for each in events], [impression_from(each) for each in impressions]
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as problem:
+        payload = {kind: text[:LONGEST_KEPT] for kind, text in message.items()}
+        store.keep([payload], "unreadable", f"{type(problem).__name__}: {problem}", failed=True)
+        return store.Written(failed=1)
+    return store.write(*rows)
+
+
+def _days(message: Mapping[str, str]) -> set[date]:
+    impressions, events = stream.rows_of(message)
+    ids = [each["impression_id"] for each in impressions] + [each["event_id"] for each in events]
+    return {time_of(UUID(each)).date() for each in ids}

@@ -1,0 +1,126 @@
+"""The evidence pack: what a controller shows to prove what is kept, why, how long, and who changed it.
+
+GDPR 5(2) and 30, and the voluntary records of an AI system of minimal risk. It is drawn from the live
+settings and tables, so that it can't fall behind them. It names no visit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Q
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+import django_sessrec
+from django_sessrec.capture.cookie import LONGEST_SESSION, OFF_LASTS
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import AuditEntry, Promotion, Quarantine
+from django_sessrec.privacy.retention import Oldest, oldest_rows
+from django_sessrec.recsys import artifact
+
+LATEST = 200  # lines of each trail
+
+
+def evidence(now: datetime | None = None) -> dict[str, Any]:
+    """The pack, JSON-able, as of `now` (aware)."""
+    now = now or timezone.now()
+    return {
+        "made_at": now.isoformat(timespec="seconds"),
+        "package_version": django_sessrec.__version__,
+        "processing": _processing(),
+        "consent": {"callable": sessrec_settings.CONSENT, "without": "contextual", "sec_gpc": "honoured"},
+        "cookies": _cookies(),
+        "retention": {
+            "days": sessrec_settings.RETENTION_DAYS,
+            "tables": [_dated(each) for each in oldest_rows(now)],
+        },
+        "models": list(_models()),
+        "quarantine": _quarantine(),
+        "promotions": list(_promotions()),
+        "audit": list(_audit()),
+    }
+
+
+def as_markdown(pack: dict[str, Any]) -> str:
+    """The pack for people; sessrec/evidence.md is a template like any other."""
+    return render_to_string("sessrec/evidence.md", pack)
+
+
+def _processing() -> dict[str, Any]:
+    """What differs between shops in a record of processing; the template has the words."""
+    return {
+        "placements": sorted(sessrec_settings.PLACEMENTS),
+        "models": sorted(sessrec_settings.MODELS),
+        "tracked_views": sorted(sessrec_settings.TRACKED_VIEWS),
+        "database": sessrec_settings.DATABASE,
+        "training_window_days": sessrec_settings.TRAINING_WINDOW_DAYS,
+    }
+
+
+def _cookies() -> list[dict[str, Any]]:
+    name = sessrec_settings.COOKIE_NAME
+    return [
+        {
+            "name": name,
+            "set": "with consent",
+            "holds": "a random number of this visit, signed by the shop",
+            "minutes": sessrec_settings.SESSION_IDLE_MINUTES,
+            "at_most_hours": LONGEST_SESSION // timedelta(hours=1),
+        },
+        {
+            "name": f"{name}_off",
+            "set": "by the visitor who switches personalisation off",
+            "holds": "1, the same for everybody",
+            "minutes": OFF_LASTS // timedelta(minutes=1),
+            "at_most_hours": OFF_LASTS // timedelta(hours=1),
+        },
+    ]
+
+
+def _dated(oldest: Oldest) -> dict[str, Any]:
+    return oldest._asdict() | {"oldest": oldest.oldest and oldest.oldest.isoformat(timespec="seconds")}
+
+
+def _models() -> Iterator[dict[str, Any]]:
+    """The card of each run in service, as its artifact has it."""
+    for model in sorted(sessrec_settings.MODELS):
+        run = Promotion.objects.active(model)
+        if run is None:
+            yield {"model": model, "run": None}
+            continue
+        try:
+            manifest = artifact.read_manifest(sessrec_settings.artifacts / run.artifact)
+        except artifact.ArtifactError as problem:
+            yield {"model": model, "run": run.pk, "problem": str(problem)}
+            continue
+        yield {"model": model, "run": run.pk, "card": manifest["card"]}
+
+
+def _quarantine() -> list[dict[str, Any]]:
+    by_reason = Quarantine.objects.values("reason").order_by("reason")
+    released = Count("pk", filter=Q(released_at__isnull=False))
+    return list(by_reason.annotate(visits=Count("pk"), released=released))
+
+
+def _promotions() -> Iterator[dict[str, Any]]:
+    for each in Promotion.objects.order_by("-pk")[:LATEST]:
+        yield {
+            "at": each.promoted_at.isoformat(timespec="seconds"),
+            "model": each.model,
+            "run": each.run_id,
+            "by": each.promoted_by,
+            "reason": each.reason,
+        }
+
+
+def _audit() -> Iterator[dict[str, Any]]:
+    for each in AuditEntry.objects.order_by("-pk")[:LATEST]:
+        yield {
+            "at": each.happened_at.isoformat(timespec="seconds"),
+            "action": each.action,
+            "by": each.done_by,
+            "detail": each.detail,
+        }

@@ -1,0 +1,154 @@
+"""A trained net in the web process: its ONNX file run by onnxruntime, its item vectors shared by mmap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from django_sessrec.recsys.items import ItemIndex, Rows
+from django_sessrec.recsys.onnx_session import open_net
+from django_sessrec.recsys.quantized import Bytes
+from django_sessrec.recsys.recommender import FloatArray, Reason, Recommender, Source
+
+ENCODER, ITEMS, READ, POPULARITY = "encoder.onnx", "items.npy", "read.npy", "popularity.npy"
+WEIGHTS = "weights.npz"
+REASONS = 3
+IN_BYTES_FROM = 20_000  # items; all scores of fewer take half a millisecond
+
+
+class OnnxRecommender(Recommender):
+    """Scores are the inner products of the session's vector, which the net gives, with the items'.
+
+    The net reads the last `window` clicks, given as vectors gathered here, so that its file stays small
+    and the table of items is opened once for all worker processes.
+    """
+
+    kind = "exported"
+
+    def __init__(
+        self,
+        index: ItemIndex,
+        encoder: bytes,
+        items: FloatArray,
+        popularity: FloatArray,
+        *,
+        window: int,
+        weights: bytes,
+        read: FloatArray | None = None,
+        in_bytes: Bytes | None = None,
+    ) -> None:
+        """encoder: the ONNX file; items: (len(index), D) as they are scored; popularity: (len(index),), the
+        answer to an empty session, -inf for the padding and for items that training never saw: no list
+        holds them. weights: an .npz file of what the ONNX file has, for a training that starts from this net.
+        read: (len(index), D) items as the net reads them, where that is otherwise.
+        in_bytes: of the items; with them the best are found without scoring all."""
+        if len(items) != len(index) or popularity.shape != (len(index),):
+            raise ValueError(
+                f"items {items.shape} and popularity {popularity.shape} do not fit {len(index)} rows"
+            )
+        self.index = index
+        self.encoder, self.weights = encoder, weights
+        self.items, self.popularity = np.asarray(items), np.asarray(popularity)  # a memmap's slices are slow
+        self.read = self.items if read is None else np.asarray(read)
+        self.window = window
+        self._net = open_net(encoder, ENCODER)
+        self._inputs = [each.name for each in self._net.get_inputs()]
+        self._unseen = np.flatnonzero(np.isneginf(popularity))
+        self._listed = ~np.isneginf(popularity)
+        self._nearest = None if in_bytes is None else in_bytes.kernel(self.items)
+
+    def scores(self, sessions: Sequence[Rows]) -> FloatArray:
+        answered = np.array([len(session) > 0 for session in sessions], np.bool_)
+        if answered.all() and len(sessions):
+            return self._scores(sessions)
+        scores = np.tile(self.popularity, (len(sessions), 1))
+        if answered.any():
+            scores[answered] = self._scores([session for session in sessions if len(session)])
+        return scores
+
+    def top(
+        self,
+        session: Rows,
+        k: int,
+        *,
+        exclude: Sequence[int] = (),
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> tuple[Rows, FloatArray]:
+        found = None
+        if self._nearest is not None and len(session) and k > 0:
+            listed = self._listed if allowed is None else self._listed & allowed
+            if len(exclude):
+                listed = listed.copy()
+                listed[list(exclude)] = False
+            found = self._nearest.contenders(self.vectors([session])[0], k, listed)
+        if found is None:
+            return super().top(session, k, exclude=exclude, allowed=allowed)
+        rows, scores = found
+        order = np.argsort(-scores, kind="stable")[:k]
+        return rows[order], scores[order]
+
+    def vectors(self, sessions: Sequence[Rows]) -> FloatArray:
+        """(B,) sessions of at least one click -> (B, D)."""
+        recent = [session[-self.window :] for session in sessions]
+        lengths = np.array([len(session) for session in recent], np.int64)
+        rows = np.zeros((len(recent), lengths.max()), np.int64)  # (B, L), right-padded
+        rows[np.arange(rows.shape[1]) < lengths[:, None]] = np.concatenate(recent)
+        feeds = {"items": rows, "vectors": self.read[rows], "lengths": lengths}
+        vectors: FloatArray = self._net.run(None, {name: feeds[name] for name in self._inputs})[0]
+        return vectors
+
+    def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
+        """The clicks on other items whose vectors point most nearly where the item's does."""
+        clicked = np.array(list(dict.fromkeys(session[-self.window :].tolist())), np.int64)
+        others = [clicked[clicked != row] for row in rows]
+        nearest = [
+            clicks[np.argsort(-self._cosines(clicks, row), kind="stable")]
+            for clicks, row in zip(others, rows, strict=True)
+        ]
+        return [Reason(Source.NET, tuple(clicks[:REASONS].tolist())) for clicks in nearest]
+
+    def save(self, folder: Path) -> Mapping[str, Any]:
+        parameters = self.save_for_scores(folder)
+        if len(self.index) >= IN_BYTES_FROM:
+            parameters["residual"] = Bytes.of(self.items).save(folder)
+        return parameters
+
+    def save_for_scores(self, folder: Path) -> dict[str, Any]:
+        """All but what `top` alone needs."""
+        (folder / ENCODER).write_bytes(self.encoder)
+        (folder / WEIGHTS).write_bytes(self.weights)
+        np.save(folder / ITEMS, self.items, allow_pickle=False)
+        np.save(folder / POPULARITY, self.popularity, allow_pickle=False)
+        if self.read is not self.items:
+            np.save(folder / READ, self.read, allow_pickle=False)
+        return {"window": self.window}
+
+    @classmethod
+    def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
+        return cls(
+            index,
+            (folder / ENCODER).read_bytes(),
+            np.load(folder / ITEMS, mmap_mode="r", allow_pickle=False),
+            np.load(folder / POPULARITY, mmap_mode="r", allow_pickle=False),
+            window=int(parameters["window"]),
+            weights=(folder / WEIGHTS).read_bytes(),
+            read=np.load(folder / READ, mmap_mode="r", allow_pickle=False)
+            if (folder / READ).exists()
+            else None,
+            in_bytes=Bytes.load(folder, parameters["residual"]) if "residual" in parameters else None,
+        )
+
+    def _scores(self, sessions: Sequence[Rows]) -> FloatArray:
+        scores: FloatArray = self.vectors(sessions) @ self.items.T
+        scores[:, self._unseen] = -np.inf
+        return scores
+
+    def _cosines(self, rows: NDArray[np.int64], row: int) -> FloatArray:
+        vectors = self.items[rows]
+        lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
+        cosines: FloatArray = vectors @ self.items[row] / lengths
+        return cosines

@@ -1,0 +1,76 @@
+"""The models that serve: opened when promoted, kept by each web process, swapped while pages go on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+from django_sessrec.capture.fast_query import database_breaker
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.recommender import Recommender
+from django_sessrec.safety import isolated, log
+from django_sessrec.serving.ttl import CachedValue
+
+POPULAR = 200  # items of a model's popularity that are kept at hand
+
+
+@dataclass(frozen=True)
+class ActiveModel:
+    """A promoted run, opened."""
+
+    model: str
+    run_id: int
+    recommender: Recommender
+
+    @cached_property
+    def popular(self) -> list[str]:
+        """What the model says of a visitor who clicked nothing, best first."""
+        return [each.item_id for each in self.recommender.recommend([], POPULAR)]
+
+
+_models: dict[str, CachedValue[ActiveModel | None]] = {}
+
+
+def active(model: str) -> ActiveModel | None:
+    """The model's promoted run; a new promotion is noticed within ACTIVE_CHECK_SECONDS.
+
+    A missing database, folder or file leaves the run so far in service. None before the first one.
+    """
+    if model not in _models:
+        _models.setdefault(model, CachedValue(None, partial(_renewed, model)))
+    return _models[model].get(sessrec_settings.ACTIVE_CHECK_SECONDS)
+
+
+def forget() -> None:
+    """Open every model anew when it is next asked for."""
+    _models.clear()
+
+
+# The threads of a net's runtime do not survive a fork; memory-mapped arrays cost nothing twice.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget)
+
+
+def _renewed(model: str, current: ActiveModel | None) -> ActiveModel | None:
+    if database_breaker.resting:
+        return current
+    with isolated(f"look up the promoted run of {model!r}"):
+        run = Promotion.objects.active(model)
+        if run is None:
+            return None
+        if current is not None and current.run_id == run.pk:
+            return current
+        return _opened(run) or current
+    return current
+
+
+def _opened(run: TrainingRun) -> ActiveModel | None:
+    """The run's artifact, or None, logged, when it does not open."""
+    try:
+        return ActiveModel(run.model, run.pk, artifact.load(sessrec_settings.artifacts / run.artifact))
+    except Exception as error:
+        log(f"could not open the artifact of {run}, so the run before it stays in service", error)
+        return None

@@ -1,0 +1,74 @@
+"""The model card: what a run was made of, how well it did, and what it cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import sqrt
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from django_sessrec.models import TrainingRun
+from django_sessrec.training.gate import FEWEST_CASES
+
+
+def card(run: TrainingRun) -> dict[str, Any]:
+    """What people want to know of a model, JSON-able; kept beside it in the artifact's manifest."""
+    return {
+        "model": run.model,
+        "run": run.pk,
+        "estimator": run.estimator,
+        "parameters": run.parameters,
+        "window": [at and at.isoformat() for at in (run.window_start, run.window_end)],
+        "counts": run.counts,
+        "figures": run.figures,
+        "limits": limits(run),
+    }
+
+
+def limits(run: TrainingRun) -> list[str]:
+    """What the model cannot do and how far its figures may be trusted, in the language that is active."""
+    return [*_of_data(run), *_of_figures(run.figures.get("candidate", {}))]
+
+
+def _of_data(run: TrainingRun) -> Iterator[str]:
+    yield _(
+        "It has not seen products that came after its training: it never recommends them, and learns "
+        "nothing from a click on one."
+    )
+    if run.window_start and run.window_end:
+        days = (run.window_end - run.window_start).days
+        yield _("It was fitted on %(days)d days: what sells at another time of the year is not in it.") % {
+            "days": days
+        }
+    yield _("It knows the clicks of the visit going on: nothing of a person, of a price or of the stock.")
+
+
+def _of_figures(figures: dict[str, Any]) -> Iterator[str]:
+    if not figures.get("cases"):
+        return
+    share = figures["hr@20"] / 100
+    margin = 100 * 1.96 * sqrt(share * (1 - share) / figures["cases"])
+    yield _(
+        "Its figures say how often it foretold a click of the last days, not what its lists make visitors "
+        "do. They rest on %(cases)d clicks: a difference of %(margin).1f points of HR@20 may be chance."
+    ) % {"cases": figures["cases"], "margin": margin}
+    if worst := _worst(figures.get("by_length", {})):
+        yield _("It does worst after %(group)s clicks: HR@20 %(hr).2f.") % worst
+    if worst := _worst(figures.get("by_intents", {})):
+        yield _("It does worst for visitors who are after %(group)s things: HR@20 %(hr).2f.") % worst
+    if "coverage@20" in figures:
+        never = _("%(share).1f %% of its products stood in no list of the test.")
+        yield never % {"share": 100 - figures["coverage@20"]}
+    if "popularity_bias@20" in figures:
+        lean = _("What it recommends is %(lean).2f times as popular as what visitors click.")
+        yield lean % {"lean": figures["popularity_bias@20"]}
+
+
+def _worst(groups: dict[str, dict[str, float]]) -> dict[str, Any] | None:
+    """The group with the lowest hit rate, among those with clicks enough to tell."""
+    told = {group: figures["hr@20"] for group, figures in groups.items() if figures["cases"] >= FEWEST_CASES}
+    if len(told) < 2:
+        return None
+    group = min(told, key=told.__getitem__)
+    return {"group": group, "hr": told[group]}

@@ -1,0 +1,126 @@
+"""What a training that was killed leaves on disk, so that the next one of its model goes on from there."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import TrainingRun
+from django_sessrec.recsys.items import ItemIndex
+from django_sessrec.recsys.sessions import SessionLog
+
+log = logging.getLogger("django_sessrec")
+
+YOUNG = timedelta(hours=6)  # older clicks are not worth a training, and are not kept beside their table
+ATTEMPTS = 3  # a training that is killed again and again starts anew, when its schedule asks for it
+RUN, SESSIONS = "run.json", "sessions.npz"
+
+
+def folder(model: str) -> Path:
+    """Where the model's training keeps its clicks and the state of its nets."""
+    return sessrec_settings.artifacts / f".{model}.unfinished"
+
+
+def keep(run: TrainingRun, sessions: SessionLog) -> None:
+    """Keep what `run` has read: in the table, sessions are added and withdrawn until it is gone on with."""
+    discard(run.model)
+    try:
+        _keep(run, sessions)
+    except OSError as error:
+        discard(run.model)
+        log.warning("the clicks could not be kept, so that %s would start anew after a kill: %s", run, error)
+
+
+def _keep(run: TrainingRun, sessions: SessionLog) -> None:
+    folder(run.model).mkdir(mode=0o700)
+    ids = np.frombuffer(json.dumps(sessions.index.ids[1:]).encode(), np.uint8)
+    arrays = {"items": sessions.items, "offsets": sessions.offsets, "times": sessions.times}
+    np.savez(folder(run.model) / SESSIONS, allow_pickle=False, ids=ids, **arrays)
+    _write(
+        run.model,
+        {
+            "run": run.pk,
+            "attempts": 1,
+            "recipe": recipe(run),
+            "window": [run.window_start.isoformat(), run.window_end.isoformat()],
+            "counts": run.counts,
+            "started_from": run.started_from_id,
+        },
+    )
+
+
+def waits(model: str) -> bool:
+    """Whether there is a training to go on with."""
+    found = _read(model)
+    return found is not None and found["attempts"] < ATTEMPTS and _age(found) < YOUNG
+
+
+def resume(run: TrainingRun) -> SessionLog | None:
+    """The sessions that a killed training of the same recipe had read; `run` takes on what it knew."""
+    found = _read(run.model)
+    if found is None or not waits(run.model) or found["recipe"] != recipe(run):
+        return None
+    try:
+        with np.load(folder(run.model) / SESSIONS, allow_pickle=False) as arrays:
+            index = ItemIndex(json.loads(arrays["ids"].tobytes()))
+            sessions = SessionLog(index, arrays["items"], arrays["offsets"], arrays["times"])
+    except (OSError, ValueError, LookupError, BadZipFile) as error:
+        log.warning("the clicks of the killed training #%s can't be read: %s", found["run"], error)
+        return None
+    run.window_start, run.window_end = map(datetime.fromisoformat, found["window"])
+    run.counts, run.started_from_id = found["counts"], found["started_from"]
+    run.note(_("It goes on with the training #%(run)s.") % {"run": found["run"]})
+    run.history = _runs().values_list("history", flat=True).get(pk=found["run"])
+    _write(run.model, found | {"run": run.pk, "attempts": found["attempts"] + 1})
+    return sessions
+
+
+def recipe(run: TrainingRun) -> Any:
+    """What two runs must share for one to go on with the other's model, as JSON gives it back."""
+    return json.loads(json.dumps([run.estimator, run.parameters]))
+
+
+def discard(model: str) -> None:
+    """Remove what is kept, if anything is."""
+    shutil.rmtree(folder(model), ignore_errors=True)
+
+
+def discard_old() -> None:
+    """Remove what nobody went on with; clicks are not kept outside of their table."""
+    for path in sessrec_settings.artifacts.glob(".*.unfinished"):
+        model = path.name.removeprefix(".").removesuffix(".unfinished")
+        if not waits(model) and not _runs().filter(model=model, state=TrainingRun.State.RUNNING).exists():
+            discard(model)
+
+
+def _runs() -> QuerySet[TrainingRun]:
+    return TrainingRun.objects
+
+
+def _age(found: dict[str, Any]) -> timedelta:
+    return timezone.now() - datetime.fromisoformat(found["window"][1])
+
+
+def _read(model: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((folder(model) / RUN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _write(model: str, what: dict[str, Any]) -> None:
+    unfinished = folder(model) / f".{RUN}"
+    unfinished.write_text(json.dumps(what), encoding="utf-8")
+    unfinished.replace(folder(model) / RUN)

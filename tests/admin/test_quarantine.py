@@ -1,0 +1,52 @@
+"""Quarantined visits in the admin: counted by reason, and released by who may."""
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+
+from django_sessrec.ids import uuid7
+from django_sessrec.models import AuditEntry, Quarantine
+from tests.admin.test_pages import page
+
+pytestmark = pytest.mark.django_db
+
+LIST = "admin:sessrec_quarantine_changelist"
+
+
+@pytest.fixture
+def held():
+    """Two floods and a walk."""
+    return [
+        Quarantine.objects.create(session_id=uuid7(), reason=reason, clicks=99)
+        for reason in ("flood", "flood", "walk")
+    ]
+
+
+def release(client, rows):
+    return client.post(
+        reverse(LIST), {"action": "release", "_selected_action": [row.pk for row in rows]}, follow=True
+    )
+
+
+def test_the_reasons_are_counted(admin_client, held):
+    html = page(admin_client, reverse(LIST))
+    assert "more clicks in a minute than a person makes (2)" in html
+    assert "a walk over the catalogue (1)" in html
+    assert f"?q={held[0].pk}" in html
+
+
+def test_released_visits_count_again_and_the_audit_trail_says_so(admin_client, held):
+    answer = release(admin_client, held[:2])
+    assert "2 visits count again." in answer.content.decode()
+    assert list(Quarantine.objects.filter(released_at=None)) == held[2:]
+    trail = page(admin_client, reverse("admin:sessrec_auditentry_changelist"))
+    assert "visits released from quarantine" in trail
+    assert AuditEntry.objects.get().done_by == "admin"
+
+
+def test_who_may_only_look_releases_nothing(client, django_user_model, held):
+    clerk = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
+    clerk.user_permissions.add(Permission.objects.get(codename="view_quarantine"))
+    client.force_login(clerk)
+    assert "visits count again" not in release(client, held).content.decode()
+    assert Quarantine.objects.filter(released_at=None).count() == 3

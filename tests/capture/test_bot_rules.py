@@ -1,0 +1,141 @@
+"""Which visits are no person's: each kind of program is found by its own rule, and people are left alone."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate, cycle
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from django_sessrec.capture import bot_rules, store
+from django_sessrec.ids import uuid7
+from django_sessrec.models import AuditEntry, Event, Quarantine
+from tests.measuring.history import happen, show
+from tests.real_clicks import real_clicks
+
+pytestmark = pytest.mark.django_db
+
+HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
+UNEVEN = (4, 31, 9, 70, 2, 18)
+
+
+def visit(items, pauses=UNEVEN, *, at=HOUR_AGO, source="server"):
+    """Store a visit's clicks, so many seconds apart; returns its session."""
+    session_id = uuid7(at)
+    clicks = zip(items, accumulate(cycle(pauses), initial=0), strict=False)
+    times = [(item, at + timedelta(seconds=seconds)) for item, seconds in clicks]
+    store.copy_events(
+        (uuid7(time), time, session_id, "view_item", str(item), None, None, 1, None, "", source, False)
+        for item, time in times
+    )
+    return session_id
+
+
+def found():
+    return dict(Quarantine.objects.values_list("session_id", "reason"))
+
+
+@pytest.mark.parametrize(
+    ("reason", "items", "pauses", "bound"),
+    [
+        ("flood", range(8), (0.1, 3), 30),
+        ("even_pace", range(8), (5, 6, 7, 4.5), 20),
+        ("walk", range(1_000), UNEVEN, 100),
+        ("hammer", [7, 7, 8], UNEVEN, 29),
+        ("endless", range(9), (60, 1_500, 1_700), 42),
+    ],
+)
+def test_each_kind_of_program_is_found_by_its_rule_from_its_bound_on(reason, items, pauses, bound):
+    at = datetime.now(UTC) - timedelta(hours=30)
+    clicks = [item for item, _ in zip(cycle(items), range(bound), strict=False)]
+    just_below = visit(clicks[:-1], pauses, at=at)
+    program = visit(clicks, pauses, at=at)
+    assert bot_rules.quarantine() == {reason: 1}
+    assert found() == {program: reason}
+    assert just_below not in found()
+    assert bot_rules.quarantine() == {}, "found once"
+
+
+def browse(*, script):
+    """Fifteen product pages within a minute, each with a list; told of by the browser's script or not."""
+    session_id = visit(range(15), (2, 5, 3))
+    impression_id = show(session_id, HOUR_AGO, ["1", "2"])
+    if script:
+        happen(session_id, HOUR_AGO, "view_item_list", "", impression_id, source="browser")
+    return session_id
+
+
+def test_a_burst_without_the_script_is_a_program_s_where_browsers_tell_of_theirs():
+    browse(script=True)
+    program = browse(script=False)
+    assert bot_rules.quarantine() == {"scriptless": 1}
+    assert set(found()) == {program}
+
+
+def test_a_shop_without_the_script_on_its_pages_misses_it_from_nobody():
+    browse(script=False)
+    assert bot_rules.quarantine() == {}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_people_are_left_alone(seed):
+    draw = np.random.default_rng(seed)
+    for _ in range(50):
+        length = int(draw.integers(1, 40))
+        pauses = np.clip(draw.lognormal(3.3, 1, length), 1, 1_500).tolist()
+        visit(draw.integers(0, 25, length).tolist(), pauses)
+    assert bot_rules.quarantine().total() == 0
+
+
+def test_an_imported_history_is_not_judged_for_its_made_up_times():
+    visit(range(50), (1,), source="import")
+    assert bot_rules.quarantine() == {}
+
+
+def test_a_rule_is_turned_off_or_moved(settings):
+    visit(range(40), (1, 2))
+    settings.SESSREC = settings.SESSREC | {"QUARANTINE": {"FLOOD": None, "EVEN_PACE": 50}}
+    assert bot_rules.quarantine() == {}
+    settings.SESSREC = settings.SESSREC | {"QUARANTINE": {"FLOOD": 20}}
+    assert bot_rules.quarantine() == {"flood": 1}
+    settings.SESSREC = settings.SESSREC | {"QUARANTINE": dict.fromkeys(bot_rules.sessrec_settings.quarantine)}
+    visit(range(40), (1, 2))
+    assert bot_rules.quarantine() == {}
+
+
+def test_who_was_released_stays_free_and_the_trail_says_by_whom():
+    program = visit(range(40), (1, 2))
+    bot_rules.quarantine()
+    assert bot_rules.release([program, uuid7()], "ada") == 1
+    assert bot_rules.release([program], "bob") == 0
+    assert bot_rules.quarantine() == {}
+    row = Quarantine.objects.get()
+    assert (row.released_by, row.released_at is not None) == ("ada", True)
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.done_by, entry.detail) == ("release", "ada", {"visits": 1})
+
+
+def test_an_erased_visit_leaves_the_quarantine_too():
+    program = visit(range(40), (1, 2))
+    bot_rules.quarantine()
+    store.forget([program])
+    assert not Quarantine.objects.exists()
+    assert not Event.objects.exists()
+
+
+def test_of_a_real_shop_s_visits_hardly_one_is_taken_for_a_program_s():
+    """A bookseller's June: 23,753 visits with their own times, of which 1 in 2,000 would be too many."""
+    clicks = pq.read_table(real_clicks("serenade_toy") / "train.parquet").to_pydict()
+    start = datetime.now(UTC) - timedelta(days=31)
+    shift = start.timestamp() - min(clicks["timestamp"])
+    sessions = {session: uuid7(start) for session in set(clicks["session_id"])}
+    rows = []
+    for session, item, second in zip(
+        clicks["session_id"], clicks["item_id"], clicks["timestamp"], strict=True
+    ):
+        at = datetime.fromtimestamp(second + shift, UTC)
+        columns = ("view_item", str(item), None, None, 1, None, "", "server", False)
+        rows.append((uuid7(at), at, sessions[session], *columns))
+    store.copy_events(rows)
+    taken = bot_rules.quarantine(start)
+    assert taken.total() <= len(sessions) / 2_000, taken

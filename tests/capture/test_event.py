@@ -1,0 +1,97 @@
+"""What an event may hold."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_sessrec.capture.event import EventError, event_from, impression_from, make, to_payload
+from django_sessrec.ids import uuid7
+from django_sessrec.models import EventName, Impression
+
+SESSION = uuid7()
+
+
+@pytest.mark.parametrize("name", EventName.values)
+def test_the_whole_vocabulary_is_known(name):
+    assert make(name, "42", session_id=SESSION).name == name
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [("Product Viewed", "view_item"), ("add-to-cart", "add_to_cart"), ("Order Completed", "purchase")],
+)
+def test_segments_and_google_retails_names_are_understood(alias, name):
+    assert make(alias, "42", session_id=SESSION).name == name
+
+
+@pytest.mark.parametrize("name", ["view_category", "view_search_results"])
+def test_a_search_or_a_category_needs_no_item(name):
+    assert make(name, session_id=SESSION).item_id == ""
+
+
+@pytest.mark.parametrize(
+    ("code", "given_values"),
+    [
+        ("name", {"name": "page_view"}),
+        ("item_id", {"item_id": ""}),
+        ("item_id", {"item_id": "x" * 201}),
+        ("item_id", {"item_id": "a\x00b"}),
+        ("item_id", {"item_id": "lone surrogate \ud800"}),
+        ("quantity", {"quantity": 0}),
+        ("quantity", {"quantity": 10**9}),
+        ("quantity", {"quantity": "2"}),
+        ("quantity", {"quantity": True}),
+        ("price", {"price": -1}),
+        ("price", {"price": 10**10}),
+        ("price", {"price": "NaN"}),
+        ("price", {"price": float("inf")}),
+        ("price", {"price": "ten"}),
+        ("currency", {"currency": "euro"}),
+        ("currency", {"currency": None}),
+        ("position", {"position": -1}),
+        ("position", {"position": 32_768}),
+        ("event_id", {"event_id": UUID(int=1)}),
+        ("time", {"event_id": uuid7(datetime.now(UTC) + timedelta(hours=1))}),
+        ("time", {"event_id": uuid7(datetime.now(UTC) - timedelta(days=91))}),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_field(code, given_values):
+    with pytest.raises(EventError) as refusal:
+        make(**{"name": "add_to_cart", "item_id": "42", "session_id": SESSION} | given_values)
+    assert refusal.value.code == code
+
+
+def test_prices_are_kept_to_the_cent():
+    assert make("purchase", 42, session_id=SESSION, price=9.999, currency="EUR").price == Decimal("10.00")
+
+
+@given(
+    item_id=st.text(min_size=1, max_size=200),
+    quantity=st.integers(1, 100_000),
+    price=st.none() | st.decimals(0, 10**9, places=2),
+    position=st.none() | st.integers(0, 1_000),
+)
+def test_an_event_survives_json(item_id, quantity, price, position):
+    try:
+        event = make(
+            "add_to_cart", item_id, session_id=SESSION, quantity=quantity, price=price, position=position
+        )
+    except EventError:
+        assert "\x00" in item_id
+        return
+    again = event_from(to_payload(event))
+    assert to_payload(again) == to_payload(event)
+    assert vars(again) | {"_state": None} == vars(event) | {"_state": None}
+
+
+def test_an_impression_survives_json():
+    shown = Impression(
+        impression_id=uuid7(), shown_at=datetime.now(UTC), session_id=SESSION, placement="page", step="model",
+        item_ids=["1", "2"], run_id=3,
+    )  # fmt: skip
+    again = impression_from(to_payload(shown))
+    assert vars(again) | {"_state": None} == vars(shown) | {"_state": None}

@@ -1,0 +1,119 @@
+"""Failed events go into the store once it takes them, each once, and leave the list of the failed."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.urls import reverse
+
+from django_sessrec import tasks
+from django_sessrec.capture import store
+from django_sessrec.capture.event import to_payload
+from django_sessrec.capture.failed_events import Replayed, replay, replayable
+from django_sessrec.ids import uuid7
+from django_sessrec.models import FailedEvent
+from tests.capture.conftest import captured, in_the_ledger
+from tests.capture.test_store import event, shown
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def short_ids():
+    """A table that takes no item id of more than three letters, until it is repaired."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE sessrec_event ADD CONSTRAINT short CHECK (length(item_id) < 4)")
+    repaired = []
+
+    def repair():
+        if not repaired:
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE sessrec_event DROP CONSTRAINT short")
+        repaired.append(True)
+
+    yield repair
+    repair()
+
+
+def test_what_failed_is_stored_after_the_repair_and_counted_once(short_ids):
+    store.write([event("good"[:3]), event("long-1"), event("long-2")])
+    assert in_the_ledger() == {"stored": 1, "failed": 2}
+    assert replay(replayable()) == Replayed(failed=2)
+    assert FailedEvent.objects.count() == 2
+    short_ids()
+    assert replay(replayable()) == Replayed(stored=2)
+    assert not FailedEvent.objects.exists()
+    assert {item for _, item in captured()} == {"goo", "long-1", "long-2"}
+    assert in_the_ledger() == {"stored": 3, "failed": 2, "replayed": 2}  # sent: 3 + 2 - 2
+    assert replay(replayable()) == Replayed()
+
+
+def test_the_same_id_with_another_content_stays_out(short_ids):
+    first = event("abc")
+    second = event("longer", event_id=first.event_id)
+    store.write([second])
+    store.write([first])
+    short_ids()
+    assert replay(replayable()) == Replayed(known=1)
+    assert captured() == [("view_item", "abc")]
+    assert in_the_ledger() == {"stored": 1, "failed": 1, "duplicate": 1, "replayed": 1}
+
+
+def test_what_failed_of_a_visit_withdrawn_since_is_gone(short_ids):
+    bad = event("longer")
+    store.write([bad])
+    store.forget([bad.session_id])
+    short_ids()
+    assert replay(replayable()) == Replayed()
+    assert captured() == []
+
+
+def test_rows_that_waited_for_tables_in_vain_are_replayed_too():
+    impression = shown(uuid7(), "1")
+    rows = [to_payload(event("1")), to_payload(impression)]
+    store.keep(rows, "unwritable", "permission denied", failed=True)
+    assert replay(replayable()) == Replayed(stored=2)
+
+
+def test_wrong_input_stays_wrong():
+    store.keep([{"name": "nonsense", "item_id": "1"}], "name", "no such event")
+    assert replay(FailedEvent.objects.all()) == Replayed()
+    assert in_the_ledger() == {"refused": 1}
+
+
+def test_a_row_of_another_version_costs_no_other():
+    good = to_payload(event("1"))
+    store.keep([{"event_id": "5"}, good], "unwritable", failed=True)
+    assert replay(replayable()) == Replayed(stored=1, failed=1)
+
+
+def test_a_task_that_comes_twice_counts_once():
+    rows = {"events": [to_payload(event("1"))]}
+    for _ in range(2):
+        tasks.write_later.apply(kwargs=rows, task_id="the same message").get()
+    assert in_the_ledger() == {"stored": 1}
+
+
+def test_the_command_tells_what_it_did(short_ids):
+    store.write([event("longer")])
+    short_ids()
+    out = StringIO()
+    call_command("sessrec_replay", stdout=out)
+    assert out.getvalue() == "1 stored, 0 known already or withdrawn, 0 failed again\n"
+
+
+def test_staff_tries_chosen_ones_again(short_ids, admin_client, client, django_user_model):
+    store.write([event("longer")])
+    store.keep([{"name": "nonsense"}], "name")
+    short_ids()
+    chosen = {
+        "action": "try_again",
+        "_selected_action": list(FailedEvent.objects.values_list("pk", flat=True)),
+    }
+    url = reverse("admin:sessrec_failedevent_changelist")
+    client.force_login(django_user_model.objects.create_user("packer", is_staff=True))
+    assert client.post(url, chosen).status_code == 403
+    html = admin_client.post(url, chosen, follow=True).content.decode()
+    assert "1 event is stored. 1 are wrong input, which stays wrong." in html
+    assert FailedEvent.objects.get().code == "name"

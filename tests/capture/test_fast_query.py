@@ -1,0 +1,135 @@
+"""A database that takes connections and never answers costs one page some moments, and the others nothing."""
+
+import os
+import signal
+import socket
+from contextlib import contextmanager
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError, connection, transaction
+
+from django_sessrec.capture import delivery, fast_query, store
+from django_sessrec.capture.delivery import deliver
+from django_sessrec.ids import uuid7
+from example_shop.stack.environment import django_database
+from tests.capture.conftest import captured, in_the_ledger
+from tests.capture.test_store import event
+
+
+@contextmanager
+def reconnected(**changes):
+    """The events database as these settings say."""
+    connection.close()
+    before = dict(connection.settings_dict)
+    connection.settings_dict.update(changes)
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict.clear()
+        connection.settings_dict.update(before)
+
+
+@pytest.fixture
+def hung_server():
+    """A socket that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+def connections_to(server):
+    count = 0
+    while True:
+        try:
+            server.accept()[0].close()
+        except BlockingIOError:
+            return count
+        count += 1
+
+
+def test_one_page_finds_out_and_the_others_do_not_ask(visitor, queue, hung_server):
+    host, port = hung_server.getsockname()
+    options = {**connection.settings_dict["OPTIONS"], "connect_timeout": 2}
+    with reconnected(HOST=host, PORT=str(port), OPTIONS=options):
+        for item in "123":
+            response = visitor.get(f"/product/{item}/")
+            assert (response.status_code, response.content) == (200, f"product {item}".encode())
+        assert connections_to(hung_server) == 1
+    assert delivery.outcomes == {"deferred": 3}
+    assert queue.qsize() == 3
+
+
+@pytest.fixture
+def frozen_server(transactional_db):
+    """Freezes the server process of this connection; it goes on when the test ends."""
+    pids = []
+
+    def freeze():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            pids.append(cursor.fetchone()[0])
+        os.kill(pids[0], signal.SIGSTOP)
+
+    yield freeze
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_server_that_freezes_is_given_up_and_comes_back(visitor, queue, frozen_server):
+    visitor.get("/product/1/")
+    frozen_server()
+    for item in "23":
+        assert visitor.get(f"/product/{item}/").status_code == 200
+    with pytest.raises(OperationalError):
+        store.session_items(uuid7())
+    assert queue.qsize() == 2
+    fast_query.database_breaker.resume()  # its pause is over
+    visitor.get("/product/4/")
+    assert captured()[-1] == ("view_item", "4")
+
+
+def test_a_lost_connection_is_made_anew_at_once(transactional_db):
+    deliver([event("1")])
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    other.close()
+    deliver([event("2")])
+    assert captured() == [("view_item", "1"), ("view_item", "2")]
+    assert in_the_ledger() == {"stored": 2}
+
+
+def test_rows_that_crashes_of_postgres_take_back_are_sent_again(visitor, own_postgres):
+    """The second one, too, takes the rows of before the first: they were just sent again."""
+    with reconnected(**django_database(own_postgres.url)):
+        call_command("migrate", verbosity=0)
+        with connection.cursor() as cursor:  # it would write its log within 0.2 s
+            cursor.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+            cursor.execute("SELECT pg_reload_conf()")
+        for item in "123":
+            visitor.get(f"/product/{item}/")
+        for item in "45":
+            own_postgres.kill()
+            own_postgres.start()
+            visitor.get(f"/product/{item}/")
+        assert captured("item_id") == [("1",), ("2",), ("3",), ("4",), ("5",)]
+        assert in_the_ledger() == {"stored": 5}
+
+
+def test_what_may_have_arrived_is_not_counted_twice(transactional_db):
+    arrived, lost = event("1"), event("2")
+    store.write([arrived])
+    assert store.write([arrived, lost], again=True).stored == 1
+    assert in_the_ledger() == {"stored": 2}
+
+
+def test_a_question_in_somebodys_transaction_is_part_of_it(transactional_db):
+    with transaction.atomic():
+        assert fast_query.ask("SELECT {}::int + 1, NULL", "41") == [("42", None)]
+        assert connection.in_atomic_block
+    assert fast_query.ask("SELECT {}, NULL", "it's \\ {quoted}") == [("it's \\ {quoted}", None)]

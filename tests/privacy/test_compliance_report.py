@@ -1,0 +1,105 @@
+"""The evidence pack, word for word, and what would make it a lie."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+import django_sessrec
+from django_sessrec.capture import partitions, store
+from django_sessrec.ids import uuid7
+from django_sessrec.models import AuditEntry, Promotion, Quarantine, TrainingRun
+from django_sessrec.privacy.compliance_report import as_markdown, evidence
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.popularity import Popularity
+from django_sessrec.recsys.sessions import SessionLog
+from tests.training.conftest import click_row
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+GOLDEN = Path(__file__).parent
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CARD = {
+    "estimator": "django_sessrec.recsys.popularity.Popularity",
+    "parameters": {"half_life_days": 7.0},
+    "window": ["2026-01-29T00:00:00+00:00", "2026-02-28T00:00:00+00:00"],
+    "counts": {"sessions": 1200, "clicks": 5000},
+    "figures": {"candidate": {"hr@20": 9.1}},
+    "limits": ["It has not seen products that came after its training."],
+}
+
+
+@pytest.fixture
+def past(settings, tmp_path):
+    """A promoted model, a view of the day before, a quarantined visit, an export and a release."""
+    settings.SESSREC = settings.SESSREC | {
+        "ARTIFACTS": tmp_path,
+        "RETENTION_DAYS": 90,
+        "TRAINING_WINDOW_DAYS": 30,
+        "MODELS": {"popularity": {"ESTIMATOR": CARD["estimator"]}, "net": {"ESTIMATOR": "shop.models.Net"}},
+    }
+    artifact.save(
+        Popularity().fit(SessionLog.from_clicks([1], ["a"], [9])), tmp_path / "popular-1", card=CARD
+    )
+    promoted = TrainingRun.objects.create(pk=7, model="popularity", state="published", artifact="popular-1")
+    Promotion.objects.create(
+        model="popularity", run=promoted, promoted_by="schedule", reason="passed the gate"
+    )
+    yesterday = NOW - timedelta(days=1)
+    store.copy_events([click_row(uuid7(yesterday), "1", yesterday)])
+    Quarantine.objects.create(session_id=uuid7(), reason="flood", clicks=99)
+    Quarantine.objects.create(session_id=uuid7(), reason="flood", clicks=99, released_at=NOW)
+    AuditEntry.objects.note(AuditEntry.Action.EXPORT, "ada", rows=12, start="2026-02-01", end="2026-02-28")
+    AuditEntry.objects.note(AuditEntry.Action.RELEASE, "ada", visits=1)
+    for model, field in ((Promotion, "promoted_at"), (Quarantine, "found_at"), (AuditEntry, "happened_at")):
+        model.objects.update(**{field: yesterday})
+    yield tmp_path
+    partitions.drop_older_than(90)  # a test's end empties tables and leaves partitions
+
+
+def test_the_pack_is_what_it_was(past):
+    """A change that is meant goes into compliance_report.md and .json, too."""
+    pack = evidence(NOW) | {"package_version": "1.2.3"}
+    assert as_markdown(pack) == (GOLDEN / "compliance_report.md").read_text(encoding="utf-8")
+    assert pack == json.loads((GOLDEN / "compliance_report.json").read_text(encoding="utf-8"))
+
+
+def test_it_follows_the_settings(past, settings):
+    settings.SESSREC = settings.SESSREC | {"COOKIE_NAME": "visit", "CONSENT": None, "RETENTION_DAYS": 3}
+    words = as_markdown(evidence(NOW))
+    assert "`visit_off`" in words
+    assert "every visit is contextual" in words
+    assert "Deleted after 3 days" in words
+
+
+def test_a_row_that_should_be_gone_is_told(past, settings):
+    settings.SESSREC = settings.SESSREC | {"RETENTION_DAYS": 30}
+    tables = {
+        each["table"]: each["within_limit"] for each in evidence(NOW + timedelta(32))["retention"]["tables"]
+    }
+    assert tables["sessrec_event"] is False
+    assert tables["sessrec_impression"] is True, "there is none"
+
+
+def test_a_model_whose_card_is_gone_is_told(past):
+    (past / "popular-1" / "manifest.json").unlink()
+    assert "its card can't be read" in as_markdown(evidence(NOW))
+
+
+def test_it_names_no_visit(past):
+    pack = json.dumps(evidence(NOW))
+    assert not [str(row.pk) for row in Quarantine.objects.all() if str(row.pk) in pack]
+
+
+def test_the_command_writes_both_and_leaves_a_trace(past, tmp_path, capsys):
+    out = tmp_path / "pack"
+    call_command("sessrec_evidence", out=out)
+    assert str(out / "evidence.md") in capsys.readouterr().out
+    assert json.loads((out / "evidence.json").read_text())["package_version"] == django_sessrec.__version__
+    assert (out / "evidence.md").read_text().startswith("# Evidence")
+    assert AuditEntry.objects.first().action == "evidence"
+    with pytest.raises(CommandError, match="can't be written"):
+        call_command("sessrec_evidence", out=out / "evidence.md")

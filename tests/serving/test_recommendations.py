@@ -1,0 +1,192 @@
+"""What a visitor is shown: the list follows the visit, and it is full whatever is known."""
+
+from uuid import UUID
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.test import RequestFactory
+
+from django_sessrec.capture.tracker import Tracker
+from django_sessrec.models import Event, Impression
+from django_sessrec.recsys.synthetic import synthetic_shop
+from django_sessrec.serving.recommendations import Slot, afill, fill
+from tests.demo.models import Product
+from tests.serving.conftest import BROWSER
+
+pytestmark = pytest.mark.django_db
+
+
+def request_of(consent: str = "yes", **headers: str):
+    request = RequestFactory().get("/", headers={"user-agent": BROWSER, **headers})
+    request.COOKIES["consent"] = consent
+    request.sessrec = Tracker(request)
+    return request
+
+
+def ids(slot: Slot) -> list[str]:
+    return [item.item_id for item in slot.items]
+
+
+def test_list_follows_each_click(visitor, products, trails, promote):
+    run = promote(trails)
+    evens = {str(product.pk) for product in products[0::2]}
+
+    def shown_after(product: Product) -> Impression:
+        visitor.get(product.get_absolute_url())
+        return Impression.objects.latest("shown_at")
+
+    first = shown_after(products[8])
+    assert set(first.item_ids) <= evens
+    assert (first.step, first.model, first.run_id) == ("model", "neighbours", run.pk)
+    then = shown_after(products[15])
+    assert set(then.item_ids[:4]) - evens, "the odd click is heard"
+    assert str(products[15].pk) not in then.item_ids
+
+
+def test_click_that_made_the_page_is_heard_before_it_is_stored(products, trails, promote):
+    promote(trails)
+    slot = fill(request_of(), "product_page", item_id=products[8])
+    assert not Event.objects.exists()
+    assert slot.personalised
+    assert {item.because for item in slot.items} == {(str(products[8].pk),)}
+    assert slot.items[0].because_title == "tea 8"
+
+
+def test_ids_and_objects_name_the_same_item(products, trails, promote):
+    promote(trails)
+    assert ids(fill(request_of(), "product_page", item_id=products[8])) == ids(
+        fill(request_of(), "product_page", item_id=str(products[8].pk))
+    )
+
+
+def test_headless_client_brings_its_items(products, trails, promote):
+    promote(trails)
+    slot = fill(request_of(), "product_page", item_ids=[products[0].pk, products[2].pk], limit=3)
+    assert len(slot.items) == 3
+    assert {reason for item in slot.items for reason in item.because} <= {
+        str(products[0].pk),
+        str(products[2].pk),
+    }
+
+
+def test_brought_items_are_not_heard_without_consent(products, trails, promote):
+    promote(trails)
+    slot = fill(request_of("no"), "product_page", item_ids=[products[0].pk], limit=3)
+    assert len(slot.items) == 3
+    assert not slot.personalised
+    assert not any(item.because for item in slot.items)
+
+
+def test_contextual_slot_is_full_and_leaves_nothing(stranger, products, trails, promote):
+    promote(trails)
+    page = stranger.get(products[8].get_absolute_url())
+    assert page.content.count(b'<li class="sessrec__item">') == 8
+    assert b"sessrec=" not in page.content
+    assert not page.cookies
+    assert not Impression.objects.exists()
+    assert not Event.objects.exists()
+
+
+def test_contextual_list_hears_the_item_on_screen_only(products, trails, promote):
+    promote(trails)
+    slot = fill(request_of("no"), "product_page", item_id=products[8])
+    assert (slot.consent, slot.personalised, slot.rec_id, slot.impression_id) == (
+        "contextual",
+        False,
+        None,
+        None,
+    )
+    assert {item.reason for item in slot.items} == {"neighbours"}
+
+
+def test_opted_out_browser_is_contextual(products, trails, promote):
+    promote(trails)
+    assert fill(request_of("yes", sec_gpc="1"), "product_page", item_id=products[8]).consent == "contextual"
+
+
+def test_works_without_the_middleware(products, trails, promote):
+    promote(trails)
+    slot = fill(RequestFactory().get("/"), "product_page", item_id=products[8])
+    assert len(slot.items) == 8
+    assert slot.consent == "contextual"
+
+
+def test_works_without_a_request(products):
+    assert len(fill(None, "product_page").items) == 8
+
+
+def test_link_names_the_impression_and_its_click_counts(visitor, products, trails, promote):
+    promote(trails)
+    visitor.get(products[8].get_absolute_url())
+    shown = Impression.objects.get()
+    page = visitor.get(products[8].get_absolute_url()).content.decode()
+    link = page.split('class="sessrec__card" href="')[2].split('"')[0]
+    visitor.get(link)
+    click = Event.objects.get(name="select_item")
+    assert click.position == 2
+    assert click.impression_id != shown.impression_id
+    assert click.item_id == Impression.objects.get(pk=click.impression_id).item_ids[1]
+
+
+def test_impression_is_the_list_as_shown(products, trails, promote):
+    promote(trails)
+    request = request_of()
+    slot = fill(request, "product_page", item_id=products[8])
+    (impression,) = request.sessrec._impressions
+    assert impression.item_ids == ids(slot)
+    assert impression.reasons == [item.reason for item in slot.items]
+    assert impression.pk == slot.impression_id
+    assert isinstance(impression.session_id, UUID)
+
+
+def test_positions_count_from_one(products):
+    slot = fill(request_of(), "product_page", item_id=products[8])
+    assert [item.position for item in slot.items] == list(range(1, 9))
+
+
+def test_limit_of_a_client_is_bounded(products):
+    assert len(fill(None, "product_page", limit=10**9).items) == len(products)
+    assert len(fill(None, "product_page", limit=-5).items) == 1
+
+
+def test_items_of_the_visit_may_return_but_not_the_one_on_screen(products, trails, promote):
+    promote(trails)
+    slot = fill(request_of(), "product_page", item_ids=[products[2].pk, products[8].pk], item_id=products[8])
+    returned = next(item for item in slot.items if item.item_id == str(products[2].pk))
+    assert returned.reason == "viewed"
+    assert str(products[8].pk) not in ids(slot)
+
+
+def test_a_placement_can_hide_what_the_visit_saw(products, trails, promote, placement):
+    promote(trails)
+    placement(HIDE_VIEWED=True)
+    slot = fill(request_of(), "product_page", item_ids=[products[2].pk, products[8].pk], item_id=products[8])
+    assert len(slot.items) == 8
+    assert not {str(products[2].pk), str(products[8].pk)} & set(ids(slot))
+
+
+def test_real_sized_model_beats_the_ladder_on_the_synthetic_shop(db, promote):
+    shop = synthetic_shop(items=100, groups=5, sessions=1_000)
+    Product.objects.bulk_create(Product(pk=row, name=f"item {row}") for row in range(1, 101))
+    promote([[str(row) for row in shop.log[n]] for n in range(len(shop.log))])
+    hits = sum(
+        str(shop.follows[row][0]) in ids(fill(None, "product_page", item_id=row)) for row in range(1, 101)
+    )
+    assert hits > 80
+
+
+@pytest.mark.django_db(transaction=True)
+def test_async_view_fills_its_slot_before_it_renders(products, trails, promote):
+    promote(trails)
+    slot = async_to_sync(afill)(RequestFactory().get("/"), "product_page", item_id=products[8])
+    assert slot.step == "model"
+    assert len(slot.items) == 8
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tag_on_the_event_loop_is_empty_and_says_why(products, caplog):
+    async def view() -> Slot:
+        return fill(RequestFactory().get("/"), "product_page")
+
+    assert async_to_sync(view)().items == []
+    assert "SynchronousOnlyOperation" in caplog.text

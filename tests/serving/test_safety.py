@@ -1,0 +1,193 @@
+"""Whatever breaks in here, the shop's page is the same but for the list, and its transaction lives."""
+
+import os
+import re
+import subprocess
+import sys
+from operator import attrgetter
+from pathlib import Path
+from types import FunctionType
+
+import pytest
+from django.db import transaction
+from django.test import RequestFactory
+
+import django_sessrec
+from django_sessrec import safety
+from django_sessrec.capture import rec_id
+from django_sessrec.recsys import artifact, neighbours
+from django_sessrec.serving import (
+    active_models,
+    experiments,
+    fallback,
+    links,
+    popular,
+    recommendations,
+    rules,
+    ttl,
+)
+from django_sessrec.serving.recommendations import fill
+from tests.demo.models import Product
+
+PACKAGE = Path(django_sessrec.__file__).parent
+
+pytestmark = pytest.mark.django_db
+
+
+def outside_the_slot(page) -> str:
+    assert page.status_code == 200
+    return re.sub("<!-- slot -->.*<!-- /slot -->", "", page.content.decode(), flags=re.DOTALL)
+
+
+@pytest.fixture
+def page_stays_the_same(visitor, products, trails, promote):
+    """The healthy page, taken before the test, must equal the one taken after it; yields the browser."""
+    promote(trails)
+    url = products[8].get_absolute_url()
+    healthy = visitor.get(url)
+    assert healthy.content.count(b"<li class") == 8
+    yield lambda: visitor.get(url)
+    assert outside_the_slot(visitor.get(url)) == outside_the_slot(healthy)
+    assert Product.objects.count() == 30, "the transaction that the page runs in is alive"
+
+
+@pytest.mark.parametrize(
+    "table", ["sessrec_event", "sessrec_impression", "sessrec_promotion", "sessrec_trainingrun"]
+)
+def test_missing_table_leaves_a_full_slot(page_stays_the_same, break_table, table):
+    break_table(table)
+    assert page_stays_the_same().content.count(b"<li class") == 8
+
+
+@pytest.mark.parametrize("catalogue", ["Raising", "BrokenSQL", "NoSuchClass"])
+def test_broken_catalogue_empties_the_slot(page_stays_the_same, settings, catalogue):
+    settings.SESSREC = settings.SESSREC | {"CATALOGUE": f"tests.serving.catalogues.{catalogue}"}
+    assert b"<li class" not in page_stays_the_same().content
+
+
+def test_broken_rung_is_one_that_knows_nothing(products, settings):
+    settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.serving.catalogues.RaisingRelated"}
+    slot = fill(None, "product_page", item_id=products[0])
+    assert {item.step for item in slot.items} == {"static"}
+
+
+@pytest.mark.parametrize(
+    "sessrec",
+    [
+        {"PLACEMENTS": {}},
+        {"PLACEMENTS": {"product_page": {"LIMIT": "eight"}}},
+        {"PLACEMENTS": {"product_page": {"EXPERIMENT": {"NAME": "no variants"}}}},
+        {"CONSENT": "tests.no.such.consent"},
+        {"DATABASE": "no such database"},
+        {"ARTIFACTS": "/no/such/folder"},
+    ],
+    ids=str,
+)
+def test_wrong_settings_break_the_slot_only(page_stays_the_same, settings, sessrec):
+    settings.SESSREC = settings.SESSREC | sessrec
+    page_stays_the_same()
+
+
+def functions_behind_the_verbs() -> list[FunctionType]:
+    """What a slot runs through in this package; `fill`, `rendered` and `isolated` are what holds it."""
+    rooms = (active_models, fallback, links, popular, ttl, rules, recommendations, experiments, rec_id)
+    modules = (*rooms, artifact, neighbours)
+    owners = [
+        owner
+        for module in modules
+        for owner in (module, *vars(module).values())
+        if owner is module or (isinstance(owner, type) and owner.__module__ == module.__name__)
+    ]
+    return [
+        function
+        for owner in owners
+        for function in vars(owner).values()
+        if isinstance(function, FunctionType)
+        and function.__module__.startswith("django_sessrec.")
+        and function.__module__ != safety.__name__
+        and not function.__name__.startswith(("__", "forget"))  # forget() is for forks and tests
+        and function not in (recommendations.fill, recommendations.rendered)
+    ]
+
+
+def failing(*args: object, **kwargs: object) -> None:
+    raise RuntimeError("injected")
+
+
+@pytest.mark.parametrize(
+    "function", dict.fromkeys(functions_behind_the_verbs()), ids=attrgetter("__qualname__")
+)
+def test_fault_injected_into_any_function_stops_at_the_slot(page_stays_the_same, monkeypatch, function):
+    active_models.forget()  # so that the model is opened anew
+    monkeypatch.setattr(function, "__code__", failing.__code__)
+    page_stays_the_same()
+
+
+def test_absurd_items_are_ignored(products, trails, promote):
+    promote(trails)
+    for item_id in ("", "0", "-1", "9" * 400, "\x00", "\ud800", "1 OR 1=1", "<b>", object(), 1.5):
+        assert len(fill(RequestFactory().get("/"), "product_page", item_id=item_id).items) in (0, 8)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_order_in_the_making_survives_a_failed_slot(products, settings):
+    settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.serving.catalogues.BrokenSQL"}
+    with transaction.atomic():
+        Product.objects.create(name="order")
+        assert fill(None, "product_page").items == []
+    assert Product.objects.filter(name="order").exists()
+
+
+def test_same_fault_is_logged_once(products, settings, caplog):
+    settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.serving.catalogues.Raising"}
+    for _ in range(5):
+        fill(None, "product_page")
+    (record,) = caplog.records
+    assert record.name == "django_sessrec"
+    assert "could not fill the placement 'product_page'" in record.message
+    assert str(record.exc_info[1]) == "the shop's own mistake"
+
+
+@pytest.mark.parametrize("consent", ["yes", "no"])
+@pytest.mark.django_db(transaction=True)
+def test_one_query_for_the_visit_and_one_for_the_list(
+    visitor, products, trails, promote, placement, settings, django_assert_num_queries, consent
+):
+    placement(LIMIT=4)
+    settings.SESSREC = settings.SESSREC | {
+        "CATALOGUE": "tests.serving.catalogues.NothingSensitive",
+        "ACTIVE_CHECK_SECONDS": 3600,
+    }
+    promote(trails)
+    visitor.cookies["consent"] = consent
+    plain, tagged = f"/demo/product/{products[8].pk}/plain/", products[8].get_absolute_url()
+    visitor.get(tagged)
+    with django_assert_num_queries(1):
+        visitor.get(plain)
+    with django_assert_num_queries(1 + 3 if consent == "yes" else 1 + 1):  # the visit, the list, the writing
+        visitor.get(tagged)
+
+
+def test_no_web_module_loads_torch():
+    """Every module but the training engine's, in a process of its own."""
+    modules = [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path in PACKAGE.rglob("*.py")
+        if not {"neural", "migrations"} & set(path.parts)
+    ]
+    program = f"""
+import sys, importlib, django
+django.setup()
+for module in {modules}:
+    importlib.import_module(module)
+print(sorted({{"torch", "onnx"}} & sys.modules.keys()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "django_sessrec.middleware" in modules
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,40 @@
+"""What the model card says in plain words."""
+
+from datetime import UTC, datetime, timedelta
+
+from django_sessrec.models import TrainingRun
+from django_sessrec.training.model_card import limits
+
+
+def run_with(**figures):
+    now = datetime.now(UTC)
+    return TrainingRun(
+        window_start=now - timedelta(days=7),
+        window_end=now,
+        figures={"candidate": figures} if figures else {},
+    )
+
+
+def test_without_figures_the_limits_are_those_of_the_data():
+    assert [limit.split(":")[0] for limit in limits(run_with())] == [
+        "It has not seen products that came after its training",
+        "It was fitted on 7 days",
+        "It knows the clicks of the visit going on",
+    ]
+
+
+def test_the_figures_say_how_far_they_may_be_trusted():
+    words = " ".join(limits(run_with(**{"hr@20": 50.0, "cases": 400, "coverage@20": 90.0})))
+    assert "They rest on 400 clicks: a difference of 4.9 points of HR@20 may be chance." in words
+    assert "10.0 % of its products stood in no list of the test." in words
+
+
+def test_the_worst_group_is_named_if_it_has_clicks_enough_to_tell():
+    groups = {
+        "1": {"cases": 200, "hr@20": 55.0},
+        "2": {"cases": 150, "hr@20": 45.0},
+        "3-4": {"cases": 5, "hr@20": 0.0},
+    }
+    words = limits(run_with(**{"hr@20": 50.0, "cases": 355, "by_length": groups}))
+    assert "It does worst after 2 clicks: HR@20 45.00." in words
+    assert not any("who are after" in limit for limit in words)

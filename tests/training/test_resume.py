@@ -1,0 +1,138 @@
+"""A net's training that was killed or stopped is gone on with, on what it had read."""
+
+import json
+import signal
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from django_sessrec.ids import uuid7
+from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.recsys.synthetic import synthetic_shop
+from django_sessrec.training import resume
+from django_sessrec.training.pipeline import train
+from django_sessrec.training.runs import due, fail_stale
+
+from .conftest import store_visits
+from .processes import process, wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+State = TrainingRun.State
+SLOW_NET = "tests.training.slow_net.SlowNet"
+
+TRAIN = """
+import json, os, django
+from django.conf import settings
+django.setup()
+settings.SESSREC = json.loads(os.environ["SESSREC"])
+from django_sessrec.training.pipeline import train
+train("net", trigger="schedule")
+"""
+
+
+@pytest.fixture
+def net(sessrec, visits):
+    """SESSREC with a net whose training takes seconds."""
+    sessrec["MODELS"] = {"net": {"ESTIMATOR": SLOW_NET}}
+    return sessrec
+
+
+def ended(sessrec, tmp_path, stage, how):
+    """A run whose process was sent a signal after some epochs of the stage."""
+    known = set(TrainingRun.objects.values_list("pk", flat=True))
+    with process("-c", TRAIN, cwd=tmp_path, SESSREC=json.dumps(sessrec, default=str)) as child:
+        under_way = TrainingRun.objects.filter(stage=stage, progress__gt=1 / 4).exclude(pk__in=known)
+        run = wait_for(under_way.first, child, seconds=240)
+        child.send_signal(how)
+        child.wait()
+    run.refresh_from_db()
+    return run
+
+
+@pytest.mark.parametrize("stage", ["fit", "refit"])
+def test_a_killed_training_is_gone_on_with(net, tmp_path, stage):
+    killed = ended(net, tmp_path, stage, signal.SIGKILL)
+    store_visits([(uuid7(), datetime.now(UTC) - timedelta(minutes=5), ["item-1", "item-2", "just-in"])])
+    told = []
+    run = train(
+        "net",
+        trigger="schedule",
+        only_if_due=True,
+        progress=lambda stage, share, shown: told.append((stage, share)) if shown else None,
+    )
+    killed.refresh_from_db()
+    assert killed.state == State.FAILED
+    assert f"killed or lost its database at the stage {stage}" in killed.verdict
+    assert run.state == State.PUBLISHED, run.error
+    assert f"goes on with the training #{killed.pk}" in run.verdict
+    assert next(share for of, share in told if of == stage) > 0.02
+    assert stage == "fit" or "fit" not in {of for of, _ in told}
+    assert (run.window_start, run.window_end) == (killed.window_start, killed.window_end)
+    assert run.counts["sessions"] == 600
+    assert Promotion.objects.active("net") == run
+    assert not resume.folder("net").exists()
+
+
+def test_sigterm_stops_a_training_which_says_so_and_is_gone_on_with(net, tmp_path):
+    stopped = ended(net, tmp_path, "fit", signal.SIGTERM)
+    assert (stopped.state, stopped.error) == (State.FAILED, "")
+    assert stopped.verdict == "It was stopped at the stage fit."
+    run = train("net", trigger="command")
+    assert run.state == State.PUBLISHED, run.error
+    assert f"goes on with the training #{stopped.pk}" in run.verdict
+    assert run.history[: len(stopped.history) - 1] == stopped.history[:-1]
+
+
+def left(sessrec, **changes):
+    """A failed run and what it left, after so many attempts, so old."""
+    run = TrainingRun.objects.create(
+        model="net",
+        state=State.FAILED,
+        estimator=SLOW_NET,
+        window_start=datetime.now(UTC) - timedelta(days=30),
+        window_end=datetime.now(UTC),
+    )
+    sessrec["ARTIFACTS"].mkdir()
+    resume.keep(run, synthetic_shop(sessions=50).log)
+    path = resume.folder("net") / resume.RUN
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return run
+
+
+def test_what_was_killed_is_due_at_once(net):
+    left(net)
+    assert due("net")
+
+
+def test_what_is_killed_again_and_again_starts_anew_when_it_is_due(net):
+    left(net, attempts=resume.ATTEMPTS)
+    assert not due("net")
+    run = train("net", trigger="command")
+    assert run.state == State.PUBLISHED
+    assert "goes on" not in run.verdict
+    assert run.counts["sessions"] == 600
+
+
+def test_another_recipe_starts_anew(net):
+    left(net)
+    net["MODELS"]["net"]["OPTIONS"] = {"epochs": 1}
+    run = train("net", trigger="command")
+    assert "goes on" not in run.verdict
+    assert run.counts["sessions"] == 600
+
+
+def test_upkeep_removes_clicks_that_nobody_went_on_with(net):
+    long_ago = (datetime.now(UTC) - 2 * resume.YOUNG).isoformat()
+    run = left(net, window=[long_ago, long_ago])
+    run.state = State.RUNNING
+    run.save()
+    resume.discard_old()
+    assert resume.folder("net").exists()
+    fail_stale()
+    resume.discard_old()
+    assert not resume.folder("net").exists()
+
+
+def test_the_clicks_are_for_the_training_s_user_alone(net):
+    left(net)
+    assert resume.folder("net").stat().st_mode & 0o077 == 0
