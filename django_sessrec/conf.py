@@ -43,8 +43,6 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "GATE_TOLERANCE": 0.02,  # a candidate may lose this share of the incumbent's figures and still pass
         # Serving
         "PLACEMENTS": {"product_page": {}},
-        "ACTIVE_CHECK_SECONDS": 30,
-        "STATIC_ITEMS": [],  # item ids of the last step, shown when nothing else is known
         # API
         "THROTTLE_EVENTS": "120/min",
         "THROTTLE_RECOMMENDATIONS": "600/min",
@@ -82,11 +80,13 @@ PLACEMENT_DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "LIMIT": 8,
         "TEMPLATE": "sessrec/recommendations.html",
         "TITLE": None,
+        "FALLBACK_TITLE": None,  # over a list that is the same for everybody: popular, or the shop's range
         "PINNED": [],  # item ids always shown first, labelled as such
         "SPONSORED": [],  # item ids that somebody pays for: shown after the pinned ones, labelled as such
         "EXCLUDED": [],  # item ids never shown
         "HIDE_VIEWED": False,  # visitors do go back to what they saw; a basket's list may be too small for it
         "MAX_PER_CATEGORY": None,
+        "RULES": [],  # dotted paths of the shop's own rules, after the built-in ones
         "EXPERIMENT": None,  # {"NAME": .., "VARIANTS": {"a": {"SHARE": 50, "MODELS": [..]}, ..}}
     }
 )

@@ -46,19 +46,19 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "GATE_TOLERANCE": (int, float),
     "MAX_ITEM_SHARE": (int, float),
     "ATTRIBUTION_HOURS": (int, float),
-    "ACTIVE_CHECK_SECONDS": (int, float),
     "SESSION_IDLE_MINUTES": (int, float),
     "RETENTION_DAYS": (int, type(None)),
     "VISITS_PER_CLIENT": (int, type(None)),
     "EVERY_HOURS": (int, float),
     "REFRESH_HOURS": (int, float),
     "TITLE": (str, Promise),
+    "FALLBACK_TITLE": (str, Promise),
     "MAX_PER_CATEGORY": int,
     "EXPERIMENT": dict,
 }
 MOST = {"VALIDATION_FRACTION": 0.5, "GATE_TOLERANCE": 1.0, "MAX_ITEM_SHARE": 1.0}
 FEWEST_JUDGED = 2  # clicks; one click tells nothing
-MAY_BE_ZERO = {"GATE_TOLERANCE", "ACTIVE_CHECK_SECONDS", "PROXIES"}
+MAY_BE_ZERO = {"GATE_TOLERANCE", "PROXIES"}
 
 
 def error(number: int, message: str, hint: str) -> Error:
@@ -243,7 +243,7 @@ def _label(where: str, placement: Mapping[str, Any]) -> Iterator[CheckMessage]:
         yield error(16, f"{where}['TEMPLATE'] = {template!r} does not load: {problem}", hint)
         return
     if not labelled:
-        hint = "Include sessrec/_reason.html with each item, or ask for item.sponsored and say it."
+        hint = "Include sessrec/reason.html with each item, or ask for item.sponsored and say it."
         yield error(17, f"{where} has SPONSORED items, and {template!r} does not say so beside them.", hint)
 
 

@@ -14,6 +14,7 @@ from django_sessrec.recsys.recommender import Recommender
 from django_sessrec.safety import isolated, log
 from django_sessrec.serving.ttl import CachedValue
 
+CHECK_SECONDS = 5  # between two looks for another promotion, one small query each
 POPULAR = 200  # items of a model's popularity that are kept at hand
 
 
@@ -35,13 +36,13 @@ _models: dict[str, CachedValue[ActiveModel | None]] = {}
 
 
 def active(model: str) -> ActiveModel | None:
-    """The model's promoted run; a new promotion is noticed within ACTIVE_CHECK_SECONDS.
+    """The model's promoted run; a new promotion is noticed within CHECK_SECONDS.
 
     A missing database, folder or file leaves the run so far in service. None before the first one.
     """
     if model not in _models:
         _models.setdefault(model, CachedValue(None, partial(_renewed, model)))
-    return _models[model].get(sessrec_settings.ACTIVE_CHECK_SECONDS)
+    return _models[model].get(CHECK_SECONDS)
 
 
 def forget() -> None:

@@ -32,7 +32,8 @@ ROOMS = (
 )
 ON_A_PAGES_WAY = (
     *("capture.middleware", "capture.tracker", "capture.consent", "capture.cookie", "capture.requests"),
-    *("serving.slot", "serving.ladder", "serving.rules", "serving.links", "serving.active"),
+    *("serving.visit", "serving.placements", "serving.experiments", "serving.fallback", "serving.choose"),
+    *("serving.rules", "serving.recommendations", "serving.links", "serving.active_models"),
     *("signatures", "measuring.tokens", "measuring.experiments", "templatetags.sessrec"),
 )
 HELD_BY_NOTHING = {
