@@ -49,6 +49,7 @@ NOT_MET = {
     "capture.cookie.switch_off": "the API's",
     "capture.cookie.switch_on": "the API's",
     "capture.tracker.Tracker.touch": "the API's",
+    "serving.placements.variants_of": "the explanation's",
 }
 NO_PAGE = "no page runs through it"
 SLOT = re.compile("<!-- slot -->.*?<!-- /slot -->", re.DOTALL)
@@ -153,6 +154,7 @@ def shop(transactional_db, settings, artifacts) -> Iterator[None]:
             "product_page": {
                 "MAX_PER_CATEGORY": 6,
                 "HIDE_VIEWED": True,
+                "RULES": ["tests.chaos.rules.something_new_at_the_end"],
                 "EXPERIMENT": {"NAME": "e", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}},
             }
         },
