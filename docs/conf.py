@@ -1,4 +1,4 @@
-"""Sphinx configuration: Markdown pages, the public API from its docstrings, nothing loaded from other hosts."""
+"""Sphinx configuration: Markdown pages, reference from docstrings, nothing loaded from other hosts."""
 
 import re
 
@@ -42,18 +42,18 @@ html_copy_source = False
 html_show_sphinx = False
 
 TITLED = re.compile(r'^```(\w+) title="([^"]+)"$', re.MULTILINE)
-TAGS = re.compile(r"^```html$", re.MULTILINE)
+LANGUAGES = {"html": "html+django"}  # the pages' HTML has template tags
 
 
-def show_titles(app: Sphinx, page: str, content: list[str]) -> None:
-    """Turn a code block's `title="file.py"`, which GitHub leaves out, into Sphinx's caption.
+def show_titles(_app: Sphinx, _page: str, content: list[str]) -> None:
+    """Turn a code block's `title="file.py"`, which GitHub leaves out, into Sphinx's caption."""
 
-    Markup with template tags is no plain HTML, so that HTML is highlighted as Django's.
-    """
-    text = TITLED.sub(r"```{code-block} \1\n:caption: \2", content[0])
-    content[0] = TAGS.sub("```html+django", text).replace(
-        "```{code-block} html\n", "```{code-block} html+django\n"
-    )
+    def captioned(block: re.Match[str]) -> str:
+        language, title = block.groups()
+        return f"```{{code-block}} {LANGUAGES.get(language, language)}\n:caption: {title}"
+
+    text = TITLED.sub(captioned, content[0])
+    content[0] = re.sub(r"^```html$", "```html+django", text, flags=re.MULTILINE)
 
 
 def setup(app: Sphinx) -> None:
