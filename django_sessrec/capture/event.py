@@ -86,7 +86,7 @@ def make(
         _whole("position", position, 0, MAX_POSITION) if position is not None else None,
         _whole("quantity", quantity, 1, MAX_QUANTITY),
         _price(price),
-        _currency(currency),
+        _currency(currency if currency or price is None else sessrec_settings.CURRENCY),
         str(source),
         bot,
     )
