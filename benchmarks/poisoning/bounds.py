@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.datasets import Dataset, last_days_of_train, load
-from django_sessrec.conf import DEFAULTS
+from django_sessrec.conf import Settings
 from django_sessrec.recsys.evaluation import evaluate
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.poisoning import within_bounds
@@ -40,7 +40,7 @@ def bounded(log: SessionLog, draw: np.random.Generator) -> SessionLog:
     """What the bounds leave of a log, in a shop with the default settings."""
     hashes = draw.integers(np.iinfo(np.int64).min, np.iinfo(np.int64).max, len(log))
     session, row = np.repeat(hashes, log.lengths), log.items.astype(np.int64)
-    kept = within_bounds(log.times // DAY, session, row, DEFAULTS["MAX_ITEM_SHARE"])
+    kept = within_bounds(log.times // DAY, session, row, Settings.MAX_ITEM_SHARE.default)
     return SessionLog.from_rows(session[kept], log.items[kept], log.times[kept], log.index)
 
 
