@@ -3,7 +3,7 @@
 #   make shop           the example shop, complete, on http://127.0.0.1:8000/ (SHOP_PORT=8001 for another port)
 #   make test           lint and all tests; `make test TESTS=tests/stack` for some
 #   make lint           ruff, mypy, import contracts
-#   make docs           the documentation into site/
+#   make docs           the documentation into build/site/
 #   make bench-models   DATA=folder MODELS=popularity,neighbours SEEDS=1 OUT=build/models.json
 #   make bench-leak     DATA=folder: how often a batch of Diginetica's test cases holds its own answers
 #   make bench-capture  ROWS=100000 OUT=build/capture.json: ROWS that the table holds before, for its growth
@@ -43,7 +43,7 @@ lint: .venv/dev.stamp
 	$(BIN)/lint-imports
 
 docs: .venv/dev.stamp
-	$(BIN)/mkdocs build --strict
+	$(BIN)/sphinx-build -q -W --keep-going docs build/site
 
 bench-models: BENCHMARK = accuracy
 bench-leak: BENCHMARK = accuracy.leak
