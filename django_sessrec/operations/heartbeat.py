@@ -9,15 +9,10 @@ from django.db.models import Max
 from django.utils import timezone
 
 from django_sessrec.capture import stream
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Heartbeat, TrainingRun
 
 SILENCE = timedelta(minutes=5)  # heartbeats come once a minute, the consumer's six times
-COMMANDS = {
-    "beat": "celery --app PROJECT beat",
-    "worker": "celery --app PROJECT worker",
-    "train": "celery --app PROJECT worker --queues train --concurrency 1 --max-tasks-per-child 1",
-    "consumer": "manage.py sessrec_consume",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +38,18 @@ def programs() -> list[Program]:
     seen = {name: beat.seen_at for name, beat in beats.items()}
     if training := _training_seen_at():
         seen["train"] = max(training, seen.get("train", training))
-    needed = [name for name in COMMANDS if name != "consumer" or stream.configured()]
     return [
-        Program(name, COMMANDS[name], seen.get(name), beats[name].broker if name in beats else "")
-        for name in needed
+        Program(name, command, seen.get(name), beats[name].broker if name in beats else "")
+        for name, command in _commands().items()
     ]
+
+
+def _commands() -> dict[str, str]:
+    """What starts each of the programs."""
+    worker = "celery --app PROJECT worker"
+    train = f"{worker} --queues {sessrec_settings.TRAIN_QUEUE} --concurrency 1 --max-tasks-per-child 1"
+    commands = {"beat": "celery --app PROJECT beat", "worker": worker, "train": train}
+    return commands | ({"consumer": "manage.py sessrec_consume"} if stream.configured() else {})
 
 
 def _training_seen_at() -> datetime | None:

@@ -141,11 +141,11 @@ def consent(request: HttpRequest | None = None) -> Iterator[Finding]:
 def proxies(request: HttpRequest | None = None) -> Iterator[Finding]:
     """Whether the visitors' addresses can be told; only a request that came in can show it."""
     forwarded = request.headers.get("X-Forwarded-For") if request else None
-    if forwarded and not sessrec_settings.PROXIES:
+    if forwarded and not sessrec_settings.num_proxies:
         yield warn(
             Code.PROXY_UNEXPLAINED,
-            _("Requests come through a proxy, and PROXIES is 0: every visitor has the proxy's address."),
-            _("Set PROXIES to how many proxies of the shop's own stand before Django."),
+            _("Requests come through a proxy, and NUM_PROXIES is 0: every visitor has the proxy's address."),
+            _("Set NUM_PROXIES to how many proxies of the shop's own stand before Django."),
         )
 
 

@@ -97,7 +97,7 @@ def rights() -> Iterator[Finding]:
 
 def days() -> Iterator[Finding]:
     """The daily partitions of today and of the days to come."""
-    wanted, ahead = sessrec_settings.PARTITIONS_AHEAD_DAYS, partitions.days_ahead()
+    wanted, ahead = partitions.DAYS_AHEAD, partitions.days_ahead()
     if ahead >= wanted:
         yield ok(Code.PARTITIONS_READY, _("Made for today and %(days)d days more.") % {"days": ahead})
         return

@@ -143,7 +143,7 @@ def asks_both(request):
     ("proxies", "forwarded", "found"), [(0, "1.2.3.4", 1), (1, "1.2.3.4", 0), (0, None, 0)]
 )
 def test_a_proxy_that_the_settings_do_not_know_is_told(settings, proxies, forwarded, found):
-    settings.SESSREC = {**settings.SESSREC, "PROXIES": proxies}
+    settings.SESSREC = {**settings.SESSREC, "NUM_PROXIES": proxies}
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
     assert len(list(shop.proxies(RequestFactory().get("/", headers=headers)))) == found
     assert list(shop.proxies()) == []
