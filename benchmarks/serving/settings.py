@@ -19,7 +19,7 @@ MIDDLEWARE = [*one_page_shop.MIDDLEWARE]
 if WITH_APP:
     INSTALLED_APPS += ["rest_framework", "django_sessrec"]
     MIDDLEWARE += [one_page_shop.CAPTURE]
-ROOT_URLCONF = "benchmarks.listing_shop"
+ROOT_URLCONF = "benchmarks.serving.shop"
 SECRET_KEY = "only for benchmarks"
 ALLOWED_HOSTS = ["127.0.0.1", "testserver"]
 STATIC_URL = "static/"
@@ -42,7 +42,7 @@ TEMPLATES = [
     }
 ]
 SESSREC = {
-    "CATALOGUE": "benchmarks.listing_shop.GroupCatalogue",
+    "CATALOGUE": "benchmarks.serving.shop.GroupCatalogue",
     "CONSENT": "benchmarks.one_page_shop.consent",
     "TRACKED_VIEWS": {"plain": "pk", "tagged": "pk"},
     "ARTIFACTS": os.environ["SESSREC_ARTIFACTS"],

@@ -15,7 +15,7 @@ import torch
 from rectools.dataset import Dataset
 from rectools.models import SASRecModel
 
-from benchmarks.peer.race import LONGEST, Race, padded
+from benchmarks.peers.contestant import LONGEST, Race, padded
 
 
 class AfterEachBatch(lightning.Callback):

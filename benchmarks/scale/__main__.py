@@ -1,8 +1,9 @@
 """What grows with a shop's clicks: `python -m benchmarks.scale --out build/scale.json`.
 
-A million items, and a million and ten million clicks of a month (benchmarks/zipf.py), taken the whole way: by
-COPY into an embedded Postgres, out of it as a session log, a fit, the artifact, and questions to it by one
-thread of a fresh process. Each step has a process of its own, whose highest memory is its peak_mb. The JSON:
+A million items, and a million and ten million clicks of a month (benchmarks/scale/zipf.py), taken the whole
+way: by COPY into an embedded Postgres, out of it as a session log, a fit, the artifact, and questions to it
+by one thread of a fresh process. Each step has a process of its own, whose highest memory is its peak_mb.
+The JSON:
 
     1000000, 10000000     the figures of each step, by number of clicks
     growth                ten million's figures as multiples of one million's
@@ -15,33 +16,24 @@ import json
 import multiprocessing
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import django
 import numpy as np
-from django.conf import settings
 
-from benchmarks import one_page_shop
 from benchmarks.fitting import fit_in_subprocesses
 from benchmarks.latency import query_latency
-from benchmarks.memory import PeakMemory
-from benchmarks.zipf import draw
+from benchmarks.scale.steps import read, stored
 from django_sessrec.recsys.evaluation import Cases
-from django_sessrec.recsys.sessions import SessionLog
-from example_shop.stack.environment import django_database
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
 
 K = 20
 QUESTIONS = 1_000
-DAYS = 30
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "neighbours": ("django_sessrec.recsys.neighbours.Neighbours", {}),
     "gru4rec": ("django_sessrec.neural.GRU4Rec", {"epochs": 1}),
@@ -109,51 +101,6 @@ def apart(step: Callable[..., Any], *arguments: Any) -> Any:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as fresh_process:
         return fresh_process.submit(step, *arguments).result()
-
-
-def stored(url: str, items: int, clicks: int) -> dict[str, float]:
-    """Import the clicks through the event store, partitions and all."""
-    set_up(url)
-    from django.core.management import call_command
-
-    from django_sessrec.capture import store
-    from django_sessrec.ids import uuid7
-
-    call_command("migrate", verbosity=0)
-    drawn = draw(items, clicks, days=DAYS)
-    first_day = datetime.now(UTC) - timedelta(days=DAYS)
-
-    def rows() -> Iterator[tuple[Any, ...]]:
-        latest, session_id = -1, None
-        for session, item, seconds in zip(*map(np.ndarray.tolist, drawn), strict=True):
-            at = first_day + timedelta(seconds=seconds)
-            if session != latest:
-                latest, session_id = session, uuid7(at)
-            yield uuid7(at), at, session_id, "view_item", str(item), None, None, 1, None, "", "import", False
-
-    began = time.perf_counter()
-    written = store.copy_events(rows())
-    seconds = time.perf_counter() - began
-    return {"import_s": seconds, "imported_per_s": written / seconds}
-
-
-def read(url: str) -> tuple[dict[str, float], SessionLog]:
-    """The session log as a training reads it."""
-    set_up(url)
-    from django_sessrec.training import dataset
-
-    began = time.perf_counter()
-    now = datetime.now(UTC)
-    with PeakMemory() as memory:
-        sessions, counts = dataset.read(now - timedelta(days=DAYS + 1), now)
-    seconds = time.perf_counter() - began
-    figures = {"read_s": seconds, **{f"read_{name}": value for name, value in memory.figures.items()}}
-    return figures | {"sessions": counts.sessions, "items": counts.items, "clicks": counts.clicks}, sessions
-
-
-def set_up(url: str) -> None:
-    settings.configure(**one_page_shop.settings(django_database(url)))
-    django.setup()
 
 
 def save(out: Path | None, results: dict[str, Any]) -> None:

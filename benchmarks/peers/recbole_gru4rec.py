@@ -19,7 +19,7 @@ from recbole.data import create_dataset
 from recbole.data.utils import get_dataloader
 from recbole.utils import get_model, get_trainer, init_seed
 
-from benchmarks.peer.race import LONGEST, Race, padded
+from benchmarks.peers.contestant import LONGEST, Race, padded
 from django_sessrec.recsys.sessions import SessionLog
 
 NAME = "diginetica-session"

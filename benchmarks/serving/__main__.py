@@ -32,7 +32,7 @@ from typing import Any
 import django
 import numpy as np
 
-from benchmarks.visitors import BROWSER, Load, visit
+from benchmarks.serving.visitors import BROWSER, Load, visit
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.neighbours import Neighbours
@@ -45,7 +45,7 @@ ROUNDS = 5
 QUESTIONS = 2_000
 REST = "/sessrec/recommendations/?placement=product_page&item_id={}&limit=8"
 PAGES = {"plain": "/plain/{}/", "tagged": "/tagged/{}/", "rest": REST}
-SETTINGS = "benchmarks.listing_settings"
+SETTINGS = "benchmarks.serving.settings"
 
 
 def main() -> None:

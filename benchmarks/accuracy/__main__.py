@@ -1,4 +1,4 @@
-"""How well and how fast the models rank: `python -m benchmarks.models --data FOLDER --out build/models.json`.
+"""Accuracy, training cost and query time of the models: `python -m benchmarks.accuracy --data FOLDER`.
 
 Every case of the test set counts, the whole catalogue is ranked, ties count against the model. Models are
 fitted on all training sessions with their default hyper-parameters, which were chosen on the last 7 % of
@@ -13,39 +13,22 @@ import argparse
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.datasets import Dataset, load
+from benchmarks.accuracy.models import MODELS, estimators_named
+from benchmarks.accuracy.published import PUBLISHED
+from benchmarks.datasets import Dataset, last_days_of_train, load
 from benchmarks.fitting import fit_in_subprocesses, shown
 from benchmarks.latency import query_latency
-from benchmarks.published import PUBLISHED
 from django_sessrec.recsys import artifact
-from django_sessrec.recsys.evaluation import Cases, evaluate
+from django_sessrec.recsys.evaluation import evaluate
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Estimator
 
-MODELS = {
-    "popularity": "django_sessrec.recsys.popularity.Popularity",
-    "itemknn": "django_sessrec.recsys.itemknn.ItemKNN",
-    "neighbours": "django_sessrec.recsys.neighbours.Neighbours",
-    "neighbours_tuned": "django_sessrec.recsys.tuning.TunedNeighbours",
-    "gru4rec": "django_sessrec.neural.GRU4Rec",
-    "sasrec": "django_sessrec.neural.SASRec",
-    "srgnn": "django_sessrec.neural.SRGNN",
-    "blend": "django_sessrec.recsys.blend.Blend",
-    "ranked": "django_sessrec.neural.Ranked",
-    "gru4rec_paper": "django_sessrec.neural.GRU4RecPaper",
-    "gru4rec_bpr_max": "django_sessrec.neural.GRU4RecPaper",
-    "sasrec_paper": "django_sessrec.neural.SASRecPaper",
-    "srgnn_paper": "django_sessrec.neural.SRGNNPaper",
-}
-OPTIONS: dict[str, dict[str, Any]] = {"gru4rec_bpr_max": {"objective": "bpr_max"}}
 K = 20
 ACCURACY = (f"hr@{K}", f"mrr@{K}", f"ndcg@{K}")
 SPREAD = (*ACCURACY, "fit_s")
@@ -90,14 +73,6 @@ def main() -> None:
     print_table(results, PUBLISHED.get(dataset.name, ()))
 
 
-def last_days_of_train(dataset: Dataset) -> Dataset:
-    """The last 7 % of the training sessions as cases, the rest to fit on."""
-    train, validation = dataset.train.split_last(0.07)
-    train = train.compacted()
-    cases = Cases.from_log(validation.reindexed(train.index))
-    return Dataset(f"{dataset.name}, validation", train, cases)
-
-
 def measure(name: str, estimator: Estimator, dataset: Dataset, intents: NDArray[np.int64]) -> dict[str, Any]:
     """All figures of one fit."""
     with tempfile.TemporaryDirectory() as temporary:
@@ -116,15 +91,6 @@ def summary(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if len(runs) > 1:
         figures |= {f"{key}_std": float(np.std([run[key] for run in runs], ddof=1)) for key in SPREAD}
     return figures
-
-
-def estimators_named(name: str, seeds: int) -> list[Any]:
-    """The model's estimator with its defaults, once for each seed if it has any."""
-    module, attribute = MODELS[name].rsplit(".", 1)
-    estimator = getattr(import_module(module), attribute)(**OPTIONS.get(name, {}))
-    if not hasattr(estimator, "seed"):
-        return [estimator]
-    return [replace(estimator, seed=seed) for seed in range(seeds)]
 
 
 def mean_of(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

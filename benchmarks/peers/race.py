@@ -1,18 +1,4 @@
-"""The nets beside other libraries': `python -m benchmarks.peers --data FOLDER --out build/peers.json`.
-
-All learn from the same sessions, all but the last 7 % of the training set, with the same number of threads,
-and are judged alike: on clicks of those 7 % as time goes by, and on all cases of the test set at the end.
-With a `--share` of the sessions, even the slow can be seen at their end.
-The peers train in turns, by processor time, so that what else the machine does is no handicap, and each of
-our fits stands between two turns; who waits does nothing. Time is that of training alone: a peer's preparing
-of data and looks at its net are not counted, our item vectors and export are. Our points are complete fits
-of so many epochs, those of less than one on the newest sessions alone; a peer's are looks at its net while it
-goes on training.
-
-The JSON, written after every turn, has for each contestant "points" (seconds, cpu_seconds, epochs, hr@20,
-mrr@20, targets_per_s), for a peer "reached": its best point, our first fit that was as good, and how much
-sooner it was; and in the end "test".
-"""
+"""Our side of the race: it gives the peers their turns, fits ours in between and compares the two."""
 
 from __future__ import annotations
 
@@ -25,7 +11,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from itertools import zip_longest
 from operator import itemgetter
 from pathlib import Path
@@ -35,48 +20,27 @@ import numpy as np
 
 from benchmarks.datasets import load
 from benchmarks.fitting import fit_in_subprocesses
-from benchmarks.peer import race
+from benchmarks.peers import contestant
 from django_sessrec.neural import GRU4Rec, SASRec
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.sessions import SessionLog
 
-CHECKOUT = Path(__file__).parents[1]
+CHECKOUT = Path(__file__).parents[2]
 PYTHON = CHECKOUT / ".venv-peers/bin/python"
 PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "recbole_gru4rec": ("recbole_gru4rec", {}),
     "recbole_gru4rec_512": ("recbole_gru4rec", {"train_batch_size": 512}),  # learns sooner on a processor
     "rectools_sasrec": ("rectools_sasrec", {}),
 }
-"""Modules of benchmarks/peer, and what is set beside the settings that they name."""
+"""Modules beside this one, and what is set beside the settings that they name."""
 OURS: dict[str, type[NeuralEstimator]] = {"gru4rec": GRU4Rec, "sasrec": SASRec}
 FITS = [("gru4rec", 1 / 8), ("gru4rec", 1 / 4), ("gru4rec", 1 / 2), ("gru4rec", 1.0), ("sasrec", 1.0)]
 FITS += [("gru4rec", 2.0), ("gru4rec", 3.0)]
 ACCURACY = ("hr@20", "mrr@20")
 LOOKED_AT = 10_000  # cases of the last days, after each turn
 Points = dict[str, dict[str, Any]]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of one dataset")
-    parser.add_argument("--out", type=Path, help="JSON file for the figures")
-    parser.add_argument("--share", type=float, default=1, help="of the training sessions, the newest")
-    parser.add_argument("--minutes", type=float, default=12, help="of processor time for each peer")
-    parser.add_argument(
-        "--until", type=datetime.fromisoformat, help="no turn begins later, 23:30 as 2026-01-31T23:30"
-    )
-    parser.add_argument("--turn", type=float, default=60, help="processor seconds of one turn")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each contestant")
-    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS)
-    parser.add_argument("--fits", nargs="+", default=FITS, type=fit, help="gru4rec:2 is ours in two epochs")
-    parser.add_argument("--python", type=Path, default=PYTHON, help="where the peers are installed")
-    options = parser.parse_args()
-    results: Points = {}
-    with tempfile.TemporaryDirectory() as temporary:
-        compete(options, Path(temporary), results)
-    print_table(results)
 
 
 def fit(text: str) -> tuple[str, float]:
@@ -88,7 +52,7 @@ def compete(options: argparse.Namespace, folder: Path, results: Points) -> None:
     """Let all contestants train in turns, then judge them on the test set."""
     dataset = load(options.data)
     train, validation = course(dataset.train, options.share)
-    race.write(folder, train, validation, dataset.test.reindexed(train.index))
+    contestant.write(folder, train, validation, dataset.test.reindexed(train.index))
     with ExitStack() as stack:
         peers = {name: stack.enter_context(peer(name, folder, options)) for name in options.peers}
         turns = range(round(options.minutes * 60 / options.turn))
@@ -126,7 +90,7 @@ def peer(name: str, folder: Path, options: argparse.Namespace) -> Iterator[Calla
     module, settings = PEERS[name]
     arguments = [folder, str(options.threads), json.dumps(settings)]
     process = subprocess.Popen(
-        [options.python.absolute(), "-m", f"benchmarks.peer.{module}", *arguments],
+        [options.python.absolute(), "-m", f"benchmarks.peers.{module}", *arguments],
         cwd=tempfile.mkdtemp(dir=folder),  # they leave logs where they are
         env=os.environ | {"PYTHONPATH": str(CHECKOUT), "OMP_NUM_THREADS": str(options.threads)},
         stdin=subprocess.PIPE,
@@ -205,23 +169,3 @@ def save(out: Path | None, results: Points) -> None:
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(json.dumps(results, indent=2) + "\n")
-
-
-def print_table(results: Points) -> None:
-    columns = ("seconds", "cpu_seconds", "epochs", "targets_per_s", "targets_per_cpu_s", *ACCURACY)
-    print(f"{'':16}" + "".join(f"{column:>18}" for column in columns) + f"{'test':>16}")
-    for name, figures in results.items():
-        last = figures["points"][-1]
-        test = " / ".join(f"{figures['test'][key]:.2f}" for key in ACCURACY)
-        print(f"{name:16}" + "".join(f"{last[column]:18,.1f}" for column in columns) + f"{test:>16}")
-    for name, figures in results.items():
-        if "first" in (found := figures.get("reached", {})):
-            print(
-                f"{name}'s best validation figures, reached by {found['first']['by']} in "
-                f"{found['first']['seconds']:.0f} s: {found['seconds_ratio']:.1f} times sooner, "
-                f"{found['cpu_seconds_ratio']:.1f} by processor time"
-            )
-
-
-if __name__ == "__main__":
-    main()

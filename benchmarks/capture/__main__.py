@@ -20,7 +20,8 @@ from typing import Any
 
 from django.conf import settings
 
-from benchmarks.asking import (
+from benchmarks.capture.growth import growth
+from benchmarks.capture.paired_requests import (
     WARM_UP,
     added,
     asgi,
@@ -31,7 +32,6 @@ from benchmarks.asking import (
     shop,
     wsgi,
 )
-from benchmarks.growth import growth
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.valkey import Valkey
 

@@ -8,7 +8,15 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
-from benchmarks.asking import WARM_UP, added, begin_visit, environ_of, in_turn, make_handler, wsgi
+from benchmarks.capture.paired_requests import (
+    WARM_UP,
+    added,
+    begin_visit,
+    environ_of,
+    in_turn,
+    make_handler,
+    wsgi,
+)
 
 DAYS = 90
 CLICKS = 5  # of a visit, half a minute apart

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.poison import STYLES, measure, shop_of
+from benchmarks.poisoning.attacks import STYLES, measure, shop_of
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.synthetic import synthetic_shop
 

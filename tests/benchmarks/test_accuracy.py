@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.accuracy.training_speed import speed
 from benchmarks.datasets import load
 from benchmarks.fitting import fit
 from benchmarks.memory import FORGET_PEAK, PeakMemory
-from benchmarks.steps import speed
 from django_sessrec.neural import GRU4Rec
 from django_sessrec.recsys.evaluation import evaluate
 from django_sessrec.recsys.neighbours import Neighbours
@@ -60,7 +60,7 @@ def published_cases(tmp_path: Path) -> Path:
 
 
 def test_the_benchmark_prints_a_table_and_writes_its_figures(clicks_with_times, tmp_path):
-    command = [sys.executable, "-m", "benchmarks.models", "--data", str(clicks_with_times)]
+    command = [sys.executable, "-m", "benchmarks.accuracy", "--data", str(clicks_with_times)]
     command += [
         "--models",
         "popularity,neighbours",
@@ -81,7 +81,7 @@ def test_the_benchmark_prints_a_table_and_writes_its_figures(clicks_with_times, 
 
 def test_each_seed_of_a_net_is_kept_with_its_speed_and_the_deviation(clicks_with_times, tmp_path):
     out = tmp_path / "models.json"
-    command = [sys.executable, "-m", "benchmarks.models", "--data", str(clicks_with_times), "--seeds", "2"]
+    command = [sys.executable, "-m", "benchmarks.accuracy", "--data", str(clicks_with_times), "--seeds", "2"]
     command += ["--models", "gru4rec_bpr_max", "--out", str(out)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -140,7 +140,8 @@ class Greedy:
 
 
 def test_an_unknown_model_is_named(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.models", "--data", str(tmp_path), "--models", "crystal_ball"]
+    command = [sys.executable, "-m", "benchmarks.accuracy", "--data", str(tmp_path)]
+    command += ["--models", "crystal_ball"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "crystal_ball" in done.stderr

@@ -1,6 +1,7 @@
-"""A dataset as a file of clicks for `sessrec_import`: `python -m benchmarks.clicks --data FOLDER --out FILE`.
+"""A dataset as a file of clicks for `sessrec_import`.
 
-Diginetica tells the order of its sessions alone; they get the times that `benchmarks.datasets` gives them.
+`python -m benchmarks.accuracy.click_file --data FOLDER --out FILE`. Diginetica has the order of its sessions
+alone; they get the times that `benchmarks.datasets` gives them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What the bounds on crowds cost where there is no crowd: `python -m benchmarks.bounds --data FOLDER`.
+"""What the bounds on crowds cost where there is no crowd.
 
-Neighbours are fitted on all but the last 7 % of the training sessions, once on all clicks and once on those
-that the bounds leave, and judged on the rest. What is dropped depends on the hashes of the sessions' ids, so
-it is drawn a few times.
+`python -m benchmarks.poisoning.bounds --data FOLDER`. Neighbours are fitted on all but the last 7 % of
+the training sessions, once on all clicks and once on those that the bounds leave, and judged on the rest.
+What is dropped depends on the hashes of the sessions' ids, so it is drawn a few times.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.datasets import Dataset, load
-from benchmarks.models import last_days_of_train
+from benchmarks.datasets import Dataset, last_days_of_train, load
 from django_sessrec.conf import Settings
 from django_sessrec.recsys.evaluation import evaluate
 from django_sessrec.recsys.neighbours import Neighbours

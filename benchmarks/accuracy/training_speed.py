@@ -1,7 +1,7 @@
-"""How fast nets take a training's steps: `python -m benchmarks.steps --data FOLDER --out build/steps.json`.
+"""Speed of the networks' training steps: `python -m benchmarks.accuracy.training_speed --data FOLDER`.
 
-With their defaults, or in batches of `--batch-size`, on the GPU where there is one. The targets_per_s of
-`make bench-models` are a whole fit's, its start and its looks at the loss counted.
+With the default options, or in batches of `--batch-size`, on the GPU where there is one. The targets_per_s of
+`make bench-models` are those of a whole fit, with its start and its looks at the loss.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.accuracy.models import estimators_named
 from benchmarks.datasets import load
-from benchmarks.models import estimators_named
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.neural.torchrun import Peers
 from django_sessrec.neural.training import Learning, training_device
 from django_sessrec.recsys.sessions import SessionLog
 
-NETS = ("gru4rec", "sasrec", "srgnn")
+NETWORKS = ("gru4rec", "sasrec", "srgnn")
 WARM_UP = 200  # steps: a GPU records each length once it has met it twice
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sessions = load(arguments.data).train
     results = {}
-    for name in NETS:
+    for name in NETWORKS:
         recipe = replace(estimators_named(name, seeds=1)[0], batch_size=arguments.batch_size)
         results[name] = speed(recipe, sessions, arguments.steps)
         print(name, "  ".join(f"{key} {value:,.4g}" for key, value in results[name].items()), flush=True)
