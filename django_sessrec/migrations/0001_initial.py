@@ -2,6 +2,7 @@ import django.db.models.deletion
 from django.db import migrations, models
 
 import django_sessrec.fields
+from django_sessrec.database import OwnDatabaseMigration
 
 
 # The id leads the key, so that one event is found by its id in every partition; the time must be in it.
@@ -145,7 +146,7 @@ DROP FUNCTION sessrec_tally(bigint, bigint, bigint, bigint, bigint, bigint);
 """
 
 
-class Migration(migrations.Migration):
+class Migration(OwnDatabaseMigration):
 
     initial = True
 
