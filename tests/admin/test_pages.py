@@ -54,7 +54,7 @@ def rows():
     """One of everything; its names carry markup."""
     now = datetime.now(UTC)
     visit = uuid7(now)
-    names = {"experiment": "<i>x</i>", "variant": "a", "reasons": ["neighbours", "net"]}
+    names = {"experiment": "<i>x</i>", "variant": "a", "reasons": ["neighbours", "network"]}
     shown = show(visit, now - minutes(9), ["1", "<b>2</b>"], **names)
     click(visit, now - minutes(8), "1", shown, position=1)
     happen(visit, now - minutes(7), "add_to_cart", "1", price="9.90", currency="EUR")
@@ -185,7 +185,7 @@ def test_a_session_is_found_by_its_id(admin_client, rows):
 
 def test_an_impression_says_what_brought_each_item(admin_client, rows):
     html = page(admin_client, reverse("admin:sessrec_impression_change", args=[rows["impression"].pk]))
-    assert "<li>1: neighbours</li><li>&lt;b&gt;2&lt;/b&gt;: net</li>" in html
+    assert "<li>1: neighbours</li><li>&lt;b&gt;2&lt;/b&gt;: network</li>" in html
 
 
 def test_an_event_whose_impression_is_pruned_still_has_its_page(admin_client, rows):
