@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-from contextlib import contextmanager
 
 import pytest
 from django.core.management import call_command
@@ -11,24 +10,10 @@ from django.db import OperationalError, connection, transaction
 
 from django_sessrec.capture import delivery, fast_query, store
 from django_sessrec.capture.delivery import deliver
+from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
 from example_shop.stack.environment import django_database
-from tests.capture.conftest import captured, in_the_ledger
-from tests.capture.test_store import event
-
-
-@contextmanager
-def reconnected(**changes):
-    """The events database as these settings say."""
-    connection.close()
-    before = dict(connection.settings_dict)
-    connection.settings_dict.update(changes)
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict.clear()
-        connection.settings_dict.update(before)
+from tests.support.capture import captured, event, in_the_ledger, reconnected
 
 
 @pytest.fixture
@@ -83,7 +68,7 @@ def test_a_server_that_freezes_is_given_up_and_comes_back(visitor, queue, frozen
     for item in "23":
         assert visitor.get(f"/product/{item}/").status_code == 200
     with pytest.raises(OperationalError):
-        store.session_items(uuid7())
+        session_events(uuid7())
     assert queue.qsize() == 2
     fast_query.database_breaker.resume()  # its pause is over
     visitor.get("/product/4/")

@@ -96,7 +96,7 @@ class TestRanked(RecommenderContract):
     ) -> None:
         artifact.save(recommender, tmp_path / "model", card={})
         manifest = json.loads((tmp_path / "model/manifest.json").read_text())
-        manifest["parameters"]["reads"].reverse()
+        manifest["parameters"]["inputs"].reverse()
         (tmp_path / "model/manifest.json").write_text(json.dumps(manifest))
         with pytest.raises(artifact.ArtifactError, match="other features"):
             artifact.load(tmp_path / "model")

@@ -89,7 +89,7 @@ def test_progress_rises_over_all_fits(logs):
 
 
 def test_without_last_days_there_is_nothing_to_choose_by(logs):
-    with pytest.raises(NotEnoughData, match="collect more visits"):
+    with pytest.raises(NotEnoughData, match="collect more sessions"):
         Blend(sources={NEIGHBOURS: {}, POPULARITY: {}}).fit(logs[0].slice(0, 3))
 
 
