@@ -27,7 +27,8 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         "COOKIE_DOMAIN": None,
         "SESSION_IDLE_MINUTES": 30,
         "VISITS_PER_CLIENT": 300,  # begun in an hour from one address, which a whole office may share
-        "PROXIES": 0,  # of the shop's own before Django: their X-Forwarded-For is believed so far back
+        "NUM_PROXIES": None,  # before Django: X-Forwarded-For is believed so far back; None: as in REST_FRAMEWORK
+        "TRUSTED_ORIGINS": [],  # other origins of the shop whose scripts may call the API
         "RETENTION_DAYS": 90,
         "PARTITIONS_AHEAD_DAYS": 7,
         "QUARANTINE": {},  # over QUARANTINE_DEFAULTS: from where on a visit is no person's

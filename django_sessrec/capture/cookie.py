@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from http.cookies import Morsel
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
@@ -19,6 +18,7 @@ from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 
+from django_sessrec.capture import origins
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import time_of
 
@@ -69,8 +69,9 @@ def withheld(request: HttpRequest) -> bool:
     if site := request.META.get("HTTP_SEC_FETCH_SITE"):
         opened = request.META.get("HTTP_SEC_FETCH_DEST", "document") == "document"
         return site == "cross-site" and not (request.method in SAFE_METHODS and opened)
-    origin = request.META.get("HTTP_ORIGIN")
-    return origin is not None and request.method not in SAFE_METHODS and not _is_own(origin, request)
+    if not origins.origin_of(request) or request.method in SAFE_METHODS:
+        return False
+    return not (origins.is_own(request) or origins.is_trusted(request))
 
 
 def write(request: HttpRequest, response: HttpResponseBase, session_id: UUID) -> None:
@@ -146,10 +147,3 @@ def _domains(request: HttpRequest) -> set[str | None]:
         labels = host.split(".")
         return {None, *(".".join(labels[start:]) for start in range(len(labels) - 1))}
     return {None}
-
-
-def _is_own(origin: str, request: HttpRequest) -> bool:
-    try:
-        return urlsplit(origin).netloc == request.get_host()
-    except ValueError:
-        return False

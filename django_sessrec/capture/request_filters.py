@@ -10,6 +10,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import LazyObject, empty
 
+from django_sessrec.capture import origins
 from django_sessrec.capture.user_agents import is_bot
 from django_sessrec.conf import sessrec_settings
 
@@ -56,8 +57,8 @@ def is_staff(request: HttpRequest) -> bool:
 
 
 def from_bot(request: HttpRequest) -> bool:
-    """Whether the user agent is a bot's."""
-    return is_bot(request.META.get("HTTP_USER_AGENT", ""))
+    """Whether the user agent is a bot's; that of the shop's own app is not judged."""
+    return not origins.is_app(request) and is_bot(request.META.get("HTTP_USER_AGENT", ""))
 
 
 @contextmanager

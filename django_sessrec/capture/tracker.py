@@ -135,6 +135,8 @@ class Tracker:
             return
         given = {"quantity": quantity, "price": price, "currency": currency, "position": position}
         try:
+            if NAMES.get(name) == EventName.VIEW_ITEM and event_id is None:
+                self._note_click(clean_item_id(item_id))  # before the view that it led to
             event = make(
                 name,
                 item_id,
@@ -147,8 +149,6 @@ class Tracker:
         except EventError as problem:
             self._refuse(problem, given | {"name": name, "item_id": item_id})
             return
-        if event.name == EventName.VIEW_ITEM:
-            self._note_click(event.item_id)
         if alias := open_transaction():
             self._awaits_commit = True
             transaction.on_commit(partial(self._accept, event), using=alias)
