@@ -6,7 +6,6 @@ import logging
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from django.conf import settings
 from django.http import HttpRequest
 
 from django_sessrec.conf import sessrec_settings
@@ -14,15 +13,6 @@ from django_sessrec.conf import sessrec_settings
 SITE = 64  # bits of an IPv6 address that are the customer's; the rest its devices choose anew
 
 logger = logging.getLogger("django_sessrec")
-
-
-def num_proxies() -> int | None:
-    """How many reverse proxies stand before Django: SESSREC's NUM_PROXIES, else Django REST framework's."""
-    own: int | None = sessrec_settings.NUM_PROXIES
-    if own is not None:
-        return own
-    frameworks: int | None = getattr(settings, "REST_FRAMEWORK", {}).get("NUM_PROXIES")
-    return frameworks
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -33,7 +23,7 @@ def client_address(request: HttpRequest) -> str | None:
     address and nothing was forwarded. All else may be a proxy, which stands for every visitor of the shop:
     unknown, so that nobody is limited for what others do.
     """
-    proxies, forwarded = num_proxies(), request.META.get("HTTP_X_FORWARDED_FOR", "")
+    proxies, forwarded = sessrec_settings.num_proxies, request.META.get("HTTP_X_FORWARDED_FOR", "")
     if proxies is None and forwarded:
         _warn_of_proxies()
         return None

@@ -61,11 +61,13 @@ def read(request: HttpRequest) -> UUID | None:
 
 
 def withheld(request: HttpRequest) -> bool:
-    """Whether the browser may have a cookie for us that it keeps from this request: SameSite=Lax.
+    """Whether the browser may have a cookie for us that it keeps from this request.
 
-    So it does when another site's page posts a form here, as a bank does after a payment, embeds us or asks
-    by a script. A session begun by such a request would replace the visitor's own.
+    With SameSite=Lax it does so when another site's page posts a form here, as a bank does after a payment,
+    embeds us or asks by a script. A session begun by such a request would replace the visitor's own.
     """
+    if sessrec_settings.COOKIE_SAMESITE == "None":
+        return False
     if site := request.META.get("HTTP_SEC_FETCH_SITE"):
         opened = request.META.get("HTTP_SEC_FETCH_DEST", "document") == "document"
         return site == "cross-site" and not (request.method in SAFE_METHODS and opened)
@@ -109,6 +111,14 @@ def _signer() -> Signer:
     return Signer(salt=SALT, sep=".")
 
 
+def _secure(request: HttpRequest) -> bool:
+    secure = sessrec_settings.COOKIE_SECURE
+    if secure is None:
+        # Browsers refuse a cookie with SameSite=None that is not Secure.
+        return request.is_secure() or sessrec_settings.COOKIE_SAMESITE == "None"
+    return secure
+
+
 def _off_name() -> str:
     return f"{sessrec_settings.COOKIE_NAME}_off"
 
@@ -116,9 +126,9 @@ def _off_name() -> str:
 def _attributes(request: HttpRequest) -> dict[str, Any]:
     return {
         "domain": sessrec_settings.COOKIE_DOMAIN,
-        "secure": request.is_secure(),
+        "secure": _secure(request),
         "httponly": True,
-        "samesite": "Lax",
+        "samesite": sessrec_settings.COOKIE_SAMESITE,
     }
 
 
@@ -127,7 +137,9 @@ def _take_back(name: str, request: HttpRequest, response: HttpResponseBase) -> N
 
     COOKIE_DOMAIN may have changed since: the browser would go on sending the one of before.
     """
-    response.delete_cookie(name, domain=sessrec_settings.COOKIE_DOMAIN, samesite="Lax")
+    response.delete_cookie(
+        name, domain=sessrec_settings.COOKIE_DOMAIN, samesite=sessrec_settings.COOKIE_SAMESITE
+    )
     for domain in _domains(request) - {sessrec_settings.COOKIE_DOMAIN}:
         gone: Morsel[str] = Morsel()
         gone.update(response.cookies[name])

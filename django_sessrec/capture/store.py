@@ -1,4 +1,4 @@
-"""The event store: rows into Postgres once each, and a session's items out of it."""
+"""The event store: rows into Postgres, once each."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from django.db import DataError, IntegrityError, OperationalError
 
 from django_sessrec import database
 from django_sessrec.capture import partitions, stream
-from django_sessrec.capture.cookie import CLOCK_SKEW, LONGEST_SESSION
 from django_sessrec.capture.event import encodable, to_payload
 from django_sessrec.capture.fast_query import UnansweredError, ask, database_breaker
-from django_sessrec.ids import time_of
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Withdrawal
 
 NO_PARTITION = "23514"  # check_violation: no partition takes the row
@@ -45,12 +43,6 @@ LOCK TABLE ONLY sessrec_impression, ONLY sessrec_event, sessrec_failedevent IN S
 """
 BEGIN_TO_KEEP = "LOCK TABLE sessrec_failedevent IN ROW EXCLUSIVE MODE"
 TALLY = "SELECT sessrec_tally(%s, %s, %s, %s, %s, %s)"
-SESSION_ITEMS = """
-SELECT event_id, item_id FROM sessrec_event
-WHERE session_id = {}::uuid AND name = ANY ({}::text[]) AND NOT bot
-  AND occurred_at BETWEEN {}::timestamptz AND {}::timestamptz
-ORDER BY occurred_at DESC, event_id DESC LIMIT {}::int
-"""
 
 
 class Written(NamedTuple):
@@ -118,16 +110,6 @@ def copy_events(rows: Iterable[tuple[Any, ...]]) -> int:
     COPY_ROWS rows, so that a broken import keeps what it had and may simply run again.
     """
     return sum(_copy(chunk) for chunk in _chunks(rows, COPY_ROWS))
-
-
-def session_items(session_id: UUID, limit: int = 50) -> list[str]:
-    """The session's last viewed and basketed item ids, oldest first, those in the stream too; no bot's."""
-    start = time_of(session_id)  # so that Postgres opens the days of the visit, two at most, and no others
-    end = start + LONGEST_SESSION - CLOCK_SKEW
-    names = "{" + ",".join(sorted(stream.HEARD)) + "}"
-    found = ask(SESSION_ITEMS, str(session_id), names, str(start - CLOCK_SKEW), str(end), str(limit))
-    items = {str(event_id): str(item_id) for event_id, item_id in found} | stream.clicks(session_id)
-    return [item_id for _, item_id in sorted(items.items())][-limit:]
 
 
 def keep(payloads: Iterable[Mapping[str, Any]], code: str, detail: str = "", *, failed: bool = False) -> int:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from django_sessrec.capture.breaker import Breaker
-from django_sessrec.capture.event import to_payload
+from django_sessrec.capture.event import SESSION_EVENTS, to_payload
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import Event, EventName, Impression
+from django_sessrec.models import Event, Impression
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -37,11 +37,10 @@ return 1
 """
 KEY: Final = "sessrec:rows"
 GROUP: Final = "sessrec"
-HEARD: Final = frozenset({EventName.VIEW_ITEM, EventName.ADD_TO_CART})  # what a visit's list listens to
-HEARD_CLICKS: Final = 50  # of a visit
-HEARD_SECONDS: Final = 1_800  # by then the consumer has brought them into Postgres
+KEPT_EVENTS: Final = 100  # newest SESSION_EVENTS of a session, in a list beside the stream
+KEPT_SECONDS: Final = 1_800  # by then the consumer has brought them into Postgres
 PATIENCE: Final = 0.5  # seconds that a page waits
-HEX: Final = 32  # letters of an event's id before the item's, in a visit's list
+HEX: Final = 32  # letters of an event's id, in a session's list
 
 logger = logging.getLogger("django_sessrec")
 broker = Breaker(5.0)  # away: pages write to Postgres themselves meanwhile
@@ -86,16 +85,16 @@ def add(events: Sequence[Event], impressions: Sequence[Impression]) -> bool:
     """Whether the stream has taken the rows; False, with nothing raised, where it is away or full."""
     if broker.resting or room.resting:
         return False
-    heard = [each for each in events if each.name in HEARD and not each.bot]
-    visits = list({each.session_id: None for each in heard})
-    list_and_click = [part for each in heard for part in (visits.index(each.session_id) + 2, _click(each))]
+    kept = [each for each in events if each.name in SESSION_EVENTS and not each.bot]
+    visits = list({each.session_id: None for each in kept})
+    list_and_event = [part for each in kept for part in (visits.index(each.session_id) + 2, _packed(each))]
     try:
         server = client()
         taken = _script(server)(
             keys=[KEY, *map(_clicks_key, visits)],
             args=[
                 sessrec_settings.STREAM_MAX_LENGTH, _json(impressions), _json(events),
-                HEARD_CLICKS, HEARD_SECONDS, *list_and_click,
+                KEPT_EVENTS, KEPT_SECONDS, *list_and_event,
             ],
         )  # fmt: skip
     except Exception as problem:  # the client's errors share no class with a missing client's
@@ -107,17 +106,17 @@ def add(events: Sequence[Event], impressions: Sequence[Impression]) -> bool:
     return bool(taken)
 
 
-def clicks(session_id: UUID) -> dict[str, str]:
-    """The visit's latest heard events: id -> item id."""
+def events_of(session_id: UUID) -> list[tuple[str, str, str, int]]:
+    """The session's latest SESSION_EVENTS, oldest first: event id, name, item id and quantity."""
     if not configured() or broker.resting:
-        return {}
+        return []
     try:
         found = client().lrange(_clicks_key(session_id), 0, -1)
     except Exception as problem:
         broker.rest()
         logger.warning("a visit's clicks could not be read from the stream's server: %s", problem)
-        return {}
-    return {str(UUID(each[:HEX])): each[HEX:] for each in found}
+        return []
+    return [_unpacked(each) for each in found]
 
 
 def forget(session_ids: Sequence[UUID]) -> None:
@@ -130,7 +129,7 @@ def forget(session_ids: Sequence[UUID]) -> None:
         logger.warning(
             "the clicks of %d erased visits stay in the stream's server for %d minutes at most: %s",
             len(session_ids),
-            HEARD_SECONDS // 60,
+            KEPT_SECONDS // 60,
             problem,
         )
 
@@ -165,8 +164,13 @@ def _script(server: Redis) -> Script:
     return server.register_script(ADD)
 
 
-def _click(event: Event) -> str:
-    return event.event_id.hex + event.item_id
+def _packed(event: Event) -> str:
+    return f"{event.event_id.hex}{event.name} {event.quantity} {event.item_id}"
+
+
+def _unpacked(text: str) -> tuple[str, str, str, int]:
+    name, quantity, item_id = text[HEX:].split(" ", 2)
+    return str(UUID(text[:HEX])), name, item_id, int(quantity)
 
 
 def _clicks_key(session_id: UUID) -> str:

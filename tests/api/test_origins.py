@@ -16,7 +16,9 @@ FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/201001
 
 @pytest.fixture
 def trusted(settings):
-    settings.SESSREC = settings.SESSREC | {"TRUSTED_ORIGINS": ["https://www.example.com", "shop-app://android"]}
+    settings.SESSREC = settings.SESSREC | {
+        "TRUSTED_ORIGINS": ["https://www.example.com", "shop-app://android"]
+    }
 
 
 def visitor(headers):
@@ -44,7 +46,8 @@ def test_the_browsers_question_before_is_answered():
 
 @pytest.mark.usefixtures("trusted")
 @pytest.mark.parametrize(
-    "origin", ["https://example.com", "http://www.example.com", "https://www.example.com.evil.example", "null"]
+    "origin",
+    ["https://example.com", "http://www.example.com", "https://www.example.com.evil.example", "null"],
 )
 def test_any_other_origin_stays_outside(origin):
     answer = send(visitor(FIREFOX | {"Origin": origin, "Sec-Fetch-Site": "cross-site"}), an_event())
