@@ -35,7 +35,7 @@ def seen_id(impression_id: UUID) -> UUID:
 
 
 def moved(uuid: UUID, by: timedelta) -> UUID:
-    """The UUIDv7 with its time moved by whole milliseconds; ValueError where that is before 1970 or too late."""
+    """The UUIDv7 with its time moved by whole milliseconds; ValueError where no id carries that time."""
     return UUID(int=uuid.int + (by // timedelta(milliseconds=1) << 80))
 
 

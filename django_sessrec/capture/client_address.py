@@ -1,4 +1,4 @@
-"""Whom a request comes from, as far as that can be known: one answer for the session limit and the throttles."""
+"""Whom a request comes from: one answer for the limit on new sessions and for the throttles."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_keys_of_the_apps_are_merged_and_keys_of_the_shops_replace(sessrec):
 
 @pytest.mark.parametrize(
     ("own", "framework", "expected"),
-    [(None, {}, 0), (None, {"NUM_PROXIES": 2}, 2), (1, {"NUM_PROXIES": 2}, 1), (0, {"NUM_PROXIES": 2}, 0)],
+    [(None, {}, None), (None, {"NUM_PROXIES": 2}, 2), (1, {"NUM_PROXIES": 2}, 1), (0, {"NUM_PROXIES": 2}, 0)],
 )
 def test_proxies_are_counted_by_the_apps_setting_else_by_rest_frameworks(
     settings, sessrec, own, framework, expected
