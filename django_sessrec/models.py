@@ -72,7 +72,7 @@ class Impression(SessrecModel):
 
 
 class Report(Impression):
-    """The admin's entry for what the lists earned."""
+    """A proxy without rows of its own, for which the admin shows the report: its entry and its permission."""
 
     class Meta:
         proxy = True
@@ -319,10 +319,11 @@ class Promotion(SessrecModel):
 
 
 class Heartbeat(SessrecModel):
-    """When a worker or the schedule last gave a sign of life, for the admin and the doctor."""
+    """The last sign of life of a program beside the web processes. The admin's Health page stands for it."""
 
-    name = models.TextField(_("name"), primary_key=True)  # "worker", "train", "beat"
+    name = models.TextField(_("name"), primary_key=True)  # "worker", "train", "beat", "consumer"
     seen_at = models.DateTimeField(_("seen at"), auto_now=True)
+    broker = models.TextField(_("broker"), blank=True)  # address that it uses, without the password
 
     class Meta:
         verbose_name = _("heartbeat")

@@ -172,6 +172,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('name', models.TextField(primary_key=True, serialize=False, verbose_name='name')),
                 ('seen_at', models.DateTimeField(auto_now=True, verbose_name='seen at')),
+                ('broker', models.TextField(blank=True, verbose_name='broker')),
             ],
             options={
                 'verbose_name': 'heartbeat',

@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry, Quarantine
-from tests.admin.test_pages import page
+from tests.support.admin import page
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from django_sessrec.capture import cookie
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression
-from tests.api.conftest import BROWSER, an_event, send, session_of, unlike_any
+from tests.support.api import BROWSER, an_event, send, unlike_any
+from tests.support.visits import session_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
 

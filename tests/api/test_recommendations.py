@@ -4,7 +4,8 @@ import pytest
 from django.test import Client
 
 from django_sessrec.models import Impression
-from tests.api.conftest import BROWSER, session_of
+from tests.support.api import BROWSER
+from tests.support.visits import session_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
 

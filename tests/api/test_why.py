@@ -8,7 +8,7 @@ from django.template import Context, Template
 from django.test import RequestFactory
 
 from django_sessrec.capture.tracker import Tracker
-from tests.shop.markup import Markup
+from tests.support.markup import Markup
 
 NEIGHBOURS = "earlier visits that are like this one"
 NET = "a neural network that learnt the usual order of clicks"

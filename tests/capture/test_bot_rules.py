@@ -10,8 +10,8 @@ import pytest
 from django_sessrec.capture import bot_rules, store
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry, Event, Quarantine
-from tests.measuring.history import happen, show
-from tests.real_clicks import real_clicks
+from tests.support.history import happen, show
+from tests.support.real_clicks import real_clicks
 
 pytestmark = pytest.mark.django_db
 

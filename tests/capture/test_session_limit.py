@@ -5,7 +5,8 @@ from django.core.cache import cache
 from django.test import Client
 
 from django_sessrec.models import Event
-from tests.capture.conftest import FIREFOX, captured
+from tests.support.capture import captured
+from tests.support.visits import FIREFOX
 
 PROGRAM = "93.184.216.34"
 
