@@ -4,14 +4,15 @@ import pytest
 from django.test import Client
 
 from django_sessrec.models import Event
-from tests.api.conftest import an_event, send
+from tests.support import visits
+from tests.support.api import an_event, send
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 WWW = {"Origin": "https://www.example.com", "Sec-Fetch-Site": "same-site"}
 APP = {"Origin": "shop-app://android"}
 OKHTTP = {"User-Agent": "okhttp/4.12.0"}
-FIREFOX = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+FIREFOX = {"User-Agent": visits.FIREFOX}
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from django_sessrec.capture.tracker import Tracker
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.middleware import SessrecMiddleware
 from django_sessrec.models import Event, FailedEvent, Impression, Withdrawal
-from tests.capture.conftest import FIREFOX, captured
-from tests.visits import visit_in
+from tests.support.capture import captured
+from tests.support.visits import FIREFOX, visit_in
 
 CROSS_SITE = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 

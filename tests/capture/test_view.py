@@ -5,8 +5,8 @@ import pytest
 from django_sessrec.capture.rec_id import sign
 from django_sessrec.ids import uuid7
 from django_sessrec.models import FailedEvent
-from tests.capture.conftest import captured
-from tests.visits import visit_in
+from tests.support.capture import captured
+from tests.support.visits import visit_in
 
 
 def a_click(client):
