@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry
-from tests.admin.test_pages import page
-from tests.measuring.history import buy, click, minutes, show
+from tests.support.admin import page
+from tests.support.history import buy, click, minutes, show
 
 pytestmark = pytest.mark.django_db
 
@@ -53,7 +53,7 @@ def test_variants_are_held_against_the_experiments_first(admin_client):
                 click(visit, at + minutes(1), "1", shown)
     html = page(admin_client, reverse("admin:sessrec_report_changelist"))
     assert "+60.0 points" in html
-    assert re.search(r"<small>\+1\d\.\d – \+[78]\d\.\d</small>", html)
+    assert re.search(r"<small>\+1\d\.\d \N{EN DASH} \+[78]\d\.\d</small>", html)
     assert "the interval of their difference leaves out 0" in html
 
 

@@ -11,7 +11,7 @@ from django_sessrec.capture import store
 from django_sessrec.capture.event import make
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Heartbeat, Promotion, TrainingRun
-from tests.measuring.history import show
+from tests.support.history import show
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TOKEN = {"authorization": "Bearer secret"}

@@ -17,7 +17,7 @@ from django_sessrec.ids import uuid7
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import Heartbeat, TrainingRun
 from django_sessrec.training import artifact_store
-from tests.training.conftest import store_visits
+from tests.support.visits import store_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
 

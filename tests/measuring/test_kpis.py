@@ -10,7 +10,7 @@ from django_sessrec.ids import order_line_id, time_of, uuid7
 from django_sessrec.measuring.kpis import Kpi, kpis, kpis_by
 from django_sessrec.measuring.proportions import Rate
 from django_sessrec.models import Event, Quarantine
-from tests.measuring.history import buy, click, happen, minutes, show
+from tests.support.history import buy, click, happen, minutes, show
 
 NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
 DAY = (NOON - timedelta(hours=12), NOON + timedelta(hours=12))

@@ -11,7 +11,7 @@ from django_sessrec.models import Heartbeat, TrainingRun
 from django_sessrec.operations.examination import examine
 from django_sessrec.operations.findings import Code
 from django_sessrec.operations.heartbeat import programs
-from tests.admin.test_pages import page
+from tests.support.admin import page
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

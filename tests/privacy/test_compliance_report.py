@@ -16,7 +16,7 @@ from django_sessrec.privacy.compliance_report import as_markdown, evidence
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.sessions import SessionLog
-from tests.training.conftest import click_row
+from tests.support.visits import click_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
