@@ -133,5 +133,5 @@ def test_the_form_comes_back_to_its_page():
 
 @pytest.mark.parametrize("tag", ['{% sessrec_why "product_page" %}', "{% sessrec_toggle %}"])
 def test_a_page_that_tells_of_the_visitors_choice_is_kept_from_shared_caches(tag):
-    assert not rendered(tag)[1].concerned
-    assert rendered(tag, consented=True)[1].concerned
+    assert not rendered(tag)[1].has_work
+    assert rendered(tag, consented=True)[1].has_work
