@@ -54,9 +54,8 @@ class Catalogue(ABC):
         What is left out (deleted, sold out, unpublished) is not shown. Make it one query: it is called
         once for a list, and a second time only where too many candidates were left out.
 
-        item_ids: as text
-        request:  of the page, for shops whose range differs by visitor; None where a list is made without
-                  one, such as in a preview
+        `item_ids` are text. `request` is the page's, for shops whose range differs by visitor; it is None
+        where a list is made without one, such as in a preview.
         """
 
     def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
@@ -102,13 +101,13 @@ class Catalogue(ABC):
 class ModelCatalogue(Catalogue):
     """A catalogue that is one Django model: name the model and its fields, narrow `available`, done.
 
-    model:          "app_label.Model"
-    id_field:       the field whose value is the item id, "pk" by default; a slug or an SKU is as good.
-                    It is what TRACKED_VIEWS' argument and request.sessrec.record() must give
-    title_field:    text of the card; without it, str(item)
-    image_field:    an ImageField or FileField, or a field that holds a URL
-    price_field:    as the shop shows it; formatted by the template
-    category_field: a field, a ForeignKey or a ManyToManyField
+    - `model`: "app_label.Model"
+    - `id_field`: the field whose value is the item id, "pk" by default; a slug or an SKU is as good. It is
+      what TRACKED_VIEWS' argument and request.sessrec.record() must give
+    - `title_field`: text of the card; without it, str(item)
+    - `image_field`: an ImageField or FileField, or a field that holds a URL
+    - `price_field`: as the shop shows it; formatted by the template
+    - `category_field`: a field, a ForeignKey or a ManyToManyField
     """
 
     model: str

@@ -50,8 +50,7 @@ def choose(
     Raises what the shop's catalogue raises in `resolve` and `sensitive`. A rule of the shop's own that
     raises is logged and skipped; an item that can't be described is left out.
 
-    request:   handed to the catalogue and to the rules; not needed otherwise
-    catalogue: the shop's by default
+    `request` is handed to the catalogue and to the rules, and not needed otherwise.
     """
     catalogue = catalogue or get_catalogue()
     context = RuleContext(visit, placement, catalogue, request)

@@ -39,14 +39,14 @@ class Trace(NamedTuple):
 class Candidate:
     """An item on its way into a list. Rules get it with `item` set, and may keep, drop or reorder it.
 
-    step:          what proposed it, one of STEPS
-    reason:        what speaks for it, one of REASONS
-    because:       ids of the clicked items that speak for it, strongest first
-    score:         the model's, comparable within one list of one model only
-    item:          the shop's object
-    because_items: the shop's objects of `because`, without those that may not be shown
-    fields:        what Catalogue.describe() says of it, once it is sure to be shown
-    trace:         what each rule did to it, in order
+    - `step`: what proposed it, one of STEPS
+    - `reason`: what speaks for it, one of REASONS
+    - `because`: ids of the clicked items that speak for it, strongest first
+    - `score`: the model's, comparable within one list of one model only
+    - `item`: the shop's object
+    - `because_items`: the shop's objects of `because`, without those that may not be shown
+    - `fields`: what Catalogue.describe() says of it, once it is sure to be shown
+    - `trace`: what each rule did to it, in order
     """
 
     item_id: str

@@ -31,19 +31,19 @@ from django_sessrec.serving.visit import Visit, visit_of
 class RecommendedItem:
     """One item of a list.
 
-    item:            the shop's object, as Catalogue.resolve() gave it
-    position:        1 is the first
-    score:           the model's, comparable within this list only; None where no model ranked it
-    step:            what brought it: "model", "co_views", "category", "popular", "static", or by the shop's
-                     choice "pinned", "sponsored", "rule"
-    reason:          a reason code, such as "neighbours", "viewed" or "popular"
-    because:         ids of the clicked items that speak for it, strongest first
-    because_title:   title of the one to name beside it; empty where none may be shown
-    reason_repeated: whether an item above has the same reason and title: the default template then says
-                     nothing
-    url:             the item's page; where there is an impression, a visit through it counts as a click
-    fields:          what Catalogue.describe() says: title, url, image, price, and keys of the shop's own
-    trace:           what each rule did to it
+    - `item`: the shop's object, as Catalogue.resolve() gave it
+    - `position`: 1 is the first
+    - `score`: the model's, comparable within this list only; None where no model ranked it
+    - `step`: what brought it, "model", "co_views", "category", "popular" or "static", or by the shop's choice
+      "pinned", "sponsored" or "rule"
+    - `reason`: a reason code, such as "neighbours", "viewed" or "popular"
+    - `because`: ids of the clicked items that speak for it, strongest first
+    - `because_title`: title of the one to name beside it; empty where none may be shown
+    - `reason_repeated`: whether an item above has the same reason and title; the default template then says
+      nothing
+    - `url`: the item's page; where there is an impression, a visit through it counts as a click
+    - `fields`: what Catalogue.describe() says: title, url, image, price, and keys of the shop's own
+    - `trace`: what each rule did to it
     """
 
     item_id: str
@@ -74,13 +74,13 @@ class RecommendedItem:
 class Recommendations:
     """What a placement shows once. Empty where nothing could be recommended, or on an error.
 
-    title:        of the list, true for this one: where nothing of the visit or the page has made it, the
-                  placement's FALLBACK_TITLE stands in place of its TITLE
-    rec_id:       the signed impression; None at the contextual level, where nothing is stored
-    personalised: whether the session's clicks had a say
-    consent:      "contextual" or "session"
-    model:        key in SESSREC["MODELS"] of the model that answered first, and run_id its training run
-    step:         the step of the fallback that answered first
+    - `title`: of the list, true for this one: where nothing of the visit or the page has made it, the
+      placement's FALLBACK_TITLE stands in place of its TITLE
+    - `rec_id`: the signed impression; None at the contextual level, where nothing is stored
+    - `personalised`: whether the session's clicks had a say
+    - `consent`: "contextual" or "session"
+    - `model`: key in SESSREC["MODELS"] of the model that answered first; `run_id` is its training run
+    - `step`: the step of the fallback that answered first
     """
 
     placement: str

@@ -31,7 +31,7 @@ from django_sessrec.serving.visit import Visit
 class RuleContext:
     """What a rule may know of the list: whose it is, where it stands, and the live catalogue.
 
-    request: the page's; None in a preview or a replay
+    `request` is the page's; None in a preview or a replay.
     """
 
     visit: Visit
@@ -44,7 +44,7 @@ class RuleContext:
     def propose(self, item_id: Any, *, sponsored: bool = False) -> Candidate:
         """A candidate of the rule's own: an id or the shop's object. Shown if the catalogue offers it.
 
-        sponsored: whether somebody pays for it; it is then labelled as such
+        `sponsored` says that somebody pays for it; it is then labelled as such.
         """
         step = SPONSORED if sponsored else RULE
         return Candidate(self.catalogue.id_of(item_id), step, step)

@@ -52,8 +52,8 @@ def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[A
     From here on the response is private, whatever else is true of the request: a shared cache that kept it
     would show one visitor's list to another.
 
-    item:  what is on screen, an id or the shop's object; without it, the item of TRACKED_VIEWS
-    items: the session's items, oldest first, from a client that keeps them itself; ignored without consent
+    - `item`: what is on screen, an id or the shop's object; without it, the item of TRACKED_VIEWS
+    - `items`: the session's items, oldest first, from a client that keeps them; ignored without consent
     """
     catalogue = get_catalogue()
     tracker: Tracker | None = getattr(request, "sessrec", None)
