@@ -15,10 +15,9 @@ from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.errors import ExportMismatch
 from django_sessrec.neural.smoothing import smoothed
 from django_sessrec.neural.warm_start import weights_of
-from django_sessrec.recsys.items import Rows
+from django_sessrec.recsys.items import FloatArray, Rows
 from django_sessrec.recsys.onnx_recommender import OnnxRecommender
 from django_sessrec.recsys.popularity import Popularity
-from django_sessrec.recsys.recommender import FloatArray
 from django_sessrec.recsys.sessions import SessionLog
 
 LENGTHS = (1, 2, 3, 7, 20)
@@ -44,7 +43,7 @@ def exported(
         popularity,
         window=window,
         weights=weights_of(encoder),
-        read=read,
+        inputs=read,
     )
     check(recommender, encoder, sessions)
     return recommender

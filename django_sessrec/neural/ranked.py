@@ -26,9 +26,9 @@ from django_sessrec.neural.gru4rec import GRU4Rec
 from django_sessrec.neural.ranker import RankingLists, export_ranker, train_ranker
 from django_sessrec.neural.subprocess_fit import first, fit_in_subprocesses
 from django_sessrec.neural.training import training_device, training_threads
-from django_sessrec.recsys.candidate_features import Evidence
+from django_sessrec.recsys.candidate_features import CandidateFeatures
 from django_sessrec.recsys.evaluation import Cases
-from django_sessrec.recsys.kernels.candidate_features import CANDIDATES
+from django_sessrec.recsys.kernels.features import CANDIDATES
 from django_sessrec.recsys.onnx_recommender import OnnxRecommender
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.postings import Postings
@@ -129,7 +129,7 @@ class Ranked:
         if not isinstance(start, RankedRecommender):
             raise TypeError(f"Ranked can start from what it trained, not from {type(start).__name__}")
         source = self.source(self.threads)
-        network = source.fit(sessions, progress=progress, checkpoints=checkpoints, warm_start=start.net)
+        network = source.fit(sessions, progress=progress, checkpoints=checkpoints, warm_start=start.network)
         return RankedRecommender(network, Postings.of(sessions), start.ranker)
 
     def networks(
@@ -178,13 +178,13 @@ class Ranked:
         cases = Cases.from_log(later)
         if len(cases) > self.max_queries:
             cases = cases.take(np.linspace(0, len(cases) - 1, self.max_queries).astype(np.int64))
-        evidence = Evidence(Postings.of(earlier), Popularity().fit(earlier), network.items)
+        candidates = CandidateFeatures(Postings.of(earlier), Popularity().fit(earlier), network.items)
         lists = RankingLists.empty(len(cases), CANDIDATES, network.items)
 
         def fill(batch: NDArray[np.int64]) -> None:
             prefixes = [cases.prefix(case) for case in batch]
             for case, prefix, scores in zip(batch, prefixes, network.scores(prefixes), strict=True):
-                rows, features = evidence.candidates(prefix, scores)
+                rows, features = candidates.candidates(prefix, scores)
                 lists.rows[case, : len(rows)] = rows
                 lists.features[case, : len(rows)] = features
                 lists.counts[case] = len(rows)

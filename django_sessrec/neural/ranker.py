@@ -21,9 +21,9 @@ from django_sessrec.neural.errors import TrainingDiverged
 from django_sessrec.neural.export import require_match, traced
 from django_sessrec.neural.losses import fast_dtype
 from django_sessrec.recsys.candidate_features import FEATURES
-from django_sessrec.recsys.items import Rows
-from django_sessrec.recsys.onnx_session import open_net
-from django_sessrec.recsys.recommender import FloatArray, Progress
+from django_sessrec.recsys.items import FloatArray, Rows
+from django_sessrec.recsys.onnx_session import open_session
+from django_sessrec.recsys.recommender import Progress
 
 ALWAYS, DRAWN = 40, 24  # candidates of a training list: the most promising, and some of the others
 CLIP = 6.0
@@ -160,7 +160,7 @@ def export_ranker(ranker: SetRanker) -> bytes:
     n = "candidates"
     axes = {"features": {1: n}, "cosines": {1: n, 2: n}, "scores": {1: n}}
     content = traced(ranker, (ranker.mean.expand(1, 3, -1), torch.eye(3)[None]), axes)
-    session = open_net(content, "ranker")
+    session = open_session(content, "ranker")
     rng = torch.Generator().manual_seed(0)
     for candidates in (1, 2, 7, 100):
         draw = torch.randn(1, candidates, len(ranker.mean), generator=rng)

@@ -43,8 +43,8 @@ def vectors_from(start: OnnxRecommender, sessions: SessionLog, *, seed: int = 0)
 
     New items without a known one near get a random direction.
     """
-    index, items = sessions.index, torch.from_numpy(np.array(start.read))
-    rows = np.array([start.index.row(each) if each in start.index else 0 for each in index.ids])
+    index, items = sessions.index, torch.from_numpy(np.array(start.inputs))
+    rows = index.rows_in(start.index)
     vectors = items[rows]
     length = items[1:].norm(dim=1).mean()
     new = np.flatnonzero(rows[1:] == 0) + 1

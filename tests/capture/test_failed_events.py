@@ -13,8 +13,7 @@ from django_sessrec.capture.event import to_payload
 from django_sessrec.capture.failed_events import Replayed, replay, replayable
 from django_sessrec.ids import uuid7
 from django_sessrec.models import FailedEvent
-from tests.capture.conftest import captured, in_the_ledger
-from tests.capture.test_store import event, shown
+from tests.support.capture import captured, event, in_the_ledger, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
