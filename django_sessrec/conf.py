@@ -22,6 +22,7 @@ DEFAULTS: Final[Mapping[str, Any]] = MappingProxyType(
         # Capture
         "DATABASE": "default",
         "STREAM_URL": None,  # redis://.. or unix://..: rows go there first, and sessrec_consume stores them
+        "STREAM_KEY_PREFIX": "sessrec",  # of all keys there: two shops on one server need two
         "STREAM_MAX_LENGTH": 200_000,  # messages; beyond it pages write to the database themselves
         "COOKIE_NAME": "sessrec",
         "COOKIE_DOMAIN": None,

@@ -16,9 +16,9 @@ from django.utils.cache import patch_cache_control
 from django.utils.functional import cached_property
 
 from django_sessrec.capture import consent, cookie, request_filters, session_limit
-from django_sessrec.capture.delivery import deliver, refuse, withdraw
+from django_sessrec.capture.buffers import Rejected
 from django_sessrec.capture.event import MAX_POSITION, EventError, clean_item_id, make
-from django_sessrec.capture.held import Refused
+from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rec_id import verify
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
@@ -37,7 +37,7 @@ class Tracker:
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
         self._impressions: list[Impression] = []
-        self._refused: list[Refused] = []
+        self._refused: list[Rejected] = []
         self._withdrawn = self._touched = self._private = self._settled = False
         self.pending: list[Event] = []  # recorded, and written once the response is made
 
@@ -118,7 +118,7 @@ class Tracker:
             logger.warning("request.sessrec.record: %s", problem)
             given |= {"name": name, "item_id": item_id, "session_id": self.session_id}
             payload = {field: str(value)[:200] for field, value in given.items()}
-            self._refused.append(Refused(payload, problem.code, str(problem)))
+            self._refused.append(Rejected(payload, problem.code, str(problem)))
             return
         if alias := _open_transaction():
             transaction.on_commit(partial(self._accept, event), using=alias)
@@ -214,8 +214,8 @@ class Tracker:
         for row in (*events, *impressions):
             row.bot = bot
         if events or impressions:
-            deliver(events, impressions)
-        refuse(refused)
+            outbox.deliver(events, impressions)
+        outbox.reject(refused)
 
     def _drop(self) -> None:
         self.pending.clear()
@@ -233,7 +233,7 @@ class Tracker:
         session_id = cookie.presented(self._request)
         cookie.delete(self._request, response)
         if session_id is not None:
-            withdraw(session_id)
+            outbox.erase(session_id)
 
 
 def _open_transaction() -> str | None:

@@ -10,13 +10,16 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from django_sessrec.capture import partitions, store
+from django_sessrec.capture import partitions
+from django_sessrec.capture.erasure import erase_sessions
+from django_sessrec.capture.fast_query import patient
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Receipt, Withdrawal
 
 # A write that had begun when its session was withdrawn may have ended after the deletion; a retried one
 # comes hours later and is dropped when it arrives.
 SWEPT_AGAIN = timedelta(days=2)
+PATIENCE = 600.0  # seconds for the database
 RECEIPTS_KEPT = timedelta(days=2)  # a broker brings a message again within hours
 
 ALLOWANCE = timedelta(days=2)  # whole days go at once; withdrawals and quarantines outlive them by one
@@ -56,7 +59,9 @@ def purge() -> Purged:
 
     Raises django.db.Error where a partition stays locked; the next purge goes on from there.
     """
-    late_rows = sum(store.forget(_withdrawn_since(timezone.now() - SWEPT_AGAIN)).values())
+    with patient(PATIENCE):
+        swept = erase_sessions(_withdrawn_since(timezone.now() - SWEPT_AGAIN), wait_seconds=0.0)
+    late_rows = sum(swept.rows.values())
     Receipt.objects.filter(received_at__lt=timezone.now() - RECEIPTS_KEPT).delete()
     days = sessrec_settings.RETENTION_DAYS
     if days is None:
