@@ -3,15 +3,17 @@
 #   make shop           the example shop, complete, on http://127.0.0.1:8000/ (SHOP_PORT=8001 for another port)
 #   make test           lint and all tests; `make test TESTS=tests/stack` for some
 #   make lint           ruff, mypy, import contracts
-#   make docs           the documentation into site/
+#   make docs           the documentation into build/site/
 #   make bench-models   DATA=folder MODELS=popularity,neighbours SEEDS=1 OUT=build/models.json
+#   make bench-leak     DATA=folder: how often a batch of Diginetica's test cases holds its own answers
 #   make bench-capture  ROWS=100000 OUT=build/capture.json: ROWS that the table holds before, for its growth
 #   make bench-serving  OUT=build/serving.json
-#   make bench-poison   DATA=folder OUT=build/poison.json: how far programs can push an item
-#   make bench-bounds   DATA=folder: what the bounds on programs cost where there are none
+#   make bench-poison   DATA=folder OUT=build/poison.json: how far bots can push an item
+#   make bench-bounds   DATA=folder: what the bounds on bots cost where there are none
 #   make bench-scale    OUT=build/scale.json: 1 and 10 million clicks on a million items
 #   make bench-peers    DATA=folder OUT=build/peers.json: beside other libraries, which go into .venv-peers
 #   make chaos          OUT=build/chaos.json: kills everything in turn, under load
+#                       benchmarks/README.md says what each answers and needs
 #   make clean          remove all of it, the shop's data too
 
 # 3.11 first: for it pip finds a build of torch without CUDA.
@@ -25,7 +27,8 @@ TESTS ?= tests
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(ROWS),--rows-before $(ROWS)) $(if $(OUT),--out $(OUT))
 
-.PHONY: shop test lint docs bench-models bench-capture bench-serving bench-poison bench-bounds bench-scale bench-peers chaos clean
+.PHONY: shop test lint docs bench-models bench-leak bench-capture bench-serving bench-poison bench-bounds bench-scale \
+	bench-peers chaos clean
 
 shop: .venv/shop.stamp
 	@$(BIN)/python -m example_shop.stack shop
@@ -40,10 +43,15 @@ lint: .venv/dev.stamp
 	$(BIN)/lint-imports
 
 docs: .venv/dev.stamp
-	$(BIN)/mkdocs build --strict
+	$(BIN)/sphinx-build -q -W --keep-going docs build/site
 
-bench-models bench-capture bench-serving bench-poison bench-bounds bench-scale: bench-%: .venv/dev.stamp
-	$(BIN)/python -m benchmarks.$* $(OPTIONS)
+bench-models: BENCHMARK = accuracy
+bench-leak: BENCHMARK = accuracy.leak
+bench-poison: BENCHMARK = poisoning
+bench-bounds: BENCHMARK = poisoning.bounds
+bench-capture bench-serving bench-scale: BENCHMARK = $(@:bench-%=%)
+bench-models bench-leak bench-poison bench-bounds bench-capture bench-serving bench-scale: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.$(BENCHMARK) $(OPTIONS)
 
 bench-peers: .venv/dev.stamp .venv-peers/stamp
 	$(BIN)/python -m benchmarks.peers $(OPTIONS)
@@ -66,7 +74,7 @@ clean:
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@ .venv/shop.stamp
 
-.venv-peers/stamp: benchmarks/peer/requirements.txt | $(BIN)/pip
+.venv-peers/stamp: benchmarks/peers/requirements.txt | $(BIN)/pip
 	@echo "Installing the peers into .venv-peers: a minute or two the first time"
 	@$(PYTHON) -m venv .venv-peers
 	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<

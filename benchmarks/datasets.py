@@ -34,6 +34,14 @@ def load(folder: Path) -> Dataset:
     return diginetica(folder) if (folder / "test_cases.parquet").exists() else serenade_toy(folder)
 
 
+def last_days_of_train(dataset: Dataset) -> Dataset:
+    """The last 7 % of the training sessions as cases, the rest to fit on."""
+    train, validation = dataset.train.split_last(0.07)
+    train = train.compacted()
+    cases = Cases.from_log(validation.reindexed(train.index))
+    return Dataset(f"{dataset.name}, validation", train, cases)
+
+
 def diginetica(folder: Path) -> Dataset:
     """CIKM Cup 2016 in the split of SR-GNN, judged on its published prefixes, in their order."""
     train = _columns(folder / "train_sessions.parquet")

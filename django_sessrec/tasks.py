@@ -21,7 +21,6 @@ from kombu.pools import ProducerPool
 
 from django_sessrec.conf import sessrec_settings
 
-TRAIN_QUEUE = "train"  # for a worker of its own: --queues train --concurrency 1 --max-tasks-per-child 1
 WRITE_RETRIES = 8  # for rows that the database refuses; while it can't be reached, there is no end
 LONGEST_PAUSE = 20  # seconds; a broker that takes a message back sooner would multiply those that wait
 
@@ -37,10 +36,10 @@ Payloads = Sequence[Mapping[str, Any]]
 def schedule() -> dict[str, dict[str, Any]]:
     """What the project's beat should do: merge it into its `beat_schedule`."""
     return {
-        "sessrec-train": _every(300, "train_due", queue=TRAIN_QUEUE),
+        "sessrec-train": _every(300, "train_due", queue=sessrec_settings.TRAIN_QUEUE),
         "sessrec-upkeep": _every(3_600, "upkeep"),
         "sessrec-heartbeat": _every(60, "heartbeat", "worker"),
-        "sessrec-heartbeat-train": _every(60, "heartbeat", "train", queue=TRAIN_QUEUE),
+        "sessrec-heartbeat-train": _every(60, "heartbeat", "train", queue=sessrec_settings.TRAIN_QUEUE),
     }
 
 
@@ -57,7 +56,7 @@ def _every(seconds: int, task: str, *args: str, **options: str) -> dict[str, Any
 def queue_training(model: str, trigger: str) -> None:
     """Ask the training's worker for a training now."""
     # The sender names the queue: Celery 6 ignores one that the task itself names.
-    train.apply_async([model], {"trigger": trigger}, queue=TRAIN_QUEUE)
+    train.apply_async([model], {"trigger": trigger}, queue=sessrec_settings.TRAIN_QUEUE)
 
 
 @shared_task

@@ -57,9 +57,9 @@ def write(request: HttpRequest, response: HttpResponseBase, session_id: UUID) ->
         text_of(session_id),
         max_age=timedelta(minutes=sessrec_settings.SESSION_IDLE_MINUTES),
         domain=sessrec_settings.COOKIE_DOMAIN,
-        secure=request.is_secure(),
+        secure=_secure(request),
         httponly=True,
-        samesite="Lax",
+        samesite=sessrec_settings.COOKIE_SAMESITE,
     )
     patch_cache_control(response, private=True)
 
@@ -69,7 +69,9 @@ def delete(request: HttpRequest, response: HttpResponseBase) -> None:
     if sessrec_settings.COOKIE_NAME not in request.COOKIES:
         return
     response.delete_cookie(
-        sessrec_settings.COOKIE_NAME, domain=sessrec_settings.COOKIE_DOMAIN, samesite="Lax"
+        sessrec_settings.COOKIE_NAME,
+        domain=sessrec_settings.COOKIE_DOMAIN,
+        samesite=sessrec_settings.COOKIE_SAMESITE,
     )
     patch_cache_control(response, private=True)
 
@@ -86,17 +88,27 @@ def switch_off(request: HttpRequest, response: HttpResponseBase) -> None:
         OFF,
         max_age=OFF_LASTS,
         domain=sessrec_settings.COOKIE_DOMAIN,
-        secure=request.is_secure(),
+        secure=_secure(request),
         httponly=True,
-        samesite="Lax",
+        samesite=sessrec_settings.COOKIE_SAMESITE,
     )
     patch_cache_control(response, private=True)
 
 
 def switch_on(response: HttpResponseBase) -> None:
     """Forget it again: from then on consent decides."""
-    response.delete_cookie(_off_name(), domain=sessrec_settings.COOKIE_DOMAIN, samesite="Lax")
+    response.delete_cookie(
+        _off_name(), domain=sessrec_settings.COOKIE_DOMAIN, samesite=sessrec_settings.COOKIE_SAMESITE
+    )
     patch_cache_control(response, private=True)
+
+
+def _secure(request: HttpRequest) -> bool:
+    secure = sessrec_settings.COOKIE_SECURE
+    if secure is None:
+        # Browsers refuse a cookie with SameSite=None that is not Secure.
+        return request.is_secure() or sessrec_settings.COOKIE_SAMESITE == "None"
+    return secure
 
 
 def _off_name() -> str:

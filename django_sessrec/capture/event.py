@@ -36,6 +36,8 @@ ALIASES: Final[Mapping[str, EventName]] = {
 WITHOUT_ITEM: Final = frozenset(
     {EventName.VIEW_ITEM_LIST, EventName.VIEW_SEARCH_RESULTS, EventName.VIEW_CATEGORY}
 )
+CLICK_EVENTS: Final = frozenset({EventName.VIEW_ITEM, EventName.ADD_TO_CART})  # what models learn from
+SESSION_EVENTS: Final = CLICK_EVENTS | {EventName.REMOVE_FROM_CART, EventName.PURCHASE}  # what lists read
 NAMES: Final[Mapping[str, EventName]] = {name.value: name for name in EventName} | dict(ALIASES)
 
 MAX_ITEM_ID: Final = 200  # characters
@@ -84,7 +86,7 @@ def make(
         _whole("position", position, 0, MAX_POSITION) if position is not None else None,
         _whole("quantity", quantity, 1, MAX_QUANTITY),
         _price(price),
-        _currency(currency),
+        _currency(currency if currency or price is None else sessrec_settings.CURRENCY),
         str(source),
         bot,
     )

@@ -8,9 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count, takewhile
 
 from django_sessrec import database
-from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, Impression
 
+DAYS_AHEAD = 7  # an upkeep that fails for a week costs no event
 TABLES = (Event._meta.db_table, Impression._meta.db_table)
 NAME = re.compile(rf"(?:{'|'.join(TABLES)})_(\d{{8}})")
 LOCK = 0x5E55_4EC0  # of pg_advisory_xact_lock: two processes never make the same partition
@@ -29,9 +29,9 @@ def ensure(first_day: date, last_day: date) -> list[str]:
 
 
 def ensure_ahead() -> list[str]:
-    """Make the partitions of yesterday, of today and of the PARTITIONS_AHEAD_DAYS to come."""
+    """Make the partitions of yesterday, of today and of the DAYS_AHEAD to come."""
     today = datetime.now(UTC).date()
-    return ensure(today - timedelta(1), today + timedelta(sessrec_settings.PARTITIONS_AHEAD_DAYS))
+    return ensure(today - timedelta(1), today + timedelta(DAYS_AHEAD))
 
 
 def ensure_days(days: Iterable[date]) -> list[str]:

@@ -42,14 +42,14 @@ def may_begin(request: HttpRequest) -> bool:
 
 
 def _address(request: HttpRequest) -> str | None:
-    """Where the request comes from, past PROXIES of the shop's own; None where that is no public address."""
-    proxies = sessrec_settings.PROXIES
+    """Where the request comes from, past the shop's own NUM_PROXIES; None where that is no public address."""
+    proxies = sessrec_settings.num_proxies
     hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if proxies else []
     told = hops[-proxies] if len(hops) >= proxies > 0 else request.META.get("REMOTE_ADDR", "")
     try:
         address = ip_address(told.strip())
     except ValueError:  # a socket's name, or nonsense
         return None
-    if not address.is_global:  # a proxy that PROXIES does not tell of stands for all visitors
+    if not address.is_global:  # a proxy that NUM_PROXIES does not count stands for all visitors
         return None
     return str(int(address) >> SITE) if isinstance(address, IPv6Address) else str(address)

@@ -1,4 +1,4 @@
-"""The event store: rows into Postgres once each, and a session's items out of it."""
+"""The event store: rows into Postgres, once each."""
 
 from __future__ import annotations
 
@@ -7,22 +7,17 @@ from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from operator import add
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 from django.db import DataError, IntegrityError, OperationalError
 
-from django_sessrec.capture import partitions, stream
-from django_sessrec.capture.cookie import CLOCK_SKEW, LONGEST_SESSION
+from django_sessrec.capture import partitions
 from django_sessrec.capture.event import to_payload
 from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.capture.fast_query import UnansweredError, database_breaker, execute_with_deadline
 from django_sessrec.capture.rows import SQL_TYPES, Rows, as_json, as_parameters, time_of_row
-from django_sessrec.ids import time_of
 from django_sessrec.models import Event, EventName, Impression
 
 NO_PARTITION: Final = "23514"  # check_violation: no partition takes the row
-CLICK_EVENTS: Final = stream.CLICK_EVENTS
-MAX_SESSION_ITEMS: Final = stream.MAX_SESSION_ITEMS
 # What the shop earns waits for the disk; a view that a crash takes back is sent again.
 DURABLE: Final = frozenset({EventName.PURCHASE, EventName.REFUND})
 
@@ -33,12 +28,6 @@ STORE_EVENT: Final = "SELECT sessrec_store_event({})".format(
 )
 STORE_MESSAGES: Final = "SELECT sessrec_store_messages($1::jsonb)"
 TALLY: Final = "SELECT sessrec_tally($1::int8, $2::int8, $3::int8, $4::int8, $5::int8, $6::int8)"
-SESSION_ITEMS: Final = """
-SELECT event_id, item_id FROM sessrec_event
-WHERE session_id = $1::uuid AND name = ANY ($2::text[]) AND NOT bot
-  AND occurred_at BETWEEN $3::timestamptz AND $4::timestamptz
-ORDER BY occurred_at DESC, event_id DESC LIMIT $5::int
-"""
 
 
 class WriteResult(NamedTuple):
@@ -129,18 +118,6 @@ def tally(
 def lacks_partition(problem: IntegrityError) -> bool:
     """Whether a row's day has no partition yet."""
     return getattr(problem.__cause__, "sqlstate", None) == NO_PARTITION
-
-
-def session_items(session_id: UUID, limit: int = MAX_SESSION_ITEMS) -> list[str]:
-    """The session's last viewed and basketed item ids, oldest first, those in the stream too; no bot's."""
-    start = time_of(session_id)  # so that Postgres opens the days of the visit, two at most, and no others
-    end = start + LONGEST_SESSION - CLOCK_SKEW
-    names = "{" + ",".join(sorted(CLICK_EVENTS)) + "}"
-    found = execute_with_deadline(
-        SESSION_ITEMS, str(session_id), names, str(start - CLOCK_SKEW), str(end), str(limit)
-    )
-    items = {str(event_id): str(item_id) for event_id, item_id in found} | stream.clicks(session_id)
-    return [item_id for _, item_id in sorted(items.items())][-limit:]
 
 
 def _with_partitions(send: Callable[[], Any], rows: Rows) -> Any:

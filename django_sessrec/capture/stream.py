@@ -15,10 +15,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
+from django_sessrec import safety
 from django_sessrec.capture.breaker import Breaker, patience_left, waited_in_vain
-from django_sessrec.capture.event import to_payload
+from django_sessrec.capture.event import SESSION_EVENTS, to_payload
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import Event, EventName, Impression
+from django_sessrec.models import Event, Impression
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -36,11 +37,10 @@ end
 return 1
 """
 GROUP: Final = "sessrec"
-CLICK_EVENTS: Final = frozenset({EventName.VIEW_ITEM, EventName.ADD_TO_CART})  # what models learn from
-MAX_SESSION_ITEMS: Final = 50  # newest clicks of a session: no model listens further back
-CLICKS_SECONDS: Final = 1_800  # by then the consumer has brought them into Postgres
+KEPT_EVENTS: Final = 100  # newest SESSION_EVENTS of a session, in a list beside the stream
+KEPT_SECONDS: Final = 1_800  # by then the consumer has brought them into Postgres
 TIMEOUT_SECONDS: Final = 0.5  # of a page
-HEX: Final = 32  # letters of an event's id before the item's, in a visit's list
+HEX: Final = 32  # letters of an event's id, in a session's list
 
 logger = logging.getLogger("django_sessrec")
 broker = Breaker(5.0)  # away: pages write to Postgres themselves meanwhile
@@ -60,14 +60,16 @@ def configured() -> bool:
 
 
 def key() -> str:
-    """The stream's key, of this shop alone: two shops with a prefix each may share a server."""
-    return f"{sessrec_settings.STREAM_KEY_PREFIX}:rows"
+    """The stream's key, of this shop alone where two share a server and have a prefix each."""
+    return f"{sessrec_settings.STREAM_KEY_PREFIX}rows"
 
 
 def connect(patience: float) -> Redis:
     """A client of the stream's server that waits `patience` seconds for an answer."""
     try:
         from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
     except ImportError:
         remedy = "pip install django-sessrec[stream]"
         raise MissingClientError(f"SESSREC['STREAM_URL'] needs the client: {remedy}") from None
@@ -75,6 +77,7 @@ def connect(patience: float) -> Redis:
         sessrec_settings.STREAM_URL,
         socket_timeout=patience,
         socket_connect_timeout=patience,
+        retry=Retry(NoBackoff(), 0),  # its own one waits several times as long, and sends rows twice
         decode_responses=True,
         protocol=2,  # the one in which all versions of the client answer alike
     )
@@ -97,23 +100,23 @@ def add(events: Sequence[Event], impressions: Sequence[Impression], receipt: str
     """
     if broker.resting or room.resting or patience_left() < TIMEOUT_SECONDS:
         return False
-    heard = [each for each in events if each.name in CLICK_EVENTS and not each.bot]
     started = time.monotonic()
-    visits = list({each.session_id: None for each in heard})
-    list_and_click = [part for each in heard for part in (visits.index(each.session_id) + 2, _click(each))]
+    kept = [each for each in events if each.name in SESSION_EVENTS and not each.bot]
+    visits = list({each.session_id: None for each in kept})
+    list_and_event = [part for each in kept for part in (visits.index(each.session_id) + 2, _packed(each))]
     try:
         server = client()
         taken = _script(server)(
             keys=[key(), *map(_clicks_key, visits)],
             args=[
                 sessrec_settings.STREAM_MAX_LENGTH, _json(impressions), _json(events),
-                MAX_SESSION_ITEMS, CLICKS_SECONDS, receipt, *list_and_click,
+                KEPT_EVENTS, KEPT_SECONDS, receipt, *list_and_event,
             ],
         )  # fmt: skip
     except Exception as problem:  # the client's errors share no class with a missing client's
         _gave_up(started)
         rows = len(events) + len(impressions)
-        logger.warning("%s did not take %d rows: %s", key(), rows, problem)
+        safety.warn("the stream did not take rows", "%d of them: %s", rows, problem)
         if _may_have_arrived(problem):
             raise InDoubtError from problem
         return False
@@ -122,22 +125,22 @@ def add(events: Sequence[Event], impressions: Sequence[Impression], receipt: str
     return bool(taken)
 
 
-def clicks(session_id: UUID) -> dict[str, str]:
-    """The visit's latest heard events: id -> item id."""
+def events_of(session_id: UUID) -> list[tuple[str, str, str, int]]:
+    """The session's latest SESSION_EVENTS, oldest first: event id, name, item id and quantity."""
     if not configured() or broker.resting or patience_left() < TIMEOUT_SECONDS:
-        return {}
+        return []
     started = time.monotonic()
     try:
         found = client().lrange(_clicks_key(session_id), 0, -1)
     except Exception as problem:
         _gave_up(started)
-        logger.warning("a session's clicks could not be read from the stream's server: %s", problem)
-        return {}
-    return {str(UUID(each[:HEX])): each[HEX:] for each in found}
+        safety.warn("a session's clicks could not be read from the stream", "%s", problem)
+        return []
+    return [_unpacked(each) for each in found]
 
 
 def forget(session_ids: Sequence[UUID]) -> None:
-    """Delete these visits' lists; where the server is away, they end by themselves."""
+    """Delete these sessions' lists; where the server is away, they end by themselves."""
     if not (configured() and session_ids):
         return
     started = time.monotonic()
@@ -148,7 +151,7 @@ def forget(session_ids: Sequence[UUID]) -> None:
         logger.warning(
             "the clicks of %d erased sessions stay in the stream's server for %d minutes at most: %s",
             len(session_ids),
-            CLICKS_SECONDS // 60,
+            KEPT_SECONDS // 60,
             problem,
         )
 
@@ -183,12 +186,17 @@ def _script(server: Redis) -> Script:
     return server.register_script(ADD)
 
 
-def _click(event: Event) -> str:
-    return event.event_id.hex + event.item_id
+def _packed(event: Event) -> str:
+    return f"{event.event_id.hex}{event.name} {event.quantity} {event.item_id}"
+
+
+def _unpacked(text: str) -> tuple[str, str, str, int]:
+    name, quantity, item_id = text[HEX:].split(" ", 2)
+    return str(UUID(text[:HEX])), name, item_id, int(quantity)
 
 
 def _clicks_key(session_id: UUID) -> str:
-    return f"{sessrec_settings.STREAM_KEY_PREFIX}:clicks:{session_id}"
+    return f"{sessrec_settings.STREAM_KEY_PREFIX}clicks:{session_id}"
 
 
 def _gave_up(started: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.template import TemplateDoesNotExist
 from django.template.base import Node, Template
@@ -15,25 +16,32 @@ def labels_sponsored(name: str) -> bool:
 
     TemplateDoesNotExist where there is none. A template of another engine than Django's is judged alone.
     """
-    template = get_template(name).template
+    template = _template(name)
     if not isinstance(template, Template):
         return "sponsored" in getattr(template, "source", "sponsored")
     return any("sponsored" in each.source for each in _with_parts(template, set()))
 
 
+def _template(name: str) -> Any:
+    """The engine's own template, as get_template() wraps it."""
+    return getattr(get_template(name), "template", None)
+
+
 def _with_parts(template: Template, seen: set[str]) -> Iterator[Template]:
     yield template
-    for node in template.nodelist.get_nodes_by_type((IncludeNode, ExtendsNode)):
+    nodes = template.nodelist
+    for node in (*nodes.get_nodes_by_type(IncludeNode), *nodes.get_nodes_by_type(ExtendsNode)):
         name = _constant(node)
         if name and name not in seen:
             seen.add(name)
             try:
-                yield from _with_parts(get_template(name).template, seen)
+                yield from _with_parts(_template(name), seen)
             except TemplateDoesNotExist:
                 continue  # rendering it says so
 
 
 def _constant(node: Node) -> str:
-    """The name of the other template, where the tag says it outright."""
-    expression = node.parent_name if isinstance(node, ExtendsNode) else node.template
-    return expression.var if isinstance(expression.var, str) else ""
+    """The name of the other template, where the tag gives it as a constant."""
+    expression: Any = node.parent_name if isinstance(node, ExtendsNode) else getattr(node, "template", None)
+    name = getattr(expression, "var", None)
+    return name if isinstance(name, str) else ""

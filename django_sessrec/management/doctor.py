@@ -12,7 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
 from django_sessrec import database
-from django_sessrec.capture import ledger, stream
+from django_sessrec.capture import ledger, partitions, stream
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, Heartbeat, Promotion, TrainingRun
 from django_sessrec.privacy.retention import oldest_rows
@@ -95,7 +95,7 @@ def _database() -> Found:
 
 def _partitions() -> Found:
     today = datetime.now(UTC).date()
-    days = [today + timedelta(n) for n in range(sessrec_settings.PARTITIONS_AHEAD_DAYS + 1)]
+    days = [today + timedelta(n) for n in range(partitions.DAYS_AHEAD + 1)]
     with database.connection().cursor() as cursor:
         names = [f"{Event._meta.db_table}_{day:%Y%m%d}" for day in days]
         cursor.execute("SELECT name FROM unnest(%s::text[]) AS name WHERE to_regclass(name) IS NULL", [names])

@@ -14,12 +14,13 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from django_sessrec.capture.consent import CONTEXTUAL, SESSION
+from django_sessrec.capture.event import CLICK_EVENTS
 from django_sessrec.capture.rec_id import sign
-from django_sessrec.capture.store import session_items
+from django_sessrec.capture.session_events import session_events
 from django_sessrec.catalogue import Catalogue, get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import time_of, uuid7
-from django_sessrec.models import EventName, Impression
+from django_sessrec.models import Impression
 from django_sessrec.safety import isolated
 from django_sessrec.serving import experiments, links
 from django_sessrec.serving.fallback import BY_HAND, MODEL, PINNED, SPONSORED, Candidate, Question, climb_down
@@ -28,7 +29,6 @@ from django_sessrec.serving.rules import Chosen, choose
 MAX_LIMIT = 100  # of a list that a client may ask for
 DEPTH = 4  # times the slot that each model is asked for
 HEARD = 50  # newest clicks of a visit: no model listens further back
-HEARD_EVENTS = frozenset({EventName.VIEW_ITEM, EventName.ADD_TO_CART})
 NOBODY = Candidate("", PINNED, "pinned")  # answered: only pinned items are shown, or none
 
 
@@ -171,8 +171,9 @@ def _visit(tracker: Any, item_ids: Sequence[Any] | None) -> list[str]:
         return [str(item_id) for item_id in item_ids[-HEARD:]]
     stored: list[str] = []
     with isolated("read the visit's items"):
-        stored = session_items(tracker.session_id, HEARD)
-    return stored + [event.item_id for event in tracker.pending if event.name in HEARD_EVENTS]
+        events = session_events(tracker.session_id)
+        stored = [event.item_id for event in events if event.name in CLICK_EVENTS][-HEARD:]
+    return stored + [event.item_id for event in tracker.pending if event.name in CLICK_EVENTS]
 
 
 def _heard(visit: Sequence[str], current: str, catalogue: Catalogue) -> list[str]:

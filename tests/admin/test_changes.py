@@ -6,8 +6,8 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from kombu import Connection
 
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion
-from django_sessrec.tasks import TRAIN_QUEUE
 from django_sessrec.training.pipeline import train
 from tests.admin.test_pages import a_run, page
 from tests.training.conftest import sessrec, store_visits, synthetic_visits  # noqa: F401
@@ -88,7 +88,7 @@ def test_train_now_queues_a_training(admin_client, celery_on, broker_url):
     celery_on(broker_url)
     answer = admin_client.post(reverse("admin:sessrec_train", args=["neighbours"]), follow=True)
     assert "is queued" in said(answer)
-    with Connection(broker_url) as connection, connection.SimpleQueue(TRAIN_QUEUE) as queue:
+    with Connection(broker_url) as connection, connection.SimpleQueue(sessrec_settings.TRAIN_QUEUE) as queue:
         message = queue.get(timeout=5)
         message.ack()
     assert message.headers["task"] == "django_sessrec.tasks.train"

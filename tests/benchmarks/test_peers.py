@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.peer.race import LONGEST, padded, write
-from benchmarks.peers import course, fit, reached, save
+from benchmarks.peers.contestant import LONGEST, padded, write
+from benchmarks.peers.race import course, fit, reached, save
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.popularity import PopularityRecommender
 from django_sessrec.recsys.synthetic import synthetic_shop
@@ -20,7 +20,7 @@ MOST_CLICKED = """
 import sys
 from pathlib import Path
 import numpy as np
-from benchmarks.peer.race import Race
+from benchmarks.peers.contestant import Race
 
 race = Race(Path(sys.argv[1]), 1)
 clicks = np.bincount(race.train.items, minlength=len(race.train.index)).astype(np.float32)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.zipf import draw
+from benchmarks.scale.zipf import draw
 
 ROOT = Path(__file__).parents[2]
 

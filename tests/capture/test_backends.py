@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from django_sessrec.capture import store
 from django_sessrec.capture.delivery import deliver
 from django_sessrec.capture.event import to_payload
+from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Ledger
 from tests.capture.conftest import captured, in_the_ledger
@@ -87,7 +88,7 @@ def test_what_comes_after_a_withdrawal_is_dropped_and_counted(backend):
     backend()
     assert set(Event.objects.values_list("session_id", flat=True)) == {stays}
     assert not Impression.objects.exists()
-    assert store.session_items(stays) == ["1"]
+    assert [each.item_id for each in session_events(stays)] == ["1"]
     counts = in_the_ledger()
     assert counts["stored"] + counts["withdrawn"] == 4
 
@@ -98,18 +99,18 @@ def test_a_visits_next_page_knows_its_last_click_at_once(backend):
     bot.bot = True
     deliver([event("1", session_id=session_id), event("2", name="select_item", session_id=session_id)])
     deliver([event("2", session_id=session_id), bot, event("4", session_id=uuid7())])
-    assert store.session_items(session_id) == ["1", "2"]
+    assert [each.item_id for each in session_events(session_id)] == ["1", "2"]
     backend()
     deliver([event("1", name="add_to_cart", session_id=session_id)])
-    assert store.session_items(session_id) == ["1", "2", "1"]
-    assert store.session_items(session_id, limit=2) == ["2", "1"]
+    assert [each.item_id for each in session_events(session_id)] == ["1", "2", "1"]
+    assert [each.item_id for each in session_events(session_id, limit=2)] == ["2", "1"]
 
 
 def test_an_erased_visits_clicks_are_gone_before_they_are_stored(backend):
     session_id = uuid7()
     deliver([event("1", session_id=session_id)])
     store.forget([session_id])
-    assert store.session_items(session_id) == []
+    assert [each.item_id for each in session_events(session_id)] == []
     backend()
     assert captured() == []
 

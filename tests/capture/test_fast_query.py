@@ -11,6 +11,7 @@ from django.db import OperationalError, connection, transaction
 
 from django_sessrec.capture import delivery, fast_query, store
 from django_sessrec.capture.delivery import deliver
+from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
 from example_shop.stack.environment import django_database
 from tests.capture.conftest import captured, in_the_ledger
@@ -83,7 +84,7 @@ def test_a_server_that_freezes_is_given_up_and_comes_back(visitor, queue, frozen
     for item in "23":
         assert visitor.get(f"/product/{item}/").status_code == 200
     with pytest.raises(OperationalError):
-        store.session_items(uuid7())
+        session_events(uuid7())
     assert queue.qsize() == 2
     fast_query.database_breaker.resume()  # its pause is over
     visitor.get("/product/4/")

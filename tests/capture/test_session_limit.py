@@ -48,12 +48,12 @@ def test_a_visit_that_goes_on_is_no_new_one(visitor):
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "fd00::1", "", "unix:"])
 def test_an_address_that_stands_for_everybody_is_not_bounded(address):
-    """A proxy that PROXIES does not tell of."""
+    """A proxy that NUM_PROXIES does not count."""
     assert all("sessrec" in come(address).cookies for _ in range(5))
 
 
 def test_behind_proxies_the_client_is_whom_the_last_trusted_one_saw(bounded):
-    bounded.SESSREC = bounded.SESSREC | {"PROXIES": 1}
+    bounded.SESSREC = bounded.SESSREC | {"NUM_PROXIES": 1}
     forged = [come("10.0.0.1", **{"x-forwarded-for": f"8.8.8.{n}, {PROGRAM}"}) for n in range(5)]
     assert sum("sessrec" in answer.cookies for answer in forged) == 3
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from django_sessrec.capture import partitions, store
 from django_sessrec.capture.event import make, to_payload
+from django_sessrec.capture.session_events import session_events
 from django_sessrec.capture.store import Written
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine
@@ -173,7 +174,7 @@ def test_server_side_binding_works_as_well(monkeypatch):
     try:
         session_id = uuid7()
         assert store.write([event(session_id=session_id)], [shown(session_id, "1")]) == Written(stored=2)
-        assert store.session_items(session_id) == ["1"]
+        assert [each.item_id for each in session_events(session_id)] == ["1"]
     finally:
         connection.close()
 
@@ -232,15 +233,15 @@ def test_a_sessions_items_come_oldest_first():
             event("4", session_id=uuid7()),
         ]
     )
-    assert store.session_items(session_id) == ["1", "2", "1"]
-    assert store.session_items(session_id, limit=2) == ["2", "1"]
-    assert store.session_items(uuid7()) == []
+    assert [each.item_id for each in session_events(session_id)] == ["1", "2", "1", "3"]
+    assert [each.item_id for each in session_events(session_id, limit=2)] == ["1", "3"]
+    assert [each.item_id for each in session_events(uuid7())] == []
 
 
 def test_reading_a_sessions_items_opens_two_days_only(django_assert_num_queries):
     session_id = uuid7()
     with django_assert_num_queries(1) as captured:
-        store.session_items(session_id)
+        session_events(session_id)
     with connection.cursor() as cursor:
         cursor.execute("EXPLAIN " + captured.captured_queries[0]["sql"])
         plan = "\n".join(line for (line,) in cursor.fetchall())

@@ -14,6 +14,11 @@ def model(**keys):
     return GOOD | {"MODELS": {"mine": keys}}
 
 
+def experiment(placement=(), **variants):
+    test = {"EXPERIMENT": {"NAME": "x", "VARIANTS": variants}}
+    return GOOD | {"PLACEMENTS": {"home": dict(placement) | test}}
+
+
 def findings(**overrides):
     with override_settings(**overrides):
         return {message.id: message for message in run_checks(tags=["sessrec"])}
@@ -32,11 +37,11 @@ def test_a_right_set_up_has_no_error():
         (GOOD | {"SESSION_IDLE_MINUTES": -1}, "sessrec.E015", "above 0"),
         (GOOD | {"VALIDATION_FRACTION": 7}, "sessrec.E015", "at most 0.5"),
         (GOOD | {"QUARANTINE": {"FLOODS": 9}}, "sessrec.E002", "FLOOD"),
-        (GOOD | {"QUARANTINE": {"FLOOD": "9"}}, "sessrec.E015", "whole number"),
+        (GOOD | {"QUARANTINE": {"FLOOD": "9"}}, "sessrec.E003", "int or None"),
         ({}, "sessrec.E004", "ModelCatalogue"),
         ({"CATALOGUE": "django_sessrec.conf.Settings"}, "sessrec.E005", "Subclass"),
         ({"CATALOGUE": "nowhere.Catalogue"}, "sessrec.E006", "spelling"),
-        (GOOD | {"CONSENT": "django_sessrec.conf.DEFAULTS"}, "sessrec.E005", "function"),
+        (GOOD | {"CONSENT": "django_sessrec.conf.SETTINGS"}, "sessrec.E005", "function"),
         (GOOD | {"MODELS": {"mine": {}}}, "sessrec.E007", "estimator"),
         (
             GOOD | {"MODELS": {"mine": {"ESTIMATOR": "django_sessrec.recsys.no.Model"}}},
@@ -57,9 +62,35 @@ def test_a_right_set_up_has_no_error():
             "sessrec.E009",
             "two",
         ),
+        (experiment(a={"SHARE": 1}, b={}), "sessrec.E009", "SHARE"),
+        (experiment(a={"SHARE": 0}, b={"SHARE": 0}), "sessrec.E009", "more than 0"),
+        (experiment(a={"SHARE": -1}, b={"SHARE": 2}), "sessrec.E015", "at least 0"),
+        (experiment(a={"SHARE": 1}, b={"SHARE": 1, "LIMITS": 4}), "sessrec.E002", "LIMIT"),
+        (experiment(a={"SHARE": 1}, b={"SHARE": 1, "LIMIT": "4"}), "sessrec.E003", "int"),
+        (experiment(a={"SHARE": 1}, b={"SHARE": 1, "MODELS": ["none"]}), "sessrec.E008", "neighbours"),
+        (experiment(a={"SHARE": 1}, b={"SHARE": 1, "EXPERIMENT": {}}), "sessrec.E002", "Known keys"),
+        (experiment(a={"SHARE": 1}, b=8), "sessrec.E003", "dict"),
+        (
+            experiment({"TEMPLATE": "demo/page.html"}, a={"SHARE": 1}, b={"SHARE": 1, "SPONSORED": ["1"]}),
+            "sessrec.E018",
+            "item.sponsored",
+        ),
+        (
+            experiment({"SPONSORED": ["1"]}, a={"SHARE": 1}, b={"SHARE": 1, "TEMPLATE": "demo/page.html"}),
+            "sessrec.E018",
+            "item.sponsored",
+        ),
+        (GOOD | {"PLACEMENTS": {"home": {"RULES": ["shop.nowhere"]}}}, "sessrec.E006", "spelling"),
+        (GOOD | {"PLACEMENTS": {"home": {"LIMIT": 0}}}, "sessrec.E015", "at least 1"),
+        (GOOD | {"PLACEMENTS": {"home": {"LIMIT": True}}}, "sessrec.E003", "int"),
+        (model(ESTIMATOR="django_sessrec.neural.GRU4Rec", GATE_TOLERANCE=2), "sessrec.E015", "at most 1"),
+        (model(ESTIMATOR="django_sessrec.neural.GRU4Rec", RECOMMENDER="x.Y"), "sessrec.E006", "spelling"),
+        (GOOD | {"CURRENCY": "Euro"}, "sessrec.E015", "ISO 4217"),
+        (GOOD | {"COOKIE_SAMESITE": "none"}, "sessrec.E015", "'Lax'"),
+        (GOOD | {"COOKIE_SAMESITE": "None", "COOKIE_SECURE": False}, "sessrec.E019", "unset"),
         (
             GOOD | {"PLACEMENTS": {"home": {"SPONSORED": ["1"], "TEMPLATE": "demo/page.html"}}},
-            "sessrec.E017",
+            "sessrec.E018",
             "item.sponsored",
         ),
         (
@@ -69,7 +100,7 @@ def test_a_right_set_up_has_no_error():
         ),
         (GOOD | {"PLACEMENTS": {"home": {"MODELS": None}}}, "sessrec.E003", "list"),
         (GOOD | {"PLACEMENTS": {"home": {"LIMIT": "8"}}}, "sessrec.E003", "int"),
-        (GOOD | {"THROTTLE_EVENTS": "often"}, "sessrec.E003", "'120/min'"),
+        (GOOD | {"THROTTLE_EVENTS": "often"}, "sessrec.E015", "'120/min'"),
         (GOOD | {"PLACEMENTS": {"home": 8}}, "sessrec.E003", "dict"),
         (GOOD | {"MODELS": {"mine": 8}}, "sessrec.E003", "dict"),
         (GOOD | {"MODELS": ["neighbours"]}, "sessrec.E003", "dict"),
@@ -86,7 +117,7 @@ def test_each_mistake_has_its_number_and_remedy(settings, expected, hint):
 @pytest.mark.parametrize("template", ["sessrec/recommendations.html", "sessrec/_item.html"])
 def test_a_template_that_labels_what_is_paid_for_passes(template):
     placements = {"home": {"SPONSORED": ["1"], "TEMPLATE": template}}
-    assert not {"sessrec.E016", "sessrec.E017"} & findings(SESSREC=GOOD | {"PLACEMENTS": placements}).keys()
+    assert not {"sessrec.E016", "sessrec.E018"} & findings(SESSREC=GOOD | {"PLACEMENTS": placements}).keys()
 
 
 def test_estimators_of_torch_are_checked_without_importing_them():

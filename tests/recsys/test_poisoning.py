@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks import zipf
+from benchmarks.scale import zipf
 from django_sessrec.recsys.poisoning import NEVER_EXCESS, within_bounds
 from django_sessrec.recsys.synthetic import synthetic_shop
 

@@ -1,0 +1,1 @@
+"""Our networks beside other libraries', which run in an environment of their own: requirements.txt."""

@@ -1,0 +1,233 @@
+"""What recommending costs a page: `python -m benchmarks.serving --out build/serving.json`.
+
+A product page without and with the tag, and the REST view, through granian on loopback, with an embedded
+Postgres and neighbours promoted on a synthetic catalogue. Contextual visitors leave nothing; those of a
+session also have their event and impression written. The pages take turns in rounds, so that all meet the
+same machine. The JSON:
+
+    plain_*, tagged_*, rest_*   requests_per_s, p50_ms, p90_ms, p99_ms of contextual and of session visitors
+    bare_page                   the same of the page without the app
+    model_us, fill_*_us         p50, p90, p99 of one question to the model and of one slot filled, in process
+    worker_*_mb                 a web worker's PSS and private memory after the load, with and without the app
+    items, sessions, requests, connections, workers     what was measured
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import django
+import numpy as np
+
+from benchmarks.serving.visitors import BROWSER, Load, visit
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.items import ItemIndex
+from django_sessrec.recsys.neighbours import Neighbours
+from django_sessrec.recsys.sessions import SessionLog
+from django_sessrec.recsys.synthetic import synthetic_shop
+from example_shop.stack.folders import scratch_folder
+from example_shop.stack.postgres import Postgres
+
+ROUNDS = 5
+QUESTIONS = 2_000
+REST = "/sessrec/recommendations/?placement=product_page&item_id={}&limit=8"
+PAGES = {"plain": "/plain/{}/", "tagged": "/tagged/{}/", "rest": REST}
+SETTINGS = "benchmarks.serving.settings"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--items", type=int, default=43_000)
+    parser.add_argument("--sessions", type=int, default=200_000)
+    parser.add_argument("--requests", type=int, default=4_000, help="of each page and kind of visitor")
+    parser.add_argument("--connections", type=int, default=8)
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    with shop(options.items, options.sessions) as visits:
+        measured = {name: value for name, value in vars(options).items() if name != "out"}
+        figures = measured | in_process(visits) | through_the_server(visits, options)
+    report(figures)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+@contextmanager
+def shop(items: int, sessions: int) -> Iterator[list[list[str]]]:
+    """A database with the items, and neighbours promoted; yields later visits for the load."""
+    folder = Path(tempfile.mkdtemp(prefix="sessrec-bench-"))
+    postgres = Postgres(scratch_folder(), durable=True)
+    postgres.start()
+    try:
+        os.environ |= {
+            "DATABASE_URL": postgres.url,
+            "SESSREC_ARTIFACTS": str(folder),
+            "DJANGO_SETTINGS_MODULE": SETTINGS,
+        }
+        django.setup()
+        past, coming = log_of(items, sessions).split_last(0.02)
+        stock(items)
+        promote(Neighbours().fit(past), folder)
+        yield [coming.index.item_ids(coming[n]) for n in range(len(coming))]
+    finally:
+        postgres.stop()
+        shutil.rmtree(scratch_folder(), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def log_of(items: int, sessions: int) -> SessionLog:
+    """Synthetic sessions whose item ids are the primary keys 1 to `items`."""
+    log = synthetic_shop(items=items, groups=items // 100, sessions=sessions).log
+    return SessionLog(ItemIndex([str(row) for row in range(1, items + 1)]), log.items, log.offsets, log.times)
+
+
+def stock(items: int) -> None:
+    from django.contrib.auth.models import Group
+    from django.core.management import call_command
+
+    call_command("migrate", verbosity=0)
+    products = (Group(pk=pk, name=f"product {pk}") for pk in range(1, items + 1))
+    while batch := list(islice(products, 5_000)):
+        Group.objects.bulk_create(batch)
+
+
+def promote(recommender: Any, folder: Path) -> None:
+    from django_sessrec.models import Promotion, TrainingRun
+
+    run = TrainingRun.objects.create(
+        model="neighbours", trigger="benchmark", state="published", artifact="neighbours"
+    )
+    artifact.save(recommender, folder / run.artifact, card={})
+    Promotion.objects.create(model="neighbours", run=run, promoted_by="benchmark")
+
+
+def in_process(visits: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """The model's own share of a slot, and the slot's share of a page, without server or writing."""
+    from django.test import RequestFactory
+
+    from django_sessrec.capture.tracker import Tracker
+    from django_sessrec.serving.active_models import active
+    from django_sessrec.serving.recommendations import fill
+
+    def request(consent: str) -> Any:
+        made = RequestFactory().get("/", headers={"user-agent": BROWSER})
+        made.COOKIES["consent"] = consent
+        made.sessrec = Tracker(made)
+        return made
+
+    recommender = active("neighbours").recommender
+    requests = {consent: request(consent) for consent in ("yes", "no")}
+    return {
+        "model_us": timed(lambda items: recommender.recommend(items, 32), visits),
+        "fill_contextual_us": timed(
+            lambda items: fill(requests["no"], "product_page", item_id=items[-1]), visits
+        ),
+        "fill_session_us": timed(
+            lambda items: fill(requests["yes"], "product_page", item_id=items[-1]), visits
+        ),
+    }
+
+
+def timed(ask: Callable[[Sequence[str]], Any], visits: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Microseconds of `ask(visit)` for one visit after the other."""
+    seconds = []
+    for items in visits[:QUESTIONS]:
+        start = time.perf_counter()
+        ask(items)
+        seconds.append(time.perf_counter() - start)
+    p50, p90, p99 = np.percentile(seconds[len(seconds) // 10 :], [50, 90, 99]) * 1e6
+    return {"p50": p50, "p90": p90, "p99": p99}
+
+
+def through_the_server(visits: Sequence[Sequence[str]], options: argparse.Namespace) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    loads: dict[str, list[Load]] = {}
+    a_round = {"requests": options.requests // ROUNDS, "connections": options.connections}
+    with server(options.workers) as (port, pid):
+        for _ in range(ROUNDS):
+            for page, address in PAGES.items():
+                for kind in ("contextual", "session"):
+                    load = visit(port, address, visits, consent=kind == "session", **a_round)
+                    loads.setdefault(f"{page}_{kind}", []).append(load)
+        figures |= memory("with_app", pid)
+    with server(options.workers, WITHOUT_SESSREC="1") as (port, pid):
+        for _ in range(ROUNDS):
+            loads.setdefault("bare_page", []).append(
+                visit(port, PAGES["plain"], visits, consent=False, **a_round)
+            )
+        figures |= memory("without_app", pid)
+    return {name: together(some).figures() for name, some in loads.items()} | figures
+
+
+def together(loads: Sequence[Load]) -> Load:
+    return Load([answer for load in loads for answer in load.answers], sum(load.elapsed for load in loads))
+
+
+@contextmanager
+def server(workers: int, **environment: str) -> Iterator[tuple[int, int]]:
+    """Granian with so many worker processes; yields its port and process id once it answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-log", "--port", str(port)]
+    command += ["--workers", str(workers), "--blocking-threads", "1", "django.core.wsgi:get_wsgi_application"]
+    process = subprocess.Popen([*command, "--factory"], env=os.environ | environment)
+    try:
+        wait_for(port, process)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+    """Until the page answers; a server that stopped says why on its own standard error."""
+    deadline = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            visit(port, PAGES["plain"], [["1"]], consent=False, requests=1, connections=1)
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"the server did not answer on port {port} within {seconds} s")
+
+
+def memory(name: str, parent: int) -> dict[str, float]:
+    """Megabytes of a worker, the mean of all; PSS is private memory and its share of what is shared."""
+    children = Path(f"/proc/{parent}/task/{parent}/children")
+    if not children.exists():
+        return {}
+    totals = {"Pss": 0.0, "Private_Clean": 0.0, "Private_Dirty": 0.0}
+    workers = children.read_text().split()
+    for worker in workers:
+        for line in Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines()[1:]:
+            field, kilobytes = line.split()[:2]
+            if field.rstrip(":") in totals:
+                totals[field.rstrip(":")] += int(kilobytes) / 1024 / len(workers)
+    private = totals["Private_Clean"] + totals["Private_Dirty"]
+    return {f"worker_pss_{name}_mb": totals["Pss"], f"worker_private_{name}_mb": private}
+
+
+def report(figures: dict[str, Any]) -> None:
+    for name, value in figures.items():
+        values = value.items() if isinstance(value, dict) else [("", value)]
+        print(f"{name:30}", *(f"{key} {number:>9,.1f}" for key, number in values))
+
+
+if __name__ == "__main__":
+    main()

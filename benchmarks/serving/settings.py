@@ -1,0 +1,50 @@
+"""Settings of the shop that serving is weighed on. From the environment:
+
+DATABASE_URL, SESSREC_ARTIFACTS, and WITHOUT_SESSREC=1 for the same shop without the app.
+"""
+
+import os
+
+from benchmarks import one_page_shop
+from example_shop.stack.environment import django_database
+
+WITH_APP = not os.environ.get("WITHOUT_SESSREC")
+PAGE = "<!doctype html><title>{{ product.name }}</title><h1>{{ product.name }}</h1>"
+TAG = '{% load sessrec %}{% sessrec_recommendations "product_page" item=product limit=8 %}'
+
+_without_app = one_page_shop.settings(django_database(os.environ["DATABASE_URL"]))
+DATABASES = _without_app["DATABASES"]
+INSTALLED_APPS = [app for app in _without_app["INSTALLED_APPS"] if app != "django_sessrec"]
+MIDDLEWARE = [*one_page_shop.MIDDLEWARE]
+if WITH_APP:
+    INSTALLED_APPS += ["rest_framework", "django_sessrec"]
+    MIDDLEWARE += [one_page_shop.CAPTURE]
+ROOT_URLCONF = "benchmarks.serving.shop"
+SECRET_KEY = "only for benchmarks"
+ALLOWED_HOSTS = ["127.0.0.1", "testserver"]
+STATIC_URL = "static/"
+USE_TZ = True
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "OPTIONS": {
+            "loaders": [
+                (
+                    "django.template.loaders.cached.Loader",
+                    [
+                        ("django.template.loaders.locmem.Loader", {"plain": PAGE, "tagged": PAGE + TAG}),
+                        "django.template.loaders.app_directories.Loader",
+                    ],
+                )
+            ],
+            "context_processors": ["django.template.context_processors.request"],
+        },
+    }
+]
+SESSREC = {
+    "CATALOGUE": "benchmarks.serving.shop.GroupCatalogue",
+    "CONSENT": "benchmarks.one_page_shop.consent",
+    "TRACKED_VIEWS": {"plain": "pk", "tagged": "pk"},
+    "ARTIFACTS": os.environ["SESSREC_ARTIFACTS"],
+    "THROTTLE_RECOMMENDATIONS": "10000000/min",
+}

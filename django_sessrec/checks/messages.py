@@ -1,0 +1,95 @@
+"""Every system check of the package, in one list: its id, what is wrong, and the remedy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of finding; called with a message and a hint, it makes one.
+
+    id: "sessrec.E001"; E is an error and W a warning, and no number is given twice
+    wrong, remedy: its row in docs/reference/checks.md
+    """
+
+    id: str
+    wrong: str
+    remedy: str
+
+    def __call__(self, message: str, hint: str) -> CheckMessage:
+        kind = Error if self.id.startswith("sessrec.E") else Warning
+        return kind(message, hint=hint, id=self.id)
+
+
+NOT_A_DICT = Check("sessrec.E001", "`SESSREC` is not a dict", 'write `SESSREC = {"CATALOGUE": "..."}`')
+UNKNOWN_KEY = Check(
+    "sessrec.E002",
+    "an unknown key, in `SESSREC`, `QUARANTINE`, a model, a placement, an experiment or a variant",
+    "the nearest known key is named",
+)
+WRONG_TYPE = Check(
+    "sessrec.E003", "a value of the wrong type", "the type is named, with the default as an example"
+)
+NO_CATALOGUE = Check("sessrec.E004", "`CATALOGUE` is missing", "subclass `ModelCatalogue` and name it")
+WRONG_KIND = Check(
+    "sessrec.E005",
+    "a dotted path names the wrong kind of object",
+    "a `Catalogue` subclass, or a function",
+)
+NOT_IMPORTABLE = Check(
+    "sessrec.E006",
+    "a dotted path names nothing, or its module fails to import",
+    "check the spelling, and that the module imports by itself",
+)
+NO_ESTIMATOR = Check("sessrec.E007", "a model without `ESTIMATOR`", "give the estimator's dotted path")
+UNKNOWN_MODEL = Check(
+    "sessrec.E008",
+    "a placement or a variant uses a model that `MODELS` lacks",
+    "the known models are listed",
+)
+INCOMPLETE_EXPERIMENT = Check(
+    "sessrec.E009",
+    "an experiment without a name, with fewer than two variants, a variant without `SHARE`, or shares whose"
+    " sum is 0",
+    "complete it",
+)
+UNKNOWN_DATABASE = Check("sessrec.E010", "`DATABASE` is not in `DATABASES`", "the known aliases are listed")
+NOT_POSTGRES = Check(
+    "sessrec.E011",
+    "that database is not PostgreSQL",
+    "name one that is; the shop's own may stay where it is",
+)
+NO_MIDDLEWARE = Check("sessrec.E012", "the middleware is missing", "add it at the end of `MIDDLEWARE`")
+UNKNOWN_VIEW = Check("sessrec.W013", "`TRACKED_VIEWS` names no known view", "the nearest view name is given")
+NO_URLS = Check("sessrec.W014", "the API's URLs are not included", "include `django_sessrec.urls`")
+OUT_OF_RANGE = Check(
+    "sessrec.E015",
+    "a number out of its range, or a text not in its form, such as a throttle rate of `often`",
+    "the range or the form is named, with the default as an example",
+)
+NO_TEMPLATE = Check(
+    "sessrec.E016",
+    "the template of a placement or a variant with `SPONSORED` items does not load",
+    "check its name and folder",
+)
+NO_CLIENT = Check(
+    "sessrec.E017",
+    "`STREAM_URL` or `METRICS_TOKEN` is set and its client is not installed",
+    "install the extra `stream` or `metrics`",
+)
+NO_LABEL = Check(
+    "sessrec.E018",
+    "the template of `SPONSORED` items, with all it includes, does not show that an item is sponsored",
+    "include `sessrec/_reason.html`, or ask for `item.sponsored`",
+)
+INSECURE_SAMESITE = Check(
+    "sessrec.E019",
+    "`COOKIE_SAMESITE` is `None` and `COOKIE_SECURE` is `False`: browsers refuse such a cookie",
+    "leave `COOKIE_SECURE` unset or set it to `True`",
+)
+
+CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

@@ -1,0 +1,243 @@
+"""Checks of SESSREC itself, from the settings' declarations: known keys, types, ranges, dotted paths."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from django.core.checks import CheckMessage
+from django.template import TemplateDoesNotExist, TemplateSyntaxError
+from django.utils.module_loading import import_string
+
+from django_sessrec.catalogue import Catalogue
+from django_sessrec.checks import messages
+from django_sessrec.checks.templates import labels_sponsored
+from django_sessrec.conf import MODEL_SETTINGS, PLACEMENT_DEFAULTS, SETTINGS, entries, sessrec_settings
+from django_sessrec.conf.setting import Setting
+
+Table = Mapping[str, Setting[Any]]
+
+
+def findings() -> Iterator[CheckMessage]:
+    """All that is wrong in SESSREC, which is a dict."""
+    yield from _keys("SESSREC", sessrec_settings.given, SETTINGS)
+    yield from _keys("SESSREC['QUARANTINE']", _mapping(sessrec_settings.QUARANTINE), entries.QUARANTINE)
+    yield from _catalogue()
+    yield from _callables()
+    yield from _clients()
+    yield from _cookie()
+    yield from _models()
+    yield from _placements()
+
+
+def _keys(where: str, given: Mapping[str, Any], table: Table) -> Iterator[CheckMessage]:
+    """Unknown keys, and values of a wrong type or out of range, of one dict."""
+    yield from _unknown_keys(where, given, table)
+    for key, value in given.items():
+        if (setting := table.get(key)) is None:
+            continue
+        such_as = f", such as {setting.default!r}." if setting.default not in (None, "") else "."
+        if not setting.takes(value):
+            yield messages.WRONG_TYPE(
+                f"{where}[{key!r}] is {value!r}, of type {type(value).__name__}.",
+                f"Give it a value of type {setting.type_names}{such_as}",
+            )
+        elif not setting.in_range(value):
+            what = "Write it as" if setting.form else f"Give it a number ({setting.type_names})"
+            yield messages.OUT_OF_RANGE(
+                f"{where}[{key!r}] = {value!r} is out of range.", f"{what} {setting.range_words}{such_as}"
+            )
+
+
+def _unknown_keys(where: str, given: Iterable[str], known: Iterable[str]) -> Iterator[CheckMessage]:
+    known = sorted(known)
+    for key in given:
+        if key not in known:
+            close = get_close_matches(str(key).upper(), known, 1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
+            yield messages.UNKNOWN_KEY(f"{where} has an unknown key {key!r}.", hint)
+
+
+def _catalogue() -> Iterator[CheckMessage]:
+    path = sessrec_settings.CATALOGUE
+    if not path:
+        yield messages.NO_CATALOGUE(
+            "SESSREC['CATALOGUE'] is missing.",
+            "Subclass django_sessrec.catalogue.ModelCatalogue and name the class by its dotted path.",
+        )
+        return
+    found, problems = _imported("SESSREC['CATALOGUE']", path)
+    yield from problems
+    if not problems and not (isinstance(found, type) and issubclass(found, Catalogue)):
+        yield messages.WRONG_KIND(
+            f"{path} is not a Catalogue.", "Subclass django_sessrec.catalogue.Catalogue."
+        )
+
+
+def _callables() -> Iterator[CheckMessage]:
+    for key in ("CONSENT", "IGNORE_REQUEST"):
+        if path := getattr(sessrec_settings, key):
+            yield from _callable(f"SESSREC[{key!r}]", path, "a function of the request")
+
+
+def _callable(where: str, path: Any, wanted: str) -> Iterator[CheckMessage]:
+    found, problems = _imported(where, path)
+    yield from problems
+    if not problems and not callable(found):
+        yield messages.WRONG_KIND(f"{path} is not callable.", f"{where} names {wanted}.")
+
+
+def _clients() -> Iterator[CheckMessage]:
+    for key, client, extra in (
+        ("STREAM_URL", "redis", "stream"),
+        ("METRICS_TOKEN", "prometheus_client", "metrics"),
+    ):
+        if getattr(sessrec_settings, key) and find_spec(client) is None:
+            yield messages.NO_CLIENT(
+                f"SESSREC[{key!r}] needs {client}, which is not installed.",
+                f'Run pip install "django-sessrec[{extra}]".',
+            )
+
+
+def _cookie() -> Iterator[CheckMessage]:
+    if sessrec_settings.COOKIE_SAMESITE == "None" and sessrec_settings.COOKIE_SECURE is False:
+        yield messages.INSECURE_SAMESITE(
+            "Browsers refuse a cookie with SameSite=None that is not Secure: no session would be kept.",
+            "Leave SESSREC['COOKIE_SECURE'] unset, or set it to True.",
+        )
+
+
+def _models() -> Iterator[CheckMessage]:
+    for name, model in _mapping(sessrec_settings.MODELS).items():
+        where = f"SESSREC['MODELS'][{name!r}]"
+        yield from _not_a_dict(where, model)
+        model = _mapping(model)
+        yield from _keys(where, model, MODEL_SETTINGS)
+        if not isinstance(model.get("ESTIMATOR"), str):
+            yield messages.NO_ESTIMATOR(
+                f"{where} names no ESTIMATOR.", "Give the dotted path of an estimator class."
+            )
+        for key in ("ESTIMATOR", "RECOMMENDER"):
+            path = model.get(key)
+            if isinstance(path, str) and not _leads_somewhere(path):
+                yield messages.NOT_IMPORTABLE(
+                    f"{where}[{key!r}] = {path!r} names nothing.",
+                    "Check the spelling of module and class.",
+                )
+
+
+def _placements() -> Iterator[CheckMessage]:
+    for name, given in _mapping(sessrec_settings.PLACEMENTS).items():
+        where = f"SESSREC['PLACEMENTS'][{name!r}]"
+        yield from _not_a_dict(where, given)
+        placement = _mapping(given)
+        yield from _keys(where, placement, entries.PLACEMENT)
+        yield from _placement(where, placement, {**PLACEMENT_DEFAULTS, **placement})
+        if placement.get("EXPERIMENT"):
+            yield from _experiment(f"{where}['EXPERIMENT']", _mapping(placement["EXPERIMENT"]), placement)
+
+
+def _placement(where: str, given: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    """What a placement or a variant says itself: models, rules, and the label of what is paid for."""
+    known = _mapping(sessrec_settings.MODELS)
+    for model in _list(given.get("MODELS")):
+        if str(model) not in known:
+            hint = f"Models in SESSREC['MODELS']: {', '.join(sorted(known))}."
+            yield messages.UNKNOWN_MODEL(f"{where} uses the unknown model {model!r}.", hint)
+    for path in _list(given.get("RULES")):
+        yield from _callable(f"{where}['RULES']", path, "functions or classes of rules")
+    if given.keys() & {"SPONSORED", "TEMPLATE"}:
+        yield from _label(where, merged)
+
+
+def _experiment(
+    where: str, experiment: Mapping[str, Any], placement: Mapping[str, Any]
+) -> Iterator[CheckMessage]:
+    yield from _keys(where, experiment, entries.EXPERIMENT)
+    variants = _mapping(experiment.get("VARIANTS"))
+    if not experiment.get("NAME") or len(variants) < 2:
+        yield messages.INCOMPLETE_EXPERIMENT(
+            f"{where} is incomplete.", "Give it a NAME and at least two VARIANTS."
+        )
+    shares = [_mapping(each).get("SHARE") for each in variants.values()]
+    if variants and (None in shares or not any(shares)):
+        yield messages.INCOMPLETE_EXPERIMENT(
+            f"{where} does not say which sessions get which variant.",
+            "Give each variant a SHARE of 0 or more, and at least one of them more than 0.",
+        )
+    for name, given in variants.items():
+        at = f"{where}['VARIANTS'][{name!r}]"
+        yield from _not_a_dict(at, given)
+        variant = _mapping(given)
+        yield from _keys(at, variant, entries.VARIANT)
+        yield from _placement(at, variant, {**PLACEMENT_DEFAULTS, **placement, **variant})
+
+
+def _label(where: str, placement: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    template = placement["TEMPLATE"]
+    if not placement["SPONSORED"] or not isinstance(template, str):
+        return
+    try:
+        labelled = labels_sponsored(template)
+    except (TemplateDoesNotExist, TemplateSyntaxError) as problem:
+        hint = "Check its name, and that it is in a folder where templates are looked for."
+        yield messages.NO_TEMPLATE(f"{where}['TEMPLATE'] = {template!r} does not load: {problem}", hint)
+        return
+    if not labelled:
+        yield messages.NO_LABEL(
+            f"{where} has SPONSORED items, and {template!r} does not say so beside them.",
+            "Include sessrec/_reason.html with each item, or ask for item.sponsored and show it.",
+        )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """The value, which counts as empty where it is no dict: another finding reports it."""
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _not_a_dict(where: str, value: Any) -> Iterator[CheckMessage]:
+    if not isinstance(value, dict):
+        yield messages.WRONG_TYPE(f"{where} is {value!r}, of type {type(value).__name__}.", "Give it a dict.")
+
+
+def _imported(where: str, path: Any) -> tuple[Any, list[CheckMessage]]:
+    try:
+        return import_string(path), []
+    except Exception as problem:  # the module is the shop's: it may raise anything
+        hint = "Check the spelling, and that the module imports by itself."
+        return None, [messages.NOT_IMPORTABLE(f"{where} = {path!r} can't be imported: {problem}", hint)]
+
+
+def _leads_somewhere(path: str) -> bool:
+    """Whether a dotted path names something, told without importing it: an estimator may import torch."""
+    *modules, name = path.split(".")
+    spec, folders = None, None
+    for depth in range(len(modules)):
+        spec = PathFinder.find_spec(".".join(modules[: depth + 1]), folders)
+        if spec is None:
+            return False
+        folders = spec.submodule_search_locations
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return spec is not None
+    return name in _names(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    """Every name that a module binds or mentions; strings too, for a lazy __getattr__."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.Name(id=name):
+                yield name
+            case ast.alias(name=name, asname=asname):
+                yield asname or name
+            case ast.Constant(value=str(text)):
+                yield text

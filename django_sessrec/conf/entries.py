@@ -1,0 +1,112 @@
+"""The keys of the settings that are dicts themselves: QUARANTINE, a model, a placement, an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType, NoneType
+from typing import Any, Final
+
+from django.utils.functional import Promise
+
+from django_sessrec.conf.setting import LIST, NUMBER, Setting
+
+# Of 39,716 real visits with their times (Diginetica, a bookseller's sample) 12 make 15 clicks in a minute
+# and none reaches another bound; of 226,386 with and without times two reach HAMMER's.
+# One click tells nothing, so each bound is 2 or more; None turns the rule off.
+QUARANTINE: Final[Mapping[str, Setting[int | None]]] = MappingProxyType(
+    {
+        "FLOOD": Setting(30, (int, NoneType), "clicks within a minute", low=2),
+        "SCRIPTLESS": Setting(
+            15,
+            (int, NoneType),
+            "clicks within a minute on pages with lists, and no word from the browser's script, in a shop"
+            " whose pages have it",
+            low=2,
+        ),
+        "EVEN_PACE": Setting(20, (int, NoneType), "clicks, where the time between them hardly varies", low=2),
+        "WALK": Setting(100, (int, NoneType), "different items, hardly one of them twice", low=2),
+        "HAMMER": Setting(20, (int, NoneType), "clicks on one item", low=2),
+        "ENDLESS": Setting(12, (int, NoneType), "hours without a pause of `SESSION_IDLE_MINUTES`", low=2),
+    }
+)
+
+MODEL: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
+    {
+        "ESTIMATOR": Setting(None, str, "dotted path of the estimator class", required=True),
+        "OPTIONS": Setting({}, dict, "the estimator's keyword arguments"),
+        "RECOMMENDER": Setting(
+            None,
+            str,
+            "dotted path of the recommender class that opens the model's artifact, where it is not one of the"
+            " package's",
+        ),
+        "EVERY_HOURS": Setting(24, NUMBER, "hours between training runs from scratch", above=0),
+        "REFRESH_HOURS": Setting(
+            None,
+            NUMBER,
+            "hours between the training runs in between, which start from the active model; `None`: there are"
+            " none",
+            above=0,
+        ),
+        "REFIT": Setting(
+            True,
+            bool,
+            "after the test on the last days, fit once more with these days; `False` publishes what was"
+            " tested",
+        ),
+    }
+)
+
+PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
+    {
+        "MODELS": Setting(
+            ["ranked", "neighbours"],
+            LIST,
+            'model names, tried in order; the default is those of them that `SESSREC["MODELS"]` has',
+        ),
+        "LIMIT": Setting(8, int, "size of the list", low=1),
+        "TEMPLATE": Setting("sessrec/recommendations.html", str, "the template that renders it"),
+        "TITLE": Setting(None, (str, Promise), "heading; `None` is the translated default"),
+        "PINNED": Setting([], LIST, "item ids always first, labelled as such"),
+        "SPONSORED": Setting(
+            [],
+            LIST,
+            "item ids that somebody pays for: after the pinned ones, labelled as sponsored in the template"
+            " and in JSON (UCPD, Annex I 11a)",
+        ),
+        "EXCLUDED": Setting([], LIST, "item ids never shown"),
+        # A basket's list may be too small for it.
+        "HIDE_VIEWED": Setting(
+            False,
+            bool,
+            "leave out what the session has seen already; visitors do go back to such items, so it costs"
+            " clicks",
+        ),
+        "MAX_PER_CATEGORY": Setting(None, int, "most items of one category", low=1),
+        "RULES": Setting(
+            [], LIST, "dotted paths of the shop's own rules, applied in this order after the built-in ones"
+        ),
+        "EXPERIMENT": Setting(None, dict, "an A/B test of this placement, its keys below"),
+    }
+)
+
+EXPERIMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
+    {
+        "NAME": Setting(None, str, "the name in reports", required=True),
+        "VARIANTS": Setting(
+            None,
+            dict,
+            'variant name → its `SHARE` and the keys of a placement that it changes: `{"a": {"SHARE": 50,'
+            ' "MODELS": [...]}, "b": {"SHARE": 50}}`; two or more',
+            required=True,
+        ),
+    }
+)
+VARIANT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
+    {
+        "SHARE": Setting(
+            None, NUMBER, "its share of the sessions, relative to the other variants'", low=0, required=True
+        ),
+        **{key: each for key, each in PLACEMENT.items() if key != "EXPERIMENT"},
+    }
+)

@@ -1,0 +1,61 @@
+"""Sphinx configuration: Markdown pages, reference from docstrings, nothing loaded from other hosts."""
+
+import re
+
+import django
+from django.conf import settings
+from sphinx.application import Sphinx
+
+import django_sessrec
+
+settings.configure(
+    INSTALLED_APPS=["django.contrib.contenttypes", "rest_framework", "django_sessrec"],
+    DATABASES={"default": {"ENGINE": "django.db.backends.postgresql"}},  # named, never connected to
+    SESSREC={},
+)
+django.setup()
+
+project = "django_sessrec"
+author = "The django_sessrec contributors"
+version = release = django_sessrec.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+nitpicky = False
+
+# Pages
+myst_heading_anchors = 3
+default_role = "code"  # docstrings write `code` as Markdown does
+copybutton_prompt_text = "$ "
+copybutton_only_copy_prompt_lines = True
+
+# The public API, in the order of its source
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_default_options = {"members": True}
+python_maximum_signature_line_length = 80
+
+# Site: Furo has no web fonts and its search needs no server
+html_theme = "furo"
+html_title = f"django_sessrec {release}"
+html_static_path = ["_static"]
+html_css_files = ["docs.css"]
+html_copy_source = False
+html_show_sphinx = False
+
+TITLED = re.compile(r'^```(\w+) title="([^"]+)"$', re.MULTILINE)
+LANGUAGES = {"html": "html+django"}  # the pages' HTML has template tags
+
+
+def show_titles(_app: Sphinx, _page: str, content: list[str]) -> None:
+    """Turn a code block's `title="file.py"`, which GitHub leaves out, into Sphinx's caption."""
+
+    def captioned(block: re.Match[str]) -> str:
+        language, title = block.groups()
+        return f"```{{code-block}} {LANGUAGES.get(language, language)}\n:caption: {title}"
+
+    text = TITLED.sub(captioned, content[0])
+    content[0] = re.sub(r"^```html$", "```html+django", text, flags=re.MULTILINE)
+
+
+def setup(app: Sphinx) -> None:
+    """Register this project's change to the pages' source."""
+    app.connect("source-read", show_titles)

@@ -1,0 +1,100 @@
+"""The shop's dict over the declared defaults."""
+
+from uuid import uuid4
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpResponse
+from django.test import RequestFactory
+
+from django_sessrec.capture import cookie, event
+from django_sessrec.conf import INHERITED, SETTINGS, Settings, sessrec_settings
+from django_sessrec.ids import uuid7
+
+
+@pytest.fixture
+def sessrec(settings):
+    """Give SESSREC further keys."""
+
+    def give(**keys):
+        settings.SESSREC = settings.SESSREC | keys
+
+    return give
+
+
+def test_a_setting_is_its_default_until_the_shop_gives_it(sessrec):
+    assert Settings.RETENTION_DAYS.default == sessrec_settings.RETENTION_DAYS
+    sessrec(RETENTION_DAYS=None)
+    assert sessrec_settings.RETENTION_DAYS is None
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_default_passes_its_own_check(name):
+    setting = SETTINGS[name]
+    assert setting.takes(setting.default)
+    assert setting.in_range(setting.default)
+
+
+def test_an_unknown_setting_is_no_attribute():
+    with pytest.raises(AttributeError):
+        sessrec_settings.RETENTION_DAY  # noqa: B018
+
+
+def test_a_model_takes_what_it_does_not_say_from_the_setting_of_all_models(sessrec):
+    models = {"fast": {"ESTIMATOR": "x.Y", "MIN_SESSIONS": 7}, "slow": {"ESTIMATOR": "x.Y"}}
+    sessrec(MODELS=models, MIN_SESSIONS=20, GATE_TOLERANCE=0.5)
+    assert sessrec_settings.model("fast")["MIN_SESSIONS"] == 7
+    assert sessrec_settings.model("slow")["MIN_SESSIONS"] == 20
+    assert all(sessrec_settings.model("slow")[key] == getattr(sessrec_settings, key) for key in INHERITED)
+
+
+def test_keys_of_the_apps_are_merged_and_keys_of_the_shops_replace(sessrec):
+    sessrec(QUARANTINE={"FLOOD": 9}, MODELS={"mine": {"ESTIMATOR": "x.Y"}}, PLACEMENTS={"home": {"LIMIT": 4}})
+    assert sessrec_settings.quarantine["FLOOD"] == 9
+    assert sessrec_settings.quarantine["WALK"] == 100
+    assert sessrec_settings.model("mine")["EVERY_HOURS"] == 24
+    assert sessrec_settings.placement("home")["TEMPLATE"] == "sessrec/recommendations.html"
+    with pytest.raises(ImproperlyConfigured, match="known: mine"):
+        sessrec_settings.model("neighbours")
+    with pytest.raises(ImproperlyConfigured, match="known: home"):
+        sessrec_settings.placement("product_page")
+
+
+@pytest.mark.parametrize(
+    ("own", "framework", "expected"),
+    [(None, {}, 0), (None, {"NUM_PROXIES": 2}, 2), (1, {"NUM_PROXIES": 2}, 1), (0, {"NUM_PROXIES": 2}, 0)],
+)
+def test_proxies_are_counted_by_the_apps_setting_else_by_rest_frameworks(
+    settings, sessrec, own, framework, expected
+):
+    settings.REST_FRAMEWORK = framework
+    sessrec(NUM_PROXIES=own)
+    assert sessrec_settings.num_proxies == expected
+
+
+@pytest.mark.parametrize(
+    ("keys", "https", "secure", "same_site"),
+    [
+        ({}, False, False, "Lax"),
+        ({}, True, True, "Lax"),
+        ({"COOKIE_SECURE": True}, False, True, "Lax"),
+        ({"COOKIE_SECURE": False, "COOKIE_SAMESITE": "Strict"}, True, False, "Strict"),
+        ({"COOKIE_SAMESITE": "None"}, False, True, "None"),  # browsers refuse it otherwise
+    ],
+)
+def test_the_cookies_attributes(sessrec, keys, https, secure, same_site):
+    sessrec(**keys)
+    request, response = RequestFactory().get("/", secure=https), HttpResponse()
+    cookie.write(request, response, uuid7())
+    cookie.switch_off(request, response)
+    for name in ("sessrec", "sessrec_off"):
+        assert bool(response.cookies[name]["secure"]) == secure
+        assert response.cookies[name]["samesite"] == same_site
+
+
+def test_a_price_without_currency_is_in_the_shops(sessrec):
+    sessrec(CURRENCY="CHF")
+    given = {"session_id": uuid4(), "item_id": "1"}
+    assert event.make("purchase", price=3, **given).currency == "CHF"
+    assert event.make("purchase", price=3, currency="EUR", **given).currency == "EUR"
+    assert event.make("view_item", **given).currency == ""
