@@ -72,15 +72,15 @@ def log(fault: str, error: Exception) -> None:
         logger.error("%s", fault, exc_info=error)
 
 
-def warn(problem: str, detail: str, *values: object) -> None:
-    """Log a warning, unless this problem was logged within WARN_AGAIN_SECONDS; then it is only counted."""
+def warn(message: str, *values: object) -> None:
+    """Log a warning, unless this message was logged within WARN_AGAIN_SECONDS; then it is only counted."""
     now = time.monotonic()
-    if now - _warned_at.get(problem, -WARN_AGAIN_SECONDS) < WARN_AGAIN_SECONDS:
-        _unsaid[problem] += 1
+    if now - _warned_at.get(message, -WARN_AGAIN_SECONDS) < WARN_AGAIN_SECONDS:
+        _unsaid[message] += 1
         return
-    _warned_at[problem] = now
-    before = f" ({unsaid} more since the last such warning)" if (unsaid := _unsaid.pop(problem, 0)) else ""
-    logger.warning(f"{problem}: {detail}%s", *values, before)  # noqa: G004
+    _warned_at[message] = now
+    unsaid = _unsaid.pop(message, 0)
+    logger.warning(message + "%s", *values, f" ({unsaid} more such warnings before)" if unsaid else "")
 
 
 def forget() -> None:

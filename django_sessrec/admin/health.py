@@ -19,8 +19,8 @@ from django.utils.translation import ngettext
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.formatting import NONE, Cell, whole
 from django_sessrec.capture import ledger, partitions, stream
-from django_sessrec.capture.replay import replayable
 from django_sessrec.capture.ledger import Counts
+from django_sessrec.capture.replay import replayable
 from django_sessrec.models import FailedEvent, Heartbeat
 
 SILENCE = timedelta(minutes=5)  # they beat once a minute, the consumer six times

@@ -7,7 +7,7 @@ import time
 from typing import Final
 
 MAX_WAIT_SECONDS: Final = 2.0  # in vain, for all services of one page together
-FORGIVEN_SECONDS: Final = 5.0  # afterwards a thread that has waited in vain may wait once more
+FORGIVEN_SECONDS: Final = 0.5  # after the last wait: what a thread waits for later is another page's
 
 _waited = threading.local()
 

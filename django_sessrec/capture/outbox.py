@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from django.utils.module_loading import import_string
 
 from django_sessrec import database, safety
 from django_sessrec.capture import erasure, failed_events, store, stream
-from django_sessrec.capture.breaker import Breaker, patience_left, waited_in_vain
+from django_sessrec.capture.breaker import Breaker, forgive, patience_left, waited_in_vain
 from django_sessrec.capture.buffers import Buffer, RecentWrites, Rejected
 from django_sessrec.capture.event import event_from, impression_from, to_payload
 from django_sessrec.capture.fast_query import bounded, database_breaker, server_epoch
@@ -47,8 +46,16 @@ class Outbox:
         self.erasures: dict[UUID, bool] = {}  # sessions to erase: does a task know as well?
         self.broker = Breaker(5.0)  # Celery's
         self._erasing = Breaker(1.0)
-        # What this process did with its rows, for its log and the tests; what became of them is in the ledger.
+        # What this process did with its rows, for tests; what became of them is in the ledger.
         self.counts: Counter[str] = Counter()
+
+    def reset(self) -> None:
+        """Forget everything, what services did not answer included: for tests."""
+        self.__init__()  # type: ignore[misc]
+        for breaker in (database_breaker, stream.broker, stream.room):
+            breaker.resume()
+        forgive()
+        safety.forget()
 
     def deliver(self, events: Sequence[Event], impressions: Sequence[Impression] = ()) -> WriteResult | None:
         """Store the rows now, or have them stored later (None)."""
@@ -68,26 +75,33 @@ class Outbox:
         return None
 
     def flush(self) -> None:
-        """Write what is kept, now that a server answers, within FLUSH_SECONDS."""
-        deadline = time.monotonic() + FLUSH_SECONDS
+        """Write what is kept, now that a server answers: FLUSH_SECONDS long, and FLUSH_ROWS at least."""
         if database_breaker.resting:
             return
+        deadline = time.monotonic() + FLUSH_SECONDS
         if self.erasures and not self._erasing.resting:
             self._erase(wait_seconds=0.0)
-        for buffer in (self.unsent, self.in_flight):
-            while buffer and time.monotonic() < deadline:
-                messages = buffer.take(FLUSH_ROWS)
-                if not self._write_messages(messages):
-                    buffer.put_back(messages)
-                    return
-        while self.rejected and time.monotonic() < deadline:
-            rejected = self.rejected.take(FLUSH_ROWS)
-            try:
-                failed_events.store_each_failed(rejected)
-            except Error:
-                self.rejected.put_back(rejected)
-                return
-        self._count_unkept()
+        while self._flush_some() and time.monotonic() < deadline:
+            pass
+
+    def _flush_some(self) -> bool:
+        """Write FLUSH_ROWS of what is kept; whether more is worth trying now."""
+        buffer = self.unsent or self.in_flight
+        if messages := buffer.take(FLUSH_ROWS):
+            if self._write_messages(messages):
+                return True
+            buffer.put_back(messages)
+            return False
+        rejected = self.rejected.take(FLUSH_ROWS)
+        unkept, self.rejected_unkept = self.rejected_unkept, 0
+        try:
+            failed_events.store_each_failed(rejected)
+            store.tally(refused=unkept)
+        except Error:
+            self.rejected.put_back(rejected)
+            self.rejected_unkept += unkept
+            return False
+        return bool(self.rejected)
 
     def reject(self, rejected: Sequence[Rejected]) -> None:
         """Keep wrong input as failed events, now or once the database is back."""
@@ -96,10 +110,10 @@ class Outbox:
         try:
             failed_events.store_each_failed(rejected)
         except Error as problem:
-            safety.warn("refused events could not be kept yet", "%d of them: %s", len(rejected), problem)
+            safety.warn("%d refused events could not be kept yet: %s", len(rejected), problem)
             if unkept := self.rejected.add(rejected):
                 self.rejected_unkept += unkept
-                safety.warn("refused events are only counted", "no memory is left for %d of them", unkept)
+                safety.warn("%d refused events are counted, and not kept: no room in memory", unkept)
 
     def erase(self, session_id: UUID) -> None:
         """Erase the session now, or have it erased once the database is back."""
@@ -113,7 +127,7 @@ class Outbox:
         try:
             written = store.write(events, impressions)
         except Error as problem:
-            safety.warn("rows could not be written", "%d of them: %s", len(rows), problem)
+            safety.warn("%d rows could not be written: %s", len(rows), problem)
             self._defer(Message(str(uuid7()), rows, getattr(problem, "in_doubt", False)))
             return None
         self.counts.update(written._asdict())
@@ -133,10 +147,10 @@ class Outbox:
             store.write_messages(messages)
         except (DataError, IntegrityError):
             if len(messages) > 1:
-                return all([self._write_messages([each]) for each in messages])
+                return all(self._write_messages([each]) for each in messages)
             return self._write_apart(messages[0])
         except Error as problem:
-            safety.warn("rows could not be written", "%d messages: %s", len(messages), problem)
+            safety.warn("%d messages could not be written: %s", len(messages), problem)
             return False
         self._remember([row for message in messages for row in message.rows])
         return True
@@ -147,7 +161,7 @@ class Outbox:
             with bounded():
                 redeliver(message)
         except Error as problem:
-            safety.warn("rows could not be written", "%d of them: %s", len(message.rows), problem)
+            safety.warn("%d rows could not be written: %s", len(message.rows), problem)
             return False
         return True
 
@@ -162,7 +176,7 @@ class Outbox:
             message = Message(str(uuid7()), risked[start : start + FLUSH_ROWS], resend=True)
             if unkept := self.unsent.add([message]):
                 self.counts["unconfirmed"] += unkept
-                safety.warn("rows may be missing", "Postgres has crashed, and %d were not sent again", unkept)
+                safety.warn("%d rows may be lost: Postgres has crashed, and memory has no room", unkept)
 
     def _defer(self, message: Message) -> None:
         """Hand the rows to a task, or keep them."""
@@ -178,7 +192,7 @@ class Outbox:
             # In doubt is not lost: it may be what Postgres has stored and could not say.
             self.counts["unconfirmed" if message.resend else "lost"] += unkept
             state = "may be" if message.resend else "are"
-            safety.warn("rows are lost", "%d %s lost: database and broker are down for long", unkept, state)
+            safety.warn("%d rows %s lost: database and broker are down for long", unkept, state)
 
     def _hand_over(self) -> None:
         """Bring some of the rows in memory to the broker, which answers."""
@@ -222,8 +236,8 @@ class Outbox:
             done = not erasure.erase_sessions(waiting, wait_seconds=wait_seconds).unfinished
             withdrawn = True
         except Error as problem:
-            safety.warn("sessions could not be erased", "%d of them: %s", len(waiting), problem)
-        if not done:
+            safety.warn("%d sessions could not be erased: %s", len(waiting), problem)
+        if withdrawn and not done:
             self._erasing.rest()
         for each in waiting:
             told = done or self.erasures.get(each) or self._publish(ERASE_TASK, session_id=str(each))
@@ -233,14 +247,7 @@ class Outbox:
         while len(self.erasures) > MAX_ERASURES:
             lost = next(iter(self.erasures))
             if not self.erasures.pop(lost):
-                safety.warn("sessions stay until they are erased by hand", "sessrec_erase %s", lost)
-
-    def _count_unkept(self) -> None:
-        """Refused events that were not kept are counted, at least."""
-        if unkept := self.rejected_unkept:
-            with suppress(Error):
-                store.tally(refused=unkept)
-                self.rejected_unkept -= unkept
+                safety.warn("a session must be erased by hand: sessrec_erase %s", lost)
 
 
 def redeliver(message: Message) -> None:

@@ -76,9 +76,7 @@ def insert(rows: Rows, *, resend: bool = False) -> WriteResult:
     return _with_partitions(send, rows)
 
 
-def write_json(
-    impressions: str, events: str, *, resend: bool = False, durable: bool = True
-) -> WriteResult:
+def write_json(impressions: str, events: str, *, resend: bool = False, durable: bool = True) -> WriteResult:
     """Store rows that are JSON already, two arrays of what to_payload makes; all of them or none."""
     [(counts,)] = execute_with_deadline(STORE, impressions, events, str(resend), durable=durable)
     stored, duplicate, withdrawn = map(int, str(counts).strip("()").split(","))

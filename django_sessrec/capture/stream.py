@@ -116,7 +116,7 @@ def add(events: Sequence[Event], impressions: Sequence[Impression], receipt: str
     except Exception as problem:  # the client's errors share no class with a missing client's
         _gave_up(started)
         rows = len(events) + len(impressions)
-        safety.warn("the stream did not take rows", "%d of them: %s", rows, problem)
+        safety.warn("the stream did not take %d rows: %s", rows, problem)
         if _may_have_arrived(problem):
             raise InDoubtError from problem
         return False
@@ -134,7 +134,7 @@ def events_of(session_id: UUID) -> list[tuple[str, str, str, int]]:
         found = client().lrange(_clicks_key(session_id), 0, -1)
     except Exception as problem:
         _gave_up(started)
-        safety.warn("a session's clicks could not be read from the stream", "%s", problem)
+        safety.warn("a session's events could not be read from the stream: %s", problem)
         return []
     return [_unpacked(each) for each in found]
 

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from django_sessrec.capture import ledger, store
+from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Heartbeat, Impression, Promotion, TrainingRun
 from django_sessrec.training.model_card import limits
@@ -59,7 +60,7 @@ def rows():
     click(visit, now - minutes(8), "1", shown, position=1)
     happen(visit, now - minutes(7), "add_to_cart", "1", price="9.90", currency="EUR")
     buy(visit, now - minutes(6), "1", "9.90")
-    store.keep([{"name": "<script>", "session_id": str(visit)}], "name", "event '<script>' is unknown")
+    store_failed([{"name": "<script>", "session_id": str(visit)}], "name", "event '<script>' is unknown")
     Heartbeat.objects.create(name="worker")
     run = a_run(error="", verdict="<script>alert(1)</script>")
     a_run(state=TrainingRun.State.RUNNING, finished_at=None, progress=0.4, stage="fit", figures={})

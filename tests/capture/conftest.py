@@ -9,7 +9,7 @@ from django.db.models import Sum
 from django.test import Client
 
 from django_sessrec import tasks
-from django_sessrec.capture import delivery, stream
+from django_sessrec.capture import stream
 from django_sessrec.capture.stream_consumer import Consumer
 from django_sessrec.models import Event, Ledger
 from example_shop.stack.folders import scratch_folder
@@ -42,11 +42,6 @@ def visitor(stranger):
     """A visitor who allows a session."""
     stranger.cookies["consent"] = "session"
     return stranger
-
-
-@pytest.fixture(autouse=True)
-def _fresh_counts():
-    delivery.outcomes.clear()
 
 
 @contextmanager
