@@ -1,7 +1,8 @@
-"""The database that SESSREC["DATABASE"] names: its connection, its transactions, and its manager."""
+"""The database that SESSREC["DATABASE"] names: its connection, transactions, clock, and manager."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from django.db import connections, models, transaction
@@ -20,6 +21,14 @@ def connection() -> BaseDatabaseWrapper:
 def atomic(*, durable: bool = False) -> transaction.Atomic:
     """A transaction in the database, or a savepoint inside one."""
     return transaction.atomic(using=sessrec_settings.DATABASE, durable=durable)
+
+
+def now() -> datetime:
+    """The server's clock (aware, UTC). It decides what is too old: one host's wrong clock deletes nothing."""
+    with connection().cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment.astimezone(UTC)
 
 
 class RoutedManager(models.Manager[Row]):

@@ -34,6 +34,11 @@ def seen_id(impression_id: UUID) -> UUID:
     return UUID(int=impression_id.int >> 80 << 80 | 7 << 76 | random >> 68 << 64 | 2 << 62 | random % 2**62)
 
 
+def moved(uuid: UUID, by: timedelta) -> UUID:
+    """The UUIDv7 with its time moved by whole milliseconds; ValueError where no id carries that time."""
+    return UUID(int=uuid.int + (by // timedelta(milliseconds=1) << 80))
+
+
 def time_of(uuid: UUID) -> datetime:
     """The time that a UUIDv7 carries, to the millisecond; ValueError where it carries none."""
     if uuid.int >> 76 & 15 != 7 or uuid.int >> 62 & 3 != 2:  # its version and variant

@@ -1,8 +1,25 @@
-"""The one middleware: attaches request.sessrec, and settles it when the response is made."""
+"""The middleware: attaches `request.sessrec`, and writes what was recorded once the response is made.
+
+    MIDDLEWARE = [
+        ...,  # sessions, authentication
+        "django_sessrec.middleware.SessrecMiddleware",  # last
+    ]
+
+Last, so that it sees the view's own response, knows the user, and is inside of middlewares that cache pages.
+It is sync and async. A page that is not tracked, records nothing and shows no list gets nothing from it: no
+cookie, no header, no query. `request.sessrec` offers a view function:
+
+- `view(item)`: this page shows the item; counts the recommendation click that led here, too
+- `record(name, item)`: an event of the GA4 vocabulary, such as "add_to_cart" or "purchase"
+- `session_id`: to be kept with an order that a webhook confirms later (see `django_sessrec.events`)
+- `level`: the request's consent level, "contextual" or "session"
+- `withdraw()`: consent is withdrawn: cookie and rows go with this response
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import HttpRequest
@@ -10,33 +27,44 @@ from django.http.response import HttpResponseBase
 
 from django_sessrec.capture.tracker import Tracker
 
+__all__ = ["SessrecHttpRequest", "SessrecMiddleware"]
+
+
+class SessrecHttpRequest(HttpRequest):
+    """The type of a request behind the middleware, for a shop's annotations."""
+
+    sessrec: Tracker
+
+
+Response: TypeAlias = HttpResponseBase | Awaitable[HttpResponseBase]
+
 
 class SessrecMiddleware:
-    """Last in MIDDLEWARE, so that it sees the view's own response. Sync and async."""
+    """Attaches a Tracker to each request and finishes it with the response."""
 
     sync_capable = True
     async_capable = True
 
-    def __init__(
-        self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]
-    ) -> None:
-        self.get_response = get_response
+    def __init__(self, get_response: Callable[..., Response]) -> None:
+        self.get_response: Callable[..., Any] = get_response
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
 
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+    def __call__(self, request: SessrecHttpRequest) -> Response:
         if self.is_async:
             return self.__acall__(request)
         tracker = request.sessrec = Tracker(request)
-        response = self.get_response(request)
-        if tracker.concerned:
-            tracker.settle(response)
+        response: HttpResponseBase = self.get_response(request)
+        tracker.answered = True
+        if tracker.has_work:
+            tracker.finish(response)
         return response
 
-    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+    async def __acall__(self, request: SessrecHttpRequest) -> HttpResponseBase:
         tracker = request.sessrec = Tracker(request)
-        response = await self.get_response(request)
-        if tracker.concerned:
-            await sync_to_async(tracker.settle)(response)
+        response: HttpResponseBase = await self.get_response(request)
+        tracker.answered = True
+        if tracker.has_work:
+            await sync_to_async(tracker.finish)(response)
         return response

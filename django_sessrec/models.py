@@ -27,7 +27,7 @@ class EventName(models.TextChoices):
 
 
 class Source(models.TextChoices):
-    """The door an event came through."""
+    """The door an event came through; a shop's other sources have words of their own."""
 
     SERVER = "server", _("the shop's server")
     BROWSER = "browser", _("the visitor's browser")
@@ -72,7 +72,7 @@ class Impression(SessrecModel):
 
 
 class Report(Impression):
-    """The admin's entry for what the lists earned."""
+    """A proxy without rows of its own, for which the admin shows the report: its entry and its permission."""
 
     class Meta:
         proxy = True
@@ -97,7 +97,7 @@ class Event(SessrecModel):
     quantity = models.IntegerField(_("quantity"), default=1)
     price = models.DecimalField(_("price"), max_digits=12, decimal_places=2, null=True, blank=True)
     currency = models.TextField(_("currency"), blank=True)
-    source = models.TextField(_("source"), choices=Source, default=Source.SERVER)
+    source = models.TextField(_("source"), default=Source.SERVER)  # of Source, or the shop's own word
     bot = models.BooleanField(_("bot"), default=False)  # kept out of training and KPIs
 
     class Meta:
@@ -143,14 +143,14 @@ class Quarantine(SessrecModel):
     """A visit whose clicks no person makes: out of trainings and figures until staff lets it go."""
 
     class Reason(models.TextChoices):
-        """A key of SESSREC["QUARANTINE"], in lower case."""
+        """The rule that found it, each with a bound in SESSREC["QUARANTINE"]."""
 
         FLOOD = "flood", _("more clicks in a minute than a person makes")
-        SCRIPTLESS = "scriptless", _("a burst of clicks that no browser's script has seen")
-        EVEN_PACE = "even_pace", _("clicks as even as a clock's")
-        WALK = "walk", _("a walk over the catalogue")
-        HAMMER = "hammer", _("the same product over and over")
-        ENDLESS = "endless", _("a visit without an end")
+        NO_SCRIPT = "no_script", _("a burst of clicks without a message from the browser's script")
+        EVEN_PACE = "even_pace", _("evenly spaced clicks")
+        CRAWL = "crawl", _("a crawl of the catalogue")
+        REPEAT = "repeat", _("the same product over and over")
+        ENDLESS = "endless", _("a session without an end")
 
     session_id = models.UUIDField(_("session"), primary_key=True, editable=False)
     reason = models.TextField(_("reason"), choices=Reason)
@@ -319,10 +319,11 @@ class Promotion(SessrecModel):
 
 
 class Heartbeat(SessrecModel):
-    """When a worker or the schedule last gave a sign of life, for the admin and the doctor."""
+    """The last sign of life of a program beside the web processes. The admin's Health page stands for it."""
 
-    name = models.TextField(_("name"), primary_key=True)  # "worker", "train", "beat"
+    name = models.TextField(_("name"), primary_key=True)  # "worker", "train", "beat", "consumer"
     seen_at = models.DateTimeField(_("seen at"), auto_now=True)
+    broker = models.TextField(_("broker"), blank=True)  # address that it uses, without the password
 
     class Meta:
         verbose_name = _("heartbeat")

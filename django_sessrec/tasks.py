@@ -11,15 +11,19 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 from celery import Celery, Task, current_app, shared_task
 from celery.exceptions import Reject
+from celery.signals import beat_init, worker_ready
 from django.db import Error, InterfaceError, OperationalError
 from kombu.pools import ProducerPool
 
 from django_sessrec.conf import sessrec_settings
+
+if TYPE_CHECKING:
+    from django_sessrec.operations.services import Broker
 
 WRITE_RETRIES = 8  # for rows that the database refuses; while it can't be reached, there is no end
 LONGEST_PAUSE = 20  # seconds; a broker that takes a message back sooner would multiply those that wait
@@ -74,24 +78,15 @@ def train_due() -> dict[str, str]:
 @shared_task
 def upkeep() -> None:
     """Make partitions, put bots into quarantine, end killed trainings, and delete what is too old."""
-    from django_sessrec.capture import bot_rules, partitions
-    from django_sessrec.privacy import retention
-    from django_sessrec.training import resume, runs
+    from django_sessrec.operations import upkeep as room
 
-    partitions.ensure_ahead()
-    bot_rules.quarantine()
-    runs.fail_stale()
-    resume.discard_old()
-    retention.purge()
+    room.upkeep()
 
 
 @shared_task
 def heartbeat(name: str) -> None:
     """Note that beat sends and a worker of this queue works."""
-    from django_sessrec.models import Heartbeat
-
-    for alive in ("beat", name):
-        Heartbeat.objects.update_or_create(name=alive)
+    _beat("beat", name)
 
 
 @shared_task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None)
@@ -161,11 +156,36 @@ def _producers(app: Celery, _process: int) -> ProducerPool:
     return ProducerPool(connection.Pool(PRODUCERS), limit=PRODUCERS, Producer=app.amqp.Producer)
 
 
-def broker_answers() -> str:
-    """The broker's address, once it answered; raises what its client raises where it does not."""
-    with current_app.connection_for_write() as connection:
-        connection.ensure_connection(max_retries=1, timeout=2)
-        return connection.as_uri()
+@worker_ready.connect
+def _worker_started(sender: Any, **_kwargs: Any) -> None:
+    """A worker's first sign of life, so that nobody waits a minute for it: of each queue that it reads."""
+    queues = sender.app.amqp.queues.consume_from
+    _beat(*sorted({"train" if queue == sessrec_settings.TRAIN_QUEUE else "worker" for queue in queues}))
+
+
+@beat_init.connect
+def _beat_started(**_kwargs: Any) -> None:
+    _beat("beat")
+
+
+def _beat(*names: str) -> None:
+    """Note that these live, and the broker that they use."""
+    from django_sessrec.models import Heartbeat
+
+    for name in names:
+        Heartbeat.objects.update_or_create(name=name, defaults={"broker": broker().address})
+
+
+def broker() -> Broker:
+    """The broker that this process sends to, and a way to ask whether it answers."""
+    from django_sessrec.operations.services import Broker
+
+    def ask() -> None:
+        with current_app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
+
+    with current_app.connection_for_write() as connection:  # not yet connected
+        return Broker(connection.as_uri(), bool(current_app.conf.broker_url), ask)
 
 
 def _try_again(task: Task, problem: Error) -> NoReturn:

@@ -10,6 +10,8 @@ from django.conf import settings
 from example_shop.stack.folders import remove_abandoned_scratch, scratch_folder
 from example_shop.stack.valkey import Valkey
 
+pytest_plugins = ["tests.support.fixtures"]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start this run's Postgres, unless DATABASE_URL names one (as it does in xdist's workers)."""

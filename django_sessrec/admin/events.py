@@ -22,7 +22,7 @@ from django_sessrec.admin.base import EstimatingPaginator, ReadOnlyAdmin
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.forms import first_moment
 from django_sessrec.capture.replay import replay
-from django_sessrec.models import Event, FailedEvent, Impression
+from django_sessrec.models import Event, FailedEvent, Impression, Source
 
 DAYS_OFFERED = 8
 CHARACTERS_IN_LIST = 80
@@ -64,6 +64,22 @@ class ShownOn(DayFilter):
     field = "shown_at"
 
 
+class CameFrom(admin.SimpleListFilter):
+    """The package's own sources, and all of the shop's: which those are would take a scan of the table."""
+
+    title = _("source")
+    parameter_name = "source"
+    OTHERS = "others"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
+        return [*Source.choices, (self.OTHERS, _("others"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() == self.OTHERS:
+            return queryset.exclude(source__in=Source.values)
+        return queryset.filter(source=self.value()) if self.value() else queryset
+
+
 class PartitionedAdmin(ReadOnlyAdmin):
     """Ordered by the id, which carries the time and is indexed in every partition."""
 
@@ -95,8 +111,8 @@ class PartitionedAdmin(ReadOnlyAdmin):
 
 @admin.register(Event)
 class EventAdmin(PartitionedAdmin):
-    list_display = ("occurred_at", "event", "item_id", "from_list", "worth", "source", "visit")
-    list_filter = (OccurredOn, "name", "source", "bot")
+    list_display = ("occurred_at", "event", "item_id", "from_list", "worth", "came_from", "visit")
+    list_filter = (OccurredOn, "name", CameFrom, "bot")
     search_fields = ("session_id", "item_id")
 
     @admin.display(description=_("event"))
@@ -110,6 +126,10 @@ class EventAdmin(PartitionedAdmin):
             return None
         url = reverse(f"{self.admin_site.name}:sessrec_impression_change", args=[event.impression_id])
         return format_html('<a href="{}">{}</a>', url, event.position or _("list"))
+
+    @admin.display(description=_("source"))
+    def came_from(self, event: Event) -> str:
+        return str(dict(Source.choices).get(event.source, event.source))
 
     @admin.display(description=_("worth"))
     def worth(self, event: Event) -> str | None:

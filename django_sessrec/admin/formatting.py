@@ -24,32 +24,32 @@ class Cell:
     note: str = ""
 
 
-def cells(kpi: Kpi) -> dict[str, Cell]:
-    """Heading -> cell, in the order of a table's columns."""
-    return {
-        _("Lists shown"): Cell(whole(kpi.impressions)),
-        _("Seen"): share(kpi.viewability) if kpi.seen_impressions else Cell(NONE),
-        _("Clicked"): share(kpi.ctr),
-        _("Clicked once seen"): share(kpi.viewable_ctr),
-        _("Clicks"): Cell(whole(kpi.clicks)),
-        _("In the basket"): share(kpi.cart_rate),
-        _("Bought"): share(kpi.conversion),
-        _("Purchases"): Cell(whole(kpi.purchases)),
-        _("Revenue"): Cell(money(kpi.revenue)),
-    }
+def cells(kpi: Kpi) -> list[tuple[str, Cell]]:
+    """A table's columns in order, each with its heading; what it earned first."""
+    return [
+        (_("Revenue"), Cell(money(kpi.revenue))),
+        (_("Purchases"), Cell(whole(kpi.purchases))),
+        (_("Lists shown"), Cell(whole(kpi.impressions))),
+        (_("Seen"), share(kpi.viewability) if kpi.seen_impressions else Cell(NONE)),
+        (_("Clicked"), share(kpi.ctr)),
+        (_("Clicked once seen"), share(kpi.viewable_ctr)),
+        (_("Clicks"), Cell(whole(kpi.clicks))),
+        (_("In the basket"), share(kpi.cart_rate)),
+        (_("Bought"), share(kpi.conversion)),
+    ]
 
 
-def cards(kpi: Kpi) -> dict[str, Cell]:
-    """Heading -> the period's headline figures."""
-    return {
-        _("Lists shown"): Cell(whole(kpi.impressions), _("%s products") % whole(kpi.items_shown)),
-        _("Seen for a second"): _seen(kpi),
-        _("Click-through rate"): share(kpi.ctr),
-        _("Clicks"): Cell(whole(kpi.clicks), _("%s of the shown products") % share(kpi.item_ctr).text),
-        _("In the basket"): Cell(whole(kpi.carts), _("%s of the clicks") % share(kpi.cart_rate).text),
-        _("Purchases"): Cell(whole(kpi.purchases), _("%s of the clicks") % share(kpi.conversion).text),
-        _("Revenue after a click"): Cell(money(kpi.revenue)),
-    }
+def cards(kpi: Kpi) -> list[tuple[str, Cell]]:
+    """The period's headline figures, each with its heading."""
+    return [
+        (_("Lists shown"), Cell(whole(kpi.impressions), _("%s products") % whole(kpi.items_shown))),
+        (_("Seen for a second"), _seen(kpi)),
+        (_("Click-through rate"), share(kpi.ctr)),
+        (_("Clicks"), Cell(whole(kpi.clicks), _("%s of the shown products") % share(kpi.item_ctr).text)),
+        (_("In the basket"), Cell(whole(kpi.carts), _("%s of the clicks") % share(kpi.cart_rate).text)),
+        (_("Purchases"), Cell(whole(kpi.purchases), _("%s of the clicks") % share(kpi.conversion).text)),
+        (_("Revenue after a click"), Cell(money(kpi.revenue))),
+    ]
 
 
 def _seen(kpi: Kpi) -> Cell:

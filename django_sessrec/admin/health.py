@@ -1,8 +1,7 @@
-"""Health: whether every row that was sent is accounted for, and whether what should run does."""
+"""The Health page: what the examination found, the programs, and what became of every row."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -17,13 +16,15 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_sessrec.admin.base import ReadOnlyAdmin
-from django_sessrec.admin.formatting import NONE, Cell, whole
-from django_sessrec.capture import ledger, partitions, stream
+from django_sessrec.admin.formatting import Cell, whole
+from django_sessrec.capture import ledger, partitions
 from django_sessrec.capture.ledger import Counts
 from django_sessrec.capture.replay import replayable
 from django_sessrec.models import FailedEvent, Heartbeat
+from django_sessrec.operations.examination import examine
+from django_sessrec.operations.findings import Level
+from django_sessrec.operations.heartbeat import programs
 
-SILENCE = timedelta(minutes=5)  # they beat once a minute, the consumer six times
 DAYS = 14
 REASONS = 10
 
@@ -46,11 +47,15 @@ class HealthAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "media": self.media,
             "cards": _cards(days.get(timezone.now().date(), Counts())),
-            "programs": _programs(),
+            **_findings(request),
+            "programs": programs(),
             "days": {
                 "keys": (_("Day"),),
-                "headings": list(_cells(Counts())),
-                "rows": [((date_format(day),), _cells(counts).values()) for day, counts in days.items()],
+                "headings": [heading for heading, _cell in _cells(Counts())],
+                "rows": [
+                    ((date_format(day),), [cell for _heading, cell in _cells(counts)])
+                    for day, counts in days.items()
+                ],
             },
             "reasons": self._reasons(),
         }
@@ -67,50 +72,35 @@ class HealthAdmin(ReadOnlyAdmin):
         ]
 
 
-def _cards(today: Counts) -> dict[str, Cell]:
-    """Heading -> today's headline figure."""
+def _findings(request: HttpRequest) -> dict[str, Any]:
+    """The examination as this web process sees it: what needs a remedy, the worst first, and the rest."""
+    # Late: the tasks' module brings Celery, which a shop's pages don't need.
+    from django_sessrec import tasks
+
+    found = list(examine(tasks.broker(), request))
+    worst_first = [each for level in (Level.FAIL, Level.WARN) for each in found if each.level == level]
+    return {"problems": worst_first, "in_order": [each for each in found if each.level == Level.OK]}
+
+
+def _cards(today: Counts) -> list[tuple[str, Cell]]:
+    """Today's headline figures, each with its heading."""
     ahead = partitions.days_ahead()
-    cards = {
-        _("Rows sent today"): Cell(whole(today.sent), _("%s stored") % whole(today.stored)),
-        _("Could not be stored"): Cell(whole(replayable().count()), _("kept, to be tried again")),
-        _("Refused as wrong"): Cell(whole(today.refused), _("kept with the reason")),
-        _("Partitions made ahead"): Cell(ngettext("%d day", "%d days", ahead) % ahead),
-    }
-    if stream.configured():
-        cards[_("Waiting in the stream")] = _backlog()
-    return cards
-
-
-def _backlog() -> Cell:
-    try:
-        backlog = stream.backlog()
-    except Exception as problem:
-        return Cell(NONE, _("does not answer: %s") % type(problem).__name__)
-    return Cell(whole(backlog.messages), _("the oldest for %s s") % whole(round(backlog.seconds)))
-
-
-def _cells(counts: Counts) -> dict[str, Cell]:
-    """Heading -> cell, in the order of the table's columns."""
-    return {
-        _("Sent"): Cell(whole(counts.sent)),
-        _("Stored"): Cell(whole(counts.stored)),
-        _("Known already"): Cell(whole(counts.duplicate)),
-        _("Failed"): Cell(whole(counts.failed)),
-        _("Refused"): Cell(whole(counts.refused)),
-        _("Withdrawn"): Cell(whole(counts.withdrawn)),
-        _("Replayed"): Cell(whole(counts.replayed)),
-    }
-
-
-def _programs() -> list[dict[str, Any]]:
-    """The programs that give signs of life, and those that should."""
-    seen = dict(Heartbeat.objects.values_list("name", "seen_at"))
-    expected = ["beat", "train", "worker", *(["consumer"] if stream.configured() else [])]
     return [
-        {"name": name, "seen_at": seen.get(name), "alive": name in seen and _lately(seen[name])}
-        for name in sorted({*expected, *seen})
+        (_("Rows sent today"), Cell(whole(today.sent), _("%s stored") % whole(today.stored))),
+        (_("Could not be stored"), Cell(whole(replayable().count()), _("kept, to be tried again"))),
+        (_("Refused as wrong"), Cell(whole(today.refused), _("kept with the reason"))),
+        (_("Partitions made ahead"), Cell(ngettext("%d day", "%d days", ahead) % ahead)),
     ]
 
 
-def _lately(moment: Any) -> bool:
-    return timezone.now() - moment < SILENCE
+def _cells(counts: Counts) -> list[tuple[str, Cell]]:
+    """The table's columns in order, each with its heading."""
+    return [
+        (_("Sent"), Cell(whole(counts.sent))),
+        (_("Stored"), Cell(whole(counts.stored))),
+        (_("Known already"), Cell(whole(counts.duplicate))),
+        (_("Failed"), Cell(whole(counts.failed))),
+        (_("Refused"), Cell(whole(counts.refused))),
+        (_("Withdrawn"), Cell(whole(counts.withdrawn))),
+        (_("Replayed"), Cell(whole(counts.replayed))),
+    ]

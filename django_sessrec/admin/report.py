@@ -131,8 +131,8 @@ def _table(title: str, keys: tuple[str, ...], figures: Mapping[tuple[str, ...], 
     return {
         "title": title,
         "keys": keys,
-        "headings": list(cells(Kpi())),
-        "rows": [(key, cells(kpi).values()) for key, kpi in figures.items()],
+        "headings": [heading for heading, _cell in cells(Kpi())],
+        "rows": [(key, [cell for _heading, cell in cells(kpi)]) for key, kpi in figures.items()],
     }
 
 

@@ -125,6 +125,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 "may_change": may_change(request),
                 "took": duration(run),
                 "counts": counts(run),
+                "parameters": list(run.parameters.items()),
                 "columns": columns(run).values(),
                 "figure_rows": figure_rows(run),
                 "length_rows": group_rows(run, "by_length"),

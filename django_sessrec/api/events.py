@@ -18,15 +18,16 @@ from django_sessrec.api.serializers import EventsAnswer, EventsBody, problems
 from django_sessrec.api.views import SessrecView, tracker_of
 from django_sessrec.capture import request_filters, store
 from django_sessrec.capture.buffers import Rejected
-from django_sessrec.capture.event import NAMES, EventError, make
+from django_sessrec.capture.event import CLOCK_SKEW, NAMES, EventError, make
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rec_id import verify
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.ids import seen_id
+from django_sessrec.ids import moved, seen_id
 from django_sessrec.models import Event, EventName, Source
 
 MAX_EVENTS = 50
+MINUTE = timedelta(minutes=1)
 OLDEST = timedelta(hours=24)  # how late a browser that was offline may deliver
 SERVER_ONLY = {EventName.PURCHASE, EventName.REFUND}
 OF_A_LIST = {EventName.SELECT_ITEM, EventName.VIEW_ITEM_LIST}
@@ -76,7 +77,8 @@ class EventsView(SessrecView):
             return _answer(0, 0, [Refusal(index, "no_consent") for index in range(len(given))])
         if not request_filters.counts(request._request):
             return _answer(0, 0, [Refusal(index, "not_counted") for index in range(len(given))])
-        events, refusals = _read(given, tracker.session_id, bot=request_filters.from_bot(request._request))
+        bot, ahead = request_filters.from_bot(request._request), _clock_ahead(request.data)
+        events, refusals = _read(given, tracker.session_id, bot=bot, ahead=ahead)
         tracker.touch()  # the visit goes on, or begins
         written = outbox.deliver(list(events.values())) if events else store.WriteResult()
         if written is None:  # a task stores them later
@@ -96,12 +98,26 @@ def _events_of(body: Any) -> list[Any]:
     return events
 
 
-def _read(given: list[Any], session_id: UUID, *, bot: bool) -> tuple[dict[int, Event], list[Refusal]]:
+def _clock_ahead(body: Mapping[str, Any]) -> timedelta:
+    """How far the browser's clock is ahead of ours, by sent_at: whole minutes, and 0 up to CLOCK_SKEW.
+
+    Whole minutes, so that events that are sent twice get the same ids twice.
+    """
+    try:
+        ahead = datetime.fromisoformat(body["sent_at"]) - datetime.now(UTC)
+    except (KeyError, TypeError, ValueError):  # no time, or one without its zone
+        return timedelta(0)
+    return round(ahead / MINUTE) * MINUTE if abs(ahead) > CLOCK_SKEW else timedelta(0)
+
+
+def _read(
+    given: list[Any], session_id: UUID, *, bot: bool, ahead: timedelta
+) -> tuple[dict[int, Event], list[Refusal]]:
     """The events that may be stored, by their index, and why the others may not; those are kept."""
     events, refusals = {}, []
     for index, each in enumerate(given):
         try:
-            events[index] = _event(each, session_id, bot=bot)
+            events[index] = _event(each, session_id, bot=bot, ahead=ahead)
         except EventError as problem:
             refusals.append(Refusal(index, problem.code, str(problem)))
     _keep(given, refusals, session_id)
@@ -112,7 +128,7 @@ def _read(given: list[Any], session_id: UUID, *, bot: bool) -> tuple[dict[int, E
     return events, refusals + [Refusal(index, "not_counted") for index in left_out]
 
 
-def _event(given: Any, session_id: UUID, *, bot: bool) -> Event:
+def _event(given: Any, session_id: UUID, *, bot: bool, ahead: timedelta) -> Event:
     """One event of the envelope; EventError says what is wrong."""
     if not isinstance(given, Mapping):
         raise EventError("items", ENVELOPE)
@@ -124,16 +140,17 @@ def _event(given: Any, session_id: UUID, *, bot: bool) -> Event:
     impression_id = verify(rec_id, session_id, max_age) if rec_id else None
     if name in OF_A_LIST and impression_id is None:
         raise EventError("rec_id", f"rec_id {rec_id!r} is not of a list that this visit was shown lately")
-    event_id = _uuid(_text(given, "event_id"))
+    event_id = _event_id(_text(given, "event_id"), ahead)
     if name == EventName.VIEW_ITEM_LIST:  # whatever items it names: the impression knows them
         event_id, item = seen_id(impression_id), {}
     else:
         item = _item(given)
+    item_id, quantity = item.get("item_id"), item.get("quantity")
     event = make(
         _text(given, "event"),
-        item.get("item_id", ""),
+        "" if item_id is None else item_id,
         session_id=session_id,
-        quantity=item.get("quantity", 1),
+        quantity=1 if quantity is None else quantity,
         price=item.get("price"),
         currency=_text(given, "currency"),
         impression_id=impression_id,
@@ -166,11 +183,12 @@ def _text(given: Mapping[str, Any], field: str) -> str:
     return value
 
 
-def _uuid(text: str) -> UUID:
+def _event_id(text: str, ahead: timedelta) -> UUID:
+    """The event's id, of the time that our own clock had."""
     try:
-        return UUID(text)
+        return moved(UUID(text), -ahead)
     except ValueError:
-        raise EventError("event_id", f"event_id {text[:40]!r} is not a UUID") from None
+        raise EventError("event_id", f"event_id {text[:40]!r} is not a UUID of version 7") from None
 
 
 def _sensitive(item_ids: set[str]) -> set[str]:

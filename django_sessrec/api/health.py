@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from http import HTTPStatus
 
 from django.db import Error
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
-from django_sessrec import database
-from django_sessrec.models import Event, Impression
-
-TODAYS_TABLES = "SELECT to_regclass(%s) IS NOT NULL, to_regclass(%s) IS NOT NULL"
+from django_sessrec.capture import partitions
 
 
 @never_cache
@@ -32,11 +28,7 @@ def ready(_request: HttpRequest) -> JsonResponse:
 
 
 def _not_ready() -> str:
-    today = datetime.now(UTC)
-    tables = [f"{model._meta.db_table}_{today:%Y%m%d}" for model in (Event, Impression)]
     try:
-        with database.connection().cursor() as cursor:
-            cursor.execute(TODAYS_TABLES, tables)
-            return "" if all(cursor.fetchone()) else "partitions"
+        return "" if partitions.days_ahead() >= 0 else "partitions"
     except Error:
         return "database"

@@ -25,7 +25,8 @@ from prometheus_client.registry import Collector
 from django_sessrec.capture import ledger, partitions, stream
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
-from django_sessrec.models import Event, Heartbeat, Impression, Promotion, TrainingRun
+from django_sessrec.models import Event, Impression, Promotion, TrainingRun
+from django_sessrec.operations import heartbeat
 
 LATELY = timedelta(minutes=5)
 RUNS = timedelta(days=7)
@@ -111,8 +112,9 @@ def _trainings() -> list[Metric]:
 
 def _programs() -> list[Metric]:
     silence = _gauge("heartbeat_age_seconds", "Since a program's last sign of life.", "program")
-    for beat in Heartbeat.objects.all():
-        silence.add_metric([beat.name], _seconds_since(beat.seen_at))
+    for program in heartbeat.programs():
+        if program.seen_at is not None:
+            silence.add_metric([program.name], _seconds_since(program.seen_at))
     return [silence]
 
 

@@ -40,9 +40,9 @@ class PersonalisationView(SessrecView):
         switch.is_valid(raise_exception=True)
         response = SeeOther(_way_back(switch.validated_data.get("next", "")))
         if switch.validated_data["personalisation"] == "on":
-            cookie.switch_on(response)
+            cookie.switch_on(request._request, response)
             return response
-        cookie.switch_off(request, response)
+        cookie.switch_off(request._request, response)
         if tracker := tracker_of(request):
             tracker.withdraw()
         return response

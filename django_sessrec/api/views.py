@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_cache_control
+from django.utils.cache import patch_cache_control, patch_vary_headers
 from drf_spectacular.openapi import AutoSchema
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -21,10 +22,14 @@ from rest_framework.utils.encoders import JSONEncoder
 from rest_framework.views import APIView
 
 from django_sessrec.api.exceptions import Malformed, TooLarge, problem
-from django_sessrec.api.permissions import THROTTLES, FromTheShop
+from django_sessrec.api.permissions import FromTheShop
+from django_sessrec.api.throttling import THROTTLES
+from django_sessrec.capture import origins
 from django_sessrec.capture.tracker import Tracker
+from django_sessrec.conf import sessrec_settings
 
 MAX_BODY = 48 * 1024  # bytes; browsers keep at most 64 KB of requests that outlive their page
+PREFLIGHT_LASTS = 7_200  # seconds; Chromium keeps none longer
 MAX_FIELDS = 10  # of a form
 
 
@@ -94,6 +99,9 @@ class SessrecView(APIView):
     rate_setting = "THROTTLE_RECOMMENDATIONS"
     browsers_only = False
 
+    def perform_authentication(self, request: Request) -> None:
+        """None: the framework would put an anonymous user over the shop's own."""
+
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         return problem
 
@@ -102,13 +110,32 @@ class SessrecView(APIView):
     ) -> HttpResponseBase:
         response = super().finalize_response(request, response, *args, **kwargs)
         patch_cache_control(response, private=True, no_store=True)
+        if sessrec_settings.TRUSTED_ORIGINS:
+            _share(request._request, response)
         return response
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """What a browser asks before another origin's script may call: the headers say it."""
+        return Response(status=HTTPStatus.NO_CONTENT)
 
 
 def tracker_of(request: Request) -> Tracker | None:
     """request.sessrec; None where the middleware is missing, which a system check reports."""
     django_request: HttpRequest = request._request
     return getattr(django_request, "sessrec", None)
+
+
+def _share(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Let the scripts of a trusted origin read the response, and send the session's cookie (CORS)."""
+    patch_vary_headers(response, ["Origin"])
+    if origins.is_trusted(request):
+        response["Access-Control-Allow-Origin"] = origins.origin_of(request)
+        response["Access-Control-Allow-Credentials"] = "true"
+        response["Access-Control-Expose-Headers"] = "Sessrec-Consent"
+        if request.method == "OPTIONS":
+            response["Access-Control-Allow-Methods"] = "GET, POST, DELETE, OPTIONS"
+            response["Access-Control-Allow-Headers"] = "Content-Type"
+            response["Access-Control-Max-Age"] = str(PREFLIGHT_LASTS)
 
 
 def _bounded(stream: Any) -> bytes:

@@ -1,6 +1,6 @@
-"""Visits that no person makes, told by their clicks: kept out of trainings and figures, and nothing deleted.
+"""Bots that hide, detected from their clicks: kept out of training and reports, and nothing deleted.
 
-A user agent says what a program wants to be taken for; this is for the programs that lie.
+A user agent says what a bot wants to be taken for; these rules are for the bots that lie.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ EVEN: Final = 0.4  # deviation of the pauses over their mean; that of people is 
 REVISITED: Final = 0.05  # share of clicks that go back to an item; people's is 0.2
 SCRIPT_IN_USE: Final = 0.1  # lists seen per list shown, from which on the shop's pages have the script
 
-# The rules need a visit's clicks in order, which only those with enough of them are worth. An imported
-# history is not judged: its times may be made up.
+# The rules need a session's clicks in order, which only those with enough of them are worth. Only what comes
+# from pages is judged: the times of an import may be made up, and a till serves many customers.
 SUSPECTS = """
 WITH clicks AS (
     SELECT session_id, event_id, occurred_at, item_id FROM sessrec_event
     WHERE occurred_at >= %(start)s AND occurred_at < %(end)s
-      AND name IN ('view_item', 'add_to_cart') AND NOT bot AND source <> 'import'
+      AND name IN ('view_item', 'add_to_cart') AND NOT bot AND source IN ('server', 'browser')
 ),
 long AS MATERIALIZED (
     SELECT session_id FROM clicks GROUP BY session_id HAVING count(*) >= %(fewest)s
@@ -36,8 +36,8 @@ long AS MATERIALIZED (
 paced AS (
     SELECT session_id, item_id, occurred_at,
            extract(epoch FROM occurred_at - lag(occurred_at) OVER visit) AS pause,
-           occurred_at - lag(occurred_at, %(flood)s::int - 1) OVER visit < interval '1 minute' AS flood,
-           occurred_at - lag(occurred_at, %(scriptless)s::int - 1) OVER visit < interval '1 minute' AS burst,
+           occurred_at - lag(occurred_at, %(per_minute)s::int) OVER visit < interval '1 minute' AS flood,
+           occurred_at - lag(occurred_at, %(without_script)s::int) OVER visit < interval '1 minute' AS burst,
            count(*) OVER (PARTITION BY session_id, item_id) AS same_item
     FROM clicks JOIN long USING (session_id)
     WINDOW visit AS (PARTITION BY session_id ORDER BY occurred_at, event_id)
@@ -62,11 +62,11 @@ judged AS (
              AND EXISTS (SELECT FROM sessrec_impression i WHERE i.session_id = visits.session_id)
              AND NOT EXISTS (SELECT FROM sessrec_event e
                              WHERE e.session_id = visits.session_id AND e.source = 'browser')
-             THEN 'scriptless'
-        WHEN clicks >= %(even_pace)s AND unevenness < %(even)s THEN 'even_pace'
-        WHEN items >= %(walk)s AND items >= (1 - %(revisited)s) * clicks THEN 'walk'
-        WHEN same_item >= %(hammer)s THEN 'hammer'
-        WHEN lasted >= %(endless)s * interval '1 hour' THEN 'endless'
+             THEN 'no_script'
+        WHEN clicks >= %(evenly_spaced)s AND unevenness < %(even)s THEN 'even_pace'
+        WHEN items >= %(crawled)s AND items >= (1 - %(revisited)s) * clicks THEN 'crawl'
+        WHEN same_item > %(on_one_item)s THEN 'repeat'
+        WHEN lasted > %(hours)s * interval '1 hour' THEN 'endless'
     END AS reason
     FROM visits
 )
@@ -78,20 +78,27 @@ RETURNING reason
 
 
 def quarantine(start: datetime | None = None, end: datetime | None = None) -> Counter[str]:
-    """Judge the visits of [start, end), aware, or the last two days'; returns the newly found by reason.
+    """Judge the sessions of [start, end), aware, or the last two days'; return the newly found by reason.
 
-    A visit that staff has released is not taken again.
+    A session that staff has released is not taken again.
     """
     end = end or timezone.now()
     bounds = sessrec_settings.quarantine
-    parameters = {rule.lower(): bound for rule, bound in bounds.items()}
-    in_clicks = [bound for rule, bound in bounds.items() if rule != "ENDLESS" and bound is not None]
-    parameters |= {
+    in_clicks = [bound for rule, bound in bounds.items() if rule != "MAX_SESSION_HOURS" and bound is not None]
+    parameters = {
         "start": start or end - LATELY,
         "end": end,
-        "fewest": 2 if bounds["ENDLESS"] is not None and not in_clicks else min(in_clicks, default=None),
+        "fewest": 2
+        if bounds["MAX_SESSION_HOURS"] is not None and not in_clicks
+        else min(in_clicks, default=None),
+        "per_minute": bounds["MAX_CLICKS_PER_MINUTE"],
+        "without_script": bounds["MAX_CLICKS_WITHOUT_SCRIPT"],
+        "evenly_spaced": bounds["MIN_EVENLY_SPACED_CLICKS"],
         "even": EVEN,
+        "crawled": bounds["MIN_CRAWLED_ITEMS"],
         "revisited": REVISITED,
+        "on_one_item": bounds["MAX_CLICKS_ON_ONE_ITEM"],
+        "hours": bounds["MAX_SESSION_HOURS"],
         "script_in_use": SCRIPT_IN_USE,
     }
     with database.connection().cursor() as cursor:
@@ -100,7 +107,7 @@ def quarantine(start: datetime | None = None, end: datetime | None = None) -> Co
 
 
 def release(session_ids: Sequence[UUID], by: str) -> int:
-    """Let visits count again, with a line in the audit trail; returns how many were in quarantine."""
+    """Let sessions count again, with a line in the audit trail; returns how many were in quarantine."""
     with database.atomic():
         held = Quarantine.objects.filter(pk__in=session_ids, released_at=None)
         released = held.update(released_at=timezone.now(), released_by=by)

@@ -1,48 +1,58 @@
 """The session's cookie: a random id in the shop's own domain, closed by 30 idle minutes and after a day.
 
-The id is signed, <id>.<MAC>: else a program could invent visits, past the bound on those that it may begin.
-And the one of visitors who want none: <COOKIE_NAME>_off=1, the same for all of them.
+The id is signed by Django's Signer: otherwise a program could invent sessions and pass the limit on those it
+may begin. A second cookie, <COOKIE_NAME>_off=1, is the same for all visitors who want no personalisation.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from http.cookies import Morsel
+from ipaddress import ip_address
+from typing import Any
 from uuid import UUID
 
+from django.core.signing import BadSignature, Signer
 from django.http import HttpRequest
+from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
-from django.utils.crypto import constant_time_compare
 
-from django_sessrec import signatures
+from django_sessrec.capture import origins
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import time_of
 
 LONGEST_SESSION = timedelta(hours=24)  # a client that never idles gets a new session after a day
 CLOCK_SKEW = timedelta(minutes=5)  # between two web servers
-POINT = "."  # between the id and its MAC
 SALT = "django_sessrec.cookie"
 OFF = "1"  # says what was chosen, and nothing of who chose it
 OFF_LASTS = timedelta(days=365)  # browsers keep no cookie beyond 400 days
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 def text_of(session_id: UUID) -> str:
-    """What the cookie holds."""
-    text = str(session_id)
-    return f"{text}{POINT}{next(signatures.macs(SALT, text.encode())).hex()}"
+    """What the cookie holds: <id>.<signature>."""
+    return _signer().sign(str(session_id))
+
+
+def sent(request: HttpRequest) -> bool:
+    """Whether the request brings a cookie of this name, whatever it holds."""
+    return sessrec_settings.COOKIE_NAME in request.COOKIES
 
 
 def presented(request: HttpRequest) -> UUID | None:
     """The session id that the request brings, however old; None where it brings none that this shop gave."""
-    text, _, given = request.COOKIES.get(sessrec_settings.COOKIE_NAME, "").partition(POINT)
-    if not given:
+    text = request.COOKIES.get(sessrec_settings.COOKIE_NAME)
+    if not text:
         return None
-    genuine = any(constant_time_compare(given, mac.hex()) for mac in signatures.macs(SALT, text.encode()))
-    return UUID(text) if genuine else None
+    try:
+        return UUID(_signer().unsign(text))
+    except (BadSignature, ValueError):
+        return None
 
 
 def read(request: HttpRequest) -> UUID | None:
-    """The session that goes on with this request, if one does."""
+    """The current session's id; None where the request brings none, or one that has ended."""
     session_id = presented(request)
     if session_id is None:
         return None
@@ -50,30 +60,35 @@ def read(request: HttpRequest) -> UUID | None:
     return session_id if -CLOCK_SKEW <= age <= LONGEST_SESSION else None
 
 
+def withheld(request: HttpRequest) -> bool:
+    """Whether the browser may have a cookie for us that it keeps from this request.
+
+    With SameSite=Lax it does so when another site's page posts a form here, as a bank does after a payment,
+    embeds us or asks by a script. A session begun by such a request would replace the visitor's own.
+    """
+    if sessrec_settings.COOKIE_SAMESITE == "None":
+        return False
+    if site := request.META.get("HTTP_SEC_FETCH_SITE"):
+        opened = request.META.get("HTTP_SEC_FETCH_DEST", "document") == "document"
+        return site == "cross-site" and not (request.method in SAFE_METHODS and opened)
+    if not origins.origin_of(request) or request.method in SAFE_METHODS:
+        return False
+    return not (origins.is_own(request) or origins.is_trusted(request))
+
+
 def write(request: HttpRequest, response: HttpResponseBase, session_id: UUID) -> None:
     """Give the visitor the cookie, or its next idle minutes; shared caches must not keep such a page."""
+    lasts = timedelta(minutes=sessrec_settings.SESSION_IDLE_MINUTES)
     response.set_cookie(
-        sessrec_settings.COOKIE_NAME,
-        text_of(session_id),
-        max_age=timedelta(minutes=sessrec_settings.SESSION_IDLE_MINUTES),
-        domain=sessrec_settings.COOKIE_DOMAIN,
-        secure=_secure(request),
-        httponly=True,
-        samesite=sessrec_settings.COOKIE_SAMESITE,
+        sessrec_settings.COOKIE_NAME, text_of(session_id), max_age=lasts, **_attributes(request)
     )
     patch_cache_control(response, private=True)
 
 
 def delete(request: HttpRequest, response: HttpResponseBase) -> None:
     """Take the cookie back from a visitor who has one."""
-    if sessrec_settings.COOKIE_NAME not in request.COOKIES:
-        return
-    response.delete_cookie(
-        sessrec_settings.COOKIE_NAME,
-        domain=sessrec_settings.COOKIE_DOMAIN,
-        samesite=sessrec_settings.COOKIE_SAMESITE,
-    )
-    patch_cache_control(response, private=True)
+    if sent(request):
+        _take_back(sessrec_settings.COOKIE_NAME, request, response)
 
 
 def switched_off(request: HttpRequest) -> bool:
@@ -83,24 +98,17 @@ def switched_off(request: HttpRequest) -> bool:
 
 def switch_off(request: HttpRequest, response: HttpResponseBase) -> None:
     """Remember that the visitor wants no personalisation."""
-    response.set_cookie(
-        _off_name(),
-        OFF,
-        max_age=OFF_LASTS,
-        domain=sessrec_settings.COOKIE_DOMAIN,
-        secure=_secure(request),
-        httponly=True,
-        samesite=sessrec_settings.COOKIE_SAMESITE,
-    )
+    response.set_cookie(_off_name(), OFF, max_age=OFF_LASTS, **_attributes(request))
     patch_cache_control(response, private=True)
 
 
-def switch_on(response: HttpResponseBase) -> None:
+def switch_on(request: HttpRequest, response: HttpResponseBase) -> None:
     """Forget it again: from then on consent decides."""
-    response.delete_cookie(
-        _off_name(), domain=sessrec_settings.COOKIE_DOMAIN, samesite=sessrec_settings.COOKIE_SAMESITE
-    )
-    patch_cache_control(response, private=True)
+    _take_back(_off_name(), request, response)
+
+
+def _signer() -> Signer:
+    return Signer(salt=SALT, sep=".")
 
 
 def _secure(request: HttpRequest) -> bool:
@@ -113,3 +121,41 @@ def _secure(request: HttpRequest) -> bool:
 
 def _off_name() -> str:
     return f"{sessrec_settings.COOKIE_NAME}_off"
+
+
+def _attributes(request: HttpRequest) -> dict[str, Any]:
+    return {
+        "domain": sessrec_settings.COOKIE_DOMAIN,
+        "secure": _secure(request),
+        "httponly": True,
+        "samesite": sessrec_settings.COOKIE_SAMESITE,
+    }
+
+
+def _take_back(name: str, request: HttpRequest, response: HttpResponseBase) -> None:
+    """Delete the cookie in every domain that it may have been given for.
+
+    COOKIE_DOMAIN may have changed since: the browser would go on sending the one of before.
+    """
+    response.delete_cookie(
+        name, domain=sessrec_settings.COOKIE_DOMAIN, samesite=sessrec_settings.COOKIE_SAMESITE
+    )
+    for domain in _domains(request) - {sessrec_settings.COOKIE_DOMAIN}:
+        gone: Morsel[str] = Morsel()
+        gone.update(response.cookies[name])
+        gone["domain"] = domain or ""
+        gone.set(name, "", '""')
+        # Django keeps one cookie a name; the key is looked at by nobody.
+        dict.__setitem__(response.cookies, f"{name} {domain}", gone)
+    patch_cache_control(response, private=True)
+
+
+def _domains(request: HttpRequest) -> set[str | None]:
+    """The request's host itself (None), and the domains that a cookie sent to it may stand for."""
+    host, _ = split_domain_port(request.get_host())
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        labels = host.split(".")
+        return {None, *(".".join(labels[start:]) for start in range(len(labels) - 1))}
+    return {None}

@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from numbers import Integral
+from types import NoneType
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Event, EventName, Impression, Source
@@ -40,6 +43,7 @@ CLICK_EVENTS: Final = frozenset({EventName.VIEW_ITEM, EventName.ADD_TO_CART})  #
 SESSION_EVENTS: Final = CLICK_EVENTS | {EventName.REMOVE_FROM_CART, EventName.PURCHASE}  # what lists read
 NAMES: Final[Mapping[str, EventName]] = {name.value: name for name in EventName} | dict(ALIASES)
 
+NO_OBJECT: Final = (NoneType, bool, float, complex, bytes, bytearray, list, tuple, set, frozenset)
 MAX_ITEM_ID: Final = 200  # characters
 MAX_QUANTITY: Final = 100_000
 MAX_PRICE: Final = Decimal(10**10)  # numeric(12, 2)
@@ -92,14 +96,32 @@ def make(
     )
 
 
-def clean_item_id(item_id: Any, *, required: bool = True) -> str:
-    """The item id as text; EventError where no item can have it."""
-    text = str(item_id)
+def clean_item_id(item: Any, *, required: bool = True) -> str:
+    """The item's id as text: of text, a whole number, a UUID, or the shop's own object by its catalogue.
+
+    EventError for anything else, and where no item can have the id.
+    """
+    text = item if isinstance(item, str) else _id_of(item)
     if (required and not text) or len(text) > MAX_ITEM_ID or not encodable(text):
         raise EventError(
             "item_id", f"item id {text[:40]!r} is not text of 1 to {MAX_ITEM_ID} characters without NUL"
         )
     return text
+
+
+def _id_of(item: Any) -> str:
+    if isinstance(item, UUID | Integral) and not isinstance(item, bool):
+        return str(item)
+    if isinstance(item, float) and item.is_integer():  # JSON and spreadsheets know no whole numbers
+        return str(int(item))
+    if isinstance(item, NO_OBJECT) or getattr(item, "pk", item) is None:
+        raise EventError("item_id", f"item {str(item)[:40]!r} of type {type(item).__name__} names no item")
+    try:
+        return str(get_catalogue().item_id(item))
+    except Exception as problem:  # the shop's own code, and what it was given is not its object
+        raise EventError(
+            "item_id", f"item of type {type(item).__name__} is no object of the catalogue: {problem!r}"
+        ) from problem
 
 
 def encodable(text: str) -> bool:

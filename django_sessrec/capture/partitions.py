@@ -52,11 +52,22 @@ def ensure_days(days: Iterable[date]) -> list[str]:
     return missing
 
 
-def drop_older_than(days: int) -> list[str]:
-    """Drop the partitions whose whole day is more than `days` days ago; return their names."""
-    oldest = datetime.now(UTC).date() - timedelta(days)
+def older_than(days: int) -> list[str]:
+    """The partitions whose whole day is more than `days` days ago by the database's clock."""
+    oldest = database.now().date() - timedelta(days)
     with database.connection().cursor() as cursor:
-        old = [name for name in _existing(cursor) if day_of(name) < oldest]
+        return [name for name in _existing(cursor) if day_of(name) < oldest]
+
+
+def hold_rows(names: Iterable[str]) -> list[str]:
+    """Those of the partitions that are not empty."""
+    with database.connection().cursor() as cursor:
+        return [name for name in names if _holds_rows(cursor, name)]
+
+
+def drop_older_than(days: int) -> list[str]:
+    """Drop the partitions that older_than() names; return their names."""
+    old = older_than(days)
     for name in old:
         with database.atomic(), database.connection().cursor() as cursor:
             cursor.execute(LOCK_TIMEOUT)
@@ -83,6 +94,11 @@ def day_of(name: str) -> date:
 def _existing(cursor) -> list[str]:
     cursor.execute(CHILDREN, TABLES)
     return sorted(name for (name,) in cursor.fetchall() if NAME.fullmatch(name))
+
+
+def _holds_rows(cursor, name: str) -> bool:
+    cursor.execute(f'SELECT EXISTS (SELECT FROM "{name}")')  # noqa: S608
+    return cursor.fetchone()[0]
 
 
 def _midnight(day: date) -> datetime:

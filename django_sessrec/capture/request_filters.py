@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import LazyObject, empty
 
+from django_sessrec.capture import origins
 from django_sessrec.capture.user_agents import is_bot
 from django_sessrec.conf import sessrec_settings
 
-# Chromium and the standard, older Chromium and Safari, Firefox
-PREFETCH_HEADERS = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
+# Chromium and the standard; Turbo, whose own fetch may not set Sec-; older Chromium; Safari; Firefox
+PREFETCH_HEADERS = (
+    "HTTP_SEC_PURPOSE",
+    "HTTP_X_SEC_PURPOSE",
+    "HTTP_PURPOSE",
+    "HTTP_X_PURPOSE",
+    "HTTP_X_MOZ",
+)
 PREFETCH = ("prefetch", "prerender", "preview")
 
 
 def counts(request: HttpRequest) -> bool:
     """Whether anything of this request is captured: not staff's, not what IGNORE_REQUEST names."""
     ignore = sessrec_settings.imported("IGNORE_REQUEST")
-    return not (is_staff(request) or is_prefetch(request) or (ignore and ignore(request)))
+    return not (is_prefetch(request) or is_staff(request) or (ignore and ignore(request)))
 
 
 def is_prefetch(request: HttpRequest) -> bool:
@@ -30,12 +42,29 @@ def is_prefetch(request: HttpRequest) -> bool:
 
 
 def is_staff(request: HttpRequest) -> bool:
-    """Whether a staff user is known already: asking for the user would read the session and vary the page."""
+    """Whether a staff user is signed in.
+
+    Asked for requests that would be captured only, since it may load the shop's session and user: not where
+    the request brings no session cookie, and without a Vary header that the page would not have had.
+    """
     user = request.__dict__.get("user")
     if isinstance(user, LazyObject) and user._wrapped is empty:
-        return False
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+            return False
+        with _leaving_no_mark(getattr(request, "session", None)):
+            return bool(getattr(user, "is_staff", False))
     return bool(getattr(user, "is_staff", False))
 
 
 def from_bot(request: HttpRequest) -> bool:
-    return is_bot(request.META.get("HTTP_USER_AGENT", ""))
+    """Whether the user agent is a bot's; that of the shop's own app is not judged."""
+    return not origins.is_app(request) and is_bot(request.META.get("HTTP_USER_AGENT", ""))
+
+
+@contextmanager
+def _leaving_no_mark(session: Any) -> Iterator[None]:
+    """Django's SessionMiddleware adds Vary: Cookie to the page of a session that was read."""
+    before = getattr(session, "accessed", None)
+    yield
+    if before is not None:
+        session.accessed = before

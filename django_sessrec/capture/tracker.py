@@ -1,4 +1,4 @@
-"""request.sessrec: what the shop tells about this request, and what becomes of it once it is answered."""
+"""request.sessrec: what the shop tells about a request, written once the response is made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.utils.functional import cached_property
 
 from django_sessrec.capture import consent, cookie, request_filters, session_limit
 from django_sessrec.capture.buffers import Rejected
-from django_sessrec.capture.event import MAX_POSITION, EventError, clean_item_id, make
+from django_sessrec.capture.event import MAX_POSITION, NAMES, EventError, clean_item_id, make
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rec_id import verify
 from django_sessrec.catalogue import get_catalogue
@@ -26,7 +26,9 @@ from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, EventName, Impression, Source
 from django_sessrec.safety import never_raises
 
-LINK = "sessrec"  # the argument of a recommended product's link: <rec_id>.<position>
+LINK = "sessrec"  # the query argument of a recommended product's link: <rec_id>.<position>
+SHOWN_TO_NOBODY = frozenset({"HEAD", "OPTIONS"})  # methods whose response nobody looks at
+SHOW_NOTHING = frozenset(range(300, 400)) | frozenset(range(500, 600))  # redirects and failures
 
 logger = logging.getLogger("django_sessrec")
 
@@ -38,7 +40,9 @@ class Tracker:
         self._request = request
         self._impressions: list[Impression] = []
         self._refused: list[Rejected] = []
-        self._withdrawn = self._touched = self._private = self._settled = False
+        self._withdrawn = self._touched = self._private = False
+        self._viewed = self._click_noted = self._awaits_commit = False
+        self.answered = False  # the response is made: what is recorded from now on is written by itself
         self.pending: list[Event] = []  # recorded, and written once the response is made
 
     @cached_property
@@ -54,33 +58,53 @@ class Tracker:
         return cookie.switched_off(self._request)
 
     @property
-    @never_raises("tell the visit's id", default=None)
+    @never_raises("tell the session's id", default=None)
     def session_id(self) -> UUID | None:
-        """The visit's id, a new one where the request brought none; None under contextual.
+        """The session's id, a new one where the request brought none; None under contextual.
 
-        A client that begins visit after visit is contextual from its bound on: ask for the level after this.
+        Keep it with an order whose payment is confirmed later, for `django_sessrec.events.record`.
+        A client that begins more sessions than it may, and a request for which the browser withholds the
+        cookie, are contextual from here on: ask for the level after this.
         """
         return self._session_id if self.level == consent.SESSION else None
 
     @cached_property
     def _session_id(self) -> UUID | None:
         session_id = cookie.read(self._request)
-        if session_id is None and not session_limit.may_begin(self._request):
+        if session_id is None and (
+            cookie.withheld(self._request) or not session_limit.may_begin(self._request)
+        ):
             self.level = consent.CONTEXTUAL
             return None
         return session_id or uuid7()
 
     @cached_property
     def current_item(self) -> str | None:
-        """The item of this page, where its view is one of TRACKED_VIEWS."""
+        """The item on screen: the one that view() named, or the URL's where TRACKED_VIEWS has this view."""
         match = self._request.resolver_match
         argument = sessrec_settings.TRACKED_VIEWS.get(match.view_name) if match else None
-        if argument is None or argument not in match.kwargs:
+        if match is None or argument is None or argument not in match.kwargs:
             return None
         try:
             return clean_item_id(match.kwargs[argument])
         except EventError:
             return None
+
+    @never_raises("record a view", default=None)
+    def view(self, item: Any) -> None:
+        """Record that this page shows an item, and the click on a recommendation that led to it.
+
+        item: an item id or the shop's own object
+
+        For views that TRACKED_VIEWS cannot name. Counts once per request, for the item named last, and only
+        if the response is a success. Never raises: a wrong item is logged and kept as a failed event.
+        """
+        try:
+            self.current_item = clean_item_id(item)
+        except EventError as problem:
+            self._refuse(problem, {"name": EventName.VIEW_ITEM.value, "item_id": item})
+            return
+        self._viewed = True
 
     @never_raises("record an event", default=None)
     def record(
@@ -98,13 +122,22 @@ class Tracker:
     ) -> None:
         """Record what happened to an item; written once the response is made.
 
-        Inside a transaction it counts when that commits, and is gone when it rolls back. Never raises for
-        a value: a wrong one is logged and kept as a failed event, and the shop goes on.
+        item_id: an item id or the shop's own object
+
+        Inside a transaction the event is written when that commits, even after the response, and is gone when
+        it rolls back. Never raises: a wrong value is logged and kept as a failed event.
         """
         if self.session_id is None:
+            if NAMES.get(name) == EventName.PURCHASE and consent.level(self._request) == consent.SESSION:
+                logger.warning(
+                    "A purchase is not recorded: this request brings no session and may not begin one. Keep "
+                    "request.sessrec.session_id with the order and call django_sessrec.events.record"
+                )
             return
         given = {"quantity": quantity, "price": price, "currency": currency, "position": position}
         try:
+            if NAMES.get(name) == EventName.VIEW_ITEM and event_id is None:
+                self._note_click(clean_item_id(item_id))  # before the view that it led to
             event = make(
                 name,
                 item_id,
@@ -115,12 +148,10 @@ class Tracker:
                 **given,
             )
         except EventError as problem:
-            logger.warning("request.sessrec.record: %s", problem)
-            given |= {"name": name, "item_id": item_id, "session_id": self.session_id}
-            payload = {field: str(value)[:200] for field, value in given.items()}
-            self._refused.append(Rejected(payload, problem.code, str(problem)))
+            self._refuse(problem, given | {"name": name, "item_id": item_id})
             return
-        if alias := _open_transaction():
+        if alias := open_transaction():
+            self._awaits_commit = True
             transaction.on_commit(partial(self._accept, event), using=alias)
         else:
             self._accept(event)
@@ -134,7 +165,7 @@ class Tracker:
         self._touched = True
 
     def keep_private(self) -> None:
-        """Let no shared cache keep the response: it tells the visitor's own choice."""
+        """Keep the response out of shared caches: what it says is for this visitor only."""
         self._private = True
 
     @never_raises("withdraw consent", default=None)
@@ -146,8 +177,8 @@ class Tracker:
 
     @property
     @never_raises("tell whether a page is captured", default=False)
-    def concerned(self) -> bool:
-        """Whether settle() has anything to do; asked for every response, so it costs next to nothing."""
+    def has_work(self) -> bool:
+        """Whether finish() has anything to do; asked for every response, so it costs next to nothing."""
         return bool(
             self.current_item is not None
             or self.pending
@@ -156,48 +187,80 @@ class Tracker:
             or self._withdrawn
             or self._touched
             or self._private
+            or self._awaits_commit
+            or self._consent_ended()
         )
 
     @never_raises("capture what a page did", default=None)
-    def settle(self, response: HttpResponseBase) -> None:
-        """After the response is made: write, and give or take the cookie. Never raises."""
+    def finish(self, response: HttpResponseBase) -> None:
+        """Write what the page did, and give or take the cookie. Never raises."""
         if self._private:
             patch_cache_control(response, private=True)
         if self._withdrawn or self._consent_ended():
             self._forget(response)
             return
+        if self._request.method in SHOWN_TO_NOBODY or response.status_code in SHOW_NOTHING:
+            self._impressions.clear()
+        viewed = self._seen_item(response)
+        if not (viewed or self._touched or self._awaits_commit or self._has_rows):
+            return
         if self.session_id is None or not request_filters.counts(self._request):
             self._drop()
             return
-        if response.status_code == HTTPStatus.OK and self._request.method == "GET" and self.current_item:
-            self._note_view(self.current_item)
-        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self._impressions.clear()
+        if viewed is not None:
+            self._note_click(viewed)
+            self.pending.append(make(EventName.VIEW_ITEM, viewed, session_id=self.session_id))
         self._leave_out_sensitive()
-        if self.pending or self._impressions or self._touched:
+        if self.pending or self._impressions or self._touched or self._awaits_commit:
             cookie.write(self._request, response, self.session_id)
         self._flush()
-        self._settled = True
 
-    def _note_view(self, item_id: str) -> None:
-        """The view, and before it the click on a recommendation that led here."""
-        if self._request.META.get("QUERY_STRING"):
-            self._note_click(item_id)
-        self.pending.append(make(EventName.VIEW_ITEM, item_id, session_id=self.session_id))
+    @property
+    def _has_rows(self) -> bool:
+        return bool(self.pending or self._impressions or self._refused)
+
+    def _seen_item(self, response: HttpResponseBase) -> str | None:
+        """The item that the visitor sees: of a page that was asked for, or that the view function named."""
+        if response.status_code != HTTPStatus.OK or self._request.method in SHOWN_TO_NOBODY:
+            return None
+        return self.current_item if self._viewed or self._request.method == "GET" else None
 
     def _note_click(self, item_id: str) -> None:
-        """The click on a recommendation, if the link proves one."""
+        """The click on a recommendation that led to this page, if its link proves one."""
+        if self._click_noted or self.session_id is None or not self._request.META.get("QUERY_STRING"):
+            return
+        self._click_noted = True
         rec_id, _, position = self._request.GET.get(LINK, "").rpartition(".")
         max_age = timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS)
         impression_id = verify(rec_id, self.session_id, max_age) if rec_id else None
         if impression_id and position.isascii() and position.isdecimal() and int(position) <= MAX_POSITION:
-            click = {"impression_id": impression_id, "position": int(position)}
-            self.pending.append(make(EventName.SELECT_ITEM, item_id, session_id=self.session_id, **click))
+            click = make(
+                EventName.SELECT_ITEM,
+                item_id,
+                session_id=self.session_id,
+                impression_id=impression_id,
+                position=int(position),
+            )
+            self.pending.append(click)
 
-    @never_raises("take an event whose transaction committed", default=None)
+    def _refuse(self, problem: EventError, given: dict[str, Any]) -> None:
+        """Keep wrong input as a failed event, where anything may be kept."""
+        logger.warning("request.sessrec: %s", problem)
+        if self.session_id is None:
+            return
+        payload = {field: str(value)[:200] for field, value in given.items()}
+        payload["session_id"] = str(self.session_id)
+        self._refused.append(Rejected(payload, problem.code, str(problem)))
+        if self.answered:
+            self._flush()
+
+    @never_raises("write an event whose transaction committed", default=None)
     def _accept(self, event: Event) -> None:
         self.pending.append(event)
-        if self._settled:  # its transaction committed after the response was made
+        if self.answered:
+            if self.session_id is None or not request_filters.counts(self._request):
+                self._drop()
+                return
             self._leave_out_sensitive()
             self._flush()
 
@@ -223,8 +286,8 @@ class Tracker:
         self._refused.clear()
 
     def _consent_ended(self) -> bool:
-        """Whether a visit that had begun is no longer consented to."""
-        if self.level == consent.SESSION or cookie.presented(self._request) is None:
+        """Whether the request brings a session that is no longer consented to."""
+        if not cookie.sent(self._request) or self.level == consent.SESSION:
             return False
         return consent.refused(self._request)
 
@@ -236,7 +299,7 @@ class Tracker:
             outbox.erase(session_id)
 
 
-def _open_transaction() -> str | None:
+def open_transaction() -> str | None:
     """The database in whose transaction the shop's code now runs, if in any."""
     opened = (each for each in connections.all(initialized_only=True) if each.in_atomic_block)
     return next((each.alias for each in opened), None)

@@ -113,14 +113,16 @@ class Settings:
         None,
         int,
         "the shop's own proxies in front of Django: the client's address is the one that the first of them"
-        " saw, in `X-Forwarded-For`. `None` is REST framework's `NUM_PROXIES`, or 0 where that is not set",
+        " saw, in `X-Forwarded-For`; 0 ignores that header. `None` is REST framework's `NUM_PROXIES`; where"
+        " neither is set, a client whose request was forwarded is unknown, and not limited by its address",
         low=0,
     )
     TRUSTED_ORIGINS = Setting[Sequence[str]](
         [],
         LIST,
         "other origins of the same shop whose pages may call the API, such as `https://www.example.com` where"
-        " the API is on `api.example.com`",
+        " the API is on `api.example.com`, and what the shop's app sends as `Origin`, such as"
+        " `shop-app://android`",
     )
     RETENTION_DAYS = Setting[int | None](
         90,
@@ -223,11 +225,12 @@ class Settings:
         return Path(getattr(django_settings, "BASE_DIR", ".")) / "sessrec_artifacts"
 
     @property
-    def num_proxies(self) -> int:
-        """The shop's own proxies in front of Django, as NUM_PROXIES or REST framework's setting says."""
+    def num_proxies(self) -> int | None:
+        """The shop's own proxies in front of Django; None where neither this nor REST framework says it."""
         if self.NUM_PROXIES is not None:
             return self.NUM_PROXIES
-        return getattr(django_settings, "REST_FRAMEWORK", {}).get("NUM_PROXIES") or 0
+        frameworks: int | None = getattr(django_settings, "REST_FRAMEWORK", {}).get("NUM_PROXIES")
+        return frameworks
 
     @property
     def quarantine(self) -> Mapping[str, int | None]:

@@ -11,22 +11,34 @@ from django.utils.functional import Promise
 from django_sessrec.conf.setting import LIST, NUMBER, Setting
 
 # Of 39,716 real visits with their times (Diginetica, a bookseller's sample) 12 make 15 clicks in a minute
-# and none reaches another bound; of 226,386 with and without times two reach HAMMER's.
+# and none reaches another bound; of 226,386 with and without times two make 20 clicks on one item.
 # One click tells nothing, so each bound is 2 or more; None turns the rule off.
 QUARANTINE: Final[Mapping[str, Setting[int | None]]] = MappingProxyType(
     {
-        "FLOOD": Setting(30, (int, NoneType), "clicks within a minute", low=2),
-        "SCRIPTLESS": Setting(
+        "MAX_CLICKS_PER_MINUTE": Setting(30, (int, NoneType), "`flood`: more clicks within a minute", low=2),
+        "MAX_CLICKS_WITHOUT_SCRIPT": Setting(
             15,
             (int, NoneType),
-            "clicks within a minute on pages with lists, and no word from the browser's script, in a shop"
-            " whose pages have it",
+            "`no_script`: more clicks within a minute on pages with lists, and nothing from the browser's"
+            " script, in a shop whose pages have it",
             low=2,
         ),
-        "EVEN_PACE": Setting(20, (int, NoneType), "clicks, where the time between them hardly varies", low=2),
-        "WALK": Setting(100, (int, NoneType), "different items, hardly one of them twice", low=2),
-        "HAMMER": Setting(20, (int, NoneType), "clicks on one item", low=2),
-        "ENDLESS": Setting(12, (int, NoneType), "hours without a pause of `SESSION_IDLE_MINUTES`", low=2),
+        "MIN_EVENLY_SPACED_CLICKS": Setting(
+            20,
+            (int, NoneType),
+            "`even_pace`: at least so many clicks, and the time between them hardly varies",
+            low=2,
+        ),
+        "MIN_CRAWLED_ITEMS": Setting(
+            100,
+            (int, NoneType),
+            "`crawl`: at least so many different items, hardly one of them viewed twice",
+            low=2,
+        ),
+        "MAX_CLICKS_ON_ONE_ITEM": Setting(20, (int, NoneType), "`repeat`: more clicks on one item", low=2),
+        "MAX_SESSION_HOURS": Setting(
+            12, (int, NoneType), "`endless`: more hours without a pause of `SESSION_IDLE_MINUTES`", low=2
+        ),
     }
 )
 

@@ -263,6 +263,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('name', models.TextField(primary_key=True, serialize=False, verbose_name='name')),
                 ('seen_at', models.DateTimeField(auto_now=True, verbose_name='seen at')),
+                ('broker', models.TextField(blank=True, verbose_name='broker')),
             ],
             options={
                 'verbose_name': 'heartbeat',
@@ -314,7 +315,7 @@ class Migration(migrations.Migration):
             name='Quarantine',
             fields=[
                 ('session_id', models.UUIDField(editable=False, primary_key=True, serialize=False, verbose_name='session')),
-                ('reason', models.TextField(choices=[('flood', 'more clicks in a minute than a person makes'), ('scriptless', "a burst of clicks that no browser's script has seen"), ('even_pace', "clicks as even as a clock's"), ('walk', 'a walk over the catalogue'), ('hammer', 'the same product over and over'), ('endless', 'a visit without an end')], verbose_name='reason')),
+                ('reason', models.TextField(choices=[('flood', 'more clicks in a minute than a person makes'), ('no_script', "a burst of clicks without a message from the browser's script"), ('even_pace', 'evenly spaced clicks'), ('crawl', 'a crawl of the catalogue'), ('repeat', 'the same product over and over'), ('endless', 'a session without an end')], verbose_name='reason')),
                 ('clicks', models.IntegerField(verbose_name='clicks')),
                 ('found_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='found at')),
                 ('released_at', models.DateTimeField(blank=True, null=True, verbose_name='released at')),
@@ -440,7 +441,7 @@ class Migration(migrations.Migration):
                         ('quantity', models.IntegerField(default=1, verbose_name='quantity')),
                         ('price', models.DecimalField(blank=True, decimal_places=2, max_digits=12, null=True, verbose_name='price')),
                         ('currency', models.TextField(blank=True, verbose_name='currency')),
-                        ('source', models.TextField(choices=[('server', "the shop's server"), ('browser', "the visitor's browser"), ('import', 'an import')], default='server', verbose_name='source')),
+                        ('source', models.TextField(default='server', verbose_name='source')),
                         ('bot', models.BooleanField(default=False, verbose_name='bot')),
                         ('impression', models.ForeignKey(blank=True, db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='events', to='sessrec.impression', verbose_name='impression')),
                     ],

@@ -46,7 +46,18 @@ def evidence(now: datetime | None = None) -> dict[str, Any]:
 
 def as_markdown(pack: dict[str, Any]) -> str:
     """The pack for people; sessrec/evidence.md is a template like any other."""
-    return render_to_string("sessrec/evidence.md", pack)
+    return render_to_string("sessrec/evidence.md", {**pack, **_in_pairs(pack)})
+
+
+def _in_pairs(pack: dict[str, Any]) -> dict[str, Any]:
+    """What has free keys, as pairs: `.items` in a template is the key "items" where there is one."""
+    models = []
+    for each in pack["models"]:
+        card = each.get("card", {})
+        parts = {part: list(card.get(part, {}).items()) for part in ("parameters", "counts")}
+        models.append({**each, **parts})
+    audit = [{**each, "detail": list(each["detail"].items())} for each in pack["audit"]]
+    return {"models": models, "audit": audit}
 
 
 def _processing() -> dict[str, Any]:

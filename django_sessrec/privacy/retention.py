@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from django.utils import timezone
-
+from django_sessrec import database
 from django_sessrec.capture import partitions
 from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.capture.fast_query import patient
@@ -22,6 +21,10 @@ SWEPT_AGAIN = timedelta(days=2)
 PATIENCE = 600.0  # seconds for the database
 RECEIPTS_KEPT = timedelta(days=2)  # a broker brings a message again within hours
 
+# The hourly upkeep has one day to drop, and some more after a week's outage. More than that is a clock that
+# runs ahead, or a RETENTION_DAYS that somebody has lowered: what is dropped then is dropped for good.
+MAX_DAYS_AT_ONCE = 7
+
 ALLOWANCE = timedelta(days=2)  # whole days go at once; withdrawals and quarantines outlive them by one
 
 # What is kept of visits, and the fields that find the oldest and tell its age. The ids of events and
@@ -33,6 +36,10 @@ KEPT = {
     Quarantine: ("found_at", "found_at"),
     Withdrawal: ("withdrawn_at", "withdrawn_at"),
 }
+
+
+class ImplausiblePurgeError(Exception):
+    """More days are due than one purge may delete without being told so; nothing was deleted by age."""
 
 
 class Oldest(NamedTuple):
@@ -54,19 +61,26 @@ class Purged:
     late_rows: int  # of withdrawn sessions
 
 
-def purge() -> Purged:
+def purge(*, force: bool = False) -> Purged:
     """Drop what is older than RETENTION_DAYS, whole days of events and impressions; None keeps it all.
 
-    Raises django.db.Error where a partition stays locked; the next purge goes on from there.
+    The database's clock tells what is too old.
+
+    force: delete even where more than MAX_DAYS_AT_ONCE days with rows are due
+    Raises ImplausiblePurgeError where they are and it is not forced, and django.db.Error where a partition
+    stays locked; the next purge goes on from there.
     """
+    now = database.now()
     with patient(PATIENCE):
-        swept = erase_sessions(_withdrawn_since(timezone.now() - SWEPT_AGAIN), wait_seconds=0.0)
+        swept = erase_sessions(_withdrawn_since(now - SWEPT_AGAIN), wait_seconds=0.0)
     late_rows = sum(swept.rows.values())
-    Receipt.objects.filter(received_at__lt=timezone.now() - RECEIPTS_KEPT).delete()
+    Receipt.objects.filter(received_at__lt=now - RECEIPTS_KEPT).delete()
     days = sessrec_settings.RETENTION_DAYS
     if days is None:
         return Purged([], 0, 0, 0, late_rows)
-    oldest = timezone.now() - timedelta(days)
+    if not force:
+        _refuse_the_implausible(days, now)
+    oldest = now - timedelta(days)
     # Withdrawals and quarantines last as long as a session's rows can be there: they keep late ones out.
     return Purged(
         partitions.drop_older_than(days),
@@ -75,6 +89,16 @@ def purge() -> Purged:
         Quarantine.objects.filter(found_at__lt=oldest - timedelta(1)).delete()[0],
         late_rows,
     )
+
+
+def _refuse_the_implausible(days: int, now: datetime) -> None:
+    due = {partitions.day_of(name) for name in partitions.hold_rows(partitions.older_than(days))}
+    if len(due) > MAX_DAYS_AT_ONCE:
+        raise ImplausiblePurgeError(
+            f"{len(due)} days of rows, from {min(due)} to {max(due)}, are due at once; the database's clock "
+            f"says {now:%Y-%m-%d %H:%M} UTC. If that and RETENTION_DAYS = {days} are right, run "
+            "sessrec_prune --force"
+        )
 
 
 def oldest_rows(now: datetime) -> Iterator[Oldest]:

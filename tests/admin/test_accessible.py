@@ -3,15 +3,14 @@
 import pytest
 from django.urls import reverse
 
-from tests.admin.test_live import page  # noqa: F401
-from tests.admin.test_pages import LISTS, rows  # noqa: F401
-from tests.axe import violations
-from tests.browser import needs_chromium
+from tests.support.admin import LISTS
+from tests.support.axe import violations
+from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True), needs_chromium]
 
 
-def test_no_page_of_the_admin_breaks_a_rule(page, rows):  # noqa: F811
+def test_no_page_of_the_admin_breaks_a_rule(tab, rows):
     addresses = [reverse(f"admin:sessrec_{name}_changelist") for name in ("report", *LISTS)]
     addresses += [
         reverse(f"admin:sessrec_{name}_change", args=[row.pk])
@@ -20,6 +19,6 @@ def test_no_page_of_the_admin_breaks_a_rule(page, rows):  # noqa: F811
     ]
     found = {}
     for address in addresses:
-        page.goto(address)
-        found[address] = violations(page)
+        tab.goto(address)
+        found[address] = violations(tab)
     assert {address: broken for address, broken in found.items() if broken} == {}

@@ -9,8 +9,8 @@ from kombu import Connection
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion
 from django_sessrec.training.pipeline import train
-from tests.admin.test_pages import a_run, page
-from tests.training.conftest import sessrec, store_visits, synthetic_visits  # noqa: F401
+from tests.support.admin import a_run, page
+from tests.support.visits import store_visits, synthetic_visits
 
 pytestmark = pytest.mark.django_db
 
@@ -18,7 +18,7 @@ RUNS = "admin:sessrec_trainingrun_changelist"
 
 
 @pytest.fixture
-def two_runs(sessrec):  # noqa: F811
+def two_runs(sessrec):
     """Two published runs of the same model; the second serves."""
     store_visits(synthetic_visits())
     return [train("neighbours", trigger="schedule") for _number in range(2)]

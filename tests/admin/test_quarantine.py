@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry, Quarantine
-from tests.admin.test_pages import page
+from tests.support.admin import page
 
 pytestmark = pytest.mark.django_db
 
@@ -15,10 +15,10 @@ LIST = "admin:sessrec_quarantine_changelist"
 
 @pytest.fixture
 def held():
-    """Two floods and a walk."""
+    """Two floods and a crawl."""
     return [
         Quarantine.objects.create(session_id=uuid7(), reason=reason, clicks=99)
-        for reason in ("flood", "flood", "walk")
+        for reason in ("flood", "flood", "crawl")
     ]
 
 
@@ -31,7 +31,7 @@ def release(client, rows):
 def test_the_reasons_are_counted(admin_client, held):
     html = page(admin_client, reverse(LIST))
     assert "more clicks in a minute than a person makes (2)" in html
-    assert "a walk over the catalogue (1)" in html
+    assert "a crawl of the catalogue (1)" in html
     assert f"?q={held[0].pk}" in html
 
 

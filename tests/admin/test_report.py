@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry
-from tests.admin.test_pages import page
-from tests.measuring.history import buy, click, minutes, show
+from tests.support.admin import page
+from tests.support.history import buy, click, minutes, show
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.api.conftest import BROWSER
+from tests.support.api import BROWSER
 
 PROMISES = [
     not_a_server_error,

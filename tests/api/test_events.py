@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from django_sessrec.capture import cookie
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression
-from tests.api.conftest import BROWSER, an_event, send, session_of, unlike_any
+from tests.support.api import BROWSER, an_event, send, unlike_any
+from tests.support.visits import session_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
 
@@ -94,6 +95,8 @@ def now(**shift):
         (an_event(item_id="\ud800"), "item_id"),
         (an_event(item_id=["1"]), "item_id"),
         (an_event(item_id=True), "item_id"),
+        (an_event(item_id=None), "item_id"),
+        (an_event(item_id=7.5), "item_id"),
         (an_event() | {"items": [{"item_id": "1"}, {"item_id": "2"}]}, "items"),
         (an_event() | {"items": "1"}, "items"),
         (an_event(price="much"), "price"),
@@ -266,15 +269,66 @@ def test_a_flood_is_slowed_down(visitor, settings):
     assert send(visitor, an_event()).json()["code"] == "throttled"
 
 
-def test_new_visits_from_one_address_are_bounded_too(settings):
+def test_new_sessions_from_one_address_are_bounded_too(settings):
     settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/min"}
     statuses = []
     for _number in range(21):
-        client = Client(headers=BROWSER)
+        client = Client(headers=BROWSER, REMOTE_ADDR="93.184.216.34")
         client.cookies["consent"] = "yes"
         client.cookies["sessrec"] = cookie.text_of(uuid7())
         statuses.append(send(client, an_event()).status_code)
     assert statuses == [202] * 20 + [429]
+
+
+def test_an_address_that_stands_for_the_whole_shop_is_not_bounded(settings):
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/min"}
+    for number in range(25):
+        client = Client(headers=BROWSER | {"X-Forwarded-For": f"84.20.1.{number}"}, REMOTE_ADDR="172.64.10.1")
+        client.cookies["consent"] = "yes"
+        assert send(client, an_event()).status_code == 202
+
+
+def test_an_invented_forwarded_address_passes_no_throttle(settings):
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/min", "NUM_PROXIES": 1}
+    statuses = []
+    for number in range(2):
+        headers = BROWSER | {"X-Forwarded-For": f"84.20.1.{number}, 93.184.216.34:{50_000 + number}"}
+        statuses.append(send(Client(headers=headers), an_event()).status_code)
+    assert statuses == [202, 429]
+
+
+@pytest.mark.parametrize("minutes", [10, 61, -10, -2_000])
+def test_a_browsers_wrong_clock_is_corrected_by_when_it_sent(visitor, minutes):
+    theirs = now(hours=minutes / 60)
+    event = an_event() | {"event_id": str(uuid7(theirs))}
+    body = {"sent_at": theirs.isoformat(), "events": [event]}
+    for _ in range(2):
+        answer = visitor.post("/sessrec/events/", body, content_type="application/json")
+        assert answer.json()["rejected"] == []
+    stored = Event.objects.get()
+    assert abs(stored.occurred_at - now()) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("sent_at", [None, "", "soon", 7, "2026-01-01T00:00:00", "9999-12-31T23:59:59Z"])
+def test_a_sent_at_that_says_nothing_is_ignored_or_refuses_the_event(visitor, sent_at):
+    body = {"sent_at": sent_at, "events": [an_event()]}
+    answer = visitor.post("/sessrec/events/", body, content_type="application/json")
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == (0 if sent_at and "9999" in str(sent_at) else 1)
+
+
+def test_what_is_null_is_left_out(visitor):
+    event = an_event(quantity=None, price=None, index=None) | {"currency": None}
+    assert send(visitor, event).json()["accepted"] == 1
+    assert Event.objects.get().quantity == 1
+    assert send(visitor, an_event("search", item_id=None)).json()["accepted"] == 1
+
+
+def test_staffs_browsers_are_not_counted(visitor, admin_user):
+    visitor.force_login(admin_user)
+    answer = send(visitor, an_event())
+    assert codes(answer) == [(0, "not_counted")]
+    assert not Event.objects.exists()
 
 
 def test_no_session_is_read_and_no_csrf_token_needed(visitor):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from django_sessrec.capture import rec_id
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, EventName
-from tests.api.conftest import an_event
+from tests.support.api import an_event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,7 +1,10 @@
 """What Prometheus reads: right figures, to who has the token, whatever part is away."""
 
+from datetime import timedelta
+
 import pytest
 from django.test import Client
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from django_sessrec.capture import store
@@ -9,7 +12,7 @@ from django_sessrec.capture.event import make
 from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Heartbeat, Promotion, TrainingRun
-from tests.measuring.history import show
+from tests.support.history import show
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TOKEN = {"authorization": "Bearer secret"}
@@ -53,6 +56,16 @@ def test_lists_trainings_models_and_programs_are_told(scraper):
     assert found["sessrec_training_runs_last_7_days", "neighbours", "published"] == 1
     assert found["sessrec_model_age_seconds", "neighbours"] >= 0
     assert found["sessrec_heartbeat_age_seconds", "worker"] >= 0
+
+
+def test_a_training_is_a_sign_of_life_of_its_worker(scraper):
+    long_ago, just_now = timezone.now() - timedelta(hours=1), timezone.now()
+    Heartbeat.objects.create(name="train")
+    Heartbeat.objects.update(seen_at=long_ago)
+    run = TrainingRun.objects.create(model="net", trigger="schedule", heartbeat_at=just_now)
+    assert figures(scraper)["sessrec_heartbeat_age_seconds", "train"] < 60
+    run.delete()
+    assert figures(scraper)["sessrec_heartbeat_age_seconds", "train"] >= 3_600
 
 
 def test_a_part_that_is_away_hides_no_other(scraper, settings, tmp_path):

@@ -6,7 +6,8 @@ import pytest
 from django.test import Client
 
 from django_sessrec.models import Event, Impression, Withdrawal
-from tests.api.conftest import BROWSER, an_event, send, session_of
+from tests.support.api import BROWSER, an_event, send
+from tests.support.visits import session_of
 
 pytestmark = pytest.mark.django_db
 ADDRESS = "/sessrec/personalisation/"

@@ -4,7 +4,8 @@ import pytest
 from django.test import Client
 
 from django_sessrec.models import Impression
-from tests.api.conftest import BROWSER, session_of
+from tests.support.api import BROWSER
+from tests.support.visits import session_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
 
@@ -86,6 +87,7 @@ def test_other_sites_are_refused(products):
 
 
 def test_a_flood_is_slowed_down(visitor, settings):
+    visitor.defaults["REMOTE_ADDR"] = "93.184.216.34"
     settings.SESSREC = settings.SESSREC | {"THROTTLE_RECOMMENDATIONS": "1/min"}
     statuses = [visitor.get(URL, {"placement": "product_page"}).status_code for _number in range(2)]
     assert statuses == [200, 429]

@@ -7,7 +7,8 @@ from django.core.management import call_command
 from django.db import connection
 
 from django_sessrec.models import Event, Impression, Quarantine
-from tests.api.conftest import an_event, send, session_of
+from tests.support.api import an_event, send
+from tests.support.visits import session_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
 

@@ -8,7 +8,7 @@ from django.template import Context, Template
 from django.test import RequestFactory
 
 from django_sessrec.capture.tracker import Tracker
-from tests.shop.markup import Markup
+from tests.support.markup import Markup
 
 NEIGHBOURS = "earlier visits that are like this one"
 NET = "a neural network that learnt the usual order of clicks"
@@ -133,5 +133,5 @@ def test_the_form_comes_back_to_its_page():
 
 @pytest.mark.parametrize("tag", ['{% sessrec_why "product_page" %}', "{% sessrec_toggle %}"])
 def test_a_page_that_tells_of_the_visitors_choice_is_kept_from_shared_caches(tag):
-    assert not rendered(tag)[1].concerned
-    assert rendered(tag, consented=True)[1].concerned
+    assert not rendered(tag)[1].has_work
+    assert rendered(tag, consented=True)[1].has_work

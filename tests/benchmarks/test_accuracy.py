@@ -21,8 +21,8 @@ from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import synthetic_shop
-from tests.offspring import all_end, children
-from tests.real_clicks import real_clicks
+from tests.support.processes import all_end, children
+from tests.support.real_clicks import real_clicks
 
 ROOT = Path(__file__).parents[2]
 ENDLESS = """

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.accuracy.leak import answered
-from tests.real_clicks import real_clicks
+from tests.support.real_clicks import real_clicks
 
 ROOT = Path(__file__).parents[2]
 SESSION = np.array([0, 0, 0, 1, 1])

@@ -12,8 +12,7 @@ from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Ledger
-from tests.capture.conftest import captured, in_the_ledger
-from tests.capture.test_store import event, shown
+from tests.support.capture import captured, event, in_the_ledger, shown
 
 
 def test_rows_arrive_as_they_were_sent(backend):

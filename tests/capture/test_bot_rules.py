@@ -13,8 +13,8 @@ from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.capture.rows import EventRow
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry, Event, Quarantine
-from tests.measuring.history import happen, show
-from tests.real_clicks import real_clicks
+from tests.support.history import happen, show
+from tests.support.real_clicks import real_clicks
 
 pytestmark = pytest.mark.django_db
 
@@ -40,10 +40,10 @@ def found():
 @pytest.mark.parametrize(
     ("reason", "items", "pauses", "bound"),
     [
-        ("flood", range(8), (0.1, 3), 30),
+        ("flood", range(8), (0.1, 3), 31),
         ("even_pace", range(8), (5, 6, 7, 4.5), 20),
-        ("walk", range(1_000), UNEVEN, 100),
-        ("hammer", [7, 7, 8], UNEVEN, 29),
+        ("crawl", range(1_000), UNEVEN, 100),
+        ("repeat", [7, 7, 8], UNEVEN, 31),
         ("endless", range(9), (60, 1_500, 1_700), 42),
     ],
 )
@@ -59,8 +59,8 @@ def test_each_kind_of_program_is_found_by_its_rule_from_its_bound_on(reason, ite
 
 
 def browse(*, script):
-    """Fifteen product pages within a minute, each with a list; told of by the browser's script or not."""
-    session_id = visit(range(15), (2, 5, 3))
+    """Sixteen product pages within a minute, each with a list; told of by the browser's script or not."""
+    session_id = visit(range(16), (2, 5, 3))
     impression_id = show(session_id, HOUR_AGO, ["1", "2"])
     if script:
         happen(session_id, HOUR_AGO, "view_item_list", "", impression_id, source="browser")
@@ -70,7 +70,7 @@ def browse(*, script):
 def test_a_burst_without_the_script_is_a_program_s_where_browsers_tell_of_theirs():
     browse(script=True)
     program = browse(script=False)
-    assert bot_rules.quarantine() == {"scriptless": 1}
+    assert bot_rules.quarantine() == {"no_script": 1}
     assert set(found()) == {program}
 
 
@@ -89,16 +89,19 @@ def test_people_are_left_alone(seed):
     assert bot_rules.quarantine().total() == 0
 
 
-def test_an_imported_history_is_not_judged_for_its_made_up_times():
-    visit(range(50), (1,), source="import")
+@pytest.mark.parametrize("source", ["import", "till"])
+def test_only_what_comes_from_pages_is_judged(source):
+    visit(range(50), (1,), source=source)
     assert bot_rules.quarantine() == {}
 
 
 def test_a_rule_is_turned_off_or_moved(settings):
     visit(range(40), (1, 2))
-    settings.SESSREC = settings.SESSREC | {"QUARANTINE": {"FLOOD": None, "EVEN_PACE": 50}}
+    settings.SESSREC = settings.SESSREC | {
+        "QUARANTINE": {"MAX_CLICKS_PER_MINUTE": None, "MIN_EVENLY_SPACED_CLICKS": 50}
+    }
     assert bot_rules.quarantine() == {}
-    settings.SESSREC = settings.SESSREC | {"QUARANTINE": {"FLOOD": 20}}
+    settings.SESSREC = settings.SESSREC | {"QUARANTINE": {"MAX_CLICKS_PER_MINUTE": 20}}
     assert bot_rules.quarantine() == {"flood": 1}
     settings.SESSREC = settings.SESSREC | {"QUARANTINE": dict.fromkeys(bot_rules.sessrec_settings.quarantine)}
     visit(range(40), (1, 2))

@@ -6,7 +6,7 @@ from django.test import RequestFactory
 
 from django_sessrec.capture import consent, cookie
 from django_sessrec.ids import uuid7
-from tests.capture.conftest import captured
+from tests.support.capture import captured
 
 
 @pytest.mark.parametrize(

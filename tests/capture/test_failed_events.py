@@ -15,8 +15,7 @@ from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.capture.replay import Replayed, replay, replayable
 from django_sessrec.ids import uuid7
 from django_sessrec.models import FailedEvent
-from tests.capture.conftest import captured, in_the_ledger
-from tests.capture.test_store import event, shown
+from tests.support.capture import captured, event, in_the_ledger, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

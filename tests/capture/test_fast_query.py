@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-from contextlib import contextmanager
 
 import pytest
 from django.core.management import call_command
@@ -15,22 +14,7 @@ from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
 from example_shop.stack.environment import django_database
-from tests.capture.conftest import captured, in_the_ledger
-from tests.capture.test_store import event
-
-
-@contextmanager
-def reconnected(**changes):
-    """The events database as these settings say."""
-    connection.close()
-    before = dict(connection.settings_dict)
-    connection.settings_dict.update(changes)
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.settings_dict.clear()
-        connection.settings_dict.update(before)
+from tests.support.capture import captured, event, in_the_ledger, reconnected
 
 
 @pytest.fixture

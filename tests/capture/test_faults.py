@@ -19,7 +19,7 @@ from django_sessrec.models import FailedEvent, Withdrawal
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import own_folder, scratch_folder
 from example_shop.stack.valkey import Valkey
-from tests.capture.conftest import captured, carry_out, celery_on, in_the_ledger
+from tests.support.capture import captured, carry_out, celery_on, in_the_ledger
 
 
 @pytest.fixture

@@ -14,9 +14,8 @@ from django_sessrec.capture.stream_consumer import Consumer
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import own_folder, scratch_folder
 from example_shop.stack.postgres import Postgres
-from tests.capture.conftest import captured, carry_out, celery_on, in_the_ledger
-from tests.capture.test_fast_query import reconnected
-from tests.disks import fill, small_disk
+from tests.support.capture import captured, carry_out, celery_on, in_the_ledger, reconnected
+from tests.support.disks import fill, small_disk
 
 DISK = 160_000  # kilobytes: an empty database, its log, and the little that a test stores
 MOST_PAGES = 300  # a page of the table takes some sixty rows before it needs room

@@ -6,8 +6,8 @@ import pytest
 
 from django_sessrec.capture.rec_id import sign
 from django_sessrec.ids import uuid7
-from tests.capture.conftest import captured
-from tests.visits import visit_in
+from tests.support.capture import captured
+from tests.support.visits import visit_in
 
 
 @pytest.fixture

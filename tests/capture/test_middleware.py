@@ -11,8 +11,8 @@ from django.test import AsyncClient
 from django_sessrec.capture import cookie
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Withdrawal
-from tests.capture.conftest import FIREFOX, captured
-from tests.visits import visit_in
+from tests.support.capture import captured
+from tests.support.visits import FIREFOX, visit_in
 
 
 def session_of(response):

@@ -5,7 +5,8 @@ from django.core.cache import cache
 from django.test import Client
 
 from django_sessrec.models import Event
-from tests.capture.conftest import FIREFOX, captured
+from tests.support.capture import captured
+from tests.support.visits import FIREFOX
 
 PROGRAM = "93.184.216.34"
 
@@ -29,7 +30,7 @@ def test_past_its_bound_a_client_gets_pages_without_cookie_or_row(caplog):
     assert [answer.status_code for answer in answers] == [200] * 5
     assert ["sessrec" in answer.cookies for answer in answers] == [True] * 3 + [False] * 2
     assert len(captured()) == 3
-    assert caplog.text.count("began more than 3 visits") == 1
+    assert caplog.text.count("began more than 3 sessions") == 1
     assert PROGRAM not in caplog.text
 
 
@@ -48,7 +49,7 @@ def test_a_visit_that_goes_on_is_no_new_one(visitor):
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "fd00::1", "", "unix:"])
 def test_an_address_that_stands_for_everybody_is_not_bounded(address):
-    """A proxy that NUM_PROXIES does not count."""
+    """A proxy that NUM_PROXIES does not tell of."""
     assert all("sessrec" in come(address).cookies for _ in range(5))
 
 

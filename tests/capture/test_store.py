@@ -14,33 +14,17 @@ from hypothesis import strategies as st
 from django_sessrec.capture import bulk_copy, partitions, store
 from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.capture.erasure import erase_sessions
-from django_sessrec.capture.event import make, to_payload
+from django_sessrec.capture.event import to_payload
 from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.capture.fast_query import patient
 from django_sessrec.capture.rows import row_of
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.capture.store import WriteResult
-from django_sessrec.ids import time_of, uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine
-from tests.capture.conftest import in_the_ledger
+from tests.support.capture import event, in_the_ledger, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def event(item_id="1", *, name="view_item", session_id=None, **values):
-    return make(name, item_id, session_id=session_id or uuid7(), **values)
-
-
-def shown(session_id, *item_ids):
-    impression_id = uuid7()
-    return Impression(
-        impression_id=impression_id,
-        shown_at=time_of(impression_id),
-        session_id=session_id,
-        placement="product_page",
-        step="model",
-        item_ids=list(item_ids),
-    )
 
 
 def test_events_and_impressions_are_stored_as_they_are():

@@ -14,8 +14,7 @@ from django_sessrec.capture.session_events import session_events
 from django_sessrec.capture.stream_consumer import Consumer
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Receipt
-from tests.capture.conftest import captured, in_the_ledger, settle
-from tests.capture.test_store import event, shown
+from tests.support.capture import captured, event, in_the_ledger, settle, shown
 
 
 class Killed(BaseException):

@@ -1,7 +1,9 @@
 """A shop of a few lines: what a middleware sees of product pages, others, forms and failures."""
 
+from collections.abc import Iterator
+
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import path
 
 from django_sessrec.models import Heartbeat
@@ -64,6 +66,38 @@ def decline(request: HttpRequest) -> HttpResponse:
     return HttpResponse("as you like")
 
 
+class Tea:
+    """An object of the shop's."""
+
+    pk = "tea"
+
+
+def named(request: HttpRequest, pk: str) -> HttpResponse:
+    """A page that names the item it shows."""
+    item = Tea() if "object" in request.GET else None if "nothing" in request.GET else pk
+    request.sessrec.view(item)
+    if again := request.GET.get("again"):
+        request.sessrec.view(again)
+    return HttpResponse(f"product {pk}", status=int(request.GET.get("status", 200)))
+
+
+def recorded(request: HttpRequest, pk: str) -> HttpResponse:
+    """A page that records its view itself."""
+    request.sessrec.record("view_item", pk)
+    return HttpResponse(f"product {pk}")
+
+
+def streamed(request: HttpRequest) -> StreamingHttpResponse:
+    """A page whose body is made after the response."""
+
+    def body() -> Iterator[str]:
+        yield "one"
+        request.sessrec.record("add_to_cart", request.GET.get("item", "5"))
+        yield "two"
+
+    return StreamingHttpResponse(body())
+
+
 urlpatterns = [
     path("product/<str:pk>/", product, name="product"),
     path("async/<str:pk>/", async_product, name="async_product"),
@@ -73,5 +107,8 @@ urlpatterns = [
     path("about/", about, name="about"),
     path("basket/", basket, name="basket"),
     path("order/", order, name="order"),
+    path("named/<str:pk>/", named, name="named"),
+    path("recorded/<str:pk>/", recorded, name="recorded"),
+    path("streamed/", streamed, name="streamed"),
     path("decline/", decline, name="decline"),
 ]

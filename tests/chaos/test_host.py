@@ -10,8 +10,8 @@ import pytest
 from example_shop.shop.browser import Browser
 from example_shop.shop.traffic import BROWSER
 from tests.chaos.catalogue import FAILS
-from tests.training.processes import wait_for
-from tests.visits import visit_in
+from tests.support.processes import wait_for
+from tests.support.visits import visit_in
 
 pytestmark = pytest.mark.chaos
 SLOT = re.compile(r'<section class="recommendations".*?</section>\n', re.DOTALL)

@@ -23,7 +23,8 @@ from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.serving import active_models, popular
 from tests.chaos.injection import Function, caches, functions, injected, met
 from tests.demo.models import Product
-from tests.serving.conftest import BROWSER, fitted
+from tests.support.models import fitted
+from tests.support.visits import FIREFOX
 
 # The other packages are doors that no shop's page goes through: the worker's, the operator's, the API's own.
 ROOMS = (
@@ -115,7 +116,7 @@ class Walk:
 
     def __call__(self) -> list[tuple[int, str]]:
         """What is answered at each step, outside the slots."""
-        browser = (AsyncClient if self.kind == "async" else Client)(headers={"user-agent": BROWSER})
+        browser = (AsyncClient if self.kind == "async" else Client)(headers={"user-agent": FIREFOX})
         browser.cookies["consent"] = "yes"
         browser.cookies["sessrec"] = self.cookie
         pages = []

@@ -17,7 +17,7 @@ from example_shop.stack.postgres import Postgres
 from example_shop.stack.program import Program
 from example_shop.stack.running import free_port
 from tests.demo.models import Product
-from tests.training.processes import process, wait_for
+from tests.support.processes import process, wait_for
 
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True)]
 

@@ -8,8 +8,8 @@ from celery import Celery
 
 from django_sessrec.models import Promotion, TrainingRun
 from example_shop.stack.processes import carrying
-from tests.training.conftest import store_visits, synthetic_visits
-from tests.training.processes import process, wait_for
+from tests.support.processes import process, wait_for
+from tests.support.visits import store_visits, synthetic_visits
 
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True)]
 State = TrainingRun.State

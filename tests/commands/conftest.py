@@ -5,8 +5,6 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from tests.training.conftest import sessrec, visits  # noqa: F401
-
 
 @pytest.fixture
 def run():

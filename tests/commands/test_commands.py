@@ -12,11 +12,12 @@ from django.db import connection
 from django.utils import timezone
 
 from django_sessrec.capture import partitions
+from django_sessrec.catalogue import Catalogue
 from django_sessrec.ids import uuid7
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import Heartbeat, TrainingRun
 from django_sessrec.training import artifact_store
-from tests.training.conftest import store_visits
+from tests.support.visits import store_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
 
@@ -96,21 +97,32 @@ def examined(capsys):
     return capsys.readouterr().out, 0
 
 
-def test_the_doctor_finds_nothing_in_a_healthy_shop(visits, run, capsys, broker_url, monkeypatch):
+class KnowsAll(Catalogue):
+    """A catalogue of whatever was clicked."""
+
+    def resolve(self, item_ids, request=None):
+        return {item_id: item_id for item_id in item_ids}
+
+    def url(self, item):
+        return f"/{item}/"
+
+
+def test_the_doctor_finds_nothing_in_a_healthy_shop(visits, run, capsys, sessrec, broker_url, monkeypatch):
+    sessrec["CATALOGUE"] = f"{__name__}.KnowsAll"
     monkeypatch.setattr(current_app.conf, "broker_url", broker_url)
     partitions.ensure_ahead()
     run("sessrec_train")
     for name in ("beat", "worker", "train"):
         Heartbeat.objects.create(name=name)
     output, code = examined(capsys)
-    assert code == 0
     assert "fail" not in output
+    assert code == 0
     for line in (
         "PostgreSQL 1",
         "answers",
         "train was seen",
         f"{TrainingRun.objects.last()} serves",
-        "the newest was captured",
+        "The newest was captured",
     ):
         assert line in output
 
@@ -126,14 +138,15 @@ def test_the_doctor_names_what_is_ill_and_what_to_do(visits, run, capsys, sessre
     output, code = examined(capsys)
     assert code == 1
     for line in (
-        "fail broker     does not answer",
-        f"fail models     {trained} serves but does not open",
-        "warn models     neighbours does not serve yet",
-        "-> run sessrec_train neighbours",
-        "warn processes  beat was last seen 3 hours ago",
-        "warn processes  worker was never seen",
-        "-> start celery --app PROJECT worker",
-        "warn consent    no CONSENT: nothing is captured",
+        "127.0.0.1:9/0 does not answer",
+        f"fail model      {trained} serves but does not open",
+        "warn model      No run of neighbours serves yet",
+        "-> Run sessrec_train neighbours",
+        "warn process    beat was last seen 3 hours ago",
+        "warn process    worker was never seen",
+        "-> Start celery --app PROJECT worker",
+        "fail catalogue  0 of 20 captured ids exist in your catalogue",
+        "warn consent    No CONSENT: nothing is captured",
     ):
         assert line in output, line
 

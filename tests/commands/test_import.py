@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 from django_sessrec.ids import time_of
 from django_sessrec.models import Event
-from tests.real_clicks import real_clicks
+from tests.support.real_clicks import real_clicks
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

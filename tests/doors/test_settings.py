@@ -49,9 +49,13 @@ def test_a_model_takes_what_it_does_not_say_from_the_setting_of_all_models(sessr
 
 
 def test_keys_of_the_apps_are_merged_and_keys_of_the_shops_replace(sessrec):
-    sessrec(QUARANTINE={"FLOOD": 9}, MODELS={"mine": {"ESTIMATOR": "x.Y"}}, PLACEMENTS={"home": {"LIMIT": 4}})
-    assert sessrec_settings.quarantine["FLOOD"] == 9
-    assert sessrec_settings.quarantine["WALK"] == 100
+    sessrec(
+        QUARANTINE={"MAX_SESSION_HOURS": 9},
+        MODELS={"mine": {"ESTIMATOR": "x.Y"}},
+        PLACEMENTS={"home": {"LIMIT": 4}},
+    )
+    assert sessrec_settings.quarantine["MAX_SESSION_HOURS"] == 9
+    assert sessrec_settings.quarantine["MIN_CRAWLED_ITEMS"] == 100
     assert sessrec_settings.model("mine")["EVERY_HOURS"] == 24
     assert sessrec_settings.placement("home")["TEMPLATE"] == "sessrec/recommendations.html"
     with pytest.raises(ImproperlyConfigured, match="known: mine"):
@@ -62,7 +66,7 @@ def test_keys_of_the_apps_are_merged_and_keys_of_the_shops_replace(sessrec):
 
 @pytest.mark.parametrize(
     ("own", "framework", "expected"),
-    [(None, {}, 0), (None, {"NUM_PROXIES": 2}, 2), (1, {"NUM_PROXIES": 2}, 1), (0, {"NUM_PROXIES": 2}, 0)],
+    [(None, {}, None), (None, {"NUM_PROXIES": 2}, 2), (1, {"NUM_PROXIES": 2}, 1), (0, {"NUM_PROXIES": 2}, 0)],
 )
 def test_proxies_are_counted_by_the_apps_setting_else_by_rest_frameworks(
     settings, sessrec, own, framework, expected

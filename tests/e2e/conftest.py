@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from example_shop.shop.traffic import BROWSER
 from example_shop.stack.running import RunningShop, running_shop
-from tests.browser import chromium, watch
+from tests.support.browser import chromium, watch
 
 Visitor = Callable[..., Page]
 

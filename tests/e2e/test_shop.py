@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from tests.axe import violations
-from tests.browser import needs_chromium
 from tests.e2e.walk import accept, follow, main_pages, open_product, report, session_of, shown, sign_in, slot
+from tests.support.axe import violations
+from tests.support.browser import needs_chromium
 
 pytestmark = [pytest.mark.e2e, needs_chromium]
 KEPT = ("sessrec_event", "sessrec_impression", "sessrec_failedevent")

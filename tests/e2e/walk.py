@@ -7,7 +7,7 @@ from uuid import UUID
 from playwright.sync_api import Locator, Page
 
 from example_shop.stack.running import RunningShop
-from tests.visits import visit_in
+from tests.support.visits import visit_in
 
 
 def accept(page: Page) -> None:

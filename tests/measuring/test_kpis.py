@@ -9,7 +9,7 @@ from django_sessrec.ids import time_of, uuid7
 from django_sessrec.measuring.kpis import Kpi, kpis, regrouped
 from django_sessrec.measuring.proportions import Rate
 from django_sessrec.models import Quarantine
-from tests.measuring.history import buy, click, happen, minutes, show
+from tests.support.history import buy, click, happen, minutes, show
 
 NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
 DAY = (NOON - timedelta(hours=12), NOON + timedelta(hours=12))

@@ -16,7 +16,7 @@ from django_sessrec.neural import GRU4Rec
 from django_sessrec.neural.subprocess_fit import fit_in_subprocesses
 from django_sessrec.recsys.recommender import NotEnoughData
 from django_sessrec.recsys.sessions import SessionLog
-from tests.offspring import alive, all_end, children
+from tests.support.processes import alive, all_end, children
 
 SMALL = GRU4Rec(embedding_size=16, epochs=1, threads=1)
 ENDLESS = """

@@ -1,3 +1,8 @@
-"""The shop, the visitor and the models of the serving tests."""
+"""The shop and the models of the serving tests."""
 
-from tests.serving.conftest import fresh_process, placement, products, promote, trails, visitor  # noqa: F401
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _fresh(fresh_process):
+    """No test sees what another's web process remembers."""

@@ -17,7 +17,7 @@ from django_sessrec.privacy.compliance_report import as_markdown, evidence
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.sessions import SessionLog
-from tests.training.conftest import click_row
+from tests.support.visits import click_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,7 +27,7 @@ CARD = {
     "estimator": "django_sessrec.recsys.popularity.Popularity",
     "parameters": {"half_life_days": 7.0},
     "window": ["2026-01-29T00:00:00+00:00", "2026-02-28T00:00:00+00:00"],
-    "counts": {"sessions": 1200, "clicks": 5000},
+    "counts": {"sessions": 1200, "clicks": 5000, "items": 640},
     "figures": {"candidate": {"hr@20": 9.1}},
     "limits": ["It has not seen products that came after its training."],
 }
@@ -88,6 +88,11 @@ def test_a_row_that_should_be_gone_is_told(past, settings):
 def test_a_model_whose_card_is_gone_is_told(past):
     (past / "popular-1" / "manifest.json").unlink()
     assert "its card can't be read" in as_markdown(evidence(NOW))
+
+
+def test_a_detail_may_have_any_key(past):
+    AuditEntry.objects.note(AuditEntry.Action.EXPORT, "ada", items=3, keys="a")
+    assert "| keys: a, items: 3 |" in as_markdown(evidence(NOW))
 
 
 def test_it_names_no_visit(past):

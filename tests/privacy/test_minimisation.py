@@ -1,8 +1,9 @@
 """What a visitor's browser says about her is in no table of the app."""
 
 import pytest
-from django.db import connection
 from django.test import Client
+
+from tests.support.tables import rows_of_the_app
 
 MARKERS = ["203.0.113.77", "anna@example.com", "utm-marker", "agent-marker", "referrer-marker", "path-marker"]
 
@@ -34,12 +35,3 @@ def test_planted_markers_are_found_nowhere(settings, django_user_model):
     rows = list(rows_of_the_app())
     assert len(rows) >= 6  # views, basket, order and a failed event: there is something to search
     assert not [row for row in rows for marker in MARKERS if marker in row]
-
-
-def rows_of_the_app():
-    """Every row of every table of the app, as text."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE tablename LIKE 'sessrec\\_%'")
-        for (table,) in cursor.fetchall():
-            cursor.execute(f'SELECT whole::text FROM "{table}" whole')
-            yield from (row for (row,) in cursor.fetchall())

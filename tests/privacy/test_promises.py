@@ -8,8 +8,9 @@ from django_sessrec.capture.bot_rules import quarantine
 from django_sessrec.models import Withdrawal
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.synthetic import synthetic_shop
-from tests.api.conftest import an_event, send, session_of
-from tests.privacy.test_minimisation import rows_of_the_app
+from tests.support.api import an_event, send
+from tests.support.tables import rows_of_the_app
+from tests.support.visits import session_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -4,14 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.utils import timezone
 
+from django_sessrec import database
 from django_sessrec.capture import partitions, store
 from django_sessrec.capture.event import make
 from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Withdrawal
-from django_sessrec.privacy.retention import oldest_rows, purge
+from django_sessrec.privacy.retention import ImplausiblePurgeError, oldest_rows, purge
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,6 +62,48 @@ def test_what_a_purge_has_missed_is_seen_by_the_doctor(settings, capsys):
     assert "sessrec_event holds rows of 40 days ago" in capsys.readouterr().out
     purge()
     assert all(each.within_limit for each in oldest_rows(timezone.now()))
+
+
+def test_a_process_whose_clock_runs_ahead_deletes_nothing(settings, monkeypatch):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 30}
+    for days in (0, 20):
+        fill(days)
+    ahead = timezone.now() + timedelta(100)
+    monkeypatch.setattr(timezone, "now", lambda: ahead)
+    purge()
+    assert Event.objects.count() == FailedEvent.objects.count() == Withdrawal.objects.count() == 2
+
+
+def test_a_database_whose_clock_runs_ahead_deletes_nothing_unless_told_to(settings, monkeypatch):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 30}
+    for days in range(0, 16, 2):
+        fill(days)
+    ahead = database.now() + timedelta(100)
+    monkeypatch.setattr(database, "now", lambda: ahead)
+    with pytest.raises(ImplausiblePurgeError, match=f"8 days of rows.*{ahead:%Y-%m-%d}.*--force"):
+        purge()
+    with pytest.raises(CommandError, match="8 days of rows"):
+        call_command("sessrec_prune")
+    assert Event.objects.count() == FailedEvent.objects.count() == Withdrawal.objects.count() == 8
+    call_command("sessrec_prune", force=True)
+    assert not Event.objects.exists()
+    monkeypatch.undo()
+    partitions.ensure_ahead()
+
+
+def test_a_week_without_upkeep_is_made_good(settings):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 30}
+    for days in range(29, 38):
+        fill(days)
+    purge()
+    assert set(Event.objects.values_list("item_id", flat=True)) == {"29", "30"}
+
+
+def test_empty_days_may_go_in_any_number(settings):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 30}
+    today = datetime.now(UTC).date()
+    partitions.ensure(today - timedelta(60), today - timedelta(40))
+    assert len(purge().partitions) >= 42
 
 
 def test_without_a_limit_nothing_goes(settings):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from django_sessrec.models import Event, FailedEvent, Impression
 from django_sessrec.serving.recommendations import fill
 from django_sessrec.training.dataset import read
-from tests.api.conftest import an_event
 from tests.demo.models import Product
+from tests.support.api import an_event
 
 pytestmark = pytest.mark.django_db
 

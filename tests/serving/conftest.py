@@ -1,111 +1,9 @@
 """A shop with three kinds of goods, a consenting visitor, and models promoted in one line."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from django.db import connection
-from django.test import Client
-
-from django_sessrec import safety
-from django_sessrec.models import Promotion, TrainingRun
-from django_sessrec.recsys import artifact
-from django_sessrec.recsys.itemknn import ItemKNN
-from django_sessrec.recsys.neighbours import Neighbours
-from django_sessrec.recsys.recommender import Estimator, Recommender
-from django_sessrec.recsys.sessions import SessionLog
-from django_sessrec.serving import active_models, popular
-from tests.demo.models import Product
-
-BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-ESTIMATORS: dict[str, Estimator] = {"neighbours": Neighbours(), "itemknn": ItemKNN(), "ranked": ItemKNN()}
-Promote = Callable[..., TrainingRun]
-
-
-@pytest.fixture(autouse=True)
-def fresh_process(settings, tmp_path: Path) -> Iterator[None]:
-    """What a web process remembers reaches neither this test nor the next."""
-    settings.SESSREC = settings.SESSREC | {
-        "ARTIFACTS": tmp_path / "artifacts",
-        "ACTIVE_CHECK_SECONDS": 0,
-        "MODELS": {
-            "neighbours": {"ESTIMATOR": "django_sessrec.recsys.neighbours.Neighbours"},
-            "itemknn": {"ESTIMATOR": "django_sessrec.recsys.itemknn.ItemKNN"},
-        },
-    }
-    for room in (active_models, popular, safety):
-        room.forget()
-    yield
-    for room in (active_models, popular, safety):
-        room.forget()
-
-
-@pytest.fixture
-def placement(settings) -> Callable[..., None]:
-    """Change keys of the placement product_page: placement(LIMIT=3)."""
-
-    def change(**keys: object) -> None:
-        settings.SESSREC = settings.SESSREC | {
-            "PLACEMENTS": {"product_page": {"MODELS": ["neighbours"], "LIMIT": 8} | keys}
-        }
-
-    return change
-
-
-@pytest.fixture
-def products(db) -> list[Product]:
-    """Thirty products: ten teas, ten cups, ten pots."""
-    kinds = ("tea", "cup", "pot")
-    return Product.objects.bulk_create(
-        Product(name=f"{kind} {n}", category=kind) for kind in kinds for n in range(10)
-    )
-
-
-@pytest.fixture
-def trails(products: list[Product]) -> list[list[str]]:
-    """Two kinds of past visits: through the even and through the odd products, whatever their category."""
-    evens, odds = ([str(product.pk) for product in products[start::2]] for start in (0, 1))
-    return [trail[n : n + 6] for trail in (evens, odds) for n in range(len(trail) - 5) for _ in range(4)]
-
-
-@pytest.fixture
-def promote(db, settings) -> Promote:
-    """promote(trails) fits a model on them, publishes it and lets it serve; returns its run."""
-    numbers = count(1)
-
-    def fit_and_promote(trails: Sequence[Sequence[str]], model: str = "neighbours") -> TrainingRun:
-        run = TrainingRun.objects.create(
-            model=model, trigger="test", state="published", artifact=f"{model}-{next(numbers)}"
-        )
-        artifact.save(fitted(trails, ESTIMATORS[model]), folder_of(run, settings), card={})
-        Promotion.objects.create(model=model, run=run, promoted_by="test")
-        return run
-
-    return fit_and_promote
-
-
-def fitted(trails: Sequence[Sequence[str]], estimator: Estimator) -> Recommender:
-    clicks = [(n, item_id, 1_750_000_000 + 100 * n) for n, trail in enumerate(trails) for item_id in trail]
-    return estimator.fit(SessionLog.from_clicks(*zip(*clicks, strict=True)))
-
-
-def folder_of(run: TrainingRun, settings) -> Path:
-    return settings.SESSREC["ARTIFACTS"] / run.artifact
-
-
-@pytest.fixture
-def visitor() -> Client:
-    """A browser whose visitor said yes."""
-    client = Client(headers={"user-agent": BROWSER})
-    client.cookies["consent"] = "yes"
-    return client
-
-
-@pytest.fixture
-def stranger() -> Client:
-    """A browser whose visitor was not asked yet."""
-    return Client(headers={"user-agent": BROWSER})
 
 
 @pytest.fixture
@@ -117,3 +15,8 @@ def break_table(db) -> Callable[[str], None]:
             cursor.execute(f'ALTER TABLE "{table}" RENAME TO "{table}_away"')
 
     return take_away
+
+
+@pytest.fixture(autouse=True)
+def _fresh(fresh_process):
+    """No test sees what another's web process remembers."""

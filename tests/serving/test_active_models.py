@@ -9,7 +9,7 @@ from django.db import connection
 
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.serving.active_models import active
-from tests.serving.conftest import folder_of
+from tests.support.models import folder_of
 
 pytestmark = pytest.mark.django_db
 

@@ -11,13 +11,13 @@ from django_sessrec.models import Event, Impression
 from django_sessrec.recsys.synthetic import synthetic_shop
 from django_sessrec.serving.recommendations import Slot, afill, fill
 from tests.demo.models import Product
-from tests.serving.conftest import BROWSER
+from tests.support.visits import FIREFOX
 
 pytestmark = pytest.mark.django_db
 
 
 def request_of(consent: str = "yes", **headers: str):
-    request = RequestFactory().get("/", headers={"user-agent": BROWSER, **headers})
+    request = RequestFactory().get("/", headers={"user-agent": FIREFOX, **headers})
     request.COOKIES["consent"] = consent
     request.sessrec = Tracker(request)
     return request

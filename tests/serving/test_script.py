@@ -12,8 +12,8 @@ from django.urls import reverse
 from playwright.sync_api import Page
 
 from django_sessrec.models import Event, Impression
-from tests.axe import violations
-from tests.browser import chromium, needs_chromium, watch
+from tests.support.axe import violations
+from tests.support.browser import chromium, needs_chromium, watch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True), needs_chromium]
 

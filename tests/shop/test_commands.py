@@ -8,7 +8,7 @@ import pytest
 
 from django_sessrec.models import Event
 from example_shop.stack.folders import CHECKOUT
-from tests.training.processes import process, wait_for
+from tests.support.processes import process, wait_for
 
 
 @pytest.mark.django_db(transaction=True)

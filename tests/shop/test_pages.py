@@ -5,7 +5,7 @@ from django.core.checks import run_checks
 from django.urls import reverse
 
 from example_shop.shop.models import Product
-from tests.shop.markup import Markup
+from tests.support.markup import Markup
 
 pytestmark = pytest.mark.usefixtures("goods")
 

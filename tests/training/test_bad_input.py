@@ -15,9 +15,8 @@ from django_sessrec.recsys import artifact
 from django_sessrec.training import artifact_store
 from django_sessrec.training.dataset import read
 from django_sessrec.training.pipeline import train
-from tests.disks import fill, small_disk
-
-from .conftest import click_row, store_visits, synthetic_visits
+from tests.support.disks import fill, small_disk
+from tests.support.visits import click_row, store_visits, synthetic_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
 State = TrainingRun.State

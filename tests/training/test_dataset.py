@@ -11,10 +11,9 @@ from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Quarantine, Withdrawal
 from django_sessrec.training.dataset import LONGEST, read
-from tests.capture.test_fast_query import reconnected
 from tests.demo.models import Product
-
-from .conftest import click_row, store_visits, synthetic_visits
+from tests.support.capture import reconnected
+from tests.support.visits import click_row, store_visits, synthetic_visits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

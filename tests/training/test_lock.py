@@ -10,8 +10,7 @@ from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.pipeline import AlreadyTraining, train
 from django_sessrec.training.runs import fail_stale
-
-from .processes import process, wait_for
+from tests.support.processes import process, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = TrainingRun.State

@@ -10,8 +10,7 @@ from django_sessrec.recsys import artifact
 from django_sessrec.training import artifact_store
 from django_sessrec.training.pipeline import train
 from django_sessrec.training.runs import Due, due
-
-from .conftest import store_visits
+from tests.support.visits import store_visits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = TrainingRun.State

@@ -12,9 +12,8 @@ from django_sessrec.recsys.synthetic import synthetic_shop
 from django_sessrec.training import resume
 from django_sessrec.training.pipeline import train
 from django_sessrec.training.runs import due, fail_stale
-
-from .conftest import store_visits
-from .processes import process, wait_for
+from tests.support.processes import process, wait_for
+from tests.support.visits import store_visits
 
 pytestmark = pytest.mark.django_db(transaction=True)
 State = TrainingRun.State

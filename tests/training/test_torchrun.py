@@ -3,8 +3,7 @@
 import pytest
 
 from django_sessrec.models import Promotion, TrainingRun
-
-from .processes import process, wait_for
+from tests.support.processes import process, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

@@ -6,8 +6,7 @@ from celery import Celery
 from django_sessrec.capture.event import make, to_payload
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Promotion, TrainingRun
-
-from .processes import process, wait_for
+from tests.support.processes import process, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OPTIONS = ("--concurrency", "1", "--max-tasks-per-child", "1", "--without-gossip", "--without-mingle")

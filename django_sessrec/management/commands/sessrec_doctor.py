@@ -8,11 +8,15 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from django_sessrec import tasks
-from django_sessrec.management.doctor import Level, examine
+from django_sessrec.operations.examination import examine
+from django_sessrec.operations.findings import Level
 
 
 class Command(BaseCommand):
-    help = "Examine settings, database, broker, workers, models and events; exits with 1 where one fails."
+    help = (
+        "Examine settings, database, broker, workers, models, catalogue and events; exits with 1 where one "
+        "fails."
+    )
     requires_system_checks = []  # they are part of the report
 
     def handle(self, **options: Any) -> None:
@@ -22,11 +26,10 @@ class Command(BaseCommand):
             Level.FAIL: self.style.ERROR,
         }
         failed = False
-        for finding in examine(tasks.broker_answers):
+        for finding in examine(tasks.broker()):
             failed |= finding.level == Level.FAIL
-            self.stdout.write(
-                f"{styles[finding.level](f'{finding.level:<4}')} {finding.part:<10} {finding.text}"
-            )
+            level = styles[finding.level](f"{finding.level:<4}")
+            self.stdout.write(f"{level} {finding.subject:<10} {finding.message}")
             if finding.remedy:
                 self.stdout.write(f"{'':<15} -> {finding.remedy}")
         if failed:

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from django_sessrec.capture import bot_rules, partitions
-from django_sessrec.conf import sessrec_settings
-from django_sessrec.privacy import retention
-from django_sessrec.training import artifact_store, resume, runs
+from django_sessrec.operations.upkeep import UpkeepError, upkeep
 
 
 class Command(BaseCommand):
     help = "Do the hourly upkeep now: partitions, quarantine, retention, killed trainings, old artifacts."
 
-    def handle(self, **options: Any) -> None:
-        made = partitions.ensure_ahead()
-        found = bot_rules.quarantine()
-        purged = retention.purge()
-        stale = runs.fail_stale()
-        resume.discard_old()
-        removed = [name for model in sessrec_settings.MODELS for name in artifact_store.prune(model)]
-        self.stdout.write(f"{len(made)} partitions made, {len(purged.partitions)} dropped")
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--force",
+            action="store_true",
+            help="delete even where more days are due than one purge may plausibly delete",
+        )
+
+    def handle(self, *, force: bool, **options: Any) -> None:
+        try:
+            done = upkeep(force=force)
+        except UpkeepError as problem:
+            raise CommandError(f"{problem}. sessrec_doctor says what is missing.") from problem
+        purged = done["purged"]
+        self.stdout.write(f"{len(done['partitions'])} partitions made, {len(purged.partitions)} dropped")
         self.stdout.write(
-            f"{purged.failed_events} failed events, {purged.quarantines} quarantines and "
+            f"{purged.failed_events} failed events, {purged.quarantines} quarantined sessions and "
             f"{purged.withdrawals} withdrawals deleted"
         )
-        self.stdout.write(f"{found.total()} visits put into quarantine")
-        self.stdout.write(f"{len(stale)} killed trainings marked as failed, {len(removed)} artifacts removed")
+        self.stdout.write(f"{done['quarantined'].total()} sessions put into quarantine")
+        self.stdout.write(
+            f"{len(done['stale_runs'])} killed trainings marked as failed, "
+            f"{len(done['artifacts'])} artifacts removed"
+        )

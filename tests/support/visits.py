@@ -1,37 +1,27 @@
-"""A database with visits in it, and a folder for artifacts."""
+"""Visitors' browsers, what their cookie says, and past visits stored in one call."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, cycle
+from uuid import UUID
 
-import pytest
-from django.conf import settings as django_settings
+from django.test import Client
 
 from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.capture.rows import EventRow
 from django_sessrec.ids import uuid7
 from django_sessrec.recsys.synthetic import synthetic_shop
 
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PAUSES = (8, 45, 15, 120, 20)  # seconds
 
 
-@pytest.fixture
-def sessrec(settings, tmp_path):
-    """SESSREC of the test project with a folder of its own; change it by item assignment."""
-    settings.SESSREC = {
-        **django_settings.SESSREC,
-        "ARTIFACTS": tmp_path / "artifacts",
-        "MODELS": {
-            "neighbours": {"ESTIMATOR": "django_sessrec.recsys.neighbours.Neighbours"},
-            "popularity": {"ESTIMATOR": "django_sessrec.recsys.popularity.Popularity"},
-        },
-    }
-    return settings.SESSREC
+def visit_in(cookie: str) -> UUID:
+    """The visit's id; its signature is not checked."""
+    return UUID(cookie.partition(".")[0])
 
 
-@pytest.fixture
-def visits(transactional_db):
-    """600 sessions of the last days in Postgres."""
-    store_visits(synthetic_visits())
+def session_of(client: Client) -> UUID:
+    return visit_in(client.cookies["sessrec"].value)
 
 
 def click_row(session_id, item_id, at, *, name="view_item", bot=False):

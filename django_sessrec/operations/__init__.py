@@ -1,0 +1,1 @@
+"""Operations: whether everything works, what to do where it does not, and the hourly upkeep."""

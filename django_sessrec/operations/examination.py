@@ -1,0 +1,53 @@
+"""The examination of a whole installation, part by part: the doctor prints it, the Health page shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from django_sessrec import database
+from django_sessrec.operations import services, shop, storage
+from django_sessrec.operations.findings import Code, Finding, Level
+from django_sessrec.operations.trained_models import trained_models
+
+
+def examine(broker: services.Broker, request: HttpRequest | None = None) -> Iterator[Finding]:
+    """Every finding, as it is found; a part that raises is a failure of its own and hides no other.
+
+    broker: as tasks.broker() gives it
+    request: one that came in, which the consent function and the proxies are tried with
+    """
+    parts: dict[str, Callable[[], Iterator[Finding]]] = {
+        "settings": shop.system_checks,
+        "database": storage.tables,
+        "clock": storage.clock,
+        "rights": storage.rights,
+        "partitions": storage.days,
+        "retention": storage.retention,
+        "disk": storage.disk,
+        "broker": lambda: services.broker(broker),
+        "stream": services.stream_backlog,
+        "process": services.processes,
+        "model": trained_models,
+        "catalogue": shop.catalogue,
+        "events": shop.events,
+        "consent": lambda: shop.consent(request),
+        "proxy": lambda: shop.proxies(request),
+    }
+    for subject, findings in parts.items():
+        try:
+            with _savepoint():
+                found = list(findings())
+            yield from found
+        except Exception as problem:
+            message = f"{type(problem).__name__}: {problem}".splitlines()[0]
+            remedy = _("Correct this first; the rest of this part could not be examined.")
+            yield Finding(Code.EXAMINATION_RAISED, Level.FAIL, subject, message, remedy)
+
+
+def _savepoint() -> AbstractContextManager[object]:
+    """Something to go back to where a part's query fails inside a transaction (ATOMIC_REQUESTS)."""
+    return database.atomic() if database.connection().in_atomic_block else nullcontext()

@@ -1,0 +1,84 @@
+"""Examinations of what runs beside the web processes: the broker, the stream, workers and beat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from django_sessrec.capture import stream
+from django_sessrec.operations.findings import Code, Finding, ago, fail, ok, warn
+from django_sessrec.operations.heartbeat import SILENCE, programs
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """The broker as this process sees it; made by tasks.broker(), since only tasks knows Celery."""
+
+    address: str  # without its password
+    named: bool  # whether the project's Celery app, or the environment, names one in this process
+    ask: Callable[[], object]  # raises where it does not answer
+
+
+def broker(seen: Broker) -> Iterator[Finding]:
+    """Whether trainings and retries that this process sends reach the workers."""
+    if not seen.named:
+        yield fail(
+            Code.BROKER_UNNAMED,
+            _("No broker is named in this process: what it sends goes to %(address)s.")
+            % {"address": seen.address},
+            _(
+                "Import the project's Celery app in the __init__.py beside its settings (from .celery import "
+                "app as celery_app), and name its broker_url."
+            ),
+        )
+        return
+    elsewhere = {each.name: each.broker for each in programs() if each.broker not in {"", seen.address}}
+    for name, address in elsewhere.items():
+        yield fail(
+            Code.BROKER_DIFFERS,
+            _("This process sends to %(ours)s, and %(program)s reads %(theirs)s.")
+            % {"ours": seen.address, "program": name, "theirs": address},
+            _("Give web processes and workers the same broker_url."),
+        )
+    try:
+        seen.ask()
+    except Exception as problem:
+        yield fail(
+            Code.BROKER_SILENT,
+            _("%(address)s does not answer: %(problem)s") % {"address": seen.address, "problem": problem},
+            _("Start it, or correct the broker's URL in the settings."),
+        )
+    else:
+        yield ok(Code.BROKER_ANSWERS, _("%(address)s answers.") % {"address": seen.address})
+
+
+def stream_backlog() -> Iterator[Finding]:
+    """What waits in the stream for the consumer."""
+    if not stream.configured():
+        yield ok(Code.STREAM_UNUSED, _("None is set: pages write to PostgreSQL themselves."))
+        return
+    waiting = stream.backlog()
+    message = _("%(messages)d messages wait, the oldest for %(seconds)d seconds.") % {
+        "messages": waiting.messages,
+        "seconds": waiting.seconds,
+    }
+    if waiting.seconds > SILENCE.total_seconds():
+        remedy = _("Start manage.py sessrec_consume, or one more of it.")
+        yield warn(Code.STREAM_WAITS, message, remedy)
+    else:
+        yield ok(Code.STREAM_FLOWS, message)
+
+
+def processes() -> Iterator[Finding]:
+    """The last sign of life of every program that should run."""
+    for program in programs():
+        remedy = _("Start %(command)s") % {"command": program.command}
+        words = {"program": program.name, "ago": ago(program.seen_at) if program.seen_at else ""}
+        if program.seen_at is None:
+            yield warn(Code.PROCESS_NEVER_SEEN, _("%(program)s was never seen.") % words, remedy)
+        elif not program.alive:
+            yield warn(Code.PROCESS_SILENT, _("%(program)s was last seen %(ago)s.") % words, remedy)
+        else:
+            yield ok(Code.PROCESS_ALIVE, _("%(program)s was seen %(ago)s.") % words)

@@ -1,0 +1,162 @@
+"""Examinations of the shop's side: its settings, catalogue and consent tried, what arrives from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
+from itertools import islice
+
+from django.conf import settings
+from django.core import checks
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from django_sessrec.capture import ledger
+from django_sessrec.catalogue import get_catalogue
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import Event
+from django_sessrec.operations.findings import Code, Finding, ago, fail, ok, warn
+
+ANSWERS = (None, "none", "session", "opt-in")  # of CONSENT
+SAMPLE = 20  # item ids
+SAMPLED_FROM = 500  # newest events
+LEDGER_DAYS = 7
+
+
+def system_checks() -> Iterator[Finding]:
+    messages = checks.run_checks(tags=["sessrec"])
+    for message in messages:
+        found = fail if message.level >= checks.ERROR else warn
+        yield found(Code.SETTINGS_CHECK, f"{message.id}: {message.msg}", message.hint or "")
+    if not messages:
+        yield ok(Code.SETTINGS_VALID, _("Every check passes."))
+
+
+def catalogue() -> Iterator[Finding]:
+    """Whether the shop's catalogue knows and describes the item ids that are captured."""
+    shop = get_catalogue()
+    newest = Event.objects.exclude(item_id="").filter(bot=False).order_by("-pk")[:SAMPLED_FROM]
+    captured = list(islice(dict.fromkeys(newest.values_list("item_id", flat=True)), SAMPLE))
+    item_ids = captured or [str(item_id) for item_id in shop.fallback(SAMPLE)]
+    if not item_ids:
+        yield warn(
+            Code.CATALOGUE_EMPTY,
+            _("The catalogue has no product to show."),
+            _("Look at the catalogue's available() and fallback()."),
+        )
+        return
+    resolved = shop.resolve(item_ids)
+    known = [item_id for item_id in item_ids if item_id in resolved]
+    if captured and 2 * len(known) < len(captured):
+        words = {"known": len(known), "captured": len(captured), "ids": ", ".join(captured[:3])}
+        yield (warn if known else fail)(
+            Code.CATALOGUE_UNKNOWN_IDS,
+            _("%(known)d of %(captured)d captured ids exist in your catalogue (captured: %(ids)s).") % words,
+            _(
+                "Capture the id that the catalogue resolves: compare TRACKED_VIEWS and the ids that you "
+                "record with the catalogue's id_field."
+            ),
+        )
+    yield from _described(shop, {item_id: resolved[item_id] for item_id in known})
+
+
+def _described(shop: object, items: dict[str, object]) -> Iterator[Finding]:
+    problems = {}
+    for item_id, item in items.items():
+        try:
+            shop.describe(item)  # type: ignore[attr-defined]
+        except Exception as problem:
+            problems[item_id] = f"{type(problem).__name__}: {problem}"
+    if problems:
+        item_id, problem = next(iter(problems.items()))
+        yield fail(
+            Code.CATALOGUE_UNDESCRIBED,
+            _("%(count)d of %(items)d products can't be described; %(item_id)s: %(problem)s")
+            % {"count": len(problems), "items": len(items), "item_id": item_id, "problem": problem},
+            _("Correct the catalogue's describe(), or its title, image and price fields."),
+        )
+    elif items:
+        yield ok(
+            Code.CATALOGUE_KNOWS,
+            _("%(items)d products were found and described.") % {"items": len(items)},
+        )
+
+
+def events() -> Iterator[Finding]:
+    newest = Event.objects.order_by("-pk").first()
+    if newest is None:
+        yield warn(
+            Code.EVENTS_NONE,
+            _("No event was captured yet."),
+            _("Open a tracked product page after consent, or run sessrec_import."),
+        )
+    else:
+        yield ok(Code.EVENTS_ARRIVE, _("The newest was captured %(ago)s.") % {"ago": ago(newest.occurred_at)})
+    counts = ledger.by_day(LEDGER_DAYS).values()
+    sent, missing = sum(each.sent for each in counts), sum(each.failed - each.replayed for each in counts)
+    words = {"sent": sent, "missing": missing, "days": LEDGER_DAYS}
+    if missing > 0:
+        yield warn(
+            Code.LEDGER_FAILED_ROWS,
+            _("Of %(sent)d rows sent in %(days)d days, %(missing)d could not be stored.") % words,
+            _("Read their reasons in the admin under Failed events, correct them, run sessrec_replay."),
+        )
+    else:
+        message = _("Each of the %(sent)d rows sent in %(days)d days is accounted for.") % words
+        yield ok(Code.LEDGER_BALANCED, message)
+
+
+def consent(request: HttpRequest | None = None) -> Iterator[Finding]:
+    """CONSENT called with `request`, or with one that has no more than a session and a user."""
+    path = sessrec_settings.CONSENT
+    if path is None:
+        yield warn(
+            Code.CONSENT_UNSET,
+            _("No CONSENT: nothing is captured, and lists follow only the product on the page."),
+            _("Name a function of the request that returns 'session' after the visitor's yes."),
+        )
+        return
+    ask = sessrec_settings.imported("CONSENT")
+    try:
+        answer = ask(request or _bare_request())
+    except Exception as problem:
+        yield (fail if request else warn)(
+            Code.CONSENT_RAISES,
+            _("%(path)s failed on a request: %(problem)s")
+            % {"path": path, "problem": f"{type(problem).__name__}: {problem}"},
+            _("Visits on which it fails are not captured. Try it on the Health page, with a real request."),
+        )
+        return
+    if answer not in ANSWERS:
+        yield fail(
+            Code.CONSENT_INVALID,
+            _("%(path)s answered %(answer)r: no visit is captured.") % {"path": path, "answer": answer},
+            _("Let it return 'none', 'session' or 'opt-in'."),
+        )
+    else:
+        yield ok(Code.CONSENT_ASKED, _("%(path)s answers.") % {"path": path})
+
+
+def proxies(request: HttpRequest | None = None) -> Iterator[Finding]:
+    """Whether the visitors' addresses can be told; only a request that came in can show it."""
+    forwarded = request.headers.get("X-Forwarded-For") if request else None
+    if forwarded and not sessrec_settings.num_proxies:
+        yield warn(
+            Code.PROXY_UNEXPLAINED,
+            _("Requests come through a proxy, and NUM_PROXIES is 0: every visitor has the proxy's address."),
+            _("Set NUM_PROXIES to how many proxies of the shop's own stand before Django."),
+        )
+
+
+def _bare_request() -> HttpRequest:
+    request = HttpRequest()
+    request.method, request.path, request.path_info = "GET", "/", "/"
+    request.META = {"SERVER_NAME": "localhost", "SERVER_PORT": "80", "REMOTE_ADDR": "127.0.0.1"}
+    with suppress(Exception):  # a shop without the app
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore()
+    with suppress(Exception):
+        from django.contrib.auth.models import AnonymousUser
+
+        request.user = AnonymousUser()
+    return request

@@ -1,0 +1,62 @@
+"""Examination of the models: what serves, whether it opens, and how the latest training ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.utils.translation import gettext as _
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.operations.findings import Code, Finding, ago, fail, ok, warn
+from django_sessrec.recsys import artifact
+from django_sessrec.training import artifact_store
+from django_sessrec.training.promotion import held_by
+
+ENDED_BADLY = {TrainingRun.State.FAILED, TrainingRun.State.REFUSED}
+
+
+def trained_models() -> Iterator[Finding]:
+    for model in sessrec_settings.MODELS:
+        latest = TrainingRun.objects.filter(model=model).first()
+        if latest is not None and latest.state in ENDED_BADLY:
+            yield warn(
+                Code.MODEL_NOT_TRAINED,
+                _("%(run)s: %(state)s %(ago)s. %(verdict)s")
+                % {
+                    "run": latest,
+                    "state": latest.get_state_display(),
+                    "ago": ago(latest.created_at),
+                    "verdict": latest.verdict,
+                },
+                _("Read the run's page in the admin; the next training is tried by its schedule."),
+            )
+        active = Promotion.objects.active(model)
+        if active is None:
+            yield warn(
+                Code.MODEL_MISSING,
+                _("No run of %(model)s serves yet.") % {"model": model},
+                _("Run sessrec_train %(model)s") % {"model": model},
+            )
+        else:
+            yield _in_service(model, active)
+
+
+def _in_service(model: str, active: TrainingRun) -> Finding:
+    try:
+        artifact.load(artifact_store.folder(active))
+    except artifact.ArtifactError as problem:
+        return fail(
+            Code.MODEL_UNREADABLE,
+            _("%(run)s serves but does not open: %(problem)s") % {"run": active, "problem": problem},
+            _("Roll back in the admin, or train again."),
+        )
+    if hold := held_by(model):
+        return warn(
+            Code.MODEL_HELD,
+            _("%(run)s serves because %(person)s went back to it.")
+            % {"run": active, "person": hold.promoted_by},
+            _("Promote a newer run when it may serve again; until then no training replaces this one."),
+        )
+    words = {"run": active, "ago": ago(active.created_at)}
+    return ok(Code.MODEL_SERVES, _("%(run)s serves, trained %(ago)s.") % words)

@@ -1,0 +1,50 @@
+"""The hourly upkeep: one list of verbs, for the schedule's task and for sessrec_prune."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django_sessrec.capture import bot_rules, partitions
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.privacy import retention
+from django_sessrec.training import artifact_store, resume, runs
+
+
+class UpkeepError(Exception):
+    """Some of the upkeep's verbs failed; the others were done. The message names each with its error."""
+
+
+def verbs(*, force: bool = False) -> dict[str, Callable[[], Any]]:
+    """The verbs by what their result holds, in the order in which they are done."""
+    return {
+        "partitions": partitions.ensure_ahead,
+        "quarantined": bot_rules.quarantine,
+        "purged": lambda: retention.purge(force=force),
+        "stale_runs": runs.fail_stale,
+        "unfinished_trainings": resume.discard_old,
+        "artifacts": _prune_artifacts,
+    }
+
+
+def upkeep(*, force: bool = False) -> Mapping[str, Any]:
+    """Do each verb; returns what each gave, by its name in verbs().
+
+    force: delete even more than is plausible at once, see retention.purge
+    Raises UpkeepError after all were tried, where some failed: one that is locked out stops no other.
+    """
+    done: dict[str, Any] = {}
+    problems: dict[str, Exception] = {}
+    for name, verb in verbs(force=force).items():
+        try:
+            done[name] = verb()
+        except Exception as problem:
+            problems[name] = problem
+    if problems:
+        text = "; ".join(f"{name}: {str(problem).strip()}" for name, problem in problems.items())
+        raise UpkeepError(text) from next(iter(problems.values()))
+    return done
+
+
+def _prune_artifacts() -> list[str]:
+    return [name for model in sessrec_settings.MODELS for name in artifact_store.prune(model)]

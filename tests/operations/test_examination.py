@@ -1,0 +1,204 @@
+"""What the examination finds in a shop that is ill, one illness at a time."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.test import RequestFactory
+
+import django_sessrec
+from django_sessrec import catalogue, database, tasks
+from django_sessrec.capture import store
+from django_sessrec.capture.event import make
+from django_sessrec.ids import uuid7
+from django_sessrec.models import Heartbeat
+from django_sessrec.operations import examination, services, shop, storage
+from django_sessrec.operations.findings import Code, Level, ago
+from tests.demo.models import Product
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SOURCES = Path(django_sessrec.__file__).parent / "operations"
+
+
+def codes(findings):
+    return {finding.code: finding for finding in findings}
+
+
+def captured(*item_ids):
+    store.write([make("view_item", item_id, session_id=uuid7()) for item_id in item_ids])
+
+
+def test_every_code_is_found_by_some_examination():
+    text = "".join(path.read_text("utf-8") for path in SOURCES.glob("*.py") if path.name != "findings.py")
+    assert {f"Code.{code.name}" for code in Code} == set(re.findall(r"Code\.[A-Z_]+", text))
+
+
+def test_a_part_that_raises_hides_no_other(settings):
+    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": "nowhere.Catalogue"}
+    found = list(examination.examine(tasks.broker()))
+    (raised,) = [each for each in found if each.code == Code.EXAMINATION_RAISED]
+    assert (raised.subject, raised.message) == ("catalogue", "ModuleNotFoundError: No module named 'nowhere'")
+    assert "events" in {each.subject for each in found}
+
+
+def test_a_query_that_fails_leaves_the_open_transaction_usable(monkeypatch):
+    monkeypatch.setattr(storage, "RIGHTS", "SELECT nothing FROM nowhere")
+    with database.atomic():
+        found = list(examination.examine(tasks.broker()))
+    assert [each.subject for each in found if each.code == Code.EXAMINATION_RAISED] == ["rights"]
+    assert Code.EVENTS_NONE in codes(found)
+
+
+# -- the catalogue
+
+
+def test_ids_that_the_catalogue_does_not_know_are_counted():
+    captured(*(f"slug-{number}" for number in range(30)))
+    (finding,) = shop.catalogue()
+    assert finding.code == Code.CATALOGUE_UNKNOWN_IDS
+    assert finding.level == Level.FAIL
+    assert finding.message.startswith("0 of 20 captured ids exist in your catalogue")
+    assert "slug-29" in finding.message
+
+
+def test_some_ids_of_products_that_are_gone_are_no_illness():
+    known = [str(Product.objects.create(name=name).pk) for name in "abc"]
+    captured(*known, "999999")
+    (finding,) = shop.catalogue()
+    assert (finding.code, finding.message) == (Code.CATALOGUE_KNOWS, "3 products were found and described.")
+
+
+def test_before_the_first_event_the_catalogue_is_tried_with_its_own_products():
+    Product.objects.create(name="a")
+    assert list(codes(shop.catalogue())) == [Code.CATALOGUE_KNOWS]
+    Product.objects.all().delete()
+    assert list(codes(shop.catalogue())) == [Code.CATALOGUE_EMPTY]
+
+
+class Misnamed(catalogue.ModelCatalogue):
+    model = "demo.Product"
+    price_field = "prise"
+
+
+def test_a_field_that_the_product_lacks_is_named(settings):
+    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.Misnamed"}
+    captured(str(Product.objects.create(name="a").pk))
+    (finding,) = shop.catalogue()
+    assert finding.code == Code.CATALOGUE_UNDESCRIBED
+    assert "'prise'" in finding.message
+
+
+# -- consent
+
+
+def says(answer):
+    def consent(_request):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return consent
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        ("session", Code.CONSENT_ASKED),
+        (None, Code.CONSENT_ASKED),
+        (True, Code.CONSENT_INVALID),
+        ("Session", Code.CONSENT_INVALID),
+        (["session"], Code.CONSENT_INVALID),
+        (AttributeError("no banner"), Code.CONSENT_RAISES),
+    ],
+)
+def test_the_consent_function_is_tried(settings, monkeypatch, answer, code):
+    monkeypatch.setattr(django_sessrec, "consent_of_a_test", says(answer), raising=False)
+    settings.SESSREC = {**settings.SESSREC, "CONSENT": "django_sessrec.consent_of_a_test"}
+    from django_sessrec.conf import _import
+
+    _import.cache_clear()
+    (finding,) = shop.consent()
+    assert finding.code == code
+    assert finding.level == {Code.CONSENT_ASKED: "ok", Code.CONSENT_RAISES: "warn"}.get(code, "fail")
+    (on_a_page,) = shop.consent(RequestFactory().get("/"))
+    assert on_a_page.level == ("ok" if code == Code.CONSENT_ASKED else "fail")
+    _import.cache_clear()
+
+
+def test_it_may_ask_for_the_session_and_the_user(settings):
+    settings.SESSREC = {**settings.SESSREC, "CONSENT": f"{__name__}.asks_both"}
+    assert list(codes(shop.consent())) == [Code.CONSENT_ASKED]
+
+
+def asks_both(request):
+    return "session" if request.session.get("yes") or request.user.is_anonymous else "none"
+
+
+# -- proxies
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "found"), [(0, "1.2.3.4", 1), (1, "1.2.3.4", 0), (0, None, 0)]
+)
+def test_a_proxy_that_the_settings_do_not_know_is_told(settings, proxies, forwarded, found):
+    settings.SESSREC = {**settings.SESSREC, "NUM_PROXIES": proxies}
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    assert len(list(shop.proxies(RequestFactory().get("/", headers=headers)))) == found
+    assert list(shop.proxies()) == []
+
+
+# -- storage
+
+
+@pytest.mark.parametrize(
+    ("ahead", "level"), [(timedelta(), None), (timedelta(seconds=20), "warn"), (timedelta(days=100), "fail")]
+)
+def test_clocks_that_differ_are_told(monkeypatch, ahead, level):
+    monkeypatch.setattr(database, "now", lambda: datetime.now(UTC) + ahead)
+    assert [finding.level for finding in storage.clock()] == ([level] if level else [])
+
+
+@pytest.mark.parametrize(("free", "level"), [(10**8 - 1, "fail"), (10**9 - 1, "warn"), (10**9, "ok")])
+def test_a_full_disk_is_told(monkeypatch, free, level, settings, tmp_path):
+    settings.SESSREC = {**settings.SESSREC, "ARTIFACTS": tmp_path / "not" / "yet"}
+    monkeypatch.setattr(storage.shutil, "disk_usage", lambda folder: FakeUsage(free, folder))
+    (finding,) = storage.disk()
+    assert finding.level == level
+
+
+class FakeUsage:
+    def __init__(self, free, folder):
+        assert folder.exists()
+        self.free = free
+
+
+# -- the broker
+
+
+def test_a_process_without_the_projects_celery_app_is_told():
+    (finding,) = services.broker(services.Broker("amqp://localhost//", False, lambda: 1 / 0))
+    assert finding.code == Code.BROKER_UNNAMED
+    assert "amqp://localhost//" in finding.message
+    assert "__init__.py" in finding.remedy
+
+
+def test_a_worker_that_reads_another_broker_is_told():
+    Heartbeat.objects.create(name="worker", broker="redis://there//")
+    Heartbeat.objects.create(name="train", broker="redis://here//")
+    Heartbeat.objects.create(name="beat")
+    found = codes(services.broker(services.Broker("redis://here//", True, lambda: None)))
+    assert set(found) == {Code.BROKER_DIFFERS, Code.BROKER_ANSWERS}
+    assert (
+        found[Code.BROKER_DIFFERS].message
+        == "This process sends to redis://here//, and worker reads redis://there//."
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(1, "1 second ago"), (119, "119 seconds ago"), (120, "2 minutes ago"), (7_200, "2 hours ago")],
+)
+def test_a_time_is_told_in_its_largest_unit(seconds, words):
+    assert ago(datetime.now(UTC) - timedelta(seconds=seconds)) == words

@@ -1,0 +1,77 @@
+"""Events as the app captures them: made, carried out, consumed, and counted."""
+
+from contextlib import contextmanager
+
+from celery import Celery, current_app
+from django.db import connection
+from django.db.models import Sum
+
+from django_sessrec import tasks
+from django_sessrec.capture.event import make
+from django_sessrec.capture.stream_consumer import Consumer
+from django_sessrec.ids import time_of, uuid7
+from django_sessrec.models import Event, Impression, Ledger
+
+COUNTED = ("stored", "duplicate", "failed", "refused", "withdrawn", "replayed")
+
+
+@contextmanager
+def celery_on(broker_url):
+    """The shop's Celery app on this broker."""
+    before = current_app._get_current_object()
+    with Celery("shop", broker=broker_url) as app:
+        app.set_current()
+        yield app
+    before.set_current()
+
+
+def carry_out(message):
+    """Do what a worker does with a message of the queue."""
+    tasks.write_later.apply(kwargs=message.payload[1], task_id=message.headers["id"], throw=True)
+
+
+def settle():
+    """Consume all that waits in the stream; return how many rows it was."""
+    consumer = Consumer()
+    return sum(iter(lambda: consumer.step(wait_ms=1), 0))
+
+
+def in_the_ledger():
+    """What the ledger counts, but for zeros."""
+    counts = Ledger.objects.aggregate(**{name: Sum(name) for name in COUNTED})
+    return {name: count for name, count in counts.items() if count}
+
+
+def captured(*fields):
+    """The events in the order they happened, as tuples."""
+    return list(Event.objects.order_by("event_id").values_list(*(fields or ("name", "item_id"))))
+
+
+def event(item_id="1", *, name="view_item", session_id=None, **values):
+    return make(name, item_id, session_id=session_id or uuid7(), **values)
+
+
+def shown(session_id, *item_ids):
+    impression_id = uuid7()
+    return Impression(
+        impression_id=impression_id,
+        shown_at=time_of(impression_id),
+        session_id=session_id,
+        placement="product_page",
+        step="model",
+        item_ids=list(item_ids),
+    )
+
+
+@contextmanager
+def reconnected(**changes):
+    """The events database as these settings say."""
+    connection.close()
+    before = dict(connection.settings_dict)
+    connection.settings_dict.update(changes)
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict.clear()
+        connection.settings_dict.update(before)
