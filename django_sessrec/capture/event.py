@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.ids import time_of, uuid7
+from django_sessrec.ids import order_line_id, time_of, uuid7
 from django_sessrec.models import Event, EventName, Impression, Source
 
 Row = TypeVar("Row", Event, Impression)
@@ -72,20 +72,27 @@ def make(
     impression_id: UUID | None = None,
     position: int | None = None,
     event_id: UUID | None = None,
+    order_id: str | int | None = None,
     source: str = Source.SERVER,
     bot: bool = False,
 ) -> Event:
-    """A checked, unsaved event, of the time that its id carries; EventError says what is wrong."""
+    """A checked, unsaved event, of the time that its id carries; EventError says what is wrong.
+
+    order_id: the shop's order that a purchase or a refund belongs to. The event's id is then made from it and
+        the item: a purchase told again counts once, and a refund is taken from its purchase at any age.
+    """
     if name not in NAMES:
         raise EventError("name", f"event {name!r} is none of {', '.join(EventName.values)}")
     canonical = NAMES[name]
-    event_id = event_id or uuid7()
+    item_id = clean_item_id(item_id, required=canonical not in WITHOUT_ITEM)
+    if event_id is None:
+        event_id = uuid7() if order_id is None else _of_order(order_id, item_id)
     return Event(  # in the order of its fields, which takes Django half as long as by their names
         event_id,
         _time(event_id),
         session_id,
         canonical.value,
-        clean_item_id(item_id, required=canonical not in WITHOUT_ITEM),
+        item_id,
         impression_id,
         _whole("position", position, 0, MAX_POSITION) if position is not None else None,
         _whole("quantity", quantity, 1, MAX_QUANTITY),
@@ -153,6 +160,13 @@ def _plain(value: Any) -> Any:
     if isinstance(value, UUID | Decimal):
         return str(value)
     return value.isoformat() if isinstance(value, date) else value
+
+
+def _of_order(order_id: str | int, item_id: str) -> UUID:
+    text = str(order_id)
+    if isinstance(order_id, bool) or not isinstance(order_id, str | int) or not 0 < len(text) <= MAX_ITEM_ID:
+        raise EventError("order_id", f"order id {text[:40]!r} is not text of 1 to {MAX_ITEM_ID} characters")
+    return order_line_id(text, item_id)
 
 
 def _time(event_id: UUID) -> datetime:
