@@ -48,7 +48,7 @@ def placement_for(name: str, visit: Visit | None = None, *, limit: Any = None) -
     Raises ImproperlyConfigured for a name that SESSREC["PLACEMENTS"] lacks. An experiment that can't be
     read is logged, and the visit gets the placement as it is without.
 
-    `limit` is a whole number, also as text, kept between 1 and MAX_LIMIT; anything else is logged and ignored.
+    `limit` is a whole number, also as text, kept between 1 and MAX_LIMIT; any other value is ignored.
     """
     settings = sessrec_settings.placement(name)
     experiment = settings["EXPERIMENT"]

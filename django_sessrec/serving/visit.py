@@ -58,8 +58,10 @@ def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[A
     catalogue = get_catalogue()
     tracker: Tracker | None = getattr(request, "sessrec", None)
     current = _current(item, tracker, catalogue)
-    session_id = tracker.session_id if tracker else None
-    if tracker is None or session_id is None:
+    if tracker is None or tracker.answered:  # its headers have left: it can't be marked private any more
+        return Visit(current=current)
+    session_id = tracker.session_id
+    if session_id is None:
         return Visit(current=current)
     tracker.keep_private()
     if items is not None:

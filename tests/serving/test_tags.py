@@ -1,13 +1,17 @@
 """The tags as a shop's templates use them, and the markup that visitors get."""
 
 import re
+from html import unescape
 
 import pytest
+from django.conf import settings as django_settings
 from django.template import Context, Template
 from django.test import RequestFactory, override_settings
+from django.utils import translation
 
 from django_sessrec.models import Event, Impression
 from tests.demo.models import Product
+from tests.demo.recommendations import DemoCatalogue
 
 pytestmark = pytest.mark.django_db
 
@@ -136,3 +140,33 @@ def test_placeholder_without_the_rest_views_is_nothing(products, caplog):
     with override_settings(ROOT_URLCONF="tests.demo.urls"):
         assert rendered('{% sessrec_placeholder "product_page" %}') == ""
     assert "could not leave a place" in caplog.text
+
+
+@pytest.mark.parametrize(("limit", "shown"), [('"4"', 4), ("4", 4), ('""', 8), ('"four"', 8), ("nothing", 8)])
+def test_limit_may_be_text(products, limit, shown):
+    html = rendered(f'{{% sessrec_recommendations "product_page" limit={limit} %}}')
+    assert html.count("<li") == shown
+
+
+def test_a_placeholder_brings_the_list_in_the_language_of_its_page(products, stranger):
+    with translation.override("de"):
+        html = rendered('{% sessrec_placeholder "product_page" %}')
+    address = unescape(re.search('data-sessrec-slot="([^"]*)"', html)[1])
+    assert address == "/sessrec/slot/product_page/?language=de"
+    heard = []
+    with override_settings(SESSREC=django_settings.SESSREC | {"CATALOGUE": f"{__name__}.Heard"}):
+        Heard.languages = heard
+        stranger.get(address, headers={"accept-language": "fr"})
+        stranger.get("/sessrec/recommendations/?placement=product_page&language=pt-br")
+        stranger.get("/sessrec/recommendations/?placement=product_page&language=tlh")
+    assert heard == ["de", "pt-br", "en-us"]
+
+
+class Heard(DemoCatalogue):
+    """Notes the language in which it is asked."""
+
+    languages: list[str] = []
+
+    def fallback(self, limit):
+        self.languages.append(translation.get_language())
+        return super().fallback(limit)
