@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 from django.utils.module_loading import import_string
@@ -14,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.database import RoutedManager
+from django_sessrec.fields import TextArrayField
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Recommender
 
@@ -68,9 +68,9 @@ class Impression(SessrecModel):
     step = models.TextField(_("step"))
     experiment = models.TextField(_("experiment"), blank=True)
     variant = models.TextField(_("variant"), blank=True)
-    item_ids = ArrayField(models.TextField(), verbose_name=_("items"))
+    item_ids = TextArrayField(_("items"))
     # Of serving.ladder.REASONS, one for each item.
-    reasons = ArrayField(models.TextField(), verbose_name=_("reasons"), default=list, blank=True)
+    reasons = TextArrayField(_("reasons"), default=list, blank=True)
     bot = models.BooleanField(_("bot"), default=False)
 
     class Meta:
@@ -236,7 +236,7 @@ class Receipt(SessrecModel):
     """What a consumer or a retried task has stored last, so that a message that comes again counts once."""
 
     name = models.TextField(_("name"), primary_key=True)  # of the consumer, or the task's id
-    messages = ArrayField(models.TextField(), verbose_name=_("messages"), default=list, blank=True)
+    messages = TextArrayField(_("messages"), default=list, blank=True)
     received_at = models.DateTimeField(_("received at"), auto_now=True, db_index=True)
 
     class Meta:
