@@ -76,7 +76,7 @@ def make(
     bot: bool = False,
 ) -> Event:
     """A checked, unsaved event, of the time that its id carries; EventError says what is wrong."""
-    if name not in NAMES:
+    if not isinstance(name, str) or name not in NAMES:
         raise EventError("name", f"event {name!r} is none of {', '.join(EventName.values)}")
     canonical = NAMES[name]
     event_id = event_id or uuid7()
@@ -162,7 +162,9 @@ def _time(event_id: UUID) -> datetime:
         raise EventError("event_id", str(problem)) from None
     now, days = datetime.now(UTC), sessrec_settings.RETENTION_DAYS
     if at > now + CLOCK_SKEW or (days and at < now - timedelta(days)):
-        raise EventError("time", f"event {event_id} says it is of {at:%Y-%m-%d %H:%M:%S}")
+        raise EventError(
+            "time", f"time {at:%Y-%m-%d %H:%M:%S} lies in the future or is older than RETENTION_DAYS ({days})"
+        )
     return at
 
 
