@@ -22,7 +22,7 @@ PYTHON := $(shell for python in python3.11 python3 python3.12 python3.13; do \
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 TORCH := $(shell grep '^torch==' requirements-dev.txt)
-KERNELS := hatch_build.py $(wildcard django_sessrec/recsys/kernels/*.c)
+KERNELS := hatch_build.py $(wildcard django_sessrec/recsys/kernels/*.c) django_sessrec/recsys/kernels/features.py
 TESTS ?= tests
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(ROWS),--rows-before $(ROWS)) $(if $(OUT),--out $(OUT))
@@ -62,7 +62,7 @@ chaos: .venv/dev.stamp
 clean:
 	$(PYTHON) -m example_shop.stack clean
 	rm -rf .venv .venv-peers build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	rm -f $(addprefix django_sessrec/recsys/kernels/kernels,.so .dylib .dll)
+	rm -f $(addprefix django_sessrec/recsys/kernels/,kernels.so kernels.dylib kernels.dll features.h)
 
 .venv/shop.stamp: pyproject.toml requirements-dev.txt $(KERNELS) | $(BIN)/pip
 	@echo "Installing into .venv: a minute or two the first time"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import platform_tags
 
 KERNELS = "django_sessrec/recsys/kernels"
+FEATURES, HEADER = "features.py", "features.h"  # the ranker's features, and the C enums made of them
 LIBRARY = {"win32": "kernels.dll", "darwin": "kernels.dylib"}.get(sys.platform, "kernels.so")
 ZIG = [sys.executable, "-m", "ziglang", "cc", "-mcpu=baseline"]  # left alone it builds for this machine only
 # No -march: the wheel must run on every machine of its platform, and the loops are bound by memory.
@@ -33,7 +35,8 @@ def system_compiler() -> list[str]:
 
 
 class KernelBuildHook(BuildHookInterface):
-    """Runs for wheels and editable installs; the library lies beside its sources, ignored by git."""
+    """Runs for wheels and editable installs; the library lies beside its sources, ignored by git,
+    and so does the header."""
 
     def dependencies(self) -> list[str]:
         return [] if system_compiler() else ["ziglang>=0.13"]
@@ -42,7 +45,8 @@ class KernelBuildHook(BuildHookInterface):
         compiler = system_compiler() or ZIG
         folder = Path(self.root) / KERNELS
         sources = sorted(folder.glob("*.c"))
-        checksum = zlib.crc32(b"".join(source.read_bytes() for source in sources))
+        checksum = zlib.crc32(b"".join(path.read_bytes() for path in [*sources, folder / FEATURES]))
+        (folder / HEADER).write_text(runpy.run_path(str(folder / FEATURES))["header"](), encoding="utf-8")
         unfinished = folder / f"{LIBRARY}.{os.getpid()}"
         position_independent = [] if sys.platform == "win32" else ["-fPIC"]
         command = [*compiler, *FLAGS, *position_independent, f"-DSESSREC_SOURCES={checksum}u"]

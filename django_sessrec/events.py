@@ -3,7 +3,7 @@
     from django_sessrec import events
 
     events.record(session_id=order.session_id, name="purchase", item_id=line.product, at=order.paid_at,
-                  quantity=line.quantity, price=line.price, currency="EUR", key=f"order line {line.pk}")
+                  quantity=line.quantity, price=line.price, currency="EUR", order_id=order.number)
 
 `session_id` is what `request.sessrec.session_id` was when the order was made: keep it with the order. A
 source of its own, such as a till, names its sessions as it likes. Whose consent is withdrawn, leaves no row.
@@ -23,21 +23,21 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from django_sessrec.capture import delivery, store
 from django_sessrec.capture.event import EventError, make
 from django_sessrec.capture.history import History, session_uuid, without_sensitive
 from django_sessrec.capture.tracker import open_transaction
 from django_sessrec.catalogue import get_catalogue
-from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, EventName
 
 __all__ = ["EventError", "EventName", "ImportResult", "Refusal", "import_events", "record"]
 
 SOURCE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 MAX_REFUSALS: Final = 1_000  # that are told one by one
-FIELDS: Final = frozenset({"session_id", "name", "item_id", "at", "quantity", "price", "currency", "key"})
+FIELDS: Final = frozenset(
+    {"session_id", "name", "item_id", "at", "quantity", "price", "currency", "order_id", "key"}
+)
 
 logger = logging.getLogger("django_sessrec")
 
@@ -52,6 +52,7 @@ def record(
     price: Any = None,
     currency: str = "",
     source: str = "webhook",
+    order_id: str | int | None = None,
     key: str = "",
 ) -> UUID:
     """Record what happened to an item, without a request; return the event's id.
@@ -64,6 +65,7 @@ def record(
     price:      of one piece: a number or its text
     currency:   ISO 4217; SESSREC["CURRENCY"] by default
     source:     the shop's own word for where it comes from: letters, digits, "-" and "_"
+    order_id:   of a purchase or refund: a refund is taken from its purchase, and told twice both count once
     key:        what names this event where it comes from. With `at`, the same key is recorded once, however
                 often a webhook repeats it
 
@@ -73,15 +75,16 @@ def record(
     """
     if key and at is None:
         raise EventError("time", "with a key give `at` as well: an event's id carries its time")
-    at = at or timezone.now()
-    given: dict[str, Any] = {"quantity": quantity, "price": price, "currency": currency}
-    if key:
-        event = History().event(session_id, at, name, item_id, source=_source(source), key=key, **given)
+    given: dict[str, Any] = {
+        "quantity": quantity,
+        "price": price,
+        "currency": currency,
+        "source": _source(source),
+    }
+    if at is not None and (key or order_id is not None):
+        event = History().event(session_id, at, name, item_id, order_id=order_id, key=key, **given)
     else:
-        if timezone.is_naive(at):
-            raise EventError("time", f"time {at} has no time zone")
-        given |= {"session_id": session_uuid(session_id), "event_id": _new_id(at), "source": _source(source)}
-        event = make(name, item_id, **given)
+        event = make(name, item_id, session_id=session_uuid(session_id), at=at, order_id=order_id, **given)
     if not _is_sensitive(event.item_id):
         if alias := open_transaction():
             transaction.on_commit(partial(_deliver, event), using=alias)
@@ -129,7 +132,7 @@ def import_events(events: Iterable[Mapping[str, Any]], *, source: str = "import"
     """Store many events, each once however often it is imported; wrong ones are refused and cost no other.
 
     events: dicts with `session_id` and `at` (an aware datetime), and `name` ("view_item" by default),
-            `item_id`, `quantity`, `price`, `currency`, `key` as `record` takes them
+            `item_id`, `quantity`, `price`, `currency`, `order_id`, `key` as `record` takes them
     source: as `record` takes it
 
     Read as a stream, and committed every 50,000 events, so that one that broke may simply be run again.
@@ -163,7 +166,9 @@ def _event(given: Mapping[str, Any], source: str, history: History) -> Event:
     at = given.get("at")
     if not isinstance(at, datetime):
         raise EventError("time", f"at {at!r} is not a datetime")
-    fields = {name: given[name] for name in ("quantity", "price", "currency", "key") if name in given}
+    fields = {
+        name: given[name] for name in ("quantity", "price", "currency", "order_id", "key") if name in given
+    }
     return history.event(
         given.get("session_id"),
         at,
@@ -172,13 +177,6 @@ def _event(given: Mapping[str, Any], source: str, history: History) -> Event:
         source=source,
         **fields,
     )
-
-
-def _new_id(at: datetime) -> UUID:
-    try:
-        return uuid7(at)
-    except ValueError:
-        raise EventError("time", f"time {at} lies before 1970") from None
 
 
 def _source(source: str) -> str:

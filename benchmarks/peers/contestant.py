@@ -19,8 +19,7 @@ import numpy as np
 import torch
 
 from django_sessrec.recsys.evaluation import Cases, evaluate
-from django_sessrec.recsys.items import ItemIndex, Rows
-from django_sessrec.recsys.recommender import FloatArray
+from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
 from django_sessrec.recsys.sessions import SessionLog
 
 TRAIN, VALIDATION, TEST = "train.npz", "validation.npz", "test.npz"

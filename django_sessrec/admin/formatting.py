@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
+from django_sessrec.measuring.comparison import Difference
 from django_sessrec.measuring.kpis import Kpi
 from django_sessrec.measuring.proportions import Rate
 
@@ -27,7 +28,7 @@ class Cell:
 def cells(kpi: Kpi) -> list[tuple[str, Cell]]:
     """A table's columns in order, each with its heading; what it earned first."""
     return [
-        (_("Revenue"), Cell(money(kpi.revenue))),
+        (_("Revenue"), _revenue(kpi)),
         (_("Purchases"), Cell(whole(kpi.purchases))),
         (_("Lists shown"), Cell(whole(kpi.impressions))),
         (_("Seen"), share(kpi.viewability) if kpi.seen_impressions else Cell(NONE)),
@@ -48,7 +49,7 @@ def cards(kpi: Kpi) -> list[tuple[str, Cell]]:
         (_("Clicks"), Cell(whole(kpi.clicks), _("%s of the shown products") % share(kpi.item_ctr).text)),
         (_("In the basket"), Cell(whole(kpi.carts), _("%s of the clicks") % share(kpi.cart_rate).text)),
         (_("Purchases"), Cell(whole(kpi.purchases), _("%s of the clicks") % share(kpi.conversion).text)),
-        (_("Revenue after a click"), Cell(money(kpi.revenue))),
+        (_("Revenue after a click"), _revenue(kpi)),
     ]
 
 
@@ -57,6 +58,25 @@ def _seen(kpi: Kpi) -> Cell:
     if not kpi.seen_impressions:
         return Cell(NONE, _("needs the script on the pages"))
     return Cell(percent(kpi.viewability.value), _("%s of these clicked") % share(kpi.viewable_ctr).text)
+
+
+def _revenue(kpi: Kpi) -> Cell:
+    """Each currency's sum, and how far chance may have moved it."""
+    margins = {currency: kpi.revenue_margin(currency) for currency in kpi.revenue}
+    known = {currency: Decimal(margin) for currency, margin in margins.items() if margin is not None}
+    return Cell(money(kpi.revenue), f"\N{PLUS-MINUS SIGN} {money(known)}" if known else "")
+
+
+def points(change: Difference | None) -> Cell:
+    """How much higher a rate is than another, in percentage points, with the 95 % interval."""
+    if change is None:
+        return Cell(NONE)
+    low, high = (_signed(end) for end in (change.low, change.high))
+    return Cell(_("%s points") % _signed(change.value), f"{low} \N{EN DASH} {high}")
+
+
+def _signed(part: float) -> str:
+    return f"{'+' if part > 0 else ''}{fixed(100 * part, 1)}"
 
 
 def share(rate: Rate) -> Cell:

@@ -17,14 +17,22 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.charts import Chart, Point, line_chart
-from django_sessrec.admin.formatting import cards, cells, interval, percent
+from django_sessrec.admin.formatting import NONE, Cell, cards, cells, interval, percent, points
 from django_sessrec.admin.forms import PeriodForm, first_moment, last_days
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.measuring.comparison import difference
 from django_sessrec.measuring.export import csv_lines
-from django_sessrec.measuring.kpis import Kpi, kpis, regrouped
+from django_sessrec.measuring.kpis import Kpi, kpis, kpis_by
 from django_sessrec.models import AuditEntry, Report
 
-REPORTED = ("day", "placement", "model", "step", "experiment", "variant")
+REPORTED = (
+    (),
+    ("placement", "model"),
+    ("placement", "experiment", "variant"),
+    ("placement", "step"),
+    ("day",),
+    ("placement", "day"),
+)
 EXPORTED = ("day", "placement", "model", "run", "step", "experiment", "variant")
 PERIODS = (7, 30, 90)
 
@@ -94,30 +102,23 @@ def _offered(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _figures(start: date, end: date) -> dict[str, Any]:
-    figures = kpis(*_moments(start, end), by=REPORTED)
-    with_experiment = {key: kpi for key, kpi in figures.items() if key[4]}
+    whole, by_model, by_variant, by_step, by_day, by_placement_and_day = kpis_by(
+        *_moments(start, end), groupings=REPORTED
+    )
+    variants = {key: kpi for key, kpi in by_variant.items() if key[1]}
     tables = [
         _table(
             _("By placement and model"),
             (_("Placement"), _("Model")),
-            regrouped(figures, lambda key: (key[1], key[2] or _("none"))),
+            {(placement, model or _("none")): kpi for (placement, model), kpi in by_model.items()},
         ),
-        _table(
-            _("By experiment"),
-            (_("Placement"), _("Variant")),
-            regrouped(with_experiment, lambda key: (key[1], f"{key[4]}: {key[5]}")),
-        ),
-        _table(
-            _("Which step answered"),
-            (_("Placement"), _("Step")),
-            regrouped(figures, lambda key: (key[1], key[3])),
-        ),
+        _experiments(variants),
+        _table(_("Which step answered"), (_("Placement"), _("Step")), by_step),
     ]
-    days = regrouped(figures, lambda key: key[0])
-    latest_first = {(date_format(day),): kpi for day, kpi in reversed(days.items())}
+    latest_first = {(date_format(day),): kpi for (day,), kpi in reversed(by_day.items())}
     return {
-        "cards": cards(sum(figures.values(), Kpi())),
-        "chart": _chart(regrouped(figures, lambda key: (key[1], key[0])), start, end),
+        "cards": cards(whole.get((), Kpi())),
+        "chart": _chart(by_placement_and_day, start, end),
         "tables": [table for table in tables if table["rows"]],
         "days": _table(_("By day"), (_("Day"),), latest_first),
         "growing": end >= timezone.localdate() - timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS),
@@ -136,13 +137,29 @@ def _table(title: str, keys: tuple[str, ...], figures: Mapping[tuple[str, ...], 
     }
 
 
+def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:
+    """The variants, and how much more often than the first one's the lists of each are clicked."""
+    named = {(placement, f"{name}: {variant}"): kpi for (placement, name, variant), kpi in figures.items()}
+    table = _table(_("By experiment"), (_("Placement"), _("Variant")), named)
+    firsts: dict[tuple[str, str], Kpi] = {}
+    against = []
+    for (placement, name, _variant), kpi in figures.items():
+        first = firsts.setdefault((placement, name), kpi)
+        against.append(Cell(NONE) if first is kpi else points(difference(kpi.ctr, first.ctr)))
+    table["headings"].insert(0, _("Clicked, against the first variant"))
+    table["rows"] = [(key, [cell, *row]) for cell, (key, row) in zip(against, table["rows"], strict=True)]
+    return table
+
+
 def _chart(by_placement_and_day: Mapping[tuple[str, date], Kpi], start: date, end: date) -> Chart | None:
     """Clicked lists per shown list and day, one line per placement, the band as wide as chance."""
     series: dict[str, list[Point]] = {}
     for (placement, day), kpi in by_placement_and_day.items():
-        words = f"{placement}, {date_format(day)}: {percent(kpi.ctr.value)} ({interval(kpi.ctr)})"
-        point = Point(day.toordinal(), kpi.ctr.value, words, *kpi.ctr.interval)
-        series.setdefault(placement, []).append(point)
+        rate = kpi.ctr
+        if rate.value is not None:
+            words = f"{placement}, {date_format(day)}: {percent(rate.value)} ({interval(rate)})"
+            point = Point(day.toordinal(), rate.value, words, *rate.interval)
+            series.setdefault(placement, []).append(point)
     ends = ((start.toordinal(), date_format(start)), (end.toordinal(), date_format(end)))
     return line_chart(_("Click-through rate per day"), series, ends=ends, label=percent)
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.ids import time_of, uuid7
+from django_sessrec.ids import order_line_id, time_of, uuid7
 from django_sessrec.models import Event, EventName, Impression, Source
 
 Row = TypeVar("Row", Event, Impression)
@@ -72,20 +72,29 @@ def make(
     impression_id: UUID | None = None,
     position: int | None = None,
     event_id: UUID | None = None,
+    order_id: str | int | None = None,
+    at: datetime | None = None,
     source: str = Source.SERVER,
     bot: bool = False,
 ) -> Event:
-    """A checked, unsaved event, of the time that its id carries; EventError says what is wrong."""
+    """A checked, unsaved event, of the time that its id carries; EventError says what is wrong.
+
+    order_id: the shop's order that a purchase or a refund belongs to. The event's id is then made from it and
+        the item: a purchase told again counts once, and a refund is taken from its purchase at any age.
+    at: aware, now by default; not looked at where the event has an id already
+    """
     if not isinstance(name, str) or name not in NAMES:
         raise EventError("name", f"event {name!r} is none of {', '.join(EventName.values)}")
     canonical = NAMES[name]
-    event_id = event_id or uuid7()
+    item_id = clean_item_id(item_id, required=canonical not in WITHOUT_ITEM)
+    if event_id is None:
+        event_id = _new_id(item_id, order_id, at)
     return Event(  # in the order of its fields, which takes Django half as long as by their names
         event_id,
         _time(event_id),
         session_id,
         canonical.value,
-        clean_item_id(item_id, required=canonical not in WITHOUT_ITEM),
+        item_id,
         impression_id,
         _whole("position", position, 0, MAX_POSITION) if position is not None else None,
         _whole("quantity", quantity, 1, MAX_QUANTITY),
@@ -153,6 +162,22 @@ def _plain(value: Any) -> Any:
     if isinstance(value, UUID | Decimal):
         return str(value)
     return value.isoformat() if isinstance(value, date) else value
+
+
+def _new_id(item_id: str, order_id: str | int | None, at: datetime | None) -> UUID:
+    if at is not None and at.tzinfo is None:
+        raise EventError("time", f"time {at} has no time zone")
+    text = str(order_id)
+    if (
+        isinstance(order_id, bool)
+        or not isinstance(order_id, str | int | None)
+        or not 0 < len(text) <= MAX_ITEM_ID
+    ):
+        raise EventError("order_id", f"order id {text[:40]!r} is not text of 1 to {MAX_ITEM_ID} characters")
+    try:
+        return uuid7(at) if order_id is None else order_line_id(text, item_id, at)
+    except ValueError:
+        raise EventError("time", f"time {at} lies before 1970") from None
 
 
 def _time(event_id: UUID) -> datetime:

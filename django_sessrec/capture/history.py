@@ -61,6 +61,7 @@ class History:
         item_id: Any = "",
         *,
         source: str = Source.IMPORT,
+        order_id: str | int | None = None,
         key: str = "",
         **fields: Any,
     ) -> Event:
@@ -68,6 +69,7 @@ class History:
 
         session_id: as for session_uuid
         at:         aware; an id carries no more than its milliseconds
+        order_id:   as for event.make; the event's id follows from it and the time
         key:        what else tells the event from the others of its session and millisecond
         fields:     as for event.make
         """
@@ -77,14 +79,15 @@ class History:
         at -= timedelta(microseconds=at.microsecond % 1000)
         name = NAMES.get(name, name) if isinstance(name, str) else name
         item_id = clean_item_id(item_id, required=name not in WITHOUT_ITEM)
+        fields |= {"session_id": session_uuid(session_id), "source": source}
+        if order_id is not None:
+            return make(name, item_id, order_id=order_id, at=at, **fields)
         what = f"{session_id}\0{name}\0{item_id}" + (f"\0{source}\0{key}" if key else "")
         try:
             event_id = id_at(at, what, 0 if key else self._tie(str(session_id), at, what))
         except ValueError:
             raise EventError("time", f"time {at} lies before 1970") from None
-        return make(
-            name, item_id, session_id=session_uuid(session_id), event_id=event_id, source=source, **fields
-        )
+        return make(name, item_id, event_id=event_id, **fields)
 
     def _tie(self, session_id: str, at: datetime, what: str) -> int:
         tie, last = self._last.pop((session_id, at), (0, what))

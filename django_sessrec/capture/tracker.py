@@ -119,11 +119,13 @@ class Tracker:
         impression_id: UUID | None = None,
         position: int | None = None,
         event_id: UUID | None = None,
+        order_id: str | int | None = None,
         source: str = Source.SERVER,
     ) -> None:
         """Record what happened to an item; written once the response is made.
 
         item_id: an item id or the shop's own object
+        order_id: of a purchase or refund: told again, as by a page that is loaded again, it counts once
 
         Inside a transaction the event is written when that commits, even after the response, and is gone when
         it rolls back. Never raises: a wrong value is logged and kept as a failed event.
@@ -145,6 +147,7 @@ class Tracker:
                 session_id=self.session_id,
                 impression_id=impression_id,
                 event_id=event_id,
+                order_id=order_id,
                 source=source,
                 **given,
             )

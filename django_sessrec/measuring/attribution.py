@@ -3,7 +3,11 @@
 A click is a select_item that names an impression of its own session which lists the item, no later than
 ATTRIBUTION_HOURS after it was shown; the same item of the same impression counts once. What happens to
 the item afterwards in that session, within ATTRIBUTION_HOURS of a click on it, belongs to the latest such
-click. Bots and quarantined visits count nowhere.
+click. Bots and quarantined sessions count nowhere.
+
+Purchases and refunds that were recorded with an order id carry the order's line in the lower bits of their
+own id (ids.order_line_id): a purchase told three times counts once, and a refund belongs to the click that
+its purchase belongs to, however late it comes.
 """
 
 from __future__ import annotations
@@ -13,7 +17,8 @@ from typing import Any
 
 from django_sessrec.conf import sessrec_settings
 
-IMPRESSION = "impression_id, shown_at, placement, model, run_id, step, experiment, variant"
+IMPRESSION = "impression_id, session_id, shown_at, placement, model, run_id, step, experiment, variant"
+LINE = "right(replace({}.event_id::text, '-', ''), 19)"  # all of the id but time and version
 
 # Every time is bounded, so that Postgres opens few partitions: those of the window once, and for each click
 # those around it. The bounds reach past the window: an impression's click and purchase come later, and a
@@ -23,7 +28,7 @@ IMPRESSION = "impression_id, shown_at, placement, model, run_id, step, experimen
 ATTRIBUTED = f"""
 held AS MATERIALIZED (SELECT session_id FROM sessrec_quarantine WHERE released_at IS NULL),
 selects AS MATERIALIZED (
-    SELECT {IMPRESSION}, i.session_id, s.item_id, s.occurred_at
+    SELECT {IMPRESSION}, s.item_id, s.occurred_at
     FROM sessrec_event s
     JOIN sessrec_impression i USING (impression_id, session_id)
     WHERE s.name = 'select_item' AND s.impression_id IS NOT NULL AND NOT s.bot AND NOT i.bot
@@ -33,13 +38,31 @@ selects AS MATERIALIZED (
       AND NOT EXISTS (SELECT FROM held WHERE held.session_id = i.session_id)
 ),
 outcomes AS MATERIALIZED (
-    SELECT DISTINCT ON (o.event_id) o.name, o.quantity, o.price, o.currency, c.*
+    SELECT DISTINCT ON (CASE o.name WHEN 'purchase' THEN {LINE.format("o")} ELSE o.event_id::text END)
+           o.event_id, o.name, o.quantity, o.price, o.currency, o.occurred_at AS happened_at, c.*
     FROM selects c
     JOIN sessrec_event o ON o.session_id = c.session_id AND o.item_id = c.item_id
     WHERE o.name IN ('add_to_cart', 'purchase', 'refund') AND NOT o.bot
       AND o.occurred_at >= %(start)s AND o.occurred_at < %(events_end)s
       AND o.occurred_at >= c.occurred_at AND o.occurred_at < c.occurred_at + %(horizon)s
-    ORDER BY o.event_id, c.occurred_at DESC, c.shown_at DESC
+    ORDER BY CASE o.name WHEN 'purchase' THEN {LINE.format("o")} ELSE o.event_id::text END,
+             o.occurred_at, c.occurred_at DESC, c.shown_at DESC
+),
+refunds AS MATERIALIZED (
+    SELECT r.event_id, 'refund' AS name, r.quantity, r.price, r.currency,
+           p.impression_id, p.session_id, p.shown_at, p.placement, p.model, p.run_id, p.step, p.experiment,
+           p.variant
+    FROM outcomes p
+    JOIN sessrec_event r ON r.session_id = p.session_id AND r.item_id = p.item_id
+     AND r.occurred_at >= p.happened_at AND {LINE.format("r")} = {LINE.format("p")}
+    WHERE p.name = 'purchase' AND r.name = 'refund' AND NOT r.bot
+),
+earned AS (
+    SELECT event_id, name, quantity, price, currency, {IMPRESSION} FROM outcomes
+    WHERE name = 'purchase'
+       OR name = 'refund' AND NOT EXISTS (SELECT FROM refunds WHERE refunds.event_id = outcomes.event_id)
+    UNION ALL
+    SELECT event_id, name, quantity, price, currency, {IMPRESSION} FROM refunds
 ),
 clicks AS (
     SELECT {IMPRESSION}, item_id,

@@ -6,14 +6,8 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from django_sessrec.measuring.kpis import Kpi
+from django_sessrec.measuring.kpis import COUNTS, RATES, Kpi
 from django_sessrec.measuring.proportions import Rate
-
-COUNTS = (
-    *("impressions", "items_shown", "seen_impressions", "clicked_impressions", "seen_and_clicked"),
-    *("clicks", "carts", "purchases"),
-)
-RATES = ("ctr", "viewability", "viewable_ctr", "item_ctr", "cart_rate", "conversion")
 
 
 def csv_lines(by: Sequence[str], figures: Mapping[tuple[Any, ...], Kpi]) -> Iterator[str]:
@@ -23,12 +17,13 @@ def csv_lines(by: Sequence[str], figures: Mapping[tuple[Any, ...], Kpi]) -> Iter
     rates = [column for name in RATES for column in (name, f"{name}_low", f"{name}_high")]
     revenue = [f"revenue_{currency}".rstrip("_") for currency in currencies]
     writer = csv.writer(_Echo())
-    yield writer.writerow([*by, *COUNTS, *rates, *revenue])
+    yield writer.writerow([*by, "sessions", *COUNTS, *rates, *revenue])
     for key, kpi in figures.items():
         cells = [
             *key,
+            kpi.sessions,
             *(getattr(kpi, name) for name in COUNTS),
-            *(share for name in RATES for share in _shares(getattr(kpi, name))),
+            *(share for name in RATES for share in _shares(kpi.rate(name))),
             *(kpi.revenue.get(currency, 0) for currency in currencies),
         ]
         yield writer.writerow([_harmless(cell) for cell in cells])

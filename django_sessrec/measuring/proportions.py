@@ -1,8 +1,8 @@
-"""A share with the interval that chance allows it, so that a handful of clicks fools nobody."""
+"""Rates with confidence intervals."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
 from statistics import NormalDist
 
@@ -11,13 +11,16 @@ Z_95 = NormalDist().inv_cdf(0.975)
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`hits` out of `trials`, with Wilson's 95 % interval, right for few trials and rare hits.
+    """`hits` out of `trials`, with Wilson's 95 % interval, which holds for few trials and rare hits.
 
     E. B. Wilson, JASA 22 (1927).
+
+    effective: the number of independent trials that tell as much as these; None: all of them are
     """
 
     hits: int
     trials: int
+    effective: float | None = field(default=None, compare=False)
 
     @property
     def value(self) -> float | None:
@@ -26,11 +29,12 @@ class Rate:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Lowest and highest share that the figures leave plausible."""
+        """The ends of the 95 % confidence interval; all there is where nothing was tried."""
         if not self.trials:
             return 0.0, 1.0
+        trials = self.trials if self.effective is None else self.effective
         share, z2 = self.hits / self.trials, Z_95**2
-        centre = share + z2 / (2 * self.trials)
-        spread = Z_95 * sqrt(share * (1 - share) / self.trials + z2 / (4 * self.trials**2))
-        scale = 1 + z2 / self.trials
+        centre = share + z2 / (2 * trials)
+        spread = Z_95 * sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
+        scale = 1 + z2 / trials
         return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)

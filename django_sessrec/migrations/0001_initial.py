@@ -1,6 +1,8 @@
-import django.contrib.postgres.fields
 import django.db.models.deletion
 from django.db import migrations, models
+
+import django_sessrec.fields
+from django_sessrec.database import OwnDatabaseMigration
 
 
 # The id leads the key, so that one event is found by its id in every partition; the time must be in it.
@@ -144,7 +146,7 @@ DROP FUNCTION sessrec_tally(bigint, bigint, bigint, bigint, bigint, bigint);
 """
 
 
-class Migration(migrations.Migration):
+class Migration(OwnDatabaseMigration):
 
     initial = True
 
@@ -201,7 +203,7 @@ class Migration(migrations.Migration):
             name='Receipt',
             fields=[
                 ('name', models.TextField(primary_key=True, serialize=False, verbose_name='name')),
-                ('messages', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None, verbose_name='messages')),
+                ('messages', django_sessrec.fields.TextArrayField(blank=True, default=list, verbose_name='messages')),
                 ('received_at', models.DateTimeField(auto_now=True, db_index=True, verbose_name='received at')),
             ],
             options={
@@ -317,8 +319,8 @@ class Migration(migrations.Migration):
                         ('step', models.TextField(verbose_name='step')),
                         ('experiment', models.TextField(blank=True, verbose_name='experiment')),
                         ('variant', models.TextField(blank=True, verbose_name='variant')),
-                        ('item_ids', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None, verbose_name='items')),
-                        ('reasons', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None, verbose_name='reasons')),
+                        ('item_ids', django_sessrec.fields.TextArrayField(verbose_name='items')),
+                        ('reasons', django_sessrec.fields.TextArrayField(blank=True, default=list, verbose_name='reasons')),
                         ('bot', models.BooleanField(default=False, verbose_name='bot')),
                     ],
                     options={

@@ -14,11 +14,10 @@ from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.ranker import SetRanker
 from django_sessrec.neural.smoothing import smoothed
 from django_sessrec.neural.warm_start import weights_of
-from django_sessrec.recsys.items import Rows
+from django_sessrec.recsys.items import FloatArray, Rows
 from django_sessrec.recsys.onnx_recommender import OnnxRecommender
-from django_sessrec.recsys.onnx_session import open_net
+from django_sessrec.recsys.onnx_session import open_session
 from django_sessrec.recsys.popularity import Popularity
-from django_sessrec.recsys.recommender import FloatArray
 from django_sessrec.recsys.sessions import SessionLog
 
 LENGTHS = (1, 2, 3, 7, 20)
@@ -45,7 +44,7 @@ def exported(
         popularity,
         window=window,
         weights=weights_of(encoder),
-        read=read,
+        inputs=read,
     )
     check(net, encoder, sessions)
     return net
@@ -70,7 +69,7 @@ def export_ranker(ranker: SetRanker) -> bytes:
     n = "candidates"
     axes = {"features": {1: n}, "cosines": {1: n, 2: n}, "scores": {1: n}}
     content = _traced(ranker, (ranker.mean.expand(1, 3, -1), torch.eye(3)[None]), axes)
-    net = open_net(content, "ranker")
+    net = open_session(content, "ranker")
     rng = torch.Generator().manual_seed(0)
     for candidates in (1, 2, 7, 100):
         draw = torch.randn(1, candidates, len(ranker.mean), generator=rng)

@@ -25,7 +25,7 @@ from django_sessrec.neural.ranker import Block, train_ranker
 from django_sessrec.neural.subprocess_fit import first, fit_in_subprocesses
 from django_sessrec.neural.torchrun import Peers
 from django_sessrec.neural.training import training_device, training_threads
-from django_sessrec.recsys.candidate_features import Evidence
+from django_sessrec.recsys.candidate_features import CandidateFeatures
 from django_sessrec.recsys.evaluation import Cases
 from django_sessrec.recsys.kernels.candidate_features import CANDIDATES
 from django_sessrec.recsys.onnx_recommender import OnnxRecommender
@@ -125,7 +125,7 @@ class Ranked:
         if not isinstance(start, RankedRecommender):
             raise TypeError(f"Ranked can start from what it trained, not from {type(start).__name__}")
         source = self.source(self.threads)
-        net = source.fit(sessions, progress=progress, checkpoints=checkpoints, warm_start=start.net)
+        net = source.fit(sessions, progress=progress, checkpoints=checkpoints, warm_start=start.network)
         return RankedRecommender(net, Postings.of(sessions), start.ranker)
 
     def nets(
@@ -169,13 +169,13 @@ class Ranked:
         cases = Cases.from_log(later)
         if len(cases) > self.max_lists:
             cases = cases.take(np.linspace(0, len(cases) - 1, self.max_lists).astype(np.int64))
-        evidence = Evidence(Postings.of(earlier), Popularity().fit(earlier), net.items)
+        candidates = CandidateFeatures(Postings.of(earlier), Popularity().fit(earlier), net.items)
         block = Block.empty(len(cases), CANDIDATES, net.items)
 
         def fill(batch: NDArray[np.int64]) -> None:
             prefixes = [cases.prefix(case) for case in batch]
             for case, prefix, scores in zip(batch, prefixes, net.scores(prefixes), strict=True):
-                rows, features = evidence.candidates(prefix, scores)
+                rows, features = candidates.candidates(prefix, scores)
                 block.rows[case, : len(rows)] = rows
                 block.features[case, : len(rows)] = features
                 block.counts[case] = len(rows)

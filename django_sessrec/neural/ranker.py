@@ -20,8 +20,8 @@ from django_sessrec.neural.encoder import NOT_VISIBLE
 from django_sessrec.neural.losses import fast_dtype
 from django_sessrec.neural.training import TrainingDiverged
 from django_sessrec.recsys.candidate_features import FEATURES
-from django_sessrec.recsys.items import Rows
-from django_sessrec.recsys.recommender import FloatArray, Progress
+from django_sessrec.recsys.items import FloatArray, Rows
+from django_sessrec.recsys.recommender import Progress
 
 ALWAYS, DRAWN = 40, 24  # candidates of a training list: the most promising, and some of the others
 CLIP = 6.0

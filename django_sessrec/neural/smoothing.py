@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from django_sessrec.neural.initial_vectors import both_ways, co_clicks
-from django_sessrec.recsys.recommender import FloatArray
+from django_sessrec.recsys.items import FloatArray
 from django_sessrec.recsys.sessions import SessionLog
 
 NEIGHBOURS = 8  # of each item, those most clicked near it

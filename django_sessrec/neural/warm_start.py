@@ -41,8 +41,8 @@ def vectors_from(net: OnnxRecommender, sessions: SessionLog, *, seed: int = 0) -
 
     New items that no known one is clicked near get a random direction.
     """
-    index, items = sessions.index, torch.from_numpy(np.array(net.read))
-    rows = np.array([net.index.row(each) if each in net.index else 0 for each in index.ids])
+    index, items = sessions.index, torch.from_numpy(np.array(net.inputs))
+    rows = index.rows_in(net.index)
     vectors = items[rows]
     length = items[1:].norm(dim=1).mean()
     new = np.flatnonzero(rows[1:] == 0) + 1

@@ -8,13 +8,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import django_sessrec
 from django_sessrec.recsys.items import ItemIndex
-from django_sessrec.recsys.recommender import Recommender
+from django_sessrec.recsys.recommender import Recommender, import_object
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -110,8 +109,7 @@ def class_of(kind: object) -> type[Recommender]:
     path = KINDS.get(kind) if isinstance(kind, str) else None
     if path is None:
         raise ValueError(f"unknown kind {kind!r}; known are {', '.join(KINDS)}")
-    module, name = path.rsplit(".", 1)
-    found: type[Recommender] = getattr(import_module(module), name)
+    found: type[Recommender] = import_object(path)
     return found
 
 

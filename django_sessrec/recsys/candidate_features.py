@@ -1,7 +1,7 @@
-"""What speaks for an item in a session: candidates from several sources, and features of each.
+"""The ranker's input: candidates for a session from several sources, and the features of each.
 
-The ranker reads nothing else. Everything is counted in the log that the evidence was made of, as of its
-end: a ranker is trained on sessions after that end, and serves sessions after it.
+Everything is counted in one log, as of its end: a ranker is trained on sessions after that end, and serves
+sessions after it.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.recsys.items import Rows
-from django_sessrec.recsys.kernels.candidate_features import EvidenceKernel
+from django_sessrec.recsys.items import FloatArray, Rows
+from django_sessrec.recsys.kernels import features
+from django_sessrec.recsys.kernels.candidate_features import CandidateFeaturesKernel
 from django_sessrec.recsys.neighbours import Neighbours, NeighboursRecommender, RecentNeighbours
 from django_sessrec.recsys.popularity import PopularityRecommender
 from django_sessrec.recsys.postings import Postings
-from django_sessrec.recsys.recommender import FloatArray, Reason
+from django_sessrec.recsys.recommender import Reason
 
 RECENCY_DAYS = 60.0
-SHOWN = 20  # a memory brought what it would have shown itself
+SHOWN = 20  # a neighbour model is credited with what it would have shown itself
 SESSIONS_OF_LAST, SESSIONS_OF_OTHERS = 3_000, 1_000
 EXPECTED = 2.0  # sessions of the usual repeat rate that each item has had before its own
 
@@ -33,55 +34,33 @@ LAST_CLICK = Neighbours(
     forward_decay=3,
     backward_decay=3,
 )
-MEMORIES = {"long": Neighbours(), "short": RecentNeighbours(), "last_click": LAST_CLICK}
-"""The neighbours that are asked: the whole visit over the whole log, the whole visit over the last days,
-and the last click alone, for visits that have changed their mind."""
-
-FEATURES = (
-    *(f"share_{memory}" for memory in MEMORIES),  # log share of the memory's votes
-    "against_best",  # votes of the long memory, as a share of its first
-    *(
-        f"{name}_{click}"  # co-clicks with the last click, the one before, and the one before that
-        for click in ("last", "second", "third")
-        for name in ("previous", "after", "before", "rate")
-    ),
-    "next_last",  # co-clicks straight after the last click
-    "next_rate",  # share of the sessions with the last click that went on to this item
-    "together_lately",  # sessions of the last 14 days with both
-    "since_together",  # log days since the newest session with both
-    "older_co_clicks",  # co-clicks with the clicks before the third
-    "back_rate",  # share of the item's sessions in which the last click stands
-    *("count", "count_30_days", "count_7_days", "last_seen"),
-    "repeat_rate",  # log share of the item's sessions that clicked it again
-    *("occurrences", "nearness", "first_nearness", "is_clicked"),  # of the item in the visit
-    *("length", "distinct"),  # of the visit itself
-    *("returns", "last_returned"),  # share of its clicks that went back; whether the last one did
-    *("net", "net_against_best"),  # log probability, and how far below the best
-    *("cosine_last", "cosine_second", "cosine_third", "best_cosine"),  # of the net's item vectors
+NEIGHBOUR_MODELS = dict(
+    zip(features.NEIGHBOUR_MODELS, (Neighbours(), RecentNeighbours(), LAST_CLICK), strict=True)
 )
-"""The columns of what `Evidence.candidates` gives, in the order of the kernel's enum."""
+"""The neighbour models that propose: the whole session over the whole log, the whole session over the last
+days, and the last click alone, for visitors who have changed their mind."""
+
+FEATURES = features.FEATURES
+"""The columns of what `CandidateFeatures.candidates` gives."""
 
 
-class Evidence:
-    """A log's evidence, for sessions that come after it."""
+class CandidateFeatures:
+    """Candidates and their features by one log, for sessions that come after it."""
 
     def __init__(self, postings: Postings, popularity: PopularityRecommender, vectors: FloatArray) -> None:
-        """vectors: (len(index), D) the net's item vectors."""
+        """vectors: (len(index), D) the network's item vectors."""
         n_rows = len(popularity.index)
         if len(vectors) != n_rows:
             raise ValueError(f"{len(vectors)} vectors do not fit {n_rows} rows")
-        self.memories = {
-            name: NeighboursRecommender(memory, popularity, postings) for name, memory in MEMORIES.items()
+        self.neighbour_models = {
+            name: NeighboursRecommender(model, popularity, postings)
+            for name, model in NEIGHBOUR_MODELS.items()
         }
         norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-        self._kernel = EvidenceKernel(
-            [memory.kernel for memory in self.memories.values()],
+        self._kernel = CandidateFeaturesKernel(
+            [model.kernel for model in self.neighbour_models.values()],
             {
-                "items": postings.items,
-                "offsets": postings.offsets,
-                "postings": postings.postings,
-                "posting_offsets": postings.posting_offsets,
-                "age_days": postings.age_days,
+                **postings.arrays(),
                 "recency": np.exp(-postings.age_days / RECENCY_DAYS).astype(np.float32),
                 "item_features": item_features(postings, n_rows),
                 "vectors": vectors,
@@ -94,19 +73,20 @@ class Evidence:
         )
 
     def candidates(self, session: Rows, scores: FloatArray) -> tuple[Rows, FloatArray]:
-        """Up to 100 rows, most promising first, and their (n, len(FEATURES)) features.
+        """Up to CANDIDATES rows, most promising first, and their (n, len(FEATURES)) features.
 
-        session: at least one row. scores: (len(index),) the net's, -inf for what may not be ranked.
+        session: at least one row. scores: (len(index),) the network's, -inf for what may not be ranked.
         """
         return self._kernel.candidates(session, scores)
 
     def because(self, session: Rows, rows: Sequence[int]) -> list[Reason | None]:
-        """For each row what the memory says that ranks it highest; None where none has it among its SHOWN."""
+        """For each row the reason of the neighbour model that ranks it highest; None where none has it among
+        its SHOWN."""
         found: dict[int, tuple[int, Reason]] = {}
-        for memory in self.memories.values():
-            shown = memory.top(session, SHOWN)[0].tolist()
+        for model in self.neighbour_models.values():
+            shown = model.top(session, SHOWN)[0].tolist()
             place = {row: shown.index(row) for row in rows if row in shown}
-            for row, reason in zip(place, memory.because(session, list(place)), strict=True):
+            for row, reason in zip(place, model.because(session, list(place)), strict=True):
                 if row not in found or place[row] < found[row][0]:
                     found[row] = place[row], reason
         return [found[row][1] if row in found else None for row in rows]

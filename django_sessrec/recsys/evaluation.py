@@ -1,4 +1,4 @@
-"""How well a recommender foretells the next click: whole catalogue ranked, ties against the model."""
+"""Accuracy of predicting the next click: the whole catalogue is ranked, ties count against the model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.recsys.items import ItemIndex, Rows
-from django_sessrec.recsys.recommender import FloatArray, Progress, Recommender, best
+from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
+from django_sessrec.recsys.recommender import Progress, Recommender, best
 from django_sessrec.recsys.sessions import SessionLog
 
 BATCH = 256
@@ -76,14 +76,15 @@ class Cases:
             self.lengths[chosen],
         )
 
+    def thinned(self, most: int) -> Cases:
+        """At most so many of them, evenly spaced."""
+        return self.take(np.linspace(0, len(self) - 1, min(most, len(self))).astype(np.int64))
+
     def reindexed(self, index: ItemIndex) -> Cases:
         """The same cases in the rows of another index: clicks it lacks vanish, labels become 0."""
         if index is self.index or index == self.index:
             return self
-        row_of = np.zeros(len(self.index), np.int32)
-        for row, item_id in enumerate(self.index.ids):
-            if item_id in index:
-                row_of[row] = index.row(item_id)
+        row_of = self.index.rows_in(index)
         rows = row_of[self.items]
         kept = np.concatenate(([0], np.cumsum(rows > 0)))
         return Cases(
@@ -178,7 +179,7 @@ def _rank_all(
     """(n_cases,) 1/rank of each label, 0 past k; and (n_items,) how often each item was in a top k."""
     reciprocal_ranks = np.zeros(len(cases))
     recommended = np.zeros(len(cases.index))
-    order = np.argsort(cases.stops - cases.starts, kind="stable")  # like lengths together: nets pad less
+    order = np.argsort(cases.stops - cases.starts, kind="stable")  # like lengths together: networks pad less
     for start in range(0, len(order), BATCH):
         chosen = order[start : start + BATCH]
         scores = recommender.scores([cases.prefix(case) for case in chosen])
@@ -202,11 +203,17 @@ def _ranks(scores: FloatArray, labels: Rows) -> NDArray[np.float64]:
     return ranks
 
 
+def gain(rank: NDArray[Any]) -> NDArray[np.float64]:
+    """NDCG of a list whose one relevant item stands at `rank`, counted from 1."""
+    found: NDArray[np.float64] = 1 / np.log2(rank + 1)
+    return found
+
+
 def _figures(reciprocal_ranks: NDArray[np.float64]) -> dict[str, float]:
     if not len(reciprocal_ranks):
         return {"hr": 0.0, "mrr": 0.0, "ndcg": 0.0}
     hits = reciprocal_ranks[reciprocal_ranks > 0]
-    gains = 1 / np.log2(1 / hits + 1)
+    gains = gain(1 / hits)
     n = len(reciprocal_ranks)
     return {"hr": len(hits) / n, "mrr": float(hits.sum() / n), "ndcg": float(gains.sum() / n)}
 

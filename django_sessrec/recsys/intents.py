@@ -23,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from django_sessrec.recsys.evaluation import Cases
-from django_sessrec.recsys.items import Rows
-from django_sessrec.recsys.recommender import FloatArray
+from django_sessrec.recsys.items import FloatArray, Rows
 from django_sessrec.recsys.sessions import SessionLog
 
 WINDOW = 5

@@ -1,4 +1,4 @@
-"""Items seen in the same sessions as the last clicks: item-kNN with cosine (Davidson et al. 2010)."""
+"""Items seen in the same sessions as the last clicks: item-kNN by cosine (Sarwar et al. 2001)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.recsys.items import ItemIndex, Rows
+from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
-from django_sessrec.recsys.recommender import FloatArray, Progress, Reason, Recommender, Source, shares
+from django_sessrec.recsys.recommender import Progress, Reason, Recommender, Source, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 

@@ -1,4 +1,4 @@
-"""The shop's item ids and a model's rows, and the way between them."""
+"""Item ids (the shop's own, text) and rows (an item's place in a model)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int32]
+FloatArray = NDArray[np.float32]
 
 
 class ItemIndex:
@@ -49,6 +50,10 @@ class ItemIndex:
         """The rows of the known ids, in order; ids the model never saw are left out. (n,)"""
         known = (self._row_of.get(item_id) for item_id in item_ids)
         return np.fromiter((row for row in known if row is not None), np.int32)
+
+    def rows_in(self, other: ItemIndex) -> Rows:
+        """(len(self),) the row of each item in another index, 0 where that lacks it."""
+        return np.fromiter((other._row_of.get(item_id, 0) for item_id in self.ids), np.int32, len(self))
 
     def item_ids(self, rows: Iterable[int]) -> list[str]:
         return [self.ids[row] for row in rows]

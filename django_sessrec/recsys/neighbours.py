@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from django_sessrec.recsys.items import ItemIndex, Rows
+from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
 from django_sessrec.recsys.kernels.neighbours import MAX_CLICKS, NeighboursKernel
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.postings import Postings
-from django_sessrec.recsys.recommender import FloatArray, Progress, Reason, Recommender, Source, shares
+from django_sessrec.recsys.recommender import Progress, Reason, Recommender, Source, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 WINDOW = 200  # clicks looked back at: what an endless session may cost
@@ -94,10 +93,7 @@ class Neighbours:
         }
         return NeighboursKernel(
             {
-                "items": postings.items,
-                "offsets": postings.offsets,
-                "postings": postings.postings,
-                "posting_offsets": postings.posting_offsets,
+                **postings.arrays(),
                 **{name: weight.astype(np.float32) for name, weight in weights.items()},
             },
             n_rows=n_rows,
@@ -156,13 +152,10 @@ class NeighboursRecommender(Recommender):
         k: int,
         *,
         exclude: Sequence[int] = (),
-        allowed: NDArray[np.bool_] | None = None,
     ) -> tuple[Rows, FloatArray]:
         if not len(session):
-            return self.popularity.top(session, k, exclude=exclude, allowed=allowed)
+            return self.popularity.top(session, k, exclude=exclude)
         rows, scores = self.kernel.score(session)
-        if allowed is not None:
-            rows, scores = rows[allowed[rows]], scores[allowed[rows]]
         if len(exclude):
             kept = ~np.isin(rows, exclude)
             rows, scores = rows[kept], scores[kept]

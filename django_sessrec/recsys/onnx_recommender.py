@@ -1,4 +1,4 @@
-"""A trained net in the web process: its ONNX file run by onnxruntime, its item vectors shared by mmap."""
+"""A trained network in the web process: an ONNX file run by onnxruntime, item vectors shared by mmap."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.recsys.items import ItemIndex, Rows
-from django_sessrec.recsys.onnx_session import open_net
-from django_sessrec.recsys.quantized import Bytes
-from django_sessrec.recsys.recommender import FloatArray, Reason, Recommender, Source
+from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
+from django_sessrec.recsys.onnx_session import open_session
+from django_sessrec.recsys.quantized import Int8Vectors
+from django_sessrec.recsys.recommender import Reason, Recommender, Source
 
-ENCODER, ITEMS, READ, POPULARITY = "encoder.onnx", "items.npy", "read.npy", "popularity.npy"
+ENCODER, ITEMS, INPUTS, POPULARITY = "encoder.onnx", "items.npy", "inputs.npy", "popularity.npy"
 WEIGHTS = "weights.npz"
 REASONS = 3
-IN_BYTES_FROM = 20_000  # items; all scores of fewer take half a millisecond
+QUANTIZED_FROM = 20_000  # items; all scores of fewer take half a millisecond
 
 
 class OnnxRecommender(Recommender):
-    """Scores are the inner products of the session's vector, which the net gives, with the items'.
+    """Inner products of the session's vector, which the network computes, with the items' vectors.
 
-    The net reads the last `window` clicks, given as vectors gathered here, so that its file stays small
-    and the table of items is opened once for all worker processes.
+    The network reads the last `window` clicks as vectors that are gathered here, so that its file stays
+    small and worker processes share one table of items.
     """
 
     kind = "exported"
@@ -38,14 +38,14 @@ class OnnxRecommender(Recommender):
         *,
         window: int,
         weights: bytes,
-        read: FloatArray | None = None,
-        in_bytes: Bytes | None = None,
+        inputs: FloatArray | None = None,
+        quantized: Int8Vectors | None = None,
     ) -> None:
         """encoder: the ONNX file; items: (len(index), D) as they are scored; popularity: (len(index),), the
         answer to an empty session, -inf for the padding and for items that training never saw: no list
-        holds them. weights: an .npz file of what the ONNX file has, for a training that starts from this net.
-        read: (len(index), D) items as the net reads them, where that is otherwise.
-        in_bytes: of the items; with them the best are found without scoring all."""
+        holds them. weights: an .npz file of the ONNX file's weights, for a training run that starts from
+        this network. inputs: (len(index), D) items as the network reads them, where that differs from how
+        they are scored. quantized: `items` in int8; with it the best are found without scoring all."""
         if len(items) != len(index) or popularity.shape != (len(index),):
             raise ValueError(
                 f"items {items.shape} and popularity {popularity.shape} do not fit {len(index)} rows"
@@ -53,13 +53,13 @@ class OnnxRecommender(Recommender):
         self.index = index
         self.encoder, self.weights = encoder, weights
         self.items, self.popularity = np.asarray(items), np.asarray(popularity)  # a memmap's slices are slow
-        self.read = self.items if read is None else np.asarray(read)
+        self.inputs = self.items if inputs is None else np.asarray(inputs)
         self.window = window
-        self._net = open_net(encoder, ENCODER)
-        self._inputs = [each.name for each in self._net.get_inputs()]
+        self._network = open_session(encoder, ENCODER)
+        self._feeds = [each.name for each in self._network.get_inputs()]
         self._unseen = np.flatnonzero(np.isneginf(popularity))
         self._listed = ~np.isneginf(popularity)
-        self._nearest = None if in_bytes is None else in_bytes.kernel(self.items)
+        self._nearest = None if quantized is None else quantized.kernel(self.items)
 
     def scores(self, sessions: Sequence[Rows]) -> FloatArray:
         answered = np.array([len(session) > 0 for session in sessions], np.bool_)
@@ -76,17 +76,16 @@ class OnnxRecommender(Recommender):
         k: int,
         *,
         exclude: Sequence[int] = (),
-        allowed: NDArray[np.bool_] | None = None,
     ) -> tuple[Rows, FloatArray]:
         found = None
         if self._nearest is not None and len(session) and k > 0:
-            listed = self._listed if allowed is None else self._listed & allowed
+            listed = self._listed
             if len(exclude):
                 listed = listed.copy()
                 listed[list(exclude)] = False
             found = self._nearest.contenders(self.vectors([session])[0], k, listed)
         if found is None:
-            return super().top(session, k, exclude=exclude, allowed=allowed)
+            return super().top(session, k, exclude=exclude)
         rows, scores = found
         order = np.argsort(-scores, kind="stable")[:k]
         return rows[order], scores[order]
@@ -97,8 +96,8 @@ class OnnxRecommender(Recommender):
         lengths = np.array([len(session) for session in recent], np.int64)
         rows = np.zeros((len(recent), lengths.max()), np.int64)  # (B, L), right-padded
         rows[np.arange(rows.shape[1]) < lengths[:, None]] = np.concatenate(recent)
-        feeds = {"items": rows, "vectors": self.read[rows], "lengths": lengths}
-        vectors: FloatArray = self._net.run(None, {name: feeds[name] for name in self._inputs})[0]
+        feeds = {"items": rows, "vectors": self.inputs[rows], "lengths": lengths}
+        vectors: FloatArray = self._network.run(None, {name: feeds[name] for name in self._feeds})[0]
         return vectors
 
     def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
@@ -109,12 +108,12 @@ class OnnxRecommender(Recommender):
             clicks[np.argsort(-self._cosines(clicks, row), kind="stable")]
             for clicks, row in zip(others, rows, strict=True)
         ]
-        return [Reason(Source.NET, tuple(clicks[:REASONS].tolist())) for clicks in nearest]
+        return [Reason(Source.NETWORK, tuple(clicks[:REASONS].tolist())) for clicks in nearest]
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         parameters = self.save_for_scores(folder)
-        if len(self.index) >= IN_BYTES_FROM:
-            parameters["residual"] = Bytes.of(self.items).save(folder)
+        if len(self.index) >= QUANTIZED_FROM:
+            parameters["residual"] = Int8Vectors.of(self.items).save(folder)
         return parameters
 
     def save_for_scores(self, folder: Path) -> dict[str, Any]:
@@ -123,8 +122,8 @@ class OnnxRecommender(Recommender):
         (folder / WEIGHTS).write_bytes(self.weights)
         np.save(folder / ITEMS, self.items, allow_pickle=False)
         np.save(folder / POPULARITY, self.popularity, allow_pickle=False)
-        if self.read is not self.items:
-            np.save(folder / READ, self.read, allow_pickle=False)
+        if self.inputs is not self.items:
+            np.save(folder / INPUTS, self.inputs, allow_pickle=False)
         return {"window": self.window}
 
     @classmethod
@@ -136,10 +135,10 @@ class OnnxRecommender(Recommender):
             np.load(folder / POPULARITY, mmap_mode="r", allow_pickle=False),
             window=int(parameters["window"]),
             weights=(folder / WEIGHTS).read_bytes(),
-            read=np.load(folder / READ, mmap_mode="r", allow_pickle=False)
-            if (folder / READ).exists()
+            inputs=np.load(folder / INPUTS, mmap_mode="r", allow_pickle=False)
+            if (folder / INPUTS).exists()
             else None,
-            in_bytes=Bytes.load(folder, parameters["residual"]) if "residual" in parameters else None,
+            quantized=Int8Vectors.load(folder, parameters["residual"]) if "residual" in parameters else None,
         )
 
     def _scores(self, sessions: Sequence[Rows]) -> FloatArray:

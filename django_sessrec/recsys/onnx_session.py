@@ -1,4 +1,4 @@
-"""onnxruntime, met here alone: nets without torch."""
+"""Inference sessions of onnxruntime, which no other module imports: networks run here without torch."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import onnxruntime
 onnxruntime.disable_telemetry_events()
 
 
-def open_net(content: bytes, name: str) -> onnxruntime.InferenceSession:
-    """The net of an ONNX file, called `name` in errors.
+def open_session(content: bytes, name: str) -> onnxruntime.InferenceSession:
+    """The network of an ONNX file; `name` stands for it in errors. ValueError where it does not open.
 
     One thread: a web worker answers one visitor at a time, and its siblings want the other cores.
     """
@@ -17,4 +17,4 @@ def open_net(content: bytes, name: str) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions share no base class
-        raise ValueError(f"the net's {name} does not open: {error}") from error
+        raise ValueError(f"the network's {name} does not open: {error}") from error

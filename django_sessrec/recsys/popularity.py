@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from django_sessrec.recsys.items import ItemIndex, Rows
-from django_sessrec.recsys.recommender import FloatArray, Progress, Reason, Recommender, Source, shares
+from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
+from django_sessrec.recsys.recommender import Progress, Reason, Recommender, Source, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 DAY = 86_400

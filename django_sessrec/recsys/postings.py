@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.recsys.items import Rows
+from django_sessrec.recsys.items import FloatArray, Rows
 from django_sessrec.recsys.popularity import DAY
-from django_sessrec.recsys.recommender import FloatArray
 from django_sessrec.recsys.sessions import SessionLog
 
 
@@ -49,9 +49,13 @@ class Postings:
             ((started.max(initial=0) - started) / DAY).astype(np.float32),
         )
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Each array under its name, as kernels take them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     def save(self, folder: Path) -> None:
-        for field in fields(self):
-            np.save(folder / f"{field.name}.npy", getattr(self, field.name), allow_pickle=False)
+        for name, array in self.arrays().items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path, n_rows: int) -> Postings:

@@ -1,7 +1,7 @@
-"""A table of item vectors in bytes beside it: a quarter to read, to find those nearest to a session's vector.
+"""Item vectors quantized to int8: a quarter of the bytes to read in a search for the nearest.
 
-The products of bytes are right but for an error whose bound is known. Rows that may be among the best are
-multiplied in full, so that nothing is missed: of 765,000 random vectors some fifty, for the best twenty.
+Int8 products differ from the full ones by at most a known bound. Rows that may be among the best are then
+multiplied in full, so the answer is exact: of 765,000 random vectors about fifty are, for the best twenty.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from django_sessrec.recsys.items import FloatArray
 from django_sessrec.recsys.kernels.quantized import LARGEST_CODE, NearestKernel
-from django_sessrec.recsys.recommender import FloatArray
 
 CODES, SCALE = "codes.npy", "scale.npy"
 ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, eq=False)
-class Bytes:
-    """Vectors (n, D) as codes (n, D) times scale (n,), but for a rest not longer than residual * scale."""
+class Int8Vectors:
+    """Vectors (n, D) as int8 codes (n, D) times scale (n,); what is left of each is no longer than
+    residual * scale."""
 
     codes: NDArray[np.int8]
     scale: FloatArray
@@ -53,5 +54,5 @@ class Bytes:
         return cls(np.asarray(codes), np.asarray(scale), residual)
 
     def kernel(self, vectors: FloatArray) -> NearestKernel:
-        """Searches `vectors`, which these are the bytes of."""
+        """A search over `vectors`, which these were made of."""
         return NearestKernel(self.codes, self.scale, vectors, residual=self.residual)

@@ -1,22 +1,23 @@
-"""What every model is: an estimator that fits, and the immutable recommender it returns."""
+"""The two halves of every model: an estimator that fits, and the immutable recommender that it returns."""
 
 from __future__ import annotations
 
+import inspect
+import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.recsys.items import ItemIndex, Rows
+from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
 from django_sessrec.recsys.sessions import SessionLog
 
-FloatArray = NDArray[np.float32]
 Progress = Callable[[float, Mapping[str, Any]], None]
 """Called by long fits with the share done (0..1) and what to show, such as {"loss": 5.1}."""
 
@@ -44,7 +45,7 @@ class Source(StrEnum):
     VIEWED = "viewed"  # the visit itself: the item was clicked in it
     NEIGHBOURS = "neighbours"  # past visits that are like this one
     CO_VIEWED = "co_viewed"  # past visits with the last click in them
-    NET = "net"
+    NETWORK = "network"
     POPULAR = "popular"  # no click of the visit
     SESSION = "session"  # a model that does not say more
 
@@ -70,9 +71,9 @@ class Recommendation:
 class Recommender(ABC):
     """A fitted, immutable ranker of items for sessions.
 
-    A session is an int32 array of rows, oldest click first. Subclasses give `scores`, and the
-    `arrays`/`from_arrays` pair that the artifact stores; they override `top` where the best k can be
-    found without scoring every item.
+    A session is an int32 array of rows, oldest click first. Subclasses implement `scores`, and `save` and
+    `load`, between which the artifact stores their arrays; they override `top` where the best k can be found
+    without scoring every item, and `because` where they know more about their reasons.
     """
 
     kind: ClassVar[str]  # names the class in an artifact's manifest
@@ -97,14 +98,13 @@ class Recommender(ABC):
         k: int,
         *,
         exclude: Sequence[int] = (),
-        allowed: NDArray[np.bool_] | None = None,
     ) -> tuple[Rows, FloatArray]:
         """The best k rows and their scores, best first; ties by lower row.
 
-        exclude: rows never returned. allowed: (len(index),) mask of rows that may be returned.
-        Only rows that the model has evidence for (score above -inf) are returned: maybe fewer than k.
+        exclude: rows never returned.
+        Only rows with a score above -inf are returned: maybe fewer than k.
         """
-        return best(self.scores([session])[0], k, exclude=exclude, allowed=allowed)
+        return best(self.scores([session])[0], k, exclude=exclude)
 
     def probabilities(self, sessions: Sequence[Rows]) -> FloatArray:
         """(B,) sessions -> (B, len(index)) chances of the next click, a row's sum is 1: here by softmax.
@@ -152,6 +152,69 @@ class Estimator(Protocol):
         ...
 
 
+class Resumable(Estimator, Protocol):
+    """An estimator whose fit, killed half-way, continues from what it left in `checkpoints`."""
+
+    def fit(
+        self,
+        sessions: SessionLog,
+        *,
+        validation: SessionLog | None = None,
+        progress: Progress | None = None,
+        checkpoints: Path | None = None,
+    ) -> Recommender:
+        """checkpoints: a folder, which the fit makes if it does not exist."""
+        ...
+
+
+class Refreshable(Estimator, Protocol):
+    """An estimator whose fit can start from a recommender that it fitted before."""
+
+    def fit(
+        self,
+        sessions: SessionLog,
+        *,
+        validation: SessionLog | None = None,
+        progress: Progress | None = None,
+        warm_start: Recommender | None = None,
+    ) -> Recommender:
+        """warm_start: maybe over another index. Raises TypeError for another class's recommender."""
+        ...
+
+
+def is_resumable(estimator: Estimator) -> TypeGuard[Resumable]:
+    """Whether its fit takes `checkpoints`."""
+    return "checkpoints" in inspect.signature(estimator.fit).parameters
+
+
+def is_refreshable(estimator: Estimator) -> TypeGuard[Refreshable]:
+    """Whether its fit takes `warm_start`."""
+    return "warm_start" in inspect.signature(estimator.fit).parameters
+
+
+def offer(
+    estimator: Estimator,
+    sessions: SessionLog,
+    *,
+    validation: SessionLog | None = None,
+    progress: Progress | None = None,
+    checkpoints: Path | None = None,
+    warm_start: Recommender | None = None,
+) -> Recommender:
+    """Fit, handing over `checkpoints` and `warm_start` only where the estimator's fit takes them."""
+    optional: dict[str, Any] = {}
+    if is_resumable(estimator):
+        optional["checkpoints"] = checkpoints
+    if is_refreshable(estimator):
+        optional["warm_start"] = warm_start
+    return estimator.fit(sessions, validation=validation, progress=progress, **optional)
+
+
+def import_object(path: str) -> Any:
+    """The object of a dotted path, "package.module.name"; raises ImportError or AttributeError."""
+    return pkgutil.resolve_name(":".join(path.rsplit(".", 1)))
+
+
 def shares(votes: FloatArray) -> FloatArray:
     """(B, n) votes, -inf for none -> each as a share of its row's sum."""
     votes = np.maximum(votes, 0)
@@ -164,13 +227,10 @@ def best(
     k: int,
     *,
     exclude: Sequence[int] = (),
-    allowed: NDArray[np.bool_] | None = None,
 ) -> tuple[Rows, FloatArray]:
     """Top k of one score row (len(index),): rows and scores, best first, ties by lower row."""
     scores = scores.copy()
     scores[list(exclude)] = -np.inf
-    if allowed is not None:
-        scores[~allowed] = -np.inf
     scores[0] = -np.inf
     contenders = _contenders(scores, k)
     order = np.argsort(-scores[contenders], kind="stable")[:k]

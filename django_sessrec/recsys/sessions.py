@@ -94,11 +94,7 @@ class SessionLog:
 
     def reindexed(self, index: ItemIndex) -> SessionLog:
         """The same sessions in the rows of another index; clicks on items it lacks are dropped."""
-        row_of = np.zeros(len(self.index), np.int32)
-        for row, item_id in enumerate(self.index.ids):
-            if item_id in index:
-                row_of[row] = index.row(item_id)
-        rows = row_of[self.items]
+        rows = self.index.rows_in(index)[self.items]
         known = rows > 0
         kept = np.concatenate(([0], np.cumsum(known)))[self.offsets]
         alive = np.diff(kept) > 0

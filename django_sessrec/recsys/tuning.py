@@ -1,8 +1,8 @@
-"""Neighbours whose weights fit the shop: chosen by what would have foretold its own last days best.
+"""Neighbours with the hyper-parameters that predict the shop's own last days best.
 
-Shops differ most in how often visitors go back to what they saw (self_weight), in how fast their
-assortment ages (day_decay) and in how steadily a visit keeps to one intent (click_decay). One index
-serves all trials, so that choosing costs about two seconds.
+Shops differ most in how often visitors return to what they saw (self_weight), in how fast their assortment
+ages (day_decay) and in how long a session keeps to one intent (click_decay). All trials share one index, so
+that choosing takes about two seconds.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.recsys.evaluation import Cases
+from django_sessrec.recsys.evaluation import Cases, gain
 from django_sessrec.recsys.neighbours import Neighbours, NeighboursRecommender
 from django_sessrec.recsys.recommender import Progress
 from django_sessrec.recsys.sessions import SessionLog
 
-TRIALS: dict[str, tuple[float, ...]] = {  # most telling first
+TRIALS: dict[str, tuple[float, ...]] = {  # the most influential first
     "self_weight": (0.0, 0.1, 0.3, 0.7, 1.5, 3.0),
     "day_decay": (10.0, 30.0, 100.0, 300.0),
     "click_decay": (0.7, 1.0, 1.5, 2.5, 4.0),
@@ -36,12 +36,12 @@ FEWEST_CASES = 200  # on fewer, chance chooses
 class TunedNeighbours:
     """Neighbours fitted with the best of TRIALS on the last sessions, then on all of them.
 
-    tail:  share of the sessions, the last ones, that the choice is made on
-    cases: at most so many of their clicks are foretold in each trial
+    validation_fraction: share of the sessions, the last ones, that the choice is made on
+    max_queries:         at most this many of their clicks are predicted in each trial
     """
 
-    tail: float = 0.07
-    cases: int = 1_500
+    validation_fraction: float = 0.07
+    max_queries: int = 1_500
 
     def fit(
         self,
@@ -54,11 +54,11 @@ class TunedNeighbours:
 
     def choose(self, sessions: SessionLog, progress: Progress | None = None) -> Neighbours:
         """The hyper-parameters alone; the defaults for a shop with too few clicks to choose by."""
-        earlier, last = sessions.split_last(self.tail)
+        earlier, last = sessions.split_last(self.validation_fraction)
         cases = Cases.from_log(last)
         if len(cases) < FEWEST_CASES or not len(earlier):
             return Neighbours()
-        cases = cases.take(np.linspace(0, len(cases) - 1, min(self.cases, len(cases))).astype(np.int64))
+        cases = cases.thinned(self.max_queries)
         best = Neighbours().fit(earlier)
         gains = _gains(best, cases)
         for done, (name, values) in enumerate(TRIALS.items(), start=1):
@@ -80,11 +80,11 @@ def _gains(recommender: NeighboursRecommender, cases: Cases) -> NDArray[np.float
     for case, label in enumerate(cases.labels):
         rows, _ = recommender.top(cases.prefix(case), K)
         if len(rank := np.flatnonzero(rows == label)):
-            gains[case] = 1 / np.log2(rank[0] + 2)
+            gains[case] = gain(rank[0] + 1)
     return gains
 
 
 def _better(trial: NDArray[np.float64], current: NDArray[np.float64]) -> bool:
-    """By more than the standard error of the difference, so that chance moves nothing."""
+    """By more than the standard error of the difference, so that noise changes nothing."""
     difference = trial - current
     return bool(difference.mean() > difference.std() / np.sqrt(len(difference)))

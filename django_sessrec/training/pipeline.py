@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import traceback
 from dataclasses import asdict, is_dataclass
@@ -18,7 +17,14 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import TrainingRun
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
-from django_sessrec.recsys.recommender import Estimator, NotEnoughData, Recommender
+from django_sessrec.recsys.recommender import (
+    Estimator,
+    NotEnoughData,
+    Recommender,
+    is_refreshable,
+    is_resumable,
+    offer,
+)
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import artifact_store, gate, incumbents, resume, split
 from django_sessrec.training.dataset import Counts, read
@@ -92,17 +98,21 @@ def _train(run: TrainingRun, journal: Journal, *, refit: bool) -> None:
     estimator = _estimator(run)
     artifact_store.prepare()
     journal.stage("read")
-    taken = inspect.signature(estimator.fit).parameters  # a shop's own may know nothing of what is offered
-    sessions = _sessions(run, keep="checkpoints" in taken)
+    sessions = _sessions(run, keep=is_resumable(estimator))
     earlier, last_days = split.by_time(sessions)
     run.counts["tested_from"] = int(last_days.started.min(initial=run.window_end.timestamp()))
-    start = starts(run, taken)
+    start = starts(run, refreshable=is_refreshable(estimator))
 
     def fit(stage: str, sessions: SessionLog, validation: SessionLog | None = None) -> Recommender:
         journal.stage(stage)
-        offered = {"checkpoints": resume.folder(run.model) / stage, "warm_start": start.get(stage)}
-        chosen = {name: value for name, value in offered.items() if name in taken}
-        return estimator.fit(sessions, validation=validation, progress=journal, **chosen)
+        return offer(
+            estimator,
+            sessions,
+            validation=validation,
+            progress=journal,
+            checkpoints=resume.folder(run.model) / stage,
+            warm_start=start.get(stage),
+        )
 
     earlier = earlier.compacted()
     tested = fit("fit", earlier, last_days.reindexed(earlier.index))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from django.utils.translation import gettext as _
 
@@ -18,16 +18,16 @@ def in_service(model: str) -> TrainingRun | None:
     return Promotion.objects.active(model)
 
 
-def starts(run: TrainingRun, taken: Collection[str]) -> Mapping[str, Recommender]:
+def starts(run: TrainingRun, *, refreshable: bool) -> Mapping[str, Recommender]:
     """The model that each stage starts from, none where `run` must be trained from scratch and says so.
 
-    taken: what the estimator's fit can be handed. The model that is tested starts from one that was: the
-    published one has seen the days of the test.
+    refreshable: whether the estimator's fit takes a warm start. The model that is tested starts from one that
+    was: the published one has seen the days of the test.
     """
     if run.started_from is None:
         return {}
     try:
-        _check(run, run.started_from, taken)
+        _check(run, run.started_from, refreshable=refreshable)
         folders = {
             "fit": artifact_store.tested_folder(run.started_from),
             "refit": artifact_store.folder(run.started_from),
@@ -41,9 +41,9 @@ def starts(run: TrainingRun, taken: Collection[str]) -> Mapping[str, Recommender
     return found
 
 
-def _check(run: TrainingRun, start: TrainingRun, taken: Collection[str]) -> None:
+def _check(run: TrainingRun, start: TrainingRun, *, refreshable: bool) -> None:
     """ValueError unless `run` may start from there."""
-    if "warm_start" not in taken:
+    if not refreshable:
         raise ValueError(_("%(estimator)s takes no warm start") % {"estimator": run.estimator})
     if recipe(start) != recipe(run):
         raise ValueError(_("%(run)s has other hyper-parameters") % {"run": start})

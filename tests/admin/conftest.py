@@ -20,7 +20,7 @@ def rows():
     """One of everything; its names carry markup."""
     now = datetime.now(UTC)
     visit = uuid7(now)
-    names = {"experiment": "<i>x</i>", "variant": "a", "reasons": ["neighbours", "net"]}
+    names = {"experiment": "<i>x</i>", "variant": "a", "reasons": ["neighbours", "network"]}
     shown = show(visit, now - minutes(9), ["1", "<b>2</b>"], **names)
     click(visit, now - minutes(8), "1", shown, position=1)
     happen(visit, now - minutes(7), "add_to_cart", "1", price="9.90", currency="EUR")

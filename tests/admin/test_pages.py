@@ -117,7 +117,7 @@ def test_a_session_is_found_by_its_id(admin_client, rows):
 
 def test_an_impression_says_what_brought_each_item(admin_client, rows):
     html = page(admin_client, reverse("admin:sessrec_impression_change", args=[rows["impression"].pk]))
-    assert "<li>1: neighbours</li><li>&lt;b&gt;2&lt;/b&gt;: net</li>" in html
+    assert "<li>1: neighbours</li><li>&lt;b&gt;2&lt;/b&gt;: network</li>" in html
 
 
 def test_an_event_whose_impression_is_pruned_still_has_its_page(admin_client, rows):

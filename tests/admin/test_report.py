@@ -43,6 +43,20 @@ def test_cards_tables_and_chart(admin_client, earnings):
     assert 'class="sessrec-stroke"' in html
 
 
+def test_variants_are_held_against_the_experiments_first(admin_client):
+    at = datetime.now(UTC) - timedelta(days=1)
+    for variant, clicked in (("a", 2), ("b", 8)):
+        for number in range(10):
+            visit = uuid7(at)
+            shown = show(visit, at, ["1"], experiment="autumn", variant=variant)
+            if number < clicked:
+                click(visit, at + minutes(1), "1", shown)
+    html = page(admin_client, reverse("admin:sessrec_report_changelist"))
+    assert "+60.0 points" in html
+    assert re.search(r"<small>\+1\d\.\d \N{EN DASH} \+[78]\d\.\d</small>", html)
+    assert "the interval of their difference leaves out 0" in html
+
+
 def test_a_comma_language_keeps_the_points_of_coordinates(admin_client, earnings, settings):
     settings.LANGUAGE_CODE = "de"
     html = page(admin_client, reverse("admin:sessrec_report_changelist"))

@@ -28,6 +28,21 @@ def test_segments_and_google_retails_names_are_understood(alias, name):
     assert make(alias, "42", session_id=SESSION).name == name
 
 
+def test_an_orders_line_is_known_again():
+    def line(order_id, item_id, name="purchase"):
+        return make(name, item_id, session_id=SESSION, order_id=order_id).event_id.hex[13:]
+
+    assert line("1001", "42") == line(1001, 42) == line("1001", "42", name="refund")
+    assert len({line("1001", "42"), line("1002", "42"), line("1001", "43"), line("100", "142")}) == 4
+
+
+@pytest.mark.parametrize("order_id", ["", True, 1.5, "x" * 201])
+def test_an_order_id_is_short_text_or_a_whole_number(order_id):
+    with pytest.raises(EventError, match="order id") as refusal:
+        make("purchase", "42", session_id=SESSION, order_id=order_id)
+    assert refusal.value.code == "order_id"
+
+
 @pytest.mark.parametrize("name", ["view_category", "view_search_results"])
 def test_a_search_or_a_category_needs_no_item(name):
     assert make(name, session_id=SESSION).item_id == ""

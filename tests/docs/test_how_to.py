@@ -1,4 +1,4 @@
-"""The how-to's code for purchases that a webhook reports does what the page says."""
+"""The page's code for purchases that a webhook reports does what the page says."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from django_sessrec.models import Event
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BLOCK = re.compile(r'^```python title="shop/(?:checkout|webhook)\.py"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-PAGE = Path(__file__).parents[2] / "docs" / "how-to.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "events.md"
 
 
 @pytest.fixture

@@ -79,6 +79,14 @@ def test_a_repeated_webhook_is_one_event():
     assert len(ids) == Event.objects.count() == 2
 
 
+def test_an_orders_line_told_again_is_one_event():
+    line = {"session_id": SESSION, "name": "purchase", "item_id": "7", "at": hours_ago(1), "order_id": 1047}
+    assert events.record(**line) == events.record(**line) != events.record(**line | {"item_id": "8"})
+    result = events.import_events([line, line | {"order_id": "1048"}])
+    assert (result.stored, result.known) == (1, 1)
+    assert Event.objects.count() == 3
+
+
 def test_without_a_key_each_call_is_an_event():
     for _ in range(2):
         events.record(session_id=SESSION, name="purchase", item_id="7", at=hours_ago(1))

@@ -41,4 +41,4 @@ def test_text_stays_text_in_a_spreadsheet():
 
 
 def test_no_figures_leave_the_header():
-    assert "".join(csv_lines(("day",), {})).startswith("day,impressions,")
+    assert "".join(csv_lines(("day",), {})).startswith("day,sessions,impressions,")

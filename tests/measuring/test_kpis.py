@@ -5,10 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from django_sessrec.ids import time_of, uuid7
-from django_sessrec.measuring.kpis import Kpi, kpis, regrouped
+from django_sessrec.capture import store
+from django_sessrec.ids import order_line_id, time_of, uuid7
+from django_sessrec.measuring.kpis import Kpi, kpis, kpis_by
 from django_sessrec.measuring.proportions import Rate
-from django_sessrec.models import Quarantine
+from django_sessrec.models import Event, Quarantine
 from tests.support.history import buy, click, happen, minutes, show
 
 NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -201,14 +202,100 @@ def test_days_are_those_of_the_time_zone(settings):
     assert list(of_day("day")) == [(NOON.date() + timedelta(days=1),)]
 
 
+def test_several_groupings_agree_with_each_asked_alone():
+    for placement in ("home", "basket"):
+        visit = uuid7(NOON)
+        shown = show(visit, NOON, ["1", "2"], placement=placement, experiment="x", variant=placement[0])
+        click(visit, NOON + minutes(1), "1", shown)
+        buy(visit, NOON + minutes(2), "1", "9.90")
+    groupings = [("run", "placement"), ("day",), ("variant", "experiment"), ("step", "model")]
+    together = kpis_by(*DAY, groupings=groupings)
+    for by, figures in zip(groupings, together, strict=True):
+        assert figures == of_day(*by)
+        assert {key: kpi.ctr.interval for key, kpi in figures.items()} == {
+            key: kpi.ctr.interval for key, kpi in of_day(*by).items()
+        }
+
+
+def test_the_lists_of_one_session_are_one_piece_of_evidence():
+    """Half of twenty sessions click all of their five lists: as uncertain as twenty lists, not a hundred."""
+    for number in range(20):
+        visit = uuid7(NOON)
+        for _list in range(5):
+            shown = show(visit, NOON, ["1"], model="ab"[number // 5 % 2])
+            if number % 2:
+                click(visit, NOON + minutes(1), "1", shown)
+    (kpi,) = of_day().values()
+    assert (kpi.sessions, kpi.impressions, kpi.ctr.value) == (20, 100, 0.5)
+    assert kpi.ctr.interval == pytest.approx(Rate(19, 38, effective=19).interval)
+    assert kpi.ctr.effective == pytest.approx(19)
+
+
+def test_what_one_session_spends_moves_the_revenue():
+    spent = [Decimal(10)] * 9 + [Decimal(110)]
+    for amount in spent:
+        visit = uuid7(NOON)
+        click(visit, NOON + minutes(1), "1", show(visit, NOON, ["1"]))
+        buy(visit, NOON + minutes(2), "1", amount)
+    (kpi,) = of_day().values()
+    assert kpi.revenue == {"EUR": Decimal(200)}
+    # deviations of -10 nine times and of 90: 10/9 * 9000, its root 100, times 1.96
+    assert kpi.revenue_margin("EUR") == pytest.approx(196, abs=0.1)
+
+
+def tell(visit, name, order, at, price="10", quantity=1, item_id="1"):
+    """Store an event of an order's line as it is recorded with an order id."""
+    event = Event(order_line_id(order, item_id, at), time_of(uuid7(at)), visit, name, item_id)
+    event.price, event.quantity, event.currency = Decimal(price), quantity, "EUR"
+    assert store.write([event]).stored == 1
+
+
+@pytest.fixture
+def clicked():
+    """A session that clicked a product in a list."""
+    visit = uuid7(NOON)
+    click(visit, NOON + minutes(1), "1", show(visit, NOON, ["1", "2"]))
+    return visit
+
+
+def test_a_thank_you_page_loaded_three_times_counts_once(clicked):
+    for load in range(3):
+        tell(clicked, "purchase", "1001", NOON + minutes(5 + load))
+    tell(clicked, "purchase", "1002", NOON + minutes(20), price="7")  # another order of the same product
+    (kpi,) = of_day().values()
+    assert (kpi.purchases, kpi.revenue) == (1, {"EUR": Decimal(17)})
+
+
+def test_a_refund_belongs_to_its_purchase_however_late(clicked):
+    tell(clicked, "purchase", "1001", NOON + minutes(5), price="10", quantity=3)
+    tell(clicked, "refund", "1001", NOON + timedelta(hours=30), price="10")
+    tell(clicked, "refund", "1001", NOON + timedelta(hours=70), price="10")
+    assert of_day()[("home",)].revenue == {"EUR": Decimal(10)}
+
+
+def test_a_refund_of_the_same_day_counts_once(clicked):
+    tell(clicked, "purchase", "1001", NOON + minutes(5))
+    tell(clicked, "refund", "1001", NOON + minutes(9))
+    assert of_day()[("home",)].revenue == {"EUR": Decimal(0)}
+
+
+def test_a_refund_of_an_order_that_no_click_led_to_takes_nothing(clicked):
+    tell(clicked, "purchase", "1001", NOON + minutes(5))
+    tell(clicked, "refund", "999", NOON + timedelta(hours=40))
+    stranger = uuid7(NOON)
+    tell(stranger, "refund", "1001", NOON + timedelta(hours=41))
+    assert of_day()[("home",)].revenue == {"EUR": Decimal(10)}
+
+
 def test_coarser_groups_add_up():
     visit = uuid7(NOON)
     show(visit, NOON, ["1"], placement="home", model="a")
     show(visit, NOON, ["1", "2"], placement="home", model="b")
     show(visit, NOON, ["1"], placement="basket", model="a")
-    fine = of_day("placement", "model")
-    assert regrouped(fine, lambda key: key[0]) == {"basket": Kpi(1, 1), "home": Kpi(2, 3)}
-    assert sum(fine.values(), Kpi()) == Kpi(3, 4)
+    whole, by_placement, fine = kpis_by(*DAY, groupings=[(), ("placement",), ("model", "placement")])
+    assert by_placement == {("basket",): Kpi(1, 1), ("home",): Kpi(2, 3)}
+    assert list(fine) == [("a", "basket"), ("a", "home"), ("b", "home")]
+    assert sum(fine.values(), Kpi()) == whole[()] == Kpi(3, 4)
 
 
 @pytest.mark.parametrize("by", [(), ("visitor",), ("placement", "session_id")])

@@ -7,7 +7,7 @@ from django_sessrec.neural import SRGNN, GRU4Rec, SASRec
 from django_sessrec.recsys import artifact, onnx_recommender
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.kernels.quantized import ROOM
-from django_sessrec.recsys.quantized import CODES, Bytes
+from django_sessrec.recsys.quantized import CODES, Int8Vectors
 from django_sessrec.recsys.recommender import Recommender, best
 from django_sessrec.recsys.synthetic import SyntheticShop
 from tests.recsys.contract import RecommenderContract
@@ -28,7 +28,7 @@ class TestSRGNN(RecommenderContract):
     beats_popularity = 7.0
 
 
-class TestFoundInBytes(RecommenderContract):
+class TestQuantized(RecommenderContract):
     """A net as a web process opens it where items are many."""
 
     estimator = GRU4Rec(embedding_size=32, threads=1)
@@ -38,7 +38,7 @@ class TestFoundInBytes(RecommenderContract):
     @classmethod
     def items_are_many(cls) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(onnx_recommender, "IN_BYTES_FROM", 2)
+            patch.setattr(onnx_recommender, "QUANTIZED_FROM", 2)
             yield
 
     @pytest.fixture(scope="class")
@@ -49,15 +49,14 @@ class TestFoundInBytes(RecommenderContract):
         return artifact.load(folder)
 
     def test_what_is_found_is_what_all_scores_say(self, recommender, sessions):
-        allowed = np.arange(len(recommender.index)) % 3 > 0
         for session in sessions:
             for exclude in ((), session.tolist()):
-                rows, _ = recommender.top(session, 20, exclude=exclude, allowed=allowed)
+                rows, _ = recommender.top(session, 20, exclude=exclude)
                 all_scores = recommender.scores([session])[0]
-                assert rows.tolist() == best(all_scores, 20, exclude=exclude, allowed=allowed)[0].tolist()
+                assert rows.tolist() == best(all_scores, 20, exclude=exclude)[0].tolist()
 
     def test_a_net_saved_without_bytes_opens(self, recommender, sessions, tmp_path, monkeypatch):
-        monkeypatch.setattr(onnx_recommender, "IN_BYTES_FROM", 10**6)
+        monkeypatch.setattr(onnx_recommender, "QUANTIZED_FROM", 10**6)
         artifact.save(recommender, tmp_path / "net", card={})
         assert not (tmp_path / "net" / CODES).exists()
         loaded = artifact.load(tmp_path / "net")
@@ -75,7 +74,7 @@ class TestFoundInBytes(RecommenderContract):
             popularity,
             window=20,
             weights=recommender.weights,
-            in_bytes=Bytes.of(items),
+            quantized=Int8Vectors.of(items),
         )
         found, scores = alike.top(np.array([3, 5], np.int32), 20, exclude=[1, 2])
         assert len(set(found.tolist()) - {0, 1, 2}) == 20

@@ -24,7 +24,7 @@ from django_sessrec.recsys.candidate_features import FEATURES
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.neighbours import Neighbours
-from django_sessrec.recsys.onnx_session import open_net
+from django_sessrec.recsys.onnx_session import open_session
 from django_sessrec.recsys.ranked import RankedRecommender
 from django_sessrec.recsys.recommender import NotEnoughData, Source
 from django_sessrec.recsys.sessions import SessionLog
@@ -43,7 +43,7 @@ class TestRanked(RecommenderContract):
     ) -> None:
         neighbours = Neighbours().fit(shop.log.split_last(0.1)[0])
         ranked = evaluate(recommender, cases)
-        for source in map(partial(evaluate, cases=cases), (recommender.net, neighbours)):
+        for source in map(partial(evaluate, cases=cases), (recommender.network, neighbours)):
             assert ranked.hr > source.hr
             assert ranked.mrr > 1.2 * source.mrr
 
@@ -54,7 +54,7 @@ class TestRanked(RecommenderContract):
         intents = Intents.of(earlier).counts(cases)
         ranked, *sources = (
             evaluate(each, cases, intents=intents)
-            for each in (recommender, recommender.net, Neighbours().fit(earlier))
+            for each in (recommender, recommender.network, Neighbours().fit(earlier))
         )
         for groups in ("by_length", "by_intents"):
             for group, figures in getattr(ranked, groups).items():
@@ -88,15 +88,15 @@ class TestRanked(RecommenderContract):
             remembered = set(neighbours.top(session, 20)[0].tolist())
             for row, reason in zip(rows, recommender.because(session, rows), strict=True):
                 by_source[reason.source] += 1
-                assert reason.source != Source.NET or row not in remembered
-        assert set(by_source) == {Source.NEIGHBOURS, Source.CO_VIEWED, Source.NET}
+                assert reason.source != Source.NETWORK or row not in remembered
+        assert set(by_source) == {Source.NEIGHBOURS, Source.CO_VIEWED, Source.NETWORK}
 
     def test_a_ranker_of_other_features_is_refused(
         self, recommender: RankedRecommender, tmp_path: Path
     ) -> None:
         artifact.save(recommender, tmp_path / "model", card={})
         manifest = json.loads((tmp_path / "model/manifest.json").read_text())
-        manifest["parameters"]["reads"].reverse()
+        manifest["parameters"]["inputs"].reverse()
         (tmp_path / "model/manifest.json").write_text(json.dumps(manifest))
         with pytest.raises(artifact.ArtifactError, match="other features"):
             artifact.load(tmp_path / "model")
@@ -104,7 +104,7 @@ class TestRanked(RecommenderContract):
     def test_the_candidates_come_before_all_others(self, recommender: RankedRecommender) -> None:
         session = np.array([3, 8], np.int32)
         order = recommender.top(session, 300)[0].tolist()
-        by_net = recommender.net.top(session, 300)[0].tolist()
+        by_net = recommender.network.top(session, 300)[0].tolist()
         assert set(order) == set(by_net)
         others = order[100:]
         assert others == [row for row in by_net if row in set(others)]
@@ -127,7 +127,7 @@ def drawn(lists: int, candidates: int) -> tuple[Tensor, Tensor]:
 def test_exported_ranks_like_trained(ranker: SetRanker, candidates: int) -> None:
     features, cosines = drawn(1, candidates)
     asked = {"features": features.numpy(), "cosines": cosines.numpy()}
-    served = open_net(export_ranker(ranker), "ranker").run(None, asked)[0]
+    served = open_session(export_ranker(ranker), "ranker").run(None, asked)[0]
     with torch.no_grad():
         np.testing.assert_allclose(served, ranker(features, cosines).numpy(), atol=1e-4)
 

@@ -13,7 +13,7 @@ from django_sessrec.neural.smoothing import NEIGHBOURS, neighbours, smoothed
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.items import ItemIndex
-from django_sessrec.recsys.onnx_recommender import READ
+from django_sessrec.recsys.onnx_recommender import INPUTS
 from django_sessrec.recsys.sessions import SessionLog
 
 SMALL = GRU4Rec(embedding_size=16, epochs=1, threads=1)
@@ -53,7 +53,7 @@ def test_items_are_scored_by_what_their_neighbours_know_and_read_as_they_are(
     logs: tuple[SessionLog, SessionLog], tmp_path: Path
 ) -> None:
     plain, net = replace(SMALL, smoothing=0).fit(logs[0]), SMALL.fit(logs[0])
-    np.testing.assert_array_equal(net.read, plain.items)
+    np.testing.assert_array_equal(net.inputs, plain.items)
     np.testing.assert_allclose(net.items, smoothed(plain.items, logs[0], SMALL.smoothing))
     sessions = [logs[1][session] for session in range(5)]
     np.testing.assert_array_equal(net.vectors(sessions), plain.vectors(sessions))
@@ -63,7 +63,7 @@ def test_items_are_scored_by_what_their_neighbours_know_and_read_as_they_are(
         artifact.save(each, tmp_path / name, card={})
         loaded = artifact.load(tmp_path / name)
         np.testing.assert_array_equal(loaded.scores(sessions), each.scores(sessions))
-        assert (tmp_path / name / READ).exists() == (name == "smoothed")
+        assert (tmp_path / name / INPUTS).exists() == (name == "smoothed")
 
 
 def test_a_negative_strength_is_refused() -> None:

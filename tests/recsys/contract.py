@@ -67,17 +67,9 @@ class RecommenderContract:
             assert not set(without.tolist()) & set(rows[:5].tolist())
             assert without[: len(rows) - 5].tolist() == rows[5:].tolist()
 
-    def test_only_allowed_items_return(self, recommender, sessions):
-        allowed = np.arange(len(recommender.index)) % 2 == 1
-        for session in sessions:
-            rows, scores = recommender.top(session, 10, allowed=allowed)
-            expected = best(recommender.scores([session])[0], 10, allowed=allowed)[1]
-            assert allowed[rows].all()
-            np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
-
     def test_nothing_is_changed_by_a_question(self, recommender, sessions):
         before = recommender.scores(sessions[:5])
-        recommender.top(sessions[3], 5, exclude=[1, 2], allowed=np.arange(len(recommender.index)) % 2 == 0)
+        recommender.top(sessions[3], 5, exclude=[1, 2])
         np.testing.assert_array_equal(recommender.scores(sessions[:5]), before)
 
     def test_unknown_items_are_ignored(self, recommender):

@@ -18,7 +18,7 @@ POPULARITY = "django_sessrec.recsys.popularity.Popularity"
 
 
 class TestBlend(RecommenderContract):
-    estimator = Blend(sources={NEIGHBOURS: {}, ITEMKNN: {}}, cases=300)
+    estimator = Blend(sources={NEIGHBOURS: {}, ITEMKNN: {}}, max_queries=300)
 
     def test_it_ranks_at_least_as_well_as_its_parts(self, recommender, cases):
         assert all(
@@ -89,15 +89,15 @@ def test_progress_rises_over_all_fits(logs):
 
 
 def test_without_last_days_there_is_nothing_to_choose_by(logs):
-    with pytest.raises(NotEnoughData, match="collect more visits"):
+    with pytest.raises(NotEnoughData, match="collect more sessions"):
         Blend(sources={NEIGHBOURS: {}, POPULARITY: {}}).fit(logs[0].slice(0, 3))
 
 
 def test_options_that_make_no_sense_are_named():
     with pytest.raises(ValueError, match="two models or more"):
         Blend(sources={NEIGHBOURS: {}})
-    with pytest.raises(ValueError, match="tail"):
-        Blend(tail=1.0, sources={NEIGHBOURS: {}, POPULARITY: {}})
+    with pytest.raises(ValueError, match="validation_fraction"):
+        Blend(validation_fraction=1.0, sources={NEIGHBOURS: {}, POPULARITY: {}})
     with pytest.raises(ValueError, match="clicks must be"):
         Blend(sources={NEIGHBOURS: {"clicks": 99}, POPULARITY: {}})
 

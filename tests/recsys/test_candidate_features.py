@@ -9,8 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_sessrec.recsys.candidate_features import FEATURES, MEMORIES, RECENCY_DAYS, Evidence
-from django_sessrec.recsys.kernels import candidate_features as kernel
+from django_sessrec.recsys.candidate_features import (
+    FEATURES,
+    NEIGHBOUR_MODELS,
+    RECENCY_DAYS,
+    CandidateFeatures,
+)
+from django_sessrec.recsys.kernels.features import CANDIDATES
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.postings import Postings
 from django_sessrec.recsys.recommender import Reason, Source
@@ -22,12 +27,12 @@ DAY = 86_400
 SEEDS = st.integers(0, 100)
 
 
-def evidence_of(log: SessionLog, size: int = 12, seed: int = 0) -> Evidence:
+def features_of(log: SessionLog, size: int = 12, seed: int = 0) -> CandidateFeatures:
     vectors = np.random.default_rng(seed).normal(size=(len(log.index), size)).astype(np.float32)
-    return Evidence(Postings.of(log), Popularity().fit(log), vectors)
+    return CandidateFeatures(Postings.of(log), Popularity().fit(log), vectors)
 
 
-def scores_of_a_net(n_rows: int, seed: int = 0) -> np.ndarray:
+def scores_of_a_network(n_rows: int, seed: int = 0) -> np.ndarray:
     scores = np.random.default_rng(seed).normal(size=n_rows).astype(np.float32)
     scores[0] = -np.inf
     return scores
@@ -36,7 +41,7 @@ def scores_of_a_net(n_rows: int, seed: int = 0) -> np.ndarray:
 def described(log: SessionLog, session: list[int], seed: int = 0) -> dict[int, dict[str, float]]:
     """Candidate -> its features by name."""
     asked = np.array(session, np.int32)
-    rows, features = evidence_of(log, seed=seed).candidates(asked, scores_of_a_net(len(log.index), seed))
+    rows, features = features_of(log, seed=seed).candidates(asked, scores_of_a_network(len(log.index), seed))
     assert len(set(rows.tolist())) == len(rows)
     return {
         row: dict(zip(FEATURES, found, strict=True))
@@ -76,10 +81,6 @@ def newest_distinct(session: list[int]) -> list[int]:
 
 def sessions_with(log: SessionLog, row: int) -> list[int]:
     return [s for s in range(len(log)) if row in log[s]]
-
-
-def test_every_column_has_a_name():
-    assert len(FEATURES) == len(set(FEATURES)) == kernel.FEATURES
 
 
 @settings(deadline=None, max_examples=200)
@@ -131,53 +132,54 @@ def test_counts_and_the_visit_are_told(log, session):
 @given(log=LOGS, session=SESSIONS, seed=SEEDS)
 def test_sources_are_told_as_they_rank(log, session, seed):
     asked = np.array(session, np.int32)
-    evidence = evidence_of(log, seed=seed)
-    net = scores_of_a_net(len(log.index), seed)
+    candidates = features_of(log, seed=seed)
+    network = scores_of_a_network(len(log.index), seed)
     found = described(log, session, seed)
-    assert set(found) == set(range(1, N_ITEMS + 1)), "a net that knows all few items proposes all"
-    for memory in MEMORIES:
-        shares = evidence.memories[memory].probabilities([asked])[0]
+    assert set(found) == set(range(1, N_ITEMS + 1)), "a network that knows all few items proposes all"
+    for model in NEIGHBOUR_MODELS:
+        shares = candidates.neighbour_models[model].probabilities([asked])[0]
         for row, features in found.items():
-            assert features[f"share_{memory}"] == pytest.approx(np.log(shares[row] + 1e-5), abs=1e-3)
-    log_partition = np.log(np.exp(net).sum())
+            assert features[f"share_{model}"] == pytest.approx(np.log(shares[row] + 1e-5), abs=1e-3)
+    log_partition = np.log(np.exp(network).sum())
     for row, features in found.items():
-        assert features["net"] == pytest.approx(net[row] - log_partition, abs=1e-4)
-        assert features["net_against_best"] == pytest.approx(net[row] - net.max(), abs=1e-4)
+        assert features["network"] == pytest.approx(network[row] - log_partition, abs=1e-4)
+        below = network[row] - network.max()
+        assert features["network_against_best"] == pytest.approx(below, abs=1e-4)
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 128])
 def test_cosines_are_those_of_the_vectors(size):
     log = log_of([[1, 2, 3], [2, 3, 4]])
     vectors = np.random.default_rng(0).normal(size=(len(log.index), size)).astype(np.float32)
-    evidence = Evidence(Postings.of(log), Popularity().fit(log), vectors)
-    rows, features = evidence.candidates(np.array([1, 2], np.int32), scores_of_a_net(len(log.index)))
+    candidates = CandidateFeatures(Postings.of(log), Popularity().fit(log), vectors)
+    rows, features = candidates.candidates(np.array([1, 2], np.int32), scores_of_a_network(len(log.index)))
     cosines = vectors @ vectors[2] / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors[2])
     np.testing.assert_allclose(features[:, FEATURES.index("cosine_last")], cosines[rows], atol=1e-5)
 
 
 def test_a_large_shop_gets_a_hundred_candidates_with_the_visits_own_items_among_them():
     log = synthetic_shop().log
-    evidence = evidence_of(log)
+    candidates = features_of(log)
     for s in range(0, len(log), 50):
-        rows, features = evidence.candidates(log[s], scores_of_a_net(len(log.index), s))
-        assert features.shape == (kernel.CANDIDATES, len(FEATURES))
+        rows, features = candidates.candidates(log[s], scores_of_a_network(len(log.index), s))
+        assert features.shape == (CANDIDATES, len(FEATURES))
         assert set(newest_distinct(log[s].tolist())[:10]) <= set(rows.tolist())
 
 
 def test_what_may_not_be_ranked_is_no_candidate():
     log = log_of([[1, 2, 3], [2, 3, 4]])
-    scores = scores_of_a_net(len(log.index))
+    scores = scores_of_a_network(len(log.index))
     scores[[2, 3]] = -np.inf
-    rows, _ = evidence_of(log).candidates(np.array([2, 1], np.int32), scores)
+    rows, _ = features_of(log).candidates(np.array([2, 1], np.int32), scores)
     assert set(rows.tolist()) == set(range(1, N_ITEMS + 1)) - {2, 3}
 
 
-def test_each_row_is_owed_to_the_memory_that_has_it_highest():
+def test_each_row_is_credited_to_the_neighbour_model_that_ranks_it_highest():
     """After 1 and 2, most went to 3; beside 2 alone stood 4, in long and old visits; nothing led to 5."""
     together = [[1, 2, 3]] * 20
     beside = [[8, 2, 4]] * 30
-    evidence = evidence_of(log_of([*beside, *together, [5, 6]]))
-    reasons = evidence.because(np.array([1, 2], np.int32), [3, 4, 5])
+    candidates = features_of(log_of([*beside, *together, [5, 6]]))
+    reasons = candidates.because(np.array([1, 2], np.int32), [3, 4, 5])
     assert reasons[0].source == Source.NEIGHBOURS
     assert set(reasons[0].clicks) == {1, 2}
     assert reasons[1] == Reason(Source.CO_VIEWED, (2,))
@@ -186,11 +188,11 @@ def test_each_row_is_owed_to_the_memory_that_has_it_highest():
 
 def test_threads_do_not_disturb_each_other_and_questions_leave_no_trace():
     log = synthetic_shop().log
-    evidence = evidence_of(log)
-    scores = scores_of_a_net(len(log.index))
+    candidates = features_of(log)
+    scores = scores_of_a_network(len(log.index))
 
     def answer(s: int) -> tuple[list[int], list[list[float]]]:
-        rows, features = evidence.candidates(log[s], scores)
+        rows, features = candidates.candidates(log[s], scores)
         return rows.tolist(), features.tolist()
 
     alone = [answer(s) for s in range(200)]
@@ -203,15 +205,15 @@ def test_threads_do_not_disturb_each_other_and_questions_leave_no_trace():
 def test_rows_that_the_model_does_not_have_are_refused(session):
     log = log_of([[1, 2], [2, 3]])
     with pytest.raises(ValueError, match="a session of rows 1 to 8"):
-        evidence_of(log).candidates(np.array(session, np.int32), scores_of_a_net(len(log.index)))
+        features_of(log).candidates(np.array(session, np.int32), scores_of_a_network(len(log.index)))
 
 
 def test_scores_that_do_not_fit_are_refused():
     log = log_of([[1, 2], [2, 3]])
     session = np.array([1], np.int32)
-    with pytest.raises(ValueError, match="9 scores of the net"):
-        evidence_of(log).candidates(session, scores_of_a_net(8))
+    with pytest.raises(ValueError, match="9 scores of the network"):
+        features_of(log).candidates(session, scores_of_a_network(8))
     with pytest.raises(ValueError, match="ranks nothing"):
-        evidence_of(log).candidates(session, np.full(9, -np.inf, np.float32))
+        features_of(log).candidates(session, np.full(9, -np.inf, np.float32))
     with pytest.raises(ValueError, match="7 vectors do not fit 9 rows"):
-        Evidence(Postings.of(log), Popularity().fit(log), np.zeros((7, 3), np.float32))
+        CandidateFeatures(Postings.of(log), Popularity().fit(log), np.zeros((7, 3), np.float32))

@@ -1,3 +1,4 @@
+import re
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import pytest
 
 import django_sessrec
 from django_sessrec.recsys import kernels
+from django_sessrec.recsys.kernels import features
 
 
 @pytest.fixture
@@ -33,8 +35,16 @@ def test_a_checkout_that_was_never_compiled_says_what_to_run(checkout):
     assert "pip install -e ." in import_error(checkout)
 
 
-def test_a_library_older_than_its_sources_says_what_to_run(checkout):
-    with (checkout / "django_sessrec/recsys/kernels/neighbours.c").open("a") as source:
-        source.write("/* newer */\n")
-    assert "was compiled from other C files" in import_error(checkout)
+@pytest.mark.parametrize(("name", "newer"), [("neighbours.c", "/* newer */\n"), ("features.py", "# newer\n")])
+def test_a_library_older_than_its_sources_says_what_to_run(checkout, name, newer):
+    with (checkout / "django_sessrec/recsys/kernels" / name).open("a") as source:
+        source.write(newer)
+    assert "was compiled from other sources" in import_error(checkout)
     assert "pip install -e ." in import_error(checkout)
+
+
+def test_the_header_that_c_includes_numbers_the_features_in_the_order_of_their_columns():
+    compiled = (kernels.FOLDER / "features.h").read_text()
+    assert compiled == features.header()
+    columns = re.findall(r"\w+", compiled.splitlines()[-1].removeprefix("enum"))
+    assert columns == [*map(str.upper, features.FEATURES), "FEATURES"]

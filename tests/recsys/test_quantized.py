@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from django_sessrec.recsys.kernels.quantized import ROOM
-from django_sessrec.recsys.quantized import Bytes
+from django_sessrec.recsys.quantized import Int8Vectors
 
 
 def clustered(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
@@ -19,7 +19,7 @@ def of_many_lengths(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
 def found(vectors, query, k, listed=None):
     """(k,) rows and their products, as the exported net takes them from the kernel."""
     listed = np.ones(len(vectors), np.bool_) if listed is None else listed
-    rows, products = Bytes.of(vectors).kernel(vectors).contenders(query, k, listed)
+    rows, products = Int8Vectors.of(vectors).kernel(vectors).contenders(query, k, listed)
     best = np.argsort(-products, kind="stable")[:k]
     return rows[best], products[best], len(rows)
 
@@ -70,27 +70,27 @@ def test_only_listed_rows_are_found_be_they_fewer_than_wanted():
 
 def test_rows_that_are_all_alike_are_too_many():
     vectors = np.ones((2 * ROOM, 4), np.float32)
-    kernel = Bytes.of(vectors).kernel(vectors)
+    kernel = Int8Vectors.of(vectors).kernel(vectors)
     assert kernel.contenders(vectors[0], 20, np.ones(len(vectors), np.bool_)) is None
 
 
 def test_a_rest_is_never_longer_than_it_says():
     for drawn in (clustered, of_many_lengths):
         vectors = drawn(np.random.default_rng(1), 25_000, 16)
-        in_bytes = Bytes.of(vectors)
-        rest = vectors - in_bytes.scale[:, None].astype(np.float64) * in_bytes.codes
-        assert (np.linalg.norm(rest, axis=1) <= 1.00001 * in_bytes.residual * in_bytes.scale).all()
-        assert in_bytes.residual <= 0.5 * 16**0.5
+        quantized = Int8Vectors.of(vectors)
+        rest = vectors - quantized.scale[:, None].astype(np.float64) * quantized.codes
+        assert (np.linalg.norm(rest, axis=1) <= 1.00001 * quantized.residual * quantized.scale).all()
+        assert quantized.residual <= 0.5 * 16**0.5
 
 
 def test_arrays_that_do_not_belong_together_are_refused():
     vectors = np.ones((10, 4), np.float32)
-    in_bytes = Bytes.of(vectors)
+    quantized = Int8Vectors.of(vectors)
     with pytest.raises(ValueError, match=r"int8 \(10, 4\) is not int8 \(9, 4\)"):
-        in_bytes.kernel(vectors[:9])
+        quantized.kernel(vectors[:9])
     with pytest.raises(ValueError, match="float64"):
-        in_bytes.kernel(vectors.astype(np.float64))
+        quantized.kernel(vectors.astype(np.float64))
     listed = np.ones(10, np.bool_)
     for vector, rows in ((vectors[0, :3], listed), (vectors[0], listed[:9])):
         with pytest.raises(ValueError, match="do not fit"):
-            in_bytes.kernel(vectors).contenders(vector, 1, rows)
+            quantized.kernel(vectors).contenders(vector, 1, rows)

@@ -42,7 +42,7 @@ def test_a_shop_with_too_few_clicks_to_choose_by_keeps_the_defaults():
 
 def test_progress_is_told_to_the_end():
     told: list[float] = []
-    TunedNeighbours(cases=200).fit(
+    TunedNeighbours(max_queries=200).fit(
         synthetic_shop(sessions=2_000).log, progress=lambda share, _: told.append(share)
     )
     assert told == sorted(told)

@@ -22,9 +22,9 @@ def _load() -> ctypes.CDLL:
     except OSError as error:
         raise ImportError(f"the compiled kernels do not load ({error}); {REMEDY}") from error
     library.sessrec_sources.restype = ctypes.c_uint32
-    checksum = zlib.crc32(b"".join(source.read_bytes() for source in sorted(FOLDER.glob("*.c"))))
-    if library.sessrec_sources() != checksum:
-        raise ImportError(f"{LIBRARY} was compiled from other C files than those beside it; {REMEDY}")
+    sources = [*sorted(FOLDER.glob("*.c")), FOLDER / "features.py"]
+    if library.sessrec_sources() != zlib.crc32(b"".join(source.read_bytes() for source in sources)):
+        raise ImportError(f"{LIBRARY} was compiled from other sources than those beside it; {REMEDY}")
     return library
 
 

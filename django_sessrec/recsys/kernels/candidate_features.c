@@ -1,13 +1,15 @@
-/* Candidates for a session, and the evidence for each of them: what the ranker reads. One kernel serves
- * training and pages alike, so that the two can't disagree. candidate_features.py says what each feature means.
+/* Candidates for a session and their features: what the ranker reads. One kernel serves training and pages
+ * alike, so that the two can't disagree. features.py names the features and says what each of them means.
  *
- * Every array belongs to the caller. Work is bounded by the limits below and those of the memories,
+ * Every array belongs to the caller. Work is bounded by the limits below and those of the neighbour models,
  * never by the session's length. */
 
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "features.h" /* written by hatch_build.py from features.py */
 
 #ifdef _WIN32
 #define EXPORT __declspec(dllexport)
@@ -19,48 +21,16 @@ typedef struct Model Model; /* of neighbours.c */
 int64_t sessrec_neighbours_score(const Model *, const int32_t *, int64_t, float *, int32_t *);
 
 enum {
-    MEMORIES = 3,
-    SOURCES = MEMORIES + 1, /* the net is the last */
-    LISTED = 150,           /* of each memory, by score */
-    CANDIDATES = 100,       /* also listed of the net */
-    CLICKS = 8,             /* distinct clicks, newest first, whose co-clicks are counted */
-    CLOSE = 3,              /* of which so many have features of their own */
-    COMPARED = 10,          /* distinct clicks whose vectors are compared */
-    REACH = 50,             /* clicks before and after that count as co-clicks */
-    LOOKED_BACK = 200,      /* clicks of an endless session */
-    ITEM_FEATURES = 5,
+    SOURCES = NEIGHBOUR_MODELS + 1, /* the network is the last; of it CANDIDATES are listed */
+    LISTED = 150,                   /* of each neighbour model, by score */
+    CLICKS = 8,                     /* distinct clicks, newest first, whose co-clicks are counted */
+    COMPARED = 10,                  /* distinct clicks whose vectors are compared */
+    REACH = 50,                     /* clicks before and after that count as co-clicks */
+    LOOKED_BACK = 200,              /* clicks of an endless session */
 };
 
 static const float VOTE[SOURCES] = {1.0f, 0.5f, 0.5f, 1.5f};
 static const float LATELY_DAYS = 14.0f, NEVER = 6.0f;
-
-enum { PREVIOUS, AFTER, BEFORE, RATE, OF_CLICK }; /* the features of a close click */
-
-typedef enum { /* the order of FEATURES in candidate_features.py */
-    SHARE,
-    AGAINST_BEST = SHARE + MEMORIES,
-    CO_CLICKS,
-    NEXT = CO_CLICKS + CLOSE * OF_CLICK,
-    NEXT_RATE,
-    TOGETHER_LATELY,
-    SINCE_TOGETHER,
-    OLDER_CO_CLICKS,
-    BACK_RATE,
-    ITEM,
-    OCCURRENCES = ITEM + ITEM_FEATURES,
-    NEARNESS,
-    FIRST_NEARNESS,
-    IS_CLICKED,
-    LENGTH,
-    DISTINCT,
-    RETURNS,
-    LAST_RETURNED,
-    NET,
-    NET_AGAINST_BEST,
-    COSINE,
-    BEST_COSINE = COSINE + CLOSE,
-    FEATURES
-} Feature;
 
 typedef struct {
     int32_t session;
@@ -68,7 +38,7 @@ typedef struct {
 } Posting;
 
 typedef struct {
-    const Model *memories[MEMORIES];
+    const Model *neighbour_models[NEIGHBOUR_MODELS];
     const int32_t *items; /* clicks of session s: items[offsets[s]] to items[offsets[s + 1] - 1] */
     const int64_t *offsets;
     const Posting *postings; /* of row i: from posting_offsets[i], newest session first */
@@ -76,10 +46,10 @@ typedef struct {
     const float *age_days;      /* by session */
     const float *recency;       /* by session: what its co-clicks count */
     const float *item_features; /* (n_rows, ITEM_FEATURES) */
-    const float *vectors;       /* (n_rows, size) of the net's items */
+    const float *vectors;       /* (n_rows, size) of the network's items */
     const float *norms;         /* by row: the length of its vector, above 0 */
     int32_t n_rows, size, sessions_of_last, sessions_of_others;
-} Evidence;
+} CandidateFeatures;
 
 typedef struct {
     float value;
@@ -91,16 +61,16 @@ typedef struct {
 } CoClicks;
 
 typedef struct {
-    const Evidence *evidence;
+    const CandidateFeatures *data;
     const int32_t *session;
     int64_t length;
-    const float *net; /* (n_rows,), -inf for what may not be ranked */
+    const float *network; /* (n_rows,), -inf for what may not be ranked */
     float log_partition;
-    float *scores;    /* scratch (MEMORIES, n_rows), zeros between queries */
-    int32_t *touched; /* scratch (MEMORIES, n_rows) */
+    float *scores;    /* scratch (NEIGHBOUR_MODELS, n_rows), zeros between queries */
+    int32_t *touched; /* scratch (NEIGHBOUR_MODELS, n_rows) */
     int32_t *slot;    /* scratch (n_rows,), zeros between queries: place in `candidates`, from 1 */
-    int64_t n_touched[MEMORIES];
-    float total[MEMORIES];
+    int64_t n_touched[NEIGHBOUR_MODELS];
+    float total[NEIGHBOUR_MODELS];
     Scored list[SOURCES][LISTED];
     int32_t listed[SOURCES];
     Scored candidates[SOURCES * LISTED + COMPARED];
@@ -112,11 +82,11 @@ typedef struct {
 
 static float *of(const Query *q, int32_t candidate) { return q->features + (int64_t)candidate * FEATURES; }
 
-static float *votes_of(const Query *q, int32_t memory) {
-    return q->scores + (int64_t)memory * q->evidence->n_rows;
+static float *votes_of(const Query *q, int32_t model) {
+    return q->scores + (int64_t)model * q->data->n_rows;
 }
 
-static int may_be_ranked(const Query *q, int32_t row) { return q->net[row] > -INFINITY; }
+static int may_be_ranked(const Query *q, int32_t row) { return q->network[row] > -INFINITY; }
 
 /* In eight lanes, which the compiler may keep in one register. */
 static float dot(const float *a, const float *b, int32_t size) {
@@ -129,8 +99,8 @@ static float dot(const float *a, const float *b, int32_t size) {
     return sum;
 }
 
-static float sessions_with(const Evidence *e, int32_t row) {
-    return (float)(e->posting_offsets[row + 1] - e->posting_offsets[row]);
+static float sessions_with(const CandidateFeatures *data, int32_t row) {
+    return (float)(data->posting_offsets[row + 1] - data->posting_offsets[row]);
 }
 
 static int better(const Scored *a, const Scored *b) {
@@ -166,13 +136,13 @@ static void find_clicks(Query *q) {
     }
 }
 
-/* What each memory and the net would show; 0, or the error of neighbours.c. */
+/* What each neighbour model and the network would show; 0, or the error of neighbours.c. */
 static int64_t ask_sources(Query *q) {
-    int32_t n_rows = q->evidence->n_rows;
-    for (int32_t m = 0; m < MEMORIES; m++) {
+    int32_t n_rows = q->data->n_rows;
+    for (int32_t m = 0; m < NEIGHBOUR_MODELS; m++) {
         float *scores = votes_of(q, m);
         int32_t *rows = q->touched + (int64_t)m * n_rows;
-        int64_t n = sessrec_neighbours_score(q->evidence->memories[m], q->session, q->length, scores, rows);
+        int64_t n = sessrec_neighbours_score(q->data->neighbour_models[m], q->session, q->length, scores, rows);
         if (n < 0) return n;
         q->n_touched[m] = n;
         for (int64_t t = 0; t < n; t++) {
@@ -183,7 +153,7 @@ static int64_t ask_sources(Query *q) {
     }
     for (int32_t row = 1; row < n_rows; row++)
         if (may_be_ranked(q, row))
-            offer(q->list[MEMORIES], &q->listed[MEMORIES], CANDIDATES, q->net[row], row);
+            offer(q->list[NEIGHBOUR_MODELS], &q->listed[NEIGHBOUR_MODELS], CANDIDATES, q->network[row], row);
     return 0;
 }
 
@@ -212,31 +182,31 @@ static void choose_candidates(Query *q) {
 
 static void describe_sources(Query *q) {
     float best_votes = q->listed[0] ? q->list[0][0].value : 0.0f;
-    float best_net = q->list[MEMORIES][0].value;
+    float best_of_network = q->list[NEIGHBOUR_MODELS][0].value;
     for (int32_t i = 0; i < q->n_candidates; i++) {
         int32_t row = q->candidates[i].row;
         float *f = of(q, i);
-        for (int32_t m = 0; m < MEMORIES; m++)
-            f[SHARE + m] = logf(votes_of(q, m)[row] / (q->total[m] + 1e-12f) + 1e-5f);
+        for (int32_t m = 0; m < NEIGHBOUR_MODELS; m++)
+            f[SHARE_LONG + m] = logf(votes_of(q, m)[row] / (q->total[m] + 1e-12f) + 1e-5f);
         f[AGAINST_BEST] = q->scores[row] / (best_votes + 1e-12f);
-        f[NET] = q->net[row] - q->log_partition;
-        f[NET_AGAINST_BEST] = q->net[row] - best_net;
+        f[NETWORK] = q->network[row] - q->log_partition;
+        f[NETWORK_AGAINST_BEST] = q->network[row] - best_of_network;
     }
 }
 
 /* Where the candidates stood in the newest sessions that hold `row`; co[i] for candidate i. */
 static void count_co_clicks(const Query *q, int32_t row, int64_t sessions, CoClicks *co) {
-    const Evidence *e = q->evidence;
-    const Posting *posting = e->postings + e->posting_offsets[row];
-    const Posting *end = e->postings + e->posting_offsets[row + 1];
+    const CandidateFeatures *data = q->data;
+    const Posting *posting = data->postings + data->posting_offsets[row];
+    const Posting *end = data->postings + data->posting_offsets[row + 1];
     if (end - posting > sessions) end = posting + sessions;
     memset(co, 0, CANDIDATES * sizeof *co);
     for (; posting < end; posting++) {
-        const int32_t *items = e->items + e->offsets[posting->session];
-        int64_t length = e->offsets[posting->session + 1] - e->offsets[posting->session];
+        const int32_t *items = data->items + data->offsets[posting->session];
+        int64_t length = data->offsets[posting->session + 1] - data->offsets[posting->session];
         int64_t p = posting->position;
         int64_t last = p + REACH < length ? p + REACH : length - 1;
-        float recency = e->recency[posting->session], age = e->age_days[posting->session];
+        float recency = data->recency[posting->session], age = data->age_days[posting->session];
         for (int64_t other = p > REACH ? p - REACH : 0; other <= last; other++) {
             if (!q->slot[items[other]] || other == p) continue;
             CoClicks *c = &co[q->slot[items[other]] - 1];
@@ -256,26 +226,26 @@ static void describe_co_clicks(Query *q) {
     float older[CANDIDATES] = {0};
     int32_t clicks = q->n_clicks < CLICKS ? q->n_clicks : CLICKS;
     for (int32_t c = 0; c < clicks; c++) {
-        int64_t sessions = c ? q->evidence->sessions_of_others : q->evidence->sessions_of_last;
-        float with_click = sessions_with(q->evidence, q->clicks[c]);
+        int64_t sessions = c ? q->data->sessions_of_others : q->data->sessions_of_last;
+        float with_click = sessions_with(q->data, q->clicks[c]);
         count_co_clicks(q, q->clicks[c], sessions, co);
         for (int32_t i = 0; i < q->n_candidates; i++) {
             float *f = of(q, i), around = co[i].after + co[i].before;
-            if (c >= CLOSE) {
-                older[i] += around * expf((float)(CLOSE - c) / 3.0f);
+            if (c >= CLOSE_CLICKS) {
+                older[i] += around * expf((float)(CLOSE_CLICKS - c) / 3.0f);
                 continue;
             }
-            float *of_click = f + CO_CLICKS + OF_CLICK * c;
+            float *of_click = f + PREVIOUS_LAST + CO_CLICKS * c;
             of_click[PREVIOUS] = log1pf(co[i].previous);
             of_click[AFTER] = log1pf(co[i].after);
             of_click[BEFORE] = log1pf(co[i].before);
             of_click[RATE] = logf((around + 0.02f) / (with_click + 2.0f));
             if (c) continue;
-            f[NEXT] = log1pf(co[i].next);
+            f[NEXT_LAST] = log1pf(co[i].next);
             f[NEXT_RATE] = logf((co[i].next + 0.02f) / (with_click + 2.0f));
             f[TOGETHER_LATELY] = log1pf(co[i].lately);
             f[SINCE_TOGETHER] = co[i].together > 0.0f ? logf(0.1f + co[i].newest) : NEVER;
-            f[BACK_RATE] = logf((around + 0.02f) / (sessions_with(q->evidence, q->candidates[i].row) + 2.0f));
+            f[BACK_RATE] = logf((around + 0.02f) / (sessions_with(q->data, q->candidates[i].row) + 2.0f));
         }
     }
     for (int32_t i = 0; i < q->n_candidates; i++) of(q, i)[OLDER_CO_CLICKS] = log1pf(older[i]);
@@ -290,7 +260,7 @@ static int went_back(const Query *q, int64_t gap, int64_t seen) {
 }
 
 static void describe_session(Query *q) {
-    const Evidence *e = q->evidence;
+    const CandidateFeatures *data = q->data;
     int64_t seen = q->length < LOOKED_BACK ? q->length : LOOKED_BACK;
     float returns = 0.0f, last_returned = (float)went_back(q, 0, seen);
     for (int64_t gap = seen - 1; gap >= 0; gap--) {
@@ -307,8 +277,8 @@ static void describe_session(Query *q) {
     for (int32_t i = 0; i < q->n_candidates; i++) {
         float *f = of(q, i);
         int32_t row = q->candidates[i].row;
-        const float *own = e->vectors + (int64_t)row * e->size;
-        memcpy(f + ITEM, e->item_features + (int64_t)row * ITEM_FEATURES, ITEM_FEATURES * sizeof *f);
+        const float *own = data->vectors + (int64_t)row * data->size;
+        memcpy(f + COUNT, data->item_features + (int64_t)row * ITEM_FEATURES, ITEM_FEATURES * sizeof *f);
         f[LENGTH] = logf((float)q->length);
         f[DISTINCT] = logf((float)q->n_clicks);
         f[RETURNS] = returns;
@@ -316,9 +286,9 @@ static void describe_session(Query *q) {
         f[BEST_COSINE] = -1.0f;
         for (int32_t c = 0; c < q->n_clicks; c++) {
             int32_t click = q->clicks[c];
-            float cosine = dot(own, e->vectors + (int64_t)click * e->size, e->size)
-                / (e->norms[row] * e->norms[click]);
-            if (c < CLOSE) f[COSINE + c] = cosine;
+            float cosine = dot(own, data->vectors + (int64_t)click * data->size, data->size)
+                / (data->norms[row] * data->norms[click]);
+            if (c < CLOSE_CLICKS) f[COSINE_LAST + c] = cosine;
             if (click != row && cosine > f[BEST_COSINE]) f[BEST_COSINE] = cosine;
         }
     }
@@ -326,18 +296,18 @@ static void describe_session(Query *q) {
 
 static void clear_scratch(Query *q) {
     for (int32_t i = 0; i < q->n_candidates; i++) q->slot[q->candidates[i].row] = 0;
-    for (int32_t m = 0; m < MEMORIES; m++) {
-        const int32_t *rows = q->touched + (int64_t)m * q->evidence->n_rows;
+    for (int32_t m = 0; m < NEIGHBOUR_MODELS; m++) {
+        const int32_t *rows = q->touched + (int64_t)m * q->data->n_rows;
         for (int64_t t = 0; t < q->n_touched[m]; t++) votes_of(q, m)[rows[t]] = 0.0f;
     }
 }
 
 /* Write up to CANDIDATES rows, most promising first, and their features; returns their number, or an
  * error of neighbours.c. session: (length,) rows, at least one. */
-EXPORT int64_t sessrec_evidence(
-    const Evidence *e, const int32_t *session, int64_t length, const float *net, float log_partition,
+EXPORT int64_t sessrec_candidate_features(
+    const CandidateFeatures *data, const int32_t *session, int64_t length, const float *network, float log_partition,
     float *scores, int32_t *touched, int32_t *slot, int32_t *rows, float *features) {
-    Query q = {.evidence = e, .session = session, .length = length, .net = net,
+    Query q = {.data = data, .session = session, .length = length, .network = network,
                .log_partition = log_partition, .scores = scores, .touched = touched, .slot = slot,
                .features = features};
     int64_t error = ask_sources(&q);

@@ -1,4 +1,4 @@
-"""neighbours.c with its pointers prepared once: a model's call costs microseconds, from any thread."""
+"""ctypes binding of neighbours.c: pointers prepared once, a call costs microseconds from any thread."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.recsys.items import Rows
+from django_sessrec.recsys.items import FloatArray, Rows
 from django_sessrec.recsys.kernels import library
-from django_sessrec.recsys.recommender import FloatArray
 
 MAX_CLICKS = 32  # bits of the kernel's mask of shared clicks
 OUT_OF_MEMORY, BAD_ROW = -1, -2
@@ -52,11 +51,11 @@ class NeighboursKernel:
     """The votes of past sessions for a session. The arrays, whose contents C trusts, are kept alive here."""
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], **limits: int) -> None:
-        """arrays and limits: the members of `Model` in neighbours.c, by name."""
+        """arrays and limits: the members of `Model` in neighbours.c, by name; others are ignored."""
         for name, dtype in ARRAYS.items():
             if arrays[name].dtype != dtype or not arrays[name].flags.c_contiguous:
                 raise ValueError(f"{name} is {arrays[name].dtype}, not contiguous {np.dtype(dtype)}")
-        self._arrays = dict(arrays)
+        self._kept_alive = [arrays[name] for name in ARRAYS]
         self._model = _Model(
             *(arrays[name].ctypes.data for name in ARRAYS), *(limits[name] for name in LIMITS)
         )

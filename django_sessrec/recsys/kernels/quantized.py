@@ -1,4 +1,4 @@
-"""quantized.c with its pointers prepared once: the rows nearest to a query, from any thread."""
+"""ctypes binding of quantized.c: the rows nearest to a query, from any thread."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import ctypes
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.recsys.items import Rows
+from django_sessrec.recsys.items import FloatArray, Rows
 from django_sessrec.recsys.kernels import library
-from django_sessrec.recsys.recommender import FloatArray
 
 LARGEST_CODE = 127
 TOO_MANY = -1  # as in quantized.c
