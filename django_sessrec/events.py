@@ -24,9 +24,11 @@ from uuid import UUID
 
 from django.db import transaction
 
-from django_sessrec.capture import delivery, store
+from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.capture.event import EventError, make
 from django_sessrec.capture.history import History, session_uuid, without_sensitive
+from django_sessrec.capture.outbox import outbox
+from django_sessrec.capture.rows import row_of
 from django_sessrec.capture.tracker import open_transaction
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.models import Event, EventName
@@ -142,7 +144,7 @@ def import_events(events: Iterable[Mapping[str, Any]], *, source: str = "import"
     """
     result = ImportResult()
     checked = _checked(events, _source(source), result)
-    result.stored = store.copy_events(map(store.VALUES, without_sensitive(checked, result.refuse)))
+    result.stored = copy_events(map(row_of, without_sensitive(checked, result.refuse)))
     return result
 
 
@@ -195,4 +197,4 @@ def _is_sensitive(item_id: str) -> bool:
 
 
 def _deliver(event: Event) -> None:
-    delivery.deliver([event])
+    outbox.deliver([event])

@@ -27,7 +27,9 @@ from django.test.utils import override_settings
 
 from django_sessrec import events as events_door
 from django_sessrec import safety
-from django_sessrec.capture import client_address, delivery, fast_query, held, store, stream
+from django_sessrec.capture import client_address
+from django_sessrec.capture.outbox import outbox
+from django_sessrec.capture.store import WriteResult
 from django_sessrec.capture.tracker import Tracker
 from django_sessrec.models import Event, Impression
 from django_sessrec.serving import active_models, popular
@@ -67,14 +69,14 @@ def capture_events(*, store_them: bool = False) -> Iterator[list[Event]]:
     at the end of the block, but for those of a savepoint that was rolled back.
     """
     captured: list[Event] = []
-    deliver = delivery.deliver
+    deliver = outbox.deliver
 
-    def capture(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> store.Written | None:
+    def capture(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> WriteResult | None:
         captured.extend(events)
-        return deliver(events, impressions) if store_them else store.Written(stored=len(events))
+        return deliver(events, impressions) if store_them else WriteResult(stored=len(events))
 
     waiting = {each.alias: len(each.run_on_commit) for each in connections.all(initialized_only=True)}
-    with patch.object(delivery, "deliver", capture):
+    with patch.object(outbox, "deliver", capture):
         yield captured
         for connection in connections.all(initialized_only=True):
             _run_ours(connection, waiting.get(connection.alias, 0))
@@ -82,13 +84,7 @@ def capture_events(*, store_them: bool = False) -> Iterator[list[Event]]:
 
 def reset() -> None:
     """Forget what this process remembers: failed services, rows that wait, models, popular items."""
-    for breaker in (fast_query.database_breaker, delivery.broker, stream.broker, stream.room):
-        breaker.resume()
-    delivery.recent.forget()
-    for kept in (delivery.held, delivery.entrusted, delivery.refusals):
-        kept.take(held.MOST)
-    delivery.erasures.clear()
-    delivery.outcomes.clear()
+    outbox.reset()
     for room in (active_models, popular, safety):
         room.forget()
     client_address.warn_of_proxies.cache_clear()

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from django_sessrec.capture.store import forget
+from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event
 
@@ -44,6 +44,6 @@ def test_a_webhook_that_calls_twice_records_one_purchase(shop):
 def test_without_consent_or_after_a_withdrawal_nothing_is_recorded(shop):
     shop.paid(ordered(shop, None))
     withdrawn = ordered(shop, uuid7())
-    forget([withdrawn.visit])
+    erase_sessions([withdrawn.visit])
     shop.paid(withdrawn)
     assert not Event.objects.exists()
