@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 from django_sessrec.capture.fast_query import database_breaker
-from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys.recommender import Recommender
 from django_sessrec.safety import isolated, log
