@@ -217,11 +217,11 @@ class TextCatalogue:
         """The id of what a tag, a view or the catalogue names: an id, or one of the shop's own objects."""
         if isinstance(item, str):
             return str(item)
-        if isinstance(item, Integral | UUID) and not isinstance(item, bool):
-            return str(item)
         if item is None or isinstance(item, NO_IDS):
             remedy = "ids are text, whole numbers or UUIDs, or name the shop's own object"
             raise TypeError(f"{item!r} of type {type(item).__name__} names no item: {remedy}")
+        if isinstance(item, Integral | UUID):
+            return str(item)
         return self.id_of(self.shop.item_id(item))
 
     def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> dict[str, Any]:

@@ -57,12 +57,11 @@ def _renewed(model: str, current: ActiveModel | None) -> ActiveModel | None:
     if database_breaker.resting:
         return current
     with isolated(f"look up the promoted run of {model!r}"):
-        run = Promotion.objects.active(model)
+        run = Promotion.objects.active(model)  # type: ignore[attr-defined]
         if run is None or run.is_expired:
-            return None
-        if current is not None and current.run_id == run.pk:
-            return current
-        return _opened(run) or current
+            current = None
+        elif current is None or current.run_id != run.pk:
+            current = _opened(run) or current
     return current
 
 

@@ -86,7 +86,9 @@ def _steps(
     clicks = visit.clicks
     sensitive = catalogue.sensitive(set(clicks))
     session = [item_id for item_id in clicks if item_id not in sensitive]
-    by_session = [partial(_ranked, model, session, depth, MODEL) for model in models]
+    by_session: list[Callable[[], list[Candidate]]] = [
+        partial(_ranked, model, session, depth, MODEL) for model in models
+    ]
     by_last_item: list[Callable[[], list[Candidate]]] = []
     if last := session[-1:]:
         by_last_item = [
@@ -94,9 +96,9 @@ def _steps(
             partial(_same_category, last[0], depth, catalogue),
         ]
     if any(_knows(model, item_id) for model in models for item_id in last):
-        yield from (*by_session, *by_last_item)
+        yield from by_session + by_last_item
     else:  # the last item is newer than the models, which would only hear what came before it
-        yield from (*by_last_item, *by_session)
+        yield from by_last_item + by_session
     yield partial(_popular, models)
     yield partial(_static, depth, catalogue)
 

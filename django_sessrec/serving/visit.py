@@ -12,7 +12,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.utils import timezone
 
-from django_sessrec.capture.consent import CONTEXTUAL, Level
+from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level
 from django_sessrec.capture.event import CLICK_EVENTS
 from django_sessrec.capture.session_events import SessionEvent, session_events
 from django_sessrec.capture.tracker import Tracker
@@ -66,7 +66,7 @@ def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[A
     tracker.keep_private()
     if items is not None:
         named = tuple(catalogue.id_of(each) for each in items[-MAX_SESSION_ITEMS:])
-        return Visit(items=named, current=current, session_id=session_id, consent=tracker.level)
+        return Visit(items=named, current=current, session_id=session_id, consent=SESSION)
     events = _events_of(tracker, session_id)
     basket, purchases = _basket_and_purchases(events)
     return Visit(
@@ -75,7 +75,7 @@ def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[A
         basket=basket,
         purchases=purchases,
         session_id=session_id,
-        consent=tracker.level,
+        consent=SESSION,
     )
 
 

@@ -72,9 +72,9 @@ def sessrec_why(context: Context, placement: str) -> SafeString | str:
     request = context.get("request")
     level = _level(request)
     return render_to_string(
-        "sessrec/_why.html",
+        "sessrec/why_fold.html",
         {
-            "explanation": explain(placement),
+            "explanation": explain(placement, getattr(getattr(request, "sessrec", None), "session_id", None)),
             "visit": explain_visit(level),
             "page": reverse("sessrec:why"),
         },
@@ -87,7 +87,7 @@ def sessrec_toggle(context: Context) -> SafeString | str:
     """The form that switches personalisation off, or on again: no JavaScript, no CSRF cookie."""
     request = context.get("request")
     return render_to_string(
-        "sessrec/_toggle.html",
+        "sessrec/toggle.html",
         {
             "action": reverse("sessrec:personalisation"),
             "next": request.get_full_path() if request else "",
@@ -119,7 +119,8 @@ def _level(request: HttpRequest | None) -> Level:
         return CONTEXTUAL
     if tracker.switched_off or tracker.level != CONTEXTUAL:
         tracker.keep_private()
-    return tracker.level
+    level: Level = tracker.level
+    return level
 
 
 def _view_left_to_the_browser(request: Any, item_id: str) -> SafeString | str:
