@@ -16,7 +16,7 @@ from django_sessrec.models import TrainingRun
 
 LABELS = {"hr@20": "HR@20", "mrr@20": "MRR@20", "ndcg@20": "NDCG@20"}
 OF_GROUPS = "hr@20"
-WHERE_IT_IS = {"progress", "stage", "net", "share", "epoch", "batch"}  # of a report that is no figure
+WHERE_IT_IS = {"progress", "stage", "network", "share", "epoch", "batch"}  # of a report that is no figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def columns(run: TrainingRun) -> dict[str, str]:
     known = {
         "candidate": _("This run"),
         "incumbent": _("In service before"),
-        "next": _("%(model)s (next in line)") % {"model": run.figures.get("next", {}).get("model", "")},
+        "next": _("%(model)s (next model in line)") % {"model": run.figures.get("next", {}).get("model", "")},
         "baseline": _("Merely popular"),
     }
     return {key: label for key, label in known.items() if key in run.figures}
