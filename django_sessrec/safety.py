@@ -6,9 +6,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 from django.db import DatabaseError, connections, transaction
 
@@ -50,14 +50,18 @@ def never_raises(
     return decorate
 
 
-@contextmanager
-def isolated(task: str, *, savepoints: bool = True) -> Iterator[None]:
+def isolated(task: str, *, savepoints: bool = True) -> AbstractContextManager[None, bool]:
     """Swallow and log what fails inside; `task` completes "could not ...".
 
     Postgres refuses every query of a transaction after a failed one, so inside the shop's transactions
     (ATOMIC_REQUESTS) the work has savepoints to go back to. Without them, which spares two statements
     each time, a database error inside a transaction goes through to whoever has savepoints.
     """
+    return cast("AbstractContextManager[None, bool]", _isolated(task, savepoints=savepoints))
+
+
+@contextmanager
+def _isolated(task: str, *, savepoints: bool) -> Iterator[None]:
     try:
         with _savepoints() if savepoints else nullcontext():
             yield

@@ -38,7 +38,7 @@ def _counted(current: list[str]) -> list[str]:
             .values_list("item_id", "session_id")[:SAMPLE]
         )
         once_per_session = dict.fromkeys(views)  # one visitor can't push an item by reloading it
-        current = [item for item, _ in Counter(item for item, _ in once_per_session).most_common(KEPT)]
+        return [item for item, _ in Counter(item for item, _ in once_per_session).most_common(KEPT)]
     return current
 
 

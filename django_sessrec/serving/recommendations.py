@@ -110,14 +110,13 @@ def recommend(
 
     The arguments are those of django_sessrec.recommendations.get_recommendations().
     """
-    recommendations = Recommendations(placement)
     with isolated(f"make the list of the placement {placement!r}"):
         visit = visit_of(request, item=item, items=items)
         settled = placement_for(placement, visit, limit=limit)
         choice = choose(visit, settled, request=request)
         impression = remember(choice, visit, settled, request)
-        recommendations = _shown(choice, visit, settled, impression, request)
-    return recommendations
+        return _shown(choice, visit, settled, impression, request)
+    return Recommendations(placement)
 
 
 arecommend = sync_to_async(recommend)

@@ -29,7 +29,7 @@ from tests.support.visits import FIREFOX
 # The other packages are doors that no shop's page goes through: the worker's, the operator's, the API's own.
 ROOMS = (
     *("capture", "serving", "measuring", "privacy", "recsys"),
-    *("catalogue", "conf", "faults", "models", "signatures", "templatetags"),
+    *("catalogue", "conf", "safety", "models", "signatures", "templatetags"),
 )
 ON_A_PAGES_WAY = (
     *("capture.middleware", "capture.tracker", "capture.consent", "capture.cookie", "capture.requests"),
@@ -42,9 +42,10 @@ HELD_BY_NOTHING = {
     "capture.middleware.SessrecMiddleware.__call__": "passes the page on, and calls what is never_raises",
     "capture.middleware.SessrecMiddleware.__acall__": "the same",
     "capture.tracker.Tracker.__init__": "sets attributes",
-    "faults.isolated": "holds the others",
-    "faults.never_raises": "the same, when the package is imported",
-    "faults.log": "the same",
+    "safety.isolated": "holds the others",
+    "safety._isolated": "the same",
+    "safety.never_raises": "the same, when the package is imported",
+    "safety.log": "the same",
 }
 NOT_MET = {
     "capture.cookie.switch_off": "the API's",
