@@ -51,7 +51,6 @@ NOT_MET = {
     "capture.cookie.switch_off": "the API's",
     "capture.cookie.switch_on": "the API's",
     "capture.tracker.Tracker.touch": "the API's",
-    "serving.placements.variants_of": "the explanation's",
 }
 NO_PAGE = "no page runs through it"
 SLOT = re.compile("<!-- slot -->.*?<!-- /slot -->", re.DOTALL)
