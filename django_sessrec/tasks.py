@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 WRITE_RETRIES = 8  # for rows that the database refuses; while it can't be reached, there is no end
 LONGEST_PAUSE = 20  # seconds; a broker that takes a message back sooner would multiply those that wait
 
+DEFAULT_BROKER = "amqp://localhost"  # Celery's, where nobody names one
+
 Payloads = Sequence[Mapping[str, Any]]
 
 
@@ -142,8 +144,10 @@ def broker() -> Broker:
         with current_app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
 
+    if not current_app.conf.broker_url:
+        return Broker(DEFAULT_BROKER, named=False, ask=ask)
     with current_app.connection_for_write() as connection:  # not yet connected
-        return Broker(connection.as_uri(), bool(current_app.conf.broker_url), ask)
+        return Broker(connection.as_uri(), named=True, ask=ask)
 
 
 def _try_again(task: Task, problem: Error) -> NoReturn:
