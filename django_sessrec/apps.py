@@ -1,9 +1,13 @@
 """The app's entry in INSTALLED_APPS."""
 
-from typing import Any
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
 
 from django.apps import AppConfig
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations import Migration
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
@@ -20,13 +24,33 @@ class SessrecConfig(AppConfig):
         post_migrate.connect(make_partitions, sender=self)
 
 
-def make_partitions(*, using: str, **_: Any) -> None:
+def make_partitions(
+    *,
+    using: str,
+    verbosity: int = 0,
+    stdout: TextIO | None = None,
+    plan: Sequence[tuple[Migration, bool]] = (),
+    **_: Any,
+) -> None:
     """Make the coming days' partitions wherever the tables have just been made, and not just been dropped."""
+    from django_sessrec import database
     from django_sessrec.capture import partitions
-    from django_sessrec.conf import sessrec_settings
     from django_sessrec.models import Event
 
-    if using != sessrec_settings.DATABASE:
-        return
-    if Event._meta.db_table in connections[using].introspection.table_names():
-        partitions.ensure_ahead()
+    connection = connections[using]
+    if database.holds_tables(connection):
+        if Event._meta.db_table in connection.introspection.table_names():
+            partitions.ensure_ahead()
+    elif verbosity and any(migration.app_label == SessrecConfig.label for migration, _backwards in plan):
+        (stdout or sys.stdout).write(_why_no_tables(connection))
+
+
+def _why_no_tables(connection: BaseDatabaseWrapper) -> str:
+    from django_sessrec.conf import sessrec_settings
+
+    alias = sessrec_settings.DATABASE
+    if connection.alias == alias:
+        why = f"it is {connection.vendor}, and they need PostgreSQL"
+    else:
+        why = f"SESSREC['DATABASE'] is {alias!r}: run migrate --database {alias}"
+    return f"django_sessrec has made no tables in {connection.alias!r}: {why}.\n"

@@ -1,15 +1,18 @@
-"""The database that SESSREC["DATABASE"] names: its connection, transactions, clock, and manager."""
+"""The database that SESSREC["DATABASE"] names: how to reach it, and how nothing is made elsewhere."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from django.db import connections, models, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, migrations, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import ProjectState
 
 from django_sessrec.conf import sessrec_settings
 
+APP_LABEL = "sessrec"
 Row = TypeVar("Row", bound=models.Model)
 
 
@@ -36,3 +39,49 @@ class RoutedManager(models.Manager[Row]):
 
     def get_queryset(self) -> models.QuerySet[Row]:
         return super().get_queryset().using(self._db or sessrec_settings.DATABASE)
+
+
+def holds_tables(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the app's tables belong there: it is SESSREC["DATABASE"], and PostgreSQL."""
+    return connection.alias == sessrec_settings.DATABASE and connection.vendor == "postgresql"
+
+
+class OwnDatabaseMigration(migrations.Migration):
+    """A migration of this app: nothing happens in a database that does not hold its tables.
+
+    Django asks routers, and most shops have none: `migrate` would make the tables in each database, and stop
+    in the middle where one is not PostgreSQL. There the migration counts as applied all the same, as it does
+    where a router refuses it.
+    """
+
+    def apply(
+        self, project_state: ProjectState, schema_editor: BaseDatabaseSchemaEditor, collect_sql: bool = False
+    ) -> ProjectState:
+        if holds_tables(schema_editor.connection):
+            return super().apply(project_state, schema_editor, collect_sql)
+        return self.mutate_state(project_state, preserve=False)
+
+    def unapply(
+        self, project_state: ProjectState, schema_editor: BaseDatabaseSchemaEditor, collect_sql: bool = False
+    ) -> ProjectState:
+        if holds_tables(schema_editor.connection):
+            return super().unapply(project_state, schema_editor, collect_sql)
+        return project_state
+
+
+class EventsRouter:
+    """A router that keeps the app's tables in SESSREC["DATABASE"], and others' out of a database of its own.
+
+    The last of DATABASE_ROUTERS: it answers for what the shop's own routers leave open.
+    """
+
+    def db_for_read(self, model: type[models.Model], **hints: Any) -> str | None:
+        return sessrec_settings.DATABASE if model._meta.app_label == APP_LABEL else None
+
+    db_for_write = db_for_read
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        if app_label == APP_LABEL:
+            return holds_tables(connections[db])
+        events_only = sessrec_settings.DATABASE != DEFAULT_DB_ALIAS
+        return False if events_only and db == sessrec_settings.DATABASE else None

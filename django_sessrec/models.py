@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.database import RoutedManager
+from django_sessrec.fields import TextArrayField
 
 
 class EventName(models.TextChoices):
@@ -58,9 +58,9 @@ class Impression(SessrecModel):
     step = models.TextField(_("step"))
     experiment = models.TextField(_("experiment"), blank=True)
     variant = models.TextField(_("variant"), blank=True)
-    item_ids = ArrayField(models.TextField(), verbose_name=_("items"))
+    item_ids = TextArrayField(_("items"))
     # Of serving.ladder.REASONS, one for each item.
-    reasons = ArrayField(models.TextField(), verbose_name=_("reasons"), default=list, blank=True)
+    reasons = TextArrayField(_("reasons"), default=list, blank=True)
     bot = models.BooleanField(_("bot"), default=False)
 
     class Meta:
@@ -226,7 +226,7 @@ class Receipt(SessrecModel):
     """What a consumer or a retried task has stored last, so that a message that comes again counts once."""
 
     name = models.TextField(_("name"), primary_key=True)  # of the consumer, or the task's id
-    messages = ArrayField(models.TextField(), verbose_name=_("messages"), default=list, blank=True)
+    messages = TextArrayField(_("messages"), default=list, blank=True)
     received_at = models.DateTimeField(_("received at"), auto_now=True, db_index=True)
 
     class Meta:

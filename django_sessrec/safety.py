@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -14,7 +15,10 @@ from django.db import connections, transaction
 logger = logging.getLogger("django_sessrec")
 
 LOG_AGAIN_SECONDS = 600  # a fault on every page must not fill the disk
+WARN_AGAIN_SECONDS = 60
 _logged_at: dict[str, float] = {}
+_warned_at: dict[str, float] = {}
+_unsaid: Counter[str] = Counter()
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -68,6 +72,19 @@ def log(fault: str, error: Exception) -> None:
         logger.error("%s", fault, exc_info=error)
 
 
+def warn(message: str, *values: object) -> None:
+    """Log a warning, unless this message was logged within WARN_AGAIN_SECONDS; then it is only counted."""
+    now = time.monotonic()
+    if now - _warned_at.get(message, -WARN_AGAIN_SECONDS) < WARN_AGAIN_SECONDS:
+        _unsaid[message] += 1
+        return
+    _warned_at[message] = now
+    unsaid = _unsaid.pop(message, 0)
+    logger.warning(message + "%s", *values, f" ({unsaid} more such warnings before)" if unsaid else "")
+
+
 def forget() -> None:
     """Log every kind of fault again."""
     _logged_at.clear()
+    _warned_at.clear()
+    _unsaid.clear()

@@ -7,15 +7,18 @@ worker whose parent has used torch never ends its training.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
-from celery import Task, current_app, shared_task
+from celery import Celery, Task, current_app, shared_task
 from celery.exceptions import Reject
 from celery.signals import beat_init, worker_ready
 from django.db import Error, InterfaceError, OperationalError
+from kombu.pools import ProducerPool
 
 from django_sessrec.conf import sessrec_settings
 
@@ -26,6 +29,11 @@ WRITE_RETRIES = 8  # for rows that the database refuses; while it can't be reach
 LONGEST_PAUSE = 20  # seconds; a broker that takes a message back sooner would multiply those that wait
 
 DEFAULT_BROKER = "amqp://localhost"  # Celery's, where nobody names one
+DATABASE_SECONDS = 10.0  # that a worker waits for the database
+BROKER_TIMEOUT = 0.3  # seconds that a page waits for the broker's answer, each of two times
+PRODUCERS = 10  # connections to the broker, of a process's pages
+# At once, because the page waits: the connection may be one to a broker that was started anew since.
+ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
 
 Payloads = Sequence[Mapping[str, Any]]
 
@@ -84,23 +92,26 @@ def heartbeat(name: str) -> None:
 
 @shared_task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None)
 def write_later(
-    self: Task, events: Payloads = (), impressions: Payloads = (), *, again: bool = False
+    self: Task, events: Payloads = (), impressions: Payloads = (), *, resend: bool = False
 ) -> None:
     """Write the rows that a page could not: until the database is back, else keep them as failed events.
 
-    again: the page's own try may have stored them
+    resend: the page's own try may have stored them
     """
-    from django_sessrec.capture import delivery, store
+    from django_sessrec.capture.failed_events import store_failed
+    from django_sessrec.capture.fast_query import patient
+    from django_sessrec.capture.outbox import message_from, redeliver
     from django_sessrec.ids import uuid7
 
     receipt = self.request.id or str(uuid7())  # the same for every delivery of this message
     try:
-        delivery.redeliver(receipt, events, impressions, again=again)
+        with patient(DATABASE_SECONDS):
+            redeliver(message_from(receipt, events, impressions, resend=resend))
     except Error as problem:
         unreachable = isinstance(problem, OperationalError | InterfaceError)
         if not unreachable and self.request.retries >= WRITE_RETRIES:
             with suppress(Error):  # a database that is read-only keeps no failed event either
-                store.keep([*impressions, *events], "unwritable", str(problem), failed=True)
+                store_failed([*impressions, *events], "unwritable", str(problem), failed=True)
                 return
         _try_again(self, problem)
 
@@ -108,12 +119,42 @@ def write_later(
 @shared_task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None)
 def erase_later(self: Task, session_id: str) -> None:
     """Erase a visit whose consent was withdrawn while the database could not be reached."""
-    from django_sessrec.privacy.erasure import erase
+    from django_sessrec.capture.erasure import erase_sessions
+    from django_sessrec.capture.fast_query import patient
 
     try:
-        erase(UUID(session_id))
+        with patient(DATABASE_SECONDS):
+            unfinished = erase_sessions([UUID(session_id)]).unfinished
     except Error as problem:
         _try_again(self, problem)
+    if unfinished:
+        _try_again(self, Error("a write that began before is not finished yet"))
+
+
+def publish(task: str, task_id: str | None, kwargs: Mapping[str, Any]) -> None:
+    """Send a task of this module from a page; raises what the broker's client raises.
+
+    By connections of their own, whose sockets time out: the shop's, Celery's, may wait for ever.
+    """
+    with _producers(current_app._get_current_object(), os.getpid()).acquire(
+        block=True, timeout=BROKER_TIMEOUT
+    ) as producer:
+        options = {"kwargs": kwargs, "task_id": task_id, "retry_policy": ONCE_MORE}
+        globals()[task].apply_async(**options, producer=producer)
+
+
+@cache
+def _producers(app: Celery, _process: int) -> ProducerPool:
+    timeouts = {
+        "socket_timeout": BROKER_TIMEOUT,  # of Redis and Valkey
+        "socket_connect_timeout": BROKER_TIMEOUT,
+        "read_timeout": BROKER_TIMEOUT,  # of AMQP
+        "write_timeout": BROKER_TIMEOUT,
+    }
+    connection = app.connection_for_write(
+        connect_timeout=BROKER_TIMEOUT, transport_options={**app.conf.broker_transport_options, **timeouts}
+    )
+    return ProducerPool(connection.Pool(PRODUCERS), limit=PRODUCERS, Producer=app.amqp.Producer)
 
 
 @worker_ready.connect

@@ -27,14 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_rests() -> None:
     """What one test did to a service is forgotten in the next."""
-    from django_sessrec.capture import delivery, fast_query, held, stream
+    from django_sessrec.capture.outbox import outbox
 
-    for breaker in (fast_query.database_breaker, delivery.broker, stream.broker, stream.room):
-        breaker.resume()
-    delivery.recent.forget()
-    for kept in (delivery.held, delivery.entrusted, delivery.refusals):
-        kept.take(held.MOST)
-    delivery.erasures.clear()
+    outbox.reset()
 
 
 @pytest.fixture(scope="session")

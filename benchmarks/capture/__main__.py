@@ -95,7 +95,9 @@ def async_pages(requests: int) -> dict[str, float]:
 def rows(count: int) -> dict[str, float]:
     """Rows a second that one process stores: one at a time, in batches, and by COPY."""
     from django_sessrec.capture import store
+    from django_sessrec.capture.bulk_copy import copy_events
     from django_sessrec.capture.event import make
+    from django_sessrec.capture.rows import EventRow
     from django_sessrec.ids import uuid7
 
     def events(n: int) -> list[Any]:
@@ -108,15 +110,15 @@ def rows(count: int) -> dict[str, float]:
             store_batch(batch)
         return sum(map(len, batches)) / (time.perf_counter() - start)
 
-    def row(n: int) -> tuple[Any, ...]:
+    def row(n: int) -> EventRow:
         at = datetime.now(UTC) - timedelta(seconds=n % 80_000)
-        return (uuid7(at), at, session_id, "view_item", "42", None, None, 1, None, "", "import", False)
+        return EventRow(uuid7(at), at, session_id, "view_item", "42")
 
     session_id = uuid7()
     return {
         "rows_per_s_single": rate([events(1) for _ in range(count // 50)], store.write),
         "rows_per_s_batches_of_100": rate([events(100) for _ in range(count // 400)], store.write),
-        "rows_per_s_copy": rate([[row(n) for n in range(count)]], store.copy_events),
+        "rows_per_s_copy": rate([[row(n) for n in range(count)]], copy_events),
     }
 
 
@@ -183,8 +185,9 @@ def streamed(requests: int, count: int) -> dict[str, float]:
     """The second backend: what a page pays for handing its rows over, and how fast they reach Postgres."""
     from django.test import override_settings
 
-    from django_sessrec.capture import delivery, stream
+    from django_sessrec.capture import stream
     from django_sessrec.capture.event import make
+    from django_sessrec.capture.outbox import outbox
     from django_sessrec.capture.stream_consumer import Consumer
     from django_sessrec.ids import uuid7
     from django_sessrec.models import Event
@@ -198,7 +201,7 @@ def streamed(requests: int, count: int) -> dict[str, float]:
             environ = environ_of("/product/3/", begin_visit(with_app))
             figures = added("streamed", *in_turn(wsgi(bare, environ), wsgi(with_app, environ), requests))
             for n in range(count):
-                delivery.deliver([make("view_item", str(n % 1_000), session_id=uuid7())])
+                outbox.deliver([make("view_item", str(n % 1_000), session_id=uuid7())])
             consumer, before = Consumer(), Event.objects.count()
             start = time.perf_counter()
             rows = sum(iter(lambda: consumer.step(wait_ms=1), 0))

@@ -148,17 +148,18 @@ def exposure(recommender: Recommender, cases: Sequence[Sequence[str]], item: str
 
 def store(visits: Iterator[Visit] | Sequence[Visit]) -> list[UUID]:
     """Write the visits' clicks; returns their sessions."""
-    from django_sessrec.capture import store as event_store
+    from django_sessrec.capture.bulk_copy import copy_events
+    from django_sessrec.capture.rows import EventRow
     from django_sessrec.ids import uuid7
 
     sessions, rows = [], []
     for visit in visits:
         sessions.append(uuid7(visit.times[0]))
         rows += [
-            (uuid7(at), at, sessions[-1], "view_item", item, None, None, 1, None, "", "server", False)
+            EventRow(uuid7(at), at, sessions[-1], "view_item", item, source="server")
             for item, at in zip(visit.items, visit.times, strict=True)
         ]
-    event_store.copy_events(rows)
+    copy_events(rows)
     return sessions
 
 

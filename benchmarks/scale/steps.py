@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import django
 import numpy as np
@@ -25,23 +24,24 @@ def stored(url: str, items: int, clicks: int) -> dict[str, float]:
     set_up(url)
     from django.core.management import call_command
 
-    from django_sessrec.capture import store
+    from django_sessrec.capture.bulk_copy import copy_events
+    from django_sessrec.capture.rows import EventRow
     from django_sessrec.ids import uuid7
 
     call_command("migrate", verbosity=0)
     drawn = draw(items, clicks, days=DAYS)
     first_day = datetime.now(UTC) - timedelta(days=DAYS)
 
-    def rows() -> Iterator[tuple[Any, ...]]:
+    def rows() -> Iterator[EventRow]:
         latest, session_id = -1, None
         for session, item, seconds in zip(*map(np.ndarray.tolist, drawn), strict=True):
             at = first_day + timedelta(seconds=seconds)
             if session != latest:
                 latest, session_id = session, uuid7(at)
-            yield uuid7(at), at, session_id, "view_item", str(item), None, None, 1, None, "", "import", False
+            yield EventRow(uuid7(at), at, session_id, "view_item", str(item))
 
     began = time.perf_counter()
-    written = store.copy_events(rows())
+    written = copy_events(rows())
     seconds = time.perf_counter() - began
     return {"import_s": seconds, "imported_per_s": written / seconds}
 

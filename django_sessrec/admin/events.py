@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from django_sessrec.admin.base import EstimatingPaginator, ReadOnlyAdmin
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.forms import first_moment
-from django_sessrec.capture.failed_events import replay
+from django_sessrec.capture.replay import replay
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.models import Event, FailedEvent, Impression, Source
 from django_sessrec.safety import never_raises

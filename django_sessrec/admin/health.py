@@ -18,8 +18,8 @@ from django.utils.translation import ngettext
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.formatting import Cell, whole
 from django_sessrec.capture import ledger, partitions
-from django_sessrec.capture.failed_events import replayable
 from django_sessrec.capture.ledger import Counts
+from django_sessrec.capture.replay import replayable
 from django_sessrec.models import FailedEvent, Heartbeat
 from django_sessrec.operations.examination import examine
 from django_sessrec.operations.findings import Level

@@ -17,9 +17,9 @@ from django_sessrec.api.exceptions import Malformed
 from django_sessrec.api.serializers import EventsAnswer, EventsBody, problems
 from django_sessrec.api.views import SessrecView, tracker_of
 from django_sessrec.capture import request_filters, store
-from django_sessrec.capture.delivery import deliver, refuse
+from django_sessrec.capture.buffers import Rejected
 from django_sessrec.capture.event import CLOCK_SKEW, NAMES, EventError, make
-from django_sessrec.capture.held import Refused
+from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rec_id import verify
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
@@ -80,7 +80,7 @@ class EventsView(SessrecView):
         bot, ahead = request_filters.from_bot(request._request), _clock_ahead(request.data)
         events, refusals = _read(given, tracker.session_id, bot=bot, ahead=ahead)
         tracker.touch()  # the visit goes on, or begins
-        written = deliver(list(events.values())) if events else store.Written()
+        written = outbox.deliver(list(events.values())) if events else store.WriteResult()
         if written is None:  # a task stores them later
             return _answer(len(events), 0, refusals)
         if written.withdrawn:
@@ -202,9 +202,9 @@ def _sensitive(item_ids: set[str]) -> set[str]:
 
 def _keep(given: list[Any], refusals: list[Refusal], session_id: UUID) -> None:
     """Keep what was refused, the known fields only: whatever else a page sends may be about a person."""
-    refuse(
+    outbox.reject(
         [
-            Refused(_known(given[index], session_id), code, _storable(detail))
+            Rejected(_known(given[index], session_id), code, _storable(detail))
             for index, code, detail in refusals
         ]
     )

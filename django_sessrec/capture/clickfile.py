@@ -14,6 +14,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 from django_sessrec import database
 from django_sessrec.capture.event import CLOCK_SKEW, NAMES, WITHOUT_ITEM, EventError, clean_item_id
+from django_sessrec.capture.rows import EventRow
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import EPOCH
 from django_sessrec.models import EventName, Source
@@ -73,8 +74,8 @@ class ClickFile:
                 return stored and timedelta(days=round((stored - at) / timedelta(days=1)))
         return None
 
-    def events(self, reject: Callable[[int, EventError], None]) -> Iterator[tuple[Any, ...]]:
-        """Rows for store.copy_events; a broken one is rejected with its line and the reason."""
+    def events(self, reject: Callable[[int, EventError], None]) -> Iterator[EventRow]:
+        """Rows for bulk_copy.copy_events; a broken one is rejected with its line and the reason."""
         before, tie = None, 0
         for line, values in self._lines():
             self.read += 1
@@ -88,8 +89,7 @@ class ClickFile:
             before = click
             session, at, name, item_id = click
             event_id = _event_id(at, tie, f"{session}\0{name}\0{item_id}")
-            row = (event_id, at, session_uuid(session), name, item_id, None, None, 1, None, "")
-            yield (*row, Source.IMPORT.value, False)
+            yield EventRow(event_id, at, session_uuid(session), name, item_id)
 
     def _click(self, line: int, values: Mapping[str, Any] | Exception) -> tuple[str, datetime, str, str]:
         """Session, time, event and item of a row, checked."""

@@ -1,63 +1,59 @@
-"""Failed events tried again: one that the database takes now is deleted in the same transaction."""
+"""Failed events: what is not stored is kept with the reason."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from uuid import UUID
 
-from django.core.exceptions import ValidationError
-from django.db import DataError, IntegrityError
-from django.db.models import QuerySet
+from django.core.serializers.json import DjangoJSONEncoder
 
-from django_sessrec import database
-from django_sessrec.capture import store
-from django_sessrec.capture.event import event_from, impression_from
-from django_sessrec.models import Event, FailedEvent, Impression
+from django_sessrec.capture.fast_query import execute_with_deadline
 
-CODES = ("database", "unwritable")  # good rows; all other reasons are wrong input, and stay wrong
-BATCH = 500
+STORE_FAILED: Final = "SELECT sessrec_store_failed($1::jsonb, $2::boolean)"
+MAX_DETAIL: Final = 500  # characters
 
-
-class Replayed(NamedTuple):
-    """What became of those that were tried."""
-
-    stored: int = 0
-    known: int = 0  # stored meanwhile, or their visit was withdrawn
-    failed: int = 0  # still
+Reasoned = tuple[Mapping[str, Any], str, str]  # payload, code, detail
 
 
-def replayable() -> QuerySet[FailedEvent]:
-    """The failed events that are whole rows."""
-    return FailedEvent.objects.filter(code__in=CODES)
+def store_failed(
+    payloads: Iterable[Mapping[str, Any]], code: str, detail: str = "", *, failed: bool = False
+) -> int:
+    """Keep what is not stored, with the reason, unless its session was withdrawn; return how many were kept.
 
+    Raises django.db.Error where the database can't be reached.
 
-def replay(failed_events: QuerySet[FailedEvent]) -> Replayed:
-    """Store what can be stored of these, each id once; the others stay with their new reason.
-
-    Two replays at once share the work. Raises django.db.Error where the database can't be reached.
+    failed: the rows are good and the database did not take them; else they are wrong input, refused
     """
-    total, last = Replayed(), 0
-    while True:
-        with database.atomic():
-            some = failed_events.filter(pk__gt=last, code__in=CODES).order_by("pk")
-            batch = list(some.select_for_update(skip_locked=True)[:BATCH])
-            if not batch:
-                return total
-            last = batch[-1].pk
-            outcomes = [_replay(failed) for failed in batch]
-        total = Replayed(*map(sum, zip(total, *outcomes, strict=True)))
+    return store_each_failed([(each, code, detail) for each in payloads], failed=failed)
 
 
-def _replay(failed: FailedEvent) -> Replayed:
-    try:
-        written = store.insert([_row(failed)])
-    except (DataError, IntegrityError, KeyError, ValueError, TypeError, ValidationError) as problem:
-        failed.detail = str(problem)[:500]
-        failed.save(update_fields=["detail"])
-        return Replayed(failed=1)
-    store.tally(replayed=1)
-    failed.delete()
-    return Replayed(written.stored, written.duplicate + written.withdrawn)
+def store_each_failed(reasoned: Iterable[Reasoned], *, failed: bool = False) -> int:
+    """The same of payloads that have a code and a detail each, in one transaction."""
+    rows = [
+        {
+            "code": code,
+            "detail": _storable(detail[:MAX_DETAIL]),
+            "session_id": _uuid(payload.get("session_id")),
+            "payload": _storable(dict(payload)),
+        }
+        for payload, code, detail in reasoned
+    ]
+    if not rows:
+        return 0
+    [(kept,)] = execute_with_deadline(STORE_FAILED, json.dumps(rows, cls=DjangoJSONEncoder), str(not failed))
+    return int(str(kept))
 
 
-def _row(failed: FailedEvent) -> Event | Impression:
-    return (event_from if "event_id" in failed.payload else impression_from)(failed.payload)
+def _uuid(value: Any) -> str | None:
+    return str(UUID(str(value))) if value else None
+
+
+def _storable(value: Any) -> Any:
+    """The value with what Postgres can't keep in text, NUL and lone surrogates, replaced."""
+    if isinstance(value, str):
+        return value.replace("\x00", "?").encode(errors="replace").decode()
+    if isinstance(value, Mapping):
+        return {_storable(str(key)): _storable(each) for key, each in value.items()}
+    return [_storable(each) for each in value] if isinstance(value, list | tuple) else value

@@ -9,15 +9,15 @@ from uuid import UUID
 from django_sessrec.capture import stream
 from django_sessrec.capture.cookie import CLOCK_SKEW, LONGEST_SESSION
 from django_sessrec.capture.event import SESSION_EVENTS
-from django_sessrec.capture.fast_query import ask
+from django_sessrec.capture.fast_query import execute_with_deadline
 from django_sessrec.ids import time_of
 
 MAX_SESSION_EVENTS: Final = 100  # newest ones read: bounds what a page pays for an endless session
 READ = """
 SELECT event_id, name, quantity, item_id FROM sessrec_event
-WHERE session_id = {}::uuid AND name = ANY ({}::text[]) AND NOT bot
-  AND occurred_at BETWEEN {}::timestamptz AND {}::timestamptz
-ORDER BY occurred_at DESC, event_id DESC LIMIT {}::int
+WHERE session_id = $1::uuid AND name = ANY ($2::text[]) AND NOT bot
+  AND occurred_at BETWEEN $3::timestamptz AND $4::timestamptz
+ORDER BY occurred_at DESC, event_id DESC LIMIT $5::int
 """
 
 
@@ -42,7 +42,8 @@ def session_events(session_id: UUID, limit: int = MAX_SESSION_EVENTS) -> list[Se
     start = time_of(session_id)  # so that Postgres opens the session's days, two at most, and no others
     end = start + LONGEST_SESSION - CLOCK_SKEW
     names = "{" + ",".join(sorted(SESSION_EVENTS)) + "}"
-    found = ask(READ, str(session_id), names, str(start - CLOCK_SKEW), str(end), str(limit))
+    values = str(session_id), names, str(start - CLOCK_SKEW), str(end), str(limit)
+    found = execute_with_deadline(READ, *values)
     stored = {
         str(event_id): SessionEvent(str(event_id), str(name), str(item_id), int(quantity or 1))
         for event_id, name, quantity, item_id in found

@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
-from itertools import islice
-from operator import add, attrgetter
-from typing import Any, NamedTuple
-from uuid import UUID
+from operator import add
+from typing import Any, Final, NamedTuple
 
 from django.db import DataError, IntegrityError, OperationalError
 
-from django_sessrec import database
-from django_sessrec.capture import partitions, stream
-from django_sessrec.capture.event import encodable, to_payload
-from django_sessrec.capture.fast_query import UnansweredError, ask, database_breaker
-from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Withdrawal
+from django_sessrec.capture import partitions
+from django_sessrec.capture.event import to_payload
+from django_sessrec.capture.failed_events import store_failed
+from django_sessrec.capture.fast_query import UnansweredError, database_breaker, execute_with_deadline
+from django_sessrec.capture.rows import SQL_TYPES, Rows, as_json, as_parameters, time_of_row
+from django_sessrec.models import Event, EventName, Impression
 
-NO_PARTITION = "23514"  # check_violation: no partition takes the row
-COPY_ROWS = 50_000  # rows of a transaction: bounded memory and locks, 0.2 s of work
-COLUMNS = [field.column for field in Event._meta.concrete_fields]
-TYPES = "uuid timestamptz uuid text text uuid int2 int4 numeric text text bool".split()  # noqa: SIM905
-OCCURRED_AT = COLUMNS.index("occurred_at")
-VALUES = attrgetter(*[field.attname for field in Event._meta.concrete_fields])
+NO_PARTITION: Final = "23514"  # check_violation: no partition takes the row
+# What the shop earns waits for the disk; a view that a crash takes back is sent again.
+DURABLE: Final = frozenset({EventName.PURCHASE, EventName.REFUND})
 
 # Each of them one value, which Postgres plans much sooner than a row of three from a function.
-STORE = "SELECT sessrec_store({}::jsonb, {}::jsonb, {}::boolean)::text"
-STORE_EVENT = f"SELECT sessrec_store_event({', '.join('{}::' + each for each in [*TYPES, 'bool'])})"
-STORE_ONCE = """
-WITH first AS (
-    INSERT INTO sessrec_receipt (name, messages, received_at) VALUES ({}::text, ARRAY[]::text[], now())
-    ON CONFLICT DO NOTHING RETURNING name
+STORE: Final = "SELECT sessrec_store($1::jsonb, $2::jsonb, $3::boolean)::text"
+STORE_EVENT: Final = "SELECT sessrec_store_event({})".format(
+    ", ".join(f"${number}::{each}" for number, each in enumerate([*SQL_TYPES.values(), "bool"], 1))
 )
-SELECT count(sessrec_store({}::jsonb, {}::jsonb, {}::boolean)) FROM first
-"""
-# In the order in which writers take them; the partitions need no lock, for all rows go through these.
-WAIT_FOR_WRITERS = """
-LOCK TABLE ONLY sessrec_impression, ONLY sessrec_event, sessrec_failedevent IN SHARE ROW EXCLUSIVE MODE
-"""
-BEGIN_TO_KEEP = "LOCK TABLE sessrec_failedevent IN ROW EXCLUSIVE MODE"
-TALLY = "SELECT sessrec_tally(%s, %s, %s, %s, %s, %s)"
+STORE_MESSAGES: Final = "SELECT sessrec_store_messages($1::jsonb)"
+TALLY: Final = "SELECT sessrec_tally($1::int8, $2::int8, $3::int8, $4::int8, $5::int8, $6::int8)"
 
 
-class Written(NamedTuple):
+class WriteResult(NamedTuple):
     """What became of the rows that were sent: each is in exactly one of the four counts."""
 
     stored: int = 0
@@ -53,92 +38,64 @@ class Written(NamedTuple):
     failed: int = 0  # kept as failed events
     withdrawn: int = 0  # of a session whose consent was withdrawn: dropped
 
-    def __add__(self, other: tuple[int, ...]) -> Written:
-        return Written(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
+    def __add__(self, other: tuple[int, ...]) -> WriteResult:  # type: ignore[override]
+        return WriteResult(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))
 
 
-def write(events: Sequence[Event], impressions: Sequence[Impression] = (), *, again: bool = False) -> Written:
+class Message(NamedTuple):
+    """Rows that are stored together and once, whoever brings them: this process, a task or the stream."""
+
+    receipt: str  # its name; the task's id
+    rows: Rows
+    resend: bool = False
+
+
+def write(
+    events: Sequence[Event], impressions: Sequence[Impression] = (), *, resend: bool = False
+) -> WriteResult:
     """Store the rows, each id once, and count them in the ledger: one transaction and one round trip.
 
     A row that Postgres refuses becomes a failed event and costs no other row.
     Raises django.db.Error where the database can't be reached or the tables are not there.
 
-    again: the rows were sent before and may have arrived; those that have are not counted once more
+    resend: the rows were sent before and may have arrived; those that have are not counted once more
     """
     rows = [*impressions, *events]
     try:
-        return insert(rows, again=again)
+        return insert(rows, resend=resend)
     except (DataError, IntegrityError) as problem:
-        return _one_by_one(rows, problem, again=again)
+        return _one_by_one(rows, problem, resend=resend)
 
 
-def insert(rows: Sequence[Event | Impression], *, again: bool = False) -> Written:
+def insert(rows: Rows, *, resend: bool = False) -> WriteResult:
     """Store all rows or none, and make the partitions that they need.
 
     Raises what `write` does, and DataError or IntegrityError for a row that Postgres refuses.
     """
-    try:
-        return _insert(rows, again=again)
-    except IntegrityError as problem:
-        if not lacks_partition(problem):
-            raise
-    partitions.ensure_days({_time(row).date() for row in rows})
-    return _insert(rows, again=again)
+    send = partial(_insert, _sending(rows), resend=resend)
+    return _with_partitions(send, rows)
 
 
-def lacks_partition(problem: IntegrityError) -> bool:
-    """Whether a row's day has no partition yet."""
-    return getattr(problem.__cause__, "sqlstate", None) == NO_PARTITION
-
-
-def write_json(impressions: str, events: str, *, again: bool = False) -> Written:
+def write_json(impressions: str, events: str, *, resend: bool = False, durable: bool = True) -> WriteResult:
     """Store rows that are JSON already, two arrays of what to_payload makes; all of them or none."""
-    counts = _answer(STORE, impressions, events, str(again))
-    stored, duplicate, withdrawn = map(int, counts.strip("()").split(","))
-    return Written(stored, duplicate, withdrawn=withdrawn)
+    [(counts,)] = execute_with_deadline(STORE, impressions, events, str(resend), durable=durable)
+    stored, duplicate, withdrawn = map(int, str(counts).strip("()").split(","))
+    return WriteResult(stored, duplicate, withdrawn=withdrawn)
 
 
-def write_once(receipt: str, rows: Sequence[Event | Impression], *, again: bool) -> None:
-    """Store all rows or none, and nothing where the receipt is known. Raises as `insert`."""
-    _answer(STORE_ONCE, receipt, *_as_json(rows), str(again))
+def write_messages(messages: Sequence[Message]) -> int:
+    """Store the messages whose receipts are not known yet, all of them or none; return how many those were.
 
-
-def copy_events(rows: Iterable[tuple[Any, ...]]) -> int:
-    """Store many rows in the order of COLUMNS, each id once; return how many were new.
-
-    For imports and histories: streams, makes the partitions that the rows need, and commits every
-    COPY_ROWS rows, so that a broken import keeps what it had and may simply run again.
+    Raises as `insert`.
     """
-    return sum(_copy(chunk) for chunk in _chunks(rows, COPY_ROWS))
+    payload = json.dumps([_message_payload(each) for each in messages])
+    rows = [row for message in messages for row in message.rows]
 
+    def send() -> int:
+        [(taken,)] = execute_with_deadline(STORE_MESSAGES, payload, durable=_durable(rows))
+        return int(str(taken))
 
-def keep(payloads: Iterable[Mapping[str, Any]], code: str, detail: str = "", *, failed: bool = False) -> int:
-    """Keep what is not stored, with the reason, unless its session was withdrawn; return how many were kept.
-
-    failed: the rows are good and the database did not take them; else they are wrong input, refused
-    """
-    return keep_each([(each, code, detail) for each in payloads], failed=failed)
-
-
-def keep_each(reasoned: Iterable[tuple[Mapping[str, Any], str, str]], *, failed: bool = False) -> int:
-    """The same of payloads that have a code and a detail each, in one transaction."""
-    rows = [
-        FailedEvent(
-            code=code,
-            detail=_storable(detail[:500]),
-            session_id=_uuid(payload.get("session_id")),
-            payload=_storable(dict(payload)),
-        )
-        for payload, code, detail in reasoned
-    ]
-    with database.atomic():
-        with database.connection().cursor() as cursor:
-            cursor.execute(BEGIN_TO_KEEP)  # an erasure waits from here on, and what it withdrew is seen
-        gone = _gone(rows)
-        kept = [each for each in rows if each.session_id not in gone]
-        FailedEvent.objects.bulk_create(kept)
-        tally(withdrawn=len(rows) - len(kept), **{"failed" if failed else "refused": len(kept)})
-    return len(kept)
+    return _with_partitions(send, rows)
 
 
 def tally(
@@ -150,126 +107,70 @@ def tally(
     withdrawn: int = 0,
     replayed: int = 0,
 ) -> None:
-    """Count in the ledger, in the transaction that is open."""
+    """Count in the ledger, in the transaction that is open if one is."""
     counts = [stored, duplicate, failed, refused, withdrawn, replayed]
     if any(counts):
-        with database.connection().cursor() as cursor:
-            cursor.execute(TALLY, counts)
+        execute_with_deadline(TALLY, *map(str, counts))
 
 
-def forget(session_ids: Sequence[UUID]) -> dict[str, int]:
-    """Delete these sessions' rows from every table and drop what still arrives; return counts by table."""
-    ids = list(session_ids)
-    # Committed first: a write that starts from now on sees it, one before is waited for and deleted below.
-    Withdrawal.objects.bulk_create([Withdrawal(pk=each) for each in ids], ignore_conflicts=True)
-    tables = [model._meta.db_table for model in (Event, Impression, FailedEvent, Quarantine)]
-    with database.atomic(), database.connection().cursor() as cursor:
-        cursor.execute(WAIT_FOR_WRITERS)
-        counts = {}
-        for table in tables:
-            cursor.execute(f"DELETE FROM {table} WHERE session_id = ANY (%s)", [ids])  # noqa: S608
-            counts[table] = cursor.rowcount
-    stream.forget(ids)  # what waits in it is dropped when it reaches the tables
-    return counts
+def lacks_partition(problem: IntegrityError) -> bool:
+    """Whether a row's day has no partition yet."""
+    return getattr(problem.__cause__, "sqlstate", None) == NO_PARTITION
 
 
-def _insert(rows: Sequence[Event | Impression], *, again: bool) -> Written:
-    """All rows or none. A connection that was lost is opened anew once: a restarted server costs no row."""
-    send = _sending(rows)
+def _with_partitions(send: Callable[[], Any], rows: Rows) -> Any:
+    """What `send` answers, once more where a day of the rows had no partition."""
     try:
-        return send(again=again)
+        return send()
+    except IntegrityError as problem:
+        if not lacks_partition(problem):
+            raise
+    partitions.ensure_days({time_of_row(row).date() for row in rows})
+    return send()
+
+
+def _insert(send: Callable[..., WriteResult], *, resend: bool) -> WriteResult:
+    """All rows or none. A connection that was lost is opened anew once: a restarted server costs no row."""
+    try:
+        return send(resend=resend)
     except UnansweredError as problem:
         if database_breaker.resting or not problem.in_doubt:
             raise
     try:
-        return send(again=True)
+        return send(resend=True)
     except OperationalError as problem:
         raise UnansweredError(str(problem), in_doubt=True) from problem
 
 
-def _sending(rows: Sequence[Event | Impression]) -> Callable[..., Written]:
-    """The rows made ready for the database: what is left to say is `again`."""
+def _sending(rows: Rows) -> Callable[..., WriteResult]:
+    """The rows made ready for the database: what is left to say is `resend`."""
     if len(rows) == 1 and isinstance(rows[0], Event):
-        return partial(_write_event, [None if each is None else str(each) for each in VALUES(rows[0])])
-    return partial(write_json, *_as_json(rows))
+        return partial(_write_event, as_parameters(rows[0]), durable=_durable(rows))
+    return partial(write_json, *as_json(rows), durable=_durable(rows))
 
 
-def _as_json(rows: Sequence[Event | Impression]) -> list[str]:
-    """Impressions and events, by their ids: two writers of the same rows never wait for each other."""
-    ordered = sorted(rows, key=attrgetter("pk"))
-    return [
-        json.dumps([to_payload(row) for row in ordered if isinstance(row, model)])
-        for model in (Impression, Event)
-    ]
+def _write_event(values: Sequence[str | None], *, resend: bool, durable: bool) -> WriteResult:
+    [(outcome,)] = execute_with_deadline(STORE_EVENT, *values, str(resend), durable=durable)
+    return WriteResult(**{str(outcome): 1})
 
 
-def _write_event(values: Sequence[str | None], *, again: bool) -> Written:
-    if not encodable("".join(filter(None, values))):
-        raise DataError("Postgres keeps no text with NUL or half of a surrogate pair")
-    return Written(**{_answer(STORE_EVENT, *values, str(again)): 1})
+def _durable(rows: Rows) -> bool:
+    return any(isinstance(row, Event) and row.name in DURABLE for row in rows)
 
 
-def _answer(sql: str, *values: str | None) -> str:
-    """The one value that a function answers; somebody's transaction survives a row that it refuses."""
-    inside = database.connection().in_atomic_block
-    with database.atomic() if inside else nullcontext():
-        [(answer,)] = ask(sql, *values)
-    return str(answer)
+def _message_payload(message: Message) -> dict[str, Any]:
+    impressions, events = map(json.loads, as_json(message.rows))
+    return {
+        "receipt": message.receipt,
+        "impressions": impressions,
+        "events": events,
+        "resend": message.resend,
+    }
 
 
-def _gone(rows: Iterable[FailedEvent]) -> set[UUID]:
-    """Those of the rows' sessions that were withdrawn."""
-    sessions = {row.session_id for row in rows if row.session_id}
-    found = Withdrawal.objects.filter(pk__in=sessions)
-    return set(found.values_list("pk", flat=True))
-
-
-def _one_by_one(rows: Sequence[Event | Impression], problem: Exception, *, again: bool) -> Written:
+def _one_by_one(rows: Rows, problem: Exception, *, resend: bool) -> WriteResult:
     """Store what can be stored of rows one of which Postgres refused."""
     if len(rows) > 1:
-        return reduce(add, (write([row], again=again) for row in rows), Written())
-    keep([to_payload(rows[0])], "database", str(problem), failed=True)
-    return Written(failed=1)
-
-
-def _copy(rows: Sequence[tuple[Any, ...]]) -> int:
-    partitions.ensure_days({row[OCCURRED_AT].astimezone(UTC).date() for row in rows})
-    columns = ", ".join(COLUMNS)
-    with database.atomic(), database.connection().cursor() as cursor:
-        cursor.execute("CREATE TEMP TABLE arriving (LIKE sessrec_event)")
-        with cursor.copy(f"COPY arriving ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
-            copy.set_types(TYPES)
-            for row in rows:
-                copy.write_row(row)
-        cursor.execute("DELETE FROM arriving WHERE session_id IN (SELECT session_id FROM sessrec_withdrawal)")
-        withdrawn = cursor.rowcount
-        cursor.execute(
-            f"INSERT INTO sessrec_event ({columns}) SELECT {columns} FROM arriving ON CONFLICT DO NOTHING"  # noqa: S608
-        )
-        stored = cursor.rowcount
-        cursor.execute("DROP TABLE arriving")  # the caller's own transaction may copy more
-        tally(stored=stored, duplicate=len(rows) - stored - withdrawn, withdrawn=withdrawn)
-        return stored
-
-
-def _chunks(rows: Iterable[tuple[Any, ...]], size: int) -> Iterator[list[tuple[Any, ...]]]:
-    remaining = iter(rows)
-    while chunk := list(islice(remaining, size)):
-        yield chunk
-
-
-def _time(row: Event | Impression) -> datetime:
-    return row.occurred_at if isinstance(row, Event) else row.shown_at
-
-
-def _uuid(value: Any) -> UUID | None:
-    return UUID(str(value)) if value else None
-
-
-def _storable(value: Any) -> Any:
-    """The value with what Postgres can't keep in text, NUL and lone surrogates, replaced."""
-    if isinstance(value, str):
-        return value.replace("\x00", "?").encode(errors="replace").decode()
-    if isinstance(value, Mapping):
-        return {_storable(str(key)): _storable(each) for key, each in value.items()}
-    return [_storable(each) for each in value] if isinstance(value, list | tuple) else value
+        return reduce(add, (write([row], resend=resend) for row in rows), WriteResult())  # type: ignore[list-item]
+    store_failed([to_payload(rows[0])], "database", str(problem), failed=True)
+    return WriteResult(failed=1)

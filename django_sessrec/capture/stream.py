@@ -15,7 +15,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from django_sessrec.capture.breaker import Breaker
+from django_sessrec import safety
+from django_sessrec.capture.breaker import Breaker, patience_left, waited_in_vain
 from django_sessrec.capture.event import SESSION_EVENTS, to_payload
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, Impression
@@ -27,19 +28,18 @@ if TYPE_CHECKING:
 # All of it or nothing, and one call: a pipeline of five costs the page half as much again.
 ADD: Final = """
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
-redis.call('XADD', KEYS[1], '*', 'impressions', ARGV[2], 'events', ARGV[3])
-for n = 6, #ARGV, 2 do redis.call('RPUSH', KEYS[tonumber(ARGV[n])], ARGV[n + 1]) end
+redis.call('XADD', KEYS[1], '*', 'impressions', ARGV[2], 'events', ARGV[3], 'receipt', ARGV[6])
+for n = 7, #ARGV, 2 do redis.call('RPUSH', KEYS[tonumber(ARGV[n])], ARGV[n + 1]) end
 for n = 2, #KEYS do
     redis.call('LTRIM', KEYS[n], -tonumber(ARGV[4]), -1)
     redis.call('EXPIRE', KEYS[n], ARGV[5])
 end
 return 1
 """
-KEY: Final = "sessrec:rows"
 GROUP: Final = "sessrec"
 KEPT_EVENTS: Final = 100  # newest SESSION_EVENTS of a session, in a list beside the stream
 KEPT_SECONDS: Final = 1_800  # by then the consumer has brought them into Postgres
-PATIENCE: Final = 0.5  # seconds that a page waits
+TIMEOUT_SECONDS: Final = 0.5  # of a page
 HEX: Final = 32  # letters of an event's id, in a session's list
 
 logger = logging.getLogger("django_sessrec")
@@ -51,14 +51,25 @@ class MissingClientError(Exception):
     """The Redis client is not installed."""
 
 
+class InDoubtError(Exception):
+    """The server did not answer in time, and may take the rows all the same."""
+
+
 def configured() -> bool:
     return bool(sessrec_settings.STREAM_URL)
+
+
+def key() -> str:
+    """The stream's key, of this shop alone where two share a server and have a prefix each."""
+    return f"{sessrec_settings.STREAM_KEY_PREFIX}rows"
 
 
 def connect(patience: float) -> Redis:
     """A client of the stream's server that waits `patience` seconds for an answer."""
     try:
         from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
     except ImportError:
         remedy = "pip install django-sessrec[stream]"
         raise MissingClientError(f"SESSREC['STREAM_URL'] needs the client: {remedy}") from None
@@ -66,6 +77,7 @@ def connect(patience: float) -> Redis:
         sessrec_settings.STREAM_URL,
         socket_timeout=patience,
         socket_connect_timeout=patience,
+        retry=Retry(NoBackoff(), 0),  # its own one waits several times as long, and sends rows twice
         decode_responses=True,
         protocol=2,  # the one in which all versions of the client answer alike
     )
@@ -78,28 +90,35 @@ def client() -> Redis:
 
 @cache
 def _client(_url: str, _process: int) -> Redis:
-    return connect(PATIENCE)
+    return connect(TIMEOUT_SECONDS)
 
 
-def add(events: Sequence[Event], impressions: Sequence[Impression]) -> bool:
-    """Whether the stream has taken the rows; False, with nothing raised, where it is away or full."""
-    if broker.resting or room.resting:
+def add(events: Sequence[Event], impressions: Sequence[Impression], receipt: str) -> bool:
+    """Whether the stream has taken the rows; False where it is away or full.
+
+    Raises InDoubtError where it does not answer: the rows may be written under the receipt meanwhile.
+    """
+    if broker.resting or room.resting or patience_left() < TIMEOUT_SECONDS:
         return False
+    started = time.monotonic()
     kept = [each for each in events if each.name in SESSION_EVENTS and not each.bot]
     visits = list({each.session_id: None for each in kept})
     list_and_event = [part for each in kept for part in (visits.index(each.session_id) + 2, _packed(each))]
     try:
         server = client()
         taken = _script(server)(
-            keys=[KEY, *map(_clicks_key, visits)],
+            keys=[key(), *map(_clicks_key, visits)],
             args=[
                 sessrec_settings.STREAM_MAX_LENGTH, _json(impressions), _json(events),
-                KEPT_EVENTS, KEPT_SECONDS, *list_and_event,
+                KEPT_EVENTS, KEPT_SECONDS, receipt, *list_and_event,
             ],
         )  # fmt: skip
     except Exception as problem:  # the client's errors share no class with a missing client's
-        broker.rest()
-        logger.warning("%s did not take %d rows: %s", KEY, len(events) + len(impressions), problem)
+        _gave_up(started)
+        rows = len(events) + len(impressions)
+        safety.warn("the stream did not take %d rows: %s", rows, problem)
+        if _may_have_arrived(problem):
+            raise InDoubtError from problem
         return False
     if not taken:
         room.rest()
@@ -108,26 +127,29 @@ def add(events: Sequence[Event], impressions: Sequence[Impression]) -> bool:
 
 def events_of(session_id: UUID) -> list[tuple[str, str, str, int]]:
     """The session's latest SESSION_EVENTS, oldest first: event id, name, item id and quantity."""
-    if not configured() or broker.resting:
+    if not configured() or broker.resting or patience_left() < TIMEOUT_SECONDS:
         return []
+    started = time.monotonic()
     try:
         found = client().lrange(_clicks_key(session_id), 0, -1)
     except Exception as problem:
-        broker.rest()
-        logger.warning("a visit's clicks could not be read from the stream's server: %s", problem)
+        _gave_up(started)
+        safety.warn("a session's events could not be read from the stream: %s", problem)
         return []
     return [_unpacked(each) for each in found]
 
 
 def forget(session_ids: Sequence[UUID]) -> None:
-    """Delete these visits' lists; where the server is away, they end by themselves."""
+    """Delete these sessions' lists; where the server is away, they end by themselves."""
     if not (configured() and session_ids):
         return
+    started = time.monotonic()
     try:
         client().delete(*map(_clicks_key, session_ids))
     except Exception as problem:
+        _gave_up(started)
         logger.warning(
-            "the clicks of %d erased visits stay in the stream's server for %d minutes at most: %s",
+            "the clicks of %d erased sessions stay in the stream's server for %d minutes at most: %s",
             len(session_ids),
             KEPT_SECONDS // 60,
             problem,
@@ -144,7 +166,7 @@ class Backlog(NamedTuple):
 def backlog() -> Backlog:
     """What waits now; raises what the client raises."""
     pipeline = client().pipeline(transaction=False)
-    messages, oldest = pipeline.xlen(KEY).xrange(KEY, count=1).execute()
+    messages, oldest = pipeline.xlen(key()).xrange(key(), count=1).execute()
     added = [int(entry.partition("-")[0]) / 1000 for entry, _ in oldest]
     return Backlog(messages, max(0.0, time.time() - added[0]) if added else 0.0)
 
@@ -174,4 +196,19 @@ def _unpacked(text: str) -> tuple[str, str, str, int]:
 
 
 def _clicks_key(session_id: UUID) -> str:
-    return f"sessrec:clicks:{session_id}"
+    return f"{sessrec_settings.STREAM_KEY_PREFIX}clicks:{session_id}"
+
+
+def _gave_up(started: float) -> None:
+    broker.rest()
+    waited_in_vain(time.monotonic() - started)
+
+
+def _may_have_arrived(problem: Exception) -> bool:
+    """Whether the server may carry out what it was sent: it was reached, and then silent or gone."""
+    try:
+        from redis.exceptions import ConnectionError as ClientError
+        from redis.exceptions import TimeoutError as ClientTimeout
+    except ImportError:
+        return False
+    return isinstance(problem, ClientError | ClientTimeout) and "connecting to" not in str(problem)

@@ -25,6 +25,8 @@ from django.db import DataError, IntegrityError
 from django_sessrec import database
 from django_sessrec.capture import partitions, store, stream
 from django_sessrec.capture.event import event_from, impression_from
+from django_sessrec.capture.failed_events import store_failed
+from django_sessrec.capture.fast_query import patient
 from django_sessrec.ids import time_of
 from django_sessrec.models import Heartbeat, Receipt
 
@@ -83,7 +85,7 @@ class Consumer:
         if self._joined:
             return
         try:
-            self.server.xgroup_create(stream.KEY, stream.GROUP, id="0", mkstream=True)
+            self.server.xgroup_create(stream.key(), stream.GROUP, id="0", mkstream=True)
         except Exception as problem:
             if "BUSYGROUP" not in str(problem):
                 raise
@@ -100,20 +102,20 @@ class Consumer:
             return
         self._swept_at = time.monotonic()
         self._strike_off()
-        held = self.server.xpending_range(stream.KEY, stream.GROUP, "-", "+", BATCH, idle=CLAIM_AFTER_MS)
+        held = self.server.xpending_range(stream.key(), stream.GROUP, "-", "+", BATCH, idle=CLAIM_AFTER_MS)
         others = [each for each in held if each["consumer"] != self.name]
         receipts = self._receipts({each["consumer"] for each in others})
         stored = [each for each in others if each["message_id"] in receipts.get(each["consumer"], ())]
         self._acknowledge([each["message_id"] for each in stored])
         if left := [each["message_id"] for each in others if each not in stored]:
-            self.server.xclaim(stream.KEY, stream.GROUP, self.name, CLAIM_AFTER_MS, left, justid=True)
+            self.server.xclaim(stream.key(), stream.GROUP, self.name, CLAIM_AFTER_MS, left, justid=True)
             self._unfinished = True
 
     def _strike_off(self) -> None:
         """Take consumers that left nothing behind out of the group's books."""
-        for other in self.server.xinfo_consumers(stream.KEY, stream.GROUP):
+        for other in self.server.xinfo_consumers(stream.key(), stream.GROUP):
             if other["pending"] == 0 and other["idle"] > FORGOTTEN_MS:
-                self.server.xgroup_delconsumer(stream.KEY, stream.GROUP, other["name"])
+                self.server.xgroup_delconsumer(stream.key(), stream.GROUP, other["name"])
 
     def _next(self, wait_ms: int) -> list[Message]:
         """New messages, but first our own that an error or a dead consumer left behind."""
@@ -124,7 +126,7 @@ class Consumer:
         return self._read(">", wait_ms)
 
     def _read(self, start: str, wait_ms: int | None = None) -> list[Message]:
-        streams = {stream.KEY: start}
+        streams = {stream.key(): start}
         answer = self.server.xreadgroup(stream.GROUP, self.name, streams, count=BATCH, block=wait_ms)
         return answer[0][1] if answer else []
 
@@ -137,22 +139,29 @@ class Consumer:
         if not messages:
             return 0
         receipt = {"messages": [entry for entry, _ in messages]}
-        with database.atomic():
-            with database.connection().cursor() as cursor:
-                cursor.execute(f"SET LOCAL statement_timeout = '{PATIENCE:.0f}s'")
+        with database.atomic(), patient(PATIENCE):
             Receipt.objects.update_or_create(name=self.name, defaults=receipt)
-            return sum(_stored([rows for _, rows in messages if rows]))
+            return sum(_stored(_unwritten([rows for _, rows in messages if rows])))
 
     def _acknowledge(self, entries: Sequence[str]) -> None:
         if entries:
             pipeline = self.server.pipeline()
-            pipeline.xack(stream.KEY, stream.GROUP, *entries)
-            pipeline.xdel(stream.KEY, *entries)
+            pipeline.xack(stream.key(), stream.GROUP, *entries)
+            pipeline.xdel(stream.key(), *entries)
             pipeline.execute()
 
 
-def _stored(messages: Sequence[Mapping[str, str]]) -> store.Written:
+def _unwritten(messages: Sequence[Mapping[str, str]]) -> Sequence[Mapping[str, str]]:
+    """The messages without those whose page waited in vain for the stream's answer, and wrote them itself."""
+    receipts = [receipt for each in messages if (receipt := each.get("receipt"))]
+    written = set(Receipt.objects.filter(pk__in=receipts).values_list("pk", flat=True))
+    return [each for each in messages if each.get("receipt") not in written] if written else messages
+
+
+def _stored(messages: Sequence[Mapping[str, str]]) -> store.WriteResult:
     """Store the rows of all messages at once; where one is bad, each message by itself."""
+    if not messages:
+        return store.WriteResult()
     try:
         return _together(messages)
     except IntegrityError as problem:
@@ -164,10 +173,10 @@ def _stored(messages: Sequence[Mapping[str, str]]) -> store.Written:
     try:
         return _together(messages)
     except (IntegrityError, DataError):
-        return reduce(add, map(_alone, messages), store.Written())
+        return reduce(add, map(_alone, messages), store.WriteResult())
 
 
-def _together(messages: Sequence[Mapping[str, str]]) -> store.Written:
+def _together(messages: Sequence[Mapping[str, str]]) -> store.WriteResult:
     """The rows of all messages, joined as text: nobody need read them but Postgres."""
     impressions, events = (
         "[" + ",".join(each[kind][1:-1] for each in messages if each.get(kind, EMPTY) != EMPTY) + "]"
@@ -176,14 +185,14 @@ def _together(messages: Sequence[Mapping[str, str]]) -> store.Written:
     return store.write_json(impressions, events)
 
 
-def _alone(message: Mapping[str, str]) -> store.Written:
+def _alone(message: Mapping[str, str]) -> store.WriteResult:
     try:
         impressions, events = stream.rows_of(message)
         rows = [event_from(each) for each in events], [impression_from(each) for each in impressions]
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as problem:
         payload = {kind: text[:LONGEST_KEPT] for kind, text in message.items()}
-        store.keep([payload], "unreadable", f"{type(problem).__name__}: {problem}", failed=True)
-        return store.Written(failed=1)
+        store_failed([payload], "unreadable", f"{type(problem).__name__}: {problem}", failed=True)
+        return store.WriteResult(failed=1)
     return store.write(*rows)
 
 

@@ -15,9 +15,10 @@ from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.functional import cached_property
 
-from django_sessrec.capture import consent, cookie, delivery, request_filters, session_limit
+from django_sessrec.capture import consent, cookie, request_filters, session_limit
+from django_sessrec.capture.buffers import Rejected
 from django_sessrec.capture.event import MAX_POSITION, NAMES, EventError, clean_item_id, make
-from django_sessrec.capture.held import Refused
+from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rec_id import verify
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
@@ -38,7 +39,7 @@ class Tracker:
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
         self._impressions: list[Impression] = []
-        self._refused: list[Refused] = []
+        self._refused: list[Rejected] = []
         self._withdrawn = self._touched = self._private = False
         self._viewed = self._click_noted = self._awaits_commit = False
         self.answered = False  # the response is made: what is recorded from now on is written by itself
@@ -252,7 +253,7 @@ class Tracker:
             return
         payload = {field: str(value)[:200] for field, value in given.items()}
         payload["session_id"] = str(self.session_id)
-        self._refused.append(Refused(payload, problem.code, str(problem)))
+        self._refused.append(Rejected(payload, problem.code, str(problem)))
         if self.answered:
             self._flush()
 
@@ -279,8 +280,8 @@ class Tracker:
         for row in (*events, *impressions):
             row.bot = bot
         if events or impressions:
-            delivery.deliver(events, impressions)
-        delivery.refuse(refused)
+            outbox.deliver(events, impressions)
+        outbox.reject(refused)
 
     def _drop(self) -> None:
         self.pending.clear()
@@ -298,7 +299,7 @@ class Tracker:
         session_id = cookie.presented(self._request)
         cookie.delete(self._request, response)
         if session_id is not None:
-            delivery.withdraw(session_id)
+            outbox.erase(session_id)
 
 
 def open_transaction() -> str | None:

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from django.conf import settings
 from django.core.checks import CheckMessage
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from django_sessrec.checks import messages
@@ -33,7 +33,13 @@ def _database() -> Iterator[CheckMessage]:
     elif connections[alias].vendor != "postgresql":
         yield messages.NOT_POSTGRES(
             f"django_sessrec needs PostgreSQL; DATABASES[{alias!r}] is {connections[alias].vendor}.",
-            "Name a PostgreSQL database in SESSREC['DATABASE']; the shop's own may stay where it is.",
+            "Name a PostgreSQL database in SESSREC['DATABASE']; the shop's own may stay where it is. For"
+            " tests on another product, silence this check: the app then stores nothing.",
+        )
+    elif alias != DEFAULT_DB_ALIAS and router.allow_migrate(alias, "contenttypes"):
+        yield messages.NO_ROUTER(
+            f"migrate --database {alias} would make all the shop's tables there, too.",
+            'Add "django_sessrec.database.EventsRouter" to the end of DATABASE_ROUTERS.',
         )
 
 

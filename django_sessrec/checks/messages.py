@@ -61,7 +61,8 @@ UNKNOWN_DATABASE = Check("sessrec.E010", "`DATABASE` is not in `DATABASES`", "th
 NOT_POSTGRES = Check(
     "sessrec.E011",
     "that database is not PostgreSQL",
-    "name one that is; the shop's own may stay where it is",
+    "name one that is; the shop's own may stay where it is. For tests on another product, silence this check:"
+    " the app then stores nothing",
 )
 NO_MIDDLEWARE = Check("sessrec.E012", "the middleware is missing", "add it at the end of `MIDDLEWARE`")
 UNKNOWN_VIEW = Check("sessrec.W013", "`TRACKED_VIEWS` names no known view", "the nearest view name is given")
@@ -90,6 +91,12 @@ INSECURE_SAMESITE = Check(
     "sessrec.E019",
     "`COOKIE_SAMESITE` is `None` and `COOKIE_SECURE` is `False`: browsers refuse such a cookie",
     "leave `COOKIE_SECURE` unset or set it to `True`",
+)
+
+NO_ROUTER = Check(
+    "sessrec.W020",
+    "`DATABASE` is a database of the events' own, and `migrate` would make other apps' tables there",
+    'add `"django_sessrec.database.EventsRouter"` to the end of `DATABASE_ROUTERS`',
 )
 
 CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

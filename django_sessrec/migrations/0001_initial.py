@@ -1,6 +1,8 @@
-import django.contrib.postgres.fields
 import django.db.models.deletion
 from django.db import migrations, models
+
+import django_sessrec.fields
+from django_sessrec.database import OwnDatabaseMigration
 
 
 # The id leads the key, so that one event is found by its id in every partition; the time must be in it.
@@ -62,7 +64,7 @@ END
 $$;
 
 CREATE FUNCTION sessrec_store(
-    impressions jsonb, events jsonb, again boolean,
+    impressions jsonb, events jsonb, resend boolean,
     OUT stored bigint, OUT duplicate bigint, OUT withdrawn bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -73,16 +75,28 @@ BEGIN
     -- A subquery that gives a value is asked row by row; NOT EXISTS may become a hash join, which shuffles the
     -- rows, and then not the first of two with one id would win.
     IF impressions <> '[]' THEN
-        INSERT INTO sessrec_impression
-        SELECT arriving.* FROM jsonb_populate_recordset(NULL::sessrec_impression, impressions) AS arriving
+        INSERT INTO sessrec_impression (
+            impression_id, shown_at, session_id, placement, model, run_id, step, experiment, variant,
+            item_ids, reasons, bot
+        )
+        SELECT
+            impression_id, shown_at, session_id, placement, model, run_id, step, experiment, variant,
+            item_ids, reasons, bot
+        FROM jsonb_populate_recordset(NULL::sessrec_impression, impressions) AS arriving
         WHERE (SELECT true FROM sessrec_withdrawal gone WHERE gone.session_id = arriving.session_id) IS NULL
         ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS touched = ROW_COUNT;
         stored := stored + touched;
     END IF;
     IF events <> '[]' THEN
-        INSERT INTO sessrec_event
-        SELECT arriving.* FROM jsonb_populate_recordset(NULL::sessrec_event, events) AS arriving
+        INSERT INTO sessrec_event (
+            event_id, occurred_at, session_id, name, item_id, impression_id, "position", quantity, price,
+            currency, source, bot
+        )
+        SELECT
+            event_id, occurred_at, session_id, name, item_id, impression_id, "position", quantity, price,
+            currency, source, bot
+        FROM jsonb_populate_recordset(NULL::sessrec_event, events) AS arriving
         WHERE (SELECT true FROM sessrec_withdrawal gone WHERE gone.session_id = arriving.session_id) IS NULL
         ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS touched = ROW_COUNT;
@@ -95,7 +109,7 @@ BEGIN
     END IF;
     duplicate := given - stored - withdrawn;
     -- What is sent again because its first answer was lost was counted if it had arrived.
-    IF NOT again THEN
+    IF NOT resend THEN
         PERFORM sessrec_tally(stored, duplicate, 0, 0, withdrawn, 0);
     ELSIF stored > 0 THEN
         PERFORM sessrec_tally(stored, 0, 0, 0, 0, 0);
@@ -106,12 +120,16 @@ $$;
 -- The same for one event, which is what most pages have: without JSON it takes half the time.
 CREATE FUNCTION sessrec_store_event(
     event_id uuid, occurred_at timestamptz, session_id uuid, name text, item_id text, impression_id uuid,
-    place smallint, quantity integer, price numeric, currency text, source text, bot boolean, again boolean
+    place smallint, quantity integer, price numeric, currency text, source text, bot boolean, resend boolean
 ) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     outcome text := 'stored';
 BEGIN
-    INSERT INTO sessrec_event SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+    INSERT INTO sessrec_event (
+        event_id, occurred_at, session_id, name, item_id, impression_id, "position", quantity, price, currency,
+        source, bot
+    )
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
     WHERE NOT EXISTS (SELECT FROM sessrec_withdrawal gone WHERE gone.session_id = $3)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN
@@ -119,7 +137,7 @@ BEGIN
         outcome := CASE WHEN FOUND THEN 'withdrawn' ELSE 'duplicate' END;
     END IF;
     -- As sessrec_tally, whose call would cost a page another 10 µs.
-    IF outcome = 'stored' OR NOT again THEN
+    IF outcome = 'stored' OR NOT resend THEN
         INSERT INTO sessrec_ledger AS so_far
             (day, slot, stored, duplicate, failed, refused, withdrawn, replayed)
         VALUES (
@@ -134,8 +152,83 @@ BEGIN
     RETURN outcome;
 END
 $$;
+
+-- What waited in a process's memory: [{"receipt", "impressions", "events", "resend"}, ..], each message once,
+-- whoever brings it.
+CREATE FUNCTION sessrec_store_messages(messages jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    message jsonb;
+    taken bigint := 0;
+BEGIN
+    FOR message IN SELECT * FROM jsonb_array_elements(messages) LOOP
+        INSERT INTO sessrec_receipt (name, messages, received_at)
+        VALUES (message ->> 'receipt', ARRAY[]::text[], now()) ON CONFLICT DO NOTHING;
+        IF FOUND THEN
+            PERFORM sessrec_store(message -> 'impressions', message -> 'events', (message ->> 'resend')::boolean);
+            taken := taken + 1;
+        END IF;
+    END LOOP;
+    RETURN taken;
+END
+$$;
+
+-- What is not stored, with the reason: [{"code", "detail", "session_id", "payload"}, ..].
+CREATE FUNCTION sessrec_store_failed(rows jsonb, refused boolean) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    given bigint := jsonb_array_length(rows);
+    kept bigint;
+BEGIN
+    INSERT INTO sessrec_failedevent (received_at, code, detail, session_id, payload)
+    SELECT now(), arriving.code, arriving.detail, arriving.session_id, arriving.payload
+    FROM jsonb_to_recordset(rows) AS arriving(code text, detail text, session_id uuid, payload jsonb)
+    WHERE NOT EXISTS (SELECT FROM sessrec_withdrawal gone WHERE gone.session_id = arriving.session_id);
+    GET DIAGNOSTICS kept = ROW_COUNT;
+    PERFORM sessrec_tally(
+        0, 0, CASE WHEN refused THEN 0 ELSE kept END, CASE WHEN refused THEN kept ELSE 0 END, given - kept, 0
+    );
+    RETURN kept;
+END
+$$;
+
+-- Delete the sessions' rows, after their withdrawal has been committed: a write that begins from then on sees
+-- it, and those that had begun are waited for. They are found in pg_locks and not by a lock of ours, behind
+-- which every other visitor's write would queue: the insert takes its lock before its snapshot.
+CREATE FUNCTION sessrec_erase(
+    session_ids uuid[], patience interval,
+    OUT events bigint, OUT impressions bigint, OUT failed_events bigint, OUT quarantines bigint,
+    OUT unfinished boolean
+) LANGUAGE plpgsql AS $$
+DECLARE
+    writers text[];
+    until timestamptz := clock_timestamp() + patience;
+BEGIN
+    LOOP
+        SELECT array_agg(virtualtransaction) INTO writers FROM pg_locks
+        WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND pid <> pg_backend_pid()
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND relation IN (
+              'sessrec_event'::regclass, 'sessrec_impression'::regclass, 'sessrec_failedevent'::regclass
+          )
+          AND (writers IS NULL OR virtualtransaction = ANY (writers));
+        unfinished := writers IS NOT NULL;
+        EXIT WHEN NOT unfinished OR clock_timestamp() >= until;
+        PERFORM pg_sleep(0.005);
+    END LOOP;
+    DELETE FROM sessrec_event WHERE session_id = ANY (session_ids);
+    GET DIAGNOSTICS events = ROW_COUNT;
+    DELETE FROM sessrec_impression WHERE session_id = ANY (session_ids);
+    GET DIAGNOSTICS impressions = ROW_COUNT;
+    DELETE FROM sessrec_failedevent WHERE session_id = ANY (session_ids);
+    GET DIAGNOSTICS failed_events = ROW_COUNT;
+    DELETE FROM sessrec_quarantine WHERE session_id = ANY (session_ids);
+    GET DIAGNOSTICS quarantines = ROW_COUNT;
+END
+$$;
 """
 DROP_FUNCTIONS = """
+DROP FUNCTION sessrec_erase(uuid[], interval);
+DROP FUNCTION sessrec_store_failed(jsonb, boolean);
+DROP FUNCTION sessrec_store_messages(jsonb);
 DROP FUNCTION sessrec_store_event(
     uuid, timestamptz, uuid, text, text, uuid, smallint, integer, numeric, text, text, boolean, boolean
 );
@@ -144,7 +237,7 @@ DROP FUNCTION sessrec_tally(bigint, bigint, bigint, bigint, bigint, bigint);
 """
 
 
-class Migration(migrations.Migration):
+class Migration(OwnDatabaseMigration):
 
     initial = True
 
@@ -201,7 +294,7 @@ class Migration(migrations.Migration):
             name='Receipt',
             fields=[
                 ('name', models.TextField(primary_key=True, serialize=False, verbose_name='name')),
-                ('messages', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None, verbose_name='messages')),
+                ('messages', django_sessrec.fields.TextArrayField(blank=True, default=list, verbose_name='messages')),
                 ('received_at', models.DateTimeField(auto_now=True, db_index=True, verbose_name='received at')),
             ],
             options={
@@ -317,8 +410,8 @@ class Migration(migrations.Migration):
                         ('step', models.TextField(verbose_name='step')),
                         ('experiment', models.TextField(blank=True, verbose_name='experiment')),
                         ('variant', models.TextField(blank=True, verbose_name='variant')),
-                        ('item_ids', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), size=None, verbose_name='items')),
-                        ('reasons', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), blank=True, default=list, size=None, verbose_name='reasons')),
+                        ('item_ids', django_sessrec.fields.TextArrayField(verbose_name='items')),
+                        ('reasons', django_sessrec.fields.TextArrayField(blank=True, default=list, verbose_name='reasons')),
                         ('bot', models.BooleanField(default=False, verbose_name='bot')),
                     ],
                     options={

@@ -1,12 +1,16 @@
-"""Erasure: a visit leaves every table, and what arrives late for it is dropped."""
+"""Erasure: a session leaves every table, and what arrives late for it is dropped."""
 
 from __future__ import annotations
 
 from uuid import UUID
 
-from django_sessrec.capture import store
+from django_sessrec.capture.erasure import erase_sessions
 
 
 def erase(session_id: UUID) -> dict[str, int]:
-    """Delete the session's rows; return how many by table. Erasing twice is harmless."""
-    return store.forget([session_id])
+    """Delete the session's rows; return how many by table. Erasing twice is harmless.
+
+    Raises django.db.Error where the database does not answer in time. A row of a write that had begun
+    before, and outlasts the erasure, goes with the next upkeep.
+    """
+    return erase_sessions([session_id]).rows

@@ -9,13 +9,16 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django_sessrec import database
-from django_sessrec.capture import partitions, store
+from django_sessrec.capture import partitions
+from django_sessrec.capture.erasure import erase_sessions
+from django_sessrec.capture.fast_query import patient
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Receipt, Withdrawal
 
 # A write that had begun when its session was withdrawn may have ended after the deletion; a retried one
 # comes hours later and is dropped when it arrives.
 SWEPT_AGAIN = timedelta(days=2)
+PATIENCE = 600.0  # seconds for the database
 RECEIPTS_KEPT = timedelta(days=2)  # a broker brings a message again within hours
 
 # The hourly upkeep has one day to drop, and some more after a week's outage. More than that is a clock that
@@ -68,7 +71,9 @@ def purge(*, force: bool = False) -> Purged:
     stays locked; the next purge goes on from there.
     """
     now = database.now()
-    late_rows = sum(store.forget(_withdrawn_since(now - SWEPT_AGAIN)).values())
+    with patient(PATIENCE):
+        swept = erase_sessions(_withdrawn_since(now - SWEPT_AGAIN), wait_seconds=0.0)
+    late_rows = sum(swept.rows.values())
     Receipt.objects.filter(received_at__lt=now - RECEIPTS_KEPT).delete()
     days = sessrec_settings.RETENTION_DAYS
     if days is None:

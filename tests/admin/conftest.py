@@ -7,7 +7,7 @@ import pytest
 from django.db import connections
 from playwright.sync_api import Page
 
-from django_sessrec.capture import store
+from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Heartbeat, Impression, Promotion, TrainingRun
 from tests.support.admin import a_run
@@ -25,7 +25,7 @@ def rows():
     click(visit, now - minutes(8), "1", shown, position=1)
     happen(visit, now - minutes(7), "add_to_cart", "1", price="9.90", currency="EUR")
     buy(visit, now - minutes(6), "1", "9.90")
-    store.keep([{"name": "<script>", "session_id": str(visit)}], "name", "event '<script>' is unknown")
+    store_failed([{"name": "<script>", "session_id": str(visit)}], "name", "event '<script>' is unknown")
     Heartbeat.objects.create(name="worker")
     run = a_run(error="", verdict="<script>alert(1)</script>")
     a_run(state=TrainingRun.State.RUNNING, finished_at=None, progress=0.4, stage="fit", figures={})

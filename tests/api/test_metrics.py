@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from django_sessrec.capture import store
 from django_sessrec.capture.event import make
+from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Heartbeat, Promotion, TrainingRun
 from tests.support.history import show
@@ -35,7 +36,7 @@ def test_every_row_is_told_by_its_outcome(scraper):
     event = make("view_item", "1", session_id=uuid7())
     store.write([event])
     store.write([event])
-    store.keep([{"name": "nonsense"}], "name")
+    store_failed([{"name": "nonsense"}], "name")
     found = figures(scraper)
     rows = {labels[0]: value for (name, *labels), value in found.items() if name == "sessrec_rows_total"}
     nothing = {"failed": 0, "withdrawn": 0, "replayed": 0}

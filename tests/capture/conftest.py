@@ -5,7 +5,7 @@ import shutil
 import pytest
 from django.test import Client
 
-from django_sessrec.capture import delivery, stream
+from django_sessrec.capture import stream
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
 from tests.support.capture import celery_on, settle
@@ -35,11 +35,6 @@ def visitor(stranger):
     """A visitor who allows a session."""
     stranger.cookies["consent"] = "session"
     return stranger
-
-
-@pytest.fixture(autouse=True)
-def _fresh_counts():
-    delivery.outcomes.clear()
 
 
 @pytest.fixture

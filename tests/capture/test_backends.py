@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from django_sessrec.capture import store
-from django_sessrec.capture.delivery import deliver
+from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.capture.event import to_payload
+from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Ledger
@@ -20,7 +20,7 @@ def test_rows_arrive_as_they_were_sent(backend):
     impression = shown(session_id, "2", 'it\'s "quoted", {braced}, back\\slashed %s \U0001f375')
     click = event("2", name="select_item", session_id=session_id, impression_id=impression.pk, position=1)
     purchase = event("2", name="purchase", session_id=session_id, quantity=3, price="19.99", currency="EUR")
-    deliver([click, purchase], [impression])
+    outbox.deliver([click, purchase], [impression])
     backend()
     assert [to_payload(each) for each in Event.objects.order_by("pk")] == [
         to_payload(click),
@@ -45,7 +45,7 @@ def test_batches_sent_again_and_shuffled_are_stored_once_and_counted(backend, da
     cut = data.draw(st.integers(0, len(sent)))
     for batch in (sent[:cut], sent[cut:]):
         if batch:
-            deliver(batch)
+            outbox.deliver(batch)
     backend()
     assert {item for _, item in captured()} == {"0", "1", "2", "3", "4", "5"}
     assert in_the_ledger().get("stored") == 6
@@ -54,8 +54,8 @@ def test_batches_sent_again_and_shuffled_are_stored_once_and_counted(backend, da
 
 def test_the_first_content_of_an_id_wins(backend):
     first = event("1")
-    deliver([first])
-    deliver([event("2", event_id=first.event_id)])
+    outbox.deliver([first])
+    outbox.deliver([event("2", event_id=first.event_id)])
     backend()
     assert captured() == [("view_item", "1")]
     assert in_the_ledger() == {"stored": 1, "duplicate": 1}
@@ -64,8 +64,8 @@ def test_the_first_content_of_an_id_wins(backend):
 def test_a_bad_row_is_kept_and_costs_no_other(backend):
     bad = event("bad")
     bad.position = 10**6  # no smallint
-    deliver([event("1"), bad])
-    deliver([event("2")])
+    outbox.deliver([event("1"), bad])
+    outbox.deliver([event("2")])
     backend()
     assert {item for _, item in captured()} == {"1", "2"}
     failed = FailedEvent.objects.get()
@@ -74,16 +74,16 @@ def test_a_bad_row_is_kept_and_costs_no_other(backend):
 
 
 def test_a_missing_day_is_made(backend):
-    deliver([event(event_id=uuid7(datetime.now(UTC) - timedelta(days=50))), event()])
+    outbox.deliver([event(event_id=uuid7(datetime.now(UTC) - timedelta(days=50))), event()])
     backend()
     assert in_the_ledger() == {"stored": 2}
 
 
 def test_what_comes_after_a_withdrawal_is_dropped_and_counted(backend):
     gone, stays = uuid7(), uuid7()
-    deliver([event("1", session_id=gone), event("1", session_id=stays)], [shown(gone, "2")])
-    store.forget([gone])
-    deliver([event("2", session_id=gone)])
+    outbox.deliver([event("1", session_id=gone), event("1", session_id=stays)], [shown(gone, "2")])
+    erase_sessions([gone])
+    outbox.deliver([event("2", session_id=gone)])
     backend()
     assert set(Event.objects.values_list("session_id", flat=True)) == {stays}
     assert not Impression.objects.exists()
@@ -96,19 +96,19 @@ def test_a_visits_next_page_knows_its_last_click_at_once(backend):
     session_id = uuid7()
     bot = event("bot", session_id=session_id)
     bot.bot = True
-    deliver([event("1", session_id=session_id), event("2", name="select_item", session_id=session_id)])
-    deliver([event("2", session_id=session_id), bot, event("4", session_id=uuid7())])
+    outbox.deliver([event("1", session_id=session_id), event("2", name="select_item", session_id=session_id)])
+    outbox.deliver([event("2", session_id=session_id), bot, event("4", session_id=uuid7())])
     assert [each.item_id for each in session_events(session_id)] == ["1", "2"]
     backend()
-    deliver([event("1", name="add_to_cart", session_id=session_id)])
+    outbox.deliver([event("1", name="add_to_cart", session_id=session_id)])
     assert [each.item_id for each in session_events(session_id)] == ["1", "2", "1"]
     assert [each.item_id for each in session_events(session_id, limit=2)] == ["2", "1"]
 
 
 def test_an_erased_visits_clicks_are_gone_before_they_are_stored(backend):
     session_id = uuid7()
-    deliver([event("1", session_id=session_id)])
-    store.forget([session_id])
+    outbox.deliver([event("1", session_id=session_id)])
+    erase_sessions([session_id])
     assert [each.item_id for each in session_events(session_id)] == []
     backend()
     assert captured() == []

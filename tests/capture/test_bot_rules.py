@@ -7,7 +7,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from django_sessrec.capture import bot_rules, store
+from django_sessrec.capture import bot_rules
+from django_sessrec.capture.bulk_copy import copy_events
+from django_sessrec.capture.erasure import erase_sessions
+from django_sessrec.capture.rows import EventRow
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry, Event, Quarantine
 from django_sessrec.operations.quarantine import release
@@ -25,9 +28,8 @@ def visit(items, pauses=UNEVEN, *, at=HOUR_AGO, source="server"):
     session_id = uuid7(at)
     clicks = zip(items, accumulate(cycle(pauses), initial=0), strict=False)
     times = [(item, at + timedelta(seconds=seconds)) for item, seconds in clicks]
-    store.copy_events(
-        (uuid7(time), time, session_id, "view_item", str(item), None, None, 1, None, "", source, False)
-        for item, time in times
+    copy_events(
+        EventRow(uuid7(time), time, session_id, "view_item", str(item), source=source) for item, time in times
     )
     return session_id
 
@@ -122,7 +124,7 @@ def test_who_was_released_stays_free_and_the_trail_says_by_whom():
 def test_an_erased_visit_leaves_the_quarantine_too():
     program = visit(range(40), (1, 2))
     bot_rules.quarantine()
-    store.forget([program])
+    erase_sessions([program])
     assert not Quarantine.objects.exists()
     assert not Event.objects.exists()
 
@@ -138,8 +140,7 @@ def test_of_a_real_shop_s_visits_hardly_one_is_taken_for_a_program_s():
         clicks["session_id"], clicks["item_id"], clicks["timestamp"], strict=True
     ):
         at = datetime.fromtimestamp(second + shift, UTC)
-        columns = ("view_item", str(item), None, None, 1, None, "", "server", False)
-        rows.append((uuid7(at), at, sessions[session], *columns))
-    store.copy_events(rows)
+        rows.append(EventRow(uuid7(at), at, sessions[session], "view_item", str(item), source="server"))
+    copy_events(rows)
     taken = bot_rules.quarantine(start)
     assert taken.total() <= len(sessions) / 2_000, taken

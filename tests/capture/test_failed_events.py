@@ -9,8 +9,10 @@ from django.urls import reverse
 
 from django_sessrec import tasks
 from django_sessrec.capture import store
+from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.capture.event import to_payload
-from django_sessrec.capture.failed_events import Replayed, replay, replayable
+from django_sessrec.capture.failed_events import store_failed
+from django_sessrec.capture.replay import Replayed, replay, replayable
 from django_sessrec.ids import uuid7
 from django_sessrec.models import FailedEvent
 from tests.support.capture import captured, event, in_the_ledger, shown
@@ -62,7 +64,7 @@ def test_the_same_id_with_another_content_stays_out(short_ids):
 def test_what_failed_of_a_visit_withdrawn_since_is_gone(short_ids):
     bad = event("longer")
     store.write([bad])
-    store.forget([bad.session_id])
+    erase_sessions([bad.session_id])
     short_ids()
     assert replay(replayable()) == Replayed()
     assert captured() == []
@@ -71,19 +73,19 @@ def test_what_failed_of_a_visit_withdrawn_since_is_gone(short_ids):
 def test_rows_that_waited_for_tables_in_vain_are_replayed_too():
     impression = shown(uuid7(), "1")
     rows = [to_payload(event("1")), to_payload(impression)]
-    store.keep(rows, "unwritable", "permission denied", failed=True)
+    store_failed(rows, "unwritable", "permission denied", failed=True)
     assert replay(replayable()) == Replayed(stored=2)
 
 
 def test_wrong_input_stays_wrong():
-    store.keep([{"name": "nonsense", "item_id": "1"}], "name", "no such event")
+    store_failed([{"name": "nonsense", "item_id": "1"}], "name", "no such event")
     assert replay(FailedEvent.objects.all()) == Replayed()
     assert in_the_ledger() == {"refused": 1}
 
 
 def test_a_row_of_another_version_costs_no_other():
     good = to_payload(event("1"))
-    store.keep([{"event_id": "5"}, good], "unwritable", failed=True)
+    store_failed([{"event_id": "5"}, good], "unwritable", failed=True)
     assert replay(replayable()) == Replayed(stored=1, failed=1)
 
 
@@ -104,7 +106,7 @@ def test_the_command_tells_what_it_did(short_ids):
 
 def test_staff_tries_chosen_ones_again(short_ids, admin_client, client, django_user_model):
     store.write([event("longer")])
-    store.keep([{"name": "nonsense"}], "name")
+    store_failed([{"name": "nonsense"}], "name")
     short_ids()
     chosen = {
         "action": "try_again",

@@ -9,9 +9,11 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 
 from django_sessrec import tasks
-from django_sessrec.capture import delivery, held, partitions
+from django_sessrec.capture import buffers, partitions
+from django_sessrec.capture import outbox as outbox_module
 from django_sessrec.capture.event import make, to_payload
-from django_sessrec.capture.failed_events import replay, replayable
+from django_sessrec.capture.outbox import outbox
+from django_sessrec.capture.replay import replay, replayable
 from django_sessrec.ids import uuid7
 from django_sessrec.models import FailedEvent, Withdrawal
 from example_shop.stack.environment import django_database
@@ -65,7 +67,7 @@ def dropped_table(shop):
 def test_without_the_table_a_page_is_the_same_and_the_row_waits_in_the_queue(visitor, dropped_table, queue):
     response = visitor.get("/product/1/")
     assert (response.status_code, response.content) == (200, b"product 1")
-    assert delivery.outcomes == {"deferred": 1}
+    assert outbox.counts == {"deferred": 1}
     assert queue.qsize() == 1
 
 
@@ -93,7 +95,7 @@ def test_a_worker_that_dies_while_it_fetches_a_message_costs_no_row(visitor, dro
 def test_what_both_the_process_and_the_task_have_counts_once(visitor, dropped_table, queue):
     row = make("view_item", "1", session_id=uuid7())
     for _ in range(2):  # as from a browser that heard no answer
-        delivery.deliver([row])
+        outbox.deliver([row])
     dropped_table.bring_back()
     visitor.get("/product/2/")
     for _ in range(2):
@@ -102,14 +104,13 @@ def test_what_both_the_process_and_the_task_have_counts_once(visitor, dropped_ta
     assert in_the_ledger() == {"stored": 2, "duplicate": 1}
 
 
-def test_a_row_that_the_database_refuses_is_one_failed_event_of_the_task(visitor, queue):
+def test_a_row_that_the_database_refuses_is_one_failed_event_of_process_and_task(visitor, queue):
     bad = make("view_item", "1", session_id=uuid7())
     bad.quantity = 10**10
     with everything_gone():
-        delivery.deliver([bad])
+        outbox.deliver([bad])
     visitor.get("/product/2/")
-    assert not FailedEvent.objects.exists()
-    tasks.write_later(**queue.get(timeout=5).payload[1])
+    carry_out(queue.get(timeout=5))
     assert FailedEvent.objects.get().code == "database"
     assert in_the_ledger() == {"stored": 1, "failed": 1}
 
@@ -135,7 +136,8 @@ def test_wrong_input_is_kept_as_failed_events_once_the_database_is_back(visitor,
 
 
 def test_a_page_after_a_long_outage_writes_a_part_of_what_waits(visitor, dropped_table, queue, monkeypatch):
-    monkeypatch.setattr(delivery, "MESSAGES_AT_ONCE", 2)
+    monkeypatch.setattr(outbox_module, "FLUSH_ROWS", 2)
+    monkeypatch.setattr(outbox_module, "FLUSH_SECONDS", 0.0)
     for item in "123":
         visitor.get(f"/product/{item}/")
     dropped_table.bring_back()
@@ -161,7 +163,7 @@ def test_without_table_and_broker_the_process_holds_the_rows_until_one_is_back(
 ):
     for item in "123":
         assert visitor.get(f"/product/{item}/").content == f"product {item}".encode()
-    assert delivery.outcomes == {"held": 3}
+    assert outbox.counts == {"held": 3}
     dropped_table.bring_back()
     visitor.get("/product/4/")
     assert sorted(captured()) == [("view_item", item) for item in "1234"]
@@ -179,10 +181,10 @@ def test_what_a_process_holds_of_a_visit_goes_with_its_consent(visitor, shop, no
 def test_rows_beyond_a_process_memory_are_lost_and_said_to_be(
     visitor, dropped_table, no_broker, caplog, monkeypatch
 ):
-    monkeypatch.setattr(held, "MOST", 2)
+    monkeypatch.setattr(buffers, "MAX_ROWS", 2)
     for item in "123":
         visitor.get(f"/product/{item}/")
-    assert delivery.outcomes == {"held": 2, "lost": 1}
+    assert outbox.counts == {"held": 2, "lost": 1}
     assert "1 rows are lost" in caplog.text
 
 
@@ -197,7 +199,7 @@ def test_a_broker_that_was_started_anew_takes_rows_at_once(visitor, dropped_tabl
             visitor.get("/product/2/")
     finally:
         broker.stop()
-    assert delivery.outcomes == {"deferred": 2}
+    assert outbox.counts == {"deferred": 2}
 
 
 def test_a_locked_table_holds_a_page_up_for_a_second_at_most(visitor, queue):
@@ -209,7 +211,7 @@ def test_a_locked_table_holds_a_page_up_for_a_second_at_most(visitor, queue):
             assert visitor.get("/product/1/").status_code == 200
     finally:
         other.close()
-    assert delivery.outcomes == {"deferred": 1}
+    assert outbox.counts == {"deferred": 1}
 
 
 def test_without_partitions_they_are_made(visitor):
@@ -239,7 +241,7 @@ def test_postgres_stopped_between_two_clicks(visitor, own_postgres, queue):
         own_postgres.stop()
         response = visitor.get("/product/4/")
         assert (response.status_code, response.content) == (200, b"product 4")
-        assert delivery.outcomes == {"stored": 1, "duplicate": 0, "failed": 0, "withdrawn": 0, "deferred": 1}
+        assert outbox.counts == {"stored": 1, "duplicate": 0, "failed": 0, "withdrawn": 0, "deferred": 1}
         own_postgres.start()
         connection.close()
         visitor.get("/product/5/")
@@ -261,7 +263,7 @@ def read_only(shop):
 def test_a_read_only_database_costs_no_row(visitor, read_only, queue):
     for item in "12":
         assert visitor.get(f"/product/{item}/").status_code == 200
-    assert delivery.outcomes == {"deferred": 2}
+    assert outbox.counts == {"deferred": 2}
     _, rows, _ = queue.get(timeout=5).payload
     with pytest.raises(Retry):  # after the last try, too: a failed event could not be kept either
         tasks.write_later.apply(kwargs=rows, retries=tasks.WRITE_RETRIES, throw=True)

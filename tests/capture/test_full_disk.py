@@ -8,7 +8,8 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 
 from django_sessrec import tasks
-from django_sessrec.capture import delivery, fast_query
+from django_sessrec.capture import fast_query
+from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.stream_consumer import Consumer
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import own_folder, scratch_folder
@@ -81,14 +82,14 @@ def test_the_queue_has_what_the_disk_did_not_take(visitor, server, queue):
     visitor = Visitor(visitor)
     visitor.looks()
     with full(server):
-        visitor.looks_until(lambda: delivery.outcomes["deferred"])
+        visitor.looks_until(lambda: outbox.counts["deferred"])
         message = queue.get(timeout=5)
         fast_query.database_breaker.resume()
         with pytest.raises(OperationalError, match="No space left on device"):
             tasks.write_later(**message.payload[1])
     visitor.looks()
     carry_out(message)
-    for _ in range(delivery.outcomes["deferred"] - 1):
+    for _ in range(outbox.counts["deferred"] - 1):
         carry_out(queue.get(timeout=5))
     assert_all_are_stored(visitor.seen)
 
@@ -98,9 +99,9 @@ def test_without_a_broker_the_process_holds_it(visitor, server, tmp_path):
     visitor.looks()
     with celery_on(f"redis+socket://{tmp_path}/nobody.sock"):
         with full(server):
-            visitor.looks_until(lambda: delivery.outcomes["held"])
+            visitor.looks_until(lambda: outbox.counts["held"])
         visitor.looks()
-    assert delivery.outcomes["lost"] == 0
+    assert outbox.counts["lost"] == 0
     assert_all_are_stored(visitor.seen)
 
 

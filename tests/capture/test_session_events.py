@@ -2,8 +2,8 @@
 
 import pytest
 
-from django_sessrec.capture.delivery import deliver
 from django_sessrec.capture.event import make
+from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
 
@@ -24,7 +24,7 @@ def done(session_id):
 
 def test_events_come_oldest_first_with_their_quantities(backend):
     session_id = uuid7()
-    deliver(done(session_id))
+    outbox.deliver(done(session_id))
     found = session_events(session_id)
     assert [(each.name, each.item_id, each.quantity) for each in found] == DONE
     assert sorted(each.at for each in found) == [each.at for each in found]
@@ -33,7 +33,7 @@ def test_events_come_oldest_first_with_their_quantities(backend):
 
 def test_searches_lists_and_bots_are_left_out(backend):
     session_id = uuid7()
-    deliver(
+    outbox.deliver(
         [
             make("view_category", session_id=session_id),
             make("view_item", "2", session_id=session_id, bot=True),

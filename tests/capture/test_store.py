@@ -11,10 +11,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from django_sessrec.capture import partitions, store
+from django_sessrec.capture import bulk_copy, partitions, store
+from django_sessrec.capture.bulk_copy import copy_events
+from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.capture.event import to_payload
+from django_sessrec.capture.failed_events import store_failed
+from django_sessrec.capture.fast_query import patient
+from django_sessrec.capture.rows import row_of
 from django_sessrec.capture.session_events import session_events
-from django_sessrec.capture.store import Written
+from django_sessrec.capture.store import WriteResult
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine
 from tests.support.capture import event, in_the_ledger, shown
@@ -22,16 +27,12 @@ from tests.support.capture import event, in_the_ledger, shown
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def row_of(stored):
-    return tuple(getattr(stored, field.attname) for field in Event._meta.concrete_fields)
-
-
 def test_events_and_impressions_are_stored_as_they_are():
     session_id = uuid7()
     impression = shown(session_id, "2", 'it\'s "quoted", {braced}, back\\slashed %s')
     click = event("2", name="select_item", session_id=session_id, impression_id=impression.pk, position=1)
     purchase = event("2", name="purchase", session_id=session_id, quantity=3, price="19.99", currency="EUR")
-    assert store.write([click, purchase], [impression]) == Written(stored=3)
+    assert store.write([click, purchase], [impression]) == WriteResult(stored=3)
     assert [to_payload(each) for each in Event.objects.order_by("event_id")] == [
         to_payload(click),
         to_payload(purchase),
@@ -48,17 +49,17 @@ def test_an_event_by_itself_is_stored_as_it_is():
         event("2", name="select_item", session_id=session_id, impression_id=uuid7(), position=1, bot=True),
         event("2", name="purchase", quantity=3, price="19.99", currency="EUR", source="browser"),
     ):
-        assert store.write([alone]) == Written(stored=1)
+        assert store.write([alone]) == WriteResult(stored=1)
         assert to_payload(Event.objects.get(pk=alone.pk)) == to_payload(alone)
 
 
 def test_an_event_by_itself_is_counted_as_what_became_of_it():
     first, gone = event(), event()
-    store.forget([gone.session_id])
-    assert store.write([first]) == Written(stored=1)
-    assert store.write([first]) == Written(duplicate=1)
-    assert store.write([gone]) == Written(withdrawn=1)
-    assert store.write([first], again=True) == Written(duplicate=1)
+    erase_sessions([gone.session_id])
+    assert store.write([first]) == WriteResult(stored=1)
+    assert store.write([first]) == WriteResult(duplicate=1)
+    assert store.write([gone]) == WriteResult(withdrawn=1)
+    assert store.write([first], resend=True) == WriteResult(duplicate=1)
     assert in_the_ledger() == {"stored": 1, "duplicate": 1, "withdrawn": 1}
 
 
@@ -66,15 +67,15 @@ def test_an_event_by_itself_is_counted_as_what_became_of_it():
 def test_an_event_that_is_no_text_for_postgres_is_kept_as_failed(text):
     bad = event("bad")
     bad.item_id = text
-    assert store.write([bad]) == Written(failed=1)
+    assert store.write([bad]) == WriteResult(failed=1)
     assert FailedEvent.objects.get().payload["item_id"].startswith(text[:3])
 
 
 def test_the_first_of_two_events_with_one_id_wins():
     first = event("1")
     second = event("2", event_id=first.event_id)
-    assert store.write([first]) == Written(stored=1)
-    assert store.write([second, event("3")]) == Written(stored=1, duplicate=1)
+    assert store.write([first]) == WriteResult(stored=1)
+    assert store.write([second, event("3")]) == WriteResult(stored=1, duplicate=1)
     assert set(Event.objects.values_list("item_id", flat=True)) == {"1", "3"}
 
 
@@ -87,10 +88,10 @@ def test_batches_sent_again_and_shuffled_leave_each_event_once(data):
     copies = data.draw(
         st.permutations([each for each in events for _ in range(data.draw(st.integers(1, 5)))])
     )
-    written = Written()
+    written = WriteResult()
     for start in range(0, len(copies), 3):
         written += store.write(copies[start : start + 3])
-    assert written == Written(stored=8, duplicate=len(copies) - 8)
+    assert written == WriteResult(stored=8, duplicate=len(copies) - 8)
     assert Event.objects.filter(pk__in=[each.pk for each in events]).count() == 8
 
 
@@ -112,13 +113,13 @@ def test_two_processes_with_the_same_rows_in_other_orders_do_not_wait_for_each_o
 
 def test_a_missing_partition_is_made():
     late = event(event_id=uuid7(datetime.now(UTC) - timedelta(days=50)))
-    assert store.write([late, event()]) == Written(stored=2)
+    assert store.write([late, event()]) == WriteResult(stored=2)
 
 
 def test_a_row_that_postgres_refuses_costs_no_other_row():
     bad = event("bad")
     bad.position = 10**6  # no smallint
-    assert store.write([event("1"), bad, event("2")]) == Written(stored=2, failed=1)
+    assert store.write([event("1"), bad, event("2")]) == WriteResult(stored=2, failed=1)
     failed = FailedEvent.objects.get()
     assert (failed.code, failed.payload["item_id"], failed.session_id) == ("database", "bad", bad.session_id)
     assert "out of range" in failed.detail
@@ -129,7 +130,7 @@ def test_in_somebodys_transaction_the_rows_are_theirs_and_their_settings_stay():
         cursor.execute("SHOW synchronous_commit")
         (before,) = cursor.fetchone()
         cursor.execute("SET LOCAL synchronous_commit = 'remote_apply'")
-        assert store.write([event()]) == Written(stored=1)
+        assert store.write([event()]) == WriteResult(stored=1)
         cursor.execute("SHOW synchronous_commit")
         assert cursor.fetchone() == ("remote_apply",)
     with connection.cursor() as cursor:
@@ -148,7 +149,7 @@ def test_a_failed_write_leaves_somebodys_transaction_usable():
     bad = event()
     bad.quantity = None
     with transaction.atomic():
-        assert store.write([bad, event("good")]) == Written(stored=1, failed=1)
+        assert store.write([bad, event("good")]) == WriteResult(stored=1, failed=1)
     assert Event.objects.get().item_id == "good"
 
 
@@ -157,7 +158,7 @@ def test_server_side_binding_works_as_well(monkeypatch):
     connection.close()
     try:
         session_id = uuid7()
-        assert store.write([event(session_id=session_id)], [shown(session_id, "1")]) == Written(stored=2)
+        assert store.write([event(session_id=session_id)], [shown(session_id, "1")]) == WriteResult(stored=2)
         assert [each.item_id for each in session_events(session_id)] == ["1"]
     finally:
         connection.close()
@@ -166,8 +167,8 @@ def test_server_side_binding_works_as_well(monkeypatch):
 def test_copy_stores_each_id_once_and_makes_the_days_it_needs():
     days = [datetime(2021, 3, day, 12, tzinfo=UTC) for day in (1, 2, 30)]
     rows = [row_of(_as_of(at)) for at in days]
-    assert store.copy_events(iter([*rows, rows[0]])) == 3
-    assert store.copy_events(rows) == 0
+    assert copy_events(iter([*rows, rows[0]])) == 3
+    assert copy_events(rows) == 0
     assert set(Event.objects.values_list("occurred_at", flat=True)) == set(days)
     assert partitions.drop_older_than(1_000)
 
@@ -179,27 +180,27 @@ def _as_of(at):
 
 
 def test_copy_commits_as_it_goes(monkeypatch):
-    monkeypatch.setattr(store, "COPY_ROWS", 10)
+    monkeypatch.setattr(bulk_copy, "COPY_ROWS", 10)
 
     def broken_file():
         yield from (row_of(event(str(n))) for n in range(25))
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk"):
-        store.copy_events(broken_file())
+        copy_events(broken_file())
     assert Event.objects.count() == 20
 
 
 def test_copies_fit_into_the_callers_transaction():
     with transaction.atomic():
-        assert store.copy_events([row_of(event())]) + store.copy_events([row_of(event())]) == 2
+        assert copy_events([row_of(event())]) + copy_events([row_of(event())]) == 2
     assert Event.objects.count() == 2
 
 
 def test_copy_leaves_withdrawn_sessions_out():
     withdrawn, stays = event(), event()
-    store.forget([withdrawn.session_id])
-    assert store.copy_events([row_of(withdrawn), row_of(stays)]) == 1
+    erase_sessions([withdrawn.session_id])
+    assert copy_events([row_of(withdrawn), row_of(stays)]) == 1
 
 
 def test_a_sessions_items_come_oldest_first():
@@ -236,7 +237,7 @@ def test_reading_a_sessions_items_opens_two_days_only(django_assert_num_queries)
     ("write", "model"),
     [
         (lambda begun: store.write([begun]), Event),
-        (lambda begun: store.keep([to_payload(begun)], "refused"), FailedEvent),
+        (lambda begun: store_failed([to_payload(begun)], "refused"), FailedEvent),
     ],
     ids=["of an event", "of a failed one"],
 )
@@ -245,7 +246,8 @@ def test_forgetting_waits_for_a_write_that_has_begun(write, model):
 
     def forget():
         asked.set()
-        store.forget([begun.session_id])
+        with patient(60.0):
+            erase_sessions([begun.session_id], wait_seconds=30.0)
         connections.close_all()
 
     erasing = threading.Thread(target=forget)
@@ -259,41 +261,48 @@ def test_forgetting_waits_for_a_write_that_has_begun(write, model):
     assert not model.objects.exists()
 
 
-def test_what_failed_before_an_erasure_is_not_kept_after_it(monkeypatch):
-    """Between the look for withdrawals and the write there is no room for one."""
-    begun, looked = event(), threading.Event()
-    erased = threading.Thread(
-        target=lambda: (looked.wait(), store.forget([begun.session_id]), connections.close_all())
-    )
-    look = store._gone
+def test_an_erasure_that_can_not_wait_longer_says_so_and_holds_up_nobody():
+    """An idle transaction that has written: others go on writing, and its rows go with the next erasure."""
+    begun, erased = event(), []
 
-    def look_and_pause(rows):
-        gone = look(rows)
-        looked.set()
-        erased.join(0.5)
-        return gone
+    def erase(wait_seconds):
+        erased.append(erase_sessions([begun.session_id], wait_seconds=wait_seconds))
+        connections.close_all()
 
-    monkeypatch.setattr(store, "_gone", look_and_pause)
-    erased.start()
-    assert store.keep([to_payload(begun)], "refused") == 1
-    erased.join()
-    assert not FailedEvent.objects.exists()
+    def write_meanwhile():
+        store.write([event("meanwhile")])
+        connections.close_all()
+
+    with transaction.atomic():
+        store.write([begun])
+        threads = [threading.Thread(target=erase, args=[0.1]), threading.Thread(target=write_meanwhile)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert erased[0].unfinished
+    assert set(Event.objects.values_list("item_id", flat=True)) == {"1", "meanwhile"}
+    erase(0.1)
+    assert not erased[1].unfinished
+    assert set(Event.objects.values_list("item_id", flat=True)) == {"meanwhile"}
 
 
 def test_forgetting_takes_every_table_and_keeps_out_what_comes_late():
     gone, stays = uuid7(), uuid7()
     for session_id in (gone, stays):
         store.write([event(session_id=session_id)], [shown(session_id, "1")])
-        store.keep([to_payload(event(session_id=session_id))], "refused")
+        store_failed([to_payload(event(session_id=session_id))], "refused")
         Quarantine.objects.create(session_id=session_id, reason="flood", clicks=1)
     tables = dict.fromkeys(
         ("sessrec_event", "sessrec_impression", "sessrec_failedevent", "sessrec_quarantine"), 1
     )
-    assert store.forget([gone]) == tables
-    assert store.forget([gone]) == dict.fromkeys(tables, 0)
+    assert erase_sessions([gone]).rows == tables
+    assert erase_sessions([gone]).rows == dict.fromkeys(tables, 0)
     late = event(session_id=gone)
-    assert store.write([late, event(session_id=stays)], [shown(gone, "1")]) == Written(stored=1, withdrawn=2)
-    assert store.keep([to_payload(late)], "refused") == 0
+    assert store.write([late, event(session_id=stays)], [shown(gone, "1")]) == WriteResult(
+        stored=1, withdrawn=2
+    )
+    assert store_failed([to_payload(late)], "refused") == 0
     for model in (Event, Impression, FailedEvent, Quarantine):
         assert set(model.objects.values_list("session_id", flat=True)) == {stays}
 
@@ -301,5 +310,5 @@ def test_forgetting_takes_every_table_and_keeps_out_what_comes_late():
 @pytest.mark.parametrize("text", ["nul \x00", "lone \ud800", "ok \U0001f375"])
 def test_what_failed_is_kept_whatever_it_holds(text):
     payload = {"name": text, "items": [{"item_id": text}], text: 1, "session_id": str(uuid4())}
-    assert store.keep([payload], "name", text) == 1
+    assert store_failed([payload], "name", text) == 1
     assert FailedEvent.objects.get().payload["name"].startswith(text[:2])

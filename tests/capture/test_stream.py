@@ -6,9 +6,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from django_sessrec.capture import delivery, store, stream
+from django_sessrec.capture import stream
 from django_sessrec.capture import stream_consumer as consuming
-from django_sessrec.capture.delivery import deliver
+from django_sessrec.capture.erasure import erase_sessions
+from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.capture.stream_consumer import Consumer
 from django_sessrec.ids import uuid7
@@ -39,10 +40,10 @@ def soon(monkeypatch):
 @pytest.mark.parametrize("death", [KilledBeforeStoring, KilledBeforeAcknowledging])
 def test_what_a_killed_consumer_held_is_stored_and_counted_once(stream_server, soon, death):
     for n in range(5):
-        deliver([event(str(n))])
+        outbox.deliver([event(str(n))])
     with pytest.raises(Killed):
         death().step()
-    deliver([event("later")])
+    outbox.deliver([event("later")])
     settle()
     assert sorted(item for _, item in captured()) == ["0", "1", "2", "3", "4", "later"]
     assert in_the_ledger() == {"stored": 6}
@@ -51,11 +52,11 @@ def test_what_a_killed_consumer_held_is_stored_and_counted_once(stream_server, s
 
 def test_what_is_stored_already_is_never_taken_for_new(stream_server, soon, monkeypatch):
     monkeypatch.setattr(consuming, "SWEEP_SECONDS", 0)
-    deliver([event("stored, not acknowledged")])
+    outbox.deliver([event("stored, not acknowledged")])
     consumer = KilledBeforeAcknowledging()
     with pytest.raises(Killed):
         consumer.step()
-    deliver([event("of a dead one")])
+    outbox.deliver([event("of a dead one")])
     with pytest.raises(Killed):
         KilledBeforeStoring().step()
     consumer._unfinished = True  # as after an error; then it dies between storing and acknowledging
@@ -75,18 +76,18 @@ def test_what_is_stored_already_is_never_taken_for_new(stream_server, soon, monk
 
 def test_the_books_forget_consumers_that_ended(stream_server, monkeypatch):
     for n in range(3):
-        deliver([event(str(n))])
+        outbox.deliver([event(str(n))])
         Consumer().step()
-    assert len(stream_server.xinfo_consumers(stream.KEY, stream.GROUP)) == 3
+    assert len(stream_server.xinfo_consumers(stream.key(), stream.GROUP)) == 3
     monkeypatch.setattr(consuming, "FORGOTTEN_MS", -1)
     settle()
-    assert len(stream_server.xinfo_consumers(stream.KEY, stream.GROUP)) == 1
+    assert len(stream_server.xinfo_consumers(stream.key(), stream.GROUP)) == 1
 
 
 def test_a_duplicate_among_what_a_killed_consumer_held_still_counts(stream_server, soon):
     twice = event("1")
-    deliver([twice])
-    deliver([twice])
+    outbox.deliver([twice])
+    outbox.deliver([twice])
     with pytest.raises(Killed):
         KilledBeforeAcknowledging().step()
     settle()
@@ -96,7 +97,7 @@ def test_a_duplicate_among_what_a_killed_consumer_held_still_counts(stream_serve
 def test_two_consumers_share_the_work(stream_server, monkeypatch):
     monkeypatch.setattr(consuming, "BATCH", 3)
     for n in range(12):
-        deliver([event(str(n))])
+        outbox.deliver([event(str(n))])
     first, second = Consumer(), Consumer()
     rows = [first.step(), second.step(), first.step(), second.step()]
     assert rows == [3, 3, 3, 3]
@@ -107,15 +108,15 @@ def test_two_consumers_share_the_work(stream_server, monkeypatch):
 def test_a_hundred_messages_cost_the_questions_of_one(stream_server, django_assert_num_queries, messages):
     session_id = uuid7()
     for n in range(messages):
-        deliver([event(str(n), session_id=session_id)], [shown(session_id, "1")] if n % 3 else [])
+        outbox.deliver([event(str(n), session_id=session_id)], [shown(session_id, "1")] if n % 3 else [])
     consumer = Consumer()
     consumer._give_sign_of_life()
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(10):
         consumer.step()
 
 
 def test_an_acknowledgement_that_failed_is_made_good(stream_server, monkeypatch):
-    deliver([event("1")])
+    outbox.deliver([event("1")])
     consumer = Consumer()
     acknowledge, failures = consumer._acknowledge, [ConnectionError("gone")]
 
@@ -140,7 +141,7 @@ def test_while_the_tables_are_away_the_stream_keeps_what_pages_add(stream_server
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE sessrec_event RENAME TO elsewhere")
 
-    deliver([event("1")])
+    outbox.deliver([event("1")])
     consumer, rounds = Consumer(), []
 
     def two_rounds_later():
@@ -157,7 +158,7 @@ def test_while_the_tables_are_away_the_stream_keeps_what_pages_add(stream_server
 def test_a_full_stream_sends_pages_to_postgres(stream_server, settings):
     settings.SESSREC = {**settings.SESSREC, "STREAM_MAX_LENGTH": 2}
     for n in range(6):
-        deliver([event(str(n))])
+        outbox.deliver([event(str(n))])
     assert stream.backlog().messages == 2
     assert Event.objects.count() == 4
     settle()
@@ -167,7 +168,7 @@ def test_a_full_stream_sends_pages_to_postgres(stream_server, settings):
 def test_a_server_without_memory_left_sends_pages_to_postgres(stream_server):
     stream_server.config_set("maxmemory", "1mb")
     try:
-        deliver([event("1")])
+        outbox.deliver([event("1")])
     finally:
         stream_server.config_set("maxmemory", "0")
     assert captured() == [("view_item", "1")]
@@ -179,18 +180,18 @@ def test_a_server_that_is_away_is_not_waited_for_and_costs_no_row(
     settings.SESSREC = {**settings.SESSREC, "STREAM_URL": f"unix://{tmp_path}/nobody.sock"}
     session_id = uuid7()
     for item in "123":
-        deliver([event(item, session_id=session_id)])
+        outbox.deliver([event(item, session_id=session_id)])
     assert [each.item_id for each in session_events(session_id)] == ["1", "2", "3"]
     assert caplog.text.count("did not take") == 1
-    assert store.forget([session_id])["sessrec_event"] == 3
+    assert erase_sessions([session_id]).rows["sessrec_event"] == 3
 
 
 def test_a_message_that_nobody_can_read_is_kept_and_stops_nobody(stream_server):
-    deliver([event("1")])
-    stream_server.xadd(stream.KEY, {"events": "[{]"})
-    stream_server.xadd(stream.KEY, {"events": '[{"event_id": 5}]'})
-    stream_server.xadd(stream.KEY, {"something": "else"})
-    deliver([event("2")])
+    outbox.deliver([event("1")])
+    stream_server.xadd(stream.key(), {"events": "[{]"})
+    stream_server.xadd(stream.key(), {"events": '[{"event_id": 5}]'})
+    stream_server.xadd(stream.key(), {"something": "else"})
+    outbox.deliver([event("2")])
     settle()
     assert captured("item_id") == [("1",), ("2",)]
     assert set(FailedEvent.objects.values_list("code", flat=True)) == {"unreadable"}
@@ -202,7 +203,7 @@ def test_an_emptied_server_gets_its_group_again(stream_server, monkeypatch):
     consumer, batches = Consumer(), []
     consumer.step(wait_ms=1)
     stream_server.flushdb()
-    deliver([event("1")])
+    outbox.deliver([event("1")])
     consumer.run(lambda: sum(batches) == 1, batches.append)
     assert captured() == [("view_item", "1")]
 
@@ -213,7 +214,7 @@ def test_the_command_says_what_is_missing(settings, transactional_db):
 
 
 def test_the_command_consumes_what_waits_and_gives_a_sign_of_life(stream_server):
-    deliver([event("1"), event("2")])
+    outbox.deliver([event("1"), event("2")])
     out = StringIO()
     call_command("sessrec_consume", once=True, stdout=out)
     assert out.getvalue() == "2 rows stored\n"
@@ -222,6 +223,5 @@ def test_the_command_consumes_what_waits_and_gives_a_sign_of_life(stream_server)
 
 
 def test_rows_that_were_streamed_are_counted_as_such(stream_server):
-    delivery.outcomes.clear()
-    deliver([event("1")])
-    assert delivery.outcomes == {"streamed": 1}
+    outbox.deliver([event("1")])
+    assert outbox.counts == {"streamed": 1}

@@ -1,4 +1,4 @@
-"""The how-to's code for purchases that a webhook reports does what the page says."""
+"""The page's code for purchases that a webhook reports does what the page says."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from django_sessrec.capture.store import forget
+from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BLOCK = re.compile(r'^```python title="shop/(?:checkout|webhook)\.py"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-PAGE = Path(__file__).parents[2] / "docs" / "how-to.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "events.md"
 
 
 @pytest.fixture
@@ -44,6 +44,6 @@ def test_a_webhook_that_calls_twice_records_one_purchase(shop):
 def test_without_consent_or_after_a_withdrawal_nothing_is_recorded(shop):
     shop.paid(ordered(shop, None))
     withdrawn = ordered(shop, uuid7())
-    forget([withdrawn.visit])
+    erase_sessions([withdrawn.visit])
     shop.paid(withdrawn)
     assert not Event.objects.exists()

@@ -10,6 +10,7 @@ from django.core.management import get_commands
 from django.template import engines
 from django.utils.module_loading import import_string
 
+from django_sessrec.api.metrics import Figures
 from django_sessrec.checks.messages import CHECKS
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
 from tests.docs import tables
@@ -68,3 +69,12 @@ def test_every_option_of_the_estimators_is_documented_with_its_default(path):
 def test_links_between_pages_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+\.md)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).is_file(), target
+
+
+@pytest.mark.django_db
+def test_every_metric_is_documented(settings, valkey):
+    settings.SESSREC = {**settings.SESSREC, "STREAM_URL": valkey.stream_url}
+    names = set()
+    for metric in Figures().collect():
+        names.add(f"{metric.name}_total" if metric.type == "counter" else metric.name)
+    assert first_column("metrics.md") == names

@@ -1,136 +1,109 @@
-"""The tutorial's code, as it stands there, makes a shop that recommends."""
+"""The tutorial's code and commands, as printed, make a new project recommend, import, train and schedule."""
 
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
 
-ROOT = Path(__file__).parents[2]
-BLOCK = re.compile(r'^```(?:python|html) title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+from tests.docs.project import PRODUCTS, TITLED, Project, printed_commands, read
+from tests.docs.test_readme import VISIT
 
-# The shop that the reader is said to have already.
-SHOP = {
-    "shop/__init__.py": "",
-    "project/__init__.py": "",
-    "shop/models.py": """
-from django.db import models
-from django.urls import reverse
-
-
-class Product(models.Model):
-    name = models.CharField(max_length=50)
-    price = models.DecimalField(max_digits=8, decimal_places=2)
-    stock = models.IntegerField(default=1)
-    category = models.CharField(max_length=50)
-
-    def __str__(self):
-        return self.name
-
-    def get_absolute_url(self):
-        return reverse("product", args=[self.pk])
-""",
-    "shop/views.py": """
-from django.shortcuts import get_object_or_404, render
-from shop.models import Product
-
-
-def product(request, pk):
-    return render(request, "product.html", {"product": get_object_or_404(Product, pk=pk)})
-""",
-    "project/urls.py": """
-from django.urls import path
-from project import sessrec_urls
-from shop import views
-
-urlpatterns = [path("product/<int:pk>/", views.product, name="product"), *sessrec_urls.urlpatterns]
-""",
-    "project/settings.py": """
-import os
-from pathlib import Path
-from example_shop.stack.environment import django_database
-from project import sessrec
-
-BASE_DIR = Path(__file__).parent.parent
-SECRET_KEY = "only for this test"
-ALLOWED_HOSTS = ["testserver"]
-DATABASES = {"default": {**django_database(os.environ["DATABASE_URL"]), "NAME": os.environ["TUTORIAL_DB"]}}
-INSTALLED_APPS = [
-    "django.contrib.contenttypes", "django.contrib.staticfiles", "shop", *sessrec.INSTALLED_APPS
-]
-MIDDLEWARE = sessrec.MIDDLEWARE
-SESSREC = sessrec.SESSREC
-ROOT_URLCONF = "project.urls"
-STATIC_URL = "static/"
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [BASE_DIR / "templates"],
-    "APP_DIRS": True, "OPTIONS": {"context_processors": ["django.template.context_processors.request"]}}]
-""",
-    "visit.py": """
-import re
-import django
-django.setup()
-from django.core.management import call_command
-from django.test import Client
-from shop.models import Product
-from shop.orders import add_to_basket
+ORDER = """
+from decimal import Decimal
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import RequestFactory
+from django_sessrec.middleware import SessrecMiddleware
 from django_sessrec.models import Event
+from shop.models import Product
+from shop.orders import add_to_basket, place_order
 
-call_command("check", fail_level="WARNING")
-call_command("makemigrations", "shop", verbosity=0)
-call_command("migrate", verbosity=0)
-Product.objects.bulk_create(
-    Product(name=f"Tea {n}", price=n, category="green" if n % 2 else "black", stock=n != 5)
-    for n in range(1, 31)
-)
+def order(request):
+    product = Product.objects.get(pk=3)
+    add_to_basket(request, product, 1)
+    with transaction.atomic():
+        place_order(request, [(product, 2)])
+    return HttpResponse()
+
+request = RequestFactory(headers={"user-agent": "Mozilla/5.0 Firefox/140.0"}).post("/order/")
+request.COOKIES["consent"] = "yes"
+SessrecMiddleware(order)(request)
+events = Event.objects.exclude(name="view_item").order_by("event_id")
+assert [(event.name, event.item_id, event.quantity, event.price) for event in events] == [
+    ("add_to_cart", "3", 1, Decimal(3)), ("purchase", "3", 2, Decimal(3)),
+], list(events.values())
+"""
+TRAIN_NOW = """
+from django_sessrec.tasks import queue_training
+
+queue_training("neighbours", "admin")
+"""
+TRAINED = """
+import sys
+import time
+from django_sessrec.models import Promotion, TrainingRun
+
+until = time.monotonic() + 120
+while TrainingRun.objects.exclude(state="running").count() < 2:
+    if time.monotonic() > until:
+        sys.exit("no worker took the training")
+    time.sleep(0.2)
+states = [(run.trigger, run.state) for run in TrainingRun.objects.order_by("pk")]
+assert [trigger for trigger, _ in states] == ["command", "admin"], states
+assert Promotion.objects.exists()
+"""
+SERVED = """
+from django.test import Client
+
 client = Client(headers={"user-agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"})
-declined = client.get("/product/1/").content.decode()
-assert len(re.findall(r'href="/product/', declined)) == 8, declined
-assert not client.cookies and not Event.objects.exists()
-
 client.cookies["consent"] = "yes"
 client.get("/product/1/")
-page = client.get("/product/3/").content.decode()
-assert [event.item_id for event in Event.objects.order_by("event_id")] == ["1", "3"]
-assert "sessrec=" in page and "Tea 5<" not in page, page
-from project import celery
-assert "django_sessrec.tasks.train" in str(celery.app.conf.beat_schedule)
-""",
-}
+answer = client.get("/sessrec/recommendations/?placement=product_page&item_id=3").json()
+assert (answer["step"], answer["model"]) == ("model", "neighbours"), answer
+"""
 
 
 @pytest.fixture
-def database():
-    """An empty database of the tutorial's own, beside the tests'."""
-    name = f"tutorial_{os.getpid()}"
-    with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
-    yield name
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+def project(tmp_path, project_database, broker_url) -> Project:
+    return Project(tmp_path, project_database, BROKER_URL=broker_url)
 
 
-@pytest.mark.django_db(transaction=True)
-def test_the_tutorial_makes_a_shop_that_recommends(tmp_path, database):
-    blocks = dict(BLOCK.findall((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")))
-    for name, text in {**SHOP, **blocks}.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "project.settings",
-        "TUTORIAL_DB": database,
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
-    }
-    visit = subprocess.run(
-        [sys.executable, "visit.py"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert visit.returncode == 0, visit.stdout + visit.stderr
+def clicks() -> str:
+    """A shop's older clicks: 200 sessions of four neighbouring teas, during the last days."""
+    start = datetime.now(UTC) - timedelta(days=5)
+    rows = ["visitor,sku,clicked_at"]
+    for session in range(200):
+        for click in range(4):
+            at = start + timedelta(minutes=30 * session, seconds=20 * click)
+            rows.append(f"visitor-{session},{1 + (session + click) % 30},{at.isoformat()}")
+    return "\n".join(rows)
+
+
+def test_the_tutorial_makes_a_shop_that_recommends_and_trains(project):
+    text = read("docs/tutorial.md")
+    project.add_printed(TITLED.findall(text))
+    project.add("clicks.csv", clicks())
+    manage = printed_commands(text, "python manage.py")
+    assert [command[0] for command in manage] == [
+        "check",
+        "migrate",
+        "sessrec_import",
+        "sessrec_train",
+        "sessrec_doctor",
+    ]
+    check, migrate, sessrec_import, sessrec_train, _ = manage
+    project.manage("makemigrations", "shop")
+    project.manage(*check, "--fail-level", "WARNING")
+    project.manage(*migrate)
+    project.shell(PRODUCTS)
+    project.shell(VISIT)
+    project.shell(ORDER)
+    project.manage(*sessrec_import)
+    project.manage(*sessrec_train)
+    project.shell(SERVED)
+
+    worker, train_worker, beat = printed_commands(text, "celery")
+    assert beat == ["-A", "project", "beat"]
+    assert "queue" in project.shell("from project import celery_app; print(celery_app.conf.beat_schedule)")
+    with project.running("celery", *worker), project.running("celery", *train_worker):
+        project.shell(TRAIN_NOW)
+        project.shell(TRAINED)

@@ -9,7 +9,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 import django_sessrec
-from django_sessrec.capture import partitions, store
+from django_sessrec.capture import partitions
+from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry, Promotion, Quarantine, TrainingRun
 from django_sessrec.privacy.compliance_report import as_markdown, evidence
@@ -49,7 +50,7 @@ def past(settings, tmp_path):
         model="popularity", run=promoted, promoted_by="schedule", reason="passed the gate"
     )
     yesterday = NOW - timedelta(days=1)
-    store.copy_events([click_row(uuid7(yesterday), "1", yesterday)])
+    copy_events([click_row(uuid7(yesterday), "1", yesterday)])
     Quarantine.objects.create(session_id=uuid7(), reason="flood", clicks=99)
     Quarantine.objects.create(session_id=uuid7(), reason="flood", clicks=99, released_at=NOW)
     AuditEntry.objects.note(AuditEntry.Action.EXPORT, "ada", rows=12, start="2026-02-01", end="2026-02-28")

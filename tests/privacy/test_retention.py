@@ -10,6 +10,7 @@ from django.utils import timezone
 from django_sessrec import database
 from django_sessrec.capture import partitions, store
 from django_sessrec.capture.event import make
+from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Withdrawal
 from django_sessrec.privacy.retention import ImplausiblePurgeError, oldest_rows, purge
@@ -27,7 +28,7 @@ def fill(days):
     event = make("view_item", str(days), session_id=uuid7())
     event.event_id, event.occurred_at = uuid7(at), at
     store.write([event])
-    store.keep([{"name": str(days)}], "name")
+    store_failed([{"name": str(days)}], "name")
     FailedEvent.objects.filter(payload__name=str(days)).update(received_at=at)
     Withdrawal.objects.create(session_id=(withdrawn := uuid7(at)))
     Withdrawal.objects.filter(pk=withdrawn).update(withdrawn_at=at)

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from django.test import Client
 
-from django_sessrec.capture import store
+from django_sessrec.capture.bulk_copy import copy_events
+from django_sessrec.capture.rows import EventRow
 from django_sessrec.ids import uuid7
 from django_sessrec.recsys.synthetic import synthetic_shop
 
@@ -24,14 +25,13 @@ def session_of(client: Client) -> UUID:
 
 
 def click_row(session_id, item_id, at, *, name="view_item", bot=False):
-    """A row for capture.store.copy_events."""
-    event_id = uuid7(at)
-    return (event_id, at, session_id, name, item_id, None, None, 1, None, "", "server", bot)
+    """A row for capture.bulk_copy.copy_events."""
+    return EventRow(uuid7(at), at, session_id, name, item_id, source="server", bot=bot)
 
 
 def store_visits(visits, **kwargs):
     """Visits are (session id, first click's time, item ids); people's clicks, unevenly apart."""
-    return store.copy_events(
+    return copy_events(
         click_row(session_id, item_id, at + timedelta(seconds=seconds), **kwargs)
         for session_id, at, item_ids in visits
         for item_id, seconds in zip(item_ids, accumulate(cycle(PAUSES), initial=0), strict=False)

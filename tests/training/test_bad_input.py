@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import torch
 
-from django_sessrec.capture import store
+from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.neural import GRU4Rec
@@ -97,9 +97,7 @@ def test_ids_of_any_script_are_trained_on_and_recommended(sessrec, transactional
 def test_fifty_thousand_clicks_of_one_session_change_nothing(visits):
     without = train("neighbours", trigger="command")
     session, at = uuid7(), NOW - timedelta(hours=20)
-    store.copy_events(
-        click_row(session, f"item-{n % 80 + 1}", at + timedelta(seconds=n)) for n in range(50_000)
-    )
+    copy_events(click_row(session, f"item-{n % 80 + 1}", at + timedelta(seconds=n)) for n in range(50_000))
     run = train("neighbours", trigger="command")
     assert run.state == State.PUBLISHED, run.verdict
     left_out = run.counts["quarantined_clicks"] + run.counts["bot_clicks"]
@@ -111,8 +109,8 @@ def test_fifty_thousand_clicks_of_one_session_change_nothing(visits):
 def test_events_that_arrive_out_of_order_are_put_in_order(transactional_db):
     session, at = uuid7(), NOW - timedelta(hours=2)
     clicks = [click_row(session, f"item-{n}", at + timedelta(seconds=40 * n)) for n in range(9)]
-    store.copy_events(clicks[::2])
-    store.copy_events(reversed(clicks[1::2]))
+    copy_events(clicks[::2])
+    copy_events(reversed(clicks[1::2]))
     log, _ = read(NOW - timedelta(days=1), NOW)
     assert log.index.item_ids(log[0]) == [f"item-{n}" for n in range(9)]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from django.db import connection
 
-from django_sessrec.capture import store
+from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Quarantine, Withdrawal
 from django_sessrec.training.dataset import LONGEST, read
@@ -44,7 +44,7 @@ def test_copy_reads_what_the_orm_reads():
 
 def test_only_the_window_is_read():
     before, inside, after = uuid7(START), uuid7(START), uuid7(START)
-    store.copy_events(
+    copy_events(
         [
             click_row(before, "early", START - timedelta(milliseconds=1)),
             click_row(inside, "first", START),
@@ -70,7 +70,7 @@ def test_more_items_than_a_statement_takes_parameters_are_asked_about_in_turn():
     items = 2**16 + 10
     Product.objects.bulk_create(Product(pk=pk, name="test", sensitive=True) for pk in (1, items))
     at = START.replace(hour=0)
-    store.copy_events(click_row(uuid7(at), str(pk), at) for pk in range(1, items + 1))
+    copy_events(click_row(uuid7(at), str(pk), at) for pk in range(1, items + 1))
     options = {**connection.settings_dict["OPTIONS"], "server_side_binding": True}
     with reconnected(OPTIONS=options):
         log, counts = read(START - timedelta(days=1), NOW)
@@ -107,7 +107,7 @@ def test_an_endless_session_is_left_out_and_counted():
 )
 def test_one_interest_is_one_click(clicks, expected):
     session = uuid7(START)
-    store.copy_events(
+    copy_events(
         click_row(session, item_id, START + timedelta(seconds=seconds), name=name)
         for name, item_id, seconds in clicks
     )
@@ -150,7 +150,7 @@ def test_clicks_of_one_millisecond_keep_their_order():
     rows = [
         click_row(session, item_id, START + timedelta(microseconds=n)) for n, item_id in enumerate("dbca")
     ]
-    store.copy_events(reversed(rows))
+    copy_events(reversed(rows))
     assert sessions_of(read(START, NOW)[0]) == [["d", "b", "c", "a"]]
 
 

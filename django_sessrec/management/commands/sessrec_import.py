@@ -12,9 +12,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from django_sessrec.capture import store
+from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.capture.clickfile import TIME_UNITS, ClickFile, Columns, UnusableFile
 from django_sessrec.capture.event import EventError
+from django_sessrec.capture.rows import EventRow
 from django_sessrec.management.progress import Progress
 
 
@@ -55,7 +56,7 @@ class Command(BaseCommand):
                 progress("dates", None, {})
                 clicks.shift = _shift_to_now(clicks)
             with Rejects(report) as rejected:
-                stored = store.copy_events(_shown(clicks, rejected, progress))
+                stored = copy_events(_shown(clicks, rejected, progress))
         except (UnusableFile, OSError) as problem:
             raise CommandError(str(problem)) from problem
         finally:
@@ -106,7 +107,7 @@ class Rejects:
         self.files.close()
 
 
-def _shown(clicks: ClickFile, rejected: Rejects, progress: Progress) -> Iterator[tuple[Any, ...]]:
+def _shown(clicks: ClickFile, rejected: Rejects, progress: Progress) -> Iterator[EventRow]:
     for event in clicks.events(rejected):
         progress("import", clicks.share, {"rows": clicks.read, "rejected": rejected.rows})
         yield event

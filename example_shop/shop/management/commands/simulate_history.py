@@ -9,10 +9,11 @@ import numpy as np
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
-from django_sessrec.capture.store import COLUMNS, copy_events
+from django_sessrec.capture.bulk_copy import copy_events
+from django_sessrec.capture.rows import EventRow
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
-from django_sessrec.models import Event, EventName, Source
+from django_sessrec.models import EventName, Source
 from example_shop.shop.history import Happening, happenings
 from example_shop.shop.models import Product
 from example_shop.shop.population import visitors_of
@@ -45,11 +46,11 @@ class Command(BaseCommand):
                 self.stdout.write(f"{day:%a %d %b}: {written:,} events")
         self.stdout.write(self.style.SUCCESS(f"{total:,} events in {time.monotonic() - began:.1f} s"))
 
-    def _row(self, happening: Happening, products: list[Product]) -> tuple[Any, ...]:
-        """The happening as a row in the order of COLUMNS."""
+    def _row(self, happening: Happening, products: list[Product]) -> EventRow:
+        """The happening as a row of sessrec_event."""
         sold = happening.name != EventName.VIEW_ITEM
         product = products[happening.row]
-        event = Event(
+        return EventRow(
             event_id=uuid7(happening.at),
             occurred_at=happening.at,
             session_id=happening.session_id,
@@ -60,4 +61,3 @@ class Command(BaseCommand):
             source=str(Source.SERVER),
             bot=happening.bot,
         )
-        return tuple(getattr(event, column) for column in COLUMNS)

@@ -1,0 +1,278 @@
+"""The way of a page's rows into Postgres, else to a task that retries, else into memory: nothing raises."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import DataError, Error, IntegrityError
+from django.utils.module_loading import import_string
+
+from django_sessrec import database, safety
+from django_sessrec.capture import erasure, failed_events, store, stream
+from django_sessrec.capture.breaker import Breaker, forgive, patience_left, waited_in_vain
+from django_sessrec.capture.buffers import Buffer, RecentWrites, Rejected
+from django_sessrec.capture.event import event_from, impression_from, to_payload
+from django_sessrec.capture.fast_query import bounded, database_breaker, server_epoch
+from django_sessrec.capture.rows import Rows
+from django_sessrec.capture.store import Message, WriteResult
+from django_sessrec.ids import uuid7
+from django_sessrec.models import Event, Impression, Receipt
+
+# By their paths: the tasks stand above this room.
+PUBLISH: Final = "django_sessrec.tasks.publish"
+WRITE_TASK: Final = "write_later"
+ERASE_TASK: Final = "erase_later"
+
+BROKER_SECONDS: Final = 0.6  # that a hung broker may cost a page: two tries of tasks.BROKER_TIMEOUT each
+FLUSH_SECONDS: Final = 0.05  # of a page's time, after an outage
+FLUSH_ROWS: Final = 100  # of one statement, so that the limit above is met: 4 ms
+HANDED_OVER: Final = 5  # messages that a page brings to the broker beside its own
+MAX_ERASURES: Final = 10_000  # sessions
+
+
+class Outbox:
+    """What one process has to bring into Postgres, and has not heard confirmed. Threads share it."""
+
+    def __init__(self) -> None:
+        self.unsent: Buffer[Message] = Buffer()  # what neither database nor broker took
+        self.in_flight: Buffer[Message] = Buffer()  # Redis forgets a message while a worker fetches it
+        self.rejected: Buffer[Rejected] = Buffer()
+        self.rejected_unkept = 0  # beyond the buffer: to be counted, at least
+        self.recent = RecentWrites()
+        self.erasures: dict[UUID, bool] = {}  # sessions to erase: does a task know as well?
+        self.broker = Breaker(5.0)  # Celery's
+        self._erasing = Breaker(1.0)
+        # What this process did with its rows, for tests; what became of them is in the ledger.
+        self.counts: Counter[str] = Counter()
+
+    def reset(self) -> None:
+        """Forget everything, what services did not answer included: for tests."""
+        self.__init__()  # type: ignore[misc]
+        for breaker in (database_breaker, stream.broker, stream.room):
+            breaker.resume()
+        forgive()
+        safety.forget()
+
+    def deliver(self, events: Sequence[Event], impressions: Sequence[Impression] = ()) -> WriteResult | None:
+        """Store the rows now, or have them stored later (None)."""
+        rows = [*impressions, *events]
+        if not stream.configured():
+            return self._write(events, impressions)
+        receipt = str(uuid7())
+        try:
+            taken = stream.add(events, impressions, receipt)
+        except stream.InDoubtError:  # it may have the rows all the same; its consumer knows the receipt
+            self._write_once(Message(receipt, rows, resend=True))
+            return None
+        if not taken:
+            return self._write(events, impressions)
+        self.counts["streamed"] += len(rows)
+        self.flush()
+        return None
+
+    def flush(self) -> None:
+        """Write what is kept, now that a server answers: FLUSH_SECONDS long, and FLUSH_ROWS at least."""
+        if database_breaker.resting:
+            return
+        deadline = time.monotonic() + FLUSH_SECONDS
+        if self.erasures and not self._erasing.resting:
+            self._erase(wait_seconds=0.0)
+        while self._flush_some() and time.monotonic() < deadline:
+            pass
+
+    def _flush_some(self) -> bool:
+        """Write FLUSH_ROWS of what is kept; whether more is worth trying now."""
+        buffer = self.unsent or self.in_flight
+        if messages := buffer.take(FLUSH_ROWS):
+            if self._write_messages(messages):
+                return True
+            buffer.put_back(messages)
+            return False
+        rejected = self.rejected.take(FLUSH_ROWS)
+        unkept, self.rejected_unkept = self.rejected_unkept, 0
+        try:
+            failed_events.store_each_failed(rejected)
+            store.tally(refused=unkept)
+        except Error:
+            self.rejected.put_back(rejected)
+            self.rejected_unkept += unkept
+            return False
+        return bool(self.rejected)
+
+    def reject(self, rejected: Sequence[Rejected]) -> None:
+        """Keep wrong input as failed events, now or once the database is back."""
+        if not rejected:
+            return
+        try:
+            failed_events.store_each_failed(rejected)
+        except Error as problem:
+            safety.warn("%d refused events could not be kept yet: %s", len(rejected), problem)
+            if unkept := self.rejected.add(rejected):
+                self.rejected_unkept += unkept
+                safety.warn("%d refused events are counted, and not kept: no room in memory", unkept)
+
+    def erase(self, session_id: UUID) -> None:
+        """Erase the session now, or have it erased once the database is back."""
+        for buffer in (self.unsent, self.in_flight, self.rejected, self.recent):
+            buffer.drop(session_id)
+        self.erasures.setdefault(session_id, False)
+        self._erase()
+
+    def _write(self, events: Sequence[Event], impressions: Sequence[Impression]) -> WriteResult | None:
+        rows = [*impressions, *events]
+        try:
+            written = store.write(events, impressions)
+        except Error as problem:
+            safety.warn("%d rows could not be written: %s", len(rows), problem)
+            self._defer(Message(str(uuid7()), rows, getattr(problem, "in_doubt", False)))
+            return None
+        self.counts.update(written._asdict())
+        self._remember(rows)
+        self.flush()
+        return written
+
+    def _write_once(self, message: Message) -> None:
+        if self._write_messages([message]):
+            self.flush()
+        else:
+            self._defer(message)
+
+    def _write_messages(self, messages: Sequence[Message]) -> bool:
+        """Whether the database has them now, or never will."""
+        try:
+            store.write_messages(messages)
+        except (DataError, IntegrityError):
+            if len(messages) > 1:
+                return all(self._write_messages([each]) for each in messages)
+            return self._write_apart(messages[0])
+        except Error as problem:
+            safety.warn("%d messages could not be written: %s", len(messages), problem)
+            return False
+        self._remember([row for message in messages for row in message.rows])
+        return True
+
+    def _write_apart(self, message: Message) -> bool:
+        """A message with a row that Postgres refuses: as its task does it."""
+        try:
+            with bounded():
+                redeliver(message)
+        except Error as problem:
+            safety.warn("%d rows could not be written: %s", len(message.rows), problem)
+            return False
+        return True
+
+    def _remember(self, rows: Rows) -> None:
+        """Keep in mind what a crash may take back, and send again what one has."""
+        if database.connection().in_atomic_block:
+            return  # theirs, with their commit
+        epoch = server_epoch()
+        risked = self.recent.at_risk(epoch)
+        self.recent.remember(rows, epoch)
+        for start in range(0, len(risked), FLUSH_ROWS):
+            message = Message(str(uuid7()), risked[start : start + FLUSH_ROWS], resend=True)
+            if unkept := self.unsent.add([message]):
+                self.counts["unconfirmed"] += unkept
+                safety.warn("%d rows may be lost: Postgres has crashed, and memory has no room", unkept)
+
+    def _defer(self, message: Message) -> None:
+        """Hand the rows to a task, or keep them."""
+        rows = len(message.rows)
+        if self._publish_message(message):
+            self.in_flight.add([message])  # where there is no room, the broker has it
+            self.counts["deferred"] += rows
+            self._hand_over()
+            return
+        unkept = self.unsent.add([message])
+        self.counts["held"] += rows - unkept
+        if unkept:
+            # In doubt is not lost: it may be what Postgres has stored and could not say.
+            self.counts["unconfirmed" if message.resend else "lost"] += unkept
+            state = "may be" if message.resend else "are"
+            safety.warn("%d rows %s lost: database and broker are down for long", unkept, state)
+
+    def _hand_over(self) -> None:
+        """Bring some of the rows in memory to the broker, which answers."""
+        for _ in range(HANDED_OVER):
+            messages = self.unsent.take(1)
+            if not messages:
+                return
+            if not self._publish_message(messages[0]):
+                self.unsent.put_back(messages)
+                return
+            self.in_flight.add(messages)
+
+    def _publish_message(self, message: Message) -> bool:
+        return self._publish(
+            WRITE_TASK,
+            task_id=message.receipt,
+            events=[to_payload(row) for row in message.rows if isinstance(row, Event)],
+            impressions=[to_payload(row) for row in message.rows if isinstance(row, Impression)],
+            resend=message.resend,
+        )
+
+    def _publish(self, task: str, task_id: str | None = None, **kwargs: Any) -> bool:
+        """Hand the work to a task that retries; whether the broker took it."""
+        if self.broker.resting or patience_left() < BROKER_SECONDS:
+            return False
+        started = time.monotonic()
+        try:
+            import_string(PUBLISH)(task, task_id, kwargs)
+        except Exception as problem:  # the broker's client may raise anything
+            self.broker.rest()
+            waited_in_vain(time.monotonic() - started)
+            safety.log(f"the broker did not take {task}", problem)
+            return False
+        return True
+
+    def _erase(self, wait_seconds: float = erasure.WAIT_SECONDS) -> None:
+        """All sessions that wait for it: now, and by a task as well where that is not possible."""
+        waiting = [*self.erasures][:FLUSH_ROWS]
+        done = withdrawn = False
+        try:
+            done = not erasure.erase_sessions(waiting, wait_seconds=wait_seconds).unfinished
+            withdrawn = True
+        except Error as problem:
+            safety.warn("%d sessions could not be erased: %s", len(waiting), problem)
+        if withdrawn and not done:
+            self._erasing.rest()
+        for each in waiting:
+            told = done or self.erasures.get(each) or self._publish(ERASE_TASK, session_id=str(each))
+            self.erasures[each] = bool(told)
+            if done or (withdrawn and told):
+                self.erasures.pop(each, None)
+        while len(self.erasures) > MAX_ERASURES:
+            lost = next(iter(self.erasures))
+            if not self.erasures.pop(lost):
+                safety.warn("a session must be erased by hand: sessrec_erase %s", lost)
+
+
+def redeliver(message: Message) -> None:
+    """Store the message, once however often it is brought; a row that Postgres refuses costs no other one.
+
+    Raises django.db.Error while the store is down.
+    """
+    with database.atomic():
+        _, first = Receipt.objects.get_or_create(name=message.receipt)
+        if first:
+            events = [row for row in message.rows if isinstance(row, Event)]
+            impressions = [row for row in message.rows if isinstance(row, Impression)]
+            outbox.counts.update(store.write(events, impressions, resend=message.resend)._asdict())
+
+
+def message_from(
+    receipt: str,
+    events: Sequence[Mapping[str, Any]],
+    impressions: Sequence[Mapping[str, Any]],
+    *,
+    resend: bool,
+) -> Message:
+    """The message that a task was given."""
+    rows = [*map(impression_from, impressions), *map(event_from, events)]
+    return Message(receipt, rows, resend)
+
+
+outbox = Outbox()

@@ -1,0 +1,65 @@
+"""Failed events tried again: one that the database takes now is deleted in the same transaction."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from django.core.exceptions import ValidationError
+from django.db import DataError, IntegrityError
+from django.db.models import QuerySet
+
+from django_sessrec import database
+from django_sessrec.capture import store
+from django_sessrec.capture.event import event_from, impression_from
+from django_sessrec.capture.fast_query import patient
+from django_sessrec.models import Event, FailedEvent, Impression
+
+CODES: Final = ("database", "unwritable")  # good rows; all other reasons are wrong input, and stay wrong
+BATCH: Final = 500
+PATIENCE: Final = 10.0  # seconds for each row
+
+
+class Replayed(NamedTuple):
+    """What became of those that were tried."""
+
+    stored: int = 0
+    known: int = 0  # stored meanwhile, or their visit was withdrawn
+    failed: int = 0  # still
+
+
+def replayable() -> QuerySet[FailedEvent]:
+    """The failed events that are whole rows."""
+    return FailedEvent.objects.filter(code__in=CODES)
+
+
+def replay(failed_events: QuerySet[FailedEvent]) -> Replayed:
+    """Store what can be stored of these, each id once; the others stay with their new reason.
+
+    Two replays at once share the work. Raises django.db.Error where the database can't be reached.
+    """
+    total, last = Replayed(), 0
+    while True:
+        with database.atomic(), patient(PATIENCE):
+            some = failed_events.filter(pk__gt=last, code__in=CODES).order_by("pk")
+            batch = list(some.select_for_update(skip_locked=True)[:BATCH])
+            if not batch:
+                return total
+            last = batch[-1].pk
+            outcomes = [_replay(failed) for failed in batch]
+        total = Replayed(*map(sum, zip(total, *outcomes, strict=True)))
+
+
+def _replay(failed: FailedEvent) -> Replayed:
+    try:
+        written = store.insert([_row(failed)])
+    except (DataError, IntegrityError, KeyError, ValueError, TypeError, ValidationError) as problem:
+        failed.detail = str(problem)[:500]
+        failed.save(update_fields=["detail"])
+        return Replayed(failed=1)
+    store.tally(replayed=1)
+    failed.delete()
+    return Replayed(written.stored, written.duplicate + written.withdrawn)
+
+
+def _row(failed: FailedEvent) -> Event | Impression:
+    return (event_from if "event_id" in failed.payload else impression_from)(failed.payload)

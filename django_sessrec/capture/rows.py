@@ -1,0 +1,100 @@
+"""The columns of an event's row: their names, order and SQL types, stated once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import DataError
+
+from django_sessrec.capture.event import encodable, to_payload
+from django_sessrec.models import Event, Impression, Source
+
+Rows = Sequence[Event | Impression]
+
+
+class EventRow(NamedTuple):
+    """A row of sessrec_event, by default one of an import."""
+
+    event_id: UUID  # UUIDv7, of the time in occurred_at
+    occurred_at: datetime
+    session_id: UUID
+    name: str
+    item_id: str
+    impression_id: UUID | None = None
+    position: int | None = None
+    quantity: int = 1
+    price: Decimal | None = None
+    currency: str = ""
+    source: str = Source.IMPORT.value
+    bot: bool = False
+
+
+SQL_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "event_id": "uuid",
+        "occurred_at": "timestamptz",
+        "session_id": "uuid",
+        "name": "text",
+        "item_id": "text",
+        "impression_id": "uuid",
+        "position": "int2",
+        "quantity": "int4",
+        "price": "numeric",
+        "currency": "text",
+        "source": "text",
+        "bot": "bool",
+    }
+)
+NULLABLE: Final = frozenset({"impression_id", "position", "price", "run_id"})
+_values = attrgetter(*EventRow._fields)
+
+
+def row_of(event: Event) -> EventRow:
+    """The event's row."""
+    return EventRow._make(_values(event))
+
+
+def time_of_row(row: Event | Impression) -> datetime:
+    """The time that decides about the row's partition."""
+    return row.occurred_at if isinstance(row, Event) else row.shown_at
+
+
+def as_parameters(event: Event) -> list[str | None]:
+    """The event's values as text, in the order of EventRow."""
+    values = row_of(event)
+    _refuse_unwritable([each for each in values if isinstance(each, str)], values._asdict())
+    return [None if each is None else str(each) for each in values]
+
+
+def as_json(rows: Iterable[Event | Impression]) -> list[str]:
+    """Impressions and events as two JSON arrays, by their ids: two writers of the same rows never wait for
+    each other."""
+    ordered = sorted(rows, key=attrgetter("pk"))
+    return [
+        json.dumps([_checked_payload(row) for row in ordered if isinstance(row, model)])
+        for model in (Impression, Event)
+    ]
+
+
+def _checked_payload(row: Event | Impression) -> dict[str, Any]:
+    payload = to_payload(row)
+    texts = [each for each in payload.values() if isinstance(each, str)]
+    if isinstance(row, Impression):
+        texts += [*row.item_ids, *row.reasons]
+    _refuse_unwritable(texts, payload)
+    return payload
+
+
+def _refuse_unwritable(texts: Sequence[str], values: Mapping[str, Any]) -> None:
+    """DataError for what Postgres would refuse with the row's values in its log."""
+    if not encodable("".join(texts)):
+        raise DataError("Postgres keeps no text with NUL or half of a surrogate pair")
+    if missing := [name for name, value in values.items() if value is None and name not in NULLABLE]:
+        raise DataError(f"no value for {', '.join(missing)}")

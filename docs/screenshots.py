@@ -1,0 +1,88 @@
+"""The pages' pictures, taken from the running example shop: `python docs/screenshots.py [URL]`.
+
+Start `make shop`, let `simulate_traffic` run for some minutes so that the report has figures, then run this.
+Each picture is a WebP of less than 150 kB below docs/images/.
+"""
+
+import base64
+import shutil
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+IMAGES = Path(__file__).parent / "images"
+LARGEST = 150_000  # bytes
+PHONE = {"width": 390, "height": 844}
+SHOP = {"width": 980, "height": 1220}  # down to the reasons of the first row
+ADMIN = {"width": 1280, "height": 900}
+# A headless browser is taken for a bot.
+USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+CLICKS = ("mug", "teapot")  # what the visitor looks for before the picture is taken
+TO_WEBP = """async (png) => {
+    const image = new Image();
+    image.src = `data:image/png;base64,${png}`;
+    await image.decode();
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.width, image.height];
+    canvas.getContext("2d").drawImage(image, 0, 0);
+    return canvas.toDataURL("image/webp", 0.82).split(",")[1];
+}"""
+
+
+def save(page: Page, name: str, **options: object) -> None:
+    """Take a picture of the page and keep it as WebP, which Chromium itself encodes."""
+    png = base64.b64encode(page.screenshot(animations="disabled", **options)).decode()
+    encoder = page.context.browser.new_page()
+    webp = base64.b64decode(encoder.evaluate(TO_WEBP, png))
+    encoder.close()
+    if len(webp) > LARGEST:
+        raise ValueError(f"{name}.webp takes {len(webp)} bytes; at most {LARGEST} are allowed")
+    (IMAGES / f"{name}.webp").write_bytes(webp)
+
+
+def product_page(browser: Browser, url: str, name: str, size: dict[str, int], **context: object) -> None:
+    """A visitor who consented and viewed a few products sees a list that follows these clicks."""
+    page = browser.new_page(viewport=size, user_agent=USER_AGENT, **context)
+    page.context.add_cookies([{"name": "consent", "value": "session", "url": url}])
+    for word in CLICKS:
+        page.goto(f"{url}/search/?q={word}")
+        page.locator("main a[href^='/product/']").first.click()
+        page.wait_for_url("**/product/**")
+        page.wait_for_load_state("networkidle")
+    if size == PHONE:
+        page.locator("[data-sessrec-placement]").first.evaluate("list => list.scrollIntoView()")
+    save(page, name)
+    page.close()
+
+
+def report(browser: Browser, url: str, name: str, scheme: str) -> None:
+    """The admin's report, its figures by placement, model and variant."""
+    page = browser.new_page(viewport=ADMIN, color_scheme=scheme)
+    page.goto(f"{url}/admin/login/?next=/admin/sessrec/report/")
+    page.fill("#id_username", "admin")
+    page.fill("#id_password", "admin")
+    page.click("[type=submit]")
+    page.wait_for_load_state("networkidle")
+    save(page, name)
+    page.close()
+
+
+USER_AGENT = (
+    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"  # headless ones are bots
+)
+
+
+def main(url: str) -> None:
+    """All pictures of the shop at this address."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        product_page(browser, url, "shop", SHOP)
+        product_page(browser, url, "phone", PHONE, device_scale_factor=2)
+        report(browser, url, "report", "light")
+        report(browser, url, "report-dark", "dark")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000")

@@ -1,0 +1,146 @@
+"""A reader's project: what `django-admin startproject` makes, a small shop in it, and what a page prints."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TITLED = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+NAMED = re.compile(r"`([\w/]+\.\w+)`[^`\n]*:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+# The shop that a page says its reader has already: its database, a product model, a product page.
+DATABASE = """
+import os
+from example_shop.stack.environment import django_database
+
+DATABASES = {"default": {**django_database(os.environ["DATABASE_URL"]), "NAME": os.environ["DATABASE_NAME"]}}
+INSTALLED_APPS += ["shop"]
+TEMPLATES[0]["DIRS"] = [BASE_DIR / "templates"]
+ALLOWED_HOSTS = ["*"]
+"""
+MODELS = """
+from django.db import models
+from django.urls import reverse
+
+
+class Product(models.Model):
+    name = models.CharField(max_length=50)
+    price = models.DecimalField(max_digits=8, decimal_places=2)
+    stock = models.IntegerField(default=1)
+    category = models.CharField(max_length=50)
+
+    def __str__(self):
+        return self.name
+
+    def get_absolute_url(self):
+        return reverse("product", args=[self.pk])
+"""
+VIEWS = """
+from django.shortcuts import get_object_or_404, render
+from shop.models import Product
+
+
+def product(request, pk):
+    return render(request, "product.html", {"product": get_object_or_404(Product, pk=pk)})
+"""
+URLS = """
+from shop import views
+
+urlpatterns += [path("product/<int:pk>/", views.product, name="product")]
+"""
+PRODUCTS = """
+from shop.models import Product
+
+Product.objects.bulk_create(
+    Product(name=f"Tea {n}", price=n, category="green" if n % 2 else "black", stock=n != 5)
+    for n in range(1, 31)
+)
+"""
+
+
+class Project:
+    """A project in a folder, on a database of its own."""
+
+    def __init__(self, folder: Path, database: str, **environment: str) -> None:
+        self.folder = folder
+        self.environment = os.environ | {
+            "DJANGO_SETTINGS_MODULE": "project.settings",
+            "DATABASE_NAME": database,
+            "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
+            **environment,
+        }
+        self.run("-m", "django", "startproject", "project", ".", DJANGO_SETTINGS_MODULE="")
+        self.add("project/settings.py", DATABASE)
+        self.add("project/urls.py", URLS)
+        for name, text in (("__init__", ""), ("models", MODELS), ("views", VIEWS)):
+            self.add(f"shop/{name}.py", text)
+
+    def add(self, name: str, text: str) -> None:
+        """Append to a file, or make it."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        path.write_text(f"{before}\n{text}" if before else text, encoding="utf-8")
+
+    def add_printed(self, files: list[tuple[str, str]]) -> None:
+        """Do with a page's code what the page says."""
+        for name, text in files:
+            self.add(name, text)
+
+    def run(self, *command: str, **environment: str) -> str:
+        """Run Python in the project; what it printed, or its errors as this test's."""
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=self.folder,
+            env=self.environment | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def manage(self, *command: str) -> str:
+        """Run a command of manage.py."""
+        return self.run("manage.py", *command)
+
+    def shell(self, code: str) -> str:
+        """Run code with Django set up."""
+        return self.run("-c", f"import django\ndjango.setup()\n{code}")
+
+    @contextmanager
+    def running(self, *command: str) -> Iterator[None]:
+        """Keep a program of the environment running, such as `celery`."""
+        with (self.folder / f"{command[0]}.log").open("a", encoding="utf-8") as log:
+            program = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+            )
+            try:
+                yield
+            finally:
+                program.terminate()
+                program.wait()
+
+
+def read(page: str) -> str:
+    """A page's text, named from the repository's root."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def printed_commands(text: str, program: str) -> list[list[str]]:
+    """The lines of a page's console blocks that start this program, without it; comments are left out."""
+    lines = [line for block in CONSOLE.findall(text) for line in block.splitlines()]
+    return [
+        line.removeprefix(f"$ {program} ").partition("#")[0].split()
+        for line in lines
+        if line.startswith(f"$ {program} ")
+    ]
