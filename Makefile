@@ -2,6 +2,7 @@
 #
 #   make shop           the example shop, complete, on http://127.0.0.1:8000/ (SHOP_PORT=8001 for another port)
 #   make test           lint and all tests; `make test TESTS=tests/stack` for some
+#   make test-recipes   the recipe for django-oscar, which goes into .venv-oscar
 #   make lint           ruff, mypy, import contracts
 #   make docs           the documentation into build/site/
 #   make bench-models   DATA=folder MODELS=popularity,neighbours SEEDS=1 OUT=build/models.json
@@ -28,7 +29,7 @@ OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $
 	$(if $(ROWS),--rows-before $(ROWS)) $(if $(OUT),--out $(OUT))
 
 .PHONY: shop test lint docs bench-models bench-leak bench-capture bench-serving bench-poison bench-bounds bench-scale \
-	bench-peers chaos clean
+	bench-peers chaos clean test-recipes
 
 shop: .venv/shop.stamp
 	@$(BIN)/python -m example_shop.stack shop
@@ -59,9 +60,12 @@ bench-peers: .venv/dev.stamp .venv-peers/stamp
 chaos: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.chaos $(OPTIONS)
 
+test-recipes: .venv/dev.stamp .venv-oscar/stamp
+	$(BIN)/pytest tests/docs/test_oscar.py
+
 clean:
 	$(PYTHON) -m example_shop.stack clean
-	rm -rf .venv .venv-peers build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-oscar .venv-peers build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -f $(addprefix django_sessrec/recsys/kernels/,kernels.so kernels.dylib kernels.dll features.h)
 
 .venv/shop.stamp: pyproject.toml requirements-dev.txt $(KERNELS) | $(BIN)/pip
@@ -73,6 +77,13 @@ clean:
 	@echo "Installing into .venv: a minute or two the first time"
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@ .venv/shop.stamp
+
+# Of its own: oscar brings the newest Django that it supports.
+.venv-oscar/stamp: pyproject.toml | $(BIN)/pip
+	@echo "Installing django-oscar into .venv-oscar: a minute or two the first time"
+	@$(PYTHON) -m venv .venv-oscar
+	@.venv-oscar/bin/python -m pip install --quiet --disable-pip-version-check . 'django-oscar>=4.2,<5' sorl-thumbnail 'psycopg[binary]'
+	@touch $@
 
 .venv-peers/stamp: benchmarks/peers/requirements.txt | $(BIN)/pip
 	@echo "Installing the peers into .venv-peers: a minute or two the first time"
