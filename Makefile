@@ -2,7 +2,7 @@
 #
 #   make shop           the example shop, complete, on http://127.0.0.1:8000/ (SHOP_PORT=8001 for another port)
 #   make test           lint and all tests; `make test TESTS=tests/stack` for some
-#   make test-recipes   the recipe for django-oscar, which goes into .venv-oscar
+#   make test-recipes   the docs' code on the newest Python and Django here, and in a django-oscar shop (.venv-oscar)
 #   make lint           ruff, mypy, import contracts
 #   make docs           the documentation into build/site/
 #   make bench-models   DATA=folder MODELS=popularity,neighbours SEEDS=1 OUT=build/models.json
@@ -61,7 +61,7 @@ chaos: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.chaos $(OPTIONS)
 
 test-recipes: .venv/dev.stamp .venv-oscar/stamp
-	$(BIN)/pytest tests/docs/test_oscar.py
+	PROJECT_PYTHON=$(CURDIR)/.venv-oscar/bin/python $(BIN)/pytest $(addprefix tests/docs/test_,oscar.py readme.py tutorial.py)
 
 clean:
 	$(PYTHON) -m example_shop.stack clean
@@ -78,11 +78,12 @@ clean:
 	@$(INSTALL) -r requirements-dev.txt
 	@touch $@ .venv/shop.stamp
 
-# Of its own: oscar brings the newest Django that it supports.
+# Oscar brings the newest Django that it supports: 6 where there is Python 3.12.
+NEWEST := $(shell for python in python3.13 python3.12 python3.11; do $$python -c '' 2>/dev/null && echo $$python && break; done)
 .venv-oscar/stamp: pyproject.toml | $(BIN)/pip
 	@echo "Installing django-oscar into .venv-oscar: a minute or two the first time"
-	@$(PYTHON) -m venv .venv-oscar
-	@.venv-oscar/bin/python -m pip install --quiet --disable-pip-version-check . 'django-oscar>=4.2,<5' sorl-thumbnail 'psycopg[binary]'
+	@$(NEWEST) -m venv .venv-oscar
+	@.venv-oscar/bin/python -m pip install --quiet --disable-pip-version-check '.[parquet,stream]' 'django-oscar>=4.2,<5' sorl-thumbnail 'psycopg[binary]'
 	@touch $@
 
 .venv-peers/stamp: benchmarks/peers/requirements.txt | $(BIN)/pip
