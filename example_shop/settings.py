@@ -90,7 +90,7 @@ SESSREC = {
         "neighbours": {"ESTIMATOR": "django_sessrec.recsys.tuning.TunedNeighbours", "EVERY_HOURS": 1},
         "ranked": {
             "ESTIMATOR": "django_sessrec.neural.Ranked",
-            "OPTIONS": {"net": {"embedding_size": 64}},
+            "OPTIONS": {"network": {"embedding_size": 64}},
         },
     },
     "PLACEMENTS": {

@@ -16,10 +16,10 @@ MODELS = {
     "srgnn": "django_sessrec.neural.SRGNN",
     "blend": "django_sessrec.recsys.blend.Blend",
     "ranked": "django_sessrec.neural.Ranked",
-    "gru4rec_paper": "django_sessrec.neural.GRU4RecPaper",
-    "gru4rec_bpr_max": "django_sessrec.neural.GRU4RecPaper",
-    "sasrec_paper": "django_sessrec.neural.SASRecPaper",
-    "srgnn_paper": "django_sessrec.neural.SRGNNPaper",
+    "gru4rec_paper": "benchmarks.accuracy.published_recipes.GRU4RecPaper",
+    "gru4rec_bpr_max": "benchmarks.accuracy.published_recipes.GRU4RecPaper",
+    "sasrec_paper": "benchmarks.accuracy.published_recipes.SASRecPaper",
+    "srgnn_paper": "benchmarks.accuracy.published_recipes.SRGNNPaper",
 }
 OPTIONS: dict[str, dict[str, Any]] = {"gru4rec_bpr_max": {"objective": "bpr_max"}}
 

@@ -17,8 +17,7 @@ import torch
 from benchmarks.accuracy.models import estimators_named
 from benchmarks.datasets import load
 from django_sessrec.neural.estimator import NeuralEstimator
-from django_sessrec.neural.torchrun import Peers
-from django_sessrec.neural.training import Learning, training_device
+from django_sessrec.neural.training import Trainer, training_device
 from django_sessrec.recsys.sessions import SessionLog
 
 NETWORKS = ("gru4rec", "sasrec", "srgnn")
@@ -46,19 +45,19 @@ def main() -> None:
 def speed(recipe: NeuralEstimator, sessions: SessionLog, steps: int) -> dict[str, float]:
     """targets_per_s and ms_per_step of so many steps, once WARM_UP of them are through."""
     device = training_device(recipe.device)
-    encoder = recipe.encoder(recipe.first_vectors(sessions)).to(device).train()
-    learning = Learning(encoder, recipe, sessions, Peers())
-    batches = list(learning.walk.batches())
+    encoder = recipe.encoder(recipe.initial_vectors(sessions)).to(device).train()
+    trainer = Trainer(encoder, recipe, sessions)
+    batches = list(trainer.sampler.batches())
     timed = batches[WARM_UP:][:steps] or batches
     for chosen in batches[:WARM_UP]:
-        learning.step(chosen)
+        trainer.step(chosen)
     wait_for(device)
     began = time.perf_counter()
     for chosen in timed:
-        learning.step(chosen)
+        trainer.step(chosen)
     wait_for(device)
     seconds = time.perf_counter() - began
-    targets = sum(map(learning.walk.windows.n_targets_of, timed))
+    targets = sum(map(trainer.sampler.windows.n_targets_of, timed))
     return {"targets_per_s": targets / seconds, "ms_per_step": 1000 * seconds / len(timed)}
 
 

@@ -16,7 +16,7 @@ from django_sessrec.models import TrainingRun
 
 LABELS = {"hr@20": "HR@20", "mrr@20": "MRR@20", "ndcg@20": "NDCG@20"}
 OF_GROUPS = "hr@20"
-WHERE_IT_IS = {"progress", "stage", "net", "share", "epoch", "batch"}  # of a report that is no figure
+WHERE_IT_IS = {"progress", "stage", "network", "share", "epoch", "batch"}  # of a report that is no figure
 
 
 @dataclass(frozen=True, slots=True)

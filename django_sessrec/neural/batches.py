@@ -1,4 +1,4 @@
-"""A session log as training batches: padded windows of like length, made without Python per session."""
+"""Training batches of a session log: padded windows of similar length, made without a Python loop."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ class Batch(NamedTuple):
     """B windows of at most L clicks with N clicks to predict."""
 
     items: Tensor  # (B, L) rows, right-padded with 0
-    positions: Tensor | slice  # (N,) into the flattened (B * L), or all: the prefixes that are trained
+    positions: Tensor | slice  # (N,) into the flattened (B * L), or all: the prefixes to train
     targets: Tensor  # (N,) the row clicked next
     weights: Tensor  # (N,) 1 on average over the log
 
     def of_prefixes(self, after_each_click: Tensor) -> Tensor:
-        """(B, L, D) -> (N, D)."""
+        """(B, L, D) vectors after each click -> (N, D) those of the prefixes to train."""
         return after_each_click.flatten(0, 1)[self.positions]
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Runs of at most `window` clicks, each with the clicks that follow them as targets.
+    """Runs of at most `window` clicks, with the click after each as its target.
 
-    A longer session becomes several windows that advance by half a window, so that each click has some
-    past to be predicted from, and is a target once.
+    A longer session becomes several windows that advance by half a window, so that each click is a target
+    once and has at least half a window to be predicted from.
     """
 
     clicks: Tensor  # (n_clicks,) rows of the whole log, on the training device
@@ -48,7 +48,11 @@ class Windows:
 
     @classmethod
     def of(cls, log: SessionLog, window: int, *, recency_days: float | None, device: torch.device) -> Windows:
-        """recency_days: a session counts exp(-age / recency_days), its age taken from the log's end."""
+        """The windows of `log`, with their clicks on `device`.
+
+        recency_days: a session weighs exp(-age / recency_days), its age in days before the end of the log;
+        None weighs all sessions alike.
+        """
         step = max(window // 2, 1)
         readable = np.maximum(log.lengths - 1, 0)  # the last click is only a target
         beyond = np.maximum(readable - window, 0)
@@ -75,14 +79,15 @@ class Windows:
 
     @property
     def n_targets(self) -> int:
+        """Number of targets in all windows."""
         return int((self.lengths - self.fresh).sum())
 
     def n_targets_of(self, chosen: NDArray[np.int64]) -> int:
-        """Clicks that these windows train."""
+        """Number of targets in these windows."""
         return int((self.lengths[chosen] - self.fresh[chosen]).sum())
 
     def shuffled(self, batch_size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-        """The numbers of every window once, in batches of like length drawn from all over the log."""
+        """The numbers of every window once, in batches of similar length drawn from the whole log."""
         order = rng.permutation(len(self))
         group = batch_size * BATCHES_SORTED_TOGETHER
         for first in range(0, len(order), group):
@@ -93,7 +98,7 @@ class Windows:
                 yield near[cut : cut + batch_size]
 
     def newest(self, n_targets: int, batch_size: int) -> Iterator[Batch]:
-        """The last windows that hold `n_targets` between them, in batches of like length."""
+        """The last windows that together hold `n_targets`, in batches of similar length."""
         targets = np.cumsum((self.lengths - self.fresh)[::-1])
         last = np.arange(len(self))[::-1][: np.searchsorted(targets, n_targets) + 1]
         last = last[np.argsort(self.lengths[last], kind="stable")]
@@ -101,7 +106,10 @@ class Windows:
             yield self.batch(last[first : first + batch_size])
 
     def batch(self, chosen: NDArray[np.int64]) -> Batch:
-        """The windows with these numbers; all sizes are known here, so that a GPU is never waited for."""
+        """The batch of the windows with these (B,) numbers.
+
+        All sizes are computed on the processor, so that no step waits for a GPU.
+        """
         device = self.clicks.device
         lengths, fresh = self.lengths[chosen], self.fresh[chosen]
         columns = torch.arange(int(lengths.max()), device=device)
@@ -127,10 +135,10 @@ class Windows:
         )
 
     def padded(self, chosen: Tensor, length: int) -> Batch:
-        """The windows (B,) with every one of their B * L positions, which count where they are trained.
+        """The batch of the windows with these (B,) numbers, with all B * L positions as targets.
 
-        Nothing in it depends on what was chosen but values, so that a GPU can record and replay it.
-        The number after the last window's is one without clicks.
+        Positions that are not trained get weight 0. Shapes do not depend on the numbers, so that a CUDA graph
+        can replay the step. The number `len(self)` stands for an empty window.
         """
         starts, lengths, fresh, weights = (of_all[chosen][:, None] for of_all in self._on_device)  # (B, 1)
         columns = torch.arange(length, device=self.clicks.device)
@@ -146,44 +154,53 @@ class Windows:
 
     @cached_property
     def _on_device(self) -> tuple[Tensor, ...]:
-        """Starts, lengths, fresh and weights where the clicks are, with an empty window at the end."""
+        """Starts, lengths, fresh and weights on the device of the clicks, with an empty window at the end."""
         of_all = (self.starts, self.lengths, self.fresh, self.weights)
         return tuple(
             torch.from_numpy(np.append(each, each.dtype.type(0))).to(self.clicks.device) for each in of_all
         )
 
 
-class Walk:
-    """The way of a training through its epochs of shuffled windows; one that was left is gone on with.
+class EpochSampler:
+    """Batches of shuffled windows for all epochs, from the place that its state tells.
 
-    rank, world: which of how many processes this is; they take turns, and as many batches each.
+    rank, world_size: number of this process and of all; they take turns, and as many batches each.
     """
 
     def __init__(
-        self, windows: Windows, batch_size: int, epochs: int, seed: int, rank: int = 0, world: int = 1
+        self,
+        windows: Windows,
+        batch_size: int,
+        epochs: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
         self.windows, self.batch_size = windows, batch_size
         self.epochs, self.seed = epochs, seed
-        self.rank, self.world = rank, world
-        self.rounds = -(-len(windows) // (batch_size * world))  # of an epoch
+        self.rank, self.world_size = rank, world_size
+        self.batches_per_epoch = -(-len(windows) // (batch_size * world_size))  # of each process
         self.epoch, self.done = 1, 0
 
     @property
     def steps(self) -> int:
         """Batches of all epochs."""
-        return self.epochs * self.rounds
+        return self.epochs * self.batches_per_epoch
 
     def batches(self) -> Iterator[NDArray[np.int64]]:
-        """The windows' numbers of each batch left of this epoch; what is handed out counts as done."""
+        """The window numbers of each batch left of this epoch; what is yielded counts as done."""
         shuffled = self.windows.shuffled(self.batch_size, np.random.default_rng([self.seed, self.epoch]))
-        everyones = islice(cycle(shuffled), self.rounds * self.world)
-        for chosen in islice(everyones, self.done * self.world + self.rank, None, self.world):
+        of_all = islice(cycle(shuffled), self.batches_per_epoch * self.world_size)
+        for chosen in islice(of_all, self.done * self.world_size + self.rank, None, self.world_size):
             self.done += 1
             yield chosen
         self.epoch, self.done = self.epoch + 1, 0
 
     def state_dict(self) -> dict[str, Any]:
+        """The epoch, and how many of its batches are done."""
         return {"epoch": self.epoch, "done": self.done}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue after the batches that another sampler of the same windows had done."""
         self.epoch, self.done = state["epoch"], state["done"]

@@ -1,4 +1,4 @@
-"""A training's state on disk, from which one that was killed goes on: arrays and JSON, no pickle."""
+"""State of a training run on disk, from which an interrupted run is resumed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 import django_sessrec
+from django_sessrec.neural.serialization import dump, load
 from django_sessrec.recsys.sessions import SessionLog
 
 logger = logging.getLogger("django_sessrec")
@@ -27,7 +27,7 @@ TRAINING, TRAINED = "training.npz", "trained.npz"
 
 
 class Stateful(Protocol):
-    """A part of a training, such as its net or its optimiser."""
+    """A part of a training run, such as its network or its optimizer."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -38,10 +38,10 @@ Parts = Mapping[str, Stateful]
 
 
 class Checkpoint:
-    """Keeps the parts of one training in a folder: as they are while it trains, the net alone when it has.
+    """A folder with the parts of one training run: all of them while it trains, then the network alone.
 
-    folder: without one nothing is kept.
-    of: all that the training is made of. What was kept of a training made of anything else is left aside.
+    folder: None keeps nothing.
+    of: everything that the run is made of (`made_of`). A state of a run made of anything else is ignored.
     """
 
     def __init__(self, folder: Path | None, of: Mapping[str, str]) -> None:
@@ -49,14 +49,15 @@ class Checkpoint:
         self.due = time.monotonic() + SECONDS_BETWEEN
 
     def resume(self, parts: Parts) -> bool:
-        """Bring the parts to where a killed training left them, if it did."""
+        """Load the state of an interrupted run into the parts; whether there was one."""
         return self._restore(TRAINING, parts)
 
-    def is_trained(self, net: Stateful) -> bool:
-        """Whether the training went to its end before; `net` is as it was then."""
-        return self._restore(TRAINED, {"net": net})
+    def is_trained(self, network: Stateful) -> bool:
+        """Load the trained weights into `network`; whether an earlier run had finished them."""
+        return self._restore(TRAINED, {"network": network})
 
     def keep_if_due(self, parts: Parts) -> None:
+        """Write the state if the last time is SECONDS_BETWEEN ago, or longer where writing is slow."""
         if time.monotonic() >= self.due:
             self.keep(parts)
 
@@ -67,15 +68,15 @@ class Checkpoint:
         now = time.monotonic()
         self.due = now + max(SECONDS_BETWEEN, (now - began) / SHARE_OF_TIME)
 
-    def finish(self, net: Stateful) -> None:
-        """Keep what was trained: a training of several nets may be killed in a later one."""
-        self._write(TRAINED, {"net": net})
+    def finish(self, network: Stateful) -> None:
+        """Keep the trained weights: a run that trains several networks may be interrupted in a later one."""
+        self._write(TRAINED, {"network": network})
         if self.folder is not None:
             with suppress(OSError):
                 (self.folder / TRAINING).unlink()
 
     def _write(self, name: str, parts: Parts) -> None:
-        """At one stroke; a disk that is full is a warning, for the training itself can go on."""
+        """Replace the file atomically; a full disk is only a warning, because training can continue."""
         if self.folder is None:
             return
         unfinished = self.folder / f".{name}"
@@ -87,7 +88,7 @@ class Checkpoint:
         except OSError as error:
             with suppress(OSError):
                 unfinished.unlink()
-            logger.warning("no checkpoint could be written, so a killed training would start anew: %s", error)
+            logger.warning("no checkpoint could be written; if interrupted, training starts again: %s", error)
 
     def _restore(self, name: str, parts: Parts) -> bool:
         if self.folder is None or not (self.folder / name).exists():
@@ -97,10 +98,10 @@ class Checkpoint:
             with path.open("rb") as file:
                 state = load(file)
         except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
-            logger.warning("the checkpoint %s can't be read, and the training starts anew: %s", path, error)
+            logger.warning("the checkpoint %s can't be read, so training starts again: %s", path, error)
             return False
         if differing := sorted(key for key in self.of if state["of"].get(key) != self.of[key]):
-            logger.info("the checkpoint %s is of other %s, and is left aside", path, " and ".join(differing))
+            logger.info("the checkpoint %s is of other %s, and is ignored", path, " and ".join(differing))
             return False
         for part, stateful in parts.items():
             stateful.load_state_dict(state[part])
@@ -108,7 +109,7 @@ class Checkpoint:
 
 
 class RandomState:
-    """Torch's random numbers, as a part of a training."""
+    """Torch's random number generators, as a part of a training run."""
 
     def state_dict(self) -> dict[str, Any]:
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
@@ -120,7 +121,7 @@ class RandomState:
 
 
 def made_of(recipe: object, *logs: SessionLog | None) -> dict[str, str]:
-    """What two trainings must share for one to go on with the other's state."""
+    """What two training runs must have in common for one to resume from the other's state."""
     return {
         "recipe": repr(recipe),
         "data": fingerprint(*logs),
@@ -130,7 +131,7 @@ def made_of(recipe: object, *logs: SessionLog | None) -> dict[str, str]:
 
 
 def fingerprint(*logs: SessionLog | None) -> str:
-    """SHA-256 of every click, its time and the items' ids."""
+    """SHA-256 of every click, its time and the items' ids, in hexadecimal digits."""
     digest = hashlib.sha256()
     for log in logs:
         if log is None:
@@ -138,36 +139,5 @@ def fingerprint(*logs: SessionLog | None) -> str:
             continue
         digest.update(json.dumps(log.index.ids).encode())
         for array in (log.items, log.offsets, log.times):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def dump(tree: Any, file: IO[bytes]) -> None:
-    """Write nested dicts, lists, numbers, text and tensors as an .npz file of arrays, one of them JSON."""
-    arrays: dict[str, Any] = {}
-
-    def plain(node: Any) -> Any:
-        if isinstance(node, Tensor):
-            name = f"tensor-{len(arrays)}"
-            arrays[name] = node.detach().cpu().numpy()
-            return {"tensor": name}
-        if isinstance(node, Mapping):  # as pairs: an optimiser's keys are numbers, which JSON's are not
-            return {"pairs": [[key, plain(value)] for key, value in node.items()]}
-        return [plain(each) for each in node] if isinstance(node, list | tuple) else node
-
-    text = json.dumps(plain(tree)).encode()
-    np.savez(file, allow_pickle=False, tree=np.frombuffer(text, np.uint8), **arrays)
-
-
-def load(file: IO[bytes]) -> Any:
-    """What `dump` wrote, with lists for tuples; ValueError, LookupError or BadZipFile if damaged."""
-    with np.load(file, allow_pickle=False) as arrays:
-
-        def rich(node: Any) -> Any:
-            if isinstance(node, dict) and "tensor" in node:
-                return torch.from_numpy(arrays[node["tensor"]])
-            if isinstance(node, dict):
-                return {key: rich(value) for key, value in node["pairs"]}
-            return [rich(each) for each in node] if isinstance(node, list) else node
-
-        return rich(json.loads(arrays["tree"].tobytes()))

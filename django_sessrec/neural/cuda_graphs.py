@@ -1,7 +1,7 @@
-"""Steps of a training that a GPU has recorded, and replays.
+"""Training steps captured as CUDA graphs and replayed.
 
-A step of the default recipe is 220 small programs for the GPU. Python takes 6 ms to start them one by one,
-the GPU 0.8 to carry them out (H200); a recording, a CUDA graph, starts them all at once.
+A step of the default recipe launches 220 small kernels. Python takes 6 ms to launch them one by one, the GPU
+0.8 ms to run them (H200); a CUDA graph launches them all at once.
 """
 
 from __future__ import annotations
@@ -16,71 +16,75 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from django_sessrec.neural.batches import Batch, Walk
+from django_sessrec.neural.batches import Batch, EpochSampler
 
-Learn = Callable[[Batch], Tensor]
+Step = Callable[[Batch], Tensor]
+"""A training step on one batch; returns its loss, ()."""
 
 
-class Recording(NamedTuple):
+class CapturedStep(NamedTuple):
+    """A step of one batch length."""
+
     graph: torch.cuda.CUDAGraph
-    loss: Tensor  # () of the step that was replayed last
+    loss: Tensor  # () of the last replay
 
 
-class Recorded:
-    """Steps by the length of their batches; each length is recorded when it is met for the second time.
+class GraphedSteps:
+    """A CUDA graph for each length of batch, captured when the length comes for the second time.
 
-    A recording is bound to places in the GPU's memory: batches are brought where it looks for them, all of
-    one size, and so is the learning rate.
+    A graph reads fixed places in the GPU's memory. So the numbers of a batch's windows, always as many, and
+    the learning rate are copied to where it reads them.
     """
 
-    def __init__(self, walk: Walk, optimiser: torch.optim.Optimizer) -> None:
-        self.windows, self.optimiser = walk.windows, optimiser
+    def __init__(self, sampler: EpochSampler, optimizer: torch.optim.Optimizer) -> None:
+        self.windows, self.optimizer = sampler.windows, optimizer
         self.device = self.windows.clicks.device
-        self.chosen = torch.zeros(walk.batch_size, dtype=torch.int64, device=self.device)
-        self.recordings: dict[int, Recording | None] = {}
+        self.chosen = torch.zeros(sampler.batch_size, dtype=torch.int64, device=self.device)
+        self.captured: dict[int, CapturedStep | None] = {}
         self.memory = torch.cuda.graph_pool_handle()
 
-    def step(self, chosen: NDArray[np.int64], learn: Learn) -> Tensor:
-        """Learn from the windows with these numbers; the loss, until the next step overwrites it."""
+    def step(self, chosen: NDArray[np.int64], step: Step) -> Tensor:
+        """Run `step` on the windows with these numbers; returns its loss, which the next call overwrites."""
         length = int(self.windows.lengths[chosen].max())
         empty = np.full(len(self.chosen) - len(chosen), len(self.windows))
         self.chosen.copy_(torch.from_numpy(np.concatenate((chosen, empty))), non_blocking=True)
-        if length not in self.recordings:
-            self.recordings[length] = None
-            return self._aside(length, learn)
-        recording = self.recordings[length] = self.recordings[length] or self._record(length, learn)
-        recording.graph.replay()
-        return recording.loss
+        if length not in self.captured:
+            self.captured[length] = None
+            return self._warm_up(length, step)
+        captured = self.captured[length] = self.captured[length] or self._capture(length, step)
+        captured.graph.replay()
+        return captured.loss
 
-    def _aside(self, length: int, learn: Learn) -> Tensor:
-        """One step on a stream of its own, in which libraries make what they need and may not record."""
+    def _warm_up(self, length: int, step: Step) -> Tensor:
+        """One step on a side stream, in which libraries allocate what they may not allocate in a capture."""
         self._fix_learning_rate()
         ours, aside = torch.cuda.current_stream(), torch.cuda.Stream()
         aside.wait_stream(ours)
         with torch.cuda.stream(aside):
-            loss = learn(self.windows.padded(self.chosen, length))
+            loss = step(self.windows.padded(self.chosen, length))
         ours.wait_stream(aside)
         return loss
 
     def _fix_learning_rate(self) -> None:
-        """Have the optimiser read its rate in the GPU's memory, where the schedule changes it."""
-        for group in self.optimiser.param_groups:
+        """Have the optimizer read its rate from the GPU's memory, where the schedule changes it."""
+        for group in self.optimizer.param_groups:
             group["capturable"] = True
             if not (isinstance(group["lr"], Tensor) and group["lr"].is_cuda):
                 group["lr"] = torch.tensor(float(group["lr"]), device=self.device)
 
-    def _record(self, length: int, learn: Learn) -> Recording:
+    def _capture(self, length: int, step: Step) -> CapturedStep:
         graph = torch.cuda.CUDAGraph()
-        with _undisturbed(), torch.cuda.graph(graph, pool=self.memory, capture_error_mode="thread_local"):
-            loss = learn(self.windows.padded(self.chosen, length))
-        return Recording(graph, loss)
+        with _capturing(), torch.cuda.graph(graph, pool=self.memory, capture_error_mode="thread_local"):
+            loss = step(self.windows.padded(self.chosen, length))
+        return CapturedStep(graph, loss)
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A recording during which nobody frees memory, for that would end it; what it left is put right.
+def _capturing() -> Iterator[None]:
+    """A context for a capture: no garbage collection, which would end it by freeing memory.
 
-    Raises OutOfMemoryError where that ended it, and not the complaint of a recording that was cut short.
+    After a capture that failed, the random number generator is restored. Raises OutOfMemoryError where that
+    was the cause, in place of the error that the interrupted capture raises.
     """
     random_numbers = torch.cuda.default_generators[torch.cuda.current_device()]
     before = random_numbers.clone_state()

@@ -1,4 +1,4 @@
-"""What every net is: clicked items in, one vector out, to be compared with the items' own vectors."""
+"""The base of every network: clicked items in, one vector out, to be compared with the items' vectors."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ nothing but padding stays a number."""
 
 
 class SessionEncoder(nn.Module, ABC):
-    """Sessions, right-padded with row 0, to vectors whose inner products with `item_vectors` rank items.
+    """A network from sessions, right-padded with row 0, to vectors whose inner products with items rank them.
 
-    A subclass gives `states`, the vector after every click; it must not look ahead, so that one pass over
-    a session trains all its prefixes and padding on the right changes nothing.
+    A subclass gives `states`, the vector after every click. It must not look ahead, so that one pass over a
+    session trains all its prefixes, and padding on the right changes nothing.
 
     scale: vectors are normalised and scores are scale * cosine (NISER, Gupta et al. 2019: plain inner
     products favour popular items); None keeps the papers' inner products.
     """
 
     def __init__(self, items: Tensor, *, scale: float | None, item_dropout: float) -> None:
-        """items: (n_rows, D) first item vectors, row 0 the padding."""
+        """items: (n_rows, D) initial item vectors, row 0 the padding."""
         super().__init__()
         self.items = nn.Embedding.from_pretrained(items, freeze=False, padding_idx=0)
         self.scale = scale
@@ -37,7 +37,7 @@ class SessionEncoder(nn.Module, ABC):
         return self.encode(items, self.item_vectors(items), lengths)
 
     def encode(self, items: Tensor, vectors: Tensor, lengths: Tensor) -> Tensor:
-        """The same from item vectors gathered outside, (B, L, D): what is exported, small and table-free."""
+        """The same from item vectors gathered outside, (B, L, D): what is exported, without the table."""
         return self.finish(at(self.states(items, vectors), lengths - 1))
 
     def after_each_click(self, items: Tensor, vectors: Tensor) -> Tensor:
@@ -46,14 +46,15 @@ class SessionEncoder(nn.Module, ABC):
         return self.finish(self.states(items, self.item_dropout(vectors)))
 
     def item_vectors(self, rows: Tensor, table: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        """(...,) -> (..., D): items as they are read and as they are scored (tied).
+        """(...,) -> (..., D): item vectors, the same for reading and for scoring.
 
-        table: what reads the rows in a training that must know which were read.
+        table: reads the rows in a training that must know which were read.
         """
         vectors = self.items(rows) if table is None else table(rows)
         return vectors if self.scale is None else Unit.apply(vectors)
 
     def finish(self, states: Tensor) -> Tensor:
+        """(..., D) states -> (..., D) session vectors."""
         return states if self.scale is None else self.scale * F.normalize(states, dim=-1)
 
     @abstractmethod
@@ -62,27 +63,27 @@ class SessionEncoder(nn.Module, ABC):
 
 
 class Unit(torch.autograd.Function):
-    """F.normalize, with half the passes over memory on the way back: a step does it to 10,000 vectors."""
+    """F.normalize with half the memory traffic in the backward pass: a step normalizes 10,000 vectors."""
 
     @staticmethod
-    def forward(ctx: Any, vectors: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, vectors: Tensor) -> Tensor:
         length = vectors.norm(dim=-1, keepdim=True).clamp_(min=1e-12)
         unit = vectors / length
         ctx.save_for_backward(unit, length)
         return unit
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         unit, length = ctx.saved_tensors
         along = (grad * unit).sum(-1, keepdim=True)
         return torch.addcmul(grad, unit, along, value=-1).div_(length)
 
 
 class Readout(nn.Module):
-    """Attention of the net's state over the session's own item vectors, plus a linear part of the state.
+    """Attention of the network's state over the session's own item vectors, plus a linear part of the state.
 
-    The answer stays near what was clicked unless the state says otherwise: a session is its items first.
-    Recent clicks start with more weight: exp(-0.7) for each step back.
+    So the session's vector stays near its items unless the state says otherwise. Before training, each step
+    back has exp(-0.7) of the weight of the click after it.
     """
 
     def __init__(self, size: int, window: int, dropout: float) -> None:
@@ -103,13 +104,13 @@ class Readout(nn.Module):
 
 
 def at(sequence: Tensor, positions: Tensor) -> Tensor:
-    """(B, L, D), (B,) -> (B, D): one position of each row."""
+    """(B, L, D), (B,) positions -> (B, D): one position of each row."""
     where = positions[:, None, None].expand(-1, 1, sequence.shape[2])
     return sequence.gather(1, where)[:, 0]
 
 
 def ages(items: Tensor, ends: Tensor | None = None) -> Tensor:
-    """(B, L) -> (1, L, L): how many clicks before position t (row) position u (column) lies.
+    """(B, L) -> (1, L, L): by how many clicks position u (column) precedes position t (row).
 
     ends: (B, P) positions to count from instead of all -> (B, P, L).
     """

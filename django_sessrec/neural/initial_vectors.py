@@ -1,7 +1,7 @@
-"""Item vectors before any training: a truncated SVD of which items are clicked near each other.
+"""Item vectors before training: a truncated SVD of the items' co-clicks.
 
-Positive pointwise mutual information, factorised, is what word2vec learns slowly (Levy & Goldberg 2014).
-Nets that start from it need a fifth of the epochs of a random start.
+Factorized positive pointwise mutual information is what word2vec approximates (Levy & Goldberg 2014).
+Networks that start from it need a fifth of the epochs of a random start.
 """
 
 from __future__ import annotations
@@ -36,13 +36,6 @@ def item_vectors(log: SessionLog, size: int, *, seed: int = 0) -> Tensor:
     return torch.nn.functional.normalize(vectors, dim=1)
 
 
-def random_vectors(n_rows: int, size: int) -> Tensor:
-    """(n_rows, size) as the papers start: uniform within 1 / sqrt(size), row 0 zeros."""
-    vectors = (2 * torch.rand(n_rows, size) - 1) / size**0.5
-    vectors[0] = 0
-    return vectors
-
-
 def co_clicks(log: SessionLog) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Unordered pairs of different items within REACH clicks: (P, 2) rows low, high and (P,) sums of 1/d."""
     n_rows = len(log.index)
@@ -56,7 +49,7 @@ def co_clicks(log: SessionLog) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         keys.append(unique)
         weights.append(count / distance)
     unique, group = np.unique(np.concatenate(keys), return_inverse=True)
-    sums = np.bincount(group, np.concatenate(weights), len(unique))
+    sums: NDArray[np.float64] = np.bincount(group, np.concatenate(weights), len(unique)).astype(np.float64)
     return np.stack((unique // n_rows, unique % n_rows), 1), sums
 
 

@@ -1,9 +1,9 @@
-"""AdamW for nets with many items: a step costs what its batch reads, not what the table holds.
+"""AdamW for networks with many items: a step costs what its batch reads, not what the table holds.
 
-A batch reads a few thousand rows. Adam moves all the others, too, on what is left of their momentum; here
-a row makes up for that when it is read next, in one closed step (a sum of a geometric series), so that
-training goes as with Adam over the whole table. Adam that forgets about unread rows, as
-torch.optim.SparseAdam does, loses 0.3 of HR@20 and MRR@20 on held-out days of Diginetica.
+A batch reads a few thousand rows. Adam also moves all others by what is left of their momentum. Here a row
+catches up with that when it is read next, in closed form (the sum of a geometric series), so that training
+goes as with Adam over the whole table. torch.optim.SparseAdam ignores unread rows, which loses 0.3 of HR@20
+and MRR@20 on held-out days of Diginetica.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ EPS = 1e-8
 
 
 class LazyAdam(torch.optim.AdamW):
-    """AdamW without decay over all weights of a net; its item table is read through `table`."""
+    """AdamW without weight decay for an encoder whose item table is read through `table`."""
 
     def __init__(self, encoder: SessionEncoder, learning_rate: float, betas: tuple[float, float]) -> None:
         others = [weight for weight in encoder.parameters() if weight is not encoder.items.weight]
@@ -30,6 +30,7 @@ class LazyAdam(torch.optim.AdamW):
         self.table = LazyTable(encoder.items, betas)
 
     def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step for the rows read since the last, and for all other weights."""
         self.table.step(self.param_groups[0]["lr"])
         super().step(closure)
 
@@ -42,7 +43,7 @@ class LazyAdam(torch.optim.AdamW):
 
 
 class LazyTable:
-    """The rows of an embedding, each with Adam's moments as of the step in which it was read last."""
+    """The rows of an embedding, each with Adam's moments as of the step that read it last."""
 
     def __init__(self, embedding: nn.Embedding, betas: tuple[float, float]) -> None:
         self.weights = embedding.weight.data
@@ -52,7 +53,7 @@ class LazyTable:
         self.steps, self.rate = 0, 0.0
 
     def __call__(self, rows: Tensor) -> Tensor:
-        """(N,) rows -> (N, D): their vectors, for one forward and backward before the next step."""
+        """(N,) rows -> (N, D) their vectors, for one forward and backward pass before the next step."""
         self.rows, places = rows.unique(return_inverse=True)
         self.moments = self.first.index_select(0, self.rows), self.second.index_select(0, self.rows)
         self.vectors = self.weights.index_select(0, self.rows)
@@ -61,7 +62,7 @@ class LazyTable:
         return F.embedding(places, self.read)
 
     def _catch_up(self) -> None:
-        """What Adam would have done in the steps since, in which these rows had no gradient.
+        """What Adam would have done in the steps since these rows were read, in which they had no gradient.
 
         The k-th of them moves a row by the learning rate times (b1 / sqrt(b2))^k times what the last one did.
         """
@@ -77,7 +78,7 @@ class LazyTable:
         second *= b2**missed
 
     def step(self, learning_rate: float) -> None:
-        """One step of Adam for the rows read."""
+        """One step of Adam for the rows read since the last step."""
         assert self.read.grad is not None  # noqa: S101
         self.steps, self.rate = self.steps + 1, learning_rate
         first, second = self.moments

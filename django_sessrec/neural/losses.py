@@ -1,7 +1,7 @@
-"""What a net is trained to do: score the next click above the rest.
+"""Losses that rank the item clicked next above the others.
 
 Every loss takes vectors (N, D) of sessions, targets (N, D) of the items clicked next, negatives (K, D)
-shared by the batch, and weights (N,), and returns the weighted mean.
+shared by the batch, and weights (N,), and returns the weighted mean, ().
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def full_softmax(vectors: Tensor, targets: Tensor, items: Tensor, weights: Tenso
 
 class _Softmax(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         vectors: Tensor,
         targets: Tensor,
@@ -81,41 +81,8 @@ class _Softmax(torch.autograd.Function):
         return (weights * (partition.log() + highest - hits)).sum()
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return (*(grad * saved for saved in ctx.saved_tensors), None, None, None, None)
-
-
-def cross_entropy(
-    vectors: Tensor, targets: Tensor, negatives: Tensor, weights: Tensor, *, log_expected: Tensor
-) -> Tensor:
-    """Softmax over the target and negatives drawn unevenly, for logits of any size.
-
-    log_expected: (K,) log of how often each negative is expected among the K draws; taking it off the
-    logits (log-q correction) makes the sample stand for the whole catalogue. Zeros where the negatives are
-    all the items but the target.
-    """
-    hits = (vectors * targets).sum(1, keepdim=True)
-    misses = vectors @ negatives.t() - log_expected
-    losses = torch.cat((hits, misses), 1).logsumexp(1) - hits.squeeze(1)
-    return (weights * losses).mean()
-
-
-def bpr_max(
-    vectors: Tensor, targets: Tensor, negatives: Tensor, weights: Tensor, *, regularisation: float
-) -> Tensor:
-    """BPR against a soft maximum of the negatives (Hidasi & Karatzoglou 2018, equations 7 and 10)."""
-    hits = (vectors * targets).sum(1, keepdim=True)
-    misses = F.elu(vectors @ negatives.t(), 0.5)
-    attention = misses.softmax(1)
-    won = (attention * (F.elu(hits, 0.5) - misses).sigmoid()).sum(1)
-    losses = -(won + 1e-24).log() + regularisation * (attention * misses.square()).sum(1)
-    return (weights * losses).mean()
-
-
-def binary(vectors: Tensor, targets: Tensor, negatives: Tensor, weights: Tensor) -> Tensor:
-    """The target against the one negative beside it, each on its own (Kang & McAuley 2018, equation 6)."""
-    losses = F.softplus(-(vectors * targets).sum(1)) + F.softplus((vectors * negatives).sum(1))
-    return (weights * losses).mean()
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

@@ -1,13 +1,13 @@
-"""The ranker: one layer of attention over the candidates of a session, on their evidence.
+"""Ranker of a session's candidates by their features: one layer of attention over the list.
 
-A set transformer (Lee et al. 2019) with a linear skip, in which rivals that are alike see more of each other:
-their vectors' cosine is added to what attention looks at, as distances are in Graphormer (Ying et al. 2021).
-Its lists are trained as they will be served: all queries come from days that the sources had not seen.
+A set transformer (Lee et al. 2019) with a linear skip connection, in which similar candidates attend to each
+other more: the cosine of their vectors is added to the attention logits, as distances are in Graphormer (Ying
+et al. 2021). Lists are trained as they are served: all queries come from days that the sources had not seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,25 +17,27 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from django_sessrec.neural.encoder import NOT_VISIBLE
+from django_sessrec.neural.errors import TrainingDiverged
+from django_sessrec.neural.export import require_match, traced
 from django_sessrec.neural.losses import fast_dtype
-from django_sessrec.neural.training import TrainingDiverged
 from django_sessrec.recsys.candidate_features import FEATURES
 from django_sessrec.recsys.items import FloatArray, Rows
+from django_sessrec.recsys.onnx_session import open_session
 from django_sessrec.recsys.recommender import Progress
 
 ALWAYS, DRAWN = 40, 24  # candidates of a training list: the most promising, and some of the others
 CLIP = 6.0
 FIRST_PULL = (0.0, 2.0, 5.0, 10.0)  # of a cosine of 1, in each of the heads
 REPORT_EVERY = 25
-SMALLEST_BATCH, STEPS_PER_EPOCH = 16, 100  # a small shop's ranker needs steps more than wide batches
+MIN_BATCH_SIZE, MIN_STEPS_PER_EPOCH = 16, 100  # a small shop's ranker needs steps more than wide batches
 MISSED = -1
-MEASURED = 2_000  # lists of a block that tell the features' units
+MEASURED = 2_000  # lists of a period from which the features' mean and deviation are taken
 CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """The lists of one stretch of days.
+class RankingLists:
+    """Lists of candidates for the clicks of one period.
 
     vectors:  (n_rows, D) unit rows of the items, by which candidates are alike
     rows:     (n, C) candidates of each list, 0 beyond them
@@ -51,19 +53,24 @@ class Block:
     targets: NDArray[np.int64]
 
     @classmethod
-    def empty(cls, n: int, candidates: int, vectors: FloatArray) -> Block:
+    def empty(cls, n: int, candidates: int, vectors: FloatArray) -> RankingLists:
+        """`n` lists with room for `candidates` each, to be filled in place."""
         rows = np.zeros((n, candidates), np.int32)
         features = np.zeros((n, candidates, len(FEATURES)), np.float16)
         return cls(vectors, rows, features, np.zeros(n, np.int64), np.full(n, MISSED))
 
     @property
     def trainable(self) -> NDArray[np.int64]:
-        """Numbers of the lists that hold their target."""
+        """(m,) numbers of the lists that hold their target."""
         return np.flatnonzero(self.targets != MISSED)
 
 
 class SetRanker(nn.Module):
     """(B, C, F) features, (B, C, C) cosines and a (B, C) mask of what is a candidate -> (B, C) scores."""
+
+    mean: Tensor
+    deviation: Tensor
+    skip: nn.Linear
 
     def __init__(self, mean: Tensor, deviation: Tensor, size: int = 96) -> None:
         """mean, deviation: (F,), so that the features are read in like units."""
@@ -102,7 +109,7 @@ class SetRanker(nn.Module):
 
 
 def train_ranker(
-    blocks: list[Block],
+    periods: Sequence[RankingLists],
     *,
     epochs: int = 3,
     batch_size: int = 256,
@@ -111,27 +118,30 @@ def train_ranker(
     device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> SetRanker:
-    """Fit a ranker on the lists that hold their target; the caller seeds torch."""
+    """A ranker fitted on the lists that hold their target; the caller seeds torch.
+
+    Raises TrainingDiverged.
+    """
     rng, fast = np.random.default_rng(seed), fast_dtype(device)
-    ranker = SetRanker(*_moments(blocks)).to(device).train()
-    lists = sum(len(block.trainable) for block in blocks)
-    batch_size = min(batch_size, max(SMALLEST_BATCH, lists // STEPS_PER_EPOCH))
-    steps = epochs * sum(-(-len(block.trainable) // batch_size) for block in blocks)
-    optimiser = torch.optim.AdamW(ranker.parameters(), learning_rate, weight_decay=1e-3)
+    ranker = SetRanker(*_moments(periods)).to(device).train()
+    n_lists = sum(len(lists.trainable) for lists in periods)
+    batch_size = min(batch_size, max(MIN_BATCH_SIZE, n_lists // MIN_STEPS_PER_EPOCH))
+    steps = epochs * sum(-(-len(lists.trainable) // batch_size) for lists in periods)
+    optimizer = torch.optim.AdamW(ranker.parameters(), learning_rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, learning_rate, total_steps=steps + 1, pct_start=0.15
+        optimizer, learning_rate, total_steps=steps + 1, pct_start=0.15
     )
     losses: list[Tensor] = []
-    for step, (block, chosen) in enumerate(_batches(blocks, epochs, batch_size, rng), 1):
-        lists = (each.to(device) for each in _lists(block, chosen, rng))
-        features, cosines, mask, correction, targets = lists
+    for step, (lists, chosen) in enumerate(_batches(periods, epochs, batch_size, rng), 1):
+        batch = (each.to(device) for each in _shortened(lists, chosen, rng))
+        features, cosines, mask, correction, targets = batch
         with torch.autocast(device.type, fast, enabled=fast != torch.float32):
             scores = ranker(features, cosines, mask)
         scores = scores.float().masked_fill(~mask, -1e9) + correction
         loss = F.cross_entropy(scores, targets)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
         losses.append(loss.detach())
         if len(losses) == REPORT_EVERY or step == steps:
@@ -144,55 +154,75 @@ def train_ranker(
     return ranker.cpu().eval()
 
 
+def export_ranker(ranker: SetRanker) -> bytes:
+    """An ONNX file of (1, n, F) features, (1, n, n) cosines -> (1, n) scores, any n; or ExportMismatch."""
+    ranker = ranker.eval()
+    n = "candidates"
+    axes = {"features": {1: n}, "cosines": {1: n, 2: n}, "scores": {1: n}}
+    content = traced(ranker, (ranker.mean.expand(1, 3, -1), torch.eye(3)[None]), axes)
+    session = open_session(content, "ranker")
+    rng = torch.Generator().manual_seed(0)
+    for candidates in (1, 2, 7, 100):
+        draw = torch.randn(1, candidates, len(ranker.mean), generator=rng)
+        features = ranker.mean + ranker.deviation * draw
+        vectors = F.normalize(draw, dim=-1)
+        cosines = vectors @ vectors.transpose(1, 2)
+        with torch.no_grad():
+            trained = ranker(features, cosines).numpy()
+        (served,) = session.run(None, {"features": features.numpy(), "cosines": cosines.numpy()})
+        require_match(served - trained, f"ranker's scores for {candidates} candidates")
+    return content
+
+
 def _batches(
-    blocks: list[Block], epochs: int, batch_size: int, rng: np.random.Generator
-) -> Iterator[tuple[Block, NDArray[np.int64]]]:
-    """Each epoch all lists once, a batch from one block, the blocks mixed."""
+    periods: Sequence[RankingLists], epochs: int, batch_size: int, rng: np.random.Generator
+) -> Iterator[tuple[RankingLists, NDArray[np.int64]]]:
+    """Each epoch all lists once, a batch from one period, the periods mixed."""
     for _ in range(epochs):
         batches = []
-        for block in blocks:
-            order = rng.permutation(block.trainable)
-            batches += [(block, order[at : at + batch_size]) for at in range(0, len(order), batch_size)]
+        for lists in periods:
+            order = rng.permutation(lists.trainable)
+            batches += [(lists, order[at : at + batch_size]) for at in range(0, len(order), batch_size)]
         for number in rng.permutation(len(batches)):
             yield batches[number]
 
 
-def _lists(
-    block: Block, chosen: NDArray[np.int64], rng: np.random.Generator
+def _shortened(
+    lists: RankingLists, chosen: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Shorter lists of these queries: features, cosines, mask, what the drawn stand for, the targets' places.
+    """Shorter versions of the chosen lists: features, cosines, mask, logit corrections, the targets' places.
 
     The first ALWAYS candidates, DRAWN of the others, and the target. The drawn stand for all the others, so
-    their logits get the log of that ratio. To cut the list instead and splice the target in would tell
-    the ranker: a late rank means the target.
+    their logits get the log of that ratio. To cut the list and put the target in would teach the ranker that
+    a late rank means the target.
     """
-    n, width = len(chosen), block.features.shape[1]
+    n, width = len(chosen), lists.features.shape[1]
     others = rng.random((n, width - ALWAYS)).argsort(1)[:, :DRAWN] + ALWAYS
     places = np.concatenate((np.tile(np.arange(ALWAYS), (n, 1)), others), 1)  # (n, ALWAYS + DRAWN)
-    target = block.targets[chosen, None]
+    target = lists.targets[chosen, None]
     missing = ~(places == target).any(1)
     places[missing, -1] = target[missing, 0]
     is_target = places == target
     correction = np.where(
         (np.arange(places.shape[1]) >= ALWAYS) & ~is_target, np.log((width - ALWAYS) / DRAWN), 0
     )
-    features = block.features[chosen[:, None], places].astype(np.float32)
-    vectors = torch.from_numpy(block.vectors[block.rows[chosen[:, None], places]])  # (n, ALWAYS + DRAWN, D)
+    features = lists.features[chosen[:, None], places].astype(np.float32)
+    vectors = torch.from_numpy(lists.vectors[lists.rows[chosen[:, None], places]])  # (n, ALWAYS + DRAWN, D)
     return (
         torch.from_numpy(features),
         vectors @ vectors.transpose(1, 2),
-        torch.from_numpy(places < block.counts[chosen, None]),
+        torch.from_numpy(places < lists.counts[chosen, None]),
         torch.from_numpy(correction.astype(np.float32)),
         torch.from_numpy(is_target.argmax(1)),
     )
 
 
-def _moments(blocks: list[Block]) -> tuple[Tensor, Tensor]:
-    """(F,) mean and deviation of the features of real candidates, from some lists of each block."""
+def _moments(periods: Sequence[RankingLists]) -> tuple[Tensor, Tensor]:
+    """(F,) mean and deviation of the features of real candidates, from some lists of each period."""
     seen: list[FloatArray] = []
-    for block in blocks:
-        every = -(-len(block.counts) // MEASURED)
-        some = block.features[::every].astype(np.float32)
-        seen.append(some[np.arange(some.shape[1]) < block.counts[::every, None]])
+    for lists in periods:
+        every = -(-len(lists.counts) // MEASURED)
+        some = lists.features[::every].astype(np.float32)
+        seen.append(some[np.arange(some.shape[1]) < lists.counts[::every, None]])
     features = torch.from_numpy(np.concatenate(seen))
     return features.mean(0), features.std(0, correction=0) + 1e-3

@@ -1,9 +1,9 @@
 """SASRec: causal self-attention over the clicks of a session.
 
-Kang & McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018. Its binary loss with one negative is
-its weakness: with a softmax it beats what came after (Klenitskiy & Vasilev, RecSys 2023).
+Kang & McAuley, "Self-Attentive Sequential Recommendation", ICDM 2018. With a softmax
+in place of its binary loss with one negative it beats its successors (Klenitskiy & Vasilev, RecSys 2023).
 
-On Diginetica in SR-GNN's split, HR@20 / MRR@20: 54.33 / 19.10 with the recipe here, in three minutes of one
+On Diginetica in SR-GNN's split, HR@20 / MRR@20: 54.33 / 19.10 with this recipe, after three minutes on one
 core.
 """
 
@@ -14,22 +14,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from django_sessrec.neural import losses
-from django_sessrec.neural.batches import Batch
 from django_sessrec.neural.encoder import NOT_VISIBLE, Readout, SessionEncoder, ages
 from django_sessrec.neural.estimator import NeuralEstimator
-from django_sessrec.neural.initial_vectors import random_vectors
-from django_sessrec.neural.negatives import Negatives
-from django_sessrec.neural.training import Comparison
-from django_sessrec.recsys.sessions import SessionLog
 
 FIRST_GAIN = 0.2
-"""The net starts quiet beside the session's own items, whose vectors are good from the start."""
+"""Of the state before training: small beside the session's items, whose vectors are good from the start."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SASRec(NeuralEstimator):
-    """The modern recipe: as GRU4Rec's, with attention blocks that know how far back each click lies."""
+    """SASRec with the shared recipe, and attention blocks that know each click's distance.
+
+    blocks: attention blocks. heads: attention heads of each; they divide embedding_size.
+    """
 
     blocks: int = 2
     heads: int = 4
@@ -38,7 +35,7 @@ class SASRec(NeuralEstimator):
         super().__post_init__()
         if self.heads < 1 or self.embedding_size % self.heads:
             raise ValueError(
-                f"embedding_size must be a multiple of heads: {self.embedding_size} is none of {self.heads}"
+                f"heads must divide embedding_size: {self.embedding_size} is not a multiple of {self.heads}"
             )
 
     def encoder(self, items: Tensor) -> SessionEncoder:
@@ -46,13 +43,13 @@ class SASRec(NeuralEstimator):
 
 
 class AttentionEncoder(SessionEncoder):
-    """Attention blocks whose output asks the session's own items for the answer."""
+    """Attention blocks whose output attends to the session's own items."""
 
     def __init__(self, items: Tensor, config: SASRec) -> None:
         super().__init__(items, scale=config.scale, item_dropout=config.item_dropout)
         size = config.embedding_size
         self.blocks = nn.ModuleList(
-            Block(size, config.heads, config.window, config.dropout) for _ in range(config.blocks)
+            AttentionBlock(size, config.heads, config.window, config.dropout) for _ in range(config.blocks)
         )
         self.norm = nn.LayerNorm(size)
         nn.init.constant_(self.norm.weight, FIRST_GAIN)
@@ -67,60 +64,11 @@ class AttentionEncoder(SessionEncoder):
         return self.readout(self.norm(states), vectors, age)
 
 
-@dataclass(frozen=True, kw_only=True)
-class SASRecPaper(SASRec):
-    """As published, to measure the recipe above against: one negative per click, absolute positions."""
-
-    embedding_size: int = 50
-    epochs: int = 20
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    dropout: float = 0.5
-    item_dropout: float = 0.0
-    scale: float | None = None
-    recency_days: float | None = None
-    smoothing: float = 0.0
-    heads: int = 1
-
-    def encoder(self, items: Tensor) -> SessionEncoder:
-        return PaperAttentionEncoder(items, self)
-
-    def first_vectors(self, sessions: SessionLog) -> Tensor:
-        return random_vectors(len(sessions.index), self.embedding_size)
-
-    def draw(self, negatives: Negatives, batch: Batch) -> Tensor:
-        return negatives.draw(batch.items.device, len(batch.targets))
-
-    def loss(self, of: Comparison) -> Tensor:
-        return losses.binary(of.vectors, of.targets, of.others, of.batch.weights)
-
-
-class PaperAttentionEncoder(SessionEncoder):
-    """Attention blocks over items and absolute positions, whose output is the session's vector."""
-
-    def __init__(self, items: Tensor, config: SASRecPaper) -> None:
-        super().__init__(items, scale=config.scale, item_dropout=config.item_dropout)
-        size = config.embedding_size
-        self.blocks = nn.ModuleList(
-            Block(size, config.heads, None, config.dropout) for _ in range(config.blocks)
-        )
-        self.position = nn.Parameter(0.02 * torch.randn(config.window, size))
-        self.dropout = nn.Dropout(config.dropout)
-        self.norm = nn.LayerNorm(size)
-
-    def states(self, items: Tensor, vectors: Tensor) -> Tensor:
-        age = ages(items)
-        states = self.dropout(vectors * vectors.shape[2] ** 0.5 + self.position[: items.shape[1]])
-        for block in self.blocks:
-            states = block(states, age)
-        return self.norm(states)
-
-
-class Block(nn.Module):
+class AttentionBlock(nn.Module):
     """Causal attention and a feed-forward layer, each added to what it reads.
 
-    With a window, positions are told by a learned bias for each distance, which counts from the newest
-    click: what matters is how long ago a click was, not how long the visitor had been there before it.
+    With a window, a learned bias for each distance between two clicks stands in place of positions: what
+    matters is how long ago a click was, not how many came before it.
     """
 
     def __init__(self, size: int, heads: int, window: int | None, dropout: float) -> None:

@@ -1,4 +1,4 @@
-"""How the learning rate goes from step to step, as a share of its peak."""
+"""Learning rates from step to step, as shares of the highest."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ WARM_UP = 100
 LAST_RATE = 0.01
 
 Share = Callable[[int], float]
+"""From the number of a step, 0 up, to the share of the highest learning rate."""
 
 
 def warm_up_then_cosine(steps: int) -> Share:
-    """Up over the first steps, then down to LAST_RATE."""
+    """Linearly up over the first tenth of `steps`, at most WARM_UP, then along a cosine down to LAST_RATE."""
     warm_up = max(1, min(WARM_UP, steps // 10))
 
     def share(step: int) -> float:
@@ -22,8 +23,3 @@ def warm_up_then_cosine(steps: int) -> Share:
         return LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
 
     return share
-
-
-def constant(_step: int) -> float:
-    """The peak throughout."""
-    return 1.0

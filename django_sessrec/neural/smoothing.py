@@ -1,9 +1,9 @@
-"""Item vectors after training: each drawn towards those of the items that it is clicked with.
+"""Smoothing of trained item vectors: each is moved towards those of the items that it is clicked with.
 
-What few clicks have taught about a rare item, its neighbours know better. One step over the graph of
-co-clicks, as in SGC (Wu et al. 2019) and LightGCN (He et al. 2020), but taken once, when the net is trained:
-there it costs a second, while every training step would read nine vectors in place of one. GRU4Rec's HR@20 /
-MRR@20 on held-out days of Diginetica, three seeds: 53.64 / 19.02 without, 54.09 / 19.14 and 54.08 / 19.13
+A rare item has few clicks to learn from; its neighbours have more. One step over the graph of co-clicks, as
+in SGC (Wu et al. 2019) and LightGCN (He et al. 2020), but taken once, after training: there it costs a
+second, while within training every step would read nine vectors in place of one. GRU4Rec's HR@20 / MRR@20 on
+held-out days of Diginetica, three seeds: 53.64 / 19.02 without, 54.09 / 19.14 and 54.08 / 19.13
 with a strength of 0.3 and 0.6.
 """
 

@@ -1,4 +1,4 @@
-"""A net that begins where the model in service stands, with places for the items that came since."""
+"""Training that starts from the weights of the active model, with vectors for the items new since."""
 
 from __future__ import annotations
 
@@ -18,31 +18,33 @@ TABLE = "items.weight"  # the artifact has it as a file of its own
 
 
 def weights_of(encoder: SessionEncoder) -> bytes:
-    """An .npz file of all that the net has learnt but the items' vectors."""
+    """The encoder's weights without the item vectors, as an .npz file."""
     file = io.BytesIO()
     weights = {name: value.numpy() for name, value in encoder.state_dict().items() if name != TABLE}
     np.savez(file, allow_pickle=False, **weights)
     return file.getvalue()
 
 
-def continued(encoder: SessionEncoder, net: OnnxRecommender) -> SessionEncoder:
-    """`encoder` with the weights of `net`; ValueError where they are of another kind of net."""
-    with np.load(io.BytesIO(net.weights), allow_pickle=False) as weights:
+def continued(encoder: SessionEncoder, start: OnnxRecommender) -> SessionEncoder:
+    """`encoder` with the weights of `start`; ValueError if those are of another network."""
+    with np.load(io.BytesIO(start.weights), allow_pickle=False) as weights:
         state = {name: torch.from_numpy(weights[name]) for name in weights.files}
     try:
         encoder.load_state_dict(state | {TABLE: encoder.items.weight.detach()})
     except RuntimeError as error:
-        raise ValueError(f"the model to start from has another net; train from scratch: {error}") from error
+        raise ValueError(
+            f"the model to start from has another network; train from scratch: {error}"
+        ) from error
     return encoder
 
 
-def vectors_from(net: OnnxRecommender, sessions: SessionLog, *, seed: int = 0) -> Tensor:
-    """(n_rows, D): the vectors of `net`; a new item lies amid the known ones that it is clicked with.
+def vectors_from(start: OnnxRecommender, sessions: SessionLog, *, seed: int = 0) -> Tensor:
+    """(n_rows, D) item vectors of `start`; a new item gets the mean direction of known ones clicked near it.
 
-    New items that no known one is clicked near get a random direction.
+    New items without a known one near get a random direction.
     """
-    index, items = sessions.index, torch.from_numpy(np.array(net.inputs))
-    rows = index.rows_in(net.index)
+    index, items = sessions.index, torch.from_numpy(np.array(start.inputs))
+    rows = index.rows_in(start.index)
     vectors = items[rows]
     length = items[1:].norm(dim=1).mean()
     new = np.flatnonzero(rows[1:] == 0) + 1
@@ -56,7 +58,7 @@ def vectors_from(net: OnnxRecommender, sessions: SessionLog, *, seed: int = 0) -
 
 
 def _sum_of_neighbours(vectors: Tensor, known: NDArray[np.bool_], sessions: SessionLog) -> Tensor:
-    """(n_rows, D): for each row the known vectors clicked near it, the more often and nearer the more."""
+    """(n_rows, D) sums of the known vectors clicked near each row, weighted by how often and how near."""
     pairs, counts = both_ways(*co_clicks(sessions))
     told = ~known[pairs[:, 0]] & known[pairs[:, 1]]
     where = torch.from_numpy(pairs[told].T.copy())

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# Another one, with another Django, is tried by `make test-recipes`.
-PYTHON = Path(os.environ.get("PROJECT_PYTHON", sys.executable))
 OSCAR = ROOT / ".venv-oscar" / "bin" / "python"
 TITLED = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"`([\w/]+\.\w+)`[^`\n]*:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -84,7 +82,7 @@ class Project:
         folder: Path,
         database: str,
         *,
-        python: Path = PYTHON,
+        python: Path = Path(sys.executable),
         shop: Mapping[str, str] = SHOP,
         **environment: str,
     ) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from django_sessrec.neural import SRGNN, GRU4Rec, GRU4RecPaper, SASRec, checkpoint, training
+from benchmarks.accuracy.published_recipes import GRU4RecPaper
+from django_sessrec.neural import SRGNN, GRU4Rec, SASRec, checkpoint, training
 from django_sessrec.neural.checkpoint import TRAINED, TRAINING
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.recsys.blend import Blend
@@ -127,7 +128,7 @@ def test_a_damaged_state_is_left_aside(logs: tuple[SessionLog, SessionLog], tmp_
     whole = (tmp_path / TRAINING).read_bytes()
     (tmp_path / TRAINING).write_bytes(whole[: len(whole) // 2])
     resumed = SMALL.fit(log, checkpoints=tmp_path)
-    assert "can't be read, and the training starts anew" in caplog.text
+    assert "can't be read, so training starts again" in caplog.text
     np.testing.assert_array_equal(resumed.items, SMALL.fit(log).items)
 
 

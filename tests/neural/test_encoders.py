@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from django_sessrec.neural import SRGNN, GRU4Rec, GRU4RecPaper, SASRec, SASRecPaper, SRGNNPaper
+from benchmarks.accuracy.published_recipes import GRU4RecPaper, SASRecPaper, SRGNNPaper
+from django_sessrec.neural import SRGNN, GRU4Rec, SASRec
 from django_sessrec.neural.encoder import SessionEncoder, Unit
+from django_sessrec.neural.errors import ExportMismatch
 from django_sessrec.neural.estimator import NeuralEstimator
-from django_sessrec.neural.export import LENGTHS, ExportMismatch, check, exported, trained_vectors
+from django_sessrec.neural.export import LENGTHS, check, exported, trained_vectors
 from django_sessrec.recsys.sessions import SessionLog
 
 N_ROWS = 301

@@ -14,20 +14,17 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.accuracy.published_recipes import GRU4RecPaper, SASRecPaper, SRGNNPaper
 from django_sessrec.neural import (
     SRGNN,
     GRU4Rec,
-    GRU4RecPaper,
     Ranked,
     SASRec,
-    SASRecPaper,
-    SRGNNPaper,
     training,
 )
-from django_sessrec.neural.cuda_graphs import Learn, Recorded, Recording
+from django_sessrec.neural.cuda_graphs import CapturedStep, GraphedSteps, Step
 from django_sessrec.neural.estimator import NeuralEstimator
-from django_sessrec.neural.torchrun import Peers
-from django_sessrec.neural.training import Learning
+from django_sessrec.neural.training import Trainer
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.recommender import Recommender
@@ -83,20 +80,20 @@ def test_a_net_as_published_trains_there(
 
 def test_the_champion_trains_there(logs: tuple[SessionLog, SessionLog]) -> None:
     log, later = logs
-    ranked = Ranked(net={"embedding_size": 32, "device": "cuda"}, threads=1).fit(log)
+    ranked = Ranked(network={"embedding_size": 32, "device": "cuda"}, threads=1).fit(log)
     assert hit_rate(ranked, later) > 7 * hit_rate(Popularity().fit(log), later)
 
 
 @pytest.mark.parametrize("recipe", {**RECIPES, **AS_PUBLISHED}.values(), ids={**RECIPES, **AS_PUBLISHED})
 def test_no_step_waits_for_the_gpu(recipe: NeuralEstimator, logs: tuple[SessionLog, SessionLog]) -> None:
-    encoder = recipe.encoder(recipe.first_vectors(logs[0])).to("cuda").train()
-    learning = Learning(encoder, recipe, logs[0], Peers())
-    for chosen in [*learning.walk.batches(), *learning.walk.batches()]:
-        learning.step(chosen)
+    encoder = recipe.encoder(recipe.initial_vectors(logs[0])).to("cuda").train()
+    trainer = Trainer(encoder, recipe, logs[0])
+    for chosen in [*trainer.sampler.batches(), *trainer.sampler.batches()]:
+        trainer.step(chosen)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        for chosen in learning.walk.batches():
-            learning.step(chosen)
+        for chosen in trainer.sampler.batches():
+            trainer.step(chosen)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -104,20 +101,20 @@ def test_no_step_waits_for_the_gpu(recipe: NeuralEstimator, logs: tuple[SessionL
 @pytest.mark.parametrize(
     "recipe", [SMALL, RECIPES["sasrec"], RECIPES["srgnn"]], ids=["gru4rec", "sasrec", "srgnn"]
 )
-def test_a_recorded_step_does_what_the_step_does(
+def test_a_graphed_step_does_what_the_step_does(
     recipe: NeuralEstimator, logs: tuple[SessionLog, SessionLog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without chance in it: nothing is dropped out, and every item is a negative."""
     recipe = replace(recipe, dropout=0.0, item_dropout=0.0, negatives=10_000)
 
-    def losses(recorded: bool) -> list[float]:
+    def losses(graphed: bool) -> list[float]:
         torch.manual_seed(0)
-        monkeypatch.setattr(Learning, "is_recordable", recorded)
-        encoder = recipe.encoder(recipe.first_vectors(logs[0])).to("cuda").train()
-        learning = Learning(encoder, recipe, logs[0], Peers())
-        return [float(learning.step(chosen)) for _ in range(3) for chosen in learning.walk.batches()]
+        monkeypatch.setattr(Trainer, "can_use_cuda_graphs", graphed)
+        encoder = recipe.encoder(recipe.initial_vectors(logs[0])).to("cuda").train()
+        trainer = Trainer(encoder, recipe, logs[0])
+        return [float(trainer.step(chosen)) for _ in range(3) for chosen in trainer.sampler.batches()]
 
-    replayed, stepped = losses(recorded=True), losses(recorded=False)
+    replayed, stepped = losses(graphed=True), losses(graphed=False)
     assert stepped[-1] < 0.9 * stepped[0]
     np.testing.assert_allclose(replayed, stepped, rtol=0.02)
 
@@ -170,15 +167,15 @@ def leave_no_memory() -> None:
     torch.cuda.set_per_process_memory_fraction(1e-5)
 
 
-def test_a_gpu_without_room_to_record_leaves_the_training_to_the_processor(
+def test_a_gpu_without_room_to_capture_leaves_the_training_to_the_processor(
     logs: tuple[SessionLog, SessionLog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def record(recorded: Recorded, length: int, learn: Learn) -> Recording:
+    def capture(steps: GraphedSteps, length: int, step: Step) -> CapturedStep:
         leave_no_memory()
-        return as_it_is(recorded, length, learn)
+        return as_it_is(steps, length, step)
 
-    as_it_is = Recorded._record
-    monkeypatch.setattr(Recorded, "_record", record)
+    as_it_is = GraphedSteps._capture
+    monkeypatch.setattr(GraphedSteps, "_capture", capture)
     notes: list[str] = []
     try:
         SMALL.fit(logs[0], progress=lambda _, shown: notes.append(shown.get("note", "")))

@@ -64,8 +64,8 @@ class TestInTraining:
         self, logs: tuple[SessionLog, SessionLog]
     ) -> None:
         def optimiser(recipe: GRU4Rec) -> torch.optim.Optimizer:
-            encoder: SessionEncoder = recipe.encoder(recipe.first_vectors(logs[0]))
-            return recipe.optimiser(encoder)
+            encoder: SessionEncoder = recipe.encoder(recipe.initial_vectors(logs[0]))
+            return recipe.optimizer(encoder)
 
         assert isinstance(optimiser(self.recipe), LazyAdam)
         assert not isinstance(optimiser(replace(self.recipe, negatives=8192)), LazyAdam)

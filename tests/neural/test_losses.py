@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,7 +12,6 @@ from torch.nn import functional as F
 from django_sessrec.neural import losses
 from django_sessrec.neural.negatives import Negatives
 from django_sessrec.recsys.items import ItemIndex
-from django_sessrec.recsys.sessions import SessionLog
 
 N, K, D = 300, 64, 16
 
@@ -77,43 +75,7 @@ def test_bounded_softmax_over_all_items_is_the_full_softmax(
     torch.testing.assert_close(loss, losses.full_softmax(vectors, targets, items, weights))
 
 
-def test_log_q_makes_an_uneven_sample_stand_for_all_items() -> None:
-    torch.manual_seed(0)
-    vectors, targets, items = torch.randn(1, 4), torch.randn(1, 4), torch.randn(50, 4)
-    chances = torch.rand(50).softmax(0)
-    drawn = torch.multinomial(chances, 200_000, replacement=True)
-    weights, everything = torch.ones(1), torch.zeros(50)
-    exact = losses.cross_entropy(vectors, targets, items, weights, log_expected=everything)
-    log_expected = (chances * len(drawn)).log()[drawn]
-    sampled = losses.cross_entropy(vectors, targets, items[drawn], weights, log_expected=log_expected)
-    torch.testing.assert_close(sampled, exact, atol=0.01, rtol=0.01)
-
-
-def test_popular_negatives_are_clicked_items_as_often_as_expected() -> None:
-    torch.manual_seed(0)
-    rows = np.repeat([2, 3, 5], [1, 4, 16]).astype(np.int32)
-    index = ItemIndex(["a", "b", "c", "d", "e", "f"])
-    log = SessionLog.from_rows(np.arange(21), rows, np.arange(21), index)
-    negatives = Negatives.popular(log, 70_000, alpha=0.5)
-    drawn = negatives.draw(torch.device("cpu"))
-    counts = torch.bincount(drawn, minlength=7)
-    assert counts[[0, 1, 4, 6]].sum() == 0
-    torch.testing.assert_close(counts[[2, 3, 5]] / 10_000, torch.tensor([1.0, 2.0, 4.0]), atol=0.1, rtol=0)
-    expected = negatives.log_expected(drawn).exp()
-    torch.testing.assert_close(expected[drawn == 5].mean(), torch.tensor(40_000.0))
-
-
 def test_uniform_negatives_are_all_items_where_they_fit() -> None:
     index = ItemIndex(["a", "b", "c"])
     assert Negatives.uniform(index, 8).draw(torch.device("cpu")).tolist() == [1, 2, 3]
     assert set(Negatives.uniform(index, 2).draw(torch.device("cpu"), 99).tolist()) == {1, 2, 3}
-
-
-@pytest.mark.parametrize("loss", ["bpr_max", "binary"])
-def test_pairwise_losses_fall_as_the_target_rises(inputs: tuple[Tensor, ...], loss: str) -> None:
-    vectors, targets, _, weights = inputs
-    negatives = F.normalize(torch.randn(N, D), dim=1)
-    options = {"regularisation": 0.0} if loss == "bpr_max" else {}
-    worse = getattr(losses, loss)(vectors, targets, negatives, weights, **options)
-    better = getattr(losses, loss)(vectors, F.normalize(vectors, dim=1), negatives, weights, **options)
-    assert better < worse

@@ -16,9 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from django_sessrec.neural import Ranked
-from django_sessrec.neural.export import ExportMismatch, export_ranker
-from django_sessrec.neural.ranker import Block, SetRanker, train_ranker
-from django_sessrec.neural.training import TrainingDiverged
+from django_sessrec.neural.errors import ExportMismatch, TrainingDiverged
+from django_sessrec.neural.ranker import RankingLists, SetRanker, export_ranker, train_ranker
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.candidate_features import FEATURES
 from django_sessrec.recsys.evaluation import Cases, evaluate
@@ -31,11 +30,11 @@ from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import SyntheticShop, synthetic_shop
 from tests.recsys.contract import RecommenderContract
 
-SMALL = Ranked(net={"embedding_size": 16, "epochs": 1}, blocks=1, epochs=1, threads=1)
+SMALL = Ranked(network={"embedding_size": 16, "epochs": 1}, periods=1, epochs=1, threads=1)
 
 
 class TestRanked(RecommenderContract):
-    estimator = replace(SMALL, blocks=2, epochs=3)
+    estimator = replace(SMALL, periods=2, epochs=3)
     beats_popularity = 7.0
 
     def test_it_ranks_better_than_either_of_its_sources(
@@ -147,43 +146,43 @@ def test_what_is_no_candidate_changes_no_score(ranker: SetRanker) -> None:
         torch.testing.assert_close(ranker(features, cosines, mask)[0, :5], alone, atol=1e-5, rtol=1e-4)
 
 
-def planted(lists: int, width: int = 100, seed: int = 0) -> Block:
+def planted(n: int, width: int = 100, seed: int = 0) -> RankingLists:
     """Lists of 20 to `width` candidates; the target is the one with the largest first feature."""
     rng = np.random.default_rng(seed)
-    block, there = empty(lists, width, rng)
-    block.features[there] = rng.normal(size=(there.sum(), len(FEATURES)))
-    block.targets[:] = np.where(there, block.features[..., 0], -np.inf).argmax(1)
-    return block
+    lists, there = empty(n, width, rng)
+    lists.features[there] = rng.normal(size=(there.sum(), len(FEATURES)))
+    lists.targets[:] = np.where(there, lists.features[..., 0], -np.inf).argmax(1)
+    return lists
 
 
-def planted_beside(lists: int, width: int = 100, seed: int = 0) -> Block:
+def planted_beside(n: int, width: int = 100, seed: int = 0) -> RankingLists:
     """Lists in which the target is the one most like the candidate with the largest first feature."""
     rng = np.random.default_rng(seed)
-    block, there = empty(lists, width, rng)
-    block.features[there, 0] = rng.normal(size=there.sum())
-    marked = np.where(there, block.features[..., 0], -np.inf).argmax(1)
-    vectors = block.vectors[block.rows]
-    likeness = np.einsum("ncd,nd->nc", vectors, vectors[np.arange(lists), marked])
-    likeness[np.arange(lists), marked] = -np.inf
-    block.targets[:] = np.where(there, likeness, -np.inf).argmax(1)
-    block.features[np.arange(lists), marked, 0] += 4
-    return block
+    lists, there = empty(n, width, rng)
+    lists.features[there, 0] = rng.normal(size=there.sum())
+    marked = np.where(there, lists.features[..., 0], -np.inf).argmax(1)
+    vectors = lists.vectors[lists.rows]
+    likeness = np.einsum("ncd,nd->nc", vectors, vectors[np.arange(n), marked])
+    likeness[np.arange(n), marked] = -np.inf
+    lists.targets[:] = np.where(there, likeness, -np.inf).argmax(1)
+    lists.features[np.arange(n), marked, 0] += 4
+    return lists
 
 
-def empty(lists: int, width: int, rng: np.random.Generator) -> tuple[Block, NDArray[np.bool_]]:
-    """A block of lists of 20 to `width` candidates, which items are alike in two dimensions."""
+def empty(n: int, width: int, rng: np.random.Generator) -> tuple[RankingLists, NDArray[np.bool_]]:
+    """Lists of 20 to `width` candidates, which items are alike in two dimensions."""
     vectors = rng.normal(size=(500, 2)).astype(np.float32)
-    block = Block.empty(lists, width, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
-    block.counts[:] = rng.integers(20, width + 1, lists)
-    there = np.arange(width) < block.counts[:, None]
-    block.rows[there] = rng.integers(1, 500, there.sum())
-    return block, there
+    lists = RankingLists.empty(n, width, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+    lists.counts[:] = rng.integers(20, width + 1, n)
+    there = np.arange(width) < lists.counts[:, None]
+    lists.rows[there] = rng.integers(1, 500, there.sum())
+    return lists, there
 
 
-def first_places(ranker: SetRanker, block: Block) -> NDArray[np.int64]:
-    mask = torch.from_numpy(np.arange(block.rows.shape[1]) < block.counts[:, None])
-    vectors = torch.from_numpy(block.vectors[block.rows])
-    features = torch.from_numpy(block.features.astype(np.float32))
+def first_places(ranker: SetRanker, lists: RankingLists) -> NDArray[np.int64]:
+    mask = torch.from_numpy(np.arange(lists.rows.shape[1]) < lists.counts[:, None])
+    vectors = torch.from_numpy(lists.vectors[lists.rows])
+    features = torch.from_numpy(lists.features.astype(np.float32))
     with torch.no_grad():
         scores = ranker(features, vectors @ vectors.transpose(1, 2), mask).masked_fill(~mask, -1e9)
     return scores.argsort(1, descending=True).numpy()
@@ -212,9 +211,9 @@ def test_a_ranker_whose_loss_is_no_number_is_refused() -> None:
         train_ranker([planted(300)], learning_rate=1e38)
 
 
-def test_blocks_are_later_than_what_their_sources_see() -> None:
+def test_periods_are_later_than_what_their_sources_see() -> None:
     log = synthetic_shop(sessions=1_000).log
-    splits = list(Ranked(blocks=3, block_fraction=0.1).splits(log))
+    splits = list(Ranked(periods=3, period_fraction=0.1).splits(log))
     assert [(len(earlier), len(later)) for earlier, later in splits] == [(700, 100), (800, 100), (900, 100)]
     for earlier, later in splits:
         assert earlier.times.max() <= later.started.min() + 3_600
@@ -246,17 +245,17 @@ def test_progress_rises_over_all_stages(logs: tuple[SessionLog, SessionLog]) -> 
 def test_threads_make_the_same_lists(logs: tuple[SessionLog, SessionLog]) -> None:
     earlier, later = next(SMALL.splits(logs[0]))
     net = SMALL.source(1).fit(earlier)
-    one, several = (replace(SMALL, threads=n).lists(net, earlier, later, None) for n in (1, 4))
+    one, several = (replace(SMALL, threads=n).ranking_lists(net, earlier, later, None) for n in (1, 4))
     np.testing.assert_array_equal(one.features, several.features)
     np.testing.assert_array_equal(one.targets, several.targets)
 
 
-def test_a_block_holds_no_more_lists_than_asked(logs: tuple[SessionLog, SessionLog]) -> None:
-    estimator = replace(SMALL, max_lists=50)
+def test_a_period_has_no_more_lists_than_asked(logs: tuple[SessionLog, SessionLog]) -> None:
+    estimator = replace(SMALL, max_queries=50)
     earlier, later = next(estimator.splits(logs[0]))
-    block = estimator.lists(estimator.source(1).fit(earlier), earlier, later, None)
-    assert len(block.counts) == 50
-    assert 40 <= len(block.trainable) <= 50
+    lists = estimator.ranking_lists(estimator.source(1).fit(earlier), earlier, later, None)
+    assert len(lists.counts) == 50
+    assert 40 <= len(lists.trainable) <= 50
 
 
 @pytest.mark.parametrize("sessions", [0, 30, 100])
@@ -266,7 +265,9 @@ def test_too_few_clicks_for_a_ranker_are_refused(sessions: int) -> None:
 
 
 def test_options_that_make_no_sense_are_named() -> None:
+    with pytest.raises(ValueError, match="max_queries must be at least 1, not 0"):
+        Ranked(max_queries=0)
     with pytest.raises(ValueError, match="at most half of the sessions"):
-        Ranked(blocks=8)
+        Ranked(periods=8)
     with pytest.raises(TypeError, match="epoch_count"):
-        Ranked(net={"epoch_count": 3})
+        Ranked(network={"epoch_count": 3})

@@ -1,11 +1,11 @@
 import pytest
 
-from django_sessrec.neural import GRU4Rec, SRGNNPaper
+from django_sessrec.neural import GRU4Rec
 from django_sessrec.neural.schedules import LAST_RATE
 
 
 def test_the_rate_warms_up_to_its_peak_and_falls_to_the_last() -> None:
-    share = GRU4Rec().rates(10_000)
+    share = GRU4Rec().learning_rate_schedule(10_000)
     assert share(0) == pytest.approx(0.01)
     assert share(99) == share(100) == 1
     assert share(5_050) == pytest.approx((1 + LAST_RATE) / 2)
@@ -13,10 +13,6 @@ def test_the_rate_warms_up_to_its_peak_and_falls_to_the_last() -> None:
 
 
 def test_a_short_training_warms_up_for_a_tenth_of_it() -> None:
-    share = GRU4Rec().rates(20)
+    share = GRU4Rec().learning_rate_schedule(20)
     assert [share(step) for step in range(3)] == [0.5, 1, 1]
-    assert GRU4Rec().rates(1)(0) == 1
-
-
-def test_sr_gnn_as_published_keeps_its_rate() -> None:
-    assert {SRGNNPaper().rates(9)(step) for step in range(9)} == {1}
+    assert GRU4Rec().learning_rate_schedule(1)(0) == 1

@@ -24,7 +24,7 @@ from django_sessrec.neural import GRU4Rec
 from django_sessrec.neural.subprocess_fit import fit_in_subprocesses
 from django_sessrec.recsys.synthetic import synthetic_shop
 fit_in_subprocesses(
-    GRU4Rec(epochs=10_000, threads=1), synthetic_shop().log, [100, 200, 300], at_once=2,
+    GRU4Rec(epochs=10_000, threads=1), synthetic_shop().log, [100, 200, 300], parallel_fits=2,
     progress=lambda share, shown: print(share, flush=True),
 )
 """
@@ -41,7 +41,7 @@ def test_they_are_the_nets_that_would_have_been_fitted_here(logs: tuple[SessionL
     log = logs[0].slice(0, 600)
     told: list[float] = []
     fitted = fit_in_subprocesses(
-        SMALL, log, [400, 600], at_once=2, progress=lambda share, _: told.append(share)
+        SMALL, log, [400, 600], parallel_fits=2, progress=lambda share, _: told.append(share)
     )
     for net, sessions in zip(fitted, (log.slice(0, 400).compacted(), log), strict=True):
         here = SMALL.fit(sessions)
@@ -54,12 +54,12 @@ def test_they_are_the_nets_that_would_have_been_fitted_here(logs: tuple[SessionL
 
 def test_what_went_wrong_there_is_raised_here(logs: tuple[SessionLog, SessionLog]) -> None:
     with pytest.raises(NotEnoughData, match="collect more visits"):
-        fit_in_subprocesses(SMALL, logs[0], [1, 600], at_once=1)
+        fit_in_subprocesses(SMALL, logs[0], [1, 600], parallel_fits=1)
 
 
 def test_a_process_that_dies_is_named(logs: tuple[SessionLog, SessionLog]) -> None:
-    with pytest.raises(RuntimeError, match="trains net 1 ended with status 3"):
-        fit_in_subprocesses(Dying(), logs[0], [600], at_once=1)
+    with pytest.raises(RuntimeError, match="trains network 1 ended with status 3"):
+        fit_in_subprocesses(Dying(), logs[0], [600], parallel_fits=1)
 
 
 @needs_proc
@@ -72,7 +72,9 @@ def test_a_training_that_is_stopped_ends_its_processes(logs: tuple[SessionLog, S
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit_in_subprocesses(GRU4Rec(epochs=10_000, threads=1), logs[0], [500, 600], at_once=2, progress=stop)
+        fit_in_subprocesses(
+            GRU4Rec(epochs=10_000, threads=1), logs[0], [500, 600], parallel_fits=2, progress=stop
+        )
     assert len(seen) == 2
     assert not any(map(alive, seen))
 

@@ -21,13 +21,13 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from django_sessrec.neural import GRU4Rec
-from django_sessrec.neural.torchrun import crew
+from django_sessrec.neural.torchrun import distributed_training
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.synthetic import synthetic_shop
 
 folder, negatives = Path(sys.argv[1]), int(sys.argv[2])
 recipe = GRU4Rec(embedding_size=16, epochs=2, threads=1, negatives=negatives)
-with crew() as leads:
+with distributed_training() as leads:
     if leads:
         log, later = synthetic_shop().log.split_last(0.1)
         steps = []
@@ -40,18 +40,18 @@ CHAMPION = """
 import logging, sys
 from pathlib import Path
 from django_sessrec.neural import Ranked
-from django_sessrec.neural.torchrun import crew
+from django_sessrec.neural.torchrun import distributed_training
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.synthetic import synthetic_shop
 
 logging.basicConfig(level=logging.INFO)
 folder = Path(sys.argv[1])
-recipe = Ranked(net={"embedding_size": 16, "epochs": 2}, blocks=1, epochs=1, threads=1)
-with crew() as leads:
+recipe = Ranked(network={"embedding_size": 16, "epochs": 2}, periods=1, epochs=1, threads=1)
+with distributed_training() as leads:
     if leads:
         told = []
         log = synthetic_shop().log.split_last(0.1)[0]
-        tell = lambda share, shown: told.append((share, shown.get("net")))
+        tell = lambda share, shown: told.append((share, shown.get("network")))
         model = recipe.fit(log, progress=tell, checkpoints=folder / "state")
         artifact.save(model, folder / "model", card={"told": told})
 """
@@ -78,7 +78,7 @@ def test_two_processes_train_each_net_of_the_champion(
     logs: tuple[SessionLog, SessionLog], tmp_path: Path
 ) -> None:
     said = run(CHAMPION, tmp_path)
-    assert "process 1 trained 2 nets with the first one" in said
+    assert "process 1 trained 2 networks with the first one" in said
     told = artifact.read_manifest(tmp_path / "model")["card"]["told"]
     assert [share for share, _ in told] == sorted(share for share, _ in told)
     assert {1, 2} <= {net for _, net in told}

@@ -55,7 +55,7 @@ def test_a_third_of_the_training_is_enough(
 def test_it_starts_from_all_that_was_learnt(
     recipe: type[NeuralEstimator], days: tuple[SessionLog, SessionLog, Cases], tmp_path: Path
 ) -> None:
-    """With a learning rate of next to nothing, what is refreshed answers as what was saved."""
+    """With a trainer rate of next to nothing, what is refreshed answers as what was saved."""
     still = recipe(embedding_size=16, epochs=1, learning_rate=1e-9, threads=1)
     log = days[0].slice(0, 500)
     artifact.save(replace(still, learning_rate=2e-3).fit(log), tmp_path / "model", card={})
@@ -86,7 +86,7 @@ def test_the_champion_keeps_its_ranker_and_refreshes_its_net(
     days: tuple[SessionLog, SessionLog, Cases],
 ) -> None:
     before, log, cases = days
-    recipe = Ranked(net={"embedding_size": 16, "epochs": 2}, blocks=1, epochs=1, threads=1)
+    recipe = Ranked(network={"embedding_size": 16, "epochs": 2}, periods=1, epochs=1, threads=1)
     champion = recipe.fit(before)
     refreshed = recipe.fit(log, warm_start=champion)
     assert refreshed.ranker == champion.ranker

@@ -32,7 +32,7 @@ class Command(BaseCommand):
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             self._train_all(models, refresh)
             return
-        with import_string("django_sessrec.neural.torchrun.crew")() as leads:
+        with import_string("django_sessrec.neural.torchrun.distributed_training")() as leads:
             if leads:
                 self._train_all(models, refresh)
 
