@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from django.db import models
+from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.database import RoutedManager
 from django_sessrec.fields import TextArrayField
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.recommender import Recommender
+
+HOLD_OUT = "-hold-out"
+"""How the folder's name of a model ends that was fitted without the last days."""
 
 
 class EventName(models.TextChoices):
@@ -283,9 +293,53 @@ class TrainingRun(SessrecModel):
     def __str__(self) -> str:
         return f"{self.model} #{self.pk}"
 
+    @property
+    def folder(self) -> Path:
+        """The published model. Dated, because a new database counts its runs from 1 again."""
+        name = self.artifact or f"{self.model}-{self.pk}-{self.created_at:%Y%m%dT%H%M%S}"
+        return sessrec_settings.artifacts / name
+
+    @property
+    def hold_out_folder(self) -> Path:
+        """The hold-out model: fitted without the last days, so that it can be tested on them again.
+
+        The published model has seen these days: against it, every later candidate would lose.
+        """
+        return self.folder.with_name(f"{self.folder.name}{HOLD_OUT}")
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the oldest click in the model reaches RETENTION_DAYS; None without such a limit."""
+        if sessrec_settings.RETENTION_DAYS is None or self.window_start is None:
+            return None
+        return self.window_start + timedelta(days=sessrec_settings.RETENTION_DAYS)
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its model may neither stay on disk nor serve any longer."""
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    def open(self, *, hold_out: bool = False) -> Recommender:
+        """The published or the hold-out model; ArtifactError says why one does not open."""
+        folder = self.hold_out_folder if hold_out else self.folder
+        return artifact.load(folder, _own_recommender(self.model))
+
     def note(self, sentence: str) -> None:
         """Say something that stays with the verdict; not yet saved."""
         self.verdict = f"{self.verdict} {sentence}".strip()
+
+
+def _own_recommender(model: str) -> type[Recommender] | None:
+    """The class that MODELS[model]["RECOMMENDER"] names, if it names one."""
+    path = sessrec_settings.MODELS.get(model, {}).get("RECOMMENDER")
+    if path is None:
+        return None
+    try:
+        found: type[Recommender] = import_string(path)
+    except ImportError as error:
+        where = f"SESSREC['MODELS'][{model!r}]['RECOMMENDER']"
+        raise artifact.ArtifactError(f"{where} = {path!r} can't be imported: {error}") from error
+    return found
 
 
 class PromotionQuerySet(models.QuerySet["Promotion"]):

@@ -49,9 +49,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_rests() -> None:
     """What one test did to a service is forgotten in the next."""
-    from django_sessrec.capture.outbox import outbox
+    from django_sessrec.testing import reset
 
-    outbox.reset()
+    reset()
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import Any
 
 MODELS = {
-    "popularity": "django_sessrec.recsys.popularity.Popularity",
-    "itemknn": "django_sessrec.recsys.itemknn.ItemKNN",
-    "neighbours": "django_sessrec.recsys.neighbours.Neighbours",
-    "neighbours_tuned": "django_sessrec.recsys.tuning.TunedNeighbours",
+    "popularity": "django_sessrec.recsys.Popularity",
+    "itemknn": "django_sessrec.recsys.ItemKNN",
+    "neighbours": "django_sessrec.recsys.Neighbours",
+    "neighbours_tuned": "django_sessrec.recsys.TunedNeighbours",
     "gru4rec": "django_sessrec.neural.GRU4Rec",
     "sasrec": "django_sessrec.neural.SASRec",
     "srgnn": "django_sessrec.neural.SRGNN",
-    "blend": "django_sessrec.recsys.blend.Blend",
+    "blend": "django_sessrec.recsys.Blend",
     "ranked": "django_sessrec.neural.Ranked",
     "gru4rec_paper": "benchmarks.accuracy.published_recipes.GRU4RecPaper",
     "gru4rec_bpr_max": "benchmarks.accuracy.published_recipes.GRU4RecPaper",

@@ -35,7 +35,7 @@ from example_shop.stack.postgres import Postgres
 K = 20
 QUESTIONS = 1_000
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "neighbours": ("django_sessrec.recsys.neighbours.Neighbours", {}),
+    "neighbours": ("django_sessrec.recsys.Neighbours", {}),
     "gru4rec": ("django_sessrec.neural.GRU4Rec", {"epochs": 1}),
 }
 """Imported when its turn comes: torch is no part of what the other steps' processes take."""

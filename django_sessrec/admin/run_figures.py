@@ -34,7 +34,7 @@ def columns(run: TrainingRun) -> dict[str, str]:
     known = {
         "candidate": _("This run"),
         "incumbent": _("In service before"),
-        "next": _("%(model)s (next in line)") % {"model": run.figures.get("next", {}).get("model", "")},
+        "next": _("%(model)s (next model in line)") % {"model": run.figures.get("next", {}).get("model", "")},
         "baseline": _("Merely popular"),
     }
     return {key: label for key, label in known.items() if key in run.figures}

@@ -10,7 +10,6 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.findings import Code, Finding, ago, fail, ok, warn
 from django_sessrec.recsys import artifact
-from django_sessrec.training import artifact_store
 from django_sessrec.training.promotion import held_by
 
 ENDED_BADLY = {TrainingRun.State.FAILED, TrainingRun.State.REFUSED}
@@ -44,7 +43,7 @@ def trained_models() -> Iterator[Finding]:
 
 def _in_service(model: str, active: TrainingRun) -> Finding:
     try:
-        artifact.load(artifact_store.folder(active))
+        active.open()
     except artifact.ArtifactError as problem:
         return fail(
             Code.MODEL_UNREADABLE,

@@ -103,7 +103,7 @@ def _models() -> Iterator[dict[str, Any]]:
             yield {"model": model, "run": None}
             continue
         try:
-            manifest = artifact.read_manifest(sessrec_settings.artifacts / run.artifact)
+            manifest = artifact.read_manifest(run.folder)
         except artifact.ArtifactError as problem:
             yield {"model": model, "run": run.pk, "problem": str(problem)}
             continue

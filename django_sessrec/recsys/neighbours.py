@@ -25,7 +25,7 @@ from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
 from django_sessrec.recsys.kernels.neighbours import MAX_CLICKS, NeighboursKernel
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.postings import Postings
-from django_sessrec.recsys.recommender import Progress, Reason, Recommender, Source, shares
+from django_sessrec.recsys.recommender import Progress, Reason, Recommender, Source, gettext_noop, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 WINDOW = 200  # clicks looked back at: what an endless session may cost
@@ -176,6 +176,9 @@ class NeighboursRecommender(Recommender):
             Reason(source, tuple(int(clicked[c]) for c in order if share[c] > 0))
             for order, share in zip(strongest_first, shares, strict=True)
         ]
+
+    def describe(self) -> str:
+        return gettext_noop("earlier visits that are like this one, and where they went next")
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         self.popularity.save(folder)

@@ -1,4 +1,4 @@
-"""The last weeks' clicks out of Postgres, as the session log that models are fitted on."""
+"""The training dataset: clicks of the last weeks, read from Postgres as a session log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.poisoning import within_bounds
 from django_sessrec.recsys.sessions import SessionLog
 
-LONGEST = 1_000  # clicks; a longer session is a machine's
+LONGEST = 1_000  # clicks; a longer session is a bot's
 DAY_MS = 86_400_000
 ASKED_AT_ONCE = 5_000  # ids: PostgreSQL takes 65,535 parameters in a statement, others fewer
 RELOAD_MS = 1_000  # the same product again within this time is a reload or a double click, not interest
@@ -61,7 +61,7 @@ BLOCK = 200_000  # rows held as COPIED before they are shrunk to CLICK
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a training saw, and what was left out of it."""
+    """What a training run read, and what it left out."""
 
     sessions: int
     sessions_of_two: int  # of two clicks or more: the others teach only what is popular
@@ -178,7 +178,7 @@ def _without_endless(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
 
 
 def _without_excess(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """Drop what a crowd pushes, and count it."""
+    """Drop clicks on items that a crowd pushes, and count them."""
     day = (clicks["id_high"] >> np.uint64(16)).astype(np.int64) // DAY_MS
     rows = clicks["row"].astype(np.int64)
     kept = within_bounds(day, clicks["session"], rows, sessrec_settings.MAX_ITEM_SHARE)

@@ -1,4 +1,4 @@
-"""Which run serves: every change is a new line of the audit trail, none is ever taken back."""
+"""Promotions: which run serves. Each change adds a row to the audit trail, and none is deleted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
-from django_sessrec.training import artifact_store
 
 CARD = {"estimator", "window", "counts", "figures", "limits"}  # what a model's card can't lack
 
@@ -27,8 +26,8 @@ def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
             % {"run": run, "state": run.get_state_display()}
         )
     try:
-        artifact.load(artifact_store.folder(run))
-        card = artifact.read_manifest(artifact_store.folder(run)).get("card")
+        run.open()
+        card = artifact.read_manifest(run.folder).get("card")
     except artifact.ArtifactError as error:
         raise PromotionError(
             _("The artifact of %(run)s can't be opened: %(error)s") % {"run": run, "error": error}

@@ -31,11 +31,11 @@ def test_a_worker_trains_what_is_due_once(worker, send, visits):
     for _ in range(2):  # two beats at once
         send("train_due", queue="train")
     send("heartbeat", args=["train"], queue="train")
-    wait_for(lambda: Heartbeat.objects.filter(name="train").exists(), worker)
+    wait_for(lambda: Heartbeat.objects.filter(name="beat").exists(), worker)  # the last of the queue
     [run] = TrainingRun.objects.all()
     assert (run.state, run.trigger) == (TrainingRun.State.PUBLISHED, "schedule"), run.error
     assert Promotion.objects.active("neighbours") == run
-    assert {beat.name for beat in Heartbeat.objects.all()} == {"beat", "train"}
+    assert {"beat", "train"} <= {beat.name for beat in Heartbeat.objects.all()}
 
 
 def test_a_worker_writes_what_a_page_could_not(worker, send):
@@ -43,7 +43,7 @@ def test_a_worker_writes_what_a_page_could_not(worker, send):
     for _ in range(2):
         send("write_later", kwargs={"events": [to_payload(event)], "impressions": []})
     send("heartbeat", args=["worker"])
-    wait_for(lambda: Heartbeat.objects.filter(name="worker").exists(), worker)
+    wait_for(lambda: Heartbeat.objects.filter(name="beat").exists(), worker)  # the last of the queue
     assert Event.objects.get() == event
     assert not FailedEvent.objects.exists()
 
