@@ -37,6 +37,7 @@ INSTALLED_APPS += [
 ]
 SITE_ID = 1
 OSCAR_ALLOW_ANON_CHECKOUT = True
+EMAIL_BACKEND = "django.core.mail.backends.dummy.EmailBackend"
 MIDDLEWARE += [
     "oscar.apps.basket.middleware.BasketMiddleware",
     "django.contrib.flatpages.middleware.FlatpageFallbackMiddleware",
