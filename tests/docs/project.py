@@ -112,7 +112,7 @@ class Project:
             self.add(name, text)
 
     def run(self, *command: str, **environment: str) -> str:
-        """Run Python in the project; what it printed, or its errors as this test's."""
+        """Run Python in the project; what it printed; fails where it fails."""
         done = subprocess.run(
             [self.python, *command],
             cwd=self.folder,
@@ -122,7 +122,7 @@ class Project:
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        return done.stdout + done.stderr
 
     def manage(self, *command: str) -> str:
         """Run a command of manage.py."""
