@@ -94,7 +94,7 @@ def test_every_page_shown_has_its_list_its_view_and_is_seen(page, live_server, p
     page.wait_for_selector(".sessrec__item")
     until(lambda: seen() == 1)
     for number in (1, 2):
-        page.click("#next")
+        page.dispatch_event("#next", "click")
         page.wait_for_function(f"document.querySelector('h1').textContent == {str(products[number])!r}")
         page.wait_for_selector(".sessrec__item")
         until(lambda number=number: seen() == number + 1)
@@ -111,7 +111,7 @@ def test_a_page_taken_back_from_memory_counts_no_second_time(page, live_server, 
     page.goto(f"{live_server.url}/{kind}/{library}/{products[0].pk}/")
     page.wait_for_selector(".sessrec__item")
     until(lambda: seen() == 1)
-    page.click("#next")
+    page.dispatch_event("#next", "click")
     page.wait_for_function(f"document.querySelector('h1').textContent == {str(products[1])!r}")
     page.wait_for_selector(".sessrec__item")
     until(lambda: seen() == 2)
@@ -133,7 +133,7 @@ def test_a_recommendation_followed_without_a_reload_is_a_click(page, live_server
     query = page.locator(".sessrec__card").nth(2).get_attribute("href").partition("?")[2]
     page.goto(f"{live_server.url}/placeholder/{library}/{products[0].pk}/?follow={query}")
     page.wait_for_selector(".sessrec__item")
-    page.click("#next")
+    page.dispatch_event("#next", "click")
     page.wait_for_function(f"document.querySelector('h1').textContent == {str(products[1])!r}")
     until(lambda: len(views(products)) == 3)
     click = Event.objects.get(name="select_item")
@@ -155,9 +155,33 @@ def test_before_consent_pages_without_reload_are_full_and_nothing_is_sent(page, 
     page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
     page.goto(f"{live_server.url}/placeholder/turbo/{products[0].pk}/")
     page.wait_for_selector(".sessrec__item")
-    page.click("#next")
+    page.dispatch_event("#next", "click")
     page.wait_for_function(f"document.querySelector('h1').textContent == {str(products[1])!r}")
     page.wait_for_selector(".sessrec__item")
     settle(page)
     assert posted == []
     assert not Event.objects.exists()
+
+
+def test_a_page_that_the_browser_itself_takes_back_counts_once(live_server, products, settings, monkeypatch):
+    """The back/forward cache: the page goes on where it was left."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    settings.SESSREC = settings.SESSREC | {"TRACKED_VIEWS": {"demo:cached": "pk"}}
+    address = f"{live_server.url}/demo/product/{products[0].pk}/cached/"
+    with chromium(ignore_default_args=["--disable-back-forward-cache"]) as browser:
+        page = browser.new_page(user_agent=FIREFOX)
+        agree(page)
+        page.goto(address)
+        page.evaluate("addEventListener('pageshow', (event) => { window.persisted = event.persisted })")
+        page.wait_for_selector(".sessrec__item")
+        until(lambda: seen() == 1)
+        page.goto(f"{live_server.url}/demo/")
+        page.go_back(wait_until="commit")
+        page.wait_for_selector(".sessrec__item")
+        settle(page)
+        restored = page.evaluate("window.persisted")
+        page.close()
+        connections.close_all()
+    assert restored, "this browser keeps no pages"
+    assert views(products) == [0]
+    assert (Impression.objects.count(), seen()) == (1, 1)
