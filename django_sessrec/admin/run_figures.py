@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django_sessrec.admin.charts import Chart, Point, line_chart
 from django_sessrec.admin.formatting import NONE, fixed, whole
 from django_sessrec.models import TrainingRun
+from django_sessrec.training.dataset import Counts
 
 LABELS = {"hr@20": "HR@20", "mrr@20": "MRR@20", "ndcg@20": "NDCG@20"}
 OF_GROUPS = "hr@20"
@@ -41,17 +42,8 @@ def columns(run: TrainingRun) -> dict[str, str]:
 
 
 def counts(run: TrainingRun) -> list[tuple[str, str]]:
-    """What the training saw and left out, in words."""
-    known = {
-        "sessions": _("Sessions"),
-        "sessions_of_two": _("of two clicks or more"),
-        "clicks": _("Clicks"),
-        "items": _("Products"),
-        "cases": _("Clicks foretold in the test"),
-        "bot_clicks": _("Bots' clicks left out"),
-        "sensitive_clicks": _("Clicks on sensitive products left out"),
-        "endless_sessions": _("Endless sessions left out"),
-    }
+    """What the run read and left out, in words."""
+    known = {**Counts.labels(), "cases": _("Clicks predicted in the test")}
     return [(label, whole(run.counts[key])) for key, label in known.items() if key in run.counts]
 
 

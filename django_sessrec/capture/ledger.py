@@ -39,7 +39,7 @@ def total() -> Counts:
 
 
 def _ledger() -> QuerySet[Ledger]:
-    return Ledger.objects
+    return Ledger.objects.all()
 
 
 def _sums() -> dict[str, Sum]:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from itertools import count, takewhile
 
+from django.db.backends.utils import CursorWrapper
+
 from django_sessrec import database
 from django_sessrec.models import Event, Impression
 
@@ -90,14 +92,14 @@ def day_of(name: str) -> date:
     return datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date()
 
 
-def _existing(cursor) -> list[str]:
+def _existing(cursor: CursorWrapper) -> list[str]:
     cursor.execute(CHILDREN, TABLES)
     return sorted(name for (name,) in cursor.fetchall() if NAME.fullmatch(name))
 
 
-def _holds_rows(cursor, name: str) -> bool:
+def _holds_rows(cursor: CursorWrapper, name: str) -> bool:
     cursor.execute(f'SELECT EXISTS (SELECT FROM "{name}")')  # noqa: S608
-    return cursor.fetchone()[0]
+    return bool(cursor.fetchone()[0])
 
 
 def _midnight(day: date) -> str:
