@@ -68,7 +68,7 @@ def test_the_schedule_names_tasks_that_exist():
 
 
 def test_a_message_of_the_schedule_is_void_once_the_next_one_is_out(broker_url):
-    """By Celery's own beat, which passes on `expires`, and by django-celery-beat, which stores `expire_seconds`."""
+    """Celery's own beat passes on `expires`, django-celery-beat stores `expire_seconds`."""
     from django_sessrec import tasks
 
     with Celery("beat", broker=broker_url) as app, app.connection_for_read() as broker:

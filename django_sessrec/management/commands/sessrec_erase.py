@@ -32,7 +32,7 @@ class Command(BaseCommand):
 
 def _session_id(text: str) -> UUID:
     try:
-        return UUID(text.partition(cookie.POINT)[0])
+        return UUID(text.partition(cookie.SEPARATOR)[0])
     except ValueError:
         raise CommandError(
             f"{text!r} is no session id: give a UUID, as my-data/ shows it, or the cookie's whole value."
