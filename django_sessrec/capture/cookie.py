@@ -25,7 +25,6 @@ from django_sessrec.ids import time_of
 LONGEST_SESSION = timedelta(hours=24)  # a client that never idles gets a new session after a day
 CLOCK_SKEW = timedelta(minutes=5)  # between two web servers
 SALT = "django_sessrec.cookie"
-SEPARATOR = "."  # between the id and its signature
 OFF = "1"  # says what was chosen, and nothing of who chose it
 OFF_LASTS = timedelta(days=365)  # browsers keep no cookie beyond 400 days
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -109,7 +108,7 @@ def switch_on(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def _signer() -> Signer:
-    return Signer(salt=SALT, sep=SEPARATOR)
+    return Signer(salt=SALT, sep=".")
 
 
 def _secure(request: HttpRequest) -> bool:
