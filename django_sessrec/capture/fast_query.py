@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from threading import local
-from typing import Final
+from typing import Any, Final
 
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -146,6 +146,7 @@ def _connect(connection: BaseDatabaseWrapper, deadline: float) -> float:
     try:
         if pool := getattr(connection, "pool", None):
             with connection.wrap_database_errors:  # it would wait for as long as the shop lets it
+                _bound_check(pool)
                 pool.open()
                 pool.putconn(pool.getconn(timeout=POOL_SECONDS))
         elif "connect_timeout" not in options:
@@ -159,6 +160,25 @@ def _connect(connection: BaseDatabaseWrapper, deadline: float) -> float:
     finally:
         connection.settings_dict = before
     return max(deadline, started + CONNECT_SECONDS)
+
+
+def _bound_check(pool: Any) -> None:
+    """Have the pool give up a connection that does not answer: by CONN_HEALTH_CHECKS it waits for ever."""
+    if getattr(pool, "_check", None) is type(pool).check_connection:
+        pool._check = _check
+
+
+def _check(connection: Any) -> None:
+    link, deadline = connection.pgconn, time.monotonic() + POOL_SECONDS / 2
+    try:
+        link.send_query(b"")
+        while link.is_busy():
+            _wait(link, deadline)
+        while link.get_result() is not None:
+            pass
+    except TimeoutError as problem:
+        connection.close()
+        raise errors.OperationalError(str(problem)) from problem
 
 
 def _is_dead(connection: BaseDatabaseWrapper) -> bool:

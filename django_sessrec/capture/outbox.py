@@ -59,7 +59,7 @@ class Outbox:
 
     def deliver(self, events: Sequence[Event], impressions: Sequence[Impression] = ()) -> WriteResult | None:
         """Store the rows now, or have them stored later (None)."""
-        rows = [*impressions, *events]
+        rows: list[Event | Impression] = [*impressions, *events]
         if not stream.configured():
             return self._write(events, impressions)
         receipt = str(uuid7())
@@ -123,7 +123,7 @@ class Outbox:
         self._erase()
 
     def _write(self, events: Sequence[Event], impressions: Sequence[Impression]) -> WriteResult | None:
-        rows = [*impressions, *events]
+        rows: list[Event | Impression] = [*impressions, *events]
         try:
             written = store.write(events, impressions)
         except Error as problem:
@@ -271,7 +271,7 @@ def message_from(
     resend: bool,
 ) -> Message:
     """The message that a task was given."""
-    rows = [*map(impression_from, impressions), *map(event_from, events)]
+    rows: list[Event | Impression] = [*map(impression_from, impressions), *map(event_from, events)]
     return Message(receipt, rows, resend)
 
 

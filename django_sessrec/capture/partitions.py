@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from itertools import count, takewhile
 
+from django.db.backends.utils import CursorWrapper
+
 from django_sessrec import database
 from django_sessrec.models import Event, Impression
 
@@ -45,10 +47,9 @@ def ensure_days(days: Iterable[date]) -> list[str]:
             table, day = wanted[name]
             # Not CREATE TABLE .. PARTITION OF: it locks out every reader and writer, ATTACH does not.
             cursor.execute(f'CREATE TABLE "{name}" (LIKE "{table}" INCLUDING ALL)')
-            cursor.execute(
-                f'ALTER TABLE "{table}" ATTACH PARTITION "{name}" FOR VALUES FROM (%s) TO (%s)',
-                [_midnight(day), _midnight(day + timedelta(1))],
-            )
+            # Literals: a statement of this kind takes no parameters, which server_side_binding makes of %s.
+            bounds = f"FROM ('{_midnight(day)}') TO ('{_midnight(day + timedelta(1))}')"
+            cursor.execute(f'ALTER TABLE "{table}" ATTACH PARTITION "{name}" FOR VALUES {bounds}')
     return missing
 
 
@@ -91,15 +92,15 @@ def day_of(name: str) -> date:
     return datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date()
 
 
-def _existing(cursor) -> list[str]:
+def _existing(cursor: CursorWrapper) -> list[str]:
     cursor.execute(CHILDREN, TABLES)
     return sorted(name for (name,) in cursor.fetchall() if NAME.fullmatch(name))
 
 
-def _holds_rows(cursor, name: str) -> bool:
+def _holds_rows(cursor: CursorWrapper, name: str) -> bool:
     cursor.execute(f'SELECT EXISTS (SELECT FROM "{name}")')  # noqa: S608
-    return cursor.fetchone()[0]
+    return bool(cursor.fetchone()[0])
 
 
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def _midnight(day: date) -> str:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).isoformat()

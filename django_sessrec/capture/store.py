@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from operator import add
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from django.db import DataError, IntegrityError, OperationalError
 
@@ -28,6 +28,7 @@ STORE_EVENT: Final = "SELECT sessrec_store_event({})".format(
 )
 STORE_MESSAGES: Final = "SELECT sessrec_store_messages($1::jsonb)"
 TALLY: Final = "SELECT sessrec_tally($1::int8, $2::int8, $3::int8, $4::int8, $5::int8, $6::int8)"
+Answer = TypeVar("Answer")
 
 
 class WriteResult(NamedTuple):
@@ -60,7 +61,7 @@ def write(
 
     resend: the rows were sent before and may have arrived; those that have are not counted once more
     """
-    rows = [*impressions, *events]
+    rows: list[Event | Impression] = [*impressions, *events]
     try:
         return insert(rows, resend=resend)
     except (DataError, IntegrityError) as problem:
@@ -118,7 +119,7 @@ def lacks_partition(problem: IntegrityError) -> bool:
     return getattr(problem.__cause__, "sqlstate", None) == NO_PARTITION
 
 
-def _with_partitions(send: Callable[[], Any], rows: Rows) -> Any:
+def _with_partitions(send: Callable[[], Answer], rows: Rows) -> Answer:
     """What `send` answers, once more where a day of the rows had no partition."""
     try:
         return send()
