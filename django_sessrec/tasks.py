@@ -54,7 +54,8 @@ def _every(seconds: int, task: str, *args: str, **options: str) -> dict[str, Any
         "task": f"{__name__}.{task}",
         "schedule": seconds,
         "args": args,
-        "options": {"expires": seconds, **options},
+        # Celery's beat passes on `expires`; django-celery-beat stores `expire_seconds`, and drops the other.
+        "options": {"expires": seconds, "expire_seconds": seconds, **options},
     }
 
 
