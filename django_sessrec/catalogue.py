@@ -89,6 +89,10 @@ class Catalogue(ABC):
         """Ids of items to show when nothing else is known, best first, at most `limit`."""
         return []
 
+    def search(self, text: str, limit: int) -> Iterable[Any]:
+        """Ids of products called like the text, at most `limit`: staff find events by it in the admin."""
+        return []
+
     def sensitive(self, item_ids: Collection[str]) -> Iterable[Any]:
         """Ids, among these, of items that are never captured, trained on, recommended or given as a reason.
 
@@ -164,6 +168,12 @@ class ModelCatalogue(Catalogue):
     def fallback(self, limit: int) -> Iterable[Any]:
         """The newest products."""
         return self._ids(self.available(self.queryset()).order_by("-pk")[:limit])
+
+    def search(self, text: str, limit: int) -> Iterable[Any]:
+        """Those whose title_field holds the text, sold-out ones too."""
+        if not self.title_field:
+            return []
+        return self._ids(self.queryset().filter(**{f"{self.title_field}__icontains": text})[:limit])
 
     def native_ids(self, item_ids: Collection[str]) -> list[Any]:
         """The ids as `id_field`'s own type, for queries of your own; text that can't be one is left out."""
@@ -242,6 +252,10 @@ class TextCatalogue:
     def fallback(self, limit: int) -> list[str]:
         """Ids of items to show when nothing else is known."""
         return [self.id_of(each) for each in self.shop.fallback(limit)][:limit]
+
+    def search(self, text: str, limit: int) -> list[str]:
+        """Ids of products called like the text."""
+        return [self.id_of(each) for each in self.shop.search(text, limit)][:limit]
 
     def categories(self, item: Any) -> set[str]:
         """The categories of a resolved item, none or several."""

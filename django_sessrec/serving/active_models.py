@@ -57,7 +57,7 @@ def _renewed(model: str, current: ActiveModel | None) -> ActiveModel | None:
     if database_breaker.resting:
         return current
     with isolated(f"look up the promoted run of {model!r}"):
-        run = Promotion.objects.active(model)  # type: ignore[attr-defined]
+        run = Promotion.objects.active(model)
         if run is None or run.is_expired:
             current = None
         elif current is None or current.run_id != run.pk:
