@@ -47,10 +47,9 @@ def ensure_days(days: Iterable[date]) -> list[str]:
             table, day = wanted[name]
             # Not CREATE TABLE .. PARTITION OF: it locks out every reader and writer, ATTACH does not.
             cursor.execute(f'CREATE TABLE "{name}" (LIKE "{table}" INCLUDING ALL)')
-            cursor.execute(
-                f'ALTER TABLE "{table}" ATTACH PARTITION "{name}" FOR VALUES FROM (%s) TO (%s)',
-                [_midnight(day), _midnight(day + timedelta(1))],
-            )
+            # Literals: a statement of this kind takes no parameters, which server_side_binding makes of %s.
+            bounds = f"FROM ('{_midnight(day)}') TO ('{_midnight(day + timedelta(1))}')"
+            cursor.execute(f'ALTER TABLE "{table}" ATTACH PARTITION "{name}" FOR VALUES {bounds}')
     return missing
 
 
@@ -103,5 +102,5 @@ def _holds_rows(cursor: CursorWrapper, name: str) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def _midnight(day: date) -> str:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).isoformat()

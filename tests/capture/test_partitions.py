@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.db import OperationalError, connection, connections, transaction
 
 from django_sessrec.capture import partitions
+from tests.support.capture import reconnected
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FIRST, LAST = date(2020, 2, 28), date(2020, 3, 1)
@@ -117,3 +118,11 @@ def test_making_partitions_locks_no_reader_or_writer_out():
                 assert cursor.fetchone() == (0,)
     finally:
         other.close()
+
+
+def test_partitions_are_made_where_the_server_binds_parameters():
+    """It takes none in such a statement."""
+    options = {**connection.settings_dict["OPTIONS"], "server_side_binding": True}
+    with reconnected(OPTIONS=options):
+        assert partitions.ensure(FIRST, FIRST) != []
+        assert partitions.drop_older_than(2) != []
