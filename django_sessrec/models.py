@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.utils import timezone
@@ -47,7 +47,7 @@ class Source(models.TextChoices):
 class SessrecModel(models.Model):
     """A table of the app, in the database that SESSREC["DATABASE"] names."""
 
-    objects = RoutedManager()
+    objects: ClassVar[RoutedManager[Any]] = RoutedManager()
 
     class Meta:
         abstract = True
@@ -150,7 +150,7 @@ class Withdrawal(SessrecModel):
 
 
 class Quarantine(SessrecModel):
-    """A visit whose clicks no person makes: out of trainings and figures until staff lets it go."""
+    """A session whose clicks no person makes: left out of training and reports until staff releases it."""
 
     class Reason(models.TextChoices):
         """The rule that found it, each with a bound in SESSREC["QUARANTINE"]."""
@@ -170,8 +170,8 @@ class Quarantine(SessrecModel):
     released_by = models.TextField(_("released by"), blank=True)
 
     class Meta:
-        verbose_name = _("quarantined visit")
-        verbose_name_plural = _("quarantined visits")
+        verbose_name = _("quarantined session")
+        verbose_name_plural = _("quarantined sessions")
 
     def __str__(self) -> str:
         return f"{self.reason} · {self.session_id}"
@@ -184,19 +184,19 @@ class AuditTrail(RoutedManager["AuditEntry"]):
 
 
 class AuditEntry(SessrecModel):
-    """Who took figures out of the house or let a visit go: append-only. Promotions are their own trail."""
+    """Who exported figures or released sessions: append-only. Promotions are their own trail."""
 
     class Action(models.TextChoices):
         EXPORT = "export", _("figures exported")
-        EVIDENCE = "evidence", _("evidence pack written")
-        RELEASE = "release", _("visits released from quarantine")
+        EVIDENCE = "evidence", _("compliance report written")
+        RELEASE = "release", _("sessions released from quarantine")
 
     happened_at = models.DateTimeField(_("time"), auto_now_add=True, db_index=True)
     action = models.TextField(_("action"), choices=Action)
     done_by = models.TextField(_("by"))
     detail = models.JSONField(_("detail"), default=dict)
 
-    objects = AuditTrail()
+    objects: ClassVar[AuditTrail] = AuditTrail()
 
     class Meta:
         verbose_name = _("audit entry")
@@ -349,6 +349,9 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
         return latest.run if latest else None
 
 
+PromotionTrail = RoutedManager.from_queryset(PromotionQuerySet)
+
+
 class Promotion(SessrecModel):
     """One line of the audit trail of what serves: append-only, the latest of a model counts."""
 
@@ -360,7 +363,7 @@ class Promotion(SessrecModel):
     promoted_by = models.TextField(_("promoted by"))
     reason = models.TextField(_("reason"), blank=True)
 
-    objects = RoutedManager.from_queryset(PromotionQuerySet)()
+    objects = PromotionTrail()  # type: ignore[misc]  # the plugin takes the base class's for a ClassVar
 
     class Meta:
         verbose_name = _("promotion")

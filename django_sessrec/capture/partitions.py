@@ -61,7 +61,7 @@ def ensure_days(days: Iterable[date]) -> list[str]:
             table, day = wanted[name]
             # Not CREATE TABLE .. PARTITION OF: it locks out every reader and writer, ATTACH does not.
             cursor.execute(f'CREATE TABLE "{name}" (LIKE "{table}" INCLUDING ALL)')
-            # As literals, because DDL takes no parameters, which server_side_binding would make of values.
+            # Literals: a statement of this kind takes no parameters, which server_side_binding makes of %s.
             bounds = f"FROM ('{_midnight(day)}') TO ('{_midnight(day + timedelta(1))}')"
             cursor.execute(f'ALTER TABLE "{table}" ATTACH PARTITION "{name}" FOR VALUES {bounds}')
     return missing
@@ -129,5 +129,5 @@ def _holds_rows(cursor: CursorWrapper, name: str) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+def _midnight(day: date) -> str:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC).isoformat()

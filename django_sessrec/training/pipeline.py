@@ -104,7 +104,7 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     recorder.stage("read")
     sessions = _sessions(run, settings["MIN_SESSIONS"], keep=is_resumable(estimator))
     earlier, last_days = split.by_time(sessions, settings["VALIDATION_FRACTION"])
-    run.counts["tested_from"] = int(last_days.started.min(initial=run.window_end.timestamp()))
+    run.counts["tested_from"] = int(last_days.started.min(initial=sessions.times.max(initial=0)))
     start = starts(run, refreshable=is_refreshable(estimator))
 
     def fit(stage: str, sessions: SessionLog, validation: SessionLog | None = None) -> Recommender:
@@ -148,15 +148,16 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
 def _estimator(run: TrainingRun) -> Estimator:
     """The run's estimator, imported only now: it may bring torch with it."""
     try:
-        estimator: Estimator = import_string(run.estimator)(**run.parameters)
+        estimator: Any = import_string(run.estimator)(**run.parameters)
     except ModuleNotFoundError as error:
         if error.name not in TRAIN_EXTRA:
             raise
         needs = _("%(estimator)s is trained with %(module)s: pip install 'django-sessrec[train]' here")
         raise ImportError(needs % {"estimator": run.estimator, "module": error.name}) from error
-    if is_dataclass(estimator):
+    if is_dataclass(estimator) and not isinstance(estimator, type):
         run.parameters = asdict(estimator)  # the defaults, too: they may change with the next version
-    return estimator
+    found: Estimator = estimator
+    return found
 
 
 def _sessions(run: TrainingRun, min_sessions: int, *, keep: bool) -> SessionLog:

@@ -44,15 +44,21 @@ def keep(run: TrainingRun, sessions: SessionLog) -> None:
 def _keep(run: TrainingRun, sessions: SessionLog) -> None:
     folder(run.model).mkdir(mode=0o700)
     ids = np.frombuffer(json.dumps(sessions.index.ids[1:]).encode(), np.uint8)
-    arrays = {"items": sessions.items, "offsets": sessions.offsets, "times": sessions.times}
-    np.savez(folder(run.model) / SESSIONS, allow_pickle=False, ids=ids, **arrays)
+    np.savez(
+        folder(run.model) / SESSIONS,
+        allow_pickle=False,
+        ids=ids,
+        items=sessions.items,
+        offsets=sessions.offsets,
+        times=sessions.times,
+    )
     _write(
         run.model,
         {
             "run": run.pk,
             "attempts": 1,
             "recipe": recipe(run),
-            "window": [run.window_start.isoformat(), run.window_end.isoformat()],
+            "window": [at and at.isoformat() for at in (run.window_start, run.window_end)],
             "counts": run.counts,
             "started_from": run.started_from_id,
         },

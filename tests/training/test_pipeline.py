@@ -217,6 +217,18 @@ def test_a_disk_that_is_full_half_way_leaves_nothing_behind(visits, sessrec, mon
     assert Promotion.objects.active("neighbours") == good
 
 
+def test_a_model_s_own_bounds_beat_the_global_ones(visits, sessrec):
+    of_the_rest = train_one("popularity")
+    sessrec["MODELS"]["popularity"] |= {"VALIDATION_FRACTION": 0.4, "GATE_TOLERANCE": 1.0}
+    run = train_one("popularity")
+    assert run.counts["cases"] > 1.5 * of_the_rest.counts["cases"]
+    sessrec["MODELS"]["popularity"]["ESTIMATOR"] = f"{TESTS}.Unpopular"
+    assert "for the model in service" not in train_one("popularity").verdict, "all that it has may be lost"
+
+    sessrec["MODELS"]["neighbours"]["MIN_SESSIONS"] = 10_000
+    assert "a training needs 10000 such sessions" in train_one().verdict
+
+
 def test_old_artifacts_go_and_what_may_be_rolled_back_to_stays(visits, sessrec):
     runs = [train_one("popularity") for _ in range(artifact_store.KEPT + 2)]
     kept = [run for run in runs if run.folder.exists()]

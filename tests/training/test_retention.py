@@ -7,6 +7,8 @@ import pytest
 
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.operations.findings import Code
+from django_sessrec.operations.trained_models import trained_models
 from django_sessrec.operations.upkeep import upkeep
 from django_sessrec.serving.active_models import active, forget
 from django_sessrec.training import artifact_store, schedule
@@ -84,12 +86,14 @@ def test_the_window_follows_the_settings(sessrec, keys, of_the_model, expected):
 def test_what_serves_is_retrained_before_it_must_go(visits, sessrec):
     run = train_one()
     assert due("neighbours") is None
+    assert next(trained_models()).code == Code.MODEL_SERVES
     run.window_start = datetime.now(UTC) - timedelta(days=90) + headroom("neighbours") / 3
     run.save()
     assert due("neighbours") is None, "a run that has just begun is not repeated at once"
     run.created_at -= timedelta(hours=2)
     run.save()
     assert due("neighbours") is Due.TRAINING
+    assert next(trained_models()).code == Code.MODEL_EXPIRES
 
 
 def test_a_model_in_service_that_must_go_is_told_of_and_no_longer_answers(visits, sessrec, caplog):
@@ -99,6 +103,7 @@ def test_a_model_in_service_that_must_go_is_told_of_and_no_longer_answers(visits
     age(run, days=90)
     forget()
     assert active("neighbours") is None
+    assert next(trained_models()).code == Code.MODEL_EXPIRED
     assert artifact_store.prune_all() == [run.artifact]
     assert f"neighbours #{run.pk} served and was removed" in caplog.text
 

@@ -93,7 +93,7 @@ def _may_have_seen(folder: Path, last_days: SessionLog) -> bool:
     window_end = artifact.read_manifest(folder).get("card", {}).get("window", [None, None])[1]
     if window_end is None or not len(last_days) or folder.name.endswith(HOLD_OUT):
         return False
-    return datetime.fromisoformat(window_end).timestamp() > last_days.started[0]
+    return bool(datetime.fromisoformat(window_end).timestamp() > last_days.started[0])
 
 
 def _table(figures: dict[str, Any]) -> str:

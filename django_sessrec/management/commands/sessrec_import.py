@@ -21,8 +21,10 @@ from django_sessrec.capture.rows import row_of
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import Event
 
-COLUMNS = ("session_id", "visitor_id", "item_id", "time", "time_unit", "event_name", "quantity", "price")
-COLUMNS += ("currency", "order_id", "start")
+COLUMNS = (
+    *("session_id", "visitor_id", "item_id", "time", "time_unit", "event_name", "quantity", "price"),
+    *("currency", "order_id", "start"),
+)
 
 
 class Command(BaseCommand):
