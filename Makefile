@@ -5,6 +5,7 @@
 #   make test-fast      lint and the tests that take neither a browser, nor a whole program, nor a network's fit
 #   make test-matrix    the tests that need no torch, on each Python and Django that noxfile.py names;
 #                       ONLY="tests(python='3.13', django='6.1')" for one of them
+#   make test-recipes   the page about django-oscar, in a new oscar shop (.venv-oscar)
 #   make lint           ruff, mypy, import contracts
 #   make docs           the documentation into build/site/
 #   make bench-models   DATA=folder MODELS=popularity,neighbours SEEDS=1 OUT=build/models.json
@@ -30,8 +31,8 @@ TESTS ?= tests
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(ROWS),--rows-before $(ROWS)) $(if $(OUT),--out $(OUT))
 
-.PHONY: shop test test-fast test-matrix lint docs bench-models bench-leak bench-capture bench-serving bench-poison bench-bounds bench-scale \
-	bench-peers chaos clean
+.PHONY: shop test test-fast test-matrix test-recipes lint docs bench-models bench-leak bench-capture \
+	bench-serving bench-poison bench-bounds bench-scale bench-peers chaos clean
 
 shop: .venv/shop.stamp
 	@$(BIN)/python -m example_shop.stack shop
@@ -68,9 +69,12 @@ bench-peers: .venv/dev.stamp .venv-peers/stamp
 chaos: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.chaos $(OPTIONS)
 
+test-recipes: .venv/dev.stamp .venv-oscar/stamp
+	$(BIN)/pytest tests/docs/test_oscar.py
+
 clean:
 	$(PYTHON) -m example_shop.stack clean
-	rm -rf .venv .venv-peers .nox build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-oscar .venv-peers .nox build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -f $(addprefix django_sessrec/recsys/kernels/,kernels.so kernels.dylib kernels.dll features.h)
 
 .venv/shop.stamp: pyproject.toml $(KERNELS) | $(BIN)/pip
@@ -84,6 +88,14 @@ clean:
 	@$(NEWER_PIP)
 	@$(INSTALL) --group dev -e '.[parquet,shop]'
 	@touch $@ .venv/shop.stamp
+
+# Oscar brings the newest Django that it supports: 6 where there is Python 3.12.
+NEWEST := $(shell for python in python3.13 python3.12 python3.11; do $$python -c '' 2>/dev/null && echo $$python && break; done)
+.venv-oscar/stamp: pyproject.toml | $(BIN)/pip
+	@echo "Installing django-oscar into .venv-oscar: a minute or two the first time"
+	@$(NEWEST) -m venv .venv-oscar
+	@.venv-oscar/bin/python -m pip install --quiet --disable-pip-version-check . 'django-oscar>=4.2,<5' sorl-thumbnail 'psycopg[binary]'
+	@touch $@
 
 .venv-peers/stamp: benchmarks/peers/requirements.txt | $(BIN)/pip
 	@echo "Installing the peers into .venv-peers: a minute or two the first time"
