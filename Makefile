@@ -2,6 +2,10 @@
 #
 #   make shop           the example shop, complete, on http://127.0.0.1:8000/ (SHOP_PORT=8001 for another port)
 #   make test           lint and all tests; `make test TESTS=tests/stack` for some
+#   make test-fast      lint and the tests that take neither a browser, nor a whole program, nor a network's fit
+#   make test-matrix    the tests that need no torch, on each Python and Django that noxfile.py names;
+#                       ONLY="tests(python='3.13', django='6.1')" for one of them
+#   make test-recipes   the page about django-oscar, in a new oscar shop (.venv-oscar)
 #   make lint           ruff, mypy, import contracts
 #   make docs           the documentation into build/site/
 #   make bench-models   DATA=folder MODELS=popularity,neighbours SEEDS=1 OUT=build/models.json
@@ -21,20 +25,26 @@ PYTHON := $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-TORCH := $(shell grep '^torch==' requirements-dev.txt)
+NEWER_PIP := $(INSTALL) 'pip>=25.1' # the one that Python 3.11 brings knows no dependency groups
 KERNELS := hatch_build.py $(wildcard django_sessrec/recsys/kernels/*.c) django_sessrec/recsys/kernels/features.py
 TESTS ?= tests
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(ROWS),--rows-before $(ROWS)) $(if $(OUT),--out $(OUT))
 
-.PHONY: shop test lint docs bench-models bench-leak bench-capture bench-serving bench-poison bench-bounds bench-scale \
-	bench-peers chaos clean
+.PHONY: shop test test-fast test-matrix test-recipes lint docs bench-models bench-leak bench-capture \
+	bench-serving bench-poison bench-bounds bench-scale bench-peers chaos clean
 
 shop: .venv/shop.stamp
 	@$(BIN)/python -m example_shop.stack shop
 
 test: lint
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(TESTS)
+
+test-fast: lint
+	$(BIN)/pytest --numprocesses auto --dist loadfile -m 'not chaos and not e2e and not slow' $(TESTS)
+
+test-matrix: .venv/dev.stamp
+	$(BIN)/nox $(if $(ONLY),--session "$(ONLY)") -- $(filter-out tests,$(TESTS))
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check
@@ -59,20 +69,33 @@ bench-peers: .venv/dev.stamp .venv-peers/stamp
 chaos: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.chaos $(OPTIONS)
 
+test-recipes: .venv/dev.stamp .venv-oscar/stamp
+	$(BIN)/pytest tests/docs/test_oscar.py
+
 clean:
 	$(PYTHON) -m example_shop.stack clean
-	rm -rf .venv .venv-peers build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-oscar .venv-peers .nox build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -f $(addprefix django_sessrec/recsys/kernels/,kernels.so kernels.dylib kernels.dll features.h)
 
-.venv/shop.stamp: pyproject.toml requirements-dev.txt $(KERNELS) | $(BIN)/pip
+.venv/shop.stamp: pyproject.toml $(KERNELS) | $(BIN)/pip
 	@echo "Installing into .venv: a minute or two the first time"
-	@$(INSTALL) $(TORCH) -e '.[shop]'
+	@$(NEWER_PIP)
+	@$(INSTALL) --group torch -e '.[shop]'
 	@touch $@
 
-.venv/dev.stamp: pyproject.toml requirements-dev.txt $(KERNELS) | $(BIN)/pip
+.venv/dev.stamp: pyproject.toml $(KERNELS) | $(BIN)/pip
 	@echo "Installing into .venv: a minute or two the first time"
-	@$(INSTALL) -r requirements-dev.txt
+	@$(NEWER_PIP)
+	@$(INSTALL) --group dev -e '.[parquet,shop]'
 	@touch $@ .venv/shop.stamp
+
+# Oscar brings the newest Django that it supports: 6 where there is Python 3.12.
+NEWEST := $(shell for python in python3.13 python3.12 python3.11; do $$python -c '' 2>/dev/null && echo $$python && break; done)
+.venv-oscar/stamp: pyproject.toml | $(BIN)/pip
+	@echo "Installing django-oscar into .venv-oscar: a minute or two the first time"
+	@$(NEWEST) -m venv .venv-oscar
+	@.venv-oscar/bin/python -m pip install --quiet --disable-pip-version-check . 'django-oscar>=4.2,<5' sorl-thumbnail 'psycopg[binary]'
+	@touch $@
 
 .venv-peers/stamp: benchmarks/peers/requirements.txt | $(BIN)/pip
 	@echo "Installing the peers into .venv-peers: a minute or two the first time"

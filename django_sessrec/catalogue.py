@@ -45,6 +45,10 @@ class Catalogue(ABC):
         """Item ids to show when nothing else is known: the ladder's last step."""
         return list(sessrec_settings.STATIC_ITEMS)[:limit]
 
+    def search(self, text: str, limit: int) -> list[str]:
+        """Item ids of products called like the text: staff finds their events by it in the admin."""
+        return []
+
     def sensitive(self, item_ids: Collection[str]) -> Collection[str]:
         """Those of the ids that are never captured, trained, recommended or named as a reason."""
         return ()
@@ -101,6 +105,12 @@ class ModelCatalogue(Catalogue):
 
     def fallback(self, limit: int) -> list[str]:
         return super().fallback(limit) or self._ids(self.available(self.queryset()).order_by("-pk")[:limit])
+
+    def search(self, text: str, limit: int) -> list[str]:
+        """Those whose title_field holds the text, sold-out ones too."""
+        if not self.title_field:
+            return []
+        return self._ids(self.queryset().filter(**{f"{self.title_field}__icontains": text})[:limit])
 
     def _ids(self, items: Iterable[Any]) -> list[str]:
         return [self.item_id(item) for item in items]

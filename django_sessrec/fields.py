@@ -29,12 +29,12 @@ class TextArrayField(models.Field):  # type: ignore[type-arg]  # subscripted in 
 
 
 @TextArrayField.register_lookup
-class ContainsAll(models.Lookup):
-    """`column__contains=["a", "b"]`: rows whose list has each of these."""
+class Overlaps(models.Lookup):
+    """`column__overlap=["a", "b"]`: rows whose list has one of these."""
 
-    lookup_name = "contains"
+    lookup_name = "overlap"
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         column, column_values = self.process_lhs(compiler, connection)
         texts, text_values = self.process_rhs(compiler, connection)
-        return f"{column} @> {texts}::text[]", (*column_values, *text_values)
+        return f"{column} && {texts}::text[]", (*column_values, *text_values)

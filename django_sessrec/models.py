@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
 
 from django.db import models
+from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.database import RoutedManager
 from django_sessrec.fields import TextArrayField
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.recommender import Recommender
+
+HOLD_OUT = "-hold-out"
+"""How the folder's name of a model ends that was fitted without the last days."""
 
 
 class EventName(models.TextChoices):
@@ -37,7 +47,7 @@ class Source(models.TextChoices):
 class SessrecModel(models.Model):
     """A table of the app, in the database that SESSREC["DATABASE"] names."""
 
-    objects = RoutedManager()
+    objects: ClassVar[RoutedManager[Any]] = RoutedManager()
 
     class Meta:
         abstract = True
@@ -140,7 +150,7 @@ class Withdrawal(SessrecModel):
 
 
 class Quarantine(SessrecModel):
-    """A visit whose clicks no person makes: out of trainings and figures until staff lets it go."""
+    """A session whose clicks no person makes: left out of training and reports until staff releases it."""
 
     class Reason(models.TextChoices):
         """The rule that found it, each with a bound in SESSREC["QUARANTINE"]."""
@@ -160,8 +170,8 @@ class Quarantine(SessrecModel):
     released_by = models.TextField(_("released by"), blank=True)
 
     class Meta:
-        verbose_name = _("quarantined visit")
-        verbose_name_plural = _("quarantined visits")
+        verbose_name = _("quarantined session")
+        verbose_name_plural = _("quarantined sessions")
 
     def __str__(self) -> str:
         return f"{self.reason} · {self.session_id}"
@@ -174,19 +184,19 @@ class AuditTrail(RoutedManager["AuditEntry"]):
 
 
 class AuditEntry(SessrecModel):
-    """Who took figures out of the house or let a visit go: append-only. Promotions are their own trail."""
+    """Who exported figures or released sessions: append-only. Promotions are their own trail."""
 
     class Action(models.TextChoices):
         EXPORT = "export", _("figures exported")
-        EVIDENCE = "evidence", _("evidence pack written")
-        RELEASE = "release", _("visits released from quarantine")
+        EVIDENCE = "evidence", _("compliance report written")
+        RELEASE = "release", _("sessions released from quarantine")
 
     happened_at = models.DateTimeField(_("time"), auto_now_add=True, db_index=True)
     action = models.TextField(_("action"), choices=Action)
     done_by = models.TextField(_("by"))
     detail = models.JSONField(_("detail"), default=dict)
 
-    objects = AuditTrail()
+    objects: ClassVar[AuditTrail] = AuditTrail()
 
     class Meta:
         verbose_name = _("audit entry")
@@ -283,9 +293,53 @@ class TrainingRun(SessrecModel):
     def __str__(self) -> str:
         return f"{self.model} #{self.pk}"
 
+    @property
+    def folder(self) -> Path:
+        """The published model. Dated, because a new database counts its runs from 1 again."""
+        name = self.artifact or f"{self.model}-{self.pk}-{self.created_at:%Y%m%dT%H%M%S}"
+        return sessrec_settings.artifacts / name
+
+    @property
+    def hold_out_folder(self) -> Path:
+        """The hold-out model: fitted without the last days, so that it can be tested on them again.
+
+        The published model has seen these days: against it, every later candidate would lose.
+        """
+        return self.folder.with_name(f"{self.folder.name}{HOLD_OUT}")
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the oldest click in the model reaches RETENTION_DAYS; None without such a limit."""
+        if sessrec_settings.RETENTION_DAYS is None or self.window_start is None:
+            return None
+        return self.window_start + timedelta(days=sessrec_settings.RETENTION_DAYS)
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its model may neither stay on disk nor serve any longer."""
+        return self.expires_at is not None and self.expires_at <= timezone.now()
+
+    def open(self, *, hold_out: bool = False) -> Recommender:
+        """The published or the hold-out model; ArtifactError says why one does not open."""
+        folder = self.hold_out_folder if hold_out else self.folder
+        return artifact.load(folder, _own_recommender(self.model))
+
     def note(self, sentence: str) -> None:
         """Say something that stays with the verdict; not yet saved."""
         self.verdict = f"{self.verdict} {sentence}".strip()
+
+
+def _own_recommender(model: str) -> type[Recommender] | None:
+    """The class that MODELS[model]["RECOMMENDER"] names, if it names one."""
+    path = sessrec_settings.MODELS.get(model, {}).get("RECOMMENDER")
+    if path is None:
+        return None
+    try:
+        found: type[Recommender] = import_string(path)
+    except ImportError as error:
+        where = f"SESSREC['MODELS'][{model!r}]['RECOMMENDER']"
+        raise artifact.ArtifactError(f"{where} = {path!r} can't be imported: {error}") from error
+    return found
 
 
 class PromotionQuerySet(models.QuerySet["Promotion"]):
@@ -293,6 +347,9 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
         """The run that serves `model` now: the latest promotion's."""
         latest = self.filter(model=model).select_related("run").order_by("-pk").first()
         return latest.run if latest else None
+
+
+PromotionTrail = RoutedManager.from_queryset(PromotionQuerySet)
 
 
 class Promotion(SessrecModel):
@@ -306,7 +363,7 @@ class Promotion(SessrecModel):
     promoted_by = models.TextField(_("promoted by"))
     reason = models.TextField(_("reason"), blank=True)
 
-    objects = RoutedManager.from_queryset(PromotionQuerySet)()
+    objects = PromotionTrail()  # type: ignore[misc]  # the plugin takes the base class's for a ClassVar
 
     class Meta:
         verbose_name = _("promotion")

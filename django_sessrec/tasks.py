@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 WRITE_RETRIES = 8  # for rows that the database refuses; while it can't be reached, there is no end
 LONGEST_PAUSE = 20  # seconds; a broker that takes a message back sooner would multiply those that wait
 
+DEFAULT_BROKER = "amqp://localhost"  # Celery's, where nobody names one
 DATABASE_SECONDS = 10.0  # that a worker waits for the database
 BROKER_TIMEOUT = 0.3  # seconds that a page waits for the broker's answer, each of two times
 PRODUCERS = 10  # connections to the broker, of a process's pages
@@ -53,7 +54,8 @@ def _every(seconds: int, task: str, *args: str, **options: str) -> dict[str, Any
         "task": f"{__name__}.{task}",
         "schedule": seconds,
         "args": args,
-        "options": {"expires": seconds, **options},
+        # Celery's beat passes on `expires`; django-celery-beat stores `expire_seconds`, and drops the other.
+        "options": {"expires": seconds, "expire_seconds": seconds, **options},
     }
 
 
@@ -184,8 +186,10 @@ def broker() -> Broker:
         with current_app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=2)
 
+    if not current_app.conf.broker_url:
+        return Broker(DEFAULT_BROKER, named=False, ask=ask)
     with current_app.connection_for_write() as connection:  # not yet connected
-        return Broker(connection.as_uri(), bool(current_app.conf.broker_url), ask)
+        return Broker(connection.as_uri(), named=True, ask=ask)
 
 
 def _try_again(task: Task, problem: Error) -> NoReturn:

@@ -1,5 +1,6 @@
 """Sphinx configuration: Markdown pages, reference from docstrings, nothing loaded from other hosts."""
 
+import inspect
 import re
 
 import django
@@ -56,6 +57,21 @@ def show_titles(_app: Sphinx, _page: str, content: list[str]) -> None:
     content[0] = re.sub(r"^```html$", "```html+django", text, flags=re.MULTILINE)
 
 
+def show_parameters(
+    _app: Sphinx, what: str, _name: str, documented: object, _options: object, lines: list[str]
+) -> None:
+    """Turn a docstring's lines `name: meaning` of parameters into Sphinx's fields."""
+    if what not in {"function", "method"}:
+        return
+    names = inspect.signature(documented).parameters
+
+    def field(line: re.Match[str]) -> str:
+        return f":param {line[1]}: " if line[1] in names else line[0]
+
+    lines[:] = [re.sub(r"^(\w+): +", field, line) for line in lines]
+
+
 def setup(app: Sphinx) -> None:
-    """Register this project's change to the pages' source."""
+    """Register this project's changes to pages and docstrings."""
     app.connect("source-read", show_titles)
+    app.connect("autodoc-process-docstring", show_parameters)

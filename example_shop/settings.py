@@ -87,7 +87,7 @@ SESSREC = {
     "STREAM_URL": stream_url(),
     "METRICS_TOKEN": os.environ.get("METRICS_TOKEN"),
     "MODELS": {
-        "neighbours": {"ESTIMATOR": "django_sessrec.recsys.tuning.TunedNeighbours", "EVERY_HOURS": 1},
+        "neighbours": {"ESTIMATOR": "django_sessrec.recsys.TunedNeighbours", "EVERY_HOURS": 1},
         "ranked": {
             "ESTIMATOR": "django_sessrec.neural.Ranked",
             "OPTIONS": {"network": {"embedding_size": 64}},

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -11,6 +12,19 @@ from example_shop.stack.folders import remove_abandoned_scratch, scratch_folder
 from example_shop.stack.valkey import Valkey
 
 pytest_plugins = ["tests.support.fixtures"]
+
+TESTS = Path(__file__).parent
+# What fits networks, starts whole programs or installs something; `make test-fast` goes without.
+SLOW = (
+    *("benchmarks", "neural", "shop", "stack"),
+    *(
+        "docs/test_tutorial.py",
+        "training/test_lock.py",
+        "training/test_resume.py",
+        "training/test_torchrun.py",
+    ),
+    "training/test_worker.py",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -24,12 +38,20 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["DATABASE_URL"] = postgres.url
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow."""
+    slow = [TESTS / path for path in SLOW]
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in slow):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _nothing_rests() -> None:
     """What one test did to a service is forgotten in the next."""
-    from django_sessrec.capture.outbox import outbox
+    from django_sessrec.testing import reset
 
-    outbox.reset()
+    reset()
 
 
 @pytest.fixture(scope="session")

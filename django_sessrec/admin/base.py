@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 
 from django.contrib import admin
@@ -16,7 +17,7 @@ COUNTED_EXACTLY = 20_000  # up to here a count costs a few milliseconds
 class ReadOnlyAdmin(admin.ModelAdmin):
     """Rows to look at, made by the app alone."""
 
-    actions = None
+    actions: Sequence[str] | None = None
     sortable_by = ()
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # a count per filter

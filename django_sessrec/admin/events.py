@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import zip_longest
 from uuid import UUID
@@ -15,17 +16,20 @@ from django.utils.dateparse import parse_date
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.text import Truncator
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from django_sessrec.admin.base import EstimatingPaginator, ReadOnlyAdmin
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.forms import first_moment
 from django_sessrec.capture.replay import replay
+from django_sessrec.catalogue import get_catalogue
 from django_sessrec.models import Event, FailedEvent, Impression, Source
+from django_sessrec.safety import never_raises
 
 DAYS_OFFERED = 8
 CHARACTERS_IN_LIST = 80
+PRODUCTS_SEARCHED = 50
 
 
 class DayFilter(admin.SimpleListFilter):
@@ -44,7 +48,7 @@ class DayFilter(admin.SimpleListFilter):
         if not self.value():
             return queryset
         try:
-            day = parse_date(self.value())
+            day = parse_date(self.value() or "")
         except ValueError:
             day = None
         if day is None:
@@ -72,7 +76,7 @@ class CameFrom(admin.SimpleListFilter):
     OTHERS = "others"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, str]]:
-        return [*Source.choices, (self.OTHERS, _("others"))]
+        return [*((value, str(label)) for value, label in Source.choices), (self.OTHERS, gettext("others"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         if self.value() == self.OTHERS:
@@ -83,11 +87,13 @@ class CameFrom(admin.SimpleListFilter):
 class PartitionedAdmin(ReadOnlyAdmin):
     """Ordered by the id, which carries the time and is indexed in every partition."""
 
-    item_lookup = "item_id__in"  # given a list of one
+    item_lookup = "item_id__in"  # given a list
     ordering = ("-pk",)
     paginator = EstimatingPaginator
     list_per_page = 50
-    search_help_text = _("A whole session id or item id; an item is found faster with a day chosen")
+    search_help_text = _(
+        "A session's id or its cookie, an item's id or name; an item is found faster with a day chosen"
+    )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str
@@ -96,22 +102,32 @@ class PartitionedAdmin(ReadOnlyAdmin):
         return (queryset.filter(self.matching(term)) if term else queryset), False
 
     def matching(self, term: str) -> Q:
+        """Of a session's id, which a cookie's value begins with, or of the products called so."""
         try:
-            return Q(session_id=UUID(term))
+            return Q(session_id=UUID(term.partition(".")[0]))
         except ValueError:
-            return Q((self.item_lookup, [term]))
+            return Q((self.item_lookup, [term, *_called(term)]))
 
-    @admin.display(description=_("visit"))
-    def visit(self, row: Event | Impression) -> str:
+    @admin.display(description=_("session"))
+    def session(self, row: Event | Impression) -> str:
         """The end of the session's id, leading to all that this list has of the session."""
         end = str(row.session_id)[-6:]
-        shown = _("%(visit)s (bot)") % {"visit": end} if row.bot else end
+        shown = _("%(session)s (bot)") % {"session": end} if row.bot else end
         return format_html('<a href="?q={}">{}</a>', row.session_id, shown)
+
+
+NOTHING: Sequence[str] = ()
+
+
+@never_raises("search the catalogue", default=NOTHING)
+def _called(text: str) -> Sequence[str]:
+    """The ids of the shop's products of this name."""
+    return [str(item_id) for item_id in get_catalogue().search(text, PRODUCTS_SEARCHED)]
 
 
 @admin.register(Event)
 class EventAdmin(PartitionedAdmin):
-    list_display = ("occurred_at", "event", "item_id", "from_list", "worth", "came_from", "visit")
+    list_display = ("occurred_at", "event", "item_id", "from_list", "worth", "came_from", "session")
     list_filter = (OccurredOn, "name", CameFrom, "bot")
     search_fields = ("session_id", "item_id")
 
@@ -140,8 +156,8 @@ class EventAdmin(PartitionedAdmin):
 
 @admin.register(Impression)
 class ImpressionAdmin(PartitionedAdmin):
-    item_lookup = "item_ids__contains"
-    list_display = ("shown_at", "placement", "model", "step", "variant", "items", "visit")
+    item_lookup = "item_ids__overlap"
+    list_display = ("shown_at", "placement", "model", "step", "variant", "items", "session")
     list_filter = (ShownOn, "bot")
     search_fields = ("session_id", "item_ids")
     exclude = ("item_ids", "reasons")
@@ -182,7 +198,7 @@ class FailedEventAdmin(ReadOnlyAdmin):
         wrong = chosen - sum(done)
         said = [
             (done.stored, ngettext("%d event is stored.", "%d events are stored.", done.stored)),
-            (done.known, _("%d were known already, or their visit is withdrawn.")),
+            (done.known, _("%d were known already, or their session is withdrawn.")),
             (done.failed, _("%d failed again.")),
             (wrong, _("%d are wrong input, which stays wrong.")),
         ]

@@ -57,7 +57,7 @@ def _seen(kpi: Kpi) -> Cell:
     """Nothing is known where the pages lack the script; that is not the same as nothing seen."""
     if not kpi.seen_impressions:
         return Cell(NONE, _("needs the script on the pages"))
-    return Cell(percent(kpi.viewability.value), _("%s of these clicked") % share(kpi.viewable_ctr).text)
+    return Cell(percent(kpi.viewability.value or 0), _("%s of these clicked") % share(kpi.viewable_ctr).text)
 
 
 def _revenue(kpi: Kpi) -> Cell:
@@ -100,7 +100,8 @@ def percent(part: float) -> str:
 
 def fixed(number: float | Decimal, decimals: int) -> str:
     """Rounded, which number_format is not: it cuts off."""
-    return number_format(round(number, decimals), decimal_pos=decimals, force_grouping=True)
+    rounded = round(Decimal(number), decimals)
+    return number_format(rounded, decimal_pos=decimals, force_grouping=True)
 
 
 def whole(number: int) -> str:

@@ -40,7 +40,7 @@ class PeriodForm(forms.Form):
     end = forms.DateField(label=_("To"), required=False, widget=DayInput)
 
     def clean(self) -> dict[str, date]:
-        given = super().clean()
+        given = super().clean() or {}
         end = given.get("end") or timezone.localdate()
         start = given.get("start") or end - timedelta(days=DAYS_SHOWN - 1)
         if start > end:

@@ -52,10 +52,7 @@ class HealthAdmin(ReadOnlyAdmin):
             "days": {
                 "keys": (_("Day"),),
                 "headings": [heading for heading, _cell in _cells(Counts())],
-                "rows": [
-                    ((date_format(day),), [cell for _heading, cell in _cells(counts)])
-                    for day, counts in days.items()
-                ],
+                "rows": [((date_format(day),), _cells(counts)) for day, counts in days.items()],
             },
             "reasons": self._reasons(),
         }
@@ -98,7 +95,7 @@ def _cells(counts: Counts) -> list[tuple[str, Cell]]:
     return [
         (_("Sent"), Cell(whole(counts.sent))),
         (_("Stored"), Cell(whole(counts.stored))),
-        (_("Known already"), Cell(whole(counts.duplicate))),
+        (_("Duplicate"), Cell(whole(counts.duplicate))),
         (_("Failed"), Cell(whole(counts.failed))),
         (_("Refused"), Cell(whole(counts.refused))),
         (_("Withdrawn"), Cell(whole(counts.withdrawn))),

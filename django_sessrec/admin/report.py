@@ -128,12 +128,13 @@ def _figures(start: date, end: date) -> dict[str, Any]:
     }
 
 
-def _table(title: str, keys: tuple[str, ...], figures: Mapping[tuple[str, ...], Kpi]) -> dict[str, Any]:
+def _table(title: str, keys: tuple[str, ...], figures: Mapping[Any, Kpi]) -> dict[str, Any]:
+    """The figures by key, a tuple of what stands in the columns `keys`."""
     return {
         "title": title,
         "keys": keys,
         "headings": [heading for heading, _cell in cells(Kpi())],
-        "rows": [(key, [cell for _heading, cell in cells(kpi)]) for key, kpi in figures.items()],
+        "rows": [(key, cells(kpi)) for key, kpi in figures.items()],
     }
 
 
@@ -146,8 +147,11 @@ def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:
     for (placement, name, _variant), kpi in figures.items():
         first = firsts.setdefault((placement, name), kpi)
         against.append(Cell(NONE) if first is kpi else points(difference(kpi.ctr, first.ctr)))
-    table["headings"].insert(0, _("Clicked, against the first variant"))
-    table["rows"] = [(key, [cell, *row]) for cell, (key, row) in zip(against, table["rows"], strict=True)]
+    heading = _("Clicked, against the first variant")
+    table["headings"].insert(0, heading)
+    table["rows"] = [
+        (key, [(heading, cell), *row]) for cell, (key, row) in zip(against, table["rows"], strict=True)
+    ]
     return table
 
 

@@ -1,4 +1,4 @@
-"""A training's figures and curves, arranged for its page."""
+"""A training run's figures and curves, arranged for its page."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.admin.charts import Chart, Point, line_chart
 from django_sessrec.admin.formatting import NONE, fixed, whole
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import TrainingRun
+from django_sessrec.training.dataset import Counts
 
 LABELS = {"hr@20": "HR@20", "mrr@20": "MRR@20", "ndcg@20": "NDCG@20"}
 OF_GROUPS = "hr@20"
+STAGES = {"read": 2, "fit": 46, "evaluate": 4, "refit": 46, "publish": 2}  # of a whole training, about
 WHERE_IT_IS = {"progress", "stage", "network", "share", "epoch", "batch"}  # of a report that is no figure
 
 
@@ -29,29 +32,43 @@ class Row:
     cases: int | None = None
 
 
+def overall_progress(run: TrainingRun) -> float:
+    """How much of the training is done, 0..1: each stage counts its own share from the beginning."""
+    refits = sessrec_settings.MODELS.get(run.model, {}).get("REFIT", True)
+    weights = {stage: weight for stage, weight in STAGES.items() if refits or stage != "refit"}
+    if run.stage not in weights:
+        return run.progress
+    stages = list(weights)
+    done = sum(weights[stage] for stage in stages[: stages.index(run.stage)])
+    return (done + weights[run.stage] * run.progress) / sum(weights.values())
+
+
+def stage_label(run: TrainingRun) -> str:
+    """The stage in words."""
+    labels = {
+        "read": _("reading the clicks"),
+        "fit": _("training"),
+        "evaluate": _("testing"),
+        "refit": _("training with the last days"),
+        "publish": _("publishing"),
+    }
+    return labels.get(run.stage, run.stage)
+
+
 def columns(run: TrainingRun) -> dict[str, str]:
     """Whose figures the run holds, the candidate first: key in run.figures -> heading."""
     known = {
         "candidate": _("This run"),
         "incumbent": _("In service before"),
-        "next": _("%(model)s (next in line)") % {"model": run.figures.get("next", {}).get("model", "")},
-        "baseline": _("Merely popular"),
+        "next": _("%(model)s (next model in line)") % {"model": run.figures.get("next", {}).get("model", "")},
+        "baseline": _("Most popular items"),
     }
     return {key: label for key, label in known.items() if key in run.figures}
 
 
 def counts(run: TrainingRun) -> list[tuple[str, str]]:
-    """What the training saw and left out, in words."""
-    known = {
-        "sessions": _("Sessions"),
-        "sessions_of_two": _("of two clicks or more"),
-        "clicks": _("Clicks"),
-        "items": _("Products"),
-        "cases": _("Clicks foretold in the test"),
-        "bot_clicks": _("Bots' clicks left out"),
-        "sensitive_clicks": _("Clicks on sensitive products left out"),
-        "endless_sessions": _("Endless sessions left out"),
-    }
+    """What the run read and left out, in words."""
+    known = {**Counts.labels(), "cases": _("Clicks predicted in the test")}
     return [(label, whole(run.counts[key])) for key, label in known.items() if key in run.counts]
 
 
@@ -67,31 +84,37 @@ def figure_rows(run: TrainingRun) -> list[Row]:
 
 
 def group_rows(run: TrainingRun, groups: str) -> list[Row]:
-    """HR@20 by how many clicks the visitor had made ("by_length"), or intents had ("by_intents")."""
+    """HR@20 by the clicks before the predicted one ("by_length"), or by intents ("by_intents")."""
     reports = [run.figures[key].get(groups, {}) for key in columns(run)]
     names = reports[0] if reports else {}
     return [
         _row(name, [report.get(name, {}).get(OF_GROUPS) for report in reports], names[name].get("cases"))
-        for name in sorted(names, key=lambda name: int(re.match(r"\d+", name)[0]))
+        for name in sorted(names, key=lambda name: int(re.findall(r"\d+", name)[0]))
     ]
 
 
 def learning_curves(run: TrainingRun) -> Iterator[Chart]:
-    """One chart per figure that the fit reported, such as the loss."""
+    """One chart per figure that the fit reported, such as the loss, with a line for each network."""
     for name in _reported(run.history):
-        points = [
-            Point(entry["progress"], entry[name], f"{entry['progress']:.0%}: {entry[name]:.4g}")
-            for entry in run.history
-            if _number(entry.get(name))
-        ]
+        series: dict[str, list[Point]] = {}
+        for entry in run.history:
+            if _number(entry.get(name)):
+                words = f"{entry['progress']:.0%}: {entry[name]:.4g}"
+                series.setdefault(_line(entry, name), []).append(Point(entry["progress"], entry[name], words))
         chart = line_chart(
             LABELS.get(name, name.replace("_", " ").capitalize()),
-            {name: points},
+            series,
             ends=((0, _("start")), (1, _("end"))),
             from_zero=False,
         )
-        if chart and len(points) > 1:
+        if chart and max(map(len, series.values())) > 1:
             yield chart
+
+
+def _line(entry: Mapping[str, Any], name: str) -> str:
+    """Whose figure it is: a training of several networks fits one after another, each from a high loss."""
+    number = entry.get("network")
+    return name if number is None else _("network %(number)d") % {"number": number}
 
 
 def _reported(history: list[Mapping[str, Any]]) -> list[str]:

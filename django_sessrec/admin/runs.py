@@ -1,4 +1,4 @@
-"""Trainings and what serves: look, train now, promote, roll back."""
+"""Training runs and what serves: look, train now, promote, roll back."""
 
 from __future__ import annotations
 
@@ -11,22 +11,32 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.forms.widgets import Script
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 from django.utils.text import Truncator
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.formatting import NONE, fixed
-from django_sessrec.admin.run_figures import columns, counts, figure_rows, group_rows, learning_curves
+from django_sessrec.admin.run_figures import (
+    columns,
+    counts,
+    figure_rows,
+    group_rows,
+    learning_curves,
+    overall_progress,
+    stage_label,
+)
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.training.model_card import card, limits
-from django_sessrec.training.promotion import PromotionError, promote, roll_back
+from django_sessrec.training.promotion import PromotionError, promote, roll_back, served_before
 
 CHARACTERS_IN_LIST = 70
 LATEST = Promotion.objects.filter(model=OuterRef("model")).order_by("-pk").values("run_id")[:1]
@@ -34,7 +44,7 @@ LATEST = Promotion.objects.filter(model=OuterRef("model")).order_by("-pk").value
 
 @admin.register(TrainingRun)
 class TrainingRunAdmin(ReadOnlyAdmin):
-    """The runs as a list that moves while one trains, and each with its figures and curves."""
+    """The runs as a list that follows a training, and a page for each with its figures and curves."""
 
     list_display = ("run", "started", "badge", "hit_rate", "reciprocal_rank", "took", "why")
     list_per_page = 50
@@ -44,16 +54,16 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         js = [Script("sessrec/admin-live.js", type="module")]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingRun]:
-        return super().get_queryset(request).annotate(serving_run=Subquery(LATEST))
+        runs: QuerySet[TrainingRun] = super().get_queryset(request).annotate(serving_run=Subquery(LATEST))
+        return runs
 
     def get_urls(self) -> list[URLPattern]:
-        views = {"train/<str:model>/": self.train, "roll-back/<str:model>/": self.roll_back}
+        own = self.admin_site.admin_view
         return [
-            *(
-                path(route, self.admin_site.admin_view(require_POST(view)), name=f"sessrec_{view.__name__}")
-                for route, view in {**views, "<int:pk>/promote/": self.promote}.items()
-            ),
-            path("<int:pk>/card/", self.admin_site.admin_view(require_GET(self.card)), name="sessrec_card"),
+            path("train/<str:model>/", own(require_POST(self.train)), name="sessrec_train"),
+            path("roll-back/<str:model>/", own(require_POST(self.roll_back)), name="sessrec_roll_back"),
+            path("<int:pk>/promote/", own(require_POST(self.promote)), name="sessrec_promote"),
+            path("<int:pk>/card/", own(require_GET(self.card)), name="sessrec_card"),
             *super().get_urls(),
         ]
 
@@ -71,24 +81,24 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         """The state, while it trains the stage and a bar, and whether it serves."""
         badge = '<span class="sessrec-badge sessrec-{}">{}</span>'
         shown = format_html(badge, run.state, run.get_state_display())
-        if run.pk == run.serving_run:
+        if run.pk == getattr(run, "serving_run", None):  # annotated
             shown = format_html("{} " + badge, shown, "serving", _("serving"))
         running = run.state == TrainingRun.State.RUNNING
         if running:
             shown += format_html(
                 ' {} <progress class="sessrec-progress" max="1" value="{}" aria-label="{}">{}%</progress>',
-                run.stage,
-                f"{run.progress:.3f}",
+                stage_label(run),
+                f"{(done := overall_progress(run)):.3f}",
                 _("progress"),
-                round(100 * run.progress),
+                round(100 * done),
             )
         return _live(run, "state", shown, running)
 
-    @admin.display(description="HR@20")
+    @admin.display(description=_("HR@20 (gain)"))
     def hit_rate(self, run: TrainingRun) -> str | None:
         return _live(run, "hr", _figure(run, "hr@20"))
 
-    @admin.display(description="MRR@20")
+    @admin.display(description=_("MRR@20 (gain)"))
     def reciprocal_rank(self, run: TrainingRun) -> str | None:
         return _live(run, "mrr", _figure(run, "mrr@20"))
 
@@ -120,7 +130,10 @@ class TrainingRunAdmin(ReadOnlyAdmin):
             extra |= {
                 "run": run,
                 "running": run.state == TrainingRun.State.RUNNING,
-                "serves": run.pk == run.serving_run,
+                "serves": (serves := run.pk == getattr(run, "serving_run", None)),
+                "earlier": served_before(run.model) if serves else None,
+                "stage": stage_label(run),
+                "progress": overall_progress(run),
                 "published": run.state == TrainingRun.State.PUBLISHED,
                 "may_change": may_change(request),
                 "took": duration(run),
@@ -156,11 +169,12 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         except Exception as error:  # the broker's own errors differ by transport
             self.message_user(
                 request,
-                _("The training could not be queued, is the broker running? %(error)s") % {"error": error},
+                _("The training run could not be queued. Is the broker running? %(error)s")
+                % {"error": error},
                 messages.ERROR,
             )
             return self._to_list()
-        queued = _("A training of %(model)s is queued; it shows below when a worker takes it up.")
+        queued = _("A training run of %(model)s is queued; it appears below when a worker starts it.")
         self.message_user(request, queued % {"model": model}, messages.SUCCESS)
         return self._to_list("#sessrec-queued")
 
@@ -168,12 +182,24 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         """Let this run serve its model."""
         _refuse_unless(may_change(request))
         run = get_object_or_404(self.get_queryset(request), pk=pk)
-        self._change(request, lambda: promote(run, request.user.get_username(), _("promoted in the admin")))
+        reason = gettext("promoted in the admin")
+        self._change(request, lambda: promote(run, request.user.get_username(), reason))
         return HttpResponseRedirect(reverse(f"{self.admin_site.name}:sessrec_trainingrun_change", args=[pk]))
 
     def roll_back(self, request: HttpRequest, model: str) -> HttpResponse:
-        """Let the run serve again that served before."""
+        """Ask, and let the run serve again that served before."""
         _refuse_unless(may_change(request))
+        earlier = served_before(model)
+        if earlier is not None and "confirmed" not in request.POST:
+            context = self.admin_site.each_context(request) | {
+                "title": _("Roll back %(model)s?") % {"model": model},
+                "opts": self.opts,
+                "media": self.media,
+                "model": model,
+                "present": Promotion.objects.active(model),
+                "earlier": earlier,
+            }
+            return TemplateResponse(request, "admin/sessrec/roll_back.html", context)
         self._change(request, lambda: roll_back(model, request.user.get_username()))
         return self._to_list()
 
@@ -220,16 +246,36 @@ def duration(run: TrainingRun) -> str | None:
 
 
 def _serving(model: str) -> dict[str, Any]:
-    """What the list says of one model: the latest promotion, and whether there is one to go back to."""
-    trail = Promotion.objects.filter(model=model).select_related("run").order_by("-pk")
-    latest = trail.first()
-    earlier = latest and trail.exclude(run=latest.run).exists()
-    return {"name": model, "promotion": latest, "earlier": earlier}
+    """What the list says of one model: its latest promotion, the run to go back to, or who stands in."""
+    latest = Promotion.objects.filter(model=model).select_related("run").order_by("-pk").first()
+    if latest is None:
+        return {"name": model, "stand_in": _stand_in(model)}
+    return {"name": model, "promotion": latest, "earlier": served_before(model)}
+
+
+def _stand_in(model: str) -> str | None:
+    """The model that answers where this one does not: the next one of a placement of which a run serves."""
+    for placement in map(sessrec_settings.placement, sessrec_settings.PLACEMENTS):
+        models = list(placement["MODELS"])
+        if model in models:
+            for other in models[models.index(model) + 1 :]:
+                if Promotion.objects.active(other):
+                    return str(other)
+    return None
 
 
 def _figure(run: TrainingRun, key: str) -> str | None:
-    value = run.figures.get("candidate", {}).get(key)
-    return None if value is None else fixed(value, 2)
+    """The run's figure, and how much it is above what served then, which was tested on the same days.
+
+    Runs are tested on different days: their figures can't be held against each other.
+    """
+    value, served = (run.figures.get(whose, {}).get(key) for whose in ("candidate", "incumbent"))
+    if value is None:
+        return None
+    if served is None:
+        return fixed(value, 2)
+    gain = f"{'+' if value > served else ''}{fixed(value - served, 2)}"
+    return format_html('{} <small class="sessrec-quiet">{}</small>', fixed(value, 2), gain)
 
 
 def _live(run: TrainingRun, name: str, shown: str | None, running: bool = False) -> str:

@@ -9,11 +9,12 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_sessrec.api.exceptions import Malformed
+from django_sessrec.api.openapi import documented
 from django_sessrec.api.serializers import EventsAnswer, EventsBody, problems
 from django_sessrec.api.views import SessrecView, tracker_of
 from django_sessrec.capture import request_filters, store
@@ -49,7 +50,7 @@ class EventsView(SessrecView):
     rate_setting = "THROTTLE_EVENTS"
     browsers_only = True
 
-    @extend_schema(
+    @documented(
         operation_id="events",
         summary="Record what happened in the browser",
         description=(

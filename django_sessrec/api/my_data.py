@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from django_sessrec.api.openapi import documented
 from django_sessrec.api.serializers import Erased, MyData, MyEvent, MyImpression, problems
 from django_sessrec.api.views import SessrecView
 from django_sessrec.capture import cookie
@@ -16,7 +16,7 @@ from django_sessrec.privacy.erasure import erase
 class MyDataView(SessrecView):
     """The cookie is the only key: whoever has it is the visit."""
 
-    @extend_schema(
+    @documented(
         operation_id="my_data",
         summary="Everything kept of this visit",
         responses={200: MyData, **problems()},
@@ -35,7 +35,7 @@ class MyDataView(SessrecView):
             }
         )
 
-    @extend_schema(
+    @documented(
         operation_id="erase_my_data",
         summary="Erase this visit",
         responses={200: Erased, **problems()},

@@ -5,9 +5,10 @@ from __future__ import annotations
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework.request import Request
 
+from django_sessrec.api.openapi import documented
 from django_sessrec.api.serializers import Switch, problems
 from django_sessrec.api.views import BoundedForm, SessrecView, tracker_of
 from django_sessrec.capture import cookie
@@ -26,7 +27,7 @@ class PersonalisationView(SessrecView):
     rate_setting = "THROTTLE_EVENTS"
     browsers_only = True
 
-    @extend_schema(
+    @documented(
         operation_id="personalisation",
         summary="Switch personalisation off or on for this browser",
         request=Switch,

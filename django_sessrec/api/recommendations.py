@@ -6,12 +6,13 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from django_sessrec.api.exceptions import UnknownPlacement
+from django_sessrec.api.openapi import documented
 from django_sessrec.api.serializers import Query, QueryWithItems, Recommendations, SlotQuery, problems
 from django_sessrec.api.views import SessrecView
 from django_sessrec.conf import sessrec_settings
@@ -48,7 +49,7 @@ EXAMPLE = OpenApiExample(
 
 
 class RecommendationsView(SessrecView):
-    @extend_schema(
+    @documented(
         operation_id="recommendations",
         summary="A placement's list for this visit",
         parameters=[Query],
@@ -58,7 +59,7 @@ class RecommendationsView(SessrecView):
     def get(self, request: Request) -> Response:
         return _answer(request, _checked(Query, request.query_params))
 
-    @extend_schema(
+    @documented(
         operation_id="recommendations_for_items",
         summary="A placement's list for a visit that the caller keeps",
         request=QueryWithItems,
@@ -70,7 +71,7 @@ class RecommendationsView(SessrecView):
 
 
 class SlotView(SessrecView):
-    @extend_schema(
+    @documented(
         operation_id="slot",
         summary="A placement's list as HTML, for a page that a cache keeps",
         description="The header Sessrec-Consent, session or contextual, says whether to record events.",

@@ -95,6 +95,7 @@ class SessrecView(APIView):
     parser_classes = (BoundedJSON,)
     renderer_classes = (ShopJSON,)
     content_negotiation_class = AlwaysTheFirst
+    versioning_class = None
     schema = AutoSchema()
     rate_setting = "THROTTLE_RECOMMENDATIONS"
     browsers_only = False

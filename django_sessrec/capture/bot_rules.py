@@ -6,16 +6,13 @@ A user agent says what a bot wants to be taken for; these rules are for the bots
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 from django.utils import timezone
 
 from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import AuditEntry, Quarantine
 
 LATELY: Final = timedelta(days=2)  # a visit ends within a day; a night without upkeep is made good
 EVEN: Final = 0.4  # deviation of the pauses over their mean; that of people is near 1
@@ -104,13 +101,3 @@ def quarantine(start: datetime | None = None, end: datetime | None = None) -> Co
     with database.connection().cursor() as cursor:
         cursor.execute(SUSPECTS, parameters)
         return Counter(reason for (reason,) in cursor.fetchall())
-
-
-def release(session_ids: Sequence[UUID], by: str) -> int:
-    """Let sessions count again, with a line in the audit trail; returns how many were in quarantine."""
-    with database.atomic():
-        held = Quarantine.objects.filter(pk__in=session_ids, released_at=None)
-        released = held.update(released_at=timezone.now(), released_by=by)
-        if released:
-            AuditEntry.objects.note(AuditEntry.Action.RELEASE, by, visits=released)
-    return released

@@ -25,7 +25,7 @@ def client_address(request: HttpRequest) -> str | None:
     """
     proxies, forwarded = sessrec_settings.num_proxies, request.META.get("HTTP_X_FORWARDED_FOR", "")
     if proxies is None and forwarded:
-        _warn_of_proxies()
+        warn_of_proxies()
         return None
     if proxies:
         hops = forwarded.split(",")
@@ -52,7 +52,7 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
 
 
 @cache
-def _warn_of_proxies() -> None:
+def warn_of_proxies() -> None:
     """Once a process."""
     logger.warning(
         "Requests bring X-Forwarded-For and SESSREC['NUM_PROXIES'] is not set: no client is limited by its "

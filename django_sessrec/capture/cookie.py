@@ -137,9 +137,8 @@ def _take_back(name: str, request: HttpRequest, response: HttpResponseBase) -> N
 
     COOKIE_DOMAIN may have changed since: the browser would go on sending the one of before.
     """
-    response.delete_cookie(
-        name, domain=sessrec_settings.COOKIE_DOMAIN, samesite=sessrec_settings.COOKIE_SAMESITE
-    )
+    same_site: Any = sessrec_settings.COOKIE_SAMESITE
+    response.delete_cookie(name, domain=sessrec_settings.COOKIE_DOMAIN, samesite=same_site)
     for domain in _domains(request) - {sessrec_settings.COOKIE_DOMAIN}:
         gone: Morsel[str] = Morsel()
         gone.update(response.cookies[name])

@@ -73,6 +73,7 @@ def make(
     position: int | None = None,
     event_id: UUID | None = None,
     order_id: str | int | None = None,
+    at: datetime | None = None,
     source: str = Source.SERVER,
     bot: bool = False,
 ) -> Event:
@@ -80,13 +81,14 @@ def make(
 
     order_id: the shop's order that a purchase or a refund belongs to. The event's id is then made from it and
         the item: a purchase told again counts once, and a refund is taken from its purchase at any age.
+    at: aware, now by default; not looked at where the event has an id already
     """
-    if name not in NAMES:
+    if not isinstance(name, str) or name not in NAMES:
         raise EventError("name", f"event {name!r} is none of {', '.join(EventName.values)}")
     canonical = NAMES[name]
     item_id = clean_item_id(item_id, required=canonical not in WITHOUT_ITEM)
     if event_id is None:
-        event_id = uuid7() if order_id is None else _of_order(order_id, item_id)
+        event_id = _new_id(item_id, order_id, at)
     return Event(  # in the order of its fields, which takes Django half as long as by their names
         event_id,
         _time(event_id),
@@ -162,11 +164,20 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _of_order(order_id: str | int, item_id: str) -> UUID:
+def _new_id(item_id: str, order_id: str | int | None, at: datetime | None) -> UUID:
+    if at is not None and at.tzinfo is None:
+        raise EventError("time", f"time {at} has no time zone")
     text = str(order_id)
-    if isinstance(order_id, bool) or not isinstance(order_id, str | int) or not 0 < len(text) <= MAX_ITEM_ID:
+    if (
+        isinstance(order_id, bool)
+        or not isinstance(order_id, str | int | None)
+        or not 0 < len(text) <= MAX_ITEM_ID
+    ):
         raise EventError("order_id", f"order id {text[:40]!r} is not text of 1 to {MAX_ITEM_ID} characters")
-    return order_line_id(text, item_id)
+    try:
+        return uuid7(at) if order_id is None else order_line_id(text, item_id, at)
+    except ValueError:
+        raise EventError("time", f"time {at} lies before 1970") from None
 
 
 def _time(event_id: UUID) -> datetime:
@@ -176,7 +187,9 @@ def _time(event_id: UUID) -> datetime:
         raise EventError("event_id", str(problem)) from None
     now, days = datetime.now(UTC), sessrec_settings.RETENTION_DAYS
     if at > now + CLOCK_SKEW or (days and at < now - timedelta(days)):
-        raise EventError("time", f"event {event_id} says it is of {at:%Y-%m-%d %H:%M:%S}")
+        raise EventError(
+            "time", f"time {at:%Y-%m-%d %H:%M:%S} lies in the future or is older than RETENTION_DAYS ({days})"
+        )
     return at
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import QuerySet, Sum
 
@@ -28,7 +29,8 @@ class Counts(NamedTuple):
 def by_day(days: int) -> dict[date, Counts]:
     """The last `days` days (UTC), the latest first; days on which nothing came are left out."""
     first = datetime.now(UTC).date() - timedelta(days - 1)
-    found = _ledger().filter(day__gte=first).values("day").annotate(**_sums()).order_by("-day")
+    sums = _ledger().filter(day__gte=first).values("day").annotate(**_sums()).order_by("-day")
+    found: Iterable[Mapping[str, Any]] = sums
     return {row["day"]: Counts(*(row[f"sum_{name}"] for name in Counts._fields)) for row in found}
 
 
@@ -39,7 +41,7 @@ def total() -> Counts:
 
 
 def _ledger() -> QuerySet[Ledger]:
-    return Ledger.objects
+    return Ledger.objects.all()
 
 
 def _sums() -> dict[str, Sum]:

@@ -63,7 +63,8 @@ def row_of(event: Event) -> EventRow:
 
 def time_of_row(row: Event | Impression) -> datetime:
     """The time that decides about the row's partition."""
-    return row.occurred_at if isinstance(row, Event) else row.shown_at
+    at: datetime = row.occurred_at if isinstance(row, Event) else row.shown_at
+    return at
 
 
 def as_parameters(event: Event) -> list[str | None]:

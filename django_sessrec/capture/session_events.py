@@ -48,5 +48,5 @@ def session_events(session_id: UUID, limit: int = MAX_SESSION_EVENTS) -> list[Se
         str(event_id): SessionEvent(str(event_id), str(name), str(item_id), int(quantity or 1))
         for event_id, name, quantity, item_id in found
     }
-    waiting = {event_id: SessionEvent(event_id, *rest) for event_id, *rest in stream.events_of(session_id)}
+    waiting = {each[0]: SessionEvent(*each) for each in stream.events_of(session_id)}
     return sorted((stored | waiting).values())[-limit:]

@@ -29,8 +29,7 @@ def may_begin(request: HttpRequest) -> bool:
     What is counted under is the address's keyed hash of this hour, in Django's cache and nowhere else.
     """
     limit = sessrec_settings.VISITS_PER_CLIENT
-    address = client_address(request) if limit is not None else None
-    if address is None:
+    if limit is None or (address := client_address(request)) is None:
         return True
     hour = f"{datetime.now(UTC):%Y%m%d%H}"
     digest = salted_hmac("django_sessrec.clients", f"{hour} {address}", algorithm="sha256").hexdigest()

@@ -6,14 +6,19 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from operator import add
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from django.db import DataError, IntegrityError, OperationalError
 
 from django_sessrec.capture import partitions
 from django_sessrec.capture.event import to_payload
 from django_sessrec.capture.failed_events import store_failed
-from django_sessrec.capture.fast_query import UnansweredError, database_breaker, execute_with_deadline
+from django_sessrec.capture.fast_query import (
+    UnansweredError,
+    bounded,
+    database_breaker,
+    execute_with_deadline,
+)
 from django_sessrec.capture.rows import SQL_TYPES, Rows, as_json, as_parameters, time_of_row
 from django_sessrec.models import Event, EventName, Impression
 
@@ -28,6 +33,7 @@ STORE_EVENT: Final = "SELECT sessrec_store_event({})".format(
 )
 STORE_MESSAGES: Final = "SELECT sessrec_store_messages($1::jsonb)"
 TALLY: Final = "SELECT sessrec_tally($1::int8, $2::int8, $3::int8, $4::int8, $5::int8, $6::int8)"
+Answer = TypeVar("Answer")
 
 
 class WriteResult(NamedTuple):
@@ -60,7 +66,7 @@ def write(
 
     resend: the rows were sent before and may have arrived; those that have are not counted once more
     """
-    rows = [*impressions, *events]
+    rows: list[Event | Impression] = [*impressions, *events]
     try:
         return insert(rows, resend=resend)
     except (DataError, IntegrityError) as problem:
@@ -118,14 +124,15 @@ def lacks_partition(problem: IntegrityError) -> bool:
     return getattr(problem.__cause__, "sqlstate", None) == NO_PARTITION
 
 
-def _with_partitions(send: Callable[[], Any], rows: Rows) -> Any:
+def _with_partitions(send: Callable[[], Answer], rows: Rows) -> Answer:
     """What `send` answers, once more where a day of the rows had no partition."""
     try:
         return send()
     except IntegrityError as problem:
         if not lacks_partition(problem):
             raise
-    partitions.ensure_days({time_of_row(row).date() for row in rows})
+    with bounded():
+        partitions.ensure_days({time_of_row(row).date() for row in rows})
     return send()
 
 

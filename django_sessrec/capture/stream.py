@@ -74,7 +74,7 @@ def connect(patience: float) -> Redis:
         remedy = "pip install django-sessrec[stream]"
         raise MissingClientError(f"SESSREC['STREAM_URL'] needs the client: {remedy}") from None
     return Redis.from_url(
-        sessrec_settings.STREAM_URL,
+        sessrec_settings.STREAM_URL or "",
         socket_timeout=patience,
         socket_connect_timeout=patience,
         retry=Retry(NoBackoff(), 0),  # its own one waits several times as long, and sends rows twice
@@ -136,7 +136,7 @@ def events_of(session_id: UUID) -> list[tuple[str, str, str, int]]:
         _gave_up(started)
         safety.warn("a session's events could not be read from the stream: %s", problem)
         return []
-    return [_unpacked(each) for each in found]
+    return [_unpacked(str(each)) for each in found]
 
 
 def forget(session_ids: Sequence[UUID]) -> None:
@@ -166,7 +166,9 @@ class Backlog(NamedTuple):
 def backlog() -> Backlog:
     """What waits now; raises what the client raises."""
     pipeline = client().pipeline(transaction=False)
-    messages, oldest = pipeline.xlen(key()).xrange(key(), count=1).execute()
+    pipeline.xlen(key())
+    pipeline.xrange(key(), count=1)
+    messages, oldest = pipeline.execute()
     added = [int(entry.partition("-")[0]) / 1000 for entry, _ in oldest]
     return Backlog(messages, max(0.0, time.time() - added[0]) if added else 0.0)
 

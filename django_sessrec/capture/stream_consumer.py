@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import date
 from functools import reduce
 from operator import add
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from django.core.exceptions import ValidationError
@@ -104,10 +104,11 @@ class Consumer:
         self._strike_off()
         held = self.server.xpending_range(stream.key(), stream.GROUP, "-", "+", BATCH, idle=CLAIM_AFTER_MS)
         others = [each for each in held if each["consumer"] != self.name]
-        receipts = self._receipts({each["consumer"] for each in others})
-        stored = [each for each in others if each["message_id"] in receipts.get(each["consumer"], ())]
-        self._acknowledge([each["message_id"] for each in stored])
-        if left := [each["message_id"] for each in others if each not in stored]:
+        receipts = self._receipts({str(each["consumer"]) for each in others})
+        stored = [each for each in others if each["message_id"] in receipts.get(str(each["consumer"]), ())]
+        self._acknowledge([str(each["message_id"]) for each in stored])
+        left: list[Any] = [each["message_id"] for each in others if each not in stored]
+        if left:
             self.server.xclaim(stream.key(), stream.GROUP, self.name, CLAIM_AFTER_MS, left, justid=True)
             self._unfinished = True
 
@@ -126,8 +127,8 @@ class Consumer:
         return self._read(">", wait_ms)
 
     def _read(self, start: str, wait_ms: int | None = None) -> list[Message]:
-        streams = {stream.key(): start}
-        answer = self.server.xreadgroup(stream.GROUP, self.name, streams, count=BATCH, block=wait_ms)
+        streams: dict[Any, Any] = {stream.key(): start}
+        answer: Any = self.server.xreadgroup(stream.GROUP, self.name, streams, count=BATCH, block=wait_ms)
         return answer[0][1] if answer else []
 
     def _receipts(self, names: Collection[str]) -> dict[str, set[str]]:

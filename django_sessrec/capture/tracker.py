@@ -30,6 +30,8 @@ LINK = "sessrec"  # the query argument of a recommended product's link: <rec_id>
 SHOWN_TO_NOBODY = frozenset({"HEAD", "OPTIONS"})  # methods whose response nobody looks at
 SHOW_NOTHING = frozenset(range(300, 400)) | frozenset(range(500, 600))  # redirects and failures
 
+NO_SESSION: UUID | None = None
+
 logger = logging.getLogger("django_sessrec")
 
 
@@ -58,7 +60,7 @@ class Tracker:
         return cookie.switched_off(self._request)
 
     @property
-    @never_raises("tell the session's id", default=None)
+    @never_raises("tell the session's id", default=NO_SESSION)
     def session_id(self) -> UUID | None:
         """The session's id, a new one where the request brought none; None under contextual.
 
@@ -277,8 +279,10 @@ class Tracker:
         events, impressions, refused = [*self.pending], [*self._impressions], [*self._refused]
         self._drop()
         bot = request_filters.from_bot(self._request)
-        for row in (*events, *impressions):
-            row.bot = bot
+        for event in events:
+            event.bot = bot
+        for impression in impressions:
+            impression.bot = bot
         if events or impressions:
             outbox.deliver(events, impressions)
         outbox.reject(refused)

@@ -1,14 +1,16 @@
-"""Checks of the project around the app: database, middleware, URLs."""
+"""Checks of the project around the app: database, middleware, URLs, folder of models."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from difflib import get_close_matches
+from pathlib import Path
 
 from django.conf import settings
 from django.core.checks import CheckMessage
 from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls.resolvers import RegexPattern
 
 from django_sessrec.checks import messages
 from django_sessrec.conf import sessrec_settings
@@ -21,6 +23,8 @@ def findings() -> Iterator[CheckMessage]:
     yield from _database()
     yield from _middleware()
     yield from _urls()
+    yield from _artifacts()
+    yield from _time_zones()
 
 
 def _database() -> Iterator[CheckMessage]:
@@ -54,28 +58,76 @@ def _middleware() -> Iterator[CheckMessage]:
 def _urls() -> Iterator[CheckMessage]:
     if not getattr(settings, "ROOT_URLCONF", None):
         return
-    names = set(_view_names(get_resolver().url_patterns))
+    views: dict[str, set[str]] = {}
+    for name, arguments in _views(get_resolver().url_patterns):
+        views.setdefault(name, set()).update(arguments)
     tracked = sessrec_settings.TRACKED_VIEWS
-    for view in tracked if isinstance(tracked, dict) else ():
-        if view not in names:
-            close = get_close_matches(str(view), names, 1)
+    for view, argument in (tracked if isinstance(tracked, dict) else {}).items():
+        if view not in views:
+            close = get_close_matches(str(view), views, 1)
             hint = (
                 f"Did you mean {close[0]!r}?" if close else 'Use the name that reverse() takes, "app:name".'
             )
             yield messages.UNKNOWN_VIEW(
                 f"SESSREC['TRACKED_VIEWS'] names {view!r}, which is no view's name.", hint
             )
-    if "sessrec:events" not in names:
+        elif argument not in views[view]:
+            known = ", ".join(map(repr, sorted(views[view]))) or "none: name one in the route"
+            yield messages.UNKNOWN_ARGUMENT(
+                f"SESSREC['TRACKED_VIEWS'][{view!r}] = {argument!r} is no argument of that view's route.",
+                f"Arguments of the route: {known}.",
+            )
+    if "sessrec:events" not in views:
         yield messages.NO_URLS(
             "django_sessrec.urls is not included: placeholders, browser events and my-data do not work.",
             'Add path("sessrec/", include("django_sessrec.urls")) to the URLconf.',
         )
 
 
-def _view_names(patterns: Iterable[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
+def _views(
+    patterns: Iterable[URLPattern | URLResolver], prefix: str = "", outer: Set[str] = frozenset()
+) -> Iterator[tuple[str, Set[str]]]:
+    """Each named view, as reverse() takes it, with the arguments that its route gives it."""
     for pattern in patterns:
+        arguments = outer | _arguments(pattern)
         if isinstance(pattern, URLResolver):
             namespace = f"{prefix}{pattern.namespace}:" if pattern.namespace else prefix
-            yield from _view_names(pattern.url_patterns, namespace)
+            yield from _views(pattern.url_patterns, namespace, arguments)
         elif pattern.name:
-            yield f"{prefix}{pattern.name}"
+            yield f"{prefix}{pattern.name}", arguments
+
+
+def _arguments(pattern: URLPattern | URLResolver) -> Set[str]:
+    """Those of a path(), of a re_path()'s named groups, and the extra ones of either."""
+    extra = pattern.default_args if isinstance(pattern, URLPattern) else pattern.default_kwargs
+    groups = pattern.pattern.regex.groupindex if isinstance(pattern.pattern, RegexPattern) else ()
+    return {*pattern.pattern.converters, *groups, *extra}
+
+
+def _artifacts() -> Iterator[CheckMessage]:
+    try:
+        folder = sessrec_settings.artifacts
+    except TypeError:  # another finding reports a value of the wrong type
+        return
+    if not folder.is_absolute():
+        yield messages.RELATIVE_ARTIFACTS(
+            f"The folder of models, {str(folder)!r}, depends on the working directory: web and training"
+            " processes may not find each other's.",
+            "Set SESSREC['ARTIFACTS'] to an absolute path, or BASE_DIR.",
+        )
+        return
+    for name in ("MEDIA_ROOT", "STATIC_ROOT"):
+        root = getattr(settings, name, None)
+        if root and folder.resolve().is_relative_to(Path(root).resolve()):
+            yield messages.PUBLIC_ARTIFACTS(
+                f"The folder of models, {str(folder)!r}, is below {name}, which is served to everybody.",
+                "Set SESSREC['ARTIFACTS'] to a folder outside it.",
+            )
+
+
+def _time_zones() -> Iterator[CheckMessage]:
+    if not settings.USE_TZ:
+        yield messages.NO_TIME_ZONES(
+            "USE_TZ is False: the admin and training runs would fail on times without a zone.",
+            "Set USE_TZ = True, Django's default. TIME_ZONE may be any.",
+        )

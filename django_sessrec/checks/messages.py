@@ -98,5 +98,31 @@ NO_ROUTER = Check(
     "`DATABASE` is a database of the events' own, and `migrate` would make other apps' tables there",
     'add `"django_sessrec.database.EventsRouter"` to the end of `DATABASE_ROUTERS`',
 )
+CATALOGUE_FIELD = Check(
+    "sessrec.E021",
+    "a `ModelCatalogue` names a model that does not exist, or a field that its model does not have",
+    "the nearest field is named",
+)
+UNKNOWN_ARGUMENT = Check(
+    "sessrec.W022",
+    "`TRACKED_VIEWS` names a URL argument that no route of the view has: its clicks are not recorded",
+    "the route's arguments are listed",
+)
+RELATIVE_ARTIFACTS = Check(
+    "sessrec.W023",
+    "the folder of models depends on the working directory: `ARTIFACTS` is relative, or neither it nor"
+    " `BASE_DIR` is set",
+    "set `ARTIFACTS` to an absolute path",
+)
+PUBLIC_ARTIFACTS = Check(
+    "sessrec.E024",
+    "the folder of models is below `MEDIA_ROOT` or `STATIC_ROOT`, which are served to everybody",
+    "set `ARTIFACTS` to a folder outside both",
+)
+NO_TIME_ZONES = Check(
+    "sessrec.E025",
+    "`USE_TZ` is `False`: events, training runs and reports need aware times",
+    "set `USE_TZ = True`, Django's default",
+)
 
 CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
+from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.core.checks import CheckMessage
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.module_loading import import_string
 
-from django_sessrec.catalogue import Catalogue
+from django_sessrec.catalogue import Catalogue, ModelCatalogue
 from django_sessrec.checks import messages
 from django_sessrec.checks.templates import labels_sponsored
 from django_sessrec.conf import MODEL_SETTINGS, PLACEMENT_DEFAULTS, SETTINGS, entries, sessrec_settings
@@ -73,10 +75,49 @@ def _catalogue() -> Iterator[CheckMessage]:
         return
     found, problems = _imported("SESSREC['CATALOGUE']", path)
     yield from problems
-    if not problems and not (isinstance(found, type) and issubclass(found, Catalogue)):
+    if problems:
+        return
+    if not (isinstance(found, type) and issubclass(found, Catalogue)):
         yield messages.WRONG_KIND(
             f"{path} is not a Catalogue.", "Subclass django_sessrec.catalogue.Catalogue."
         )
+    elif isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        yield messages.WRONG_KIND(f"{path} does not implement {missing}.", "Implement it in your subclass.")
+    elif issubclass(found, ModelCatalogue):
+        yield from _model_catalogue(path, found)
+
+
+def _model_catalogue(path: str, catalogue: type[ModelCatalogue]) -> Iterator[CheckMessage]:
+    """The model and the fields that the class names."""
+    try:
+        model = apps.get_model(catalogue.model)
+    except (AttributeError, LookupError, ValueError) as problem:
+        yield messages.CATALOGUE_FIELD(
+            f"{path}.model names no model: {problem}", 'Set it to "app_label.Model", as in INSTALLED_APPS.'
+        )
+        return
+    fields = {field.name for field in model._meta.get_fields()}
+    columns = fields | {field.attname for field in model._meta.concrete_fields} | {"pk"}
+    readable = columns | set(dir(model)) | _annotations(catalogue)
+    for name in ("id_field", "category_field", "title_field", "image_field", "price_field"):
+        field = getattr(catalogue, name)
+        if not isinstance(field, str):  # None, or a property of the shop's own
+            continue
+        if field not in (columns if name in ("id_field", "category_field") else readable):
+            close = get_close_matches(field, sorted(fields), 1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"Fields: {', '.join(sorted(fields))}."
+            yield messages.CATALOGUE_FIELD(
+                f"{path}.{name} = {field!r}, which {model.__name__} does not have.", hint
+            )
+
+
+def _annotations(catalogue: type[ModelCatalogue]) -> set[str]:
+    """What the shop's own queryset adds to each product; nothing where it can't be made without a request."""
+    try:
+        return set(catalogue().queryset().query.annotations)
+    except Exception:  # the shop's code: it may raise anything, and the doctor tries it for real
+        return set()
 
 
 def _callables() -> Iterator[CheckMessage]:

@@ -145,7 +145,7 @@ class Settings:
         " training machines, never below `MEDIA_ROOT`",
     )
     MODELS = Setting[Mapping[str, Mapping[str, Any]]](
-        {"neighbours": {"ESTIMATOR": "django_sessrec.recsys.tuning.TunedNeighbours", "EVERY_HOURS": 1}},
+        {"neighbours": {"ESTIMATOR": "django_sessrec.recsys.TunedNeighbours", "EVERY_HOURS": 1}},
         dict,
         "model name → its keys, below",
     )

@@ -120,7 +120,7 @@ class Kpi:
 
     def __add__(self, other: Kpi) -> Kpi:
         return Kpi(
-            *(getattr(self, name) + getattr(other, name) for name in COUNTS),
+            **{name: getattr(self, name) + getattr(other, name) for name in COUNTS},
             revenue=_added(self.revenue, other.revenue),
             sessions=self.sessions + other.sessions,
             squares=_added(self.squares, other.squares),
@@ -255,16 +255,16 @@ def _kpi(
         assert currency is not None  # noqa: S101 - one of the two kinds of row
         return Kpi(revenue={currency: revenue}, revenue_squares={currency: revenue_squares})
     by_rate = [Squares(*map(float, squares[first : first + 3])) for first in range(0, len(squares), 3)]
-    return Kpi(*counts, sessions=sessions, squares=dict(zip(RATES.values(), by_rate, strict=True)))
+    named: dict[str, Any] = dict(zip(COUNTS, counts, strict=True))
+    return Kpi(**named, sessions=sessions, squares=dict(zip(RATES.values(), by_rate, strict=True)))
 
 
 def _added(these: Mapping[Any, Sum], those: Mapping[Any, Sum]) -> dict[Any, Sum]:
     """Two tables of sums as one, keys in order."""
-    keys = sorted({*these, *those})
-    return {
-        key: these[key] + those[key] if key in these and key in those else these.get(key, those.get(key))
-        for key in keys
-    }
+    added = dict(these)
+    for key, value in those.items():
+        added[key] = added[key] + value if key in added else value
+    return dict(sorted(added.items()))
 
 
 def _none_first(entry: tuple[Any, Kpi]) -> list[tuple[bool, Any]]:

@@ -324,8 +324,8 @@ class Migration(OwnDatabaseMigration):
                 ('released_by', models.TextField(blank=True, verbose_name='released by')),
             ],
             options={
-                'verbose_name': 'quarantined visit',
-                'verbose_name_plural': 'quarantined visits',
+                'verbose_name': 'quarantined session',
+                'verbose_name_plural': 'quarantined sessions',
             },
         ),
         migrations.CreateModel(
@@ -333,7 +333,7 @@ class Migration(OwnDatabaseMigration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('happened_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='time')),
-                ('action', models.TextField(choices=[('export', 'figures exported'), ('evidence', 'evidence pack written'), ('release', 'visits released from quarantine')], verbose_name='action')),
+                ('action', models.TextField(choices=[('export', 'figures exported'), ('evidence', 'compliance report written'), ('release', 'sessions released from quarantine')], verbose_name='action')),
                 ('done_by', models.TextField(verbose_name='by')),
                 ('detail', models.JSONField(default=dict, verbose_name='detail')),
             ],

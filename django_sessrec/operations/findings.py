@@ -48,6 +48,8 @@ class Code(StrEnum):
     MODEL_SERVES = "model.serves"
     MODEL_MISSING = "model.missing"
     MODEL_UNREADABLE = "model.unreadable"
+    MODEL_EXPIRES = "model.expires"  # its oldest click is near RETENTION_DAYS
+    MODEL_EXPIRED = "model.expired"
     MODEL_NOT_TRAINED = "model.not_trained"  # the latest training failed or was refused
     MODEL_HELD = "model.held"
     CATALOGUE_KNOWS = "catalogue.knows"

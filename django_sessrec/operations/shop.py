@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from itertools import islice
+from typing import Any
 
 from django.conf import settings
 from django.core import checks
@@ -13,7 +14,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from django_sessrec.capture import ledger
-from django_sessrec.catalogue import get_catalogue
+from django_sessrec.catalogue import Catalogue, get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event
 from django_sessrec.operations.findings import Code, Finding, ago, fail, ok, warn
@@ -61,19 +62,19 @@ def catalogue() -> Iterator[Finding]:
     yield from _described(shop, {item_id: resolved[item_id] for item_id in known})
 
 
-def _described(shop: object, items: dict[str, object]) -> Iterator[Finding]:
+def _described(shop: Catalogue, items: Mapping[str, Any]) -> Iterator[Finding]:
     problems = {}
     for item_id, item in items.items():
         try:
-            shop.describe(item)  # type: ignore[attr-defined]
+            shop.describe(item)
         except Exception as problem:
             problems[item_id] = f"{type(problem).__name__}: {problem}"
     if problems:
-        item_id, problem = next(iter(problems.items()))
+        item_id, reason = next(iter(problems.items()))
         yield fail(
             Code.CATALOGUE_UNDESCRIBED,
             _("%(count)d of %(items)d products can't be described; %(item_id)s: %(problem)s")
-            % {"count": len(problems), "items": len(items), "item_id": item_id, "problem": problem},
+            % {"count": len(problems), "items": len(items), "item_id": item_id, "problem": reason},
             _("Correct the catalogue's describe(), or its title, image and price fields."),
         )
     elif items:

@@ -42,10 +42,10 @@ def tables() -> Iterator[Finding]:
             Code.DATABASE_MIGRATIONS, _("Tables are missing or out of date."), _("Run manage.py migrate.")
         )
         return
-    major, minor = divmod(connection.pg_version, 10_000)
+    version = ".".join(str(part) for part in connection.get_database_version())
     yield ok(
         Code.DATABASE_READY,
-        _("PostgreSQL %(version)s, every migration is applied.") % {"version": f"{major}.{minor}"},
+        _("PostgreSQL %(version)s, every migration is applied.") % {"version": version},
     )
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.findings import Code, Finding, ago, fail, ok, warn
 from django_sessrec.recsys import artifact
-from django_sessrec.training import artifact_store
 from django_sessrec.training.promotion import held_by
+from django_sessrec.training.window import expires_soon
 
 ENDED_BADLY = {TrainingRun.State.FAILED, TrainingRun.State.REFUSED}
 
@@ -43,13 +44,29 @@ def trained_models() -> Iterator[Finding]:
 
 
 def _in_service(model: str, active: TrainingRun) -> Finding:
+    train_again = _("Run sessrec_train %(model)s, and see why the schedule has not replaced it.") % {
+        "model": model
+    }
+    if active.is_expired:
+        return fail(
+            Code.MODEL_EXPIRED,
+            _("%(run)s no longer serves: its oldest click has reached RETENTION_DAYS.") % {"run": active},
+            train_again,
+        )
     try:
-        artifact.load(artifact_store.folder(active))
+        active.open()
     except artifact.ArtifactError as problem:
         return fail(
             Code.MODEL_UNREADABLE,
             _("%(run)s serves but does not open: %(problem)s") % {"run": active, "problem": problem},
             _("Roll back in the admin, or train again."),
+        )
+    if active.expires_at is not None and expires_soon(active):
+        return warn(
+            Code.MODEL_EXPIRES,
+            _("%(run)s serves until %(day)s only, when its oldest click reaches RETENTION_DAYS.")
+            % {"run": active, "day": date_format(active.expires_at, "SHORT_DATE_FORMAT")},
+            train_again,
         )
     if hold := held_by(model):
         return warn(

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django_sessrec.capture import bot_rules, partitions
-from django_sessrec.conf import sessrec_settings
 from django_sessrec.privacy import retention
-from django_sessrec.training import artifact_store, resume, runs
+from django_sessrec.training import artifact_store, resume, run_recorder
 
 
 class UpkeepError(Exception):
@@ -21,9 +20,9 @@ def verbs(*, force: bool = False) -> dict[str, Callable[[], Any]]:
         "partitions": partitions.ensure_ahead,
         "quarantined": bot_rules.quarantine,
         "purged": lambda: retention.purge(force=force),
-        "stale_runs": runs.fail_stale,
+        "stale_runs": run_recorder.fail_stale,
         "unfinished_trainings": resume.discard_old,
-        "artifacts": _prune_artifacts,
+        "artifacts": artifact_store.prune_all,
     }
 
 
@@ -44,7 +43,3 @@ def upkeep(*, force: bool = False) -> Mapping[str, Any]:
         text = "; ".join(f"{name}: {str(problem).strip()}" for name, problem in problems.items())
         raise UpkeepError(text) from next(iter(problems.values()))
     return done
-
-
-def _prune_artifacts() -> list[str]:
-    return [name for model in sessrec_settings.MODELS for name in artifact_store.prune(model)]

@@ -103,7 +103,7 @@ def _models() -> Iterator[dict[str, Any]]:
             yield {"model": model, "run": None}
             continue
         try:
-            manifest = artifact.read_manifest(sessrec_settings.artifacts / run.artifact)
+            manifest = artifact.read_manifest(run.folder)
         except artifact.ArtifactError as problem:
             yield {"model": model, "run": run.pk, "problem": str(problem)}
             continue
@@ -113,7 +113,7 @@ def _models() -> Iterator[dict[str, Any]]:
 def _quarantine() -> list[dict[str, Any]]:
     by_reason = Quarantine.objects.values("reason").order_by("reason")
     released = Count("pk", filter=Q(released_at__isnull=False))
-    return list(by_reason.annotate(visits=Count("pk"), released=released))
+    return [dict(row) for row in by_reason.annotate(visits=Count("pk"), released=released)]
 
 
 def _promotions() -> Iterator[dict[str, Any]]:

@@ -1,40 +1,25 @@
-"""The main parameters behind a placement's list, from the live settings, for visitors (DSA 27, P2B 5)."""
+"""The main parameters of a placement's list, for visitors: what serves, and the settings (DSA 27)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from django_sessrec.capture.consent import Level
 from django_sessrec.capture.cookie import LONGEST_SESSION
 from django_sessrec.conf import sessrec_settings
-
-# What the estimators of this package go by, under their classes' names.
-IN_PLAIN_WORDS = {
-    "Popularity": gettext_lazy("what many visitors look at these days"),
-    "ItemKNN": gettext_lazy("products that are often viewed in the same visit"),
-    "Neighbours": gettext_lazy("earlier visits that are like this one, and where they went next"),
-    "TunedNeighbours": gettext_lazy("earlier visits that are like this one, and where they went next"),
-    "GRU4Rec": gettext_lazy("a neural network that learnt the usual order of clicks from earlier visits"),
-    "SASRec": gettext_lazy("a neural network that learnt which clicks matter most for the next one"),
-    "SRGNN": gettext_lazy("a neural network that learnt the paths between products from earlier visits"),
-    "Blend": gettext_lazy("a mix of several methods that all learnt from earlier visits"),
-    "Ranked": gettext_lazy(
-        "a neural network that sorts what earlier visits like this one, products viewed together and the "
-        "usual order of clicks suggest"
-    ),
-}
+from django_sessrec.serving.active_models import active
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What makes a list: of the placement, or of one variant of its experiment."""
 
-    methods: list[str]  # in the order in which they are asked
+    methods: list[str]  # of the models that serve, in the order in which they are asked
     limit: int
     pinned: int
     sponsored: int
@@ -89,7 +74,7 @@ def explain_visit(consent: Level) -> Visit:
 
 def _rules(settings: Mapping[str, Any], share: int = 100) -> Rules:
     return Rules(
-        methods=list(dict.fromkeys(_in_plain_words(model) for model in settings["MODELS"])),
+        methods=list(dict.fromkeys(_methods(settings["MODELS"]))),
         limit=settings["LIMIT"],
         pinned=len(settings["PINNED"]),
         sponsored=len(settings["SPONSORED"]),
@@ -100,9 +85,11 @@ def _rules(settings: Mapping[str, Any], share: int = 100) -> Rules:
     )
 
 
-def _in_plain_words(model: str) -> str:
-    """What the model goes by; one of the shop's own is called by its key."""
-    estimator = sessrec_settings.model(model)["ESTIMATOR"].rpartition(".")[2]
-    if estimator in IN_PLAIN_WORDS:
-        return str(IN_PLAIN_WORDS[estimator])
-    return _("a method of this shop's own, called “%(model)s”") % {"model": model}
+def _methods(models: Iterable[str]) -> Iterator[str]:
+    """What each model that serves goes by, in the order in which they are asked."""
+    for model in models:
+        sessrec_settings.model(model)  # raises for one that is misspelt
+        if (serving := active(model)) is not None:
+            words = serving.recommender.describe()
+            own = _("a method of this shop's own, called “%(model)s”")
+            yield gettext(words) if words else own % {"model": model}

@@ -1,4 +1,4 @@
-"""A fitted recommender as a folder of plain arrays: written at one stroke, checked whenever it is opened."""
+"""Artifacts: fitted recommenders as folders of plain arrays, written atomically, checked when opened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS = {
     "ranked": "django_sessrec.recsys.ranked.RankedRecommender",
     "blend": "django_sessrec.recsys.blend.BlendRecommender",
 }
-"""Kind in the manifest -> the class that opens it, imported when first met."""
+"""Kind in the manifest -> the class of this package that opens it, imported when first needed."""
 
 
 class ArtifactError(Exception):
@@ -65,14 +65,17 @@ def save(recommender: Recommender, folder: Path, *, card: Mapping[str, Any]) -> 
         raise
 
 
-def load(folder: Path) -> Recommender:
-    """Open an artifact after checking every byte; ArtifactError says what is wrong with a bad one."""
+def load(folder: Path, own: type[Recommender] | None = None) -> Recommender:
+    """Open an artifact after checking every byte; ArtifactError says what is wrong with a bad one.
+
+    own: a class that opens artifacts of its `kind`, asked before those of this package.
+    """
     manifest = read_manifest(folder)
     for name, sha256 in manifest["files"].items():
         if _sha256(folder / name) != sha256:
             raise ArtifactError(f"{folder / name} is truncated or was changed: its sha256 is not {sha256}")
     try:
-        recommender = class_of(manifest["kind"])
+        recommender = class_of(manifest["kind"], own)
         index = ItemIndex(json.loads((folder / ITEM_IDS).read_text(encoding="utf-8")))
         return recommender.load(folder, index, manifest["parameters"])
     except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
@@ -104,11 +107,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def class_of(kind: object) -> type[Recommender]:
+def class_of(kind: object, own: type[Recommender] | None = None) -> type[Recommender]:
     """The class that opens what it saved under this kind."""
+    if own is not None and kind == own.kind:
+        return own
     path = KINDS.get(kind) if isinstance(kind, str) else None
     if path is None:
-        raise ValueError(f"unknown kind {kind!r}; known are {', '.join(KINDS)}")
+        known = ", ".join(KINDS)
+        raise ValueError(f"unknown kind {kind!r}; known are {known}, and what the model names as RECOMMENDER")
     found: type[Recommender] = import_object(path)
     return found
 

@@ -24,6 +24,7 @@ from django_sessrec.recsys.recommender import (
     Progress,
     Reason,
     Recommender,
+    gettext_noop,
     import_object,
     offer,
     stages,
@@ -35,8 +36,8 @@ FLOOR = 1e-4  # the probability that a model leaves to every item that it knows 
 STEPS = 10  # of the grid: weights are tenths
 BATCH = 64  # cases whose scores by all models are held at once
 DEFAULT_SOURCES: Mapping[str, Mapping[str, Any]] = {
-    "django_sessrec.recsys.neighbours.Neighbours": {},
-    "django_sessrec.recsys.neighbours.RecentNeighbours": {},
+    "django_sessrec.recsys.Neighbours": {},
+    "django_sessrec.recsys.RecentNeighbours": {},
     "django_sessrec.neural.GRU4Rec": {},
 }
 
@@ -174,6 +175,9 @@ class BlendRecommender(Recommender):
         ]
         reasons = [source.because(session, rows) for source in self.sources]
         return [reasons[most][place] for place, most in enumerate(np.argmax(given, axis=0))]
+
+    def describe(self) -> str:
+        return gettext_noop("a mix of several methods that all learnt from earlier visits")
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         saved = []

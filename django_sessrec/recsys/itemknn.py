@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
-from django_sessrec.recsys.recommender import Progress, Reason, Recommender, Source, shares
+from django_sessrec.recsys.recommender import Progress, Reason, Recommender, Source, gettext_noop, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 
@@ -105,6 +105,9 @@ class ItemKNNRecommender(Recommender):
         """(weight, row) of the last distinct items, newest first."""
         newest = dict.fromkeys(session[: -1 - 50 * self.clicks : -1].tolist())
         return [(1 / (age + 1), item) for age, item in enumerate(list(newest)[: self.clicks])]
+
+    def describe(self) -> str:
+        return gettext_noop("products that are often viewed in the same visit")
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         self.popularity.save(folder)

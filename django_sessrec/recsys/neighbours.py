@@ -1,4 +1,4 @@
-"""Past sessions that share the visitor's clicks vote for what comes next (the STAN family).
+"""Session neighbours: past sessions that share clicks with this one vote for what comes next (STAN family).
 
 V-SKNN (Ludewig & Jannach 2018) with the recencies of STAN (Garg et al. 2019), on posting lists as in
 VMIS-kNN (Kersbergen et al. 2022), and a weight of its own for the clicked item itself. No training beyond
@@ -25,7 +25,7 @@ from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
 from django_sessrec.recsys.kernels.neighbours import MAX_CLICKS, NeighboursKernel
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.postings import Postings
-from django_sessrec.recsys.recommender import Progress, Reason, Recommender, Source, shares
+from django_sessrec.recsys.recommender import Progress, Reason, Recommender, Source, gettext_noop, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 WINDOW = 200  # clicks looked back at: what an endless session may cost
@@ -107,7 +107,7 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class RecentNeighbours(Neighbours):
-    """Neighbours of the last days, to whom the whole visit matters."""
+    """Neighbours of the last days, which weigh all clicks of the session."""
 
     click_decay: float = 2.5
     idf_power: float = 1.0
@@ -176,6 +176,9 @@ class NeighboursRecommender(Recommender):
             Reason(source, tuple(int(clicked[c]) for c in order if share[c] > 0))
             for order, share in zip(strongest_first, shares, strict=True)
         ]
+
+    def describe(self) -> str:
+        return gettext_noop("earlier visits that are like this one, and where they went next")
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         self.popularity.save(folder)

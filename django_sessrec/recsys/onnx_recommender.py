@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
 from django_sessrec.recsys.onnx_session import open_session
 from django_sessrec.recsys.quantized import Int8Vectors
-from django_sessrec.recsys.recommender import Reason, Recommender, Source
+from django_sessrec.recsys.recommender import Reason, Recommender, Source, gettext_noop
 
 ENCODER, ITEMS, INPUTS, POPULARITY = "encoder.onnx", "items.npy", "inputs.npy", "popularity.npy"
 WEIGHTS = "weights.npz"
@@ -109,6 +109,9 @@ class OnnxRecommender(Recommender):
             for clicks, row in zip(others, rows, strict=True)
         ]
         return [Reason(Source.NETWORK, tuple(clicks[:REASONS].tolist())) for clicks in nearest]
+
+    def describe(self) -> str:
+        return gettext_noop("a neural network that learnt the usual order of clicks from earlier visits")
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         parameters = self.save_for_scores(folder)

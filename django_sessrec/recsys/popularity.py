@@ -1,4 +1,4 @@
-"""What everybody looks at, lately: the baseline, and every model's answer to an empty session."""
+"""Popularity with decay: the baseline of every evaluation, and every model's answer to an empty session."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
-from django_sessrec.recsys.recommender import Progress, Reason, Recommender, Source, shares
+from django_sessrec.recsys.recommender import Progress, Reason, Recommender, Source, gettext_noop, shares
 from django_sessrec.recsys.sessions import SessionLog
 
 DAY = 86_400
@@ -62,6 +62,9 @@ class PopularityRecommender(Recommender):
     def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
         """No click of the session spoke for what everybody looks at."""
         return [Reason(Source.POPULAR) for _ in rows]
+
+    def describe(self) -> str:
+        return gettext_noop("what many visitors look at these days")
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         np.save(folder / FILE, self.clicks, allow_pickle=False)

@@ -16,7 +16,7 @@ from django_sessrec.recsys.onnx_recommender import OnnxRecommender
 from django_sessrec.recsys.onnx_session import open_session
 from django_sessrec.recsys.popularity import PopularityRecommender
 from django_sessrec.recsys.postings import Postings
-from django_sessrec.recsys.recommender import Reason, Recommender
+from django_sessrec.recsys.recommender import Reason, Recommender, gettext_noop
 
 RANKER, POSTINGS = "ranker.onnx", "postings"
 INPUTS = [*FEATURES, "cosines"]
@@ -64,6 +64,12 @@ class RankedRecommender(Recommender):
         unknown = [row for row, reason in zip(rows, by_neighbours, strict=True) if reason is None]
         by_network = iter(self.network.because(session, unknown))
         return [reason or next(by_network) for reason in by_neighbours]
+
+    def describe(self) -> str:
+        return gettext_noop(
+            "a neural network that sorts what earlier visits like this one, products viewed together and the "
+            "usual order of clicks suggest"
+        )
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         (folder / RANKER).write_bytes(self.ranker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
 from django_sessrec.recsys.sessions import SessionLog
 
+CODE = re.compile(r"[a-z][a-z0-9_]*")
 Progress = Callable[[float, Mapping[str, Any]], None]
 """Called by long fits with the share done (0..1) and what to show, such as {"loss": 5.1}."""
 
@@ -35,27 +37,42 @@ def _tell(
     progress(min(begun + weight * share, 1.0), {"stage": stage, **shown})
 
 
+def gettext_noop(message: str) -> str:
+    """Mark a text for translation by whoever shows it: `makemessages` finds it under this name."""
+    return message
+
+
 class NotEnoughData(ValueError):  # noqa: N818
     """The sessions hold too little to fit this model on; the message says what is missing."""
 
 
 class Source(StrEnum):
-    """What may bring an item into a list."""
+    """What brings an item into a list, by this package's models."""
 
-    VIEWED = "viewed"  # the visit itself: the item was clicked in it
-    NEIGHBOURS = "neighbours"  # past visits that are like this one
-    CO_VIEWED = "co_viewed"  # past visits with the last click in them
+    VIEWED = "viewed"  # the item was clicked in this session
+    NEIGHBOURS = "neighbours"  # past sessions that are like this one
+    CO_VIEWED = "co_viewed"  # past sessions with the last click in them
     NETWORK = "network"
-    POPULAR = "popular"  # no click of the visit
+    POPULAR = "popular"  # no click of the session
     SESSION = "session"  # a model that does not say more
+
+
+SOURCES = frozenset(Source)
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What brought a row, and the session's rows that spoke for it, strongest first."""
+    """What brought a row, and the session's rows that spoke for it, strongest first.
 
-    source: Source
+    source: one of Source, or a code of the model's own, such as "newest": lower case, digits and "_"
+    """
+
+    source: str
     clicks: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.source not in SOURCES and not CODE.fullmatch(self.source):
+            raise ValueError(f"a reason's source is lower case, digits and '_', not {self.source!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +81,7 @@ class Recommendation:
 
     item_id: str
     score: float
-    source: Source
+    source: str
     because: tuple[str, ...] = ()
 
 
@@ -120,6 +137,13 @@ class Recommender(ABC):
         last = tuple(int(row) for row in session[-1:])
         return [Reason(Source.SESSION, last) for _ in rows]
 
+    def describe(self) -> str:
+        """What the model goes by, in plain words for visitors: completes "What counts most: ...".
+
+        English, marked by `gettext_noop`; the page translates it. Empty: the page names the model instead.
+        """
+        return ""
+
     def recommend(
         self, item_ids: Sequence[str], k: int, *, exclude: Sequence[str] = ()
     ) -> list[Recommendation]:
@@ -131,11 +155,16 @@ class Recommender(ABC):
             Recommendation(
                 self.index.ids[row],
                 float(score),
-                Source.VIEWED if row in session else reason.source if reason.clicks else Source.POPULAR,
+                Source.VIEWED if row in session else _source(reason),
                 tuple(self.index.item_ids(reason.clicks)),
             )
             for row, score, reason in zip(rows.tolist(), scores.tolist(), reasons, strict=True)
         ]
+
+
+def _source(reason: Reason) -> str:
+    """The source as lists tell it: without a click that spoke for it, an item of our models is popular."""
+    return reason.source if reason.clicks or reason.source not in SOURCES else Source.POPULAR
 
 
 class Estimator(Protocol):

@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from django_sessrec.capture.fast_query import database_breaker
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
-from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Recommender
 from django_sessrec.safety import isolated, log
 from django_sessrec.serving.ttl import CachedValue
@@ -59,7 +58,7 @@ def _renewed(model: str, current: ActiveModel | None) -> ActiveModel | None:
         return current
     with isolated(f"look up the promoted run of {model!r}"):
         run = Promotion.objects.active(model)
-        if run is None:
+        if run is None or run.is_expired:
             return None
         if current is not None and current.run_id == run.pk:
             return current
@@ -70,7 +69,7 @@ def _renewed(model: str, current: ActiveModel | None) -> ActiveModel | None:
 def _opened(run: TrainingRun) -> ActiveModel | None:
     """The run's artifact, or None, logged, when it does not open."""
     try:
-        return ActiveModel(run.model, run.pk, artifact.load(sessrec_settings.artifacts / run.artifact))
+        return ActiveModel(run.model, run.pk, run.open())
     except Exception as error:
         log(f"could not open the artifact of {run}, so the run before it stays in service", error)
         return None

@@ -1,75 +1,91 @@
-"""Where a run's model lies on disk, and which of them are kept."""
+"""Artifacts of training runs on disk: written, and removed when they or their clicks are too old."""
 
 from __future__ import annotations
 
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.models import HOLD_OUT, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Recommender
+
+log = logging.getLogger("django_sessrec")
 
 KEPT = 5
 """Published runs per model whose artifacts stay, for rolling back."""
 
-TESTED = "-tested"
-"""How the name of a model ends that was fitted without the last days."""
-
-
-def folder(run: TrainingRun) -> Path:
-    """The published model of a run. Dated, because a new database counts its runs from 1 again."""
-    name = run.artifact or f"{run.model}-{run.pk}-{run.created_at:%Y%m%dT%H%M%S}"
-    return sessrec_settings.artifacts / name
-
-
-def tested_folder(run: TrainingRun) -> Path:
-    """The model that the gate tested: fitted without the last days, so that it can be tested again.
-
-    The published one has seen these days: against it, every later candidate would lose.
-    """
-    return folder(run).with_name(f"{folder(run).name}{TESTED}")
-
 
 def prepare() -> None:
-    """Make the folder of published models; a training that could not be published must not begin."""
+    """Make the folder of artifacts; a training run that could not publish must not begin."""
     home = sessrec_settings.artifacts
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        _make_readable(home)
         with TemporaryDirectory(dir=home, prefix="."):
             pass
     except OSError as error:
         raise OSError(f"SESSREC['ARTIFACTS'] = {home} can't be written: {error.strerror}") from error
 
 
-def publish(run: TrainingRun, published: Recommender, tested: Recommender, card: Mapping[str, Any]) -> None:
+def _make_readable(folder: Path) -> None:
+    """Make the folder and those above it, open to web processes of another user whatever the umask."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        each.chmod(0o755)
+
+
+def publish(run: TrainingRun, published: Recommender, hold_out: Recommender, card: Mapping[str, Any]) -> None:
     """Write both models of a run; the name is set on `run` and not yet saved."""
     try:
-        artifact.save(tested, tested_folder(run), card=card)
-        artifact.save(published, folder(run), card=card)
+        artifact.save(hold_out, run.hold_out_folder, card=card)
+        artifact.save(published, run.folder, card=card)
     except OSError as error:  # of a full disk NumPy tells only how much of an array it could not write
         home = sessrec_settings.artifacts
         raise OSError(f"SESSREC['ARTIFACTS'] = {home}: the disk is full, or fails: {error}") from error
-    run.artifact = folder(run).name
+    run.artifact = run.folder.name
 
 
 def remove(run: TrainingRun) -> None:
     """Remove what a run has on disk, half-written folders of a killed one included."""
-    name = folder(run).name
-    for pattern in (name, f"{name}{TESTED}", f".{name}*"):
+    name = run.folder.name
+    for pattern in (name, f"{name}{HOLD_OUT}", f".{name}*"):
         for path in sessrec_settings.artifacts.glob(pattern):
             shutil.rmtree(path, ignore_errors=True)
 
 
 def prune(model: str) -> list[str]:
-    """Keep the newest KEPT published artifacts and the one in service; returns the names of those removed."""
-    runs = TrainingRun.objects
-    published = runs.filter(model=model, state=TrainingRun.State.PUBLISHED)
+    """Remove the artifacts that may not or need not stay; returns their names.
+
+    KEPT published ones stay, and the one in service; none whose oldest click has reached RETENTION_DAYS,
+    and none of a model that has left SESSREC["MODELS"].
+    """
+    published = TrainingRun.objects.filter(model=model, state=TrainingRun.State.PUBLISHED).order_by("-pk")
     active = Promotion.objects.active(model)
-    old = [run for run in published.order_by("-pk")[KEPT:] if run != active and folder(run).exists()]
-    for run in old:
+    on_disk = [run for run in published if run.folder.exists() or run.hold_out_folder.exists()]
+    removed = [run for run in on_disk if not _may_stay(run)]
+    kept = [run for run in on_disk if run not in removed]
+    removed += [run for run in kept[KEPT:] if run != active]
+    for run in removed:
         remove(run)
-    return [run.artifact for run in old]
+        if run == active and model in sessrec_settings.MODELS:
+            log.error(
+                "%s served and was removed: its oldest click has reached RETENTION_DAYS (%s), and no newer "
+                "run has replaced it. Lists fall back until one does: run sessrec_train %s",
+                *(run, sessrec_settings.RETENTION_DAYS, model),
+            )
+    return [run.artifact for run in removed]
+
+
+def prune_all() -> list[str]:
+    """`prune` every model that ever published; returns the names of the artifacts removed."""
+    models: Iterable[str] = TrainingRun.objects.order_by("model").values_list("model", flat=True).distinct()
+    return [name for model in models for name in prune(model)]
+
+
+def _may_stay(run: TrainingRun) -> bool:
+    return run.model in sessrec_settings.MODELS and not run.is_expired

@@ -1,14 +1,16 @@
-"""The last weeks' clicks out of Postgres, as the session log that models are fitted on."""
+"""The training dataset: clicks of the last weeks, read from Postgres as a session log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
 import numpy as np
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
 from django_sessrec import database
@@ -18,7 +20,7 @@ from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.poisoning import within_bounds
 from django_sessrec.recsys.sessions import SessionLog
 
-LONGEST = 1_000  # clicks; a longer session is a machine's
+LONGEST = 1_000  # clicks; a longer session is a bot's
 DAY_MS = 86_400_000
 ASKED_AT_ONCE = 5_000  # ids: PostgreSQL takes 65,535 parameters in a statement, others fewer
 RELOAD_MS = 1_000  # the same product again within this time is a reload or a double click, not interest
@@ -59,19 +61,28 @@ CLICK = np.dtype([("id_high", np.uint64), ("session", np.int64), ("row", np.int3
 BLOCK = 200_000  # rows held as COPIED before they are shrunk to CLICK
 
 
+def _labelled(label: Promise) -> Any:
+    return field(metadata={"label": label})
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a training saw, and what was left out of it."""
+    """What a training run read, and what it left out; each field carries the label that staff read."""
 
-    sessions: int
-    sessions_of_two: int  # of two clicks or more: the others teach only what is popular
-    clicks: int
-    items: int
-    bot_clicks: int
-    quarantined_clicks: int
-    capped_clicks: int  # on items in more sessions than people bring them into
-    sensitive_clicks: int
-    endless_sessions: int  # of more than LONGEST clicks
+    sessions: int = _labelled(_("Sessions"))
+    sessions_of_two: int = _labelled(_("of two clicks or more"))  # the others teach only what is popular
+    clicks: int = _labelled(_("Clicks"))
+    items: int = _labelled(_("Products"))
+    bot_clicks: int = _labelled(_("Bots' clicks left out"))
+    quarantined_clicks: int = _labelled(_("Clicks of quarantined sessions left out"))
+    capped_clicks: int = _labelled(_("Clicks on pushed products left out"))  # recsys.poisoning
+    sensitive_clicks: int = _labelled(_("Clicks on sensitive products left out"))
+    endless_sessions: int = _labelled(_("Endless sessions left out"))  # of more than LONGEST clicks
+
+    @classmethod
+    def labels(cls) -> dict[str, str]:
+        """Each field's label, in the language that is active."""
+        return {field.name: str(field.metadata["label"]) for field in fields(cls)}
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -178,7 +189,7 @@ def _without_endless(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
 
 
 def _without_excess(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """Drop what a crowd pushes, and count it."""
+    """Drop clicks on items that a crowd pushes, and count them."""
     day = (clicks["id_high"] >> np.uint64(16)).astype(np.int64) // DAY_MS
     rows = clicks["row"].astype(np.int64)
     kept = within_bounds(day, clicks["session"], rows, sessrec_settings.MAX_ITEM_SHARE)

@@ -1,4 +1,4 @@
-"""May a new model take over? Only if it stands its ground on clicks that none of the models has seen."""
+"""The gate: whether a new model may serve, judged by clicks that none of the compared models has seen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 FEWEST_CASES = 30
-"""Clicks to foretell; on fewer, one lucky guess moves a figure by more than the models differ."""
+"""Clicks to predict; on fewer, one lucky hit moves a figure by more than the models differ."""
 
 FIGURES = {"hr@20": "HR@20", "mrr@20": "MRR@20"}
 
@@ -39,13 +39,13 @@ def verdict(figures: Mapping[str, Figures], *, tolerance: float) -> Verdict:
     """
     candidate = figures["candidate"]
     if candidate["cases"] < FEWEST_CASES:
-        too_few = _("Only %(cases)d clicks to foretell in the last days; at least %(fewest)d are needed.")
+        too_few = _("Only %(cases)d clicks to predict in the last days; at least %(fewest)d are needed.")
         return Verdict(False, (too_few % {"cases": candidate["cases"], "fewest": FEWEST_CASES},))
     if not all(math.isfinite(candidate[key]) for key in FIGURES):
         return Verdict(False, (_("Its figures are not numbers: its training diverged."),))
     rivals = list(_rivals(figures, 1 - tolerance))
     objections = tuple(
-        _("%(figure)s of %(own).2f is too low: %(rival)s has %(theirs).2f.")
+        _("%(figure)s of %(own).2f is too low: %(theirs).2f for %(rival)s.")
         % {"figure": label, "own": candidate[key], "rival": name, "theirs": theirs[key]}
         for name, theirs, share in rivals
         for key, label in FIGURES.items()
@@ -59,9 +59,9 @@ def _rivals(figures: Mapping[str, Figures], share: float) -> Iterator[tuple[str,
     if "incumbent" in figures:
         yield _("the model in service"), figures["incumbent"], share
     if "next" in figures:
-        yield _("%(model)s (next in line)") % figures["next"], figures["next"], share
+        yield _("%(model)s (next model in line)") % figures["next"], figures["next"], share
     if "baseline" in figures:
-        yield _("what is merely popular"), figures["baseline"], 1.0
+        yield _("the most popular items"), figures["baseline"], 1.0
 
 
 def _praise(candidate: Figures, rivals: Sequence[tuple[str, Figures, float]]) -> Iterator[str]:

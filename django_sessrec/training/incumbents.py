@@ -1,4 +1,4 @@
-"""What a candidate is compared with: its predecessor, the model that would answer without it, popularity."""
+"""The models that a candidate is compared with: its predecessor and the next model of its placements."""
 
 from __future__ import annotations
 
@@ -9,41 +9,36 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Recommender
-from django_sessrec.training import artifact_store
 
 log = logging.getLogger("django_sessrec")
 
 
 def incumbent(model: str) -> Recommender | None:
-    """The model's run in service, as it was tested: its published twin has seen the days since."""
-    return _tested(_active(model))
+    """The hold-out model of the run in service: the published one has seen the days of the test."""
+    return _hold_out(Promotion.objects.active(model))
 
 
 def next_in_line(model: str) -> tuple[str, Recommender] | None:
-    """The model that answers where this one doesn't, and what of it serves; None where none does."""
+    """The next model in line that serves, by name: it answers where this one doesn't. None without one."""
     for name in _below(model):
-        if (recommender := _tested(_active(name))) is not None:
+        if (recommender := _hold_out(Promotion.objects.active(name))) is not None:
             return name, recommender
     return None
 
 
 def _below(model: str) -> Iterator[str]:
-    """The models that placements ask after this one; an experiment's variants are compared by visitors."""
+    """The models after this one in placements' MODELS; not in experiments, which visitors judge."""
     for placement in map(sessrec_settings.placement, sessrec_settings.PLACEMENTS):
         if model in placement["MODELS"]:
             yield from placement["MODELS"][placement["MODELS"].index(model) + 1 :]
 
 
-def _active(model: str) -> TrainingRun | None:
-    return Promotion.objects.active(model)
-
-
-def _tested(run: TrainingRun | None) -> Recommender | None:
+def _hold_out(run: TrainingRun | None) -> Recommender | None:
     """The run's model as the gate tested it; None, with a warning, where it does not open."""
     if run is None:
         return None
     try:
-        return artifact.load(artifact_store.tested_folder(run))
+        return run.open(hold_out=True)
     except artifact.ArtifactError as error:
         log.warning("%s serves but can't be compared with a candidate: %s", run, error)
         return None

@@ -1,4 +1,4 @@
-"""One training of a model at a time, on however many machines; a killed one lets go by itself."""
+"""The lock that lets one process train a model at a time, across machines; freed when its holder dies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card: what a run was made of, how well it did, and what it cannot do."""
+"""Model cards: what a run was trained on, how accurate it is, and its limits."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _of_data(run: TrainingRun) -> Iterator[str]:
         yield _("It was fitted on %(days)d days: what sells at another time of the year is not in it.") % {
             "days": days
         }
-    yield _("It knows the clicks of the visit going on: nothing of a person, of a price or of the stock.")
+    yield _("It knows the clicks of the current session: nothing of a person, of a price or of the stock.")
 
 
 def _of_figures(figures: dict[str, Any]) -> Iterator[str]:
@@ -50,7 +50,7 @@ def _of_figures(figures: dict[str, Any]) -> Iterator[str]:
     share = figures["hr@20"] / 100
     margin = 100 * 1.96 * sqrt(share * (1 - share) / figures["cases"])
     yield _(
-        "Its figures say how often it foretold a click of the last days, not what its lists make visitors "
+        "Its figures say how often it predicted a click of the last days, not what its lists make visitors "
         "do. They rest on %(cases)d clicks: a difference of %(margin).1f points of HR@20 may be chance."
     ) % {"cases": figures["cases"], "margin": margin}
     if worst := _worst(figures.get("by_length", {})):

@@ -1,4 +1,4 @@
-"""Which run serves: every change is a new line of the audit trail, none is ever taken back."""
+"""Promotions: which run serves. Each change adds a row to the audit trail, and none is deleted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
-from django_sessrec.training import artifact_store
 
 CARD = {"estimator", "window", "counts", "figures", "limits"}  # what a model's card can't lack
 
@@ -27,8 +26,8 @@ def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
             % {"run": run, "state": run.get_state_display()}
         )
     try:
-        artifact.load(artifact_store.folder(run))
-        card = artifact.read_manifest(artifact_store.folder(run)).get("card")
+        run.open()
+        card = artifact.read_manifest(run.folder).get("card")
     except artifact.ArtifactError as error:
         raise PromotionError(
             _("The artifact of %(run)s can't be opened: %(error)s") % {"run": run, "error": error}
@@ -41,15 +40,21 @@ def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
     return Promotion.objects.create(model=run.model, run=run, promoted_by=by, reason=reason)
 
 
-def roll_back(model: str, by: str) -> Promotion:
-    """Promote the run that served before the present one did; a second call goes back one more."""
+def served_before(model: str) -> TrainingRun | None:
+    """The run that served before the present one did, which a roll back goes back to."""
     trail = Promotion.objects.filter(model=model)
-    present = trail.active(model)
+    present = Promotion.objects.active(model)
     arrival = trail.filter(run=present).order_by("pk").first()
     before = arrival and trail.filter(pk__lt=arrival.pk).exclude(run=present).select_related("run").first()
-    if not before:
+    return before.run if before else None
+
+
+def roll_back(model: str, by: str) -> Promotion:
+    """Promote the run that served before the present one did; a second call goes back one more."""
+    present, before = Promotion.objects.active(model), served_before(model)
+    if before is None:
         raise PromotionError(_("No run of %(model)s served before the present one.") % {"model": model})
-    return promote(before.run, by, _("rolled back from %(run)s") % {"run": present})
+    return promote(before, by, _("rolled back from %(run)s") % {"run": present})
 
 
 def held_by(model: str) -> Promotion | None:

@@ -1,4 +1,4 @@
-"""A refresh: between two trainings from scratch, one that starts from the model in service."""
+"""A refresh: a training run that starts from the model in service, between two runs from scratch."""
 
 from __future__ import annotations
 
@@ -6,33 +6,23 @@ from collections.abc import Mapping
 
 from django.utils.translation import gettext as _
 
-from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.models import TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Recommender
-from django_sessrec.training import artifact_store
 from django_sessrec.training.resume import recipe
 
 
-def in_service(model: str) -> TrainingRun | None:
-    """The run to start from."""
-    return Promotion.objects.active(model)
-
-
 def starts(run: TrainingRun, *, refreshable: bool) -> Mapping[str, Recommender]:
-    """The model that each stage starts from, none where `run` must be trained from scratch and says so.
+    """The model that each stage starts from; empty where `run` is trained from scratch, which it notes.
 
-    refreshable: whether the estimator's fit takes a warm start. The model that is tested starts from one that
-    was: the published one has seen the days of the test.
+    refreshable: whether the estimator's fit takes a warm start. The hold-out model starts from the
+    last hold-out model: the published one has seen the days of the test.
     """
     if run.started_from is None:
         return {}
     try:
         _check(run, run.started_from, refreshable=refreshable)
-        folders = {
-            "fit": artifact_store.tested_folder(run.started_from),
-            "refit": artifact_store.folder(run.started_from),
-        }
-        found = {stage: artifact.load(folder) for stage, folder in folders.items()}
+        found = {"fit": run.started_from.open(hold_out=True), "refit": run.started_from.open()}
     except (ValueError, artifact.ArtifactError) as reason:
         run.note(_("Trained from scratch: %(reason)s.") % {"reason": str(reason).rstrip(".")})
         run.started_from = None

@@ -1,4 +1,4 @@
-"""What a training that was killed leaves on disk, so that the next one of its model goes on from there."""
+"""State that a killed training run leaves on disk, from which the next run of its model resumes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -22,18 +21,18 @@ from django_sessrec.recsys.sessions import SessionLog
 
 log = logging.getLogger("django_sessrec")
 
-YOUNG = timedelta(hours=6)  # older clicks are not worth a training, and are not kept beside their table
-ATTEMPTS = 3  # a training that is killed again and again starts anew, when its schedule asks for it
+MAX_AGE = timedelta(hours=6)  # older clicks are not worth a run, and are not kept beside their table
+ATTEMPTS = 3  # a run that is killed again and again starts anew when its schedule asks for it
 RUN, SESSIONS = "run.json", "sessions.npz"
 
 
 def folder(model: str) -> Path:
-    """Where the model's training keeps its clicks and the state of its nets."""
+    """Where the model's run keeps its clicks and the checkpoints of its networks."""
     return sessrec_settings.artifacts / f".{model}.unfinished"
 
 
 def keep(run: TrainingRun, sessions: SessionLog) -> None:
-    """Keep what `run` has read: in the table, sessions are added and withdrawn until it is gone on with."""
+    """Keep what `run` has read: until it resumes, sessions are added to the table and withdrawn from it."""
     discard(run.model)
     try:
         _keep(run, sessions)
@@ -45,15 +44,21 @@ def keep(run: TrainingRun, sessions: SessionLog) -> None:
 def _keep(run: TrainingRun, sessions: SessionLog) -> None:
     folder(run.model).mkdir(mode=0o700)
     ids = np.frombuffer(json.dumps(sessions.index.ids[1:]).encode(), np.uint8)
-    arrays = {"items": sessions.items, "offsets": sessions.offsets, "times": sessions.times}
-    np.savez(folder(run.model) / SESSIONS, allow_pickle=False, ids=ids, **arrays)
+    np.savez(
+        folder(run.model) / SESSIONS,
+        allow_pickle=False,
+        ids=ids,
+        items=sessions.items,
+        offsets=sessions.offsets,
+        times=sessions.times,
+    )
     _write(
         run.model,
         {
             "run": run.pk,
             "attempts": 1,
             "recipe": recipe(run),
-            "window": [run.window_start.isoformat(), run.window_end.isoformat()],
+            "window": [at and at.isoformat() for at in (run.window_start, run.window_end)],
             "counts": run.counts,
             "started_from": run.started_from_id,
         },
@@ -61,13 +66,13 @@ def _keep(run: TrainingRun, sessions: SessionLog) -> None:
 
 
 def waits(model: str) -> bool:
-    """Whether there is a training to go on with."""
+    """Whether there is a run to resume."""
     found = _read(model)
-    return found is not None and found["attempts"] < ATTEMPTS and _age(found) < YOUNG
+    return found is not None and found["attempts"] < ATTEMPTS and _age(found) < MAX_AGE
 
 
 def resume(run: TrainingRun) -> SessionLog | None:
-    """The sessions that a killed training of the same recipe had read; `run` takes on what it knew."""
+    """The sessions that a killed run of the same recipe had read; `run` takes over its window and counts."""
     found = _read(run.model)
     if found is None or not waits(run.model) or found["recipe"] != recipe(run):
         return None
@@ -76,18 +81,18 @@ def resume(run: TrainingRun) -> SessionLog | None:
             index = ItemIndex(json.loads(arrays["ids"].tobytes()))
             sessions = SessionLog(index, arrays["items"], arrays["offsets"], arrays["times"])
     except (OSError, ValueError, LookupError, BadZipFile) as error:
-        log.warning("the clicks of the killed training #%s can't be read: %s", found["run"], error)
+        log.warning("the clicks of the killed run #%s can't be read: %s", found["run"], error)
         return None
     run.window_start, run.window_end = map(datetime.fromisoformat, found["window"])
     run.counts, run.started_from_id = found["counts"], found["started_from"]
-    run.note(_("It goes on with the training #%(run)s.") % {"run": found["run"]})
-    run.history = _runs().values_list("history", flat=True).get(pk=found["run"])
+    run.note(_("Resumed from training run #%(run)s.") % {"run": found["run"]})
+    run.history = TrainingRun.objects.values_list("history", flat=True).get(pk=found["run"])
     _write(run.model, found | {"run": run.pk, "attempts": found["attempts"] + 1})
     return sessions
 
 
 def recipe(run: TrainingRun) -> Any:
-    """What two runs must share for one to go on with the other's model, as JSON gives it back."""
+    """The estimator and options that two runs must share for one to start from the other's model."""
     return json.loads(json.dumps([run.estimator, run.parameters]))
 
 
@@ -97,15 +102,14 @@ def discard(model: str) -> None:
 
 
 def discard_old() -> None:
-    """Remove what nobody went on with; clicks are not kept outside of their table."""
+    """Remove what no run resumed; clicks are not kept outside of their table."""
     for path in sessrec_settings.artifacts.glob(".*.unfinished"):
         model = path.name.removeprefix(".").removesuffix(".unfinished")
-        if not waits(model) and not _runs().filter(model=model, state=TrainingRun.State.RUNNING).exists():
+        if (
+            not waits(model)
+            and not TrainingRun.objects.filter(model=model, state=TrainingRun.State.RUNNING).exists()
+        ):
             discard(model)
-
-
-def _runs() -> QuerySet[TrainingRun]:
-    return TrainingRun.objects
 
 
 def _age(found: dict[str, Any]) -> timedelta:

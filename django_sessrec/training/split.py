@@ -1,11 +1,10 @@
-"""The last days that models are tested on, and the clicks of them that they must foretell."""
+"""The split by time: the last days, which models are tested on, and the clicks to predict in them."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.conf import sessrec_settings
 from django_sessrec.recsys.evaluation import Cases
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.sessions import SessionLog
@@ -14,10 +13,10 @@ MOST_CASES = 20_000  # more would cost minutes, and move no figure by more than 
 ENOUGH_SESSIONS = 100  # to test on: a young shop holds out a larger share for them, up to a fifth
 
 
-def by_time(sessions: SessionLog) -> tuple[SessionLog, SessionLog]:
-    """All but the last days, and these: VALIDATION_FRACTION of the sessions, or ENOUGH_SESSIONS."""
+def by_time(sessions: SessionLog, fraction: float) -> tuple[SessionLog, SessionLog]:
+    """All but the last days, and these: this fraction of the sessions, or ENOUGH_SESSIONS."""
     enough = ENOUGH_SESSIONS / max(1, len(sessions))
-    return sessions.split_last(max(sessrec_settings.VALIDATION_FRACTION, min(0.2, enough)))
+    return sessions.split_last(max(fraction, min(0.2, enough)))
 
 
 def cases(last_days: SessionLog) -> Cases:
@@ -30,5 +29,5 @@ def cases(last_days: SessionLog) -> Cases:
 
 
 def intents(earlier: SessionLog, cases: Cases) -> NDArray[np.int64]:
-    """How many things each case's visitor was after, as the days before tell products apart."""
+    """(n_cases,) intents of each case, by the clusters of like items in the earlier days."""
     return Intents.of(earlier).counts(cases.reindexed(earlier.index))

@@ -1,4 +1,4 @@
-"""A training that is told to stop says so in its run."""
+"""SIGTERM as an exception, so that a training run that is stopped ends as failed and says why."""
 
 from __future__ import annotations
 

@@ -52,8 +52,11 @@ def said(answer):
 def test_roll_back_and_promote(admin_client, two_runs):
     first, second = two_runs
     assert serving() == second
-    answer = admin_client.post(reverse("admin:sessrec_roll_back", args=["neighbours"]), follow=True)
-    assert answer.status_code == 200
+    url = reverse("admin:sessrec_roll_back", args=["neighbours"])
+    asked = admin_client.post(url).content.decode()
+    assert f"Roll back to {first}" in asked
+    assert serving() == second, "nothing changes before the answer"
+    answer = admin_client.post(url, {"confirmed": "1"}, follow=True)
     assert f"{first} serves now" in said(answer)
     assert serving() == first
     answer = admin_client.post(reverse("admin:sessrec_promote", args=[second.pk]), follow=True)
@@ -73,6 +76,23 @@ def test_the_buttons_are_where_they_can_be_used(admin_client, two_runs):
     assert promote.format(second.pk) not in serves
     assert roll_back in serves
     assert roll_back in page(admin_client, reverse(RUNS))
+
+
+def test_a_first_run_has_nothing_to_go_back_to(admin_client):
+    run = a_run()
+    Promotion.objects.create(model="neighbours", run=run, promoted_by="schedule")
+    for url in (reverse("admin:sessrec_trainingrun_change", args=[run.pk]), reverse(RUNS)):
+        assert "roll-back/neighbours/" not in page(admin_client, url)
+
+
+def test_a_model_that_does_not_serve_says_who_answers(admin_client, sessrec):
+    sessrec["PLACEMENTS"] = {"home": {"MODELS": ["popularity", "neighbours"]}}
+    html = page(admin_client, reverse(RUNS))
+    assert html.count("lists fall back to co-views") == 2
+    Promotion.objects.create(model="neighbours", run=a_run(), promoted_by="schedule")
+    html = page(admin_client, reverse(RUNS))
+    assert "Nothing serves yet: neighbours answers in its place." in html
+    assert "lists fall back to co-views" not in html
 
 
 def test_what_cannot_serve_is_refused_with_its_reason(admin_client):

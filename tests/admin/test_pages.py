@@ -8,10 +8,14 @@ import pytest
 from django.urls import reverse
 
 import django_sessrec
-from django_sessrec.capture import ledger, store
+from django_sessrec.admin.run_figures import learning_curves, overall_progress
+from django_sessrec.capture import cookie, ledger, store
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Impression, TrainingRun
 from django_sessrec.training.model_card import limits
+from tests.demo.models import Product
 from tests.support.admin import FIGURES, LISTS, a_run, page
+from tests.support.history import happen, show
 
 pytestmark = pytest.mark.django_db
 
@@ -63,7 +67,7 @@ def test_a_run_shows_its_figures_beside_the_others(admin_client):
 def test_a_run_says_what_it_cannot_do_and_hands_out_its_card(admin_client):
     run = a_run()
     html = page(admin_client, reverse("admin:sessrec_trainingrun_change", args=[run.pk]))
-    assert "HR@20 by things that the visitor is after" in html
+    assert "HR@20 by number of intents" in html
     assert "29.0 % of its products stood in no list of the test." in html
     download = reverse("admin:sessrec_card", args=[run.pk])
     assert download in html
@@ -113,6 +117,64 @@ def test_a_session_is_found_by_its_id(admin_client, rows):
     for model, found in (("event", 3), ("impression", 1)):
         answer = admin_client.get(reverse(f"admin:sessrec_{model}_changelist"), {"q": session_id})
         assert len(answer.context["cl"].result_list) == found
+
+
+def test_a_session_is_found_by_its_cookie(admin_client, rows):
+    value = cookie.text_of(rows["event"].session_id)
+    answer = admin_client.get(reverse("admin:sessrec_event_changelist"), {"q": value})
+    assert len(answer.context["cl"].result_list) == 3
+
+
+@pytest.mark.parametrize(("model", "found"), [("event", 1), ("impression", 1)])
+def test_a_product_is_found_by_its_name(admin_client, model, found):
+    now = datetime.now(UTC)
+    product = Product.objects.create(name="Green tea 100 g")
+    session_id = uuid7(now)
+    show(session_id, now, [str(product.pk), "999"])
+    show(session_id, now, ["999"])
+    happen(session_id, now, "view_item", str(product.pk))
+    happen(session_id, now, "view_item", "999")
+    answer = admin_client.get(reverse(f"admin:sessrec_{model}_changelist"), {"q": "green TEA"})
+    assert len(answer.context["cl"].result_list) == found
+
+
+def test_a_catalogue_that_cannot_search_hides_no_event(admin_client, rows, settings):
+    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": "nowhere.Catalogue"}
+    answer = admin_client.get(reverse("admin:sessrec_event_changelist"), {"q": "1"})
+    assert len(answer.context["cl"].result_list) == 3
+
+
+def test_each_network_has_a_line_of_its_own():
+    history = [
+        {"progress": (network * 3 + step) / 6, "loss": 7 - step, "network": network + 1}
+        for network in range(2)
+        for step in range(3)
+    ]
+    (chart,) = learning_curves(TrainingRun(history=history))
+    assert [(line.name, len(line.dots)) for line in chart.lines] == [("network 1", 3), ("network 2", 3)]
+
+
+@pytest.mark.parametrize(
+    ("stage", "progress", "refit", "overall"),
+    [
+        ("read", 0.0, True, 0.0),
+        ("fit", 0.5, True, 0.25),
+        ("evaluate", 0.5, True, 0.5),
+        ("refit", 1.0, True, 0.98),
+        ("fit", 1.0, False, 48 / 54),
+        ("publish", 1.0, False, 1.0),
+        ("of an older version", 0.4, True, 0.4),
+    ],
+)
+def test_a_trainings_bar_runs_once_from_start_to_end(settings, stage, progress, refit, overall):
+    settings.SESSREC = {**settings.SESSREC, "MODELS": {"m": {"ESTIMATOR": "x", "REFIT": refit}}}
+    assert overall_progress(TrainingRun(model="m", stage=stage, progress=progress)) == pytest.approx(overall)
+
+
+def test_the_list_compares_a_run_with_what_was_tested_on_its_days(admin_client):
+    a_run(figures={"candidate": FIGURES, "incumbent": {**FIGURES, "hr@20": 52.0}})
+    html = page(admin_client, reverse("admin:sessrec_trainingrun_changelist"))
+    assert '53.10 <small class="sessrec-quiet">+1.10</small>' in html
 
 
 def test_an_impression_says_what_brought_each_item(admin_client, rows):

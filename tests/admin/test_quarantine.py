@@ -37,10 +37,10 @@ def test_the_reasons_are_counted(admin_client, held):
 
 def test_released_visits_count_again_and_the_audit_trail_says_so(admin_client, held):
     answer = release(admin_client, held[:2])
-    assert "2 visits count again." in answer.content.decode()
+    assert "2 sessions count again." in answer.content.decode()
     assert list(Quarantine.objects.filter(released_at=None)) == held[2:]
     trail = page(admin_client, reverse("admin:sessrec_auditentry_changelist"))
-    assert "visits released from quarantine" in trail
+    assert "sessions released from quarantine" in trail
     assert AuditEntry.objects.get().done_by == "admin"
 
 
@@ -48,5 +48,5 @@ def test_who_may_only_look_releases_nothing(client, django_user_model, held):
     clerk = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="view_quarantine"))
     client.force_login(clerk)
-    assert "visits count again" not in release(client, held).content.decode()
+    assert "sessions count again" not in release(client, held).content.decode()
     assert Quarantine.objects.filter(released_at=None).count() == 3

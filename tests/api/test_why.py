@@ -8,10 +8,27 @@ from django.template import Context, Template
 from django.test import RequestFactory
 
 from django_sessrec.capture.tracker import Tracker
+from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.recsys import ItemKNN, Neighbours, Popularity, artifact
+from django_sessrec.recsys.popularity import PopularityRecommender
 from tests.support.markup import Markup
+from tests.support.models import fitted
 
 NEIGHBOURS = "earlier visits that are like this one"
-NET = "a neural network that learnt the usual order of clicks"
+TOGETHER = "products that are often viewed in the same visit"
+OWN = "a method of this shop's own, called “spring”"
+TRAILS = [["1", "2", "3"]] * 5
+
+pytestmark = pytest.mark.django_db
+
+
+class Spring(PopularityRecommender):
+    """A shop's own, which says nothing of itself."""
+
+    kind = "spring"
+
+    def describe(self) -> str:
+        return ""
 
 
 @pytest.fixture
@@ -21,14 +38,31 @@ def placement(settings):
     def change(**keys: object) -> None:
         settings.SESSREC = settings.SESSREC | {
             "MODELS": {
-                "neighbours": {"ESTIMATOR": "django_sessrec.recsys.tuning.TunedNeighbours"},
-                "gru4rec": {"ESTIMATOR": "django_sessrec.neural.GRU4Rec"},
-                "spring": {"ESTIMATOR": "shop.seasons.Spring"},
+                "neighbours": {"ESTIMATOR": "django_sessrec.recsys.Neighbours"},
+                "together": {"ESTIMATOR": "django_sessrec.recsys.ItemKNN"},
+                "spring": {"ESTIMATOR": "shop.seasons.Spring", "RECOMMENDER": f"{__name__}.Spring"},
+                "young": {"ESTIMATOR": "django_sessrec.recsys.Popularity"},
             },
             "PLACEMENTS": {"product_page": {"MODELS": ["neighbours"], **keys}},
         }
 
     return change
+
+
+@pytest.fixture
+def serving(settings, tmp_path):
+    """The models neighbours, together and spring serve; young was never trained."""
+    settings.SESSREC = settings.SESSREC | {"ARTIFACTS": tmp_path}
+    popularity = fitted(TRAILS, Popularity())
+    models = {
+        "neighbours": fitted(TRAILS, Neighbours()),
+        "together": fitted(TRAILS, ItemKNN()),
+        "spring": Spring(popularity.index, popularity.clicks),
+    }
+    for model, recommender in models.items():
+        run = TrainingRun.objects.create(model=model, trigger="test", state="published", artifact=model)
+        artifact.save(recommender, tmp_path / model, card={})
+        Promotion.objects.create(model=model, run=run, promoted_by="test")
 
 
 @pytest.fixture
@@ -46,8 +80,8 @@ def told(stranger, visitor):
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
-        ({"MODELS": ["gru4rec"]}, NET),
-        ({"MODELS": ["spring"]}, "a method of this shop's own, called “spring”"),
+        ({"MODELS": ["together"]}, TOGETHER),
+        ({"MODELS": ["spring"]}, OWN),
         ({"PINNED": ["1", "2"]}, "First come 2 products that the shop chose by hand"),
         ({"EXCLUDED": ["1"]}, "1 product is never shown here"),
         ({"HIDE_VIEWED": True}, "already looked at in this visit is left out"),
@@ -56,27 +90,35 @@ def told(stranger, visitor):
         ({"TITLE": "Warm & dry"}, "Warm & dry"),
     ],
 )
-def test_changing_a_placement_changes_the_page(placement, told, keys, says):
+def test_changing_a_placement_changes_the_page(serving, placement, told, keys, says):
     placement()
     assert says not in told()
     placement(**keys)
     assert says in told()
 
 
-def test_methods_are_told_in_the_order_in_which_they_are_asked(placement, told):
-    placement(MODELS=["gru4rec", "neighbours"])
-    assert re.search(f"What counts most: {NET}.*After that: {NEIGHBOURS}", told())
-    placement(MODELS=["neighbours", "gru4rec"])
-    assert re.search(f"What counts most: {NEIGHBOURS}.*After that: {NET}", told())
+def test_methods_are_told_in_the_order_in_which_they_are_asked(serving, placement, told):
+    placement(MODELS=["together", "neighbours"])
+    assert re.search(f"What counts most: {TOGETHER}.*After that: {NEIGHBOURS}", told())
+    placement(MODELS=["neighbours", "together"])
+    assert re.search(f"What counts most: {NEIGHBOURS}.*After that: {TOGETHER}", told())
 
 
-def test_a_running_experiment_is_told_with_each_version(placement, told):
-    variants = {"a": {"SHARE": 3}, "b": {"SHARE": 1, "MODELS": ["gru4rec"], "LIMIT": 4}}
+def test_a_model_that_does_not_serve_is_not_told(serving, placement, told):
+    placement(MODELS=["young", "together"])
+    assert f"What counts most: {TOGETHER}" in told()
+    assert "After that" not in told()
+    placement(MODELS=["young"])
+    assert "What counts most" not in told()
+
+
+def test_a_running_experiment_is_told_with_each_version(serving, placement, told):
+    variants = {"a": {"SHARE": 3}, "b": {"SHARE": 1, "MODELS": ["together"], "LIMIT": 4}}
     placement(EXPERIMENT={"NAME": "net", "VARIANTS": variants})
     assert re.search(
         "comparing 2 versions.*usual list.*"
         f"Version 1, for 75% of remembered visits.*{NEIGHBOURS}.*after 8 products.*"
-        f"Version 2, for 25% of remembered visits.*{NET}.*after 4 products",
+        f"Version 2, for 25% of remembered visits.*{TOGETHER}.*after 4 products",
         told(),
     )
 
@@ -113,7 +155,7 @@ def rendered(source: str, *, consented: bool = False) -> tuple[str, Tracker]:
     return html, request.sessrec
 
 
-def test_the_fold_explains_one_placement(placement):
+def test_the_fold_explains_one_placement(serving, placement):
     placement(LIMIT=5)
     html, _ = rendered('{% sessrec_why "product_page" %}')
     assert html.startswith('<details class="sessrec-why">')

@@ -13,17 +13,21 @@ from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.capture.rows import EventRow
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry, Event, Quarantine
+from django_sessrec.operations.quarantine import release
 from tests.support.history import happen, show
 from tests.support.real_clicks import real_clicks
 
 pytestmark = pytest.mark.django_db
-
-HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
 UNEVEN = (4, 31, 9, 70, 2, 18)
 
 
-def visit(items, pauses=UNEVEN, *, at=HOUR_AGO, source="server"):
+def hour_ago():
+    return datetime.now(UTC) - timedelta(hours=1)
+
+
+def visit(items, pauses=UNEVEN, *, at=None, source="server"):
     """Store a visit's clicks, so many seconds apart; returns its session."""
+    at = at or hour_ago()
     session_id = uuid7(at)
     clicks = zip(items, accumulate(cycle(pauses), initial=0), strict=False)
     times = [(item, at + timedelta(seconds=seconds)) for item, seconds in clicks]
@@ -61,9 +65,10 @@ def test_each_kind_of_program_is_found_by_its_rule_from_its_bound_on(reason, ite
 def browse(*, script):
     """Sixteen product pages within a minute, each with a list; told of by the browser's script or not."""
     session_id = visit(range(16), (2, 5, 3))
-    impression_id = show(session_id, HOUR_AGO, ["1", "2"])
+    at = hour_ago()
+    impression_id = show(session_id, at, ["1", "2"])
     if script:
-        happen(session_id, HOUR_AGO, "view_item_list", "", impression_id, source="browser")
+        happen(session_id, at, "view_item_list", "", impression_id, source="browser")
     return session_id
 
 
@@ -111,8 +116,8 @@ def test_a_rule_is_turned_off_or_moved(settings):
 def test_who_was_released_stays_free_and_the_trail_says_by_whom():
     program = visit(range(40), (1, 2))
     bot_rules.quarantine()
-    assert bot_rules.release([program, uuid7()], "ada") == 1
-    assert bot_rules.release([program], "bob") == 0
+    assert release([program, uuid7()], "ada") == 1
+    assert release([program], "bob") == 0
     assert bot_rules.quarantine() == {}
     row = Quarantine.objects.get()
     assert (row.released_by, row.released_at is not None) == ("ada", True)

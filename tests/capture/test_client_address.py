@@ -41,7 +41,7 @@ def test_without_a_word_on_proxies_a_public_address_is_the_clients(shop, remote,
 
 
 def test_what_was_forwarded_by_nobody_we_know_of_is_unknown_and_told_once(shop, caplog):
-    room._warn_of_proxies.cache_clear()
+    room.warn_of_proxies.cache_clear()
     assert asked("84.20.1.7") is None
     assert asked("84.20.1.8") is None
     assert caplog.text.count("NUM_PROXIES") == 1

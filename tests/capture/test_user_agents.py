@@ -1,5 +1,7 @@
 """Programs and people by their user agents."""
 
+from pathlib import Path
+
 import pytest
 
 from django_sessrec.capture.user_agents import is_bot
@@ -23,6 +25,16 @@ BROWSERS = [
 @pytest.mark.parametrize("agent", BROWSERS)
 def test_a_browser_is_a_person(agent):
     assert not is_bot(agent)
+
+
+@pytest.mark.parametrize("agent", Path(__file__).with_name("in_app_browsers.txt").read_text().splitlines())
+def test_a_browser_inside_of_an_app_is_a_person(agent):
+    assert not is_bot(agent)
+
+
+@pytest.mark.parametrize("agent", ["WhatsApp/2.23.20.0 A", "Spinner/1.0 (mail@spinner.example)"])
+def test_the_apps_own_fetchers_are_bots(agent):
+    assert is_bot(agent)
 
 
 @pytest.mark.parametrize("agent", ["", "   ", "curl/8.14.1", "python-requests/2.32", "HeadlessChrome/138"])

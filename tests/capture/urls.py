@@ -6,7 +6,9 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import path
 
+from django_sessrec.capture.session_events import session_events
 from django_sessrec.models import Heartbeat
+from django_sessrec.safety import isolated
 
 
 def product(request: HttpRequest, pk: str) -> HttpResponse:
@@ -14,6 +16,13 @@ def product(request: HttpRequest, pk: str) -> HttpResponse:
 
 
 async def async_product(request: HttpRequest, pk: str) -> HttpResponse:
+    return HttpResponse(f"product {pk}")
+
+
+def remembered(request: HttpRequest, pk: str) -> HttpResponse:
+    """A page that reads what the session did, as one with recommendations does."""
+    with isolated("read the session's events"):
+        session_events(request.sessrec.session_id)
     return HttpResponse(f"product {pk}")
 
 
@@ -101,6 +110,7 @@ def streamed(request: HttpRequest) -> StreamingHttpResponse:
 urlpatterns = [
     path("product/<str:pk>/", product, name="product"),
     path("async/<str:pk>/", async_product, name="async_product"),
+    path("remembered/<str:pk>/", remembered, name="remembered"),
     path("gone/<str:pk>/", gone, name="gone"),
     path("broken/<str:pk>/", broken, name="broken"),
     path("account/<str:pk>/", account, name="account"),

@@ -97,6 +97,6 @@ def test_a_net_whose_whole_worker_is_killed_is_gone_on_with_by_the_next_beat(wor
         ended = TrainingRun.objects.filter(model="net", pk__gt=run.pk, finished_at__isnull=False)
         resumed = wait_for(ended.first, second, seconds=240)
     assert killed(run)
-    assert f"goes on with the training #{run.pk}" in resumed.verdict
+    assert f"Resumed from training run #{run.pk}" in resumed.verdict
     assert resumed.history[0] == TrainingRun.objects.get(pk=run.pk).history[0]
     assert Promotion.objects.active("net") == resumed

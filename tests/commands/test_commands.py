@@ -16,7 +16,6 @@ from django_sessrec.catalogue import Catalogue
 from django_sessrec.ids import uuid7
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import Heartbeat, TrainingRun
-from django_sessrec.training import artifact_store
 from tests.support.visits import store_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
@@ -64,8 +63,8 @@ def test_evaluate_warns_of_a_folder_that_has_seen_the_days_it_is_tested_on(visit
     run("sessrec_train", "neighbours")
     trained = TrainingRun.objects.get()
     for folder, seen in (
-        (artifact_store.folder(trained), True),
-        (artifact_store.tested_folder(trained), False),
+        (trained.folder, True),
+        (trained.hold_out_folder, False),
     ):
         out, err = StringIO(), StringIO()
         call_command("sessrec_evaluate", str(folder), stdout=out, stderr=err)
@@ -131,7 +130,7 @@ def test_the_doctor_names_what_is_ill_and_what_to_do(visits, run, capsys, sessre
     monkeypatch.setattr(current_app.conf, "broker_url", "redis://127.0.0.1:9/0")
     run("sessrec_train", "popularity")
     trained = TrainingRun.objects.get()
-    artifact_store.folder(trained).joinpath("manifest.json").write_text("{")
+    trained.folder.joinpath("manifest.json").write_text("{")
     Heartbeat.objects.create(name="beat")
     Heartbeat.objects.update(seen_at=timezone.now() - timedelta(hours=3))
     sessrec["CONSENT"] = None

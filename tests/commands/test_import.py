@@ -2,6 +2,7 @@
 
 import csv
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pyarrow
 import pytest
@@ -10,31 +11,18 @@ from pyarrow import parquet
 
 from django_sessrec.ids import time_of
 from django_sessrec.models import Event
+from tests.demo.models import Product
+from tests.support.click_files import NOW, YESTERDAY, write
 from tests.support.real_clicks import real_clicks
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-NOW = datetime.now(UTC).replace(microsecond=0)
-YESTERDAY = int((NOW - timedelta(days=1)).timestamp())
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """Reports are written to the working folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def write(path, *lines, header="session_id,item_id,time", encoding="utf-8"):
-    path.write_text("\n".join([header, *lines, ""]), encoding=encoding)
-    return path
 
 
 def test_clicks_become_events(here, run):
     file = write(
         here / "clicks.csv", f"s1,tea,{YESTERDAY}", f"s1,cup,{YESTERDAY + 9}", f"s2,tea,{YESTERDAY + 4}"
     )
-    assert "3 rows: 3 clicks imported, 0 were there before, 0 rejected." in run(
+    assert "3 rows: 3 events imported, 0 were there before, 0 rejected." in run(
         "sessrec_import", file, time="time"
     )
     tea, other, cup = Event.objects.order_by("event_id")
@@ -51,7 +39,7 @@ def test_twice_is_once_and_more_of_it_is_only_the_more(here, run):
     clicks = [f"s{n % 5},item-{n},{YESTERDAY + n // 3}" for n in range(50)]
     run("sessrec_import", write(here / "clicks.csv", *clicks[:30]), time="time")
     output = run("sessrec_import", write(here / "clicks.csv", *clicks), time="time")
-    assert "50 rows: 20 clicks imported, 30 were there before" in output
+    assert "50 rows: 20 events imported, 30 were there before" in output
     assert Event.objects.count() == 50
 
 
@@ -79,7 +67,7 @@ def test_broken_rows_are_reported_with_line_and_reason_and_the_rest_is_kept(here
     file.write_bytes("\n".join(["session_id,item_id,time", *lines]).encode("utf-8", "surrogateescape"))
     output = run("sessrec_import", file, time="time")
 
-    assert "10 rows: 2 clicks imported, 0 were there before, 8 rejected." in output
+    assert "10 rows: 2 events imported, 0 were there before, 8 rejected." in output
     assert sorted(event.item_id for event in Event.objects.all()) == ["cup, big", "tea"]
     with (here / "clicks.csv.rejected.csv").open() as report:
         rejected = {int(row["line"]): row["reason"] for row in csv.DictReader(report)}
@@ -87,7 +75,7 @@ def test_broken_rows_are_reported_with_line_and_reason_and_the_rest_is_kept(here
     for line, reason in {
         3: "session_id is empty",
         4: "item_id is empty",
-        5: "time 'yesterday' is not 's'",
+        5: "time 'yesterday' is neither a number (s since 1970) nor a date of ISO 8601",
         6: "2 fields, the header has 3",
         7: "is not text of 1 to 200 characters",
         9: "lies in the future",
@@ -111,6 +99,7 @@ def test_columns_and_separator_are_the_file_s_own(here, run):
     output = run("sessrec_import", file, event_name="event", **options)
     assert [event.name for event in Event.objects.order_by("event_id")] == ["view_item", "add_to_cart"]
     assert "event 'wave' is none of view_item" in output
+    assert "--event wave=NAME" in output
 
 
 def test_a_file_without_times_gets_them_in_its_order(here, run):
@@ -126,7 +115,8 @@ def test_old_clicks_are_moved_to_now_by_whole_days_and_only_once(here, run):
     old = NOW - timedelta(days=1_000, hours=5)
     clicks = [f"s,{item_id},{int(old.timestamp()) + n}" for n, item_id in enumerate("ab")]
     file = write(here / "clicks.csv", *clicks)
-    assert "0 clicks imported, 0 were there before, 2 rejected" in run("sessrec_import", file, time="time")
+    with pytest.raises(CommandError, match="no row of"):
+        run("sessrec_import", file, time="time")
     run("sessrec_import", file, time="time", shift_to_now=True)
     first = Event.objects.order_by("event_id")[0]
     assert first.occurred_at == old + timedelta(days=1_000)
@@ -147,7 +137,7 @@ def test_parquet_with_times_of_its_own(here, run):
     parquet.write_table(table, here / "clicks.parquet")
     for _ in range(2):
         output = run("sessrec_import", here / "clicks.parquet", time="at")
-    assert "3 rows: 0 clicks imported, 2 were there before, 1 rejected" in output
+    assert "3 rows: 0 events imported, 2 were there before, 1 rejected" in output
     assert [event.item_id for event in Event.objects.order_by("event_id")] == ["11", "12"]
     assert "line 3: session_id is empty" in output
 
@@ -163,7 +153,7 @@ def test_parquet_with_times_of_its_own(here, run):
         ),
         ("clicks.csv", "session_id,item_id\n", {}, "give --time COLUMN, or --start DATE"),
         ("clicks.csv", "", {"time": "time"}, "is empty"),
-        ("clicks.parquet", "no parquet", {"time": "time"}, "is no Parquet file"),
+        ("clicks.parquet", "PAR1 and no more", {"time": "time"}, "is no Parquet file"),
     ],
 )
 def test_a_file_that_can_t_be_read_at_all_is_refused(here, run, name, content, options, message):
@@ -181,7 +171,7 @@ def test_real_clicks_from_file_to_figures(here, run, sessrec):
     """The main job, on the sample that bol.com ships with Serenade."""
     data = real_clicks("serenade_toy")
     output = run("sessrec_import", data / "train.parquet", time="timestamp", shift_to_now=True)
-    assert "113,601 clicks imported" in output
+    assert "113,601 events imported" in output
     assert "published" in run("sessrec_train", "neighbours")
     table = run("sessrec_evaluate", "neighbours").splitlines()
     [whole] = [line.split() for line in table if line.split()[0] == "all"]
@@ -205,10 +195,96 @@ def test_what_is_no_click_file_is_refused_in_a_sentence(here, run, content, reas
 def test_a_shift_beyond_the_calendar_rejects_the_row_only(here, run):
     file = write(here / "clicks.csv", "s1,tea,9999-12-31T23:59:59", "s1,cup,0001-01-01T00:00:00")
     output = run("sessrec_import", file, time="time", time_unit="iso", shift_to_now=True)
-    assert "2 rows: 1 clicks imported, 0 were there before, 1 rejected." in output
+    assert "2 rows: 1 events imported, 0 were there before, 1 rejected." in output
     assert "like line 3: time 0001-01-01 00:00:00+00:00 can't be shifted" in output
 
 
 def test_a_start_that_is_no_date_is_named(here, run):
-    with pytest.raises(CommandError, match="'nonsense' is no date such as 2026-01-31"):
+    with pytest.raises(CommandError, match="'nonsense' is not a date such as 2026-01-31"):
         run("sessrec_import", "clicks.csv", "--start", "nonsense")
+
+
+# Sessions
+
+
+def test_sessions_that_interleave_within_one_second_keep_the_files_order(here, run):
+    lines = [f"{session},{item},{YESTERDAY}" for item in "edcbafghij" for session in ("s1", "s2")]
+    run("sessrec_import", write(here / "clicks.csv", *lines), time="time")
+    for session in set(Event.objects.values_list("session_id", flat=True)):
+        found = Event.objects.filter(session_id=session).order_by("event_id")
+        assert "".join(event.item_id for event in found) == "edcbafghij"
+
+
+@pytest.mark.parametrize("order", [list, reversed], ids=["in order", "reversed"])
+def test_a_visitors_clicks_are_split_where_a_session_would_end(here, run, order):
+    at = YESTERDAY - 86_400
+    times = [at, at + 1_700, at + 3_400, at + 3_400 + 1_801, at + 50_000]
+    lines = [f"ann,{number},{time}" for number, time in enumerate(times)]
+    lines.insert(2, f"bob,9,{at}")
+    file = write(here / "events.csv", *order(lines), header="visitorid,itemid,timestamp")
+    options = {"visitor_id": "visitorid", "item_id": "itemid", "time": "timestamp"}
+    run("sessrec_import", file, **options)
+    sessions = {}
+    for event in Event.objects.order_by("event_id"):
+        sessions.setdefault(event.session_id, []).append(event.item_id)
+    assert sorted("".join(clicked) for clicked in sessions.values()) == ["012", "3", "4", "9"]
+    assert "0 events imported, 6 were there before" in run("sessrec_import", file, **options)
+
+
+def test_visitors_and_sessions_are_not_both_named(here, run):
+    with pytest.raises(CommandError, match="not allowed with"):
+        run("sessrec_import", "clicks.csv", "--visitor-id", "a", "--session-id", "b")
+
+
+# Event names, orders
+
+
+def test_event_names_are_mapped(here, run):
+    lines = [f"s,tea,{YESTERDAY + n},{name}" for n, name in enumerate(("view", "addtocart", "transaction"))]
+    file = write(here / "clicks.csv", *lines, header="session_id,item_id,time,event")
+    mapped = ["--event=view=view_item", "--event=addtocart=add_to_cart", "--event=transaction=purchase"]
+    run("sessrec_import", file, *mapped, time="time", event_name="event")
+    assert list(Event.objects.order_by("event_id").values_list("name", flat=True)) == [
+        "view_item", "add_to_cart", "purchase"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mapped", "reason"), [("view", "is not of the form"), ("view=look", "'look' is none of")]
+)
+def test_a_map_to_nowhere_is_named(here, run, mapped, reason):
+    file = write(here / "clicks.csv", f"s,tea,{YESTERDAY}")
+    with pytest.raises(CommandError, match=reason):
+        run("sessrec_import", file, "--event", mapped, time="time")
+
+
+def test_orders_and_refunds_bring_their_amounts(here, run):
+    lines = [f"s,tea,{YESTERDAY},purchase,2,4.50,1047", f"s,tea,{YESTERDAY + 60},refund,,4.5,1047"]
+    lines.append(f"s,tea,{YESTERDAY},purchase,two,4.50,1048")
+    file = write(here / "orders.csv", *lines, header="session_id,item_id,time,event,pieces,price,number")
+    options = {"event_name": "event", "quantity": "pieces", "price": "price", "order_id": "number"}
+    output = run("sessrec_import", file, time="time", currency="EUR", **options)
+    assert "2 events imported, 0 were there before, 1 rejected" in output
+    purchase, refund = Event.objects.order_by("occurred_at")
+    assert (purchase.name, purchase.quantity, purchase.price, purchase.currency) == (
+        "purchase", 2, Decimal("4.50"), "EUR"
+    )  # fmt: skip
+    assert (refund.name, refund.quantity, refund.price) == ("refund", 1, Decimal("4.50"))
+
+
+# Before it counts
+
+
+def test_a_check_tells_what_there_is_and_stores_nothing(here, run):
+    lines = [f"s{number % 2},item-{number},{YESTERDAY}" for number in range(4)]
+    output = run("sessrec_import", write(here / "clicks.csv", *lines, "s,,1"), time="time", check=True)
+    assert "5 rows: 4 events of 2 sessions and 4 items" in output
+    assert "1 rejected. Nothing was stored." in output
+    assert not Event.objects.exists()
+
+
+def test_sensitive_items_are_rejected(here, run):
+    secret = Product.objects.create(name="secret", sensitive=True)
+    file = write(here / "clicks.csv", f"s,{secret.pk},{YESTERDAY}", f"s,tea,{YESTERDAY}")
+    assert "1 events imported, 0 were there before, 1 rejected" in run("sessrec_import", file, time="time")
+    assert Event.objects.get().item_id == "tea"

@@ -4,24 +4,28 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+OSCAR = ROOT / ".venv-oscar" / "bin" / "python"
 TITLED = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"`([\w/]+\.\w+)`[^`\n]*:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
-# The shop that a page says its reader has already: its database, a product model, a product page.
 DATABASE = """
 import os
 from example_shop.stack.environment import django_database
 
 DATABASES = {"default": {**django_database(os.environ["DATABASE_URL"]), "NAME": os.environ["DATABASE_NAME"]}}
-INSTALLED_APPS += ["shop"]
 TEMPLATES[0]["DIRS"] = [BASE_DIR / "templates"]
 ALLOWED_HOSTS = ["*"]
+"""
+
+# The shop that a page says its reader has already: a product model and a product page.
+SETTINGS = """
+INSTALLED_APPS += ["shop"]
 """
 MODELS = """
 from django.db import models
@@ -53,6 +57,13 @@ from shop import views
 
 urlpatterns += [path("product/<int:pk>/", views.product, name="product")]
 """
+SHOP = {
+    "project/settings.py": SETTINGS,
+    "project/urls.py": URLS,
+    "shop/__init__.py": "",
+    "shop/models.py": MODELS,
+    "shop/views.py": VIEWS,
+}
 PRODUCTS = """
 from shop.models import Product
 
@@ -66,8 +77,17 @@ Product.objects.bulk_create(
 class Project:
     """A project in a folder, on a database of its own."""
 
-    def __init__(self, folder: Path, database: str, **environment: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database: str,
+        *,
+        python: Path = Path(sys.executable),
+        shop: Mapping[str, str] = SHOP,
+        **environment: str,
+    ) -> None:
         self.folder = folder
+        self.python = python
         self.environment = os.environ | {
             "DJANGO_SETTINGS_MODULE": "project.settings",
             "DATABASE_NAME": database,
@@ -76,9 +96,8 @@ class Project:
         }
         self.run("-m", "django", "startproject", "project", ".", DJANGO_SETTINGS_MODULE="")
         self.add("project/settings.py", DATABASE)
-        self.add("project/urls.py", URLS)
-        for name, text in (("__init__", ""), ("models", MODELS), ("views", VIEWS)):
-            self.add(f"shop/{name}.py", text)
+        for name, text in shop.items():
+            self.add(name, text)
 
     def add(self, name: str, text: str) -> None:
         """Append to a file, or make it."""
@@ -93,9 +112,9 @@ class Project:
             self.add(name, text)
 
     def run(self, *command: str, **environment: str) -> str:
-        """Run Python in the project; what it printed, or its errors as this test's."""
+        """Run Python in the project; what it printed; fails where it fails."""
         done = subprocess.run(
-            [sys.executable, *command],
+            [self.python, *command],
             cwd=self.folder,
             env=self.environment | environment,
             capture_output=True,
@@ -103,7 +122,7 @@ class Project:
             check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        return done.stdout + done.stderr
 
     def manage(self, *command: str) -> str:
         """Run a command of manage.py."""
@@ -118,7 +137,7 @@ class Project:
         """Keep a program of the environment running, such as `celery`."""
         with (self.folder / f"{command[0]}.log").open("a", encoding="utf-8") as log:
             program = subprocess.Popen(
-                [sys.executable, "-m", *command],
+                [self.python, "-m", *command],
                 cwd=self.folder,
                 env=self.environment,
                 stdout=log,

@@ -1,49 +1,84 @@
-"""The page's code for purchases that a webhook reports does what the page says."""
+"""The how-to pages' code does what the pages say."""
 
-import re
-from pathlib import Path
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from django.utils import timezone
 
-from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event
+from django_sessrec.privacy.erasure import erase
+from tests.docs.project import NAMED, TITLED, read
+
+EVENTS = dict(TITLED.findall(read("docs/how-to/events.md")))
+PRIVACY = dict(TITLED.findall(read("docs/how-to/privacy.md")))
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-BLOCK = re.compile(r'^```python title="shop/(?:checkout|webhook)\.py"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "events.md"
 
-
-@pytest.fixture
-def shop():
-    """What the page's files about checkout and webhook define."""
-    text = PAGE.read_text(encoding="utf-8")
-    names = {}
-    for code in BLOCK.findall(text):
+def defined_in(*files: str) -> SimpleNamespace:
+    """What a page's files define."""
+    names: dict[str, object] = {}
+    for code in files:
         exec(code, names)
     return SimpleNamespace(**names)
 
 
-def ordered(shop, visit):
-    order = SimpleNamespace(product_id=42, quantity=2, price="9.90", save=lambda: None)
-    shop.begin(SimpleNamespace(sessrec=SimpleNamespace(session_id=visit)), order)
+@pytest.fixture
+def shop():
+    return defined_in(EVENTS["shop/checkout.py"], EVENTS["shop/webhook.py"], EVENTS["shop/till.py"])
+
+
+def ordered(shop, session_id):
+    lines = [SimpleNamespace(product_id=pk, quantity=2, price="9.90") for pk in (42, 43)]
+    order = SimpleNamespace(
+        pk=7,
+        created_at=timezone.now() - timedelta(minutes=5),
+        lines=SimpleNamespace(all=lambda: lines),
+        save=lambda: None,
+    )
+    shop.begin(SimpleNamespace(sessrec=SimpleNamespace(session_id=session_id)), order)
     return order
 
 
-def test_a_webhook_that_calls_twice_records_one_purchase(shop):
+def test_a_webhook_that_calls_twice_records_each_line_once(shop):
     order = ordered(shop, uuid7())
     shop.paid(order)
     shop.paid(order)
-    event = Event.objects.get()
-    assert (event.name, event.item_id, event.quantity, str(event.price)) == ("purchase", "42", 2, "9.90")
-    assert event.session_id == order.visit
+    events = Event.objects.order_by("item_id")
+    recorded = [(event.name, event.item_id, event.quantity, str(event.price)) for event in events]
+    assert recorded == [("purchase", "42", 2, "9.90"), ("purchase", "43", 2, "9.90")]
+    assert {event.session_id for event in events} == {order.session_id}
 
 
 def test_without_consent_or_after_a_withdrawal_nothing_is_recorded(shop):
     shop.paid(ordered(shop, None))
     withdrawn = ordered(shop, uuid7())
-    erase_sessions([withdrawn.visit])
+    erase(withdrawn.session_id)
     shop.paid(withdrawn)
     assert not Event.objects.exists()
+
+
+def test_a_till_names_its_sessions_itself(shop):
+    lines = [SimpleNamespace(sku="42")]
+    shop.sold(SimpleNamespace(number=3, printed_at=timezone.now(), lines=lines))
+    event = Event.objects.get()
+    assert (event.item_id, event.source) == ("42", "till")
+
+
+def test_the_banners_answers_become_consent(rf):
+    consent = defined_in(PRIVACY["shop/consent.py"]).consent
+    answers = {}
+    for answer in ("yes", "no", ""):
+        request = rf.get("/")
+        request.COOKIES["consent"] = answer
+        answers[answer] = consent(request)
+    assert answers == {"yes": "opt-in", "no": "none", "": None}
+
+
+def test_the_pages_tests_pass_in_a_new_shop(project):
+    project.add_printed(NAMED.findall(read("README.md")))
+    project.add_printed(TITLED.findall(read("docs/how-to/test-your-shop.md")))
+    project.manage("makemigrations", "shop")
+    assert "Ran 2 tests" in project.manage("test", "shop")

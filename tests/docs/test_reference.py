@@ -52,7 +52,7 @@ def test_every_command_is_documented():
     assert documented == commands
 
 
-@pytest.mark.parametrize("path", ["neural.GRU4Rec", "neural.Ranked", "recsys.blend.Blend"])
+@pytest.mark.parametrize("path", ["neural.GRU4Rec", "neural.Ranked", "recsys.Blend"])
 def test_every_option_of_the_estimators_is_documented_with_its_default(path):
     estimator = import_string(f"django_sessrec.{path}")
     text = (DOCS / "reference" / "models.md").read_text(encoding="utf-8")

@@ -33,3 +33,11 @@ def test_no_page_loads_anything_from_another_host(site):
 def test_the_search_finds_a_setting_without_a_server(site):
     index = (site / "searchindex.js").read_text("utf-8")
     assert '"tracked_view' in index
+
+
+@pytest.mark.parametrize("page", ["reference/request", "reference/catalogue", "how-to/test-your-shop"])
+def test_a_newcomer_finds_it_on_the_front_page(site, page):
+    """The middleware, the catalogue, and how to test a shop's own pages, in one click."""
+    front = (site / "index.html").read_text("utf-8")
+    article = front.partition("<article")[2].partition("</article>")[0]
+    assert f'href="{page}.html"' in article

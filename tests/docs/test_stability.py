@@ -1,6 +1,7 @@
 """The stability page lists what exists, and nothing else."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from django_sessrec import urls
 from django_sessrec.api import serializers
 from django_sessrec.conf import SETTINGS
 from django_sessrec.models import EventName, Quarantine
+from django_sessrec.operations import findings
 from django_sessrec.serving import fallback
 from tests.docs.project import read
 
@@ -19,6 +21,7 @@ PACKAGE = Path(django_sessrec.__file__).parent
 TEMPLATES = sorted(path for path in (PACKAGE / "templates" / "sessrec").iterdir())
 SCRIPT = (PACKAGE / "static" / "sessrec" / "sessrec.js").read_text("utf-8")
 STYLES = (PACKAGE / "static" / "sessrec" / "sessrec.css").read_text("utf-8")
+DOORS = [f"django_sessrec.{door}" for door in ("middleware", "events", "testing", "recsys", "neural")]
 JSON = {
     "list": serializers.Recommendations,
     "item of a list": serializers.Item,
@@ -49,48 +52,38 @@ def used_attributes() -> set[str]:
     }
 
 
-def in_code(title: str) -> set[str]:
-    match title:
-        case "URL names":
-            return {f"{urls.app_name}:{pattern.name}" for pattern in urls.urlpatterns}
-        case "Steps":
-            steps = ("PINNED", "SPONSORED", "MODEL", "CO_VIEWS", "CATEGORY", "POPULAR", "STATIC")
-            return {getattr(fallback, step) for step in steps}
-        case "Reason codes":
-            return {str(code) for code in fallback.REASONS}
-        case "Event names":
-            return set(EventName.values)
-        case "Quarantine reasons":
-            return set(Quarantine.Reason.values)
-        case "Templates":
-            return {f"sessrec/{path.name}" for path in TEMPLATES}
-        case "CSS":
-            return set(re.findall(r"\.sessrec[\w-]*|--sessrec-[a-z]+(?=:)", STYLES))
-        case "HTML attributes":
-            return used_attributes()
-    raise AssertionError(title)
+def public_names() -> set[str]:
+    """What the public modules with an `__all__` export, beside the paths that are listed one by one."""
+    others = {path for path in listed("Python") if path.rpartition(".")[0] not in DOORS}
+    return others | {f"{door}.{name}" for door in DOORS for name in import_module(door).__all__}
 
 
-@pytest.mark.parametrize(
-    "title",
-    [
-        "URL names",
-        "Steps",
-        "Reason codes",
-        "Event names",
-        "Quarantine reasons",
-        "Templates",
-        "CSS",
-        "HTML attributes",
-    ],
-)
+STEPS = ("PINNED", "SPONSORED", "MODEL", "CO_VIEWS", "CATEGORY", "POPULAR", "STATIC")
+IN_CODE = {
+    "Python": public_names,
+    "URL names": lambda: {f"{urls.app_name}:{pattern.name}" for pattern in urls.urlpatterns},
+    "Steps": lambda: {getattr(fallback, step) for step in STEPS},
+    "Reason codes": lambda: {str(code) for code in fallback.REASONS},
+    "Event names": lambda: set(EventName.values),
+    "Quarantine reasons": lambda: set(Quarantine.Reason.values),
+    "Finding codes": lambda: {code.value for code in findings.Code},
+    "Templates": lambda: {f"sessrec/{path.name}" for path in TEMPLATES},
+    "CSS": lambda: set(re.findall(r"\.sessrec[\w-]*|--sessrec-[a-z]+(?=:)", STYLES)),
+    "HTML attributes": used_attributes,
+}
+
+
+@pytest.mark.parametrize("title", IN_CODE)
 def test_every_name_is_listed(title):
-    assert listed(title) == in_code(title)
+    assert listed(title) == IN_CODE[title]()
 
 
 @pytest.mark.parametrize("path", sorted(listed("Python")))
 def test_every_python_path_exists(path):
-    import_string(path) if path.rpartition(".")[2] != "urls" else __import__(path)
+    try:
+        import_module(path)
+    except ModuleNotFoundError:
+        import_string(path)
 
 
 @pytest.mark.parametrize("where", JSON)

@@ -21,7 +21,7 @@ def order(request):
     product = Product.objects.get(pk=3)
     add_to_basket(request, product, 1)
     with transaction.atomic():
-        place_order(request, [(product, 2)])
+        place_order(request, "A-1", [(product, 2)])
     return HttpResponse()
 
 request = RequestFactory(headers={"user-agent": "Mozilla/5.0 Firefox/140.0"}).post("/order/")
@@ -70,11 +70,11 @@ def project(tmp_path, project_database, broker_url) -> Project:
 def clicks() -> str:
     """A shop's older clicks: 200 sessions of four neighbouring teas, during the last days."""
     start = datetime.now(UTC) - timedelta(days=5)
-    rows = ["visitor,sku,clicked_at"]
+    rows = ["visit,sku,clicked_at"]
     for session in range(200):
         for click in range(4):
             at = start + timedelta(minutes=30 * session, seconds=20 * click)
-            rows.append(f"visitor-{session},{1 + (session + click) % 30},{at.isoformat()}")
+            rows.append(f"visit-{session},{1 + (session + click) % 30},{at.isoformat()}")
     return "\n".join(rows)
 
 

@@ -2,12 +2,18 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.core.checks import run_checks
+from django.db.models import F
 from django.test import override_settings
+from django.urls import include, path, re_path
 
-GOOD = {"CATALOGUE": "django_sessrec.catalogue.ModelCatalogue"}
+from tests.demo.models import Product
+from tests.demo.recommendations import DemoCatalogue
+
+GOOD = {"CATALOGUE": "tests.demo.recommendations.DemoCatalogue", "ARTIFACTS": "/srv/artifacts"}
 
 
 def model(**keys):
@@ -124,6 +130,108 @@ def test_estimators_of_torch_are_checked_without_importing_them():
     models = {"gru4rec": {"ESTIMATOR": "django_sessrec.neural.GRU4Rec"}}
     placements = {"product_page": {"MODELS": ["gru4rec"]}}
     assert "sessrec.E006" not in findings(SESSREC=GOOD | {"MODELS": models, "PLACEMENTS": placements})
+
+
+class Catalogue(DemoCatalogue):
+    """A catalogue with one fault at a time."""
+
+
+@pytest.mark.parametrize(
+    ("fault", "hint"),
+    [
+        ({"price_field": "prize"}, "'price'"),
+        ({"title_field": "titel"}, "Fields: "),
+        ({"category_field": "categorie"}, "'category'"),
+        ({"category_field": "get_absolute_url"}, "Fields: "),  # asked of the database: a method is none
+        ({"image_field": "pictures"}, "'picture'"),
+        ({"id_field": "sku"}, "Fields: "),
+        ({"model": "demo.Produkt"}, "app_label.Model"),
+        ({"model": "Product"}, "app_label.Model"),
+    ],
+)
+def test_a_catalogues_wrong_model_or_field_is_told(monkeypatch, fault, hint):
+    for name, value in fault.items():
+        monkeypatch.setattr(Catalogue, name, value)
+    found = findings(SESSREC=GOOD | {"CATALOGUE": f"{__name__}.Catalogue"})
+    assert hint in found["sessrec.E021"].hint
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        {"price_field": "bargain", "queryset": lambda self: Product.objects.annotate(bargain=F("price") / 2)},
+        {"title_field": "get_absolute_url", "price_field": None},
+        {"queryset": lambda self: 1 / 0},
+    ],
+    ids=["an annotation", "a method", "a queryset that raises"],
+)
+def test_a_catalogues_right_fields_pass(monkeypatch, right):
+    for name, value in right.items():
+        monkeypatch.setattr(Catalogue, name, value)
+    assert "sessrec.E021" not in findings(SESSREC=GOOD | {"CATALOGUE": f"{__name__}.Catalogue"})
+
+
+def test_a_catalogue_without_a_model_or_a_method_is_told():
+    found = findings(SESSREC=GOOD | {"CATALOGUE": "django_sessrec.catalogue.ModelCatalogue"})
+    assert "names no model" in found["sessrec.E021"].msg
+    found = findings(SESSREC=GOOD | {"CATALOGUE": "django_sessrec.catalogue.Catalogue"})
+    assert "resolve" in found["sessrec.E005"].msg
+
+
+ROUTES = [
+    path("tea/<slug:slug>/", lambda request: None, name="tea"),
+    re_path(r"^cup/(?P<sku>\w+)/$", lambda request: None, name="cup"),
+    path("plain/", lambda request: None, name="plain"),
+    path("<str:shop>/", include(([path("pot/<int:pk>/", lambda request: None, name="pot")], "pots"))),
+    path("one/", lambda request, pk: None, {"pk": "1"}, name="one"),
+]
+
+
+@pytest.mark.parametrize(
+    ("view", "argument", "hint"),
+    [
+        ("tea", "slug", None),
+        ("tea", "pk", "'slug'"),
+        ("cup", "sku", None),
+        ("cup", "slug", "'sku'"),
+        ("pots:pot", "pk", None),
+        ("pots:pot", "shop", None),
+        ("pots:pot", "id", "'pk', 'shop'"),
+        ("one", "pk", None),
+        ("plain", "pk", "none: name one"),
+    ],
+)
+def test_a_tracked_view_needs_the_argument_that_is_named(view, argument, hint):
+    urlconf = type("urls", (), {"urlpatterns": ROUTES})
+    found = findings(SESSREC=GOOD | {"TRACKED_VIEWS": {view: argument}}, ROOT_URLCONF=urlconf)
+    assert "sessrec.W013" not in found
+    assert ("sessrec.W022" in found) is (hint is not None)
+    assert hint is None or hint in found["sessrec.W022"].hint
+
+
+@pytest.mark.parametrize(
+    ("artifacts", "elsewhere", "told"),
+    [
+        ("/srv/artifacts", {}, None),
+        ("artifacts", {}, "sessrec.W023"),
+        (None, {}, "sessrec.W023"),
+        (None, {"BASE_DIR": "/srv/shop"}, None),
+        (None, {"BASE_DIR": "."}, "sessrec.W023"),
+        ("/srv/media/artifacts", {"MEDIA_ROOT": "/srv/media/"}, "sessrec.E024"),
+        ("/srv/static/../static/a", {"STATIC_ROOT": Path("/srv/static")}, "sessrec.E024"),
+        ("/srv/media-artifacts", {"MEDIA_ROOT": "/srv/media"}, None),
+        (7, {}, "sessrec.E003"),
+    ],
+)
+def test_the_folder_of_models_is_one_place_and_not_public(artifacts, elsewhere, told):
+    found = findings(SESSREC=GOOD | {"ARTIFACTS": artifacts}, **elsewhere)
+    assert {id_ for id_ in ("sessrec.W023", "sessrec.E024", "sessrec.E003") if id_ in found} == {told} - {
+        None
+    }
+
+
+def test_times_without_a_zone_are_refused():
+    assert "USE_TZ = True" in findings(SESSREC=GOOD, USE_TZ=False)["sessrec.E025"].hint
 
 
 def test_missing_middleware():

@@ -26,7 +26,7 @@ settings.configure(
         "django.contrib.contenttypes", "django.contrib.auth", "django_sessrec", "django.contrib.sessions",
     ],
     MIDDLEWARE=["django_sessrec.middleware.SessrecMiddleware"],
-    SESSREC={{"CATALOGUE": "django_sessrec.catalogue.ModelCatalogue", "DATABASE": {database!r}}},
+    SESSREC={{"CATALOGUE": "tests.capture.shop.SmallCatalogue", "DATABASE": {database!r}}},
     SILENCED_SYSTEM_CHECKS={silenced!r},
     DATABASE_ROUTERS={routers!r},
     USE_TZ=True,

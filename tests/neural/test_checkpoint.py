@@ -20,7 +20,7 @@ from django_sessrec.recsys.sessions import SessionLog
 
 SMALL = GRU4Rec(embedding_size=16, epochs=2, threads=1)
 NET = {"embedding_size": 16, "epochs": 2, "threads": 1}
-BLEND = Blend(sources={"django_sessrec.neural.GRU4Rec": NET, "django_sessrec.recsys.itemknn.ItemKNN": {}})
+BLEND = Blend(sources={"django_sessrec.neural.GRU4Rec": NET, "django_sessrec.recsys.ItemKNN": {}})
 
 
 class Stop:

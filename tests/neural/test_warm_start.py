@@ -21,7 +21,7 @@ from django_sessrec.recsys.synthetic import synthetic_shop
 
 SMALL = GRU4Rec(embedding_size=32, threads=1)
 NET = {"embedding_size": 32, "threads": 1}
-BLEND = Blend(sources={"django_sessrec.recsys.itemknn.ItemKNN": {}, "django_sessrec.neural.GRU4Rec": NET})
+BLEND = Blend(sources={"django_sessrec.recsys.ItemKNN": {}, "django_sessrec.neural.GRU4Rec": NET})
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 GOLDEN = Path(__file__).parent
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CARD = {
-    "estimator": "django_sessrec.recsys.popularity.Popularity",
+    "estimator": "django_sessrec.recsys.Popularity",
     "parameters": {"half_life_days": 7.0},
     "window": ["2026-01-29T00:00:00+00:00", "2026-02-28T00:00:00+00:00"],
     "counts": {"sessions": 1200, "clicks": 5000, "items": 640},

@@ -106,6 +106,9 @@ class RecommenderContract:
             assert (found.source == Source.POPULAR) == (found.source != Source.VIEWED and not found.because)
         assert {found.source for found in recommender.recommend([], 5)} == {Source.POPULAR}
 
+    def test_it_says_what_it_goes_by(self, recommender):
+        assert recommender.describe()
+
     def test_saving_and_loading_change_nothing(self, recommender, sessions, tmp_path: Path):
         artifact.save(recommender, tmp_path / "model", card={"figures": {"hr@20": 12.5}})
         loaded = artifact.load(tmp_path / "model")
@@ -114,7 +117,7 @@ class RecommenderContract:
         np.testing.assert_array_equal(loaded.scores(sessions), recommender.scores(sessions))
         assert loaded.recommend(["item-3", "item-8"], 5) == recommender.recommend(["item-3", "item-8"], 5)
 
-    def test_it_foretells_clicks_better_than_popularity(self, recommender, shop, cases):
+    def test_it_predicts_clicks_better_than_popularity(self, recommender, shop, cases):
         popularity = Popularity().fit(shop.log.split_last(0.1)[0])
         hit_rate = evaluate(recommender, cases).hr
         assert hit_rate >= self.beats_popularity * evaluate(popularity, cases).hr

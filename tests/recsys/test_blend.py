@@ -12,9 +12,9 @@ from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.recsys.contract import RecommenderContract
 from tests.recsys.strategies import log_of
 
-NEIGHBOURS = "django_sessrec.recsys.neighbours.Neighbours"
-ITEMKNN = "django_sessrec.recsys.itemknn.ItemKNN"
-POPULARITY = "django_sessrec.recsys.popularity.Popularity"
+NEIGHBOURS = "django_sessrec.recsys.Neighbours"
+ITEMKNN = "django_sessrec.recsys.ItemKNN"
+POPULARITY = "django_sessrec.recsys.Popularity"
 
 
 class TestBlend(RecommenderContract):
@@ -106,5 +106,5 @@ def test_its_seed_is_that_of_every_source_which_names_none():
     net = "django_sessrec.neural.GRU4Rec"
     drawn = Blend(seed=3).estimators()
     assert [getattr(estimator, "seed", None) for estimator in drawn] == [None, None, 3]
-    named = Blend(sources={net: {"seed": 7}, "django_sessrec.recsys.itemknn.ItemKNN": {}}, seed=3)
+    named = Blend(sources={net: {"seed": 7}, "django_sessrec.recsys.ItemKNN": {}}, seed=3)
     assert named.estimators()[0].seed == 7

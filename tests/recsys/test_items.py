@@ -18,3 +18,10 @@ def test_ids_and_rows_lead_to_each_other():
 def test_ids_that_name_no_single_item_are_refused(ids, reason):
     with pytest.raises(ValueError, match=reason):
         ItemIndex(ids)
+
+
+def test_rows_in_another_index_are_zero_where_it_lacks_the_item():
+    index, other = ItemIndex(["tea", "cup", "pot"]), ItemIndex(["pot", "tea"])
+    assert index.rows_in(other).tolist() == [0, 2, 0, 1]
+    assert other.rows_in(index).tolist() == [0, 3, 1]
+    assert index.rows_in(ItemIndex([])).tolist() == [0, 0, 0, 0]

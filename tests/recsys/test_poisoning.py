@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.scale import zipf
-from django_sessrec.recsys.poisoning import NEVER_EXCESS, within_bounds
+from django_sessrec.recsys.poisoning import BOUNDS, within_bounds
 from django_sessrec.recsys.synthetic import synthetic_shop
 
 SHARE = 0.05
@@ -83,7 +83,7 @@ def test_an_item_that_always_stands_beside_another_is_bounded_by_its_share(peopl
     for each in np.unique(day):
         with_item = len(np.unique(session[day == each]))
         of_all = len(np.unique(clicks[1][clicks[0] == each]))
-        assert with_item <= max(NEVER_EXCESS, SHARE * of_all) + 1
+        assert with_item <= max(BOUNDS.min_sessions, SHARE * of_all) + 1
 
 
 def test_one_lets_everything_in(people):
@@ -95,7 +95,7 @@ def test_visits_of_one_click_say_what_is_popular():
     """Half of the visits end on the page that a newsletter led to."""
     session, row = np.arange(2_000), np.concatenate((np.full(1_000, 1), np.arange(1_000) % 500 + 2))
     kept = within_bounds(np.arange(2_000) % 100, session, row, SHARE)
-    assert kept[:1_000].sum() >= 100 * NEVER_EXCESS - 100
+    assert kept[:1_000].sum() >= 100 * BOUNDS.min_sessions - 100
 
 
 def test_no_clicks():

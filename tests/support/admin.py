@@ -30,7 +30,7 @@ def a_run(**columns):
         "model": "neighbours",
         "state": TrainingRun.State.PUBLISHED,
         "trigger": "schedule",
-        "estimator": "django_sessrec.recsys.neighbours.Neighbours",
+        "estimator": "django_sessrec.recsys.Neighbours",
         "parameters": {"k": 500, "items": 7},
         "started_at": now - timedelta(minutes=2),
         "finished_at": now,

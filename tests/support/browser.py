@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
@@ -14,10 +15,10 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Start Chromium without a word to anybody outside this machine."""
+def chromium(**options: Any) -> Iterator[Browser]:
+    """Start Chromium without a word to anybody outside this machine; `options` are Playwright's."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE, **options)
         yield browser
         browser.close()
 

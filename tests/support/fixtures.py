@@ -26,8 +26,8 @@ def fresh_process(settings, tmp_path: Path) -> Iterator[None]:
         "ARTIFACTS": tmp_path / "artifacts",
         "ACTIVE_CHECK_SECONDS": 0,
         "MODELS": {
-            "neighbours": {"ESTIMATOR": "django_sessrec.recsys.neighbours.Neighbours"},
-            "itemknn": {"ESTIMATOR": "django_sessrec.recsys.itemknn.ItemKNN"},
+            "neighbours": {"ESTIMATOR": "django_sessrec.recsys.Neighbours"},
+            "itemknn": {"ESTIMATOR": "django_sessrec.recsys.ItemKNN"},
         },
     }
     for room in (active_models, popular, safety):
@@ -102,8 +102,8 @@ def sessrec(settings, tmp_path):
         **django_settings.SESSREC,
         "ARTIFACTS": tmp_path / "artifacts",
         "MODELS": {
-            "neighbours": {"ESTIMATOR": "django_sessrec.recsys.neighbours.Neighbours"},
-            "popularity": {"ESTIMATOR": "django_sessrec.recsys.popularity.Popularity"},
+            "neighbours": {"ESTIMATOR": "django_sessrec.recsys.Neighbours"},
+            "popularity": {"ESTIMATOR": "django_sessrec.recsys.Popularity"},
         },
     }
     return settings.SESSREC

@@ -11,8 +11,6 @@ from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.neural import GRU4Rec
-from django_sessrec.recsys import artifact
-from django_sessrec.training import artifact_store
 from django_sessrec.training.dataset import read
 from django_sessrec.training.pipeline import train
 from tests.support.disks import fill, small_disk
@@ -89,7 +87,7 @@ def test_ids_of_any_script_are_trained_on_and_recommended(sessrec, transactional
     sessrec["MODELS"] = {"any": {"ESTIMATOR": f"django_sessrec.{estimator}", "OPTIONS": options}}
     run = train("any", trigger="command")
     assert run.state == State.PUBLISHED, run.verdict
-    model = artifact.load(artifact_store.folder(run))
+    model = run.open()
     assert set(model.index.ids[1:]) == set(names.values())
     assert {each.item_id for each in model.recommend([names["item-1"]], 8)} <= set(names.values())
 
@@ -120,5 +118,5 @@ def test_last_days_in_which_nobody_went_on_after_a_click_are_no_test(visits):
     store_visits((uuid7(), NOW - timedelta(minutes=n), ["item-1"]) for n in range(1, 200))
     run = train("neighbours", trigger="command")
     assert run.state == State.REFUSED
-    assert "clicks to foretell" in run.verdict or "no cases" in run.verdict
+    assert "clicks to predict" in run.verdict or "no cases" in run.verdict
     assert Promotion.objects.active("neighbours") == good

@@ -22,7 +22,7 @@ def test_a_model_that_loses_less_than_the_tolerance_passes():
     assert passed.passed
     assert str(passed) == (
         "HR@20 49.10 and MRR@20 19.70 on 1000 clicks. The model in service: 50.00 and 20.00. "
-        "What is merely popular: 5.00 and 1.00."
+        "The most popular items: 5.00 and 1.00."
     )
 
 
@@ -30,20 +30,20 @@ def test_each_figure_that_is_too_low_is_an_objection():
     refused = judged(figures(48.9, 0.9), figures(50, 20))
     assert not refused.passed
     assert refused.reasons == (
-        "HR@20 of 48.90 is too low: the model in service has 50.00.",
-        "MRR@20 of 0.90 is too low: the model in service has 20.00.",
-        "MRR@20 of 0.90 is too low: what is merely popular has 1.00.",
+        "HR@20 of 48.90 is too low: 50.00 for the model in service.",
+        "MRR@20 of 0.90 is too low: 20.00 for the model in service.",
+        "MRR@20 of 0.90 is too low: 1.00 for the most popular items.",
     )
 
 
 def test_the_model_that_answers_where_this_one_does_not_must_not_be_better():
     neighbours = {"model": "neighbours", **figures(50, 20)}
     assert str(judged(figures(51, 19.5), next=neighbours)) == (
-        "MRR@20 of 19.50 is too low: neighbours (next in line) has 20.00."
+        "MRR@20 of 19.50 is too low: 20.00 for neighbours (next model in line)."
     )
     passed = judged(figures(51, 21), next=neighbours)
     assert passed.passed
-    assert "Neighbours (next in line): 50.00 and 20.00." in passed.reasons
+    assert "Neighbours (next model in line): 50.00 and 20.00." in passed.reasons
 
 
 def test_popularity_itself_has_no_baseline():

@@ -9,7 +9,7 @@ from django.db import connections
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.pipeline import AlreadyTraining, train
-from django_sessrec.training.runs import fail_stale
+from django_sessrec.training.run_recorder import fail_stale
 from tests.support.processes import process, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)

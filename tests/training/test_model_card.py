@@ -19,7 +19,7 @@ def test_without_figures_the_limits_are_those_of_the_data():
     assert [limit.split(":")[0] for limit in limits(run_with())] == [
         "It has not seen products that came after its training",
         "It was fitted on 7 days",
-        "It knows the clicks of the visit going on",
+        "It knows the clicks of the current session",
     ]
 
 

@@ -11,7 +11,7 @@ from django_sessrec.models import Event, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.training import artifact_store
 from django_sessrec.training.pipeline import train
-from django_sessrec.training.runs import due
+from django_sessrec.training.schedule import due
 from tests.support.visits import store_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
@@ -34,8 +34,8 @@ def test_clicks_become_a_model_that_serves(visits):
     assert run.parameters["self_weight"] == 1.5
     assert Promotion.objects.active("neighbours") == run
     assert Promotion.objects.get().promoted_by == "command"
-    assert len(artifact.load(artifact_store.folder(run)).recommend(["item-1"], 8)) == 8
-    card = artifact.read_manifest(artifact_store.folder(run))["card"]
+    assert len(run.open().recommend(["item-1"], 8)) == 8
+    card = artifact.read_manifest(run.folder)["card"]
     assert card["run"] == run.pk
     assert card["figures"]["candidate"]["hr@20"] == run.figures["candidate"]["hr@20"]
     by_intents = card["figures"]["baseline"]["by_intents"]
@@ -47,14 +47,11 @@ def test_what_is_published_knows_the_days_that_it_was_tested_on(visits, sessrec)
     newest = uuid7(datetime.now(UTC))
     store_visits([(newest, datetime.now(UTC) - timedelta(hours=1), ["item-1", "just-in"])])
     run = train_one()
-    published, tested = (
-        artifact.load(folder) for folder in (artifact_store.folder(run), artifact_store.tested_folder(run))
-    )
-    assert "just-in" in published.index
-    assert "just-in" not in tested.index
+    assert "just-in" in run.open().index
+    assert "just-in" not in run.open(hold_out=True).index
 
     sessrec["MODELS"]["neighbours"]["REFIT"] = False
-    assert "just-in" not in artifact.load(artifact_store.folder(train_one())).index
+    assert "just-in" not in train_one().open().index
 
 
 def test_the_second_training_meets_the_first_on_clicks_that_neither_has_seen(visits):
@@ -73,15 +70,15 @@ def test_a_worse_candidate_is_refused_with_its_reasons(visits, sessrec):
     bad = train_one()
     assert bad.state == State.REFUSED
     assert "HR@20" in bad.verdict
-    assert "the model in service has" in bad.verdict
+    assert "for the model in service" in bad.verdict
     assert Promotion.objects.active("neighbours") == good
-    assert not artifact_store.folder(bad).exists()
+    assert not bad.folder.exists()
 
 
 def test_a_first_run_must_not_be_worse_than_the_model_that_answers_without_it(visits, sessrec):
     sessrec["PLACEMENTS"] = {"home": {"MODELS": ["young", "untrained", "neighbours"]}}
     sessrec["MODELS"] |= {
-        "young": {"ESTIMATOR": "django_sessrec.recsys.popularity.Popularity"},
+        "young": {"ESTIMATOR": "django_sessrec.recsys.Popularity"},
         "untrained": {"ESTIMATOR": "nowhere.Estimator"},
     }
     assert train_one("young").state == State.PUBLISHED
@@ -90,7 +87,7 @@ def test_a_first_run_must_not_be_worse_than_the_model_that_answers_without_it(vi
 
     run = train_one("young")
     assert run.state == State.REFUSED
-    assert "neighbours (next in line) has" in run.verdict
+    assert "for neighbours (next model in line)" in run.verdict
     assert run.figures["next"]["model"] == "neighbours"
     assert run.figures["next"]["hr@20"] == pytest.approx(neighbours.figures["candidate"]["hr@20"])
 
@@ -103,7 +100,7 @@ def test_what_an_experiment_compares_is_left_to_the_visitors(visits, sessrec):
 
 
 def test_an_incumbent_that_can_t_be_opened_stops_no_successor(visits):
-    artifact_store.tested_folder(train_one()).joinpath("manifest.json").write_text("{")
+    train_one().hold_out_folder.joinpath("manifest.json").write_text("{")
     second = train_one()
     assert second.state == State.PUBLISHED
     assert "incumbent" not in second.figures
@@ -208,7 +205,7 @@ def test_a_disk_that_is_full_half_way_leaves_nothing_behind(visits, sessrec, mon
     write = artifact.save
 
     def full(recommender, folder, **options):
-        if folder.name.endswith("-tested"):
+        if folder.name.endswith("-hold-out"):
             return write(recommender, folder, **options)
         raise OSError(28, "No space left on device")
 
@@ -220,9 +217,21 @@ def test_a_disk_that_is_full_half_way_leaves_nothing_behind(visits, sessrec, mon
     assert Promotion.objects.active("neighbours") == good
 
 
+def test_a_model_s_own_bounds_beat_the_global_ones(visits, sessrec):
+    of_the_rest = train_one("popularity")
+    sessrec["MODELS"]["popularity"] |= {"VALIDATION_FRACTION": 0.4, "GATE_TOLERANCE": 1.0}
+    run = train_one("popularity")
+    assert run.counts["cases"] > 1.5 * of_the_rest.counts["cases"]
+    sessrec["MODELS"]["popularity"]["ESTIMATOR"] = f"{TESTS}.Unpopular"
+    assert "for the model in service" not in train_one("popularity").verdict, "all that it has may be lost"
+
+    sessrec["MODELS"]["neighbours"]["MIN_SESSIONS"] = 10_000
+    assert "a training needs 10000 such sessions" in train_one().verdict
+
+
 def test_old_artifacts_go_and_what_may_be_rolled_back_to_stays(visits, sessrec):
     runs = [train_one("popularity") for _ in range(artifact_store.KEPT + 2)]
-    kept = [run for run in runs if artifact_store.folder(run).exists()]
+    kept = [run for run in runs if run.folder.exists()]
     assert kept == runs[-artifact_store.KEPT :]
     assert len(list(sessrec["ARTIFACTS"].iterdir())) == 2 * artifact_store.KEPT
 

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from django_sessrec.models import Promotion, TrainingRun
-from django_sessrec.training import artifact_store
 from django_sessrec.training.pipeline import train
 from django_sessrec.training.promotion import PromotionError, promote, roll_back
 
@@ -49,7 +48,7 @@ def test_a_run_that_was_refused_can_t_be_promoted(runs):
 
 
 def test_a_run_whose_artifact_is_broken_can_t_be_promoted(runs):
-    artifact_store.folder(runs[0]).joinpath("popularity.npy").write_bytes(b"half")
+    runs[0].folder.joinpath("popularity.npy").write_bytes(b"half")
     with pytest.raises(PromotionError, match="truncated or was changed"):
         promote(runs[0], "ada")
     assert Promotion.objects.active("popularity") == runs[-1]
@@ -57,7 +56,7 @@ def test_a_run_whose_artifact_is_broken_can_t_be_promoted(runs):
 
 @pytest.mark.parametrize("card", [{}, None, {"estimator": "x"}])
 def test_a_run_without_a_model_card_can_t_be_promoted(runs, card):
-    manifest = artifact_store.folder(runs[0]) / "manifest.json"
+    manifest = runs[0].folder / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"card": card}))
     with pytest.raises(PromotionError, match="has no model card; train anew"):
         promote(runs[0], "ada")

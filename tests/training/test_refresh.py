@@ -6,10 +6,8 @@ import pytest
 
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Promotion, TrainingRun
-from django_sessrec.recsys import artifact
-from django_sessrec.training import artifact_store
 from django_sessrec.training.pipeline import train
-from django_sessrec.training.runs import Due, due
+from django_sessrec.training.schedule import Due, due
 from tests.support.visits import store_visits
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -48,7 +46,7 @@ def test_a_refresh_starts_from_the_model_in_service_and_knows_what_is_new(net):
     assert f"Refreshed from net #{first.pk}." in run.verdict
     assert max(epochs) == 1
     assert Promotion.objects.active("net") == run
-    assert "just-in" in artifact.load(artifact_store.folder(run)).index
+    assert "just-in" in run.open().index
 
 
 def test_the_schedule_asks_for_refreshes_between_trainings(net):
@@ -68,7 +66,7 @@ def test_the_schedule_asks_for_refreshes_between_trainings(net):
     ("change", "reason"),
     [
         ({"OPTIONS": {**NET, "epochs": 2}}, "has other hyper-parameters"),
-        ({"ESTIMATOR": "django_sessrec.recsys.neighbours.Neighbours", "OPTIONS": {}}, "takes no warm start"),
+        ({"ESTIMATOR": "django_sessrec.recsys.Neighbours", "OPTIONS": {}}, "takes no warm start"),
     ],
 )
 def test_what_can_t_be_refreshed_is_trained_from_scratch_and_says_so(net, change, reason):

@@ -1,4 +1,4 @@
-"""A net's training that was killed or stopped is gone on with, on what it had read."""
+"""A killed or stopped training run is resumed, on the clicks that it had read."""
 
 import json
 import signal
@@ -11,7 +11,8 @@ from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys.synthetic import synthetic_shop
 from django_sessrec.training import resume
 from django_sessrec.training.pipeline import train
-from django_sessrec.training.runs import due, fail_stale
+from django_sessrec.training.run_recorder import fail_stale
+from django_sessrec.training.schedule import due
 from tests.support.processes import process, wait_for
 from tests.support.visits import store_visits
 
@@ -63,7 +64,7 @@ def test_a_killed_training_is_gone_on_with(net, tmp_path, stage):
     assert killed.state == State.FAILED
     assert f"killed or lost its database at the stage {stage}" in killed.verdict
     assert run.state == State.PUBLISHED, run.error
-    assert f"goes on with the training #{killed.pk}" in run.verdict
+    assert f"Resumed from training run #{killed.pk}" in run.verdict
     assert next(share for of, share in told if of == stage) > 0.02
     assert stage == "fit" or "fit" not in {of for of, _ in told}
     assert (run.window_start, run.window_end) == (killed.window_start, killed.window_end)
@@ -78,7 +79,7 @@ def test_sigterm_stops_a_training_which_says_so_and_is_gone_on_with(net, tmp_pat
     assert stopped.verdict == "It was stopped at the stage fit."
     run = train("net", trigger="command")
     assert run.state == State.PUBLISHED, run.error
-    assert f"goes on with the training #{stopped.pk}" in run.verdict
+    assert f"Resumed from training run #{stopped.pk}" in run.verdict
     assert run.history[: len(stopped.history) - 1] == stopped.history[:-1]
 
 
@@ -108,7 +109,7 @@ def test_what_is_killed_again_and_again_starts_anew_when_it_is_due(net):
     assert not due("net")
     run = train("net", trigger="command")
     assert run.state == State.PUBLISHED
-    assert "goes on" not in run.verdict
+    assert "Resumed" not in run.verdict
     assert run.counts["sessions"] == 600
 
 
@@ -116,12 +117,12 @@ def test_another_recipe_starts_anew(net):
     left(net)
     net["MODELS"]["net"]["OPTIONS"] = {"epochs": 1}
     run = train("net", trigger="command")
-    assert "goes on" not in run.verdict
+    assert "Resumed" not in run.verdict
     assert run.counts["sessions"] == 600
 
 
 def test_upkeep_removes_clicks_that_nobody_went_on_with(net):
-    long_ago = (datetime.now(UTC) - 2 * resume.YOUNG).isoformat()
+    long_ago = (datetime.now(UTC) - 2 * resume.MAX_AGE).isoformat()
     run = left(net, window=[long_ago, long_ago])
     run.state = State.RUNNING
     run.save()

@@ -1,9 +1,11 @@
-"""How well models foretell the clicks of the last days."""
+"""How well models predict the clicks of the last days."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,17 @@ from django.utils import timezone
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.management.progress import Progress
-from django_sessrec.models import Promotion
+from django_sessrec.models import HOLD_OUT, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import evaluate
+from django_sessrec.recsys.recommender import Recommender
 from django_sessrec.recsys.sessions import SessionLog
-from django_sessrec.training import artifact_store, split
+from django_sessrec.training import split
 from django_sessrec.training.dataset import read
-from django_sessrec.training.runs import all_runs
 
 SEEN = (
     "%(name)s may have been fitted on the days that it is tested on here, which flatters it: "
-    "name its run's number, or the folder %(name)s-tested"
+    "name its run's number, or the folder %(name)s-hold-out"
 )
 
 
@@ -42,22 +44,22 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
     def handle(self, *, targets: list[str], **options: Any) -> None:
-        folders = dict(_folder(target) for target in targets or _serving())
-        if not folders:
+        found = [_target(target) for target in targets or _serving()]
+        if not found:
             raise CommandError("no model serves yet: run sessrec_train first")
         now = timezone.now()
         sessions, _ = read(now - timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS), now)
-        earlier, last_days = split.by_time(sessions)
+        earlier, last_days = split.by_time(sessions, sessrec_settings.VALIDATION_FRACTION)
         cases = split.cases(last_days)
         intents = split.intents(earlier, cases)
         figures = {}
-        for name, folder in folders.items():
+        for name, folder, load in found:
             progress = Progress(self.stderr, name)
             try:
                 if _may_have_seen(folder, last_days):
                     self.stderr.write(self.style.WARNING(SEEN % {"name": name}))
                 report = evaluate(
-                    artifact.load(folder),
+                    load(),
                     cases,
                     progress=lambda *done, show=progress: show("evaluate", *done),
                     intents=intents,
@@ -75,23 +77,23 @@ def _serving() -> list[str]:
     return [model for model in sessrec_settings.MODELS if promotions.active(model)]
 
 
-def _folder(target: str) -> tuple[str, Path]:
-    """The name and the folder of a target."""
+def _target(target: str) -> tuple[str, Path, Callable[[], Recommender]]:
+    """The name of a target, its folder, and what opens it."""
     if Path(target).is_dir():
-        return Path(target).name, Path(target)
+        return Path(target).name, Path(target), partial(artifact.load, Path(target))
     numbered = target.isdecimal()
-    run = all_runs().filter(pk=target).first() if numbered else Promotion.objects.active(target)
+    run = TrainingRun.objects.filter(pk=target).first() if numbered else Promotion.objects.active(target)
     if run is None or not run.artifact:
         raise CommandError(f"{target!r} is no model that serves, no run with an artifact, and no folder")
-    return str(run), artifact_store.tested_folder(run)
+    return str(run), run.hold_out_folder, partial(run.open, hold_out=True)
 
 
 def _may_have_seen(folder: Path, last_days: SessionLog) -> bool:
     """Whether the clicks that the artifact was fitted on reach into the last days, as its card tells."""
     window_end = artifact.read_manifest(folder).get("card", {}).get("window", [None, None])[1]
-    if window_end is None or not len(last_days) or folder.name.endswith(artifact_store.TESTED):
+    if window_end is None or not len(last_days) or folder.name.endswith(HOLD_OUT):
         return False
-    return datetime.fromisoformat(window_end).timestamp() > last_days.started[0]
+    return bool(datetime.fromisoformat(window_end).timestamp() > last_days.started[0])
 
 
 def _table(figures: dict[str, Any]) -> str:

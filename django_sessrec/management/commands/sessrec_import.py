@@ -1,4 +1,4 @@
-"""Bring clicks of another system into the event store."""
+"""Bring clicks, orders and refunds of another system into the event store."""
 
 from __future__ import annotations
 
@@ -9,74 +9,158 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.capture.clickfile import TIME_UNITS, ClickFile, Columns, UnusableFile
 from django_sessrec.capture.event import EventError
-from django_sessrec.capture.rows import EventRow
+from django_sessrec.capture.history import without_sensitive
+from django_sessrec.capture.rows import row_of
 from django_sessrec.management.progress import Progress
+from django_sessrec.models import Event
+
+COLUMNS = (
+    *("session_id", "visitor_id", "item_id", "time", "time_unit", "event_name", "quantity", "price"),
+    *("currency", "order_id", "start"),
+)
 
 
 class Command(BaseCommand):
-    help = "Import clicks from a CSV (with a header) or Parquet file; the same file twice is imported once."
+    help = (
+        "Import events from a CSV file with a header, a Parquet file, or a folder of them, also compressed by"
+        " gzip or zstd; the same file twice is imported once."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
-        parser.add_argument("--session-id", default="session_id", metavar="COLUMN")
+        whose = parser.add_mutually_exclusive_group()
+        whose.add_argument("--session-id", default="session_id", metavar="COLUMN")
+        whose.add_argument(
+            "--visitor-id",
+            metavar="COLUMN",
+            help="where ids are visitors', not sessions': a pause of SESSION_IDLE_MINUTES ends a session",
+        )
         parser.add_argument("--item-id", default="item_id", metavar="COLUMN")
-        parser.add_argument("--time", metavar="COLUMN", help="column of the click's time")
+        parser.add_argument("--time", metavar="COLUMN", help="column of the event's time")
         parser.add_argument(
-            "--time-unit", choices=[*TIME_UNITS, "iso"], default="s", help="default: s, since 1970"
+            "--time-unit",
+            choices=[*TIME_UNITS, "iso"],
+            default="s",
+            help="of numbers since 1970, default: s; dates as text (ISO 8601) are read whatever the unit",
         )
         parser.add_argument("--event-name", metavar="COLUMN", help="without it every row is a view_item")
+        parser.add_argument(
+            "--event",
+            action="append",
+            type=_mapped,
+            default=[],
+            metavar="THEIRS=OURS",
+            help="what an event of the file is called here, such as addtocart=add_to_cart; may be repeated",
+        )
+        parser.add_argument("--quantity", metavar="COLUMN")
+        parser.add_argument("--price", metavar="COLUMN", help="of one piece")
+        parser.add_argument("--currency", default="", metavar="CODE", help="of all prices, such as EUR")
+        parser.add_argument("--order-id", metavar="COLUMN", help="of purchases and refunds")
         parser.add_argument(
             "--start",
             type=_date,
             metavar="DATE",
-            help="where no column has the time: when the first click was; the others follow each second",
+            help="where no column has the time: when the first event was; the others follow each second",
         )
         parser.add_argument(
             "--shift-to-now",
             action="store_true",
-            help="move all clicks by whole days, the newest to the last 24 hours, so that trainings see them",
+            help="move all events by whole days, the newest to the last 24 hours, for training runs to use",
         )
+        parser.add_argument("--check", action="store_true", help="read the whole file and store nothing")
         parser.add_argument(
             "--rejects", type=Path, help="report of rejected rows; default: FILE.rejected.csv, here"
         )
 
-    def handle(self, *, file: Path, rejects: Path | None, shift_to_now: bool, **options: Any) -> None:
+    def handle(
+        self,
+        *,
+        file: Path,
+        rejects: Path | None,
+        shift_to_now: bool,
+        check: bool,
+        event: list[tuple[str, str]],
+        **options: Any,
+    ) -> None:
         report = rejects or Path(f"{file.name}.rejected.csv")
         progress = Progress(self.stderr, file.name)
-        named = ("session_id", "item_id", "time", "time_unit", "event_name", "start")
+        seen = Seen()
         try:
-            clicks = ClickFile(file, Columns(**{name: options[name] for name in named}))
+            columns = Columns(**{name: options[name] for name in COLUMNS}, event_names=dict(event))
+            clicks = ClickFile(file, columns)
             if shift_to_now:
                 progress("dates", None, {})
                 clicks.shift = _shift_to_now(clicks)
             with Rejects(report) as rejected:
-                stored = copy_events(_shown(clicks, rejected, progress))
+                events = without_sensitive(_shown(clicks, rejected, progress), rejected)
+                stored = seen.count(events) if check else copy_events(map(row_of, events))
         except (UnusableFile, OSError) as problem:
             raise CommandError(str(problem)) from problem
         finally:
             progress.end()
-        known = clicks.read - stored - rejected.rows
-        self.stdout.write(
-            f"{clicks.read:,} rows: {stored:,} clicks imported, {known:,} were there before, "
-            f"{rejected.rows:,} rejected."
-        )
+        if check:
+            self.stdout.write(
+                f"{clicks.read:,} rows: {seen}, {rejected.rows:,} rejected. Nothing was stored."
+            )
+        else:
+            known = clicks.read - stored - rejected.rows
+            self.stdout.write(
+                f"{clicks.read:,} rows: {stored:,} events imported, {known:,} were there before, "
+                f"{rejected.rows:,} rejected."
+            )
         for count, line, reason in rejected.by_code.values():
             self.stdout.write(self.style.WARNING(f"  {count:,} like line {line}: {reason}"))
         if rejected.rows:
             self.stdout.write(f"  Each of them: {report}")
+        if rejected.rows == clicks.read > 0:
+            raise CommandError(f"no row of {file} can be imported: see the reasons above")
 
 
 def _date(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no date such as 2026-01-31") from None
+        raise ArgumentTypeError(f"{text!r} is not a date such as 2026-01-31") from None
+
+
+def _mapped(text: str) -> tuple[str, str]:
+    theirs, equals, ours = text.rpartition("=")
+    if not (theirs and equals and ours):
+        raise ArgumentTypeError(f"{text!r} is not of the form addtocart=add_to_cart")
+    return theirs, ours
+
+
+class Seen:
+    """What a check finds in a file."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.sessions: set[UUID] = set()
+        self.items: set[str] = set()
+        self.first: datetime | None = None
+        self.last: datetime | None = None
+
+    def count(self, events: Iterator[Event]) -> int:
+        for event in events:
+            self.events += 1
+            self.sessions.add(event.session_id)
+            self.items.add(event.item_id)
+            self.first = min(self.first or event.occurred_at, event.occurred_at)
+            self.last = max(self.last or event.occurred_at, event.occurred_at)
+        return self.events
+
+    def __str__(self) -> str:
+        days = f", {self.first:%Y-%m-%d} to {self.last:%Y-%m-%d}" if self.first and self.last else ""
+        return (
+            f"{self.events:,} events of {len(self.sessions):,} sessions and {len(self.items):,} items{days}"
+        )
 
 
 class Rejects:
@@ -107,10 +191,10 @@ class Rejects:
         self.files.close()
 
 
-def _shown(clicks: ClickFile, rejected: Rejects, progress: Progress) -> Iterator[EventRow]:
-    for event in clicks.events(rejected):
+def _shown(clicks: ClickFile, rejected: Rejects, progress: Progress) -> Iterator[tuple[int, Event]]:
+    for row in clicks.events(rejected):
         progress("import", clicks.share, {"rows": clicks.read, "rejected": rejected.rows})
-        yield event
+        yield row
 
 
 def _shift_to_now(clicks: ClickFile) -> timedelta:

@@ -49,6 +49,8 @@ class Command(BaseCommand):
             raise CommandError(str(reason)) from reason
         finally:
             progress.end()
+        if run is None or run.started_at is None or run.finished_at is None:
+            raise CommandError(f"{model} was not trained")
         seconds = (run.finished_at - run.started_at).total_seconds()
         style = self.style.SUCCESS if run.state == TrainingRun.State.PUBLISHED else self.style.WARNING
         outcome = style(str(run.get_state_display()))

@@ -1,30 +1,43 @@
 /**
- * Fills the placeholders of cached pages from the shop's own server, records the view that the cache answered,
- * and tells which lists were seen: half of one in view for a second. Before consent a list has no name to tell,
- * and nothing is stored or sent.
+ * Fills the placeholders of cached pages from the shop's own server, records the views that the server left to
+ * the browser, and tells which lists were seen: half of one in view for a second. Pages that change without a
+ * reload (Turbo, htmx, a framework's own) are followed. Before consent nothing is stored or sent.
  */
 
 const VIEWED = "view_item", SELECTED = "select_item", SEEN = "view_item_list";
 const HALF = 0.5, LONG_ENOUGH = 1000; // the Media Rating Council's viewable impression
 const STEPS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1];
-let recorded = 0;
+const SLOT = "[data-sessrec-slot]:not([data-sessrec-filled])", LIST = "[data-sessrec-rec]";
+let recorded = 0, firstAnswer;
+const told = new Set(); // signed lists that were seen, and links that were clicked: each counts once
 
-async function fill(placeholder) {
-  const response = await fetch(placeholder.dataset.sessrecSlot, { credentials: "same-origin" });
+/** The first answer may bring the session's cookie; asked together, each placeholder would begin a session. */
+function fill(placeholder) {
+  placeholder.dataset.sessrecFilled = ""; // a framework that takes the page back from its memory brings it filled
+  const filling = firstAnswer ? firstAnswer.then(() => ask(placeholder)) : ask(placeholder);
+  firstAnswer ??= filling;
+}
+
+async function ask(placeholder) {
+  const response = await fetch(placeholder.dataset.sessrecSlot, { credentials: "include" }).catch(() => ({}));
   if (!response.ok) return;
   placeholder.innerHTML = await response.text();
   placeholder.dispatchEvent(new CustomEvent("sessrec:filled", { bubbles: true }));
-  if (response.headers.get("Sessrec-Consent") === "session" && placeholder.dataset.sessrecView) {
-    recordView(placeholder.dataset.sessrecView);
-  }
-  watch(placeholder);
+  const item = placeholder.dataset.sessrecView;
+  if (item && response.headers.get("Sessrec-Consent") === "session") recordView(item);
 }
 
 function recordView(item_id) {
-  const [rec_id, index] = (new URLSearchParams(location.search).get("sessrec") ?? "").split(".");
+  const link = new URLSearchParams(location.search).get("sessrec") ?? "";
+  const [rec_id, index] = link.split(".");
   const items = [{ item_id }];
   const view = { event: VIEWED, items };
-  record(index ? [{ event: SELECTED, rec_id, items: [{ item_id, index: Number(index) }] }, view] : [view]);
+  const click = { event: SELECTED, rec_id, items: [{ item_id, index: Number(index) }] };
+  record(index && once(link) ? [click, view] : [view]);
+}
+
+function once(what) {
+  return told.size < told.add(what).size;
 }
 
 /** The request outlives the page. */
@@ -35,7 +48,7 @@ function record(events) {
   const body = JSON.stringify({ sent_at: new Date().toISOString(), events: named });
   const type = "application/json";
   if ("keepalive" in Request.prototype) {
-    fetch(url, { method: "POST", keepalive: true, credentials: "same-origin", headers: { "Content-Type": type }, body })
+    fetch(url, { method: "POST", keepalive: true, credentials: "include", headers: { "Content-Type": type }, body })
       .catch(() => {});
   } else {
     navigator.sendBeacon(url, new Blob([body], { type }));
@@ -65,21 +78,23 @@ const inView = new IntersectionObserver((entries) => {
   }
 }, { threshold: STEPS });
 
-function watch(root) {
-  for (const list of root.querySelectorAll("[data-sessrec-rec]")) {
-    if (unseen.has(list)) continue;
-    unseen.set(list, 0);
-    inView.observe(list);
-    list.addEventListener("click", () => saw(list), { capture: true }); // who clicks at once has seen it, too
-  }
+function watch(list) {
+  if (unseen.has(list) || told.has(list.dataset.sessrecRec)) return;
+  unseen.set(list, 0);
+  inView.observe(list);
+  list.addEventListener("click", () => saw(list), { capture: true }); // who clicks at once has seen it, too
 }
 
 function saw(list) {
   if (!unseen.has(list)) return;
+  forget(list);
+  if (once(list.dataset.sessrecRec)) record([{ event: SEEN, rec_id: list.dataset.sessrecRec }]);
+}
+
+function forget(list) {
   stop(list);
   unseen.delete(list);
   inView.unobserve(list);
-  record([{ event: SEEN, rec_id: list.dataset.sessrecRec }]);
 }
 
 function stop(list) {
@@ -87,7 +102,7 @@ function stop(list) {
   if (unseen.has(list)) unseen.set(list, 0);
 }
 
-/** In a tab behind others nothing is seen; in front again, the second begins anew. */
+/** In a tab behind others nothing is seen; in front again, or taken back from memory, the second begins anew. */
 document.addEventListener("visibilitychange", () => {
   for (const list of unseen.keys()) {
     stop(list);
@@ -96,13 +111,28 @@ document.addEventListener("visibilitychange", () => {
   }
 });
 
+/** What is new in the page: all of it at first, later what a script has put there. */
+function look(root) {
+  for (const [selector, met] of [[SLOT, fill], [LIST, watch]]) {
+    if (root.matches(selector)) met(root);
+    root.querySelectorAll(selector).forEach(met);
+  }
+}
+
 if (document.prerendering) {
-  await new Promise((seen) => document.addEventListener("prerenderingchange", seen, { once: true }));
+  await new Promise((shown) => document.addEventListener("prerenderingchange", shown, { once: true }));
 }
-watch(document);
-// The first answer may bring the session's cookie; asked together, every placeholder would start its own session.
-const [first, ...others] = document.querySelectorAll("[data-sessrec-slot]");
-if (first) {
-  await fill(first).catch(() => {});
-  await Promise.allSettled(others.map(fill));
-}
+look(document.documentElement);
+new MutationObserver((changes) => {
+  for (const list of unseen.keys()) if (!list.isConnected) forget(list);
+  if ("turboPreview" in document.documentElement.dataset) return; // the page as it was before, for a moment
+  for (const { type, target, addedNodes } of changes) {
+    for (const node of type === "attributes" ? [target] : addedNodes) {
+      if (node.isConnected && node instanceof Element) look(node);
+    }
+  }
+}).observe(document.documentElement, {
+  childList: true,
+  subtree: true,
+  attributeFilter: ["data-sessrec-slot", "data-sessrec-filled", "data-sessrec-rec"], // morphed in place
+});

@@ -1,22 +1,22 @@
-"""What a run's row tells of a training that goes on."""
+"""The row of a training run while it runs."""
 
 import pytest
 
 from django_sessrec.models import TrainingRun
-from django_sessrec.training.runs import Journal
+from django_sessrec.training.run_recorder import RunRecorder
 
 pytestmark = pytest.mark.django_db
 
 
 def test_figures_told_at_the_same_point_are_one_point_of_the_curve():
     run = TrainingRun.objects.create(model="net", state=TrainingRun.State.RUNNING, trigger="command")
-    journal = Journal(run, None)
-    journal.stage("fit")
-    journal(0.5, {"loss": 4.0})
-    journal(0.5, {"loss": 4.0, "mrr": 0.2})
-    journal(0.501, {"loss": float("nan"), "mrr": 0.25})
-    journal(1.0, {"loss": 3.0})
-    journal(1.0, {"loss": 3.0, "mrr": 0.3})
+    recorder = RunRecorder(run, None)
+    recorder.stage("fit")
+    recorder(0.5, {"loss": 4.0})
+    recorder(0.5, {"loss": 4.0, "mrr": 0.2})
+    recorder(0.501, {"loss": float("nan"), "mrr": 0.25})
+    recorder(1.0, {"loss": 3.0})
+    recorder(1.0, {"loss": 3.0, "mrr": 0.3})
     assert run.history == [
         {"progress": 0.5, "loss": 4.0, "mrr": 0.25},
         {"progress": 1.0, "loss": 3.0, "mrr": 0.3},

@@ -1,0 +1,21 @@
+"""The audit trail: who exported figures, wrote the compliance report, or released sessions."""
+
+from __future__ import annotations
+
+import json
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.models import AuditEntry
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ("happened_at", "action", "done_by", "details")
+    list_filter = ("action",)
+
+    @admin.display(description=_("detail"))
+    def details(self, entry: AuditEntry) -> str:
+        return ", ".join(f"{name}: {json.dumps(value)}" for name, value in entry.detail.items())

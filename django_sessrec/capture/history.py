@@ -1,0 +1,115 @@
+"""Events of the past, ready for the bulk copy: the same history twice is the same rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from django_sessrec.capture.event import NAMES, WITHOUT_ITEM, EventError, clean_item_id, make
+from django_sessrec.catalogue import get_catalogue
+from django_sessrec.ids import EPOCH
+from django_sessrec.models import Event, Source
+
+MILLISECOND: Final = timedelta(milliseconds=1)
+BATCH: Final = 1_000  # events about whose items the catalogue is asked at once
+REMEMBERED: Final = 100_000  # sessions whose last event is known: rows of one session need not stand together
+
+
+def session_uuid(session_id: Any) -> UUID:
+    """The id of a session that another system names: a UUID as it is, of other text always the same one.
+
+    EventError where it is empty or no text.
+    """
+    if isinstance(session_id, UUID):
+        return session_id
+    text = str(session_id) if isinstance(session_id, str | int) and not isinstance(session_id, bool) else ""
+    if not text:
+        raise EventError("session_id", f"session id {session_id!r} is neither text nor a UUID")
+    try:
+        return UUID(text) if len(text) == 36 else uuid5(NAMESPACE_OID, f"django_sessrec {text}")
+    except ValueError:
+        return uuid5(NAMESPACE_OID, f"django_sessrec {text}")
+
+
+def id_at(at: datetime, what: str, tie: int = 0) -> UUID:
+    """The UUIDv7 of what happened then: `tie` below the milliseconds, and a hash where others are random."""
+    digest = hashlib.blake2b(what.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    milliseconds, random = (at - EPOCH) // MILLISECOND, int.from_bytes(digest) >> 2
+    return UUID(int=milliseconds << 80 | 7 << 76 | (tie & 0xFFF) << 64 | 2 << 62 | random)
+
+
+class History:
+    """Makes events whose ids follow from what happened.
+
+    Events of one session and one millisecond keep the order in which they come; the same event twice in a
+    row is one event.
+    """
+
+    def __init__(self) -> None:
+        self._last: OrderedDict[tuple[str, datetime], tuple[int, str]] = OrderedDict()
+
+    def event(
+        self,
+        session_id: Any,
+        at: datetime,
+        name: str,
+        item_id: Any = "",
+        *,
+        source: str = Source.IMPORT,
+        order_id: str | int | None = None,
+        key: str = "",
+        **fields: Any,
+    ) -> Event:
+        """A checked, unsaved event; EventError says what is wrong.
+
+        session_id: as for session_uuid
+        at:         aware; an id carries no more than its milliseconds
+        order_id:   as for event.make; the event's id follows from it and the time
+        key:        what else tells the event from the others of its session and millisecond
+        fields:     as for event.make
+        """
+        if at.tzinfo is None:
+            raise EventError("time", f"time {at} has no time zone")
+        at = at.astimezone(UTC)
+        at -= timedelta(microseconds=at.microsecond % 1000)
+        name = NAMES.get(name, name) if isinstance(name, str) else name
+        item_id = clean_item_id(item_id, required=name not in WITHOUT_ITEM)
+        fields |= {"session_id": session_uuid(session_id), "source": source}
+        if order_id is not None:
+            return make(name, item_id, order_id=order_id, at=at, **fields)
+        what = f"{session_id}\0{name}\0{item_id}" + (f"\0{source}\0{key}" if key else "")
+        try:
+            event_id = id_at(at, what, 0 if key else self._tie(str(session_id), at, what))
+        except ValueError:
+            raise EventError("time", f"time {at} lies before 1970") from None
+        return make(name, item_id, event_id=event_id, **fields)
+
+    def _tie(self, session_id: str, at: datetime, what: str) -> int:
+        tie, last = self._last.pop((session_id, at), (0, what))
+        tie += last != what
+        self._last[session_id, at] = tie, what
+        if len(self._last) > REMEMBERED:
+            self._last.popitem(last=False)
+        return tie
+
+
+def without_sensitive(
+    events: Iterable[tuple[int, Event]], refuse: Callable[[int, EventError], None]
+) -> Iterator[Event]:
+    """The events but for those of sensitive items, which are refused with their number. Asks BATCH at a time.
+
+    Raises what the shop's catalogue raises.
+    """
+    remaining, catalogue = iter(events), get_catalogue()
+    while batch := list(islice(remaining, BATCH)):
+        sensitive = set(catalogue.sensitive({event.item_id for _, event in batch}))
+        for number, event in batch:
+            if event.item_id in sensitive:
+                refuse(number, EventError("sensitive", f"item {event.item_id!r} is sensitive"))
+            else:
+                yield event

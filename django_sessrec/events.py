@@ -1,0 +1,200 @@
+"""Events that no page brings: a payment's webhook, a till, an app's own server, another system's history.
+
+    from django_sessrec import events
+
+    events.record(session_id=order.session_id, name="purchase", item_id=line.product, at=order.paid_at,
+                  quantity=line.quantity, price=line.price, currency="EUR", order_id=order.number)
+
+`session_id` is what `request.sessrec.session_id` was when the order was made: keep it with the order. A
+source of its own, such as a till, names its sessions as it likes. Whose consent is withdrawn, leaves no row.
+In a view, `request.sessrec.record` and `request.sessrec.view` are shorter and know the session.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+
+from django_sessrec.capture.bulk_copy import copy_events
+from django_sessrec.capture.event import EventError, make
+from django_sessrec.capture.history import History, session_uuid, without_sensitive
+from django_sessrec.capture.outbox import outbox
+from django_sessrec.capture.rows import row_of
+from django_sessrec.capture.tracker import open_transaction
+from django_sessrec.catalogue import get_catalogue
+from django_sessrec.models import Event, EventName
+
+__all__ = ["EventError", "EventName", "ImportResult", "Refusal", "import_events", "record"]
+
+SOURCE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+MAX_REFUSALS: Final = 1_000  # that are told one by one
+FIELDS: Final = frozenset(
+    {"session_id", "name", "item_id", "at", "quantity", "price", "currency", "order_id", "key"}
+)
+
+logger = logging.getLogger("django_sessrec")
+
+
+def record(
+    *,
+    session_id: UUID | str,
+    name: str,
+    item_id: Any = "",
+    at: datetime | None = None,
+    quantity: int = 1,
+    price: Any = None,
+    currency: str = "",
+    source: str = "webhook",
+    order_id: str | int | None = None,
+    key: str = "",
+) -> UUID:
+    """Record what happened to an item, without a request; return the event's id.
+
+    session_id: `request.sessrec.session_id` of then, or another system's own name of the session
+    name:       of EventName; Segment's and Google Retail's names are understood
+    item_id:    an item id or the shop's own object
+    at:         aware, now by default; not older than RETENTION_DAYS, not in the future
+    quantity:   pieces, from 1 on
+    price:      of one piece: a number or its text
+    currency:   ISO 4217; SESSREC["CURRENCY"] by default
+    source:     the shop's own word for where it comes from: letters, digits, "-" and "_"
+    order_id:   of a purchase or refund: a refund is taken from its purchase, and told twice both count once
+    key:        what names this event where it comes from. With `at`, the same key is recorded once, however
+                often a webhook repeats it
+
+    In a transaction the event is written when that commits, and is gone when it rolls back. Where the
+    database is down it is written later, as a page's events are. Sensitive items leave no row.
+    Raises EventError, a ValueError with a `code`, where a value is wrong.
+    """
+    if key and at is None:
+        raise EventError("time", "with a key give `at` as well: an event's id carries its time")
+    given: dict[str, Any] = {
+        "quantity": quantity,
+        "price": price,
+        "currency": currency,
+        "source": _source(source),
+    }
+    if at is not None and (key or order_id is not None):
+        event = History().event(session_id, at, name, item_id, order_id=order_id, key=key, **given)
+    else:
+        event = make(name, item_id, session_id=session_uuid(session_id), at=at, order_id=order_id, **given)
+    if not _is_sensitive(event.item_id):
+        if alias := open_transaction():
+            transaction.on_commit(partial(_deliver, event), using=alias)
+        else:
+            _deliver(event)
+    event_id: UUID = event.event_id
+    return event_id
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An event that was not imported."""
+
+    index: int  # its place among those that were given, 0 is the first
+    code: str  # for programs
+    message: str  # for people
+
+
+@dataclass(slots=True)
+class ImportResult:
+    """What became of an import's events: read = stored + known + refused."""
+
+    read: int = 0
+    stored: int = 0
+    codes: Counter[str] = field(default_factory=Counter)  # refused events by code
+    refusals: list[Refusal] = field(default_factory=list)  # the first MAX_REFUSALS
+
+    @property
+    def refused(self) -> int:
+        return self.codes.total()
+
+    @property
+    def known(self) -> int:
+        """Events that were stored before, or whose session's consent is withdrawn."""
+        return self.read - self.stored - self.refused
+
+    def refuse(self, index: int, problem: EventError) -> None:
+        """Count an event that is not imported."""
+        self.codes[problem.code] += 1
+        if len(self.refusals) < MAX_REFUSALS:
+            self.refusals.append(Refusal(index, problem.code, str(problem)))
+
+
+def import_events(events: Iterable[Mapping[str, Any]], *, source: str = "import") -> ImportResult:
+    """Store many events, each once however often it is imported; wrong ones are refused and cost no other.
+
+    events: dicts with `session_id` and `at` (an aware datetime), and `name` ("view_item" by default),
+            `item_id`, `quantity`, `price`, `currency`, `order_id`, `key` as `record` takes them
+    source: as `record` takes it
+
+    Read as a stream, and committed every 50,000 events, so that one that broke may simply be run again.
+    Events without a key that are alike in session, time, name and item, one after the other, are one.
+    Events of sensitive items are refused. Raises EventError for a wrong source, django.db.Error where the
+    database can't be reached, and what the shop's catalogue raises.
+    """
+    result = ImportResult()
+    checked = _checked(events, _source(source), result)
+    result.stored = copy_events(map(row_of, without_sensitive(checked, result.refuse)))
+    return result
+
+
+def _checked(
+    events: Iterable[Mapping[str, Any]], source: str, result: ImportResult
+) -> Iterator[tuple[int, Event]]:
+    history = History()
+    for index, given in enumerate(events):
+        result.read += 1
+        try:
+            yield index, _event(given, source, history)
+        except EventError as problem:
+            result.refuse(index, problem)
+
+
+def _event(given: Mapping[str, Any], source: str, history: History) -> Event:
+    if unknown := sorted(map(str, set(given) - FIELDS)):
+        raise EventError(
+            "unknown", f"unknown keys: {', '.join(unknown)}; known are {', '.join(sorted(FIELDS))}"
+        )
+    at = given.get("at")
+    if not isinstance(at, datetime):
+        raise EventError("time", f"at {at!r} is not a datetime")
+    fields = {
+        name: given[name] for name in ("quantity", "price", "currency", "order_id", "key") if name in given
+    }
+    return history.event(
+        given.get("session_id"),
+        at,
+        given.get("name", EventName.VIEW_ITEM.value),
+        given.get("item_id", ""),
+        source=source,
+        **fields,
+    )
+
+
+def _source(source: str) -> str:
+    if not SOURCE.fullmatch(source):
+        raise EventError("source", f"source {source!r} is not a lower-case word of at most 40 characters")
+    return source
+
+
+def _is_sensitive(item_id: str) -> bool:
+    """Whether the item leaves no trace; so where the shop's catalogue can't say."""
+    try:
+        return item_id in get_catalogue().sensitive({item_id})
+    except Exception:  # the shop's own code
+        logger.exception("The catalogue failed; an event is left out")
+        return True
+
+
+def _deliver(event: Event) -> None:
+    outbox.deliver([event])

@@ -1,0 +1,104 @@
+"""What a shop's own tests need: events captured, settings changed, this process made new.
+
+    from django_sessrec.testing import capture_events, override_sessrec
+
+    class BasketTests(TestCase):
+        @override_sessrec(CONSENT="shop.consent.always")
+        def test_the_basket_is_recorded(self):
+            with capture_events() as events:
+                self.client.post("/basket/", {"product": 7})
+            self.assertEqual([(event.name, event.item_id) for event in events], [("add_to_cart", "7")])
+
+All of it works in Django's TestCase and in pytest. Call reset() between tests that take a database, a broker
+or a model away: a web process remembers for some seconds that one did not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+from unittest.mock import patch
+
+from django.conf import settings
+from django.db import connections
+from django.test.utils import override_settings
+
+from django_sessrec import events as events_door
+from django_sessrec import safety
+from django_sessrec.capture import client_address
+from django_sessrec.capture.outbox import outbox
+from django_sessrec.capture.store import WriteResult
+from django_sessrec.capture.tracker import Tracker
+from django_sessrec.models import Event, Impression
+from django_sessrec.serving import active_models, popular
+
+__all__ = ["capture_events", "override_sessrec", "reset"]
+
+AWAITING_COMMIT: Final = (Tracker._accept, events_door._deliver)
+
+
+class override_sessrec(override_settings):  # noqa: N801
+    """Change keys of SESSREC and leave the others: decorator of functions and TestCases, and context manager.
+
+    override_sessrec(CONSENT=None, SESSION_IDLE_MINUTES=5)
+    """
+
+    def __init__(self, **keys: Any) -> None:
+        super().__init__()
+        self.keys = keys
+
+    def enable(self) -> None:
+        self.options = {"SESSREC": {**getattr(settings, "SESSREC", {}), **self.keys}}
+        super().enable()
+
+    def save_options(self, test_func: Any) -> None:
+        overridden = test_func._overridden_settings or {}
+        before = overridden.get("SESSREC", getattr(settings, "SESSREC", {}))
+        test_func._overridden_settings = {**overridden, "SESSREC": {**before, **self.keys}}
+
+
+@contextmanager
+def capture_events(*, store_them: bool = False) -> Iterator[list[Event]]:
+    """Hand over the events that the code inside records, in order, as unsaved rows.
+
+    store_them: also write them, with the lists shown; otherwise nothing reaches database, stream or broker
+
+    Events of a transaction are there when it has committed. A TestCase's own never does: its events are there
+    at the end of the block, but for those of a savepoint that was rolled back.
+    """
+    captured: list[Event] = []
+    deliver = outbox.deliver
+
+    def capture(events: Sequence[Event], impressions: Sequence[Impression] = ()) -> WriteResult | None:
+        captured.extend(events)
+        return deliver(events, impressions) if store_them else WriteResult(stored=len(events))
+
+    waiting = {each.alias: len(each.run_on_commit) for each in connections.all(initialized_only=True)}
+    with patch.object(outbox, "deliver", capture):
+        yield captured
+        for connection in connections.all(initialized_only=True):
+            _run_ours(connection, waiting.get(connection.alias, 0))
+
+
+def reset() -> None:
+    """Forget what this process remembers: failed services, rows that wait, models, popular items."""
+    outbox.reset()
+    for room in (active_models, popular, safety):
+        room.forget()
+    client_address.warn_of_proxies.cache_clear()
+
+
+def _run_ours(connection: Any, start: int) -> None:
+    """Run the callbacks that wait for a commit, the package's only, and take them out of the queue."""
+    registered = connection.run_on_commit[start:]
+    ours = [each for each in registered if _is_ours(each[1])]
+    connection.run_on_commit[start:] = [each for each in registered if each not in ours]
+    for _savepoints, callback, *_ in ours:
+        callback()
+
+
+def _is_ours(callback: Any) -> bool:
+    function = getattr(callback, "func", None) if isinstance(callback, partial) else None
+    return getattr(function, "__func__", function) in AWAITING_COMMIT

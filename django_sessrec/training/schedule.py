@@ -1,0 +1,66 @@
+"""What a model's schedule asks for: a training run from scratch, a refresh, or nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import Enum, auto
+
+from django.utils import timezone
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.recsys.artifact import ArtifactError
+from django_sessrec.training import resume
+from django_sessrec.training.window import expires_soon
+
+RETRY_HOURS = 1  # a failed run is tried again after this long, or sooner where it is due
+
+_opened: set[int] = set()  # runs whose artifact this process has opened: once is enough
+
+
+class Due(Enum):
+    """What a schedule asks for."""
+
+    TRAINING = auto()  # from scratch
+    REFRESH = auto()  # from the model in service
+
+
+def due(model: str) -> Due | None:
+    """What the model's schedule asks for now.
+
+    A killed run is due at once, as what it was. What serves is replaced before its time where this version
+    can't open it, as after an upgrade, or where it is to be removed soon.
+    """
+    settings = sessrec_settings.model(model)
+    runs = TrainingRun.objects.filter(model=model).order_by("-pk")
+    if resume.waits(model) or _is_over(runs.filter(started_from=None).first(), settings["EVERY_HOURS"]):
+        return Due.TRAINING
+    if _is_over(runs.first(), RETRY_HOURS) and _must_be_replaced(model):
+        return Due.TRAINING
+    if settings["REFRESH_HOURS"] and _is_over(runs.first(), settings["REFRESH_HOURS"]):
+        return Due.REFRESH
+    return None
+
+
+def _is_over(run: TrainingRun | None, hours: float) -> bool:
+    """Whether so many hours have passed since the run began; fewer if it failed."""
+    if run is None:
+        return True
+    if run.state == TrainingRun.State.FAILED:
+        hours = min(hours, RETRY_HOURS)
+    return timezone.now() >= run.created_at + timedelta(hours=hours)
+
+
+def _must_be_replaced(model: str) -> bool:
+    active = Promotion.objects.active(model)
+    return active is not None and (expires_soon(active) or not _opens(active))
+
+
+def _opens(run: TrainingRun) -> bool:
+    if run.pk not in _opened:
+        try:
+            run.open()
+        except ArtifactError:
+            return False
+        _opened.add(run.pk)
+    return True

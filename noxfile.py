@@ -1,0 +1,24 @@
+"""The tests that need no torch, on each Python and Django that is supported: `make test-matrix`.
+
+A Python that is not on the PATH is skipped.
+"""
+
+import nox
+
+nox.options.error_on_missing_interpreters = False
+
+COMBINATIONS = [("3.11", "5.2"), ("3.12", "6.0"), ("3.13", "6.1")]
+FOLDERS = ("admin", "api", "capture", "doors", "measuring", "operations", "privacy", "recsys", "serving")
+PRINTED = ("docs/test_readme.py", "docs/test_tutorial.py")  # what a reader copies, on the reader's Django
+
+
+@nox.session
+@nox.parametrize(("python", "django"), COMBINATIONS)
+def tests(session: nox.Session, django: str) -> None:
+    session.install("--quiet", "pip>=25.1")
+    session.install("--quiet", "--group", "test", "-e", ".[embedded,metrics,parquet]", f"django~={django}.0")
+    chosen = session.posargs or [f"tests/{folder}" for folder in (*FOLDERS, *PRINTED)]
+    marks = "not chaos and not e2e and not slow"
+    session.run(
+        "pytest", "-p", "no:cacheprovider", "--numprocesses", "2", "--dist", "loadfile", "-m", marks, *chosen
+    )

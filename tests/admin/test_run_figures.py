@@ -1,0 +1,16 @@
+"""What a training run's page says of it."""
+
+from dataclasses import fields
+
+from django_sessrec.admin.run_figures import counts
+from django_sessrec.models import TrainingRun
+from django_sessrec.training.dataset import Counts
+
+
+def test_staff_see_each_count_of_a_run_under_a_label_of_its_own():
+    counted = {field.name: 1_000 + number for number, field in enumerate(fields(Counts))} | {"cases": 2_000}
+    shown = counts(TrainingRun(counts=counted))
+    assert [number for _, number in shown] == [f"{number:,}" for number in counted.values()]
+    labels = [label for label, _ in shown]
+    assert all(labels)
+    assert len(set(labels)) == len(counted)

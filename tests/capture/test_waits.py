@@ -1,0 +1,286 @@
+"""Whatever hangs, a page waits two seconds at most for all of it, and the next one nothing."""
+
+import os
+import shutil
+import signal
+import threading
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError, connection, transaction
+
+from django_sessrec import safety
+from django_sessrec.capture import buffers, fast_query, stream
+from django_sessrec.capture.breaker import MAX_WAIT_SECONDS, forgive, patience_left
+from django_sessrec.capture.fast_query import bounded
+from django_sessrec.capture.outbox import outbox
+from django_sessrec.ids import uuid7
+from django_sessrec.models import Event, Heartbeat
+from example_shop.stack.environment import django_database
+from example_shop.stack.folders import own_folder, scratch_folder
+from example_shop.stack.postgres import Postgres
+from example_shop.stack.valkey import Valkey
+from tests.support.capture import celery_on, event, in_the_ledger, reconnected, settle
+from tests.support.visits import visit_in
+
+# Far above what is promised, so that a busy machine fails no test, and far below a wait without bound.
+SLACK = 3.0
+RELEASED_AFTER = 20.0  # seconds: a wait without bound ends, and fails its test
+TABLES = ["event", "impression", "failedevent", "withdrawal", "ledger", "receipt"]
+SET_UPS = {
+    "CONN_MAX_AGE 60": {},
+    "CONN_MAX_AGE 0": {"CONN_MAX_AGE": 0},
+    "ATOMIC_REQUESTS": {"ATOMIC_REQUESTS": True},
+    "pool": {"CONN_MAX_AGE": 0, "pool": True},
+}
+# Where ATOMIC_REQUESTS is set for a server that hangs, Django itself waits for it before the view begins.
+HANGS = [
+    *((set_up, table) for set_up in ("CONN_MAX_AGE 60", "ATOMIC_REQUESTS") for table in TABLES),
+    *((set_up, "server") for set_up in ("CONN_MAX_AGE 60", "CONN_MAX_AGE 0", "pool")),
+]
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A Postgres that tests may hang."""
+    folder = own_folder(own_folder(scratch_folder()) / "waits")
+    postgres = Postgres(folder, durable=False)
+    postgres.start()
+    yield postgres
+    postgres.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def set_up(request, shop, server):
+    """The events database as a shop may have it; what ends a page's connection there."""
+    changes = dict(SET_UPS[request.param])
+    pool = changes.pop("pool", False)
+    with reconnected(**{**django_database(server.url, pool=pool), **changes}):
+        call_command("migrate", verbosity=0)
+        connection.close()
+        shop.SESSREC["TRACKED_VIEWS"]["remembered"] = "pk"
+        yield connection.close if changes.get("CONN_MAX_AGE") == 0 else lambda: None
+        connection.close()
+        connection.close_pool()
+
+
+@pytest.fixture
+def no_broker(tmp_path):
+    with celery_on(f"redis+socket://{tmp_path}/nobody.sock"):
+        yield
+
+
+def family(pid):
+    """The process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+@contextmanager
+def frozen(program):
+    """The program hangs: it takes connections, for the kernel does, and never answers."""
+    pids = family(program.pid)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+
+    def thaw():
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    with released(thaw):
+        yield
+
+
+@contextmanager
+def locked(server, table):
+    """A table that somebody has locked, as a migration does."""
+    with psycopg.connect(server.url) as other:
+        other.execute(f"LOCK TABLE sessrec_{table} IN ACCESS EXCLUSIVE MODE")
+        with released(other.rollback):
+            yield
+
+
+@contextmanager
+def released(release):
+    """Release at the end, or after RELEASED_AFTER."""
+    timer = threading.Timer(RELEASED_AFTER, release)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        release()
+
+
+def seconds(ask):
+    began = time.monotonic()
+    assert ask().status_code in (200, 302)
+    return time.monotonic() - began
+
+
+PAGES = {
+    "a product": lambda visitor: visitor.get("/product/1/"),
+    "one that reads": lambda visitor: visitor.get("/remembered/1/"),
+    "wrong input": lambda visitor: visitor.post("/basket/", {"item": "1", "quantity": "0"}),
+    "a refusal": lambda visitor: visitor.post("/decline/"),
+}
+
+
+@pytest.mark.parametrize(("set_up", "hang"), HANGS, indirect=["set_up"], ids=map(" - ".join, HANGS))
+def test_a_page_waits_two_seconds_at_most_and_the_next_one_nothing(visitor, server, set_up, no_broker, hang):
+    for page in PAGES.values():
+        outbox.reset()
+        visitor.cookies["consent"] = "session"
+        visitor.get("/product/0/")
+        set_up()
+        with frozen(server) if hang == "server" else locked(server, hang):
+            assert seconds(lambda page=page: page(visitor)) < MAX_WAIT_SECONDS + SLACK
+            set_up()
+            visitor.cookies["consent"] = "session"
+            for again in PAGES.values() if fast_query.database_breaker.resting else ():
+                forgive()
+                assert seconds(lambda again=again: again(visitor)) < MAX_WAIT_SECONDS
+                assert patience_left() > MAX_WAIT_SECONDS / 2
+                set_up()
+        connection.close()
+
+
+@pytest.mark.parametrize("kind", ["broker", "stream"])
+def test_a_server_of_messages_that_hangs_costs_one_page_some_moments(visitor, shop, kind, server):
+    valkey = Valkey(own_folder(own_folder(scratch_folder()) / f"hung-{kind}"))
+    valkey.start()
+    try:
+        with celery_on(valkey.url):
+            if kind == "stream":
+                shop.SESSREC = {**shop.SESSREC, "STREAM_URL": valkey.stream_url}
+            outbox.deliver([event("0")])
+            with frozen(valkey), suppress(OperationalError), nowhere(kind == "broker"):
+                assert seconds(lambda: visitor.get("/product/1/")) < MAX_WAIT_SECONDS + SLACK
+                forgive()
+                assert seconds(lambda: visitor.get("/product/2/")) < MAX_WAIT_SECONDS
+                assert patience_left() > MAX_WAIT_SECONDS / 2
+            visitor.get("/product/3/")
+            if kind == "stream":
+                settle()
+        assert set(Event.objects.values_list("item_id", flat=True)) == set("0123")
+        assert in_the_ledger() == {"stored": 4}  # none is counted twice, and nobody sent a duplicate
+    finally:
+        valkey.stop()
+
+
+@contextmanager
+def nowhere(needed):
+    """Without the events' table, so that pages turn to the broker."""
+    if not needed:
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE sessrec_event RENAME TO elsewhere")
+        try:
+            yield
+        finally:
+            cursor.execute("ALTER TABLE elsewhere RENAME TO sessrec_event")
+
+
+def test_queries_of_the_orm_are_bounded_and_leave_the_transaction_as_it_was(transactional_db):
+    with connection.cursor() as cursor:
+        with bounded():
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == ("1s",)
+            Heartbeat.objects.create(name="inside")
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)
+        with transaction.atomic():
+            cursor.execute("SET LOCAL statement_timeout = '7s'")
+            with bounded():
+                list(Heartbeat.objects.all())
+            with pytest.raises(OperationalError), bounded():
+                cursor.execute("SELECT pg_sleep(5)")
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == ("7s",)
+        with pytest.raises(OperationalError), bounded():  # it rests now
+            pass
+    assert Heartbeat.objects.filter(name="inside").exists()
+
+
+def test_warnings_of_an_outage_are_few(transactional_db, no_broker, caplog):
+    safety.forget()
+    with nowhere(needed=True):
+        for _ in range(50):
+            outbox.deliver([event()])
+    assert len([each for each in caplog.records if "could not be written" in each.getMessage()]) == 1
+
+
+def test_a_statement_that_postgres_cancels_is_logged_without_values(visitor, server, shop):
+    """Postgres's own log outlives an erasure: it must not name a session or an item."""
+    with reconnected(**django_database(server.url)):
+        call_command("migrate", verbosity=0)
+        sessions = set()
+        for table in TABLES:
+            for page in PAGES.values():
+                visitor.cookies["consent"] = "session"
+                visitor.get("/product/0/")
+                sessions.add(visit_in(visitor.cookies["sessrec"].value))
+                with locked(server, table):
+                    page(visitor)
+                fast_query.database_breaker.resume()
+                forgive()
+    log = server.log.read_text()
+    assert "canceling statement due to statement timeout" in log
+    assert not [session for session in sessions if str(session) in log]
+
+
+def test_a_row_that_postgres_would_refuse_with_its_values_in_the_log_is_not_sent(visitor, server, shop):
+    secret = uuid7()
+    with reconnected(**django_database(server.url)):
+        call_command("migrate", verbosity=0)
+        for field, value in (("quantity", None), ("item_id", "nul \x00"), ("position", 10**6)):
+            for others in ([], [event("good")]):
+                bad = event("bad", session_id=secret)
+                setattr(bad, field, value)
+                outbox.deliver([bad, *others])
+        assert outbox.counts["failed"] == 6
+    assert str(secret) not in server.log.read_text()
+
+
+def test_refused_events_beyond_the_buffer_are_counted(transactional_db, no_broker, monkeypatch, caplog):
+    monkeypatch.setattr(buffers, "MAX_ROWS", 10)
+    session_id = uuid7()
+    rejected = [buffers.Rejected({"session_id": str(session_id), "n": n}, "name", "") for n in range(30)]
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE sessrec_failedevent RENAME TO elsewhere")
+        for each in rejected:
+            outbox.reject([each])
+        cursor.execute("ALTER TABLE elsewhere RENAME TO sessrec_failedevent")
+    assert "no room in memory" in caplog.text
+    outbox.deliver([event()])
+    assert in_the_ledger() == {"stored": 1, "refused": 30}
+
+
+def test_duplicates_of_an_outage_are_counted(transactional_db, no_broker):
+    """Sent twice by a browser that heard no answer; what is in doubt is not a duplicate."""
+    row = event("1")
+    with nowhere(needed=True):
+        for _ in range(3):
+            outbox.deliver([row])
+    outbox.deliver([event("2")])
+    assert in_the_ledger() == {"stored": 2, "duplicate": 2}
+
+
+def test_what_memory_has_no_room_for_is_lost_and_no_more_than_that(
+    transactional_db, no_broker, monkeypatch, caplog
+):
+    monkeypatch.setattr(buffers, "MAX_ROWS", 10)
+    with nowhere(needed=True):
+        for n in range(15):
+            outbox.deliver([event(str(n))])
+    outbox.deliver([event("last")])
+    assert Event.objects.count() == 15 - outbox.counts["lost"] + 1 == 11
+    assert "1 rows are lost" in caplog.text
+    assert stream.configured() is False
