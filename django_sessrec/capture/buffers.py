@@ -14,9 +14,9 @@ from django_sessrec.capture.store import Message
 from django_sessrec.models import Event, Impression
 
 MAX_ROWS: Final = 10_000  # of a buffer
-MAX_BYTES: Final = 16 * 2**20  # of a buffer, as estimated below
-EVENT_BYTES: Final = 1_600  # of an unsaved Event with its values, as sys.getsizeof adds them up
-IMPRESSION_BYTES: Final = 2_000
+MAX_BYTES: Final = 8 * 2**20  # of a buffer, as estimated below
+EVENT_BYTES: Final = 700  # of an unsaved Event with its values, as tracemalloc sees it
+IMPRESSION_BYTES: Final = 800
 TEXT_BYTES: Final = 60  # of a short text beyond its characters
 
 AT_RISK_SECONDS: Final = 2.0  # three times the longest delay that was seen, on a disk kept busy by others

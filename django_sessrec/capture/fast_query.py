@@ -108,14 +108,15 @@ def patient(seconds: float) -> Iterator[None]:
 def bounded() -> Iterator[None]:
     """Queries of the ORM on a page's way: each ends within a second, and none asks a database that rests.
 
-    A transaction, or a savepoint of somebody's. Raises django.db.Error.
+    A transaction, or a savepoint of somebody's; inside patient(), each has that time. Raises django.db.Error.
     """
     connection = database.connection()
-    if database_breaker.resting or not patience_left():
+    limit = _limit.get()
+    if limit is None and (database_breaker.resting or not patience_left()):
         raise UnansweredError(RESTS)
     started = time.monotonic()
-    deadline = _connect(connection, started + TIMEOUT_SECONDS)
-    settings = _settings_inside(int((TIMEOUT_SECONDS - SERVER_MARGIN) * 1000), KEPT_BY_BLOCK)
+    deadline = _connect(connection, started + (limit or TIMEOUT_SECONDS))
+    settings = _settings_inside(int(((limit or TIMEOUT_SECONDS) - SERVER_MARGIN) * 1000), KEPT_BY_BLOCK)
     outer = _in_transaction(connection)
     try:
         # The first exchange is also the question whether it answers: the ORM's queries have no deadline here.
@@ -131,8 +132,7 @@ def bounded() -> Iterator[None]:
                 before = _settings_of_before(KEPT_BY_BLOCK)
                 _exchange(connection, [(before, ())], time.monotonic() + TIMEOUT_SECONDS)
     except OperationalError:
-        database_breaker.rest()
-        waited_in_vain(time.monotonic() - started)
+        _gave_up(time.monotonic() - started)
         raise
 
 
@@ -154,8 +154,7 @@ def _connect(connection: BaseDatabaseWrapper, deadline: float) -> float:
         connection.ensure_connection()
     except OperationalError:
         if time.monotonic() - started > AT_ONCE:
-            database_breaker.rest()
-            waited_in_vain(time.monotonic() - started)
+            _gave_up(time.monotonic() - started)
         raise
     finally:
         connection.settings_dict = before

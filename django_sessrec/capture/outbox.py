@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,9 +31,12 @@ ERASE_TASK: Final = "erase_later"
 
 BROKER_SECONDS: Final = 0.6  # that a hung broker may cost a page: two tries of tasks.BROKER_TIMEOUT each
 FLUSH_SECONDS: Final = 0.05  # of a page's time, after an outage
+CLOSE_SECONDS: Final = 2.0  # of a process's end
 FLUSH_ROWS: Final = 100  # of one statement, so that the limit above is met: 4 ms
 HANDED_OVER: Final = 5  # messages that a page brings to the broker beside its own
 MAX_ERASURES: Final = 10_000  # sessions
+
+logger = logging.getLogger("django_sessrec")
 
 
 class Outbox:
@@ -57,6 +62,20 @@ class Outbox:
         forgive()
         safety.forget()
 
+    def close(self) -> None:
+        """One more try at the process's end, and a word about what is lost with it."""
+        if not (self.unsent or self.rejected):
+            return
+        for breaker in (database_breaker, self.broker):
+            breaker.resume()
+        forgive()
+        self.flush(CLOSE_SECONDS)
+        while (message := self.unsent.take(1)) and self._publish_message(message[0]):
+            pass
+        self.unsent.put_back(message)
+        if lost := self.unsent.rows + self.rejected.rows:
+            logger.error("%d rows are lost with this process: database and broker are down", lost)
+
     def deliver(self, events: Sequence[Event], impressions: Sequence[Impression] = ()) -> WriteResult | None:
         """Store the rows now, or have them stored later (None)."""
         rows: list[Event | Impression] = [*impressions, *events]
@@ -74,11 +93,11 @@ class Outbox:
         self.flush()
         return None
 
-    def flush(self) -> None:
-        """Write what is kept, now that a server answers: FLUSH_SECONDS long, and FLUSH_ROWS at least."""
+    def flush(self, seconds: float | None = None) -> None:
+        """Write FLUSH_ROWS of what is kept, now that a server answers, and more while `seconds` last."""
         if database_breaker.resting:
             return
-        deadline = time.monotonic() + FLUSH_SECONDS
+        deadline = time.monotonic() + (FLUSH_SECONDS if seconds is None else seconds)
         if self.erasures and not self._erasing.resting:
             self._erase(wait_seconds=0.0)
         while self._flush_some() and time.monotonic() < deadline:
@@ -276,3 +295,4 @@ def message_from(
 
 
 outbox = Outbox()
+atexit.register(outbox.close)

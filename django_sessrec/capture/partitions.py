@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import count, takewhile
 
+from django.db import ProgrammingError
 from django.db.backends.utils import CursorWrapper
 
 from django_sessrec import database
@@ -15,6 +17,11 @@ from django_sessrec.models import Event, Impression
 DAYS_AHEAD = 7  # an upkeep that fails for a week costs no event
 TABLES = (Event._meta.db_table, Impression._meta.db_table)
 NAME = re.compile(rf"(?:{'|'.join(TABLES)})_(\d{{8}})")
+INSUFFICIENT_PRIVILEGE = "42501"
+REMEDY = (
+    "the role that makes and drops partitions must own sessrec_event and sessrec_impression and have "
+    "CREATE on their schema; let it be the one that migrates, or run sessrec_prune once an hour as that one"
+)
 LOCK = 0x5E55_4EC0  # of pg_advisory_xact_lock: two processes never make the same partition
 # Attaching and dropping queue for a lock that every writer then queues behind: better give up and try later.
 LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
@@ -23,6 +30,10 @@ SELECT child.relname
 FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
 WHERE inhparent = ANY (ARRAY[to_regclass(%s), to_regclass(%s)])
 """
+
+
+class MissingRightsError(ProgrammingError):
+    """The database role may not make or drop partitions; the message names the remedy."""
 
 
 def ensure(first_day: date, last_day: date) -> list[str]:
@@ -37,9 +48,12 @@ def ensure_ahead() -> list[str]:
 
 
 def ensure_days(days: Iterable[date]) -> list[str]:
-    """Make what is missing of these days (UTC); return the new partitions."""
+    """Make what is missing of these days (UTC); return the new partitions.
+
+    Raises MissingRightsError where the role may not, and any other django.db.Error.
+    """
     wanted = {f"{table}_{day:%Y%m%d}": (table, day) for day in sorted(set(days)) for table in TABLES}
-    with database.atomic(), database.connection().cursor() as cursor:
+    with _rights(), database.atomic(), database.connection().cursor() as cursor:
         cursor.execute(LOCK_TIMEOUT)
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         missing = [name for name in wanted if name not in _existing(cursor)]
@@ -67,10 +81,13 @@ def hold_rows(names: Iterable[str]) -> list[str]:
 
 
 def drop_older_than(days: int) -> list[str]:
-    """Drop the partitions that older_than() names; return their names."""
+    """Drop the partitions that older_than() names; return their names.
+
+    Raises MissingRightsError where the role may not, and any other django.db.Error.
+    """
     old = older_than(days)
     for name in old:
-        with database.atomic(), database.connection().cursor() as cursor:
+        with _rights(), database.atomic(), database.connection().cursor() as cursor:
             cursor.execute(LOCK_TIMEOUT)
             cursor.execute(f'DROP TABLE IF EXISTS "{name}"')
     return old
@@ -90,6 +107,16 @@ def days_ahead() -> int:
 def day_of(name: str) -> date:
     """The day in a partition's name."""
     return datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date()
+
+
+@contextmanager
+def _rights() -> Iterator[None]:
+    try:
+        yield
+    except ProgrammingError as problem:
+        if getattr(problem.__cause__, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
+            raise
+        raise MissingRightsError(f"{str(problem).strip()}: {REMEDY}") from problem
 
 
 def _existing(cursor: CursorWrapper) -> list[str]:

@@ -13,7 +13,12 @@ from django.db import DataError, IntegrityError, OperationalError
 from django_sessrec.capture import partitions
 from django_sessrec.capture.event import to_payload
 from django_sessrec.capture.failed_events import store_failed
-from django_sessrec.capture.fast_query import UnansweredError, database_breaker, execute_with_deadline
+from django_sessrec.capture.fast_query import (
+    UnansweredError,
+    bounded,
+    database_breaker,
+    execute_with_deadline,
+)
 from django_sessrec.capture.rows import SQL_TYPES, Rows, as_json, as_parameters, time_of_row
 from django_sessrec.models import Event, EventName, Impression
 
@@ -126,7 +131,8 @@ def _with_partitions(send: Callable[[], Answer], rows: Rows) -> Answer:
     except IntegrityError as problem:
         if not lacks_partition(problem):
             raise
-    partitions.ensure_days({time_of_row(row).date() for row in rows})
+    with bounded():
+        partitions.ensure_days({time_of_row(row).date() for row in rows})
     return send()
 
 

@@ -188,6 +188,19 @@ def test_rows_beyond_a_process_memory_are_lost_and_said_to_be(
     assert "1 rows are lost" in caplog.text
 
 
+def test_a_process_that_ends_brings_away_what_it_can_and_says_what_is_lost(
+    visitor, dropped_table, queue, no_broker, broker_url, caplog
+):
+    visitor.get("/product/1/")
+    assert outbox.counts == {"held": 1}
+    outbox.close()
+    assert "1 rows are lost with this process" in caplog.text
+    with celery_on(broker_url):
+        outbox.close()
+    assert queue.qsize() == 1
+    assert not outbox.unsent
+
+
 def test_a_broker_that_was_started_anew_takes_rows_at_once(visitor, dropped_table):
     broker = Valkey(own_folder(scratch_folder() / "anew"))
     broker.start()

@@ -7,8 +7,9 @@ import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, connections, transaction
 
-from django_sessrec.capture import partitions
-from tests.support.capture import reconnected
+from django_sessrec.capture import partitions, store
+from django_sessrec.capture.store import WriteResult
+from tests.support.capture import event, reconnected
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FIRST, LAST = date(2020, 2, 28), date(2020, 3, 1)
@@ -126,3 +127,34 @@ def test_partitions_are_made_where_the_server_binds_parameters():
     with reconnected(OPTIONS=options):
         assert partitions.ensure(FIRST, FIRST) != []
         assert partitions.drop_older_than(2) != []
+
+
+@pytest.fixture
+def clerk():
+    """A role that may read and write rows, and owns nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE clerk")
+        cursor.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk")
+        cursor.execute("SET ROLE clerk")
+        yield
+        cursor.execute("RESET ROLE")
+        cursor.execute("DROP OWNED BY clerk")
+        cursor.execute("DROP ROLE clerk")
+
+
+def test_a_role_without_rights_is_told_which(clerk):
+    with pytest.raises(partitions.MissingRightsError, match="CREATE on their schema"):
+        partitions.ensure(FIRST, LAST)
+
+
+def test_a_role_without_rights_is_told_which_when_days_are_too_old(clerk):
+    with connection.cursor() as cursor:
+        cursor.execute("RESET ROLE")
+        partitions.ensure(FIRST, LAST)
+        cursor.execute("SET ROLE clerk")
+    with pytest.raises(partitions.MissingRightsError, match="must own sessrec_event"):
+        partitions.drop_older_than(2)
+
+
+def test_a_role_without_rights_writes_into_the_days_that_are_there(clerk):
+    assert store.write([event()]) == WriteResult(stored=1)
