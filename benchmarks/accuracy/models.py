@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
+
+from django_sessrec.recsys.recommender import import_object
 
 MODELS = {
     "popularity": "django_sessrec.recsys.Popularity",
@@ -26,8 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {"gru4rec_bpr_max": {"objective": "bpr_max"
 
 def estimators_named(name: str, seeds: int) -> list[Any]:
     """The model's estimator with its defaults, once for each seed if it has any."""
-    module, attribute = MODELS[name].rsplit(".", 1)
-    estimator = getattr(import_module(module), attribute)(**OPTIONS.get(name, {}))
+    estimator = import_object(MODELS[name])(**OPTIONS.get(name, {}))
     if not hasattr(estimator, "seed"):
         return [estimator]
     return [replace(estimator, seed=seed) for seed in range(seeds)]

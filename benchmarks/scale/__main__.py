@@ -19,16 +19,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from benchmarks.fitting import fit_in_subprocesses
 from benchmarks.latency import query_latency
 from benchmarks.scale.steps import read, stored
 from django_sessrec.recsys.evaluation import Cases
+from django_sessrec.recsys.recommender import import_object
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
 
@@ -68,7 +66,7 @@ def measure(items: int, clicks: int, models: list[str]) -> Iterator[dict[str, fl
         figures, sessions = apart(read, url)
         yield figures
     cases = Cases.from_log(sessions.slice(max(0, len(sessions) - 10 * QUESTIONS), len(sessions)))
-    cases = cases.take(np.linspace(0, len(cases) - 1, QUESTIONS).astype(int))
+    cases = cases.thinned(QUESTIONS)
     for model in models:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / model
@@ -80,8 +78,7 @@ def measure(items: int, clicks: int, models: list[str]) -> Iterator[dict[str, fl
 
 def estimator(model: str) -> Any:
     path, options = MODELS[model]
-    module, name = path.rsplit(".", 1)
-    return getattr(import_module(module), name)(**options)
+    return import_object(path)(**options)
 
 
 @contextmanager

@@ -109,6 +109,7 @@ class EventsAnswer(serializers.Serializer):
     accepted = serializers.IntegerField()
     duplicates = serializers.IntegerField()
     rejected = Rejected(many=True)
+    bot = serializers.BooleanField(required=False, help_text="True where the user agent is a bot's.")
 
 
 class Problem(serializers.Serializer):

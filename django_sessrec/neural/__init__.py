@@ -8,11 +8,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from django_sessrec.neural.openmp import bound_spinning
+
 if TYPE_CHECKING:
     from django_sessrec.neural.gru4rec import GRU4Rec
     from django_sessrec.neural.ranked import Ranked
     from django_sessrec.neural.sasrec import SASRec
     from django_sessrec.neural.srgnn import SRGNN
+
+bound_spinning()  # before any of these imports torch
 
 __all__ = ["SRGNN", "GRU4Rec", "Ranked", "SASRec"]
 

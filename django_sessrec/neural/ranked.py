@@ -175,9 +175,7 @@ class Ranked:
         self, network: OnnxRecommender, earlier: SessionLog, later: SessionLog, progress: Progress | None
     ) -> RankingLists:
         """Lists for the clicks of `later`, made as they would have been when `earlier` ended."""
-        cases = Cases.from_log(later)
-        if len(cases) > self.max_queries:
-            cases = cases.take(np.linspace(0, len(cases) - 1, self.max_queries).astype(np.int64))
+        cases = Cases.from_log(later).thinned(self.max_queries)
         candidates = CandidateFeatures(Postings.of(earlier), Popularity().fit(earlier), network.items)
         lists = RankingLists.empty(len(cases), CANDIDATES, network.items)
 

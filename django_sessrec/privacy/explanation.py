@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from django.utils.translation import gettext
@@ -45,6 +46,7 @@ class Visit:
     idle_minutes: float
     longest_hours: int
     retention_days: int | None  # None: without an end
+    training_hours: int  # until every model is trained again
 
 
 def explain(placement: str) -> Explanation:
@@ -69,7 +71,13 @@ def explain_visit(consent: Level) -> Visit:
         idle_minutes=sessrec_settings.SESSION_IDLE_MINUTES,
         longest_hours=int(LONGEST_SESSION.total_seconds()) // 3600,
         retention_days=sessrec_settings.RETENTION_DAYS,
+        training_hours=ceil(max(map(_training_hours, sessrec_settings.MODELS), default=0)),
     )
+
+
+def _training_hours(model: str) -> float:
+    hours: float = sessrec_settings.model(model)["EVERY_HOURS"]
+    return hours
 
 
 def _rules(settings: Mapping[str, Any], share: int = 100) -> Rules:

@@ -1,9 +1,9 @@
-"""How many things a visitor is after: the clusters of like items among the clicks of a session.
+"""Intents of a session: how many clusters of similar items its clicks belong to.
 
-Two items are alike if visitors click them, or the same others, within WINDOW clicks of each other: the
+Two items are similar if visitors click them, or the same others, within WINDOW clicks of each other: the
 cosine of their co-click vectors is at least `threshold`. An item's co-click vector counts the clicks around
 its own, those included, each divided by the root of its item's clicks, so that best sellers do not make all
-items alike.
+items similar.
 
 The intents of a session are the connected clusters of its distinct items: a click like none before it opens
 a new intent, and whoever goes back to an earlier thing does not.

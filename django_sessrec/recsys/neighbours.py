@@ -1,4 +1,4 @@
-"""Past sessions that share the visitor's clicks vote for what comes next (the STAN family).
+"""Session neighbours: past sessions that share clicks with this one vote for what comes next (STAN family).
 
 V-SKNN (Ludewig & Jannach 2018) with the recencies of STAN (Garg et al. 2019), on posting lists as in
 VMIS-kNN (Kersbergen et al. 2022), and a weight of its own for the clicked item itself. No training beyond
@@ -107,7 +107,7 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class RecentNeighbours(Neighbours):
-    """Neighbours of the last days, to whom the whole visit matters."""
+    """Neighbours of the last days, which weigh all clicks of the session."""
 
     click_decay: float = 2.5
     idf_power: float = 1.0

@@ -1,4 +1,4 @@
-"""What everybody looks at, lately: the baseline, and every model's answer to an empty session."""
+"""Popularity with decay: the baseline of every evaluation, and every model's answer to an empty session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The index under session neighbours: which past sessions hold an item, and where."""
+"""Posting lists: which past sessions hold an item, and at which position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A log of finished sessions as three flat arrays: what every model is fitted on."""
+"""Session logs: finished sessions as three flat arrays, on which every model is fitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A shop with known truth: sessions drawn from planted groups, transitions and intents."""
+"""A synthetic shop with known truth: sessions drawn from planted groups, transitions and intents."""
 
 from __future__ import annotations
 

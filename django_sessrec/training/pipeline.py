@@ -76,7 +76,7 @@ def train(
             if (work := due(model)) is None:
                 return None
             refresh = work is Due.REFRESH
-        run = TrainingRun.objects.create(
+        run: TrainingRun = TrainingRun.objects.create(
             model=model,
             trigger=trigger,
             estimator=settings["ESTIMATOR"],

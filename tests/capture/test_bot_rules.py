@@ -18,13 +18,16 @@ from tests.support.history import happen, show
 from tests.support.real_clicks import real_clicks
 
 pytestmark = pytest.mark.django_db
-
-HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
 UNEVEN = (4, 31, 9, 70, 2, 18)
 
 
-def visit(items, pauses=UNEVEN, *, at=HOUR_AGO, source="server"):
+def hour_ago():
+    return datetime.now(UTC) - timedelta(hours=1)
+
+
+def visit(items, pauses=UNEVEN, *, at=None, source="server"):
     """Store a visit's clicks, so many seconds apart; returns its session."""
+    at = at or hour_ago()
     session_id = uuid7(at)
     clicks = zip(items, accumulate(cycle(pauses), initial=0), strict=False)
     times = [(item, at + timedelta(seconds=seconds)) for item, seconds in clicks]
@@ -62,9 +65,10 @@ def test_each_kind_of_program_is_found_by_its_rule_from_its_bound_on(reason, ite
 def browse(*, script):
     """Sixteen product pages within a minute, each with a list; told of by the browser's script or not."""
     session_id = visit(range(16), (2, 5, 3))
-    impression_id = show(session_id, HOUR_AGO, ["1", "2"])
+    at = hour_ago()
+    impression_id = show(session_id, at, ["1", "2"])
     if script:
-        happen(session_id, HOUR_AGO, "view_item_list", "", impression_id, source="browser")
+        happen(session_id, at, "view_item_list", "", impression_id, source="browser")
     return session_id
 
 

@@ -63,6 +63,12 @@ def met() -> Iterator[set[CodeType]]:
         threading.setprofile(None)
 
 
+def rooms() -> list[str]:
+    """The package's modules and packages."""
+    folders = [path.parent for path in PACKAGE.glob("*/__init__.py")]
+    return sorted(path.stem for path in (*PACKAGE.glob("*.py"), *folders) if path.stem != "__init__")
+
+
 def functions(*rooms: str) -> list[Function]:
     """The functions and methods of these modules and packages, by name."""
     found = {}

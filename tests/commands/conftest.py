@@ -16,3 +16,10 @@ def run():
         return out.getvalue()
 
     return call
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The working folder, where reports are written."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -104,6 +104,12 @@ def test_figures_by_intents():
     assert evaluate(Scorer([1.0] * 8), cases).by_intents == {}
 
 
+def test_thinned_cases_are_evenly_spaced_and_never_more_than_there_are():
+    cases = Cases.from_log(log_of([[1, 2, 3, 4, 5, 6]]))
+    assert cases.thinned(3).labels.tolist() == [2, 4, 6]
+    assert cases.thinned(99).labels.tolist() == cases.labels.tolist()
+
+
 def test_each_case_needs_its_count_of_intents():
     with pytest.raises(ValueError, match="2 counts of intents for 1 cases"):
         evaluate(Scorer([1.0] * 8), Cases.from_log(log_of([[1, 2]])), intents=np.array([1, 1]))

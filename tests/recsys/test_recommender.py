@@ -31,7 +31,7 @@ def test_best_of_many_equals_a_full_sort():
 
 
 class Recorder:
-    """An estimator of popularity that keeps what its fit was handed, without any option of its own."""
+    """Popularity, which keeps what its fit was handed."""
 
     def fit(self, sessions, *, validation=None, progress=None):
         self.handed = {"validation": validation}

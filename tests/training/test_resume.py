@@ -1,4 +1,4 @@
-"""A net's training that was killed or stopped is gone on with, on what it had read."""
+"""A killed or stopped training run is resumed, on the clicks that it had read."""
 
 import json
 import signal
@@ -109,7 +109,7 @@ def test_what_is_killed_again_and_again_starts_anew_when_it_is_due(net):
     assert not due("net")
     run = train("net", trigger="command")
     assert run.state == State.PUBLISHED
-    assert "goes on" not in run.verdict
+    assert "Resumed" not in run.verdict
     assert run.counts["sessions"] == 600
 
 
@@ -117,7 +117,7 @@ def test_another_recipe_starts_anew(net):
     left(net)
     net["MODELS"]["net"]["OPTIONS"] = {"epochs": 1}
     run = train("net", trigger="command")
-    assert "goes on" not in run.verdict
+    assert "Resumed" not in run.verdict
     assert run.counts["sessions"] == 600
 
 

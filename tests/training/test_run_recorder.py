@@ -1,4 +1,4 @@
-"""What a run's row tells of a training that goes on."""
+"""The row of a training run while it runs."""
 
 import pytest
 

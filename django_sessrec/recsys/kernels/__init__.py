@@ -1,4 +1,4 @@
-"""The engine's compiled loops: loaded here, once, through ctypes, which lets other threads run meanwhile.
+"""The compiled loops of the engine, loaded once through ctypes, which releases the GIL during a call.
 
 Plain C because numba, measured, costs a web worker 112 MB of memory, 208 MB of disk and 0.28 s at start.
 `hatch_build.py` compiles the C files of this folder into one library beside them.

@@ -1,0 +1,207 @@
+"""What click files are made of: column types, packing, broken lines."""
+
+import gzip
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pyarrow
+import pytest
+from django.core.management.base import CommandError
+from pyarrow import parquet
+
+from django_sessrec.models import Event
+from tests.support.click_files import NOW, YESTERDAY, write
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def clicks(count=3, **columns):
+    """A table of one session's clicks."""
+    defaults = {
+        "session_id": ["s"] * count,
+        "item_id": [str(number) for number in range(count)],
+        "time": [YESTERDAY + number for number in range(count)],
+    }
+    return pyarrow.table(defaults | columns)
+
+
+def items():
+    return [event.item_id for event in Event.objects.order_by("event_id")]
+
+
+# What Parquet holds
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Oslo"])
+def test_parquet_times_of_every_unit_are_cut_to_milliseconds(here, run, unit, zone):
+    at = NOW - timedelta(hours=1)
+    times = pyarrow.array([at] * 2, pyarrow.timestamp(unit, zone))
+    if unit == "ns":
+        times = pyarrow.array([at.timestamp() * 10**9 + 1_234_567] * 2, pyarrow.int64()).cast(times.type)
+    parquet.write_table(clicks(2, time=times), here / "clicks.parquet")
+    run("sessrec_import", here / "clicks.parquet", time="time")
+    expected = at + timedelta(milliseconds=1 if unit == "ns" else 0)
+    assert [event.occurred_at for event in Event.objects.all()] == [expected] * 2
+
+
+@pytest.mark.parametrize(
+    ("column", "ids"),
+    [
+        (pyarrow.array([123.0, 124.0, float("nan")]), ["123", "124"]),
+        (pyarrow.array([b"sku-1", b"sku-2", b"\xff"], pyarrow.binary()), ["sku-1", "sku-2"]),
+        (pyarrow.array([b"sku-1", b"sku-2", b"\xff"], pyarrow.large_binary()), ["sku-1", "sku-2"]),
+        (pyarrow.array(["a", "b", None]).dictionary_encode(), ["a", "b"]),
+        (pyarrow.array([Decimal("12"), Decimal("13"), None]), ["12", "13"]),
+        (pyarrow.array([7, 8, None], pyarrow.uint64()), ["7", "8"]),
+        (pyarrow.array([1.0, 2.0, 1e300], pyarrow.float64()), ["1", "2"]),
+    ],
+)
+def test_parquet_ids_of_every_type_become_text(here, run, column, ids):
+    parquet.write_table(clicks(item_id=column), here / "clicks.parquet")
+    assert "1 rejected" in run("sessrec_import", here / "clicks.parquet", time="time")
+    assert items() == ids
+
+
+@pytest.mark.parametrize("kind", [pyarrow.date32(), pyarrow.date64()])
+def test_parquet_dates_are_midnight(here, run, kind):
+    day = (NOW - timedelta(days=2)).date()
+    parquet.write_table(clicks(time=pyarrow.array([day] * 3, kind)), here / "clicks.parquet")
+    run("sessrec_import", here / "clicks.parquet", time="time")
+    assert {event.occurred_at for event in Event.objects.all()} == {
+        datetime(day.year, day.month, day.day, tzinfo=UTC)
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "reason"),
+    [
+        (pyarrow.array([[1], [2], [3]]), "column item_id is of type list<"),
+        (pyarrow.array([{"a": 1}] * 3), "column item_id is of type struct<"),
+    ],
+)
+def test_parquet_columns_that_hold_no_id_are_refused_in_a_sentence(here, run, column, reason):
+    parquet.write_table(clicks(item_id=column), here / "clicks.parquet")
+    with pytest.raises(CommandError, match=reason):
+        run("sessrec_import", here / "clicks.parquet", time="time")
+
+
+def test_parquet_values_that_are_no_ids_cost_their_rows(here, run):
+    table = clicks(item_id=pyarrow.array([True, False, None]))
+    parquet.write_table(pyarrow.concat_tables([table]), here / "clicks.parquet")
+    with pytest.raises(CommandError, match="no row"):
+        run("sessrec_import", here / "clicks.parquet", time="time")
+
+
+def test_a_parquet_time_beyond_pythons_years_costs_its_row(here, run):
+    times = pyarrow.array([YESTERDAY, 10**14, YESTERDAY + 1]).cast(pyarrow.timestamp("s"))
+    parquet.write_table(clicks(time=times), here / "clicks.parquet")
+    assert "2 events imported, 0 were there before, 1 rejected" in run(
+        "sessrec_import", here / "clicks.parquet", time="time"
+    )
+
+
+def test_a_parquet_file_that_ends_early_is_refused_in_a_sentence(here, run):
+    parquet.write_table(clicks(), here / "whole.parquet")
+    (here / "clicks.parquet").write_bytes((here / "whole.parquet").read_bytes()[:-20])
+    with pytest.raises(CommandError, match="is no Parquet file, or a broken one"):
+        run("sessrec_import", here / "clicks.parquet", time="time")
+
+
+# What files are called and how they are packed
+
+
+@pytest.mark.parametrize("name", ["CLICKS.PARQUET", "clicks.pq", "clicks.parquet.gzip", "clicks"])
+def test_the_first_bytes_say_what_a_file_is(here, run, name):
+    parquet.write_table(clicks(), here / name)
+    assert "3 events imported" in run("sessrec_import", here / name, time="time")
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_compressed_csv_is_read(here, run, compression):
+    text = write(here / "plain.csv", *(f"s,{item},{YESTERDAY}" for item in "dbca")).read_bytes()
+    with pyarrow.CompressedOutputStream(str(here / "clicks.csv.packed"), compression) as packed:
+        packed.write(text)
+    run("sessrec_import", here / "clicks.csv.packed", time="time")
+    assert items() == list("dbca")
+
+
+def test_a_compressed_file_that_ends_early_is_refused_in_a_sentence(here, run):
+    lines = [f"s{number},item-{number * 7919},{YESTERDAY + number}" for number in range(5_000)]
+    whole = gzip.compress(write(here / "plain.csv", *lines).read_bytes())
+    (here / "clicks.csv.gz").write_bytes(whole[:-2_000])
+    with pytest.raises(CommandError, match=r"clicks\.csv\.gz can't be read on"):
+        run("sessrec_import", here / "clicks.csv.gz", time="time")
+
+
+def test_a_folder_is_read_file_by_file(here, run):
+    folder = here / "export"
+    folder.mkdir()
+    for number in range(3):
+        parquet.write_table(clicks(session_id=[f"s{number}"] * 3), folder / f"part-{number}.parquet")
+    (folder / "_SUCCESS").touch()
+    (folder / ".part-0.parquet.crc").write_text("checksum")
+    assert "9 rows: 9 events imported" in run("sessrec_import", folder, time="time")
+
+
+def test_an_empty_folder_is_named(here, run):
+    (here / "export").mkdir()
+    with pytest.raises(CommandError, match="is a folder without files"):
+        run("sessrec_import", here / "export", time="time")
+
+
+# What CSV holds
+
+
+@pytest.mark.parametrize("count", [1_000, 3_000])
+def test_a_stray_quote_costs_its_row_only(here, run, count):
+    lines = [f"s{number},item{number},{YESTERDAY + number}" for number in range(count)]
+    lines[2] = '"' + lines[2]
+    lines[500] = lines[500].replace("item", '"item')
+    file = write(here / "clicks.csv", *lines)
+    assert f"{count} rows: {count - 2} events imported".replace(",", "") in run(
+        "sessrec_import", file, time="time"
+    ).replace(",", "")
+
+
+def test_a_row_of_several_lines_is_one(here, run):
+    file = write(here / "clicks.csv", f'"two\nlines, ""quoted""",tea,{YESTERDAY}', f"s,cup,{YESTERDAY}")
+    assert "2 rows: 2 events imported" in run("sessrec_import", file, time="time")
+
+
+def test_a_line_without_an_end_costs_its_row_only(here, run):
+    file = write(here / "clicks.csv", f"s,{'x' * 3_000_000},{YESTERDAY}", f"s,cup,{YESTERDAY}")
+    assert "2 rows: 1 events imported, 0 were there before, 1 rejected" in run(
+        "sessrec_import", file, time="time"
+    )
+
+
+def test_separators_inside_a_quoted_header_are_not_the_files(here, run):
+    file = write(
+        here / "clicks.csv",
+        f"a;1;{YESTERDAY};x",
+        header='session_id;item_id;time;"name, colour, size, price"',
+    )
+    assert "1 events imported" in run("sessrec_import", file, time="time")
+
+
+@pytest.mark.parametrize(
+    "written", ["%Y-%m-%d %H:%M:%S UTC", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S+00:00", "%Y-%m-%dT%H:%M:%S"]
+)
+@pytest.mark.parametrize("unit", ["iso", "s", "ms"])
+def test_dates_as_text_are_read_whatever_the_unit(here, run, written, unit):
+    file = write(here / "clicks.csv", f"s,tea,{NOW.strftime(written)}")
+    run("sessrec_import", file, time="time", time_unit=unit)
+    assert Event.objects.get().occurred_at == NOW
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
+def test_numbers_are_of_the_unit(here, run, unit, factor):
+    file = write(here / "clicks.csv", f"s,tea,{YESTERDAY * factor}")
+    run("sessrec_import", file, time="time", time_unit=unit)
+    assert int(Event.objects.get().occurred_at.timestamp()) == YESTERDAY
+
+
+def test_a_file_of_which_no_row_is_taken_is_an_error(here, run):
+    with pytest.raises(CommandError, match="no row"):
+        run("sessrec_import", write(here / "clicks.csv", "s,tea,soon"), time="time")
