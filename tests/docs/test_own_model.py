@@ -53,6 +53,6 @@ def test_the_model_of_the_page_is_trained_and_serves(own_model, products_clicked
     first = body["items"][0]
     assert first["reason"] == {"code": "next_click", "because": [item_id]}
     assert (
-        "What counts most: what earlier visitors clicked next"
+        "Counts most: what earlier visitors clicked next"
         in visitor.get("/sessrec/why/").content.decode()
     )
