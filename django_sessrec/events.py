@@ -67,7 +67,7 @@ def record(
     price:      of one piece: a number or its text
     currency:   ISO 4217; SESSREC["CURRENCY"] by default
     source:     the shop's own word for where it comes from: letters, digits, "-" and "_"
-    order_id:   of a purchase or refund: a refund is taken from its purchase, and told twice both count once
+    order_id:   of a purchase or refund: a purchase told twice counts once, a refund is taken from its own
     key:        what names this event where it comes from. With `at`, the same key is recorded once, however
                 often a webhook repeats it
 

@@ -6,8 +6,8 @@ the item afterwards in that session, within ATTRIBUTION_HOURS of a click on it, 
 click. Bots and quarantined sessions count nowhere.
 
 Purchases and refunds that were recorded with an order id carry the order's line in the lower bits of their
-own id (ids.order_line_id): a purchase told three times counts once, and a refund belongs to the click that
-its purchase belongs to, however late it comes.
+own id (ids.order_line_id): a purchase told three times counts once, and a refund is taken from the click that
+its purchase belongs to, however late it comes; all refunds of a line take no more than it brought.
 """
 
 from __future__ import annotations
@@ -49,20 +49,21 @@ outcomes AS MATERIALIZED (
              o.occurred_at, c.occurred_at DESC, c.shown_at DESC
 ),
 refunds AS MATERIALIZED (
-    SELECT r.event_id, 'refund' AS name, r.quantity, r.price, r.currency,
-           p.impression_id, p.session_id, p.shown_at, p.placement, p.model, p.run_id, p.step, p.experiment,
-           p.variant
+    SELECT r.event_id, p.event_id AS purchase_id, r.quantity * coalesce(r.price, p.price, 0) AS amount
     FROM outcomes p
     JOIN sessrec_event r ON r.session_id = p.session_id AND r.item_id = p.item_id
      AND r.occurred_at >= p.happened_at AND {LINE.format("r")} = {LINE.format("p")}
     WHERE p.name = 'purchase' AND r.name = 'refund' AND NOT r.bot
 ),
+refunded AS (SELECT purchase_id, sum(amount) AS amount FROM refunds GROUP BY purchase_id),
 earned AS (
-    SELECT event_id, name, quantity, price, currency, {IMPRESSION} FROM outcomes
+    SELECT {IMPRESSION}, currency,
+           greatest(0, quantity * coalesce(price, 0) - coalesce(refunded.amount, 0)) AS amount
+    FROM outcomes LEFT JOIN refunded ON refunded.purchase_id = outcomes.event_id
     WHERE name = 'purchase'
-       OR name = 'refund' AND NOT EXISTS (SELECT FROM refunds WHERE refunds.event_id = outcomes.event_id)
     UNION ALL
-    SELECT event_id, name, quantity, price, currency, {IMPRESSION} FROM refunds
+    SELECT {IMPRESSION}, currency, -quantity * coalesce(price, 0) FROM outcomes
+    WHERE name = 'refund' AND NOT EXISTS (SELECT FROM refunds WHERE refunds.event_id = outcomes.event_id)
 ),
 clicks AS (
     SELECT {IMPRESSION}, item_id,

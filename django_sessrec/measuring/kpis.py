@@ -72,10 +72,9 @@ of_sessions AS (
     FROM parts GROUP BY GROUPING SETS ({sets})
 ),
 earned_in_sessions AS (
-    SELECT grouping({names}) AS grouping_set, {names}, currency,
-           sum(quantity * coalesce(price, 0) * CASE name WHEN 'refund' THEN -1 ELSE 1 END) AS revenue
+    SELECT grouping({names}) AS grouping_set, {names}, currency, sum(amount) AS revenue
     FROM (
-        SELECT {named}, i.session_id, i.currency, i.quantity, i.price, i.name FROM earned i
+        SELECT {named}, i.session_id, i.currency, i.amount FROM earned i
         WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s
     ) AS lines
     GROUP BY GROUPING SETS ({sets_by_currency})

@@ -1,7 +1,7 @@
-"""The evidence pack: what a controller shows to prove what is kept, why, how long, and who changed it.
+"""The compliance report, with which a controller shows what is kept, why, for how long, and who decided.
 
-GDPR 5(2) and 30, and the voluntary records of an AI system of minimal risk. It is drawn from the live
-settings and tables, so that it can't fall behind them. It names no visit.
+GDPR 5(2) and 30, and the voluntary records of an AI system of minimal risk. It is made from the live
+settings, tables and artifacts, so that it can't fall behind them. It names no session.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from django_sessrec.recsys import artifact
 LATEST = 200  # lines of each trail
 
 
-def evidence(now: datetime | None = None) -> dict[str, Any]:
-    """The pack, JSON-able, as of `now` (aware)."""
+def compliance_report(now: datetime | None = None) -> dict[str, Any]:
+    """The report, JSON-able, as of `now` (aware)."""
     now = now or timezone.now()
     return {
         "made_at": now.isoformat(timespec="seconds"),
@@ -36,6 +36,7 @@ def evidence(now: datetime | None = None) -> dict[str, Any]:
         "retention": {
             "days": sessrec_settings.RETENTION_DAYS,
             "tables": [_dated(each) for each in oldest_rows(now)],
+            "artifacts": list(_artifacts(now)),
         },
         "models": list(_models()),
         "quarantine": _quarantine(),
@@ -44,19 +45,19 @@ def evidence(now: datetime | None = None) -> dict[str, Any]:
     }
 
 
-def as_markdown(pack: dict[str, Any]) -> str:
-    """The pack for people; sessrec/evidence.md is a template like any other."""
-    return render_to_string("sessrec/evidence.md", {**pack, **_in_pairs(pack)})
+def as_markdown(report: dict[str, Any]) -> str:
+    """The report for people; sessrec/evidence.md is a template like any other."""
+    return render_to_string("sessrec/evidence.md", {**report, **_in_pairs(report)})
 
 
-def _in_pairs(pack: dict[str, Any]) -> dict[str, Any]:
+def _in_pairs(report: dict[str, Any]) -> dict[str, Any]:
     """What has free keys, as pairs: `.items` in a template is the key "items" where there is one."""
     models = []
-    for each in pack["models"]:
+    for each in report["models"]:
         card = each.get("card", {})
         parts = {part: list(card.get(part, {}).items()) for part in ("parameters", "counts")}
         models.append({**each, **parts})
-    audit = [{**each, "detail": list(each["detail"].items())} for each in pack["audit"]]
+    audit = [{**each, "detail": list(each["detail"].items())} for each in report["audit"]]
     return {"models": models, "audit": audit}
 
 
@@ -77,7 +78,7 @@ def _cookies() -> list[dict[str, Any]]:
         {
             "name": name,
             "set": "with consent",
-            "holds": "a random number of this visit, signed by the shop",
+            "holds": "a random number of this session, signed by the shop",
             "minutes": sessrec_settings.SESSION_IDLE_MINUTES,
             "at_most_hours": LONGEST_SESSION // timedelta(hours=1),
         },
@@ -93,6 +94,18 @@ def _cookies() -> list[dict[str, Any]]:
 
 def _dated(oldest: Oldest) -> dict[str, Any]:
     return oldest._asdict() | {"oldest": oldest.oldest and oldest.oldest.isoformat(timespec="seconds")}
+
+
+def _artifacts(now: datetime) -> Iterator[dict[str, Any]]:
+    """Every model in the folder of artifacts, served or not, and the oldest click that it was made of."""
+    days = sessrec_settings.RETENTION_DAYS
+    for folder in sorted(path for path in sessrec_settings.artifacts.glob("*") if path.is_dir()):
+        try:
+            oldest = artifact.read_manifest(folder)["card"]["window"][0]
+            within = days is None or datetime.fromisoformat(oldest) >= now - timedelta(days)
+        except (artifact.ArtifactError, LookupError, TypeError, ValueError):
+            oldest, within = None, False  # what can't be read proves nothing
+        yield {"artifact": folder.name, "oldest_click": oldest, "within_limit": within}
 
 
 def _models() -> Iterator[dict[str, Any]]:

@@ -279,6 +279,13 @@ def test_a_refund_of_the_same_day_counts_once(clicked):
     assert of_day()[("home",)].revenue == {"EUR": Decimal(0)}
 
 
+def test_refunds_take_no_more_than_their_purchase_brought(clicked):
+    tell(clicked, "purchase", "1001", NOON + minutes(5), price="10", quantity=2)
+    for load in range(3):
+        tell(clicked, "refund", "1001", NOON + timedelta(hours=40 + load), price="10", quantity=2)
+    assert of_day()[("home",)].revenue == {"EUR": Decimal(0)}
+
+
 def test_a_refund_of_an_order_that_no_click_led_to_takes_nothing(clicked):
     tell(clicked, "purchase", "1001", NOON + minutes(5))
     tell(clicked, "refund", "999", NOON + timedelta(hours=40))

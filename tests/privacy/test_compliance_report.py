@@ -1,4 +1,4 @@
-"""The evidence pack, word for word, and what would make it a lie."""
+"""The compliance report, word for word, and what would make it a lie."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from django_sessrec.capture import partitions
 from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry, Promotion, Quarantine, TrainingRun
-from django_sessrec.privacy.compliance_report import as_markdown, evidence
+from django_sessrec.privacy.compliance_report import as_markdown, compliance_report
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.sessions import SessionLog
@@ -61,43 +61,58 @@ def past(settings, tmp_path):
     partitions.drop_older_than(90)  # a test's end empties tables and leaves partitions
 
 
-def test_the_pack_is_what_it_was(past):
+def test_the_report_is_what_it_was(past):
     """A change that is meant goes into compliance_report.md and .json, too."""
-    pack = evidence(NOW) | {"package_version": "1.2.3"}
-    assert as_markdown(pack) == (GOLDEN / "compliance_report.md").read_text(encoding="utf-8")
-    assert pack == json.loads((GOLDEN / "compliance_report.json").read_text(encoding="utf-8"))
+    report = compliance_report(NOW) | {"package_version": "1.2.3"}
+    assert as_markdown(report) == (GOLDEN / "compliance_report.md").read_text(encoding="utf-8")
+    assert report == json.loads((GOLDEN / "compliance_report.json").read_text(encoding="utf-8"))
 
 
 def test_it_follows_the_settings(past, settings):
     settings.SESSREC = settings.SESSREC | {"COOKIE_NAME": "visit", "CONSENT": None, "RETENTION_DAYS": 3}
-    words = as_markdown(evidence(NOW))
+    words = as_markdown(compliance_report(NOW))
     assert "`visit_off`" in words
-    assert "every visit is contextual" in words
+    assert "every session is contextual" in words
     assert "Deleted after 3 days" in words
 
 
 def test_a_row_that_should_be_gone_is_told(past, settings):
     settings.SESSREC = settings.SESSREC | {"RETENTION_DAYS": 30}
     tables = {
-        each["table"]: each["within_limit"] for each in evidence(NOW + timedelta(32))["retention"]["tables"]
+        each["table"]: each["within_limit"]
+        for each in compliance_report(NOW + timedelta(32))["retention"]["tables"]
     }
     assert tables["sessrec_event"] is False
     assert tables["sessrec_impression"] is True, "there is none"
 
 
+def test_every_model_on_disk_proves_its_age_or_is_told(past, settings, capsys):
+    settings.SESSREC = settings.SESSREC | {"RETENTION_DAYS": 30}
+    (past / "popular-0").mkdir()  # left by somebody: nothing tells what is in it
+    proof = {
+        each["artifact"]: (each["oldest_click"], each["within_limit"])
+        for each in compliance_report(NOW)["retention"]["artifacts"]
+    }
+    assert proof == {"popular-0": (None, False), "popular-1": (CARD["window"][0], False)}
+    call_command("sessrec_evidence", out=past / "pack")
+    assert "popular-1: older than RETENTION_DAYS allows; run sessrec_prune" in capsys.readouterr().err
+    settings.SESSREC = settings.SESSREC | {"RETENTION_DAYS": 90}
+    assert compliance_report(NOW)["retention"]["artifacts"][-1]["within_limit"]
+
+
 def test_a_model_whose_card_is_gone_is_told(past):
     (past / "popular-1" / "manifest.json").unlink()
-    assert "its card can't be read" in as_markdown(evidence(NOW))
+    assert "its card can't be read" in as_markdown(compliance_report(NOW))
 
 
 def test_a_detail_may_have_any_key(past):
     AuditEntry.objects.note(AuditEntry.Action.EXPORT, "ada", items=3, keys="a")
-    assert "| keys: a, items: 3 |" in as_markdown(evidence(NOW))
+    assert "| keys: a, items: 3 |" in as_markdown(compliance_report(NOW))
 
 
-def test_it_names_no_visit(past):
-    pack = json.dumps(evidence(NOW))
-    assert not [str(row.pk) for row in Quarantine.objects.all() if str(row.pk) in pack]
+def test_it_names_no_session(past):
+    report = json.dumps(compliance_report(NOW))
+    assert not [str(row.pk) for row in Quarantine.objects.all() if str(row.pk) in report]
 
 
 def test_the_command_writes_both_and_leaves_a_trace(past, tmp_path, capsys):
@@ -105,7 +120,7 @@ def test_the_command_writes_both_and_leaves_a_trace(past, tmp_path, capsys):
     call_command("sessrec_evidence", out=out)
     assert str(out / "evidence.md") in capsys.readouterr().out
     assert json.loads((out / "evidence.json").read_text())["package_version"] == django_sessrec.__version__
-    assert (out / "evidence.md").read_text().startswith("# Evidence")
+    assert (out / "evidence.md").read_text().startswith("# Compliance report")
     assert AuditEntry.objects.first().action == "evidence"
     with pytest.raises(CommandError, match="can't be written"):
         call_command("sessrec_evidence", out=out / "evidence.md")

@@ -1,4 +1,4 @@
-"""Write the evidence pack: what is kept, why, how long, which models serve, and who decided."""
+"""Write the compliance report: what is kept, why, for how long, which models serve, and who decided."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from django_sessrec.models import AuditEntry
-from django_sessrec.privacy.compliance_report import as_markdown, evidence
+from django_sessrec.privacy.compliance_report import as_markdown, compliance_report
 
 
 class Command(BaseCommand):
-    help = "Write evidence.md and evidence.json: what is kept, why, how long, and who decided."
+    help = "Write evidence.md and evidence.json: what is kept, why, for how long, and who decided."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="Where to write.")
 
     def handle(self, *, out: Path, **options: Any) -> None:
-        pack = evidence()
+        report = compliance_report()
         try:
             out.mkdir(parents=True, exist_ok=True)
-            (out / "evidence.json").write_text(json.dumps(pack, indent=2, ensure_ascii=False) + "\n", "utf-8")
-            (out / "evidence.md").write_text(as_markdown(pack), "utf-8")
+            (out / "evidence.json").write_text(
+                json.dumps(report, indent=2, ensure_ascii=False) + "\n", "utf-8"
+            )
+            (out / "evidence.md").write_text(as_markdown(report), "utf-8")
         except OSError as problem:
             raise CommandError(f"--out {out} can't be written: {problem.strerror}") from None
         AuditEntry.objects.note(AuditEntry.Action.EVIDENCE, "command")
-        late = [table["table"] for table in pack["retention"]["tables"] if not table["within_limit"]]
+        kept = report["retention"]
+        late = [table["table"] for table in kept["tables"] if not table["within_limit"]]
+        late += [each["artifact"] for each in kept["artifacts"] if not each["within_limit"]]
         if late:
-            self.stderr.write(f"{', '.join(late)}: older rows than RETENTION_DAYS allows; run sessrec_prune")
+            self.stderr.write(f"{', '.join(late)}: older than RETENTION_DAYS allows; run sessrec_prune")
         self.stdout.write(f"{out / 'evidence.md'} and {out / 'evidence.json'} written")
