@@ -58,7 +58,9 @@ class EventsView(SessrecView):
             "a UUID of version 7 that is at most 24 hours old: the same id twice is one event. A select_item "
             "and a view_item_list need the rec_id of their list, and a list is seen once. Purchases and "
             "refunds come from the shop's server only. A wrong event costs no other one. Without consent "
-            "nothing is kept: every event is answered no_consent."
+            "nothing is kept: every event is answered no_consent. Events of a bot's user agent, or of a "
+            "library's, are stored, answered with bot, and left out of training and reports: an app sends an "
+            "Origin that TRUSTED_ORIGINS names."
         ),
         request=EventsBody,
         responses={202: EventsAnswer, **problems(400, 413)},
@@ -83,10 +85,10 @@ class EventsView(SessrecView):
         tracker.touch()  # the visit goes on, or begins
         written = outbox.deliver(list(events.values())) if events else store.WriteResult()
         if written is None:  # a task stores them later
-            return _answer(len(events), 0, refusals)
+            return _answer(len(events), 0, refusals, bot=bot)
         if written.withdrawn:
             refusals += [Refusal(index, "withdrawn") for index in events]
-        return _answer(written.stored, written.duplicate, refusals)
+        return _answer(written.stored, written.duplicate, refusals, bot=bot)
 
 
 def _events_of(body: Any) -> list[Any]:
@@ -226,7 +228,9 @@ def _storable(value: Any) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _answer(accepted: int, duplicates: int, refusals: list[Refusal]) -> Response:
+def _answer(accepted: int, duplicates: int, refusals: list[Refusal], *, bot: bool = False) -> Response:
     rejected = [{"index": index, "code": code} for index, code, _detail in sorted(refusals)]
-    body = {"accepted": accepted, "duplicates": duplicates, "rejected": rejected}
+    body: dict[str, Any] = {"accepted": accepted, "duplicates": duplicates, "rejected": rejected}
+    if bot:
+        body["bot"] = True
     return Response(body, status=HTTPStatus.ACCEPTED)

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
 
-from django_sessrec.capture.fast_query import execute_with_deadline
+from django_sessrec.capture.fast_query import call_with_deadline
 
-STORE_FAILED: Final = "SELECT sessrec_store_failed($1::jsonb, $2::boolean)"
+STORE_FAILED: Final = "sessrec_store_failed($1::jsonb, $2::boolean)"
 MAX_DETAIL: Final = 500  # characters
 
 Reasoned = tuple[Mapping[str, Any], str, str]  # payload, code, detail
@@ -42,7 +42,7 @@ def store_each_failed(reasoned: Iterable[Reasoned], *, failed: bool = False) -> 
     ]
     if not rows:
         return 0
-    [(kept,)] = execute_with_deadline(STORE_FAILED, json.dumps(rows, cls=DjangoJSONEncoder), str(not failed))
+    kept = call_with_deadline(STORE_FAILED, json.dumps(rows, cls=DjangoJSONEncoder), str(not failed))
     return int(str(kept))
 
 

@@ -1,13 +1,11 @@
 """Statements for the events database that are answered within a deadline or given up.
 
-By libpq itself and not by a cursor: it costs a third, it can stop waiting for a server that hangs, and the
-time limit, the statement and what tells a crash travel in one round trip, as a pipeline. Values travel as
-parameters: a statement that Postgres cancels is logged with its text, and the text names no session.
+The time limit, the statement and what tells a crash travel in one round trip. Values travel as parameters: a
+statement that Postgres cancels is logged with its text, and the text names no session.
 """
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +20,9 @@ from django.db.transaction import TransactionManagementError
 from psycopg import IsolationLevel, errors, pq
 
 from django_sessrec import database
+from django_sessrec.capture import libpq
 from django_sessrec.capture.breaker import Breaker, patience_left, waited_in_vain
+from django_sessrec.capture.libpq import Row, Statement, Values
 
 TIMEOUT_SECONDS: Final = 1.2  # of a page: the server itself ends a statement after one, unless it hangs
 SERVER_MARGIN: Final = 0.2  # seconds that the server's own limit is shorter
@@ -43,8 +43,6 @@ EPOCH: Final = "pg_stat_get_bgwriter_stat_reset_time()"
 RESTS: Final = f"the events database did not answer within the last {PAUSE:.0f} seconds"
 
 database_breaker = Breaker(PAUSE)
-Row = tuple[str | None, ...]
-Values = Sequence[str | None]
 _limit: ContextVar[float | None] = ContextVar("sessrec_limit", default=None)  # None: a page's
 _answered = local()
 
@@ -68,29 +66,38 @@ def execute_with_deadline(sql: str, *values: str | None, durable: bool = False) 
 
     durable: wait for the disk
     """
-    connection = database.connection()
-    limit = _limit.get()
-    if limit is None and (database_breaker.resting or not patience_left()):
-        raise UnansweredError(RESTS)
-    deadline = time.monotonic() + (min(TIMEOUT_SECONDS, patience_left()) if limit is None else limit)
-    deadline = _connect(connection, deadline)
-    timeout = int(((limit or TIMEOUT_SECONDS) - SERVER_MARGIN) * 1000)
+    connection, limit, deadline = _connected()
     started = time.monotonic()
     with connection.wrap_database_errors:
         if _in_transaction(connection):
-            rows = _execute_inside(connection, sql, values, timeout, deadline)
+            rows = _execute_inside(connection, sql, values, limit, deadline)
         else:
-            statements = [(_settings(timeout, durable), ()), (sql, values)]
-            [settings], rows = _exchange(connection, statements, deadline)
-            _answered.epoch = settings[-1]
-    if connection.queries_logged:
-        shown = _with_literals(connection.connection.pgconn, sql, values)
-        connection.queries_log.append({"sql": shown, "time": f"{time.monotonic() - started:.3f}"})
+            statements = [(_settings(limit, durable), ()), (sql, values)]
+            rows = libpq.rows(_exchange(connection, statements, deadline)[-1])
+    _log(connection, sql, values, started)
     return rows
 
 
+def call_with_deadline(function: str, *values: str | None, durable: bool = False) -> str | None:
+    """The value of the function's call, as execute_with_deadline() and for less: one statement, no pipeline.
+
+    The server's own limit is then one for each lock, which it takes while it carries out the function.
+    """
+    connection, limit, deadline = _connected()
+    started = time.monotonic()
+    with connection.wrap_database_errors:
+        if _in_transaction(connection):
+            _answered.epoch = None
+            [(answer,)] = _execute_inside(connection, f"SELECT {function}", values, limit, deadline)
+        else:
+            [result] = _exchange(connection, [(_call(function, limit, durable), values)], deadline)
+            _answered.epoch, answer = (libpq.text(result.get_value(0, result.nfields - n)) for n in (2, 1))
+    _log(connection, f"SELECT {function}", values, started)
+    return answer
+
+
 def server_epoch() -> str | None:
-    """What changes when the server crashes, as this thread's last answer told it."""
+    """What changes when the server crashes, as this thread's last call told it; None inside a transaction."""
     return getattr(_answered, "epoch", None)
 
 
@@ -110,13 +117,9 @@ def bounded() -> Iterator[None]:
 
     A transaction, or a savepoint of somebody's; inside patient(), each has that time. Raises django.db.Error.
     """
-    connection = database.connection()
-    limit = _limit.get()
-    if limit is None and (database_breaker.resting or not patience_left()):
-        raise UnansweredError(RESTS)
     started = time.monotonic()
-    deadline = _connect(connection, started + (limit or TIMEOUT_SECONDS))
-    settings = _settings_inside(int(((limit or TIMEOUT_SECONDS) - SERVER_MARGIN) * 1000), KEPT_BY_BLOCK)
+    connection, limit, deadline = _connected()
+    settings = _settings_inside(limit, KEPT_BY_BLOCK)
     outer = _in_transaction(connection)
     try:
         # The first exchange is also the question whether it answers: the ORM's queries have no deadline here.
@@ -134,6 +137,16 @@ def bounded() -> Iterator[None]:
     except OperationalError:
         _gave_up(time.monotonic() - started)
         raise
+
+
+def _connected() -> tuple[BaseDatabaseWrapper, float, float]:
+    """The connection, how many seconds a statement may take, and until when its answer is waited for."""
+    connection, limit = database.connection(), _limit.get()
+    seconds = TIMEOUT_SECONDS if limit is None else limit
+    left = patience_left() if limit is None else limit
+    if limit is None and (database_breaker.resting or not left):
+        raise UnansweredError(RESTS)
+    return connection, seconds, _connect(connection, time.monotonic() + min(seconds, left))
 
 
 def _connect(connection: BaseDatabaseWrapper, deadline: float) -> float:
@@ -168,13 +181,8 @@ def _bound_check(pool: Any) -> None:
 
 
 def _check(connection: Any) -> None:
-    link, deadline = connection.pgconn, time.monotonic() + POOL_SECONDS / 2
     try:
-        link.send_query(b"")
-        while link.is_busy():
-            _wait(link, deadline)
-        while link.get_result() is not None:
-            pass
+        libpq.check(connection.pgconn, time.monotonic() + POOL_SECONDS / 2)
     except TimeoutError as problem:
         connection.close()
         raise errors.OperationalError(str(problem)) from problem
@@ -185,7 +193,7 @@ def _is_dead(connection: BaseDatabaseWrapper) -> bool:
     link = connection.connection.pgconn
     if connection.in_atomic_block or link.transaction_status != pq.TransactionStatus.IDLE:
         return False
-    if link.status == pq.ConnStatus.OK and not _ready(link.socket, 0.0):
+    if link.status == pq.ConnStatus.OK and not libpq.ready(link.socket, 0.0):
         return False
     try:
         link.consume_input()
@@ -207,15 +215,15 @@ def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _execute_inside(
-    connection: BaseDatabaseWrapper, sql: str, values: Values, timeout: int, deadline: float
+    connection: BaseDatabaseWrapper, sql: str, values: Values, limit: float, deadline: float
 ) -> list[Row]:
     link = connection.connection.pgconn
     begin = [] if link.transaction_status == pq.TransactionStatus.INTRANS else [_begin(connection)]
-    before = [*begin, f"SAVEPOINT {SAVEPOINT}", _settings_inside(timeout, KEPT)]
+    before = [*begin, f"SAVEPOINT {SAVEPOINT}", _settings_inside(limit, KEPT)]
     after = [_settings_of_before(KEPT), f"RELEASE SAVEPOINT {SAVEPOINT}"]
     statements = [*[(each, ()) for each in before], (sql, values), *[(each, ()) for each in after]]
     try:
-        return _exchange(connection, statements, deadline)[len(before)]
+        return libpq.rows(_exchange(connection, statements, deadline)[len(before)])
     except errors.Error:
         undo = [f"ROLLBACK TO SAVEPOINT {SAVEPOINT}", f"RELEASE SAVEPOINT {SAVEPOINT}"]
         _exchange(connection, [(each, ()) for each in undo], time.monotonic() + TIMEOUT_SECONDS)
@@ -236,19 +244,34 @@ def _begin(connection: BaseDatabaseWrapper) -> str:
 
 
 @cache
-def _settings(timeout: int, durable: bool) -> str:
-    """The settings of a transaction of its own, and the server's epoch.
+def _settings(limit: float, durable: bool) -> str:
+    """The settings of a transaction of its own."""
+    return f"SELECT {_commit(durable)}set_config('statement_timeout', '{_milliseconds(limit)}', true)"
 
-    A click that a crash of the server loses within 0.6 s is sent again; waiting for the disk costs 4 ms.
+
+@cache
+def _call(function: str, limit: float, durable: bool) -> str:
+    """The settings, the epoch and the call in one statement: the values are made from left to right.
+
+    A limit for the statement that is running would come too late; one for its locks does not.
     """
-    commit = "" if durable else "set_config('synchronous_commit', 'off', true), "
-    return f"SELECT {commit}set_config('statement_timeout', '{timeout}', true), {EPOCH}"
+    timeout = f"set_config('lock_timeout', '{_milliseconds(limit)}', true)"
+    return f"SELECT {_commit(durable)}{timeout}, {EPOCH}, {function}"
 
 
-def _settings_inside(timeout: int, kept: str) -> str:
+def _commit(durable: bool) -> str:
+    """A click that a crash takes back within 0.6 s is sent again; waiting for the disk costs 4 ms."""
+    return "" if durable else "set_config('synchronous_commit', 'off', true), "
+
+
+def _milliseconds(limit: float) -> int:
+    return int((limit - SERVER_MARGIN) * 1000)
+
+
+def _settings_inside(limit: float, kept: str) -> str:
     """The time limit inside somebody's transaction, whose own one is kept in the setting `kept`."""
     keep = f"set_config('{kept}', current_setting('statement_timeout'), true)"
-    return f"SELECT {keep}, set_config('statement_timeout', '{timeout}', true)"
+    return f"SELECT {keep}, set_config('statement_timeout', '{_milliseconds(limit)}', true)"
 
 
 def _settings_of_before(kept: str) -> str:
@@ -256,13 +279,13 @@ def _settings_of_before(kept: str) -> str:
 
 
 def _exchange(
-    connection: BaseDatabaseWrapper, statements: Sequence[tuple[str, Values]], deadline: float
-) -> list[list[Row]]:
-    """The rows of each statement, sent as one pipeline, which is one transaction where none is open."""
+    connection: BaseDatabaseWrapper, statements: Sequence[Statement], deadline: float
+) -> list[pq.abc.PGresult]:
+    """The answer to each statement; several are sent as one pipeline, one transaction where none is open."""
     link = connection.connection.pgconn
     started = time.monotonic()
     try:
-        results = _pipelined(link, statements, deadline)
+        results = libpq.answers(link, statements, deadline)
     except (errors.OperationalError, TimeoutError) as problem:
         if isinstance(problem, TimeoutError):
             _gave_up(time.monotonic() - started)
@@ -275,52 +298,7 @@ def _exchange(
     for result in results:
         if result.status == pq.ExecStatus.FATAL_ERROR:
             raise _error(result, time.monotonic() - started)
-    return [
-        [
-            tuple(_text(result.get_value(row, column)) for column in range(result.nfields))
-            for row in range(result.ntuples)
-        ]
-        for result in results
-    ]
-
-
-def _pipelined(
-    link: pq.abc.PGconn, statements: Sequence[tuple[str, Values]], deadline: float
-) -> list[pq.abc.PGresult]:
-    link.enter_pipeline_mode()
-    for sql, values in statements:
-        link.send_query_params(sql.encode(), [None if each is None else each.encode() for each in values])
-    link.pipeline_sync()
-    results: list[pq.abc.PGresult] = []
-    while link.flush():  # more than the socket takes at once; the server may want to be heard first
-        _wait(link, deadline, writing=True)
-    while True:
-        while link.is_busy():
-            _wait(link, deadline)
-        result = link.get_result()
-        if result is None:  # the end of a statement's answer
-            if link.status == pq.ConnStatus.BAD:
-                raise errors.OperationalError("the server closed the connection")
-        elif result.status == pq.ExecStatus.PIPELINE_SYNC:
-            link.exit_pipeline_mode()
-            return results
-        else:
-            results.append(result)
-
-
-def _wait(link: pq.abc.PGconn, deadline: float, *, writing: bool = False) -> None:
-    """Until the socket can be read, or written; TimeoutError where the server hangs."""
-    if not _ready(link.socket, deadline - time.monotonic(), writing=writing):
-        raise TimeoutError("no answer in time")
-    link.consume_input()
-
-
-def _ready(socket: int, seconds: float, *, writing: bool = False) -> bool:
-    if hasattr(select, "poll"):
-        waiting = select.poll()
-        waiting.register(socket, select.POLLIN | (select.POLLOUT if writing else 0))
-        return bool(waiting.poll(max(0.0, seconds) * 1000))
-    return any(select.select([socket], [socket] if writing else [], [], max(0.0, seconds)))
+    return results
 
 
 def _gave_up(seconds: float) -> None:
@@ -343,15 +321,7 @@ def _error(result: pq.abc.PGresult, seconds: float) -> errors.Error:
     return problem
 
 
-def _with_literals(link: pq.abc.PGconn, sql: str, values: Values) -> str:
-    """The statement as the log of queries shows it, which Django keeps in DEBUG."""
-    quote = pq.Escaping(link).escape_literal
-    for number in range(len(values), 0, -1):
-        value = values[number - 1]
-        literal = "NULL" if value is None else quote(value.encode()).decode()
-        sql = sql.replace(f"${number}", literal)
-    return sql
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode()
+def _log(connection: BaseDatabaseWrapper, sql: str, values: Values, started: float) -> None:
+    if connection.queries_logged:
+        shown = libpq.with_literals(connection.connection.pgconn, sql, values)
+        connection.queries_log.append({"sql": shown, "time": f"{time.monotonic() - started:.3f}"})

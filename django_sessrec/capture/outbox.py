@@ -95,7 +95,8 @@ class Outbox:
 
     def flush(self, seconds: float | None = None) -> None:
         """Write FLUSH_ROWS of what is kept, now that a server answers, and more while `seconds` last."""
-        if database_breaker.resting:
+        kept = self.unsent or self.in_flight or self.rejected or self.rejected_unkept or self.erasures
+        if not kept or database_breaker.resting:
             return
         deadline = time.monotonic() + (FLUSH_SECONDS if seconds is None else seconds)
         if self.erasures and not self._erasing.resting:
@@ -186,9 +187,9 @@ class Outbox:
 
     def _remember(self, rows: Rows) -> None:
         """Keep in mind what a crash may take back, and send again what one has."""
-        if database.connection().in_atomic_block:
-            return  # theirs, with their commit
         epoch = server_epoch()
+        if epoch is None:
+            return  # theirs, with their transaction's commit
         risked = self.recent.at_risk(epoch)
         self.recent.remember(rows, epoch)
         for start in range(0, len(risked), FLUSH_ROWS):

@@ -16,8 +16,8 @@ from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.capture.fast_query import (
     UnansweredError,
     bounded,
+    call_with_deadline,
     database_breaker,
-    execute_with_deadline,
 )
 from django_sessrec.capture.rows import SQL_TYPES, Rows, as_json, as_parameters, time_of_row
 from django_sessrec.models import Event, EventName, Impression
@@ -27,12 +27,12 @@ NO_PARTITION: Final = "23514"  # check_violation: no partition takes the row
 DURABLE: Final = frozenset({EventName.PURCHASE, EventName.REFUND})
 
 # Each of them one value, which Postgres plans much sooner than a row of three from a function.
-STORE: Final = "SELECT sessrec_store($1::jsonb, $2::jsonb, $3::boolean)::text"
-STORE_EVENT: Final = "SELECT sessrec_store_event({})".format(
+STORE: Final = "sessrec_store($1::jsonb, $2::jsonb, $3::boolean)::text"
+STORE_EVENT: Final = "sessrec_store_event({})".format(
     ", ".join(f"${number}::{each}" for number, each in enumerate([*SQL_TYPES.values(), "bool"], 1))
 )
-STORE_MESSAGES: Final = "SELECT sessrec_store_messages($1::jsonb)"
-TALLY: Final = "SELECT sessrec_tally($1::int8, $2::int8, $3::int8, $4::int8, $5::int8, $6::int8)"
+STORE_MESSAGES: Final = "sessrec_store_messages($1::jsonb)"
+TALLY: Final = "sessrec_tally($1::int8, $2::int8, $3::int8, $4::int8, $5::int8, $6::int8)"
 Answer = TypeVar("Answer")
 
 
@@ -84,7 +84,7 @@ def insert(rows: Rows, *, resend: bool = False) -> WriteResult:
 
 def write_json(impressions: str, events: str, *, resend: bool = False, durable: bool = True) -> WriteResult:
     """Store rows that are JSON already, two arrays of what to_payload makes; all of them or none."""
-    [(counts,)] = execute_with_deadline(STORE, impressions, events, str(resend), durable=durable)
+    counts = call_with_deadline(STORE, impressions, events, str(resend), durable=durable)
     stored, duplicate, withdrawn = map(int, str(counts).strip("()").split(","))
     return WriteResult(stored, duplicate, withdrawn=withdrawn)
 
@@ -98,7 +98,7 @@ def write_messages(messages: Sequence[Message]) -> int:
     rows = [row for message in messages for row in message.rows]
 
     def send() -> int:
-        [(taken,)] = execute_with_deadline(STORE_MESSAGES, payload, durable=_durable(rows))
+        taken = call_with_deadline(STORE_MESSAGES, payload, durable=_durable(rows))
         return int(str(taken))
 
     return _with_partitions(send, rows)
@@ -116,7 +116,7 @@ def tally(
     """Count in the ledger, in the transaction that is open if one is."""
     counts = [stored, duplicate, failed, refused, withdrawn, replayed]
     if any(counts):
-        execute_with_deadline(TALLY, *map(str, counts))
+        call_with_deadline(TALLY, *map(str, counts))
 
 
 def lacks_partition(problem: IntegrityError) -> bool:
@@ -157,7 +157,7 @@ def _sending(rows: Rows) -> Callable[..., WriteResult]:
 
 
 def _write_event(values: Sequence[str | None], *, resend: bool, durable: bool) -> WriteResult:
-    [(outcome,)] = execute_with_deadline(STORE_EVENT, *values, str(resend), durable=durable)
+    outcome = call_with_deadline(STORE_EVENT, *values, str(resend), durable=durable)
     return WriteResult(**{str(outcome): 1})
 
 

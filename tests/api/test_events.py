@@ -191,7 +191,7 @@ def test_sensitive_products_leave_no_trace(visitor, products):
 
 
 def test_a_bots_events_are_marked(visitor):
-    send(visitor, an_event(), **{"User-Agent": "curl/8.5"})
+    assert send(visitor, an_event(), **{"User-Agent": "curl/8.5"}).json()["bot"]
     assert Event.objects.get().bot
 
 

@@ -232,7 +232,7 @@ def test_a_statement_that_postgres_cancels_is_logged_without_values(visitor, ser
                 fast_query.database_breaker.resume()
                 forgive()
     log = server.log.read_text()
-    assert "canceling statement due to statement timeout" in log
+    assert "canceling statement due to" in log
     assert not [session for session in sessions if str(session) in log]
 
 

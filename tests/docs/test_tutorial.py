@@ -70,11 +70,11 @@ def project(tmp_path, project_database, broker_url) -> Project:
 def clicks() -> str:
     """A shop's older clicks: 200 sessions of four neighbouring teas, during the last days."""
     start = datetime.now(UTC) - timedelta(days=5)
-    rows = ["visit,sku,clicked_at"]
+    rows = ["visitor,sku,clicked_at"]
     for session in range(200):
         for click in range(4):
             at = start + timedelta(minutes=30 * session, seconds=20 * click)
-            rows.append(f"visit-{session},{1 + (session + click) % 30},{at.isoformat()}")
+            rows.append(f"visitor-{session},{1 + (session + click) % 30},{at.isoformat()}")
     return "\n".join(rows)
 
 

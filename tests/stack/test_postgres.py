@@ -15,6 +15,7 @@ import pytest
 from example_shop.stack.folders import CHECKOUT
 from example_shop.stack.postgres import Postgres
 from example_shop.stack.processes import working_in
+from tests.support.processes import command_line, wait_for
 
 START = "import sys, time; from pathlib import Path; from example_shop.stack.postgres import Postgres; "
 SERVE = START + "p = Postgres(Path(sys.argv[1])); p.start(); print(p.url, flush=True); time.sleep(600)"
@@ -76,7 +77,9 @@ def test_a_pid_file_that_names_somebody_elses_process_is_no_obstacle(postgres):
 
 def test_a_backend_that_outlives_its_killed_server_is_ended(postgres):
     write_row(postgres.url)
-    [writer] = [pid for pid in working_in(postgres.data) if b"walwriter" in command_line(pid)]
+    [writer] = wait_for(
+        lambda: [pid for pid in working_in(postgres.data) if b"walwriter" in command_line(pid)]
+    )
     os.kill(writer, signal.SIGSTOP)  # it can't notice that its server died, and would block the next one
     postgres.kill()
     postgres.start()
@@ -170,7 +173,3 @@ def wait_until_nobody_works_in(folder: Path) -> None:
     while any(working_in(data) for data in folder.glob("*/data")):
         assert time.monotonic() < deadline, f"a server in {folder} outlives the process that started it"
         time.sleep(0.05)
-
-
-def command_line(pid: int) -> bytes:
-    return Path("/proc", str(pid), "cmdline").read_bytes()

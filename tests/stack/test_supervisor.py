@@ -13,6 +13,7 @@ from example_shop.stack.folders import CHECKOUT
 from example_shop.stack.processes import carrying
 from example_shop.stack.program import Program
 from example_shop.stack.supervisor import MARKER, Supervisor
+from tests.support.processes import command_line
 
 # Says that it runs, starts a child that ignores what it can, and says when it is asked to stop.
 STAND_IN = """
@@ -173,4 +174,4 @@ def test_a_program_that_does_not_start_shows_its_last_words(tmp_path):
 
 
 def is_stand_in(pid: int, name: str) -> bool:
-    return f"\0{name}\0".encode() in Path("/proc", str(pid), "cmdline").read_bytes()
+    return f"\0{name}\0".encode() in command_line(pid)

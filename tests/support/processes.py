@@ -65,6 +65,14 @@ def children(parent: int) -> list[int]:
     return found
 
 
+def command_line(process: int) -> bytes:
+    """What the process was started as, each argument ended by a zero byte; empty once it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def alive(process: int) -> bool:
     """Whether it runs; what has ended and waits to be asked about does not."""
     try:
