@@ -1,68 +1,195 @@
-"""The shop's answer to: which items exist, may be shown, and look how."""
+"""The shop's answer to which items exist, may be shown now, how they look, and what belongs together.
+
+A shop writes one class and names it in SESSREC["CATALOGUE"]. Where its products are one Django model, that
+is a ModelCatalogue of a few lines:
+
+    class ProductCatalogue(ModelCatalogue):
+        model = "shop.Product"
+        title_field = "name"
+        price_field = "price"
+        image_field = "photo"
+        category_field = "category"
+
+        def available(self, queryset):
+            return queryset.filter(published=True, stock__gt=0)
+
+Any other shop subclasses Catalogue, whose one required method is `resolve`.
+
+Item ids are text everywhere in this package: they are stored in events, learnt by models and sent as JSON.
+A catalogue may answer with whole numbers, UUIDs or its own objects wherever an id is asked for:
+get_catalogue() brings every answer to text, once.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
+from numbers import Integral
 from typing import Any
+from uuid import UUID
 
 from django.apps import apps
-from django.core.exceptions import ImproperlyConfigured, ValidationError
-from django.db.models import Model, QuerySet
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
+from django.db.models import Field, ForeignObjectRel, Model, QuerySet
 from django.http import HttpRequest
 
 from django_sessrec.conf import sessrec_settings
 
+NO_IDS = (bool, float, complex, bytes, bytearray, tuple, list, dict, set, frozenset)
+
 
 class Catalogue(ABC):
-    """Subclass this for an unusual shop; ModelCatalogue covers one product model."""
+    """Base class of a shop's catalogue.
+
+    Methods may raise: on a page, an item whose `describe` or `category` raises is left out and its place
+    is filled by another; where `resolve` or `sensitive` raises, the list stays empty. The error is logged.
+    A new instance is made for each list, so attributes set in a method live as long as that list.
+    """
 
     @abstractmethod
-    def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> Mapping[str, Any]:
-        """Item id -> the object the template gets, in one query; what is left out is not shown."""
+    def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> Mapping[Any, Any]:
+        """The items that may be shown now: id -> the object that templates get as `item.item`.
+
+        What is left out (deleted, sold out, unpublished) is not shown. Make it one query: it is called
+        once for a list, and a second time only where too many candidates were left out.
+
+        `item_ids` are text. `request` is the page's, for shops whose range differs by visitor; it is None
+        where a list is made without one, such as in a preview.
+        """
 
     def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
-        """JSON-able fields of one resolved item for the default template and the REST view."""
+        """Fields of a resolved item for the default templates and the REST view, where they become JSON.
+
+        "title" and "url" are required. The default templates also use "image" (a URL, or None) and
+        "price"; further keys reach the shop's own templates as `item.fields.<key>`.
+        """
         return {"title": str(item), "url": self.url(item)}
 
-    def item_id(self, item: Any) -> str:
-        """The id of one of the shop's objects, as a template hands it to a tag."""
-        return str(item.pk)
+    def item_id(self, item: Any) -> Any:
+        """The id of one of the shop's objects, which tags and views may name instead of an id."""
+        return item.pk
 
     def url(self, item: Any) -> str:
+        """The address of the item's page."""
         return str(item.get_absolute_url())
 
-    def category(self, item: Any) -> str | None:
-        """What MAX_PER_CATEGORY counts."""
+    def category(self, item: Any) -> str | Collection[str] | None:
+        """What MAX_PER_CATEGORY counts: a category, several of them, or None for an item without one."""
         return None
 
-    def related(self, item_id: str, limit: int) -> list[str]:
-        """Item ids beside this one in its category, best first: the ladder's category step."""
+    def related(self, item_id: str, limit: int) -> Iterable[Any]:
+        """Ids of items of the same category, best first, at most `limit`.
+
+        Shown where no model knows the item on the page, such as a new product.
+        """
         return []
 
-    def fallback(self, limit: int) -> list[str]:
-        """Item ids to show when nothing else is known: the ladder's last step."""
-        return list(sessrec_settings.STATIC_ITEMS)[:limit]
-
-    def search(self, text: str, limit: int) -> list[str]:
-        """Item ids of products called like the text: staff finds their events by it in the admin."""
+    def fallback(self, limit: int) -> Iterable[Any]:
+        """Ids of items to show when nothing else is known, best first, at most `limit`."""
         return []
 
-    def sensitive(self, item_ids: Collection[str]) -> Collection[str]:
-        """Those of the ids that are never captured, trained, recommended or named as a reason."""
+    def search(self, text: str, limit: int) -> Iterable[Any]:
+        """Ids of products called like the text, at most `limit`: staff find events by it in the admin."""
+        return []
+
+    def sensitive(self, item_ids: Collection[str]) -> Iterable[Any]:
+        """Ids, among these, of items that are never captured, trained on, recommended or given as a reason.
+
+        For goods that tell of health, faith, sex life and the like. Called with the ids of each request's
+        events and of each list's candidates, so make it one indexed query.
+        """
         return ()
 
 
 class ModelCatalogue(Catalogue):
-    """A catalogue that is one Django model: name the model, narrow `available`, done."""
+    """A catalogue that is one Django model: name the model and its fields, narrow `available`, done.
 
-    model: str  # "shop.Product"
-    id_field = "pk"
+    - `model`: "app_label.Model"
+    - `id_field`: the field whose value is the item id, "pk" by default; a slug or an SKU is as good. It is
+      what TRACKED_VIEWS' argument and request.sessrec.record() must give
+    - `title_field`: text of the card; without it, str(item)
+    - `image_field`: an ImageField or FileField, or a field that holds a URL
+    - `price_field`: as the shop shows it; formatted by the template
+    - `category_field`: a field, a ForeignKey or a ManyToManyField
+    """
+
+    model: str
+    id_field: str = "pk"
     category_field: str | None = None
     title_field: str | None = None
     image_field: str | None = None
     price_field: str | None = None
+
+    def queryset(self) -> QuerySet[Any]:
+        """Every product, with what the template needs joined in: add select_related here."""
+        products = self._model._default_manager.all()
+        if self.category_field and self._has_many_categories:
+            return products.prefetch_related(self.category_field)
+        return products
+
+    def available(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow to what may be shown now: in stock, published. To hide a brand everywhere, exclude it."""
+        return queryset
+
+    def item_id(self, item: Any) -> Any:
+        return getattr(item, self.id_field)
+
+    def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> Mapping[Any, Any]:
+        wanted = {f"{self.id_field}__in": self.native_ids(item_ids)}
+        return {self.item_id(item): item for item in self.available(self.queryset()).filter(**wanted)}
+
+    def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
+        fields = {"title": self.title_field, "image": self.image_field, "price": self.price_field}
+        described = {name: getattr(item, field) for name, field in fields.items() if field}
+        if "image" in described:
+            described["image"] = _url_of(described["image"])
+        return {"title": str(item), "url": self.url(item)} | described
+
+    def category(self, item: Any) -> str | Collection[str] | None:
+        if not self.category_field:
+            return None
+        if self._has_many_categories:
+            return {str(each.pk) for each in getattr(item, self.category_field).all()}
+        category = getattr(item, getattr(self._category, "attname", self.category_field))
+        return None if category is None else str(category)
+
+    def related(self, item_id: str, limit: int) -> Iterable[Any]:
+        ids = self.native_ids([item_id])
+        if not (self.category_field and ids):
+            return []
+        products = self._model._default_manager
+        here = products.filter(**{self.id_field: ids[0]}).values(self.category_field)
+        beside = self.available(self.queryset()).filter(**{f"{self.category_field}__in": here})
+        if self._has_many_categories:
+            beside = beside.distinct()
+        return self._ids(beside.exclude(**{self.id_field: ids[0]})[:limit])
+
+    def fallback(self, limit: int) -> Iterable[Any]:
+        """The newest products."""
+        return self._ids(self.available(self.queryset()).order_by("-pk")[:limit])
+
+    def search(self, text: str, limit: int) -> Iterable[Any]:
+        """Those whose title_field holds the text, sold-out ones too."""
+        if not self.title_field:
+            return []
+        return self._ids(self.queryset().filter(**{f"{self.title_field}__icontains": text})[:limit])
+
+    def native_ids(self, item_ids: Collection[str]) -> list[Any]:
+        """The ids as `id_field`'s own type, for queries of your own; text that can't be one is left out."""
+        name = self._model._meta.pk.name if self.id_field == "pk" else self.id_field
+        field = self._model._meta.get_field(name)
+        if not isinstance(field, Field):
+            raise ImproperlyConfigured(f"{type(self).__name__}.id_field = {self.id_field!r} is a relation.")
+        native = []
+        for item_id in item_ids:
+            try:
+                value = field.to_python(item_id)
+                field.run_validators(value)
+            except (ValidationError, ValueError, TypeError):
+                continue
+            native.append(value)
+        return native
 
     @cached_property
     def _model(self) -> type[Model]:
@@ -70,70 +197,95 @@ class ModelCatalogue(Catalogue):
             raise ImproperlyConfigured(f'{type(self).__name__}.model is missing; set it to "app_label.Model"')
         return apps.get_model(self.model)
 
-    def queryset(self) -> QuerySet[Any]:
-        """Every product, with what the template needs joined in."""
-        return self._model._default_manager.all()
+    @cached_property
+    def _category(self) -> Field[Any, Any] | ForeignObjectRel | None:
+        """The model's field; None where category_field is a property."""
+        try:
+            return self._model._meta.get_field(self.category_field or "")
+        except FieldDoesNotExist:
+            return None
 
-    def available(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Narrow to what may be shown now: in stock, published."""
-        return queryset
+    @property
+    def _has_many_categories(self) -> bool:
+        return bool(self._category and (self._category.many_to_many or self._category.one_to_many))
 
-    def item_id(self, item: Any) -> str:
-        return str(getattr(item, self.id_field))
-
-    def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> Mapping[str, Any]:
-        items = self.available(self.queryset()).filter(**{f"{self.id_field}__in": self._usable(item_ids)})
-        return {self.item_id(item): item for item in items}
-
-    def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
-        fields = {"title": self.title_field, "image": self.image_field, "price": self.price_field}
-        described = {name: getattr(item, field) for name, field in fields.items() if field}
-        if hasattr(described.get("image"), "url"):
-            described["image"] = described["image"].url
-        return {"title": str(item), "url": self.url(item)} | described
-
-    def category(self, item: Any) -> str | None:
-        return str(getattr(item, self.category_field)) if self.category_field else None
-
-    def related(self, item_id: str, limit: int) -> list[str]:
-        ids = self._usable([item_id])
-        if not (self.category_field and ids):
-            return []
-        here = self.queryset().filter(**{self.id_field: ids[0]}).values(self.category_field)[:1]
-        beside = self.available(self.queryset()).filter(**{f"{self.category_field}__in": here})
-        return self._ids(beside.exclude(**{self.id_field: ids[0]})[:limit])
-
-    def fallback(self, limit: int) -> list[str]:
-        return super().fallback(limit) or self._ids(self.available(self.queryset()).order_by("-pk")[:limit])
-
-    def search(self, text: str, limit: int) -> list[str]:
-        """Those whose title_field holds the text, sold-out ones too."""
-        if not self.title_field:
-            return []
-        return self._ids(self.queryset().filter(**{f"{self.title_field}__icontains": text})[:limit])
-
-    def _ids(self, items: Iterable[Any]) -> list[str]:
+    def _ids(self, items: Iterable[Any]) -> list[Any]:
         return [self.item_id(item) for item in items]
 
-    def _usable(self, item_ids: Collection[str]) -> list[Any]:
-        """The ids as the id field's own type; text that can't be one names no product."""
-        field = self._model._meta.pk if self.id_field == "pk" else self._model._meta.get_field(self.id_field)
-        usable = []
-        for item_id in item_ids:
-            try:
-                value = field.to_python(item_id)
-                field.run_validators(value)
-            except (ValidationError, ValueError, TypeError):
-                continue
-            usable.append(value)
-        return usable
+
+class TextCatalogue:
+    """The shop's catalogue as the rest of this package asks it: every id it answers is text.
+
+    Raises TypeError where the catalogue names an item by what is no id, such as 1.5 or the one-tuples of
+    values_list("pk"): a sensitive item that is not recognised as one would be captured in silence.
+    """
+
+    def __init__(self, shop: Catalogue) -> None:
+        self.shop = shop
+
+    def id_of(self, item: Any) -> str:
+        """The id of what a tag, a view or the catalogue names: an id, or one of the shop's own objects."""
+        if isinstance(item, str):
+            return str(item)
+        if item is None or isinstance(item, NO_IDS):
+            remedy = "ids are text, whole numbers or UUIDs, or name the shop's own object"
+            raise TypeError(f"{item!r} of type {type(item).__name__} names no item: {remedy}")
+        if isinstance(item, Integral | UUID):
+            return str(item)
+        return self.id_of(self.shop.item_id(item))
+
+    def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> dict[str, Any]:
+        """Id -> the shop's object, of those that may be shown now."""
+        if not item_ids:
+            return {}
+        found = self.shop.resolve(item_ids, request)
+        return {self.id_of(item_id): item for item_id, item in found.items()}
+
+    def sensitive(self, item_ids: Collection[str]) -> set[str]:
+        """Those of the ids that are sensitive."""
+        return {self.id_of(each) for each in self.shop.sensitive(item_ids)} if item_ids else set()
+
+    def related(self, item_id: str, limit: int) -> list[str]:
+        """Ids of items of the same category, best first."""
+        return [self.id_of(each) for each in self.shop.related(item_id, limit)][:limit]
+
+    def fallback(self, limit: int) -> list[str]:
+        """Ids of items to show when nothing else is known."""
+        return [self.id_of(each) for each in self.shop.fallback(limit)][:limit]
+
+    def search(self, text: str, limit: int) -> list[str]:
+        """Ids of products called like the text."""
+        return [self.id_of(each) for each in self.shop.search(text, limit)][:limit]
+
+    def categories(self, item: Any) -> set[str]:
+        """The categories of a resolved item, none or several."""
+        category = self.shop.category(item)
+        if category is None:
+            return set()
+        several = isinstance(category, Iterable) and not isinstance(category, str)
+        return {str(each) for each in category} if several else {str(category)}
+
+    def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
+        """The item's fields, "title" and "url" among them; KeyError where the shop leaves one out."""
+        fields = self.shop.describe(item, request)
+        return {**fields, "title": fields["title"], "url": fields["url"]}
 
 
-def get_catalogue() -> Catalogue:
-    """The shop's catalogue, as SESSREC["CATALOGUE"] names it."""
+def get_catalogue() -> TextCatalogue:
+    """The shop's catalogue, as SESSREC["CATALOGUE"] names it, with every id as text."""
     catalogue = sessrec_settings.imported("CATALOGUE")
     if catalogue is None:
         raise ImproperlyConfigured(
             'SESSREC["CATALOGUE"] is missing; set it to the dotted path of a Catalogue subclass'
         )
-    return catalogue()
+    return TextCatalogue(catalogue())
+
+
+def _url_of(image: Any) -> Any:
+    """The URL of an image field's file, None without a file; any other value as it is."""
+    try:
+        return image.url
+    except AttributeError:
+        return image
+    except ValueError:  # a FieldFile without a file
+        return None

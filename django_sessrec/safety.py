@@ -6,11 +6,11 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 
 logger = logging.getLogger("django_sessrec")
 
@@ -25,42 +25,63 @@ Result = TypeVar("Result")
 
 
 def never_raises(
-    task: str, default: Result
+    task: str, default: Result, *, savepoints: bool = False
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
-    """For what the shop's own code calls: an error in it is logged, and answered `default`.
+    """Decorator for what the shop's own code calls: an error is logged, and answered `default`.
 
-    `task` completes "could not ...". Where it queries a database, see isolated().
+    task:       completes "could not ..."
+    savepoints: for what queries a database, see isolated()
     """
 
-    def shield(verb: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    def decorate(verb: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         @wraps(verb)
         def unbreakable(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
             try:
-                return verb(*args, **kwargs)
+                if not savepoints:
+                    return verb(*args, **kwargs)
+                with _savepoints():
+                    return verb(*args, **kwargs)
             except Exception as error:
                 log(f"could not {task}", error)
                 return default
 
         return unbreakable
 
-    return shield
+    return decorate
 
 
-@contextmanager
-def isolated(task: str) -> Iterator[None]:
+def isolated(task: str, *, savepoints: bool = True) -> AbstractContextManager[None, bool]:
     """Swallow and log what fails inside; `task` completes "could not ...".
 
     Postgres refuses every query of a transaction after a failed one, so inside the shop's transactions
-    (ATOMIC_REQUESTS) the work has savepoints to go back to.
+    (ATOMIC_REQUESTS) the work has savepoints to go back to. Without them, which spares two statements
+    each time, a database error inside a transaction goes through to whoever has savepoints.
     """
+    return cast("AbstractContextManager[None, bool]", _isolated(task, savepoints=savepoints))
+
+
+@contextmanager
+def _isolated(task: str, *, savepoints: bool) -> Iterator[None]:
     try:
-        with ExitStack() as savepoints:
-            for connection in connections.all(initialized_only=True):
-                if connection.in_atomic_block:
-                    savepoints.enter_context(transaction.atomic(connection.alias))
+        with _savepoints() if savepoints else nullcontext():
             yield
     except Exception as error:
+        if not savepoints and isinstance(error, DatabaseError) and any(_in_transaction()):
+            raise
         log(f"could not {task}", error)
+
+
+def _in_transaction() -> Iterator[str]:
+    """Aliases of the databases that the running code has a transaction in."""
+    return (each.alias for each in connections.all(initialized_only=True) if each.in_atomic_block)
+
+
+@contextmanager
+def _savepoints() -> Iterator[None]:
+    with ExitStack() as savepoints:
+        for alias in _in_transaction():
+            savepoints.enter_context(transaction.atomic(alias))
+        yield
 
 
 def log(fault: str, error: Exception) -> None:

@@ -1,6 +1,6 @@
 """What a shop's own tests need: events captured, settings changed, this process made new.
 
-    from django_sessrec.testing import capture_events, override_sessrec
+    from django_sessrec.testing import capture_events, fake_recommendations, override_sessrec
 
     class BasketTests(TestCase):
         @override_sessrec(CONSENT="shop.consent.always")
@@ -8,6 +8,10 @@
             with capture_events() as events:
                 self.client.post("/basket/", {"product": 7})
             self.assertEqual([(event.name, event.item_id) for event in events], [("add_to_cart", "7")])
+
+        def test_the_product_page_shows_the_list(self):
+            with fake_recommendations([self.teapot, self.cup]):
+                self.assertContains(self.client.get("/product/7/"), "Stoneware teapot")
 
 All of it works in Django's TestCase and in pytest. Call reset() between tests that take a database, a broker
 or a model away: a web process remembers for some seconds that one did not answer.
@@ -31,10 +35,15 @@ from django_sessrec.capture import client_address
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.store import WriteResult
 from django_sessrec.capture.tracker import Tracker
+from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.models import Event, Impression
-from django_sessrec.serving import active_models, popular
+from django_sessrec.recsys.recommender import Source
+from django_sessrec.serving import active_models, choose, popular
+from django_sessrec.serving.fallback import MODEL, Candidate
+from django_sessrec.serving.placements import Placement
+from django_sessrec.serving.visit import Visit
 
-__all__ = ["capture_events", "override_sessrec", "reset"]
+__all__ = ["capture_events", "fake_recommendations", "override_sessrec", "reset"]
 
 AWAITING_COMMIT: Final = (Tracker._accept, events_door._deliver)
 
@@ -80,6 +89,21 @@ def capture_events(*, store_them: bool = False) -> Iterator[list[Event]]:
         yield captured
         for connection in connections.all(initialized_only=True):
             _run_ours(connection, waiting.get(connection.alias, 0))
+
+
+@contextmanager
+def fake_recommendations(items: Sequence[Any]) -> Iterator[None]:
+    """Let every list be made of these items, ids or the shop's objects, in place of what models would say.
+
+    The rest is real: rules, the live catalogue (a product must exist and be for sale), template, impression.
+    """
+
+    def proposed(_visit: Visit, _placement: Placement, catalogue: TextCatalogue) -> Iterator[Candidate]:
+        for item in items:
+            yield Candidate(catalogue.id_of(item), MODEL, Source.SESSION, model="fake")
+
+    with patch.object(choose, "candidates", proposed):
+        yield
 
 
 def reset() -> None:

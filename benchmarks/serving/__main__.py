@@ -120,8 +120,8 @@ def in_process(visits: Sequence[Sequence[str]]) -> dict[str, Any]:
     from django.test import RequestFactory
 
     from django_sessrec.capture.tracker import Tracker
+    from django_sessrec.recommendations import get_recommendations
     from django_sessrec.serving.active_models import active
-    from django_sessrec.serving.recommendations import fill
 
     def request(consent: str) -> Any:
         made = RequestFactory().get("/", headers={"user-agent": BROWSER})
@@ -134,10 +134,10 @@ def in_process(visits: Sequence[Sequence[str]]) -> dict[str, Any]:
     return {
         "model_us": timed(lambda items: recommender.recommend(items, 32), visits),
         "fill_contextual_us": timed(
-            lambda items: fill(requests["no"], "product_page", item_id=items[-1]), visits
+            lambda items: get_recommendations(requests["no"], "product_page", item=items[-1]), visits
         ),
         "fill_session_us": timed(
-            lambda items: fill(requests["yes"], "product_page", item_id=items[-1]), visits
+            lambda items: get_recommendations(requests["yes"], "product_page", item=items[-1]), visits
         ),
     }
 

@@ -122,7 +122,7 @@ NOTHING: Sequence[str] = ()
 @never_raises("search the catalogue", default=NOTHING)
 def _called(text: str) -> Sequence[str]:
     """The ids of the shop's products of this name."""
-    return [str(item_id) for item_id in get_catalogue().search(text, PRODUCTS_SEARCHED)]
+    return get_catalogue().search(text, PRODUCTS_SEARCHED)
 
 
 @admin.register(Event)

@@ -35,6 +35,7 @@ from django_sessrec.admin.run_figures import (
 )
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.serving.active_models import CHECK_SECONDS
 from django_sessrec.training.model_card import card, limits
 from django_sessrec.training.promotion import PromotionError, promote, roll_back, served_before
 
@@ -211,7 +212,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
             self.message_user(request, str(error), messages.ERROR)
         else:
             serves = _("%(run)s serves now; web processes take it up within %(seconds)d seconds.")
-            words = {"run": promotion.run, "seconds": sessrec_settings.ACTIVE_CHECK_SECONDS}
+            words = {"run": promotion.run, "seconds": CHECK_SECONDS}
             self.message_user(request, serves % words, messages.SUCCESS)
 
     def _to_list(self, fragment: str = "") -> HttpResponse:

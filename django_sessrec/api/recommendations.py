@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpResponse
+from django.utils import translation
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.request import Request
@@ -13,10 +17,10 @@ from rest_framework.serializers import Serializer
 
 from django_sessrec.api.exceptions import UnknownPlacement
 from django_sessrec.api.openapi import documented
-from django_sessrec.api.serializers import Query, QueryWithItems, Recommendations, SlotQuery, problems
+from django_sessrec.api.serializers import Query, QueryWithItems, RecommendationsAnswer, SlotQuery, problems
 from django_sessrec.api.views import SessrecView
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.serving.recommendations import Slot, SlotItem, fill, rendered
+from django_sessrec.serving.recommendations import Recommendations, RecommendedItem, recommend, rendered
 
 EXAMPLE = OpenApiExample(
     "Two teapots for somebody who looked at a third",
@@ -53,7 +57,7 @@ class RecommendationsView(SessrecView):
         operation_id="recommendations",
         summary="A placement's list for this visit",
         parameters=[Query],
-        responses={200: Recommendations, **problems(400, 404)},
+        responses={200: RecommendationsAnswer, **problems(400, 404)},
         examples=[EXAMPLE],
     )
     def get(self, request: Request) -> Response:
@@ -63,7 +67,7 @@ class RecommendationsView(SessrecView):
         operation_id="recommendations_for_items",
         summary="A placement's list for a visit that the caller keeps",
         request=QueryWithItems,
-        responses={200: Recommendations, **problems(400, 404, 413)},
+        responses={200: RecommendationsAnswer, **problems(400, 404, 413)},
         examples=[EXAMPLE],
     )
     def post(self, request: Request) -> Response:
@@ -79,8 +83,11 @@ class SlotView(SessrecView):
         responses={(200, "text/html"): OpenApiResponse(OpenApiTypes.STR), **problems(400, 404)},
     )
     def get(self, request: Request, placement: str) -> HttpResponse:
-        slot = _filled(request, {"placement": placement, **_checked(SlotQuery, request.query_params)})
-        return HttpResponse(rendered(slot, request._request), headers={"Sessrec-Consent": slot.consent})
+        query = {"placement": placement, **_checked(SlotQuery, request.query_params)}
+        with _language_of_the_page(query):
+            recommendations = _made(request, query)
+            html = rendered(recommendations, request._request)
+        return HttpResponse(html, headers={"Sessrec-Consent": recommendations.consent})
 
 
 def _checked(serializer: type[Serializer], given: Any) -> dict[str, Any]:
@@ -89,30 +96,50 @@ def _checked(serializer: type[Serializer], given: Any) -> dict[str, Any]:
     return checked.validated_data
 
 
-def _filled(request: Request, query: dict[str, Any]) -> Slot:
-    if query["placement"] not in sessrec_settings.PLACEMENTS:
-        raise UnknownPlacement(f"There is no placement {query['placement']!r}.")
-    return fill(request._request, **query)
+@contextmanager
+def _language_of_the_page(query: dict[str, Any]) -> Iterator[None]:
+    """The page's language in place of the browser's, where the query names one that the shop speaks."""
+    language = query.pop("language", "")
+    if settings.USE_I18N and language in dict(settings.LANGUAGES):
+        with translation.override(language):
+            yield
+    else:
+        yield
 
 
-def _answer(request: Request, query: dict[str, Any]) -> Response:
-    slot = _filled(request, query)
-    return Response(
-        {
-            "rec_id": slot.rec_id,
-            "placement": slot.placement,
-            "title": slot.title,
-            "personalised": slot.personalised,
-            "consent": slot.consent,
-            "model": slot.model,
-            "step": slot.step,
-            "variant": slot.variant,
-            "items": [_described(item) for item in slot.items],
-        }
+def _made(request: Request, query: dict[str, Any]) -> Recommendations:
+    placement = query["placement"]
+    if placement not in sessrec_settings.PLACEMENTS:
+        raise UnknownPlacement(f"There is no placement {placement!r}.")
+    return recommend(
+        request._request,
+        placement,
+        item=query.get("item_id"),
+        items=query.get("item_ids"),
+        limit=query.get("limit"),
     )
 
 
-def _described(item: SlotItem) -> dict[str, Any]:
+def _answer(request: Request, query: dict[str, Any]) -> Response:
+    with _language_of_the_page(query):
+        return Response(_as_json(_made(request, query)))
+
+
+def _as_json(recommendations: Recommendations) -> dict[str, Any]:
+    return {
+        "rec_id": recommendations.rec_id,
+        "placement": recommendations.placement,
+        "title": recommendations.title,
+        "personalised": recommendations.personalised,
+        "consent": recommendations.consent,
+        "model": recommendations.model,
+        "step": recommendations.step,
+        "variant": recommendations.variant,
+        "items": [_described(item) for item in recommendations.items],
+    }
+
+
+def _described(item: RecommendedItem) -> dict[str, Any]:
     """Without the score, which is for staff: this API never asks who is signed in."""
     return {
         **item.fields,

@@ -6,8 +6,9 @@ from rest_framework import serializers
 
 from django_sessrec.capture.event import ALIASES, MAX_ITEM_ID
 from django_sessrec.models import EventName
-from django_sessrec.serving.fallback import REASONS
-from django_sessrec.serving.recommendations import HEARD, MAX_LIMIT
+from django_sessrec.serving.fallback import REASONS, STEPS
+from django_sessrec.serving.placements import MAX_LIMIT
+from django_sessrec.serving.visit import MAX_SESSION_ITEMS
 
 BROWSER_NAMES = [name for name in EventName.values if name not in {EventName.PURCHASE, EventName.REFUND}]
 
@@ -20,6 +21,9 @@ class Query(serializers.Serializer):
         required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
     )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
+    language = serializers.CharField(
+        required=False, max_length=20, help_text="Of the page, such as de; by default the browser's."
+    )
 
 
 class QueryWithItems(Query):
@@ -28,7 +32,7 @@ class QueryWithItems(Query):
     item_ids = serializers.ListField(
         child=serializers.CharField(max_length=MAX_ITEM_ID),
         required=False,
-        max_length=HEARD,
+        max_length=MAX_SESSION_ITEMS,
         help_text="The visit's products, oldest first, in place of what the server knows of the visit.",
     )
 
@@ -38,6 +42,9 @@ class SlotQuery(serializers.Serializer):
 
     item_id = serializers.CharField(required=False, max_length=MAX_ITEM_ID)
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
+    language = serializers.CharField(
+        required=False, max_length=20, help_text="Of the page, such as de; by default the browser's."
+    )
 
 
 class Reason(serializers.Serializer):
@@ -50,7 +57,7 @@ class Item(serializers.Serializer):
 
     item_id = serializers.CharField()
     position = serializers.IntegerField(min_value=1)
-    step = serializers.CharField(help_text="The step of the fallback ladder that brought it.")
+    step = serializers.ChoiceField(STEPS, help_text="What brought it: a step of the fallback, or the shop.")
     pinned = serializers.BooleanField(help_text="Shown by the shop's choice, not for this visit.")
     sponsored = serializers.BooleanField(help_text="Somebody pays for it: say so beside the item.")
     reason = Reason()
@@ -60,7 +67,7 @@ class Item(serializers.Serializer):
     price = serializers.CharField(required=False, help_text="As the catalogue writes it.")
 
 
-class Recommendations(serializers.Serializer):
+class RecommendationsAnswer(serializers.Serializer):
     rec_id = serializers.CharField(allow_null=True, help_text="The signed list; null without consent.")
     placement = serializers.CharField()
     title = serializers.CharField()

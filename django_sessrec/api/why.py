@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from django_sessrec.capture import consent
+from django_sessrec.capture import consent, cookie
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.privacy.explanation import Explanation, explain, explain_visit
 from django_sessrec.safety import isolated
@@ -17,21 +19,22 @@ from django_sessrec.safety import isolated
 @require_safe
 def why(request: HttpRequest) -> HttpResponse:
     """Not cached: it follows the settings, and shows the visitor's own choice."""
+    level = consent.level(request)
     return render(
         request,
         "sessrec/why.html",
         {
             "request": request,  # for the tags, in a shop without the context processor
-            "explanations": _explanations(),
-            "visit": explain_visit(consent.level(request)),
+            "explanations": _explanations(cookie.read(request) if level == consent.SESSION else None),
+            "visit": explain_visit(level),
         },
     )
 
 
-def _explanations() -> list[Explanation]:
+def _explanations(session_id: UUID | None) -> list[Explanation]:
     """Of every placement; one with a mistake in its settings is logged and left out."""
     explanations = []
     for placement in sessrec_settings.PLACEMENTS:
         with isolated(f"explain the placement {placement!r}"):
-            explanations.append(explain(placement))
+            explanations.append(explain(placement, session_id))
     return explanations

@@ -126,7 +126,7 @@ def _id_of(item: Any) -> str:
     if isinstance(item, NO_OBJECT) or getattr(item, "pk", item) is None:
         raise EventError("item_id", f"item {str(item)[:40]!r} of type {type(item).__name__} names no item")
     try:
-        return str(get_catalogue().item_id(item))
+        return get_catalogue().id_of(item)
     except Exception as problem:  # the shop's own code, and what it was given is not its object
         raise EventError(
             "item_id", f"item of type {type(item).__name__} is no object of the catalogue: {problem!r}"

@@ -12,7 +12,6 @@ from uuid import UUID
 from django.db import connections, transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_cache_control
 from django.utils.functional import cached_property
 
 from django_sessrec.capture import consent, cookie, request_filters, session_limit
@@ -20,6 +19,7 @@ from django_sessrec.capture.buffers import Rejected
 from django_sessrec.capture.event import MAX_POSITION, NAMES, EventError, clean_item_id, make
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rec_id import verify
+from django_sessrec.capture.shared_caches import keep_out_of_page_caches, keep_out_of_shared_caches
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
@@ -172,6 +172,7 @@ class Tracker:
     def keep_private(self) -> None:
         """Keep the response out of shared caches: what it says is for this visitor only."""
         self._private = True
+        keep_out_of_page_caches(self._request)
 
     @never_raises("withdraw consent", default=None)
     def withdraw(self) -> None:
@@ -200,7 +201,7 @@ class Tracker:
     def finish(self, response: HttpResponseBase) -> None:
         """Write what the page did, and give or take the cookie. Never raises."""
         if self._private:
-            patch_cache_control(response, private=True)
+            keep_out_of_shared_caches(response)
         if self._withdrawn or self._consent_ended():
             self._forget(response)
             return

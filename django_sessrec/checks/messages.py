@@ -85,7 +85,7 @@ NO_CLIENT = Check(
 NO_LABEL = Check(
     "sessrec.E018",
     "the template of `SPONSORED` items, with all it includes, does not show that an item is sponsored",
-    "include `sessrec/_reason.html`, or ask for `item.sponsored`",
+    "include `sessrec/reason.html`, or ask for `item.sponsored`",
 )
 INSECURE_SAMESITE = Check(
     "sessrec.E019",

@@ -232,7 +232,7 @@ def _label(where: str, placement: Mapping[str, Any]) -> Iterator[CheckMessage]:
     if not labelled:
         yield messages.NO_LABEL(
             f"{where} has SPONSORED items, and {template!r} does not say so beside them.",
-            "Include sessrec/_reason.html with each item, or ask for item.sponsored and show it.",
+            "Include sessrec/reason.html with each item, or ask for item.sponsored and show it.",
         )
 
 

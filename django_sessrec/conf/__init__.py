@@ -191,12 +191,6 @@ class Settings:
     PLACEMENTS = Setting[Mapping[str, Mapping[str, Any]]](
         {"product_page": {}}, dict, "placement name → its keys, below"
     )
-    ACTIVE_CHECK_SECONDS = Setting[float](
-        30, NUMBER, "how often a web process asks whether another run was promoted", low=0
-    )
-    STATIC_ITEMS = Setting[Sequence[Any]](
-        [], LIST, "item ids of the fallback's last step; without them the catalogue's newest"
-    )
 
     # API and measuring
     THROTTLE_EVENTS = Setting[str]("120/min", str, "requests to `events/` per session", form=RATE)

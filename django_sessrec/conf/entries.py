@@ -79,6 +79,12 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
         "LIMIT": Setting(8, int, "size of the list", low=1),
         "TEMPLATE": Setting("sessrec/recommendations.html", str, "the template that renders it"),
         "TITLE": Setting(None, (str, Promise), "heading; `None` is the translated default"),
+        "FALLBACK_TITLE": Setting(
+            None,
+            (str, Promise),
+            "heading in place of `TITLE` where the list is the same for everybody, such as the most popular"
+            " items; `None` is a translated default",
+        ),
         "PINNED": Setting([], LIST, "item ids always first, labelled as such"),
         "SPONSORED": Setting(
             [],

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from django_sessrec.capture import ledger
-from django_sessrec.catalogue import Catalogue, get_catalogue
+from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event
 from django_sessrec.operations.findings import Code, Finding, ago, fail, ok, warn
@@ -39,7 +39,7 @@ def catalogue() -> Iterator[Finding]:
     shop = get_catalogue()
     newest = Event.objects.exclude(item_id="").filter(bot=False).order_by("-pk")[:SAMPLED_FROM]
     captured = list(islice(dict.fromkeys(newest.values_list("item_id", flat=True)), SAMPLE))
-    item_ids = captured or [str(item_id) for item_id in shop.fallback(SAMPLE)]
+    item_ids = captured or shop.fallback(SAMPLE)
     if not item_ids:
         yield warn(
             Code.CATALOGUE_EMPTY,
@@ -62,7 +62,7 @@ def catalogue() -> Iterator[Finding]:
     yield from _described(shop, {item_id: resolved[item_id] for item_id in known})
 
 
-def _described(shop: Catalogue, items: Mapping[str, Any]) -> Iterator[Finding]:
+def _described(shop: TextCatalogue, items: Mapping[str, Any]) -> Iterator[Finding]:
     problems = {}
     for item_id, item in items.items():
         try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from uuid import UUID
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext as _
@@ -13,12 +13,14 @@ from django.utils.translation import gettext as _
 from django_sessrec.capture.consent import Level
 from django_sessrec.capture.cookie import LONGEST_SESSION
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.serving import visit
 from django_sessrec.serving.active_models import active
+from django_sessrec.serving.placements import Placement, placement_for, variants_of
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What makes a list: of the placement, or of one variant of its experiment."""
+    """What makes the list that a visitor gets."""
 
     methods: list[str]  # of the models that serve, in the order in which they are asked
     limit: int
@@ -27,15 +29,18 @@ class Rules:
     excluded: int
     hide_viewed: bool
     max_per_category: int | None
-    share: int = 100  # percent of the visits
+    own: int  # rules of the shop's own
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
+    """A placement's list in plain words, as this visitor gets it."""
+
     placement: str
     title: str
     rules: Rules
-    variants: list[Rules]  # of the running experiment; empty where there is none
+    versions: int  # that a running experiment compares; 0 without one
+    takes_part: bool  # whether `rules` are those of one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +54,18 @@ class Visit:
     training_hours: int  # until every model is trained again
 
 
-def explain(placement: str) -> Explanation:
-    """The placement's parameters as they are now; raises ImproperlyConfigured for an unknown one."""
-    settings = sessrec_settings.placement(placement)
-    variants = (settings["EXPERIMENT"] or {}).get("VARIANTS", {}).values()
-    total = sum(variant["SHARE"] for variant in variants)
+def explain(placement: str, session_id: UUID | None = None) -> Explanation:
+    """The placement's parameters as they are now for this session: those of its variant, if it takes part.
+
+    Raises ImproperlyConfigured for a placement that is not in the settings.
+    """
+    settled = placement_for(placement, visit.Visit(session_id=session_id))
     return Explanation(
         placement,
-        title=str(settings["TITLE"] or _("You may also like")),
-        rules=_rules(settings),
-        variants=[
-            _rules({**settings, **variant}, round(100 * variant["SHARE"] / total)) for variant in variants
-        ],
+        title=str(settled.title or _("You may also like")),
+        rules=_rules(settled),
+        versions=len(variants_of(placement)),
+        takes_part=bool(settled.variant),
     )
 
 
@@ -80,16 +85,16 @@ def _training_hours(model: str) -> float:
     return hours
 
 
-def _rules(settings: Mapping[str, Any], share: int = 100) -> Rules:
+def _rules(placement: Placement) -> Rules:
     return Rules(
-        methods=list(dict.fromkeys(_methods(settings["MODELS"]))),
-        limit=settings["LIMIT"],
-        pinned=len(settings["PINNED"]),
-        sponsored=len(settings["SPONSORED"]),
-        excluded=len(settings["EXCLUDED"]),
-        hide_viewed=settings["HIDE_VIEWED"],
-        max_per_category=settings["MAX_PER_CATEGORY"],
-        share=share,
+        methods=list(dict.fromkeys(_methods(placement.models))),
+        limit=placement.limit,
+        pinned=len(placement.pinned),
+        sponsored=len(placement.sponsored),
+        excluded=len(placement.excluded),
+        hide_viewed=placement.hide_viewed,
+        max_per_category=placement.max_per_category,
+        own=len(placement.rules),
     )
 
 

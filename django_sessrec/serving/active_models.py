@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from django_sessrec.capture.fast_query import database_breaker
-from django_sessrec.conf import sessrec_settings
+from django_sessrec.capture.fast_query import bounded, database_breaker
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys.recommender import Recommender
 from django_sessrec.safety import isolated, log
 from django_sessrec.serving.ttl import CachedValue
 
+CHECK_SECONDS = 5  # between two looks for another promotion, one small query each
 POPULAR = 200  # items of a model's popularity that are kept at hand
 
 
@@ -34,13 +34,13 @@ _models: dict[str, CachedValue[ActiveModel | None]] = {}
 
 
 def active(model: str) -> ActiveModel | None:
-    """The model's promoted run; a new promotion is noticed within ACTIVE_CHECK_SECONDS.
+    """The model's promoted run; a new promotion is noticed within CHECK_SECONDS.
 
     A missing database, folder or file leaves the run so far in service. None before the first one.
     """
     if model not in _models:
         _models.setdefault(model, CachedValue(None, partial(_renewed, model)))
-    return _models[model].get(sessrec_settings.ACTIVE_CHECK_SECONDS)
+    return _models[model].get(CHECK_SECONDS)
 
 
 def forget() -> None:
@@ -57,12 +57,12 @@ def _renewed(model: str, current: ActiveModel | None) -> ActiveModel | None:
     if database_breaker.resting:
         return current
     with isolated(f"look up the promoted run of {model!r}"):
-        run = Promotion.objects.active(model)
+        with bounded():
+            run = Promotion.objects.active(model)
         if run is None or run.is_expired:
-            return None
-        if current is not None and current.run_id == run.pk:
-            return current
-        return _opened(run) or current
+            current = None
+        elif current is None or current.run_id != run.pk:
+            current = _opened(run) or current
     return current
 
 

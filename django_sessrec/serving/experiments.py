@@ -1,4 +1,4 @@
-"""Which variant of a placement's experiment a session gets: a hash, so that no row has to remember it."""
+"""Which variant of an experiment a session gets: a hash, so that no row has to remember it."""
 
 from __future__ import annotations
 
@@ -6,36 +6,17 @@ from bisect import bisect
 from collections.abc import Mapping
 from hashlib import blake2b
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
-from django_sessrec.conf import sessrec_settings
 
-
-class Assignment(NamedTuple):
-    """A session's part in an experiment; empty names where there is none."""
-
-    experiment: str
-    variant: str
-    overrides: Mapping[str, Any]  # the placement's keys that the variant changes, such as MODELS
-
-
-NONE = Assignment("", "", {})
-
-
-def variant(placement: str, session_id: UUID | None) -> Assignment:
-    """The session's variant in the placement's experiment; without a session nobody takes part.
+def assigned(experiment: str, variants: Mapping[str, Mapping[str, Any]], session_id: UUID) -> str:
+    """The name of the session's variant; each gets its SHARE of all sessions.
 
     Placements that name the same experiment give a session the same variant.
     """
-    experiment = sessrec_settings.placement(placement)["EXPERIMENT"]
-    if experiment is None or session_id is None:
-        return NONE
-    name, variants = experiment["NAME"], experiment["VARIANTS"]
-    bounds = list(accumulate(settings["SHARE"] for settings in variants.values()))
-    chosen = list(variants)[bisect(bounds, _point(name, session_id) * bounds[-1])]
-    overrides = {key: value for key, value in variants[chosen].items() if key != "SHARE"}
-    return Assignment(name, chosen, overrides)
+    bounds = list(accumulate(variant["SHARE"] for variant in variants.values()))
+    return list(variants)[bisect(bounds, _point(experiment, session_id) * bounds[-1])]
 
 
 def _point(experiment: str, session_id: UUID) -> float:

@@ -1,33 +1,52 @@
-"""The fallback ladder: who answers where the step above knows nothing, down to a static list."""
+"""Candidates for a list: the models first, then simpler steps where the models know too little."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any, Final, NamedTuple
 
-from django_sessrec.catalogue import Catalogue
+from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.recsys.recommender import Source
 from django_sessrec.safety import isolated
 from django_sessrec.serving.active_models import active
+from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.popular import viewed_lately
+from django_sessrec.serving.visit import Visit
 
-PINNED, SPONSORED, MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = (
-    "pinned", "sponsored", "model", "co_views", "category", "popular", "static",
+PINNED, SPONSORED, RULE, MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = STEPS = (
+    "pinned", "sponsored", "rule", "model", "co_views", "category", "popular", "static",
 )  # fmt: skip
-BY_HAND = frozenset({PINNED, SPONSORED})  # put there by the shop, by no step of the ladder
-REASONS = (PINNED, SPONSORED, *Source, "same_category", STATIC)
-CO_VIEWS_MODEL = "itemknn"  # this key in SESSREC["MODELS"], where it serves, speaks for co-views first
-MAX_BECAUSE = 3  # reasons that a visitor may still want to read
+BY_HAND: Final = frozenset({PINNED, SPONSORED, RULE})  # put there by the shop, by no step of the fallback
+FOR_EVERYBODY: Final = frozenset({POPULAR, STATIC})  # neither the visit nor the page has a say
+REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", STATIC)
+CO_VIEWS_MODEL: Final = "itemknn"  # this key in SESSREC["MODELS"] is asked for co-views first
+DEPTH: Final = 4  # times the list's length that each model is asked for
+MAX_BECAUSE: Final = 3  # reasons that a visitor may still want to read
+
+
+class Trace(NamedTuple):
+    """What one rule did to one item."""
+
+    rule: str
+    what: str  # "added", "dropped", "moved" or "changed"
+    places: int = 0  # of "moved": up if positive, among the items that were there before
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An item that a step proposes, and why.
+    """An item on its way into a list. Rules get it with `item` set, and may keep, drop or reorder it.
 
-    reason:  one of REASONS
-    because: ids of the clicked items that spoke for it, strongest first
+    - `step`: what proposed it, one of STEPS
+    - `reason`: what speaks for it, one of REASONS
+    - `because`: ids of the clicked items that speak for it, strongest first
+    - `score`: the model's, comparable within one list of one model only
+    - `item`: the shop's object
+    - `because_items`: the shop's objects of `because`, without those that may not be shown
+    - `fields`: what Catalogue.describe() says of it, once it is sure to be shown
+    - `trace`: what each rule did to it, in order
     """
 
     item_id: str
@@ -37,49 +56,51 @@ class Candidate:
     score: float | None = None
     model: str = ""
     run_id: int | None = None
+    item: Any = None
+    because_items: tuple[Any, ...] = ()
+    fields: dict[str, Any] | None = None
+    trace: tuple[Trace, ...] = ()
+
+    def traced(self, rule: str, what: str, places: int = 0) -> Candidate:
+        """The same candidate with one more entry in its trace."""
+        return replace(self, trace=(*self.trace, Trace(rule, what, places)))
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What the steps are asked.
+def candidates(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> Iterator[Candidate]:
+    """Candidates step by step, best first; a step is asked only when those above have run out.
 
-    session: the visit's item ids, oldest first, the one on screen last
-    models:  keys in SESSREC["MODELS"], in the order to try
-    depth:   candidates wanted of each step
+    A step that fails is logged and counts as one that knows nothing. Sensitive items of the visit are not
+    heard.
     """
-
-    session: Sequence[str]
-    models: Sequence[str]
-    depth: int
-
-
-def climb_down(question: Question, catalogue: Catalogue) -> Iterator[Candidate]:
-    """Candidates step by step, best first; a step is asked when those above have run out.
-
-    A step that fails counts as one that knows nothing.
-    """
-    for step in _steps(question, catalogue):
+    for step in _steps(visit, placement, catalogue):
         found: list[Candidate] = []
-        with isolated("ask a step of the fallback ladder"):
+        with isolated("ask a step of the fallback"):
             found = step()
         yield from found
 
 
-def _steps(question: Question, catalogue: Catalogue) -> Iterator[Callable[[], list[Candidate]]]:
-    models, session, depth = question.models, question.session, question.depth
-    of_the_visit = [partial(_ranked, model, session, depth, MODEL) for model in models]
-    of_its_last_item: list[Callable[[], list[Candidate]]] = []
+def _steps(
+    visit: Visit, placement: Placement, catalogue: TextCatalogue
+) -> Iterator[Callable[[], list[Candidate]]]:
+    models, depth = placement.models, placement.limit * DEPTH
+    clicks = visit.clicks
+    sensitive = catalogue.sensitive(set(clicks))
+    session = [item_id for item_id in clicks if item_id not in sensitive]
+    by_session: list[Callable[[], list[Candidate]]] = [
+        partial(_ranked, model, session, depth, MODEL) for model in models
+    ]
+    by_last_item: list[Callable[[], list[Candidate]]] = []
     if last := session[-1:]:
-        of_its_last_item = [
+        by_last_item = [
             *(partial(_ranked, model, last, depth, CO_VIEWS) for model in _co_views_models(models)),
-            partial(_beside, last[0], depth, catalogue),
+            partial(_same_category, last[0], depth, catalogue),
         ]
     if any(_knows(model, item_id) for model in models for item_id in last):
-        yield from (*of_the_visit, *of_its_last_item)
+        yield from by_session + by_last_item
     else:  # the last item is newer than the models, which would only hear what came before it
-        yield from (*of_its_last_item, *of_the_visit)
-    yield partial(_popular, question.models)
-    yield partial(_static, question.depth, catalogue)
+        yield from by_last_item + by_session
+    yield partial(_popular, models)
+    yield partial(_static, depth, catalogue)
 
 
 def _co_views_models(models: Sequence[str]) -> list[str]:
@@ -112,7 +133,7 @@ def _ranked(model: str, session: Sequence[str], k: int, step: str) -> list[Candi
     ]
 
 
-def _beside(item_id: str, k: int, catalogue: Catalogue) -> list[Candidate]:
+def _same_category(item_id: str, k: int, catalogue: TextCatalogue) -> list[Candidate]:
     return [
         Candidate(related, CATEGORY, "same_category", (item_id,)) for related in catalogue.related(item_id, k)
     ]
@@ -129,5 +150,5 @@ def _popular(models: Sequence[str]) -> list[Candidate]:
     return [Candidate(item_id, POPULAR, Source.POPULAR) for item_id in viewed_lately()]
 
 
-def _static(k: int, catalogue: Catalogue) -> list[Candidate]:
-    return [Candidate(item_id, STATIC, "static") for item_id in catalogue.fallback(k)]
+def _static(k: int, catalogue: TextCatalogue) -> list[Candidate]:
+    return [Candidate(item_id, STATIC, STATIC) for item_id in catalogue.fallback(k)]

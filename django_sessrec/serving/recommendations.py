@@ -1,4 +1,4 @@
-"""One placement on one page, filled: what tags, placeholders and the REST view show."""
+"""A placement's list on one page, from the request to what tags, views and the REST API show."""
 
 from __future__ import annotations
 
@@ -13,42 +13,55 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
-from django_sessrec.capture.consent import CONTEXTUAL, SESSION
-from django_sessrec.capture.event import CLICK_EVENTS
+from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level
 from django_sessrec.capture.rec_id import sign
-from django_sessrec.capture.session_events import session_events
-from django_sessrec.catalogue import Catalogue, get_catalogue
-from django_sessrec.conf import sessrec_settings
+from django_sessrec.catalogue import get_catalogue
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Impression
+from django_sessrec.recsys.recommender import Source
 from django_sessrec.safety import isolated
-from django_sessrec.serving import experiments, links
-from django_sessrec.serving.fallback import BY_HAND, MODEL, PINNED, SPONSORED, Candidate, Question, climb_down
-from django_sessrec.serving.rules import Chosen, choose
-
-MAX_LIMIT = 100  # of a list that a client may ask for
-DEPTH = 4  # times the slot that each model is asked for
-HEARD = 50  # newest clicks of a visit: no model listens further back
-NOBODY = Candidate("", PINNED, "pinned")  # answered: only pinned items are shown, or none
+from django_sessrec.serving import links
+from django_sessrec.serving.choose import Choice, choose
+from django_sessrec.serving.fallback import FOR_EVERYBODY, MODEL, PINNED, POPULAR, SPONSORED, Candidate, Trace
+from django_sessrec.serving.placements import Placement, placement_for
+from django_sessrec.serving.visit import Visit, visit_of
 
 
 @dataclass(frozen=True, slots=True)
-class SlotItem:
-    """One item of a list. `fields` is JSON-able but for the shop's own types: title, url, image, price."""
+class RecommendedItem:
+    """One item of a list.
+
+    - `item`: the shop's object, as Catalogue.resolve() gave it
+    - `position`: 1 is the first
+    - `score`: the model's, comparable within this list only; None where no model ranked it
+    - `step`: what brought it, "model", "co_views", "category", "popular" or "static", or by the shop's choice
+      "pinned", "sponsored" or "rule"
+    - `reason`: a reason code, such as "neighbours", "viewed" or "popular"
+    - `because`: ids of the clicked items that speak for it, strongest first
+    - `because_title`: title of the one to name beside it; empty where none may be shown
+    - `reason_repeated`: whether an item above has the same reason and title; the default template then says
+      nothing
+    - `url`: the item's page; where there is an impression, a visit through it counts as a click
+    - `fields`: what Catalogue.describe() says: title, url, image, price, and keys of the shop's own
+    - `trace`: what each rule did to it
+    """
 
     item_id: str
-    item: Any  # the shop's object
-    position: int  # 1 is the first
+    item: Any
+    position: int
     score: float | None
     step: str
     reason: str
-    because: tuple[str, ...]  # ids of the clicked items that spoke for it
-    because_title: str  # of the strongest of them that may be shown
-    url: str  # the item's page; names the impression where there is one
+    because: tuple[str, ...]
+    because_title: str
+    reason_repeated: bool
+    url: str
     fields: Mapping[str, Any]
+    trace: tuple[Trace, ...] = ()
 
     @property
     def pinned(self) -> bool:
+        """Whether the shop put it there by hand."""
         return self.step == PINNED
 
     @property
@@ -58,163 +71,178 @@ class SlotItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """What a placement shows once. Empty where nothing could be said; never half-filled on an error."""
+class Recommendations:
+    """What a placement shows once. Empty where nothing could be recommended, or on an error.
+
+    - `title`: of the list, true for this one: where nothing of the visit or the page has made it, the
+      placement's FALLBACK_TITLE stands in place of its TITLE
+    - `rec_id`: the signed impression; None at the contextual level, where nothing is stored
+    - `personalised`: whether the session's clicks had a say
+    - `consent`: "contextual" or "session"
+    - `model`: key in SESSREC["MODELS"] of the model that answered first; `run_id` is its training run
+    - `step`: the step of the fallback that answered first
+    """
 
     placement: str
     title: str = ""
-    items: list[SlotItem] = field(default_factory=list)
+    items: list[RecommendedItem] = field(default_factory=list)
     impression_id: UUID | None = None
-    rec_id: str | None = None  # signed impression; None at the contextual level
-    personalised: bool = False  # whether the visit's clicks had a say
-    consent: str = CONTEXTUAL
+    rec_id: str | None = None
+    personalised: bool = False
+    consent: Level = CONTEXTUAL
     model: str = ""
     run_id: int | None = None
-    step: str = ""  # the one that answered first
+    step: str = ""
     experiment: str = ""
     variant: str = ""
     template: str = ""
 
 
-def fill(
+def recommend(
     request: HttpRequest | None,
     placement: str,
     *,
-    item_id: Any = None,
-    item_ids: Sequence[Any] | None = None,
-    limit: int | None = None,
-) -> Slot:
-    """The placement's list for this visit; never raises, an error is logged and leaves the slot emptier.
+    item: Any = None,
+    items: Sequence[Any] | None = None,
+    limit: Any = None,
+) -> Recommendations:
+    """The placement's list for this visit; never raises, an error is logged and leaves the list empty.
 
-    item_id:  the item on screen, an id or the shop's object
-    item_ids: the visit's items, oldest first, from a client that keeps them itself; heard with consent only
+    The arguments are those of django_sessrec.recommendations.get_recommendations().
     """
-    with isolated(f"fill the placement {placement!r}"):
-        return _filled(request, placement, item_id, item_ids, limit)
-    return Slot(placement)
+    with isolated(f"make the list of the placement {placement!r}"):
+        visit = visit_of(request, item=item, items=items)
+        settled = placement_for(placement, visit, limit=limit)
+        choice = choose(visit, settled, request=request)
+        impression = remember(choice, visit, settled, request)
+        return _shown(choice, visit, settled, impression, request)
+    return Recommendations(placement)
 
 
-afill = sync_to_async(fill)
-"""`fill` for async views, which then hand the slot to their template."""
+arecommend = sync_to_async(recommend)
 
 
-def rendered(slot: Slot, request: HttpRequest | None) -> SafeString:
-    """The slot's HTML by the placement's template, which gets `slot` and `request`; empty on any error.
+def remember(
+    choice: Choice, visit: Visit, placement: Placement, request: HttpRequest | None = None
+) -> Impression | None:
+    """The row that says what was shown; None without consent, or for an empty list.
 
-    Without context processors: the page has run the shop's already, and they may cost queries.
+    With a request it is written once the response is made, without one nobody writes it.
     """
-    with isolated(f"render {slot.template!r} for the placement {slot.placement!r}"):
-        if slot.items:
-            return render_to_string(slot.template, {"slot": slot, "request": request})
-    return mark_safe("")
-
-
-def id_of(item: Any, catalogue: Catalogue) -> str:
-    """The id of what a tag or a client named: an id already, or the shop's own object."""
-    if item is None or isinstance(item, str | int | UUID):
-        return "" if item is None else str(item)
-    return catalogue.item_id(item)
-
-
-def _filled(
-    request: HttpRequest | None,
-    placement: str,
-    item_id: Any,
-    item_ids: Sequence[Any] | None,
-    limit: int | None,
-) -> Slot:
-    tracker = getattr(request, "sessrec", None)
-    session_id = tracker.session_id if tracker else None
-    consent = tracker.level if tracker else CONTEXTUAL
-    experiment, variant, overrides = experiments.variant(placement, session_id)
-    settings = {**sessrec_settings.placement(placement), **overrides}
-    limit = max(1, min(limit or settings["LIMIT"], MAX_LIMIT))
-    catalogue = get_catalogue()
-
-    current = id_of(item_id, catalogue) or (tracker.current_item if tracker else None) or ""
-    visit = _visit(tracker, item_ids) if consent == SESSION else []
-    session = _heard(visit, current, catalogue)
-    chosen = choose(
-        climb_down(Question(session, settings["MODELS"], limit * DEPTH), catalogue),
-        limit,
-        placement=settings,
-        hidden={current, *(visit if settings["HIDE_VIEWED"] else ())},
-        catalogue=catalogue,
-        request=request,
-    )
-    impression_id = uuid7() if session_id and chosen else None
-    rec_id = sign(impression_id, session_id) if impression_id else None
-    answer = next((each.candidate for each in chosen if each.candidate.step not in BY_HAND), NOBODY)
-    slot = Slot(
-        placement,
-        title=str(settings["TITLE"] or _("You may also like")),
-        items=[_item(each, n, rec_id, catalogue, request) for n, each in enumerate(chosen, 1)],
+    answer = choice.answer
+    if visit.session_id is None or answer is None:
+        return None
+    impression_id = uuid7()
+    impression = Impression(
         impression_id=impression_id,
-        rec_id=rec_id,
-        personalised=consent == SESSION and any(each.candidate.because for each in chosen),
-        consent=consent,
+        shown_at=time_of(impression_id),
+        session_id=visit.session_id,
+        placement=placement.name,
         model=answer.model if answer.step == MODEL else "",
         run_id=answer.run_id if answer.step == MODEL else None,
         step=answer.step,
-        experiment=experiment,
-        variant=variant,
-        template=settings["TEMPLATE"],
+        experiment=placement.experiment,
+        variant=placement.variant,
+        item_ids=[each.item_id for each in choice.items],
+        reasons=[each.reason for each in choice.items],
     )
-    if impression_id:
-        tracker.show(_impression(slot, session_id))
-    return slot
+    if request is not None:
+        request.sessrec.show(impression)  # type: ignore[attr-defined]
+    return impression
 
 
-def _visit(tracker: Any, item_ids: Sequence[Any] | None) -> list[str]:
-    """The visit's items, oldest first, with the click that made this page, which is not stored yet."""
-    if item_ids is not None:
-        return [str(item_id) for item_id in item_ids[-HEARD:]]
-    stored: list[str] = []
-    with isolated("read the visit's items"):
-        events = session_events(tracker.session_id)
-        stored = [event.item_id for event in events if event.name in CLICK_EVENTS][-HEARD:]
-    return stored + [event.item_id for event in tracker.pending if event.name in CLICK_EVENTS]
+def rendered(recommendations: Recommendations, request: HttpRequest | None) -> SafeString:
+    """The list's HTML by the placement's template; empty on any error.
+
+    Without context processors: the page has run the shop's already, and they may cost queries.
+    """
+    with isolated(f"render {recommendations.template!r} for the placement {recommendations.placement!r}"):
+        if recommendations.items:
+            context = {"recommendations": recommendations, "request": request}
+            return render_to_string(recommendations.template, context)
+    return mark_safe("")
 
 
-def _heard(visit: Sequence[str], current: str, catalogue: Catalogue) -> list[str]:
-    """What the models may hear: the visit with the item on screen last, without sensitive items."""
-    session = [*visit, current] if current and current not in visit[-1:] else list(visit)
-    sensitive = catalogue.sensitive(set(session)) if session else ()
-    return [item_id for item_id in session if item_id not in sensitive]
-
-
-def _impression(slot: Slot, session_id: UUID) -> Impression:
-    """The row that remembers what was shown."""
-    return Impression(
-        impression_id=slot.impression_id,
-        shown_at=time_of(slot.impression_id),
-        session_id=session_id,
-        placement=slot.placement,
-        model=slot.model,
-        run_id=slot.run_id,
-        step=slot.step,
-        experiment=slot.experiment,
-        variant=slot.variant,
-        item_ids=[each.item_id for each in slot.items],
-        reasons=[each.reason for each in slot.items],
+def _shown(
+    choice: Choice,
+    visit: Visit,
+    placement: Placement,
+    impression: Impression | None,
+    request: HttpRequest | None,
+) -> Recommendations:
+    answer = choice.answer
+    by_model = answer is not None and answer.step == MODEL
+    rec_id = sign(impression.impression_id, impression.session_id) if impression else None
+    return Recommendations(
+        placement.name,
+        title=_title(choice, placement),
+        items=_items(choice.items, rec_id, request),
+        impression_id=impression.impression_id if impression else None,
+        rec_id=rec_id,
+        personalised=visit.consent == SESSION and any(each.because for each in choice.items),
+        consent=visit.consent,
+        model=answer.model if answer and by_model else "",
+        run_id=answer.run_id if answer and by_model else None,
+        step=answer.step if answer else "",
+        experiment=placement.experiment,
+        variant=placement.variant,
+        template=placement.template,
     )
 
 
-def _item(
-    chosen: Chosen, position: int, rec_id: str | None, catalogue: Catalogue, request: HttpRequest | None
-) -> SlotItem:
-    candidate = chosen.candidate
-    fields = catalogue.describe(chosen.item, request)
-    reason = chosen.because[0] if chosen.because else None
-    return SlotItem(
-        item_id=candidate.item_id,
-        item=chosen.item,
-        position=position,
-        score=candidate.score,
-        step=candidate.step,
-        reason=candidate.reason,
-        because=candidate.because,
-        because_title=str(catalogue.describe(reason, request)["title"]) if reason is not None else "",
-        url=links.tagged(fields["url"], rec_id, position) if rec_id else fields["url"],
-        fields=fields,
-    )
+def _title(choice: Choice, placement: Placement) -> str:
+    """A heading that is true for this list: one that is the same for everybody is not "Picked for you"."""
+    answer = choice.answer
+    if answer is None or answer.step not in FOR_EVERYBODY:
+        return str(placement.title or _("You may also like"))
+    popular = _("Popular right now") if answer.step == POPULAR else _("From our range")
+    return str(placement.fallback_title or popular)
+
+
+def _items(
+    chosen: Sequence[Candidate], rec_id: str | None, request: HttpRequest | None
+) -> list[RecommendedItem]:
+    titles = _Titles(request)
+    said: set[tuple[str, str]] = set()
+    items = []
+    for position, each in enumerate(chosen, 1):
+        fields = each.fields or {}
+        named = [titles.of(item) for item in each.because_items]
+        title = next((each_title for each_title in named if (each.reason, each_title) not in said), "")
+        because_title = title or next(iter(named), "")
+        repeated = each.reason != Source.VIEWED and (each.reason, because_title) in said
+        said.add((each.reason, because_title))
+        items.append(
+            RecommendedItem(
+                item_id=each.item_id,
+                item=each.item,
+                position=position,
+                score=each.score,
+                step=each.step,
+                reason=each.reason,
+                because=each.because,
+                because_title=because_title,
+                reason_repeated=repeated,
+                url=links.tagged(fields["url"], rec_id, position) if rec_id else fields["url"],
+                fields=fields,
+                trace=each.trace,
+            )
+        )
+    return items
+
+
+class _Titles:
+    """Titles of the items that speak for others, each asked for once in a list."""
+
+    def __init__(self, request: HttpRequest | None) -> None:
+        self._request = request
+        self._catalogue = get_catalogue()
+        self._known: dict[int, str] = {}
+
+    def of(self, item: Any) -> str:
+        """The title; empty where the catalogue can't describe the item."""
+        if id(item) not in self._known:
+            self._known[id(item)] = ""
+            with isolated("describe an item that speaks for another", savepoints=False):
+                self._known[id(item)] = str(self._catalogue.describe(item, self._request)["title"])
+        return self._known[id(item)]

@@ -1,92 +1,181 @@
-"""The shop's word over the models': what is pinned, hidden, sold out, sensitive or too much of one kind."""
+"""Rules over the models' candidates: the built-in ones and the shop's own have one signature.
+
+    def no_brand_x(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+        return [each for each in items if each.item.brand != "X"]
+
+A rule gets the list as the rules before it left it, best first, and returns the list as it should be: it
+drops items, reorders them, or adds `context.propose(item_id)`. It may be called twice for one list, so it
+keeps no state of its own. A placement names the shop's rules by dotted path, functions or classes whose
+instances are called: PLACEMENTS[..]["RULES"] = ["shop.rules.no_brand_x"].
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import chain, islice
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.module_loading import import_string
 
-from django_sessrec.catalogue import Catalogue
-from django_sessrec.serving.fallback import BY_HAND, PINNED, SPONSORED, Candidate
-
-SPARE = 2  # times the slot that is looked up at once: sold-out items are replaced without a second query
-SPARE_AGAIN = 10  # times the slot that is looked up once more where that was not enough
+from django_sessrec.catalogue import TextCatalogue
+from django_sessrec.safety import isolated
+from django_sessrec.serving.fallback import BY_HAND, PINNED, RULE, SPONSORED, Candidate
+from django_sessrec.serving.placements import Placement
+from django_sessrec.serving.visit import Visit
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """A candidate that may be shown, with what the shop says of it.
+class RuleContext:
+    """What a rule may know of the list: whose it is, where it stands, and the live catalogue.
 
-    because: the catalogue's items that spoke for it and may be shown themselves, strongest first
+    `request` is the page's; None in a preview or a replay.
     """
 
-    candidate: Candidate
-    item: Any
-    because: tuple[Any, ...]
+    visit: Visit
+    placement: Placement
+    catalogue: TextCatalogue
+    request: HttpRequest | None = None
+    _offered: dict[str, Any] = field(default_factory=dict)  # by id; None for what the shop does not offer
+    _sensitive: set[str] = field(default_factory=set)
+
+    def propose(self, item_id: Any, *, sponsored: bool = False) -> Candidate:
+        """A candidate of the rule's own: an id or the shop's object. Shown if the catalogue offers it.
+
+        `sponsored` says that somebody pays for it; it is then labelled as such.
+        """
+        step = SPONSORED if sponsored else RULE
+        return Candidate(self.catalogue.id_of(item_id), step, step)
+
+    def look_up(self, item_ids: Collection[str]) -> dict[str, Any]:
+        """Id -> the shop's object, of what may be shown now; each id is asked for once in a list.
+
+        One query for what is new, and one more where the shop has sensitive goods.
+        """
+        if new := {item_id for item_id in item_ids if item_id not in self._offered}:
+            self._offered.update(dict.fromkeys(new))
+            self._offered.update(self.catalogue.resolve(new, self.request))
+            self._sensitive.update(self.catalogue.sensitive(new))
+        return {
+            item_id: self._offered[item_id]
+            for item_id in item_ids
+            if self._offered[item_id] is not None and item_id not in self._sensitive
+        }
+
+    def is_sensitive(self, item_id: str) -> bool:
+        """Whether an id that was looked up is a sensitive item's."""
+        return item_id in self._sensitive
 
 
-def choose(
-    candidates: Iterable[Candidate],
-    limit: int,
-    *,
-    placement: Mapping[str, Any],
-    hidden: Collection[str],
-    catalogue: Catalogue,
-    request: HttpRequest | None,
-) -> list[Chosen]:
-    """The first `limit` candidates that the placement's rules and the live catalogue let through.
-
-    PINNED go first, then SPONSORED, which is what an item in both is called. Never shown: `hidden` items,
-    EXCLUDED, what the catalogue leaves out (sold out, deleted), sensitive items, and more than
-    MAX_PER_CATEGORY of one category; what the shop put first counts there but is not dropped.
-    """
-    first = _by_hand(placement)
-    remaining = _once_each(chain(first, candidates), {*hidden, *map(str, placement["EXCLUDED"])})
-    cap = placement["MAX_PER_CATEGORY"]
-    chosen: list[Chosen] = []
-    per_category: Counter[str] = Counter()
-    for size in (limit * SPARE, limit * SPARE_AGAIN):
-        for each in _resolved(list(islice(remaining, size)), catalogue, request):
-            if cap is not None:
-                category = catalogue.category(each.item)
-                if category is not None:
-                    if per_category[category] >= cap and each.candidate.step not in BY_HAND:
-                        continue
-                    per_category[category] += 1
-            chosen.append(each)
-            if len(chosen) == limit:
-                return chosen
-    return chosen
+Rule = Callable[[list[Candidate], RuleContext], list[Candidate]]
 
 
-def _by_hand(placement: Mapping[str, Any]) -> Iterator[Candidate]:
-    """What the shop puts first: whatever is paid for says so, wherever it stands."""
-    paid = [str(item_id) for item_id in placement["SPONSORED"]]
-    for item_id in (*map(str, placement["PINNED"]), *paid):
-        step = SPONSORED if item_id in paid else PINNED
-        yield Candidate(item_id, step, step)
+def sponsored(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """What somebody pays for goes first."""
+    return _first(context.placement.sponsored, items, SPONSORED)
 
 
-def _once_each(candidates: Iterable[Candidate], hidden: set[str]) -> Iterator[Candidate]:
-    for candidate in candidates:
-        if candidate.item_id not in hidden:
-            hidden.add(candidate.item_id)
-            yield candidate
+def pinned(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """What the shop pins goes before that; one that is paid for says so here, too."""
+    paid = {each.item_id: each for each in items if each.step == SPONSORED}
+    put_first = _first(context.placement.pinned, items, PINNED)
+    return [paid.get(each.item_id, each) for each in put_first] if paid else put_first
 
 
-def _resolved(batch: list[Candidate], catalogue: Catalogue, request: HttpRequest | None) -> Iterator[Chosen]:
-    """Those of the batch that the live catalogue shows: one query, and one more where goods are sensitive."""
-    if not batch:
-        return
-    wanted = {item_id for each in batch for item_id in (each.item_id, *each.because)}
-    items = catalogue.resolve(wanted, request)
-    sensitive = catalogue.sensitive(wanted)
-    shown = {item_id: item for item_id, item in items.items() if item_id not in sensitive}
-    for each in batch:
-        if each.item_id in shown:
-            because = tuple(shown[item_id] for item_id in each.because if item_id in shown)
-            yield Chosen(each, shown[each.item_id], because)
+def never_the_item_on_screen(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    return _without({context.visit.current}, items)
+
+
+def excluded(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    return _without(set(context.placement.excluded), items)
+
+
+def viewed(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """What the session clicked already, where the placement hides that."""
+    return _without(set(context.visit.items), items) if context.placement.hide_viewed else items
+
+
+def available(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """What the live catalogue offers now, with its objects: sold-out and deleted items go."""
+    offered = context.look_up({item_id for each in items for item_id in (each.item_id, *each.because)})
+    return [
+        each
+        if each.item is not None
+        else replace(
+            each,
+            item=offered.get(each.item_id),
+            because_items=tuple(offered[item_id] for item_id in each.because if item_id in offered),
+        )
+        for each in items
+        if each.item_id in offered or context.is_sensitive(each.item_id)
+    ]
+
+
+def not_sensitive(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    return [each for each in items if not context.is_sensitive(each.item_id)]
+
+
+def max_per_category(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """At most so many of a category; what the shop put there itself counts, and stays."""
+    most = context.placement.max_per_category
+    if most is None:
+        return items
+    kept, shown = [], Counter[str]()
+    for each in items:
+        with isolated(f"tell the category of {each.item_id!r}", savepoints=False):
+            categories = context.catalogue.categories(each.item)
+            if each.step in BY_HAND or all(shown[category] < most for category in categories):
+                shown.update(categories)
+                kept.append(each)
+    return kept
+
+
+def describable(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """As many as will be shown, described; an item that the catalogue can't describe costs its own place."""
+    described: list[Candidate] = []
+    for n, each in enumerate(items):
+        if len(described) == context.placement.limit:
+            return described + items[n:]
+        with isolated(f"describe the item {each.item_id!r}", savepoints=False):
+            described.append(replace(each, fields=context.catalogue.describe(each.item, context.request)))
+    return described
+
+
+def limit(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    return items[: context.placement.limit]
+
+
+PROPOSING: tuple[Rule, ...] = (sponsored, pinned)
+BY_ID: tuple[Rule, ...] = (never_the_item_on_screen, excluded, viewed)
+BY_CATALOGUE: tuple[Rule, ...] = (available, not_sensitive)
+LAST: tuple[Rule, ...] = (max_per_category, describable, limit)
+
+
+def own_rules(placement: Placement) -> Iterator[tuple[str, Rule]]:
+    """The shop's rules by name; one that can't be imported is logged and left out."""
+    for given in placement.rules:
+        name = given if isinstance(given, str) else getattr(given, "__qualname__", type(given).__name__)
+        rule: Rule | None = None
+        with isolated(f"import the rule {name!r} of the placement {placement.name!r}"):
+            found = _imported(given) if isinstance(given, str) else given
+            rule = found() if isinstance(found, type) else found
+        if rule is not None:
+            yield name, rule
+
+
+@cache
+def _imported(path: str) -> Any:
+    return import_string(path)
+
+
+def _first(item_ids: Collection[str], items: list[Candidate], step: str) -> list[Candidate]:
+    if not item_ids:
+        return items
+    put_first = [Candidate(item_id, step, step) for item_id in dict.fromkeys(item_ids)]
+    return [*put_first, *_without(set(item_ids), items)]
+
+
+def _without(hidden: set[str], items: list[Candidate]) -> list[Candidate]:
+    return [each for each in items if each.item_id not in hidden]

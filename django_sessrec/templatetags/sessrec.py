@@ -6,20 +6,23 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import template
+from django.conf import settings
 from django.http import HttpRequest
 from django.template import Context
 from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 
 from django_sessrec.capture.consent import CONTEXTUAL, Level
 from django_sessrec.capture.cookie import switched_off
+from django_sessrec.capture.request_filters import is_prefetch
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.privacy.explanation import explain, explain_visit
-from django_sessrec.safety import isolated, never_raises
-from django_sessrec.serving.recommendations import Slot, fill, id_of, rendered
+from django_sessrec.safety import never_raises
+from django_sessrec.serving.recommendations import Recommendations, recommend, rendered
 
 register = template.Library()
 
@@ -27,72 +30,70 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 @never_raises("show recommendations", default="")
 def sessrec_recommendations(
-    context: Context, placement: str, item: Any = None, limit: int | None = None
-) -> SafeString:
-    """Render the placement's list; nothing where it is empty."""
-    request = context.get("request")
-    return rendered(fill(request, placement, item_id=item, limit=limit), request)
-
-
-@register.simple_tag(takes_context=True)
-@never_raises("hand over recommendations", default=Slot(""))
-def sessrec_list(context: Context, placement: str, item: Any = None, limit: int | None = None) -> Slot:
-    """Hand over the placement's list, for a template's own loop: {% sessrec_list "home" as recs %}."""
-    return fill(context.get("request"), placement, item_id=item, limit=limit)
-
-
-@register.simple_tag(takes_context=True)
-@never_raises("leave a place for recommendations", default="")
-def sessrec_placeholder(
-    context: Context, placement: str, item: Any = None, limit: int | None = None
+    context: Context, placement: str, item: Any = None, limit: int | str | None = None
 ) -> SafeString | str:
-    """Leave the placement's place on a page that a cache keeps; the script of sessrec_scripts fills it."""
-    with isolated(f"leave a place for the placement {placement!r}"):
-        item_id = id_of(item, get_catalogue())
-        query = urlencode(
-            {key: value for key, value in {"item_id": item_id, "limit": limit}.items() if value}
-        )
-        return format_html(
-            '<div class="sessrec-placeholder" data-sessrec-slot="{}"{}></div>',
-            reverse("sessrec:slot", args=[placement]) + (f"?{query}" if query else ""),
-            _view_left_to_the_browser(context.get("request"), item_id),
-        )
-    return ""
+    """Render the placement's list; nothing where it is empty.
 
-
-@register.simple_tag(takes_context=True)
-@never_raises("explain recommendations", default="")
-def sessrec_why(context: Context, placement: str) -> SafeString:
-    """Tell, folded up, what the placement's list is made from."""
+    On a page that is fetched ahead the list is the same for everybody and stands in a placeholder: once the
+    page is shown, the script brings the visitor's own, and records list and view.
+    """
     request = context.get("request")
-    with isolated(f"explain the placement {placement!r}"):
-        return render_to_string(
-            "sessrec/_why.html",
-            {
-                "explanation": explain(placement),
-                "visit": explain_visit(_level(request)),
-                "page": reverse("sessrec:why"),
-            },
-        )
-    return mark_safe("")
+    if request is not None and is_prefetch(request):
+        return _shown_later(request, placement, item, limit)
+    return rendered(recommend(request, placement, item=item, limit=limit), request)
 
 
 @register.simple_tag(takes_context=True)
-@never_raises("show the switch of personalisation", default="")
-def sessrec_toggle(context: Context) -> SafeString:
+@never_raises("hand over recommendations", default=Recommendations(""))
+def sessrec_list(
+    context: Context, placement: str, item: Any = None, limit: int | str | None = None
+) -> Recommendations:
+    """Hand over the placement's list, for a template's own loop: {% sessrec_list "home" as recs %}."""
+    return recommend(context.get("request"), placement, item=item, limit=limit)
+
+
+@register.simple_tag(takes_context=True)
+@never_raises("leave a place for recommendations", default="", savepoints=True)
+def sessrec_placeholder(
+    context: Context, placement: str, item: Any = None, limit: int | str | None = None
+) -> SafeString | str:
+    """Leave the placement's place on a page that a cache keeps; the script of sessrec_scripts fills it.
+
+    The list comes in the language of this page, whatever the browser prefers.
+    """
+    return _place(context.get("request"), placement, item, limit)
+
+
+@register.simple_tag(takes_context=True)
+@never_raises("explain recommendations", default="", savepoints=True)
+def sessrec_why(context: Context, placement: str) -> SafeString | str:
+    """Tell, folded up, what the placement's list is made from for this visitor."""
+    request = context.get("request")
+    level = _level(request)
+    return render_to_string(
+        "sessrec/why_fold.html",
+        {
+            "explanation": explain(placement, getattr(getattr(request, "sessrec", None), "session_id", None)),
+            "visit": explain_visit(level),
+            "page": reverse("sessrec:why"),
+        },
+    )
+
+
+@register.simple_tag(takes_context=True)
+@never_raises("show the switch of personalisation", default="", savepoints=True)
+def sessrec_toggle(context: Context) -> SafeString | str:
     """The form that switches personalisation off, or on again: no JavaScript, no CSRF cookie."""
     request = context.get("request")
-    with isolated("show the switch of personalisation"):
-        return render_to_string(
-            "sessrec/_toggle.html",
-            {
-                "action": reverse("sessrec:personalisation"),
-                "next": request.get_full_path() if request else "",
-                "consent": _level(request),
-                "switched_off": request is not None and switched_off(request),
-            },
-        )
-    return mark_safe("")
+    return render_to_string(
+        "sessrec/toggle.html",
+        {
+            "action": reverse("sessrec:personalisation"),
+            "next": request.get_full_path() if request else "",
+            "consent": _level(request),
+            "switched_off": request is not None and switched_off(request),
+        },
+    )
 
 
 @register.simple_tag
@@ -117,7 +118,33 @@ def _level(request: HttpRequest | None) -> Level:
         return CONTEXTUAL
     if tracker.switched_off or tracker.level != CONTEXTUAL:
         tracker.keep_private()
-    return tracker.level
+    level: Level = tracker.level
+    return level
+
+
+@never_raises("leave a place for recommendations", default="", savepoints=True)
+def _shown_later(request: HttpRequest, placement: str, item: Any, limit: Any) -> SafeString | str:
+    tracker = getattr(request, "sessrec", None)
+    if item is None and tracker is not None:
+        item = tracker.current_item
+    meanwhile = rendered(recommend(None, placement, item=item, limit=limit), request)
+    return _place(request, placement, item, limit, meanwhile)
+
+
+def _place(
+    request: Any, placement: str, item: Any, limit: Any, meanwhile: SafeString | str = ""
+) -> SafeString | str:
+    """The element that the script fills. `meanwhile`: what it shows until then."""
+    item_id = "" if item is None else get_catalogue().id_of(item)
+    language = get_language() if settings.USE_I18N else None
+    asked = {"item_id": item_id, "limit": limit, "language": language}
+    query = urlencode({key: value for key, value in asked.items() if value})
+    return format_html(
+        '<div class="sessrec-placeholder" data-sessrec-slot="{}"{}>{}</div>',
+        reverse("sessrec:slot", args=[placement]) + (f"?{query}" if query else ""),
+        _view_left_to_the_browser(request, item_id),
+        meanwhile,
+    )
 
 
 def _view_left_to_the_browser(request: Any, item_id: str) -> SafeString | str:

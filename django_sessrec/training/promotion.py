@@ -15,7 +15,7 @@ class PromotionError(Exception):
 
 
 def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
-    """Let `run` serve its model; web processes notice within ACTIVE_CHECK_SECONDS.
+    """Let `run` serve its model; web processes notice within seconds.
 
     by: "schedule", "command", or a staff user's name. Raises PromotionError unless the run is published,
     its artifact opens and has its model card.

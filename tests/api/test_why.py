@@ -112,15 +112,30 @@ def test_a_model_that_does_not_serve_is_not_told(serving, placement, told):
     assert "What counts most" not in told()
 
 
-def test_a_running_experiment_is_told_with_each_version(serving, placement, told):
-    variants = {"a": {"SHARE": 3}, "b": {"SHARE": 1, "MODELS": ["together"], "LIMIT": 4}}
+def test_a_visit_in_an_experiment_is_told_of_its_own_version(serving, placement, told):
+    a, b = {"SHARE": 1}, {"SHARE": 0, "MODELS": ["together"], "LIMIT": 4}
+    placement(EXPERIMENT={"NAME": "net", "VARIANTS": {"a": a, "b": b}}, LIMIT=5)
+    assert re.search(f"comparing 2 versions.*usual list.*{NEIGHBOURS}.*after 5 products", told())
+    for shares, method, length in ((1, 0), NEIGHBOURS, 5), ((0, 1), TOGETHER, 4):
+        a["SHARE"], b["SHARE"] = shares
+        placement(EXPERIMENT={"NAME": "net", "VARIANTS": {"a": a, "b": b}}, LIMIT=5)
+        html, _ = rendered('{% sessrec_why "product_page" %}', consented=True)
+        text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", html))
+        assert re.search(f"how yours is made:.*{method}.*after {length} products", text)
+        assert [each for each in (NEIGHBOURS, TOGETHER) if each in text] == [method]
+
+
+def test_who_has_a_session_reads_of_the_version_it_gets(serving, placement, visitor, products):
+    variants = {"a": {"SHARE": 0}, "b": {"SHARE": 1, "LIMIT": 4}}
     placement(EXPERIMENT={"NAME": "net", "VARIANTS": variants})
-    assert re.search(
-        "comparing 2 versions.*usual list.*"
-        f"Version 1, for 75% of remembered visits.*{NEIGHBOURS}.*after 8 products.*"
-        f"Version 2, for 25% of remembered visits.*{TOGETHER}.*after 4 products",
-        told(),
-    )
+    visitor.get(products[0].get_absolute_url())
+    assert "after 4 products" in unescape(visitor.get("/sessrec/why/").content.decode())
+
+
+def test_before_any_training_no_method_is_claimed(placement, told):
+    placement()
+    assert "No method has learnt from earlier visits yet" in told()
+    assert "What counts most" not in told()
 
 
 def test_what_is_used_of_the_visit_follows_consent_and_settings(settings, told):
@@ -166,7 +181,7 @@ def test_the_fold_explains_one_placement(serving, placement):
 
 def test_the_fold_of_an_unknown_placement_is_nothing(caplog):
     assert rendered('{% sessrec_why "nowhere" %}')[0] == ""
-    assert "could not explain the placement 'nowhere'" in caplog.text
+    assert "no placement 'nowhere'" in caplog.text
 
 
 def test_the_form_comes_back_to_its_page():

@@ -10,5 +10,4 @@ DATABASES["events"] = django_database(os.environ["EVENTS_URL"])
 SESSREC = SESSREC | {
     "DATABASE": "events",
     "CATALOGUE": "tests.chaos.catalogue.ProductCatalogue",
-    "ACTIVE_CHECK_SECONDS": 0,
 }

@@ -44,8 +44,8 @@ OTHER_DOORS = {
 ON_A_PAGES_WAY = (
     *("middleware", "templatetags.sessrec"),
     *("capture.tracker", "capture.consent", "capture.cookie", "capture.rec_id", "capture.request_filters"),
-    *("serving.recommendations", "serving.fallback", "serving.rules", "serving.links", "serving.experiments"),
-    "serving.active_models",
+    *("serving.visit", "serving.placements", "serving.experiments", "serving.fallback", "serving.choose"),
+    *("serving.rules", "serving.recommendations", "serving.links", "serving.active_models"),
 )
 HELD_BY_NOTHING = {
     "middleware.SessrecMiddleware.__init__": "runs when the server starts",
@@ -53,6 +53,7 @@ HELD_BY_NOTHING = {
     "middleware.SessrecMiddleware.__acall__": "the same",
     "capture.tracker.Tracker.__init__": "sets attributes",
     "safety.isolated": "holds the others",
+    "safety._isolated": "the same",
     "safety.never_raises": "the same, when the package is imported",
     "safety.log": "the same",
 }
@@ -166,6 +167,7 @@ def shop(transactional_db, settings, artifacts) -> Iterator[None]:
             "product_page": {
                 "MAX_PER_CATEGORY": 6,
                 "HIDE_VIEWED": True,
+                "RULES": ["tests.chaos.rules.something_new_at_the_end"],
                 "EXPERIMENT": {"NAME": "e", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}},
             }
         },

@@ -14,7 +14,7 @@ class DemoCatalogue(ModelCatalogue):
         return queryset.filter(stock__gt=0)
 
     def sensitive(self, item_ids):
-        found = self.queryset().filter(pk__in=self._usable(item_ids), sensitive=True)
+        found = self.queryset().filter(pk__in=self.native_ids(item_ids), sensitive=True)
         return {str(pk) for pk in found.values_list("pk", flat=True)}
 
 

@@ -21,9 +21,12 @@ PACKAGE = Path(django_sessrec.__file__).parent
 TEMPLATES = sorted(path for path in (PACKAGE / "templates" / "sessrec").iterdir())
 SCRIPT = (PACKAGE / "static" / "sessrec" / "sessrec.js").read_text("utf-8")
 STYLES = (PACKAGE / "static" / "sessrec" / "sessrec.css").read_text("utf-8")
-DOORS = [f"django_sessrec.{door}" for door in ("middleware", "events", "testing", "recsys", "neural")]
+DOORS = [
+    f"django_sessrec.{door}"
+    for door in ("middleware", "events", "recommendations", "testing", "recsys", "neural")
+]
 JSON = {
-    "list": serializers.Recommendations,
+    "list": serializers.RecommendationsAnswer,
     "item of a list": serializers.Item,
     "reason": serializers.Reason,
     "event": serializers.EventBody,
@@ -58,11 +61,10 @@ def public_names() -> set[str]:
     return others | {f"{door}.{name}" for door in DOORS for name in import_module(door).__all__}
 
 
-STEPS = ("PINNED", "SPONSORED", "MODEL", "CO_VIEWS", "CATEGORY", "POPULAR", "STATIC")
 IN_CODE = {
     "Python": public_names,
     "URL names": lambda: {f"{urls.app_name}:{pattern.name}" for pattern in urls.urlpatterns},
-    "Steps": lambda: {getattr(fallback, step) for step in STEPS},
+    "Steps": lambda: set(fallback.STEPS),
     "Reason codes": lambda: {str(code) for code in fallback.REASONS},
     "Event names": lambda: set(EventName.values),
     "Quarantine reasons": lambda: set(Quarantine.Reason.values),

@@ -120,7 +120,7 @@ def test_each_mistake_has_its_number_and_remedy(settings, expected, hint):
     assert hint in found[expected].hint
 
 
-@pytest.mark.parametrize("template", ["sessrec/recommendations.html", "sessrec/_item.html"])
+@pytest.mark.parametrize("template", ["sessrec/recommendations.html", "sessrec/item.html"])
 def test_a_template_that_labels_what_is_paid_for_passes(template):
     placements = {"home": {"SPONSORED": ["1"], "TEMPLATE": template}}
     assert not {"sessrec.E016", "sessrec.E018"} & findings(SESSREC=GOOD | {"PLACEMENTS": placements}).keys()

@@ -16,7 +16,7 @@ Visitor = Callable[..., Page]
 def shop() -> Iterator[RunningShop]:
     """The shop with visits of two days, and the neighbours trained on them."""
     prepare = ("fill_shop", "simulate_history --days 2 --sessions-per-day 1500", "sessrec_train neighbours")
-    with running_shop("tests.e2e.settings", ("web", "capture", "train"), prepare) as running:
+    with running_shop("example_shop.settings", ("web", "capture", "train"), prepare) as running:
         yield running
 
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_sessrec.models import Event, FailedEvent, Impression
-from django_sessrec.serving.recommendations import fill
+from django_sessrec.recommendations import get_recommendations
 from django_sessrec.training.dataset import read
 from tests.demo.models import Product
 from tests.support.api import an_event
@@ -56,7 +56,10 @@ def test_sensitive_goods_are_not_captured_trained_shown_or_a_reason(
             content_type="application/json",
             headers=SAME_ORIGIN,
         )
-        for slot in (fill(page.wsgi_request, "product_page", item_id=item_id), fill(None, "product_page")):
+        for slot in (
+            get_recommendations(page.wsgi_request, "product_page", item=item_id),
+            get_recommendations(None, "product_page"),
+        ):
             assert not hidden & {item.item_id for item in slot.items}
             assert not hidden & {because for item in slot.items for because in item.because}
 

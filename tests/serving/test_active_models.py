@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.serving import active_models
 from django_sessrec.serving.active_models import active
 from tests.support.models import folder_of
 
@@ -30,9 +31,9 @@ def test_new_promotion_takes_over_and_rolling_back_brings_the_old_one_back(trail
     assert serving_run() == first.pk
 
 
-def test_promotion_is_noticed_at_the_next_check_only(trails, promote, settings, django_assert_num_queries):
+def test_promotion_is_noticed_at_the_next_check_only(trails, promote, monkeypatch, django_assert_num_queries):
     first = promote(trails)
-    settings.SESSREC = settings.SESSREC | {"ACTIVE_CHECK_SECONDS": 3600}
+    monkeypatch.setattr(active_models, "CHECK_SECONDS", 3600)
     assert serving_run() == first.pk
     promote(trails)
     with django_assert_num_queries(0):

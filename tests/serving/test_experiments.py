@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from django_sessrec.capture.rec_id import sign, verify
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Impression
-from django_sessrec.serving.experiments import variant
+from django_sessrec.serving.placements import placement_for, variants_of
+from django_sessrec.serving.visit import Visit
 
 DAY = timedelta(days=1)
 
@@ -67,33 +68,56 @@ def experiment(placement):
     )
 
 
+def placement_of(session_id: UUID | None):
+    return placement_for("product_page", Visit(session_id=session_id))
+
+
 def test_variants_get_their_shares(experiment):
     sessions = [UUID(int=n << 64) for n in range(4_000)]
-    shares = Counter(variant("product_page", session_id).variant for session_id in sessions)
+    shares = Counter(placement_of(session_id).variant for session_id in sessions)
     assert shares["old"] == pytest.approx(3_000, abs=150)
     assert shares["old"] + shares["new"] == 4_000
+    assert [(each.placement.variant, each.share) for each in variants_of("product_page")] == [
+        ("old", 0.75),
+        ("off", 0),
+        ("new", 0.25),
+    ]
 
 
 def test_session_stays_in_its_variant(experiment, settings):
     session_id = uuid4()
-    first = variant("product_page", session_id)
+    first = placement_of(session_id)
     settings.SECRET_KEY = "rotated"
-    assert variant("product_page", session_id) == first
+    assert placement_of(session_id) == first
 
 
 def test_variant_overrides_the_placement(experiment):
-    assignments = {a.variant: a for a in (variant("product_page", UUID(int=n)) for n in range(40))}
-    assert assignments["new"].overrides == {"MODELS": ["neighbours"], "LIMIT": 4}
-    assert assignments["old"].overrides == {"MODELS": ["itemknn"]}
+    placements = {each.variant: each for each in (placement_of(UUID(int=n)) for n in range(40))}
+    assert (placements["new"].models, placements["new"].limit) == (("neighbours",), 4)
+    assert (placements["old"].models, placements["old"].limit) == (("itemknn",), 8)
+    assert {each.experiment for each in placements.values()} == {"does-it-pay"}
 
 
 def test_nobody_without_a_session_takes_part(experiment):
-    assert variant("product_page", None) == ("", "", {})
+    assert placement_of(None) == placement_for("product_page")
+    assert (placement_of(None).experiment, placement_of(None).variant) == ("", "")
 
 
 def test_placement_without_experiment(placement):
     placement()
-    assert variant("product_page", uuid4()) == ("", "", {})
+    assert placement_of(uuid4()) == placement_for("product_page")
+    assert variants_of("product_page") == []
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [{"NAME": "no variants"}, {"NAME": "x", "VARIANTS": {"a": {"SHARE": 1}, "b": {}}}, {"VARIANTS": {}}],
+    ids=str,
+)
+def test_an_experiment_that_cannot_be_read_leaves_the_usual_list(placement, broken, caplog):
+    placement(EXPERIMENT=broken)
+    assert placement_of(uuid4()) == placement_for("product_page")
+    assert "could not assign a variant" in caplog.text
 
 
 @pytest.mark.django_db

@@ -8,8 +8,8 @@ from django.test import RequestFactory
 
 from django_sessrec.capture.tracker import Tracker
 from django_sessrec.models import Event, Impression
+from django_sessrec.recommendations import Recommendations, aget_recommendations, get_recommendations
 from django_sessrec.recsys.synthetic import synthetic_shop
-from django_sessrec.serving.recommendations import Slot, afill, fill
 from tests.demo.models import Product
 from tests.support.visits import FIREFOX
 
@@ -23,8 +23,8 @@ def request_of(consent: str = "yes", **headers: str):
     return request
 
 
-def ids(slot: Slot) -> list[str]:
-    return [item.item_id for item in slot.items]
+def ids(recs: Recommendations) -> list[str]:
+    return [item.item_id for item in recs.items]
 
 
 def test_list_follows_each_click(visitor, products, trails, promote):
@@ -45,25 +45,25 @@ def test_list_follows_each_click(visitor, products, trails, promote):
 
 def test_click_that_made_the_page_is_heard_before_it_is_stored(products, trails, promote):
     promote(trails)
-    slot = fill(request_of(), "product_page", item_id=products[8])
+    recs = get_recommendations(request_of(), "product_page", item=products[8])
     assert not Event.objects.exists()
-    assert slot.personalised
-    assert {item.because for item in slot.items} == {(str(products[8].pk),)}
-    assert slot.items[0].because_title == "tea 8"
+    assert recs.personalised
+    assert {item.because for item in recs.items} == {(str(products[8].pk),)}
+    assert recs.items[0].because_title == "tea 8"
 
 
 def test_ids_and_objects_name_the_same_item(products, trails, promote):
     promote(trails)
-    assert ids(fill(request_of(), "product_page", item_id=products[8])) == ids(
-        fill(request_of(), "product_page", item_id=str(products[8].pk))
+    assert ids(get_recommendations(request_of(), "product_page", item=products[8])) == ids(
+        get_recommendations(request_of(), "product_page", item=str(products[8].pk))
     )
 
 
 def test_headless_client_brings_its_items(products, trails, promote):
     promote(trails)
-    slot = fill(request_of(), "product_page", item_ids=[products[0].pk, products[2].pk], limit=3)
-    assert len(slot.items) == 3
-    assert {reason for item in slot.items for reason in item.because} <= {
+    recs = get_recommendations(request_of(), "product_page", items=[products[0].pk, products[2].pk], limit=3)
+    assert len(recs.items) == 3
+    assert {reason for item in recs.items for reason in item.because} <= {
         str(products[0].pk),
         str(products[2].pk),
     }
@@ -71,16 +71,16 @@ def test_headless_client_brings_its_items(products, trails, promote):
 
 def test_brought_items_are_not_heard_without_consent(products, trails, promote):
     promote(trails)
-    slot = fill(request_of("no"), "product_page", item_ids=[products[0].pk], limit=3)
-    assert len(slot.items) == 3
-    assert not slot.personalised
-    assert not any(item.because for item in slot.items)
+    recs = get_recommendations(request_of("no"), "product_page", items=[products[0].pk], limit=3)
+    assert len(recs.items) == 3
+    assert not recs.personalised
+    assert not any(item.because for item in recs.items)
 
 
 def test_contextual_slot_is_full_and_leaves_nothing(stranger, products, trails, promote):
     promote(trails)
     page = stranger.get(products[8].get_absolute_url())
-    assert page.content.count(b'<li class="sessrec__item">') == 8
+    assert page.content.count(b'<li class="sessrec__item"') == 8
     assert b"sessrec=" not in page.content
     assert not page.cookies
     assert not Impression.objects.exists()
@@ -89,30 +89,38 @@ def test_contextual_slot_is_full_and_leaves_nothing(stranger, products, trails, 
 
 def test_contextual_list_hears_the_item_on_screen_only(products, trails, promote):
     promote(trails)
-    slot = fill(request_of("no"), "product_page", item_id=products[8])
-    assert (slot.consent, slot.personalised, slot.rec_id, slot.impression_id) == (
+    recs = get_recommendations(request_of("no"), "product_page", item=products[8])
+    assert (
+        recs.consent,
+        recs.personalised,
+        recs.rec_id,
+        recs.impression_id,
+    ) == (
         "contextual",
         False,
         None,
         None,
     )
-    assert {item.reason for item in slot.items} == {"neighbours"}
+    assert {item.reason for item in recs.items} == {"neighbours"}
 
 
 def test_opted_out_browser_is_contextual(products, trails, promote):
     promote(trails)
-    assert fill(request_of("yes", sec_gpc="1"), "product_page", item_id=products[8]).consent == "contextual"
+    assert (
+        get_recommendations(request_of("yes", sec_gpc="1"), "product_page", item=products[8]).consent
+        == "contextual"
+    )
 
 
 def test_works_without_the_middleware(products, trails, promote):
     promote(trails)
-    slot = fill(RequestFactory().get("/"), "product_page", item_id=products[8])
-    assert len(slot.items) == 8
-    assert slot.consent == "contextual"
+    recs = get_recommendations(RequestFactory().get("/"), "product_page", item=products[8])
+    assert len(recs.items) == 8
+    assert recs.consent == "contextual"
 
 
 def test_works_without_a_request(products):
-    assert len(fill(None, "product_page").items) == 8
+    assert len(get_recommendations(None, "product_page").items) == 8
 
 
 def test_link_names_the_impression_and_its_click_counts(visitor, products, trails, promote):
@@ -131,38 +139,42 @@ def test_link_names_the_impression_and_its_click_counts(visitor, products, trail
 def test_impression_is_the_list_as_shown(products, trails, promote):
     promote(trails)
     request = request_of()
-    slot = fill(request, "product_page", item_id=products[8])
+    recs = get_recommendations(request, "product_page", item=products[8])
     (impression,) = request.sessrec._impressions
-    assert impression.item_ids == ids(slot)
-    assert impression.reasons == [item.reason for item in slot.items]
-    assert impression.pk == slot.impression_id
+    assert impression.item_ids == ids(recs)
+    assert impression.reasons == [item.reason for item in recs.items]
+    assert impression.pk == recs.impression_id
     assert isinstance(impression.session_id, UUID)
 
 
 def test_positions_count_from_one(products):
-    slot = fill(request_of(), "product_page", item_id=products[8])
-    assert [item.position for item in slot.items] == list(range(1, 9))
+    recs = get_recommendations(request_of(), "product_page", item=products[8])
+    assert [item.position for item in recs.items] == list(range(1, 9))
 
 
 def test_limit_of_a_client_is_bounded(products):
-    assert len(fill(None, "product_page", limit=10**9).items) == len(products)
-    assert len(fill(None, "product_page", limit=-5).items) == 1
+    assert len(get_recommendations(None, "product_page", limit=10**9).items) == len(products)
+    assert len(get_recommendations(None, "product_page", limit=-5).items) == 1
 
 
 def test_items_of_the_visit_may_return_but_not_the_one_on_screen(products, trails, promote):
     promote(trails)
-    slot = fill(request_of(), "product_page", item_ids=[products[2].pk, products[8].pk], item_id=products[8])
-    returned = next(item for item in slot.items if item.item_id == str(products[2].pk))
+    recs = get_recommendations(
+        request_of(), "product_page", items=[products[2].pk, products[8].pk], item=products[8]
+    )
+    returned = next(item for item in recs.items if item.item_id == str(products[2].pk))
     assert returned.reason == "viewed"
-    assert str(products[8].pk) not in ids(slot)
+    assert str(products[8].pk) not in ids(recs)
 
 
 def test_a_placement_can_hide_what_the_visit_saw(products, trails, promote, placement):
     promote(trails)
     placement(HIDE_VIEWED=True)
-    slot = fill(request_of(), "product_page", item_ids=[products[2].pk, products[8].pk], item_id=products[8])
-    assert len(slot.items) == 8
-    assert not {str(products[2].pk), str(products[8].pk)} & set(ids(slot))
+    recs = get_recommendations(
+        request_of(), "product_page", items=[products[2].pk, products[8].pk], item=products[8]
+    )
+    assert len(recs.items) == 8
+    assert not {str(products[2].pk), str(products[8].pk)} & set(ids(recs))
 
 
 def test_real_sized_model_beats_the_ladder_on_the_synthetic_shop(db, promote):
@@ -170,7 +182,8 @@ def test_real_sized_model_beats_the_ladder_on_the_synthetic_shop(db, promote):
     Product.objects.bulk_create(Product(pk=row, name=f"item {row}") for row in range(1, 101))
     promote([[str(row) for row in shop.log[n]] for n in range(len(shop.log))])
     hits = sum(
-        str(shop.follows[row][0]) in ids(fill(None, "product_page", item_id=row)) for row in range(1, 101)
+        str(shop.follows[row][0]) in ids(get_recommendations(None, "product_page", item=row))
+        for row in range(1, 101)
     )
     assert hits > 80
 
@@ -178,15 +191,15 @@ def test_real_sized_model_beats_the_ladder_on_the_synthetic_shop(db, promote):
 @pytest.mark.django_db(transaction=True)
 def test_async_view_fills_its_slot_before_it_renders(products, trails, promote):
     promote(trails)
-    slot = async_to_sync(afill)(RequestFactory().get("/"), "product_page", item_id=products[8])
-    assert slot.step == "model"
-    assert len(slot.items) == 8
+    recs = async_to_sync(aget_recommendations)(RequestFactory().get("/"), "product_page", item=products[8])
+    assert recs.step == "model"
+    assert len(recs.items) == 8
 
 
 @pytest.mark.django_db(transaction=True)
 def test_tag_on_the_event_loop_is_empty_and_says_why(products, caplog):
-    async def view() -> Slot:
-        return fill(RequestFactory().get("/"), "product_page")
+    async def view() -> Recommendations:
+        return get_recommendations(RequestFactory().get("/"), "product_page")
 
     assert async_to_sync(view)().items == []
     assert "SynchronousOnlyOperation" in caplog.text

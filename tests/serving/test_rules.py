@@ -3,7 +3,7 @@
 import pytest
 from django.test import RequestFactory
 
-from django_sessrec.serving.recommendations import fill, rendered
+from django_sessrec.recommendations import get_recommendations, render
 from tests.demo.models import Product
 
 pytestmark = pytest.mark.django_db
@@ -15,7 +15,7 @@ def _model(trails, promote):
 
 
 def shown(item: Product, **options) -> list[Product]:
-    return [each.item for each in fill(None, "product_page", item_id=item, **options).items]
+    return [each.item for each in get_recommendations(None, "product_page", item=item, **options).items]
 
 
 def test_sold_out_item_is_replaced(products):
@@ -41,10 +41,10 @@ def test_all_but_three_sold_out(products):
 
 def test_pinned_items_come_first_and_say_so(products, placement):
     placement(PINNED=[str(products[29].pk), products[28].pk])
-    slot = fill(None, "product_page", item_id=products[8])
-    assert [item.item for item in slot.items[:2]] == [products[29], products[28]]
-    assert [item.pinned for item in slot.items] == [True] * 2 + [False] * 6
-    assert slot.step == "model", "what answered, not what was pinned"
+    recs = get_recommendations(None, "product_page", item=products[8])
+    assert [item.item for item in recs.items[:2]] == [products[29], products[28]]
+    assert [item.pinned for item in recs.items] == [True] * 2 + [False] * 6
+    assert recs.step == "model", "what answered, not what was pinned"
 
 
 def test_pinned_item_that_is_sold_out_or_on_screen_is_not_shown(products, placement):
@@ -56,11 +56,11 @@ def test_pinned_item_that_is_sold_out_or_on_screen_is_not_shown(products, placem
 def test_sponsored_items_follow_the_pinned_ones_and_are_labelled_wherever_they_stand(products, placement):
     both, paid = products[29], products[27]
     placement(PINNED=[str(both.pk), str(products[28].pk)], SPONSORED=[both.pk, paid.pk])
-    slot = fill(None, "product_page", item_id=products[8])
-    assert [item.item for item in slot.items[:3]] == [both, products[28], paid]
-    assert [item.sponsored for item in slot.items] == [True, False, True] + [False] * 5
-    assert slot.step == "model", "what answered, not what was paid for"
-    assert rendered(slot, None).count("Sponsored") == 2
+    recs = get_recommendations(None, "product_page", item=products[8])
+    assert [item.item for item in recs.items[:3]] == [both, products[28], paid]
+    assert [item.sponsored for item in recs.items] == [True, False, True] + [False] * 5
+    assert recs.step == "model", "what answered, not what was paid for"
+    assert render(recs).count("Sponsored") == 2
 
 
 def test_excluded_items_are_not_shown(products, placement):
@@ -85,19 +85,21 @@ def test_sensitive_item_is_neither_shown_nor_pinned_nor_a_reason(products, place
     tea, cup = products[8], shown(products[8])[0]
     Product.objects.filter(pk__in=[tea.pk, cup.pk]).update(sensitive=True)
     placement(PINNED=[str(cup.pk)])
-    slot = fill(None, "product_page", item_id=tea)
-    assert len(slot.items) == 8
-    assert cup not in [item.item for item in slot.items]
-    assert not any(str(tea.pk) in item.because for item in slot.items)
+    recs = get_recommendations(None, "product_page", item=tea)
+    assert len(recs.items) == 8
+    assert cup not in [item.item for item in recs.items]
+    assert not any(str(tea.pk) in item.because for item in recs.items)
 
 
 def test_sold_out_item_is_no_reason_by_name(products):
     Product.objects.filter(pk=products[8].pk).update(stock=0)
-    assert {item.because_title for item in fill(None, "product_page", item_id=products[8]).items} == {""}
+    assert {
+        item.because_title for item in get_recommendations(None, "product_page", item=products[8]).items
+    } == {""}
 
 
 def test_catalogue_gets_the_request(products, settings):
     settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.serving.catalogues.ByCountry"}
     request = RequestFactory().get("/", headers={"accept-language": "de"})
-    assert fill(request, "product_page", item_id=products[8]).items == []
-    assert len(fill(RequestFactory().get("/"), "product_page", item_id=products[8]).items) == 8
+    assert get_recommendations(request, "product_page", item=products[8]).items == []
+    assert len(get_recommendations(RequestFactory().get("/"), "product_page", item=products[8]).items) == 8

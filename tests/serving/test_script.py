@@ -27,7 +27,7 @@ def page(settings, monkeypatch) -> Iterator[Page]:
     complaints: list[str] = []
     with chromium() as browser:
         tab = browser.new_page()
-        tab.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+        tab.context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
         watch(tab.context, complaints)
         yield tab
         tab.close()
@@ -204,3 +204,56 @@ def test_shop_hears_when_a_slot_is_filled(page, address):
     page.goto(address)
     page.wait_for_selector(".sessrec__item")
     assert page.locator(".sessrec-placeholder").get_attribute("title") == "heard"
+
+
+@pytest.mark.parametrize("button", ["left", "middle"])
+def test_a_clicked_recommendation_leads_to_the_address_that_caches_know(page, scripted, products, button):
+    agree(page)
+    page.goto(scripted)
+    card = page.locator(".sessrec__card").nth(1)
+    address = card.get_attribute("href")
+    assert "?sessrec=" in address
+    shown = Impression.objects.get()
+    if button == "left":
+        card.click()
+        page.wait_for_url("**/product/*/")
+        assert page.url.endswith(address.partition("?")[0])
+    else:
+        with page.context.expect_page() as opened:
+            card.click(button="middle")
+        opened.value.wait_for_load_state()
+        assert opened.value.url.endswith(address.partition("?")[0])
+    until(lambda: Event.objects.filter(name="select_item").exists())
+    (click,) = Event.objects.filter(name="select_item")
+    assert (click.impression_id, click.position, click.source) == (shown.pk, 2, "browser")
+    assert click.item_id == shown.item_ids[1]
+
+
+def test_a_link_keeps_its_other_arguments_and_counts_once(page, scripted):
+    agree(page)
+    page.goto(scripted)
+    page.evaluate(
+        "document.addEventListener('click', (event) => event.preventDefault());"
+        "document.querySelectorAll('.sessrec__card').forEach((link, n) => {"
+        " const tag = link.href.split('?')[1];"
+        " const three = [`/a/?${tag}&x=%C3%A9+1`, `/b/?y=2&${tag}#top`, `/c/?y=2&${tag}&z=3`];"
+        " link.href = three[n] ?? link.href })"
+    )
+    cards = page.locator(".sessrec__card")
+    for n, left in enumerate(["/a/?x=%C3%A9+1", "/b/?y=2#top", "/c/?y=2&z=3"]):
+        cards.nth(n).click()
+        cards.nth(n).click()
+        assert cards.nth(n).get_attribute("href") == left
+    until(lambda: Event.objects.filter(name="select_item").count() == 3)
+    clicks = Event.objects.filter(name="select_item").order_by("position")
+    assert [click.position for click in clicks] == [1, 2, 3]
+
+
+def test_a_list_that_does_not_name_its_items_leaves_the_click_to_the_server(page, scripted):
+    agree(page)
+    page.goto(scripted)
+    page.evaluate(
+        "for (const each of document.querySelectorAll('.sessrec__item')) delete each.dataset.sessrecItem"
+    )
+    page.locator(".sessrec__card").first.click()
+    page.wait_for_url("**/product/*/?sessrec=*")

@@ -1,13 +1,17 @@
 """The tags as a shop's templates use them, and the markup that visitors get."""
 
 import re
+from html import unescape
 
 import pytest
+from django.conf import settings as django_settings
 from django.template import Context, Template
 from django.test import RequestFactory, override_settings
+from django.utils import translation
 
 from django_sessrec.models import Event, Impression
 from tests.demo.models import Product
+from tests.demo.recommendations import DemoCatalogue
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +26,7 @@ def test_default_list_shows_title_price_picture_and_reason(products, trails, pro
     Product.objects.update(picture="/media/tea.svg", price="12.50")
     html = rendered('{% sessrec_recommendations "product_page" item=product limit=2 %}', product=products[8])
     assert html.count("<li") == 2
-    for part in ("You may also like", 'src="/media/tea.svg"', "12.50", "Others went on to this after tea 8"):
+    for part in ("You may also like", 'src="/media/tea.svg"', "12.50", "Chosen from visits with tea 8"):
         assert part in html
     assert 'alt=""' in html, "the title beside the picture says it already"
 
@@ -31,7 +35,7 @@ def test_reason_of_a_visit_with_several_clicks(visitor, products, trails, promot
     promote(trails)
     visitor.get(products[6].get_absolute_url())
     html = visitor.get(products[8].get_absolute_url()).content.decode()
-    assert "Others went on to this after tea 8" in html
+    assert "Chosen from visits with tea 8" in html
     assert "You viewed this" in html
 
 
@@ -42,7 +46,7 @@ def test_pinned_item_is_labelled(products, placement):
 
 def test_title_of_the_placement(products, placement):
     placement(TITLE="More <tea>")
-    html = rendered('{% sessrec_recommendations "product_page" %}')
+    html = rendered('{% sessrec_recommendations "product_page" item=product %}', product=products[0])
     assert '<h2 class="sessrec__heading">More &lt;tea&gt;</h2>' in html
 
 
@@ -87,7 +91,7 @@ def overridden(**templates: str) -> override_settings:
 
 
 def test_shop_overrides_one_piece(products):
-    with overridden(_item="<li>{{ item.position }} {{ item.item.category }}</li>"):
+    with overridden(item="<li>{{ item.position }} {{ item.item.category }}</li>"):
         html = rendered(
             '{% sessrec_recommendations "product_page" item=product limit=2 %}', product=products[0]
         )
@@ -97,12 +101,12 @@ def test_shop_overrides_one_piece(products):
 
 def test_placement_has_a_template_of_its_own(products, placement):
     placement(TEMPLATE="sessrec/strip.html")
-    with overridden(strip="{{ slot.items|length }} of {{ slot.placement }}"):
+    with overridden(strip="{{ recommendations.items|length }} of {{ recommendations.placement }}"):
         assert rendered('{% sessrec_recommendations "product_page" %}') == "8 of product_page"
 
 
 def test_broken_template_of_the_shop_empties_the_slot(products, caplog):
-    with overridden(_item="{% for %}"):
+    with overridden(item="{% for %}"):
         assert rendered('before {% sessrec_recommendations "product_page" %} after') == "before  after"
     assert "could not render" in caplog.text
 
@@ -121,14 +125,14 @@ def test_placeholder_keeps_the_page_cacheable_and_leaves_the_view_to_the_browser
     assert not Event.objects.exists()
     assert not Impression.objects.exists()
     placeholder = re.search(r"<div class=\"sessrec-placeholder\"[^>]*></div>", page.content.decode())[0]
-    assert f'slot/product_page/?item_id={products[0].pk}"' in placeholder
+    assert f'slot/product_page/?item_id={products[0].pk}&amp;language=en-us"' in placeholder
     assert f'data-sessrec-view="{products[0].pk}"' in placeholder
     assert re.search(r'<script[^>]* data-sessrec-events="[^"]*/events/"', page.content.decode())
 
 
 def test_placeholder_of_an_untracked_page_records_no_view(products):
     html = rendered('{% sessrec_placeholder "product_page" item=product limit=4 %}', product=products[0])
-    assert f"?item_id={products[0].pk}&amp;limit=4" in html
+    assert f"?item_id={products[0].pk}&amp;limit=4&amp;language=en-us" in html
     assert "data-sessrec-view" not in html
 
 
@@ -136,3 +140,48 @@ def test_placeholder_without_the_rest_views_is_nothing(products, caplog):
     with override_settings(ROOT_URLCONF="tests.demo.urls"):
         assert rendered('{% sessrec_placeholder "product_page" %}') == ""
     assert "could not leave a place" in caplog.text
+
+
+@pytest.mark.parametrize(("limit", "shown"), [('"4"', 4), ("4", 4), ('""', 8), ('"four"', 8), ("nothing", 8)])
+def test_limit_may_be_text(products, limit, shown):
+    html = rendered(f'{{% sessrec_recommendations "product_page" limit={limit} %}}')
+    assert html.count("<li") == shown
+
+
+def test_a_placeholder_brings_the_list_in_the_language_of_its_page(products, stranger):
+    with translation.override("de"):
+        html = rendered('{% sessrec_placeholder "product_page" %}')
+    address = unescape(re.search('data-sessrec-slot="([^"]*)"', html)[1])
+    assert address == "/sessrec/slot/product_page/?language=de"
+    heard = []
+    with override_settings(SESSREC=django_settings.SESSREC | {"CATALOGUE": f"{__name__}.Heard"}):
+        Heard.languages = heard
+        stranger.get(address, headers={"accept-language": "fr"})
+        stranger.get("/sessrec/recommendations/?placement=product_page&language=pt-br")
+        stranger.get("/sessrec/recommendations/?placement=product_page&language=tlh")
+    assert heard == ["de", "pt-br", "en-us"]
+
+
+class Heard(DemoCatalogue):
+    """Notes the language in which it is asked."""
+
+    languages: list[str] = []
+
+    def fallback(self, limit):
+        self.languages.append(translation.get_language())
+        return super().fallback(limit)
+
+
+@pytest.mark.parametrize("header", ["sec-purpose", "x-sec-purpose", "purpose"])
+def test_a_page_fetched_ahead_leaves_list_and_view_to_its_visit(visitor, products, settings, header):
+    settings.SESSREC = settings.SESSREC | {"TRACKED_VIEWS": {"demo:product": "pk"}}
+    visitor.get(products[1].get_absolute_url())
+    ahead = visitor.get(products[0].get_absolute_url(), headers={header: "prefetch"})
+    html = ahead.content.decode()
+    assert f'data-sessrec-view="{products[0].pk}"' in html
+    assert "data-sessrec-slot=" in html
+    assert html.count('class="sessrec__item') == 8, "a browser without the script shows a list all the same"
+    assert "data-sessrec-rec" not in html
+    assert "You viewed this" not in html
+    assert [event.item_id for event in Event.objects.all()] == [str(products[1].pk)]
+    assert Impression.objects.count() == 1

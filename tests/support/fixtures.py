@@ -20,16 +20,16 @@ Promote = Callable[..., TrainingRun]
 
 
 @pytest.fixture
-def fresh_process(settings, tmp_path: Path) -> Iterator[None]:
+def fresh_process(settings, tmp_path: Path, monkeypatch) -> Iterator[None]:
     """What a web process remembers reaches neither this test nor the next."""
     settings.SESSREC = settings.SESSREC | {
         "ARTIFACTS": tmp_path / "artifacts",
-        "ACTIVE_CHECK_SECONDS": 0,
         "MODELS": {
             "neighbours": {"ESTIMATOR": "django_sessrec.recsys.Neighbours"},
             "itemknn": {"ESTIMATOR": "django_sessrec.recsys.ItemKNN"},
         },
     }
+    monkeypatch.setattr(active_models, "CHECK_SECONDS", 0)
     for room in (active_models, popular, safety):
         room.forget()
     yield

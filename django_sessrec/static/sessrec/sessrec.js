@@ -8,6 +8,7 @@ const VIEWED = "view_item", SELECTED = "select_item", SEEN = "view_item_list";
 const HALF = 0.5, LONG_ENOUGH = 1000; // the Media Rating Council's viewable impression
 const STEPS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1];
 const SLOT = "[data-sessrec-slot]:not([data-sessrec-filled])", LIST = "[data-sessrec-rec]";
+const TAG = /([?&])sessrec=([\w-]+)\.(\d+)(&|(?=#)|$)/; // of a recommended link
 let recorded = 0, firstAnswer;
 const told = new Set(); // signed lists that were seen, and links that were clicked: each counts once
 
@@ -36,13 +37,32 @@ function recordView(item_id) {
   record(index && once(link) ? [click, view] : [view]);
 }
 
+/**
+ * The click on a recommended link is recorded here, and its argument goes: the address is then the one that
+ * caches know. Without this script, or where the list does not name its items, the server counts the click.
+ */
+function selected({ target, button }) {
+  const link = button < 2 && target.closest?.(`${LIST} a[href*="sessrec="]`);
+  const item_id = link && link.closest("[data-sessrec-item]")?.dataset.sessrecItem;
+  const [, before, rec_id, index, after] = (item_id && TAG.exec(link.getAttribute("href"))) || [];
+  if (!rec_id || !eventsAddress()) return;
+  link.setAttribute("href", link.getAttribute("href").replace(TAG, after && before));
+  if (once(`${rec_id}.${index}`)) record([{ event: SELECTED, rec_id, items: [{ item_id, index: Number(index) }] }]);
+}
+
+for (const kind of ["click", "auxclick"]) addEventListener(kind, selected, { capture: true });
+
 function once(what) {
   return told.size < told.add(what).size;
 }
 
+function eventsAddress() {
+  return document.querySelector("[data-sessrec-events]")?.dataset.sessrecEvents;
+}
+
 /** The request outlives the page. */
 function record(events) {
-  const url = document.querySelector("[data-sessrec-events]")?.dataset.sessrecEvents;
+  const url = eventsAddress();
   if (!url) return;
   const named = events.map((event) => ({ event_id: uuid7(), ...event }));
   const body = JSON.stringify({ sent_at: new Date().toISOString(), events: named });

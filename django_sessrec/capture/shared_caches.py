@@ -1,0 +1,38 @@
+"""Keeping a response that is for one visitor out of every cache that others are answered from."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_cache_control
+
+# Content delivery networks and proxies obey these in place of Cache-Control; the value says not to keep it.
+OVERRIDING: Final = {
+    "CDN-Cache-Control": "no-store",
+    "Cloudflare-CDN-Cache-Control": "no-store",
+    "Surrogate-Control": "no-store",
+    "X-Accel-Expires": "0",
+}
+
+
+def keep_out_of_page_caches(request: HttpRequest) -> None:
+    """Let neither Django's cache middleware nor cache_page keep the response to this request.
+
+    cache_page decides inside the view, before any middleware of ours sees the response; this attribute is
+    what both look at.
+    """
+    request._cache_update_cache = False  # type: ignore[attr-defined]
+
+
+def keep_out_of_shared_caches(response: HttpResponseBase) -> None:
+    """Mark the response private, and take back what invites shared caches to keep it all the same."""
+    patch_cache_control(response, private=True)
+    directives = [each.strip() for each in response["Cache-Control"].split(",")]
+    response["Cache-Control"] = ", ".join(
+        each for each in directives if not each.lower().startswith("s-maxage")
+    )
+    for header, value in OVERRIDING.items():
+        if response.has_header(header):
+            response[header] = value

@@ -1,0 +1,101 @@
+"""Recommendations in views and other front ends; in templates, use {% load sessrec %}.
+
+    from django_sessrec.recommendations import get_recommendations
+
+    def product(request, pk):
+        product = get_object_or_404(Product, pk=pk)
+        recommendations = get_recommendations(request, "product_page", item=product)
+        return render(request, "shop/product.html", {"product": product, "recommendations": recommendations})
+
+A list is made in four steps, each of which can be called by itself, without a request, for a preview, a
+replay or a test:
+
+    visit = Visit(items=["1", "2"], current="3")
+    placement = placement_for("product_page", visit)
+    choice = choose(visit, placement)
+    [(each.item_id, each.reason, each.trace) for each in choice.items]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from django_sessrec.serving.choose import Choice, choose
+from django_sessrec.serving.fallback import REASONS, STEPS, Candidate, Trace
+from django_sessrec.serving.placements import Placement, placement_for
+from django_sessrec.serving.recommendations import (
+    Recommendations,
+    RecommendedItem,
+    arecommend,
+    recommend,
+    remember,
+    rendered,
+)
+from django_sessrec.serving.rules import Rule, RuleContext
+from django_sessrec.serving.visit import Visit, visit_of
+
+__all__ = [
+    "REASONS",
+    "STEPS",
+    "Candidate",
+    "Choice",
+    "Placement",
+    "Recommendations",
+    "RecommendedItem",
+    "Rule",
+    "RuleContext",
+    "Trace",
+    "Visit",
+    "aget_recommendations",
+    "choose",
+    "get_recommendations",
+    "placement_for",
+    "remember",
+    "render",
+    "visit_of",
+]
+
+
+def get_recommendations(
+    request: HttpRequest | None,
+    placement: str,
+    *,
+    item: Any = None,
+    items: Sequence[Any] | None = None,
+    limit: int | None = None,
+) -> Recommendations:
+    """The placement's list for the visit that this request belongs to.
+
+    Never raises: an error is logged, and the list is empty. With consent, the list is remembered as an
+    impression when the response is made, and the response is marked private.
+
+    - `placement`: a key of SESSREC["PLACEMENTS"]
+    - `item`: what is on screen, an id or the shop's object; by default the item of TRACKED_VIEWS
+    - `items`: the session's items, oldest first, from a client that keeps them itself; used with consent only
+    - `limit`: in place of the placement's LIMIT, 100 at most
+    """
+    return recommend(request, placement, item=item, items=items, limit=limit)
+
+
+async def aget_recommendations(
+    request: HttpRequest | None,
+    placement: str,
+    *,
+    item: Any = None,
+    items: Sequence[Any] | None = None,
+    limit: int | None = None,
+) -> Recommendations:
+    """get_recommendations() for async views; hand its answer to the template, or to render()."""
+    return await arecommend(request, placement, item=item, items=items, limit=limit)
+
+
+def render(recommendations: Recommendations, request: HttpRequest | None = None) -> SafeString:
+    """The list's HTML by its placement's TEMPLATE; empty for an empty list, or on an error.
+
+    The template gets `recommendations` and `request`, and none of the shop's context processors.
+    """
+    return rendered(recommendations, request)

@@ -1,0 +1,108 @@
+"""What a placement shows, once everything that may say so has been merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.safety import isolated
+from django_sessrec.serving.experiments import assigned
+from django_sessrec.serving.visit import Visit
+
+MAX_LIMIT: Final = 100  # items of a list that a client may ask for
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A placement's settings for one visit. The settings reference explains each."""
+
+    name: str
+    models: tuple[str, ...] = ()  # keys in SESSREC["MODELS"], in the order to ask
+    limit: int = 8
+    template: str = "sessrec/recommendations.html"
+    title: Any = None  # text, maybe lazily translated; None for the default
+    fallback_title: Any = None  # over a list that nothing of the visit or the page has made
+    pinned: tuple[str, ...] = ()
+    sponsored: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    hide_viewed: bool = False
+    max_per_category: int | None = None
+    rules: tuple[Any, ...] = ()  # dotted paths, or the rules themselves
+    experiment: str = ""  # that the session takes part in
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One variant of a placement's experiment, and the placement as its sessions get it."""
+
+    placement: Placement
+    share: float  # of the sessions that take part, 0 to 1
+
+
+def placement_for(name: str, visit: Visit | None = None, *, limit: Any = None) -> Placement:
+    """The placement as this visit gets it: defaults < settings < the session's variant < `limit`.
+
+    Raises ImproperlyConfigured for a name that SESSREC["PLACEMENTS"] lacks. An experiment that can't be
+    read is logged, and the visit gets the placement as it is without.
+
+    `limit` is a whole number, also as text, kept between 1 and MAX_LIMIT; any other value is ignored.
+    """
+    settings = sessrec_settings.placement(name)
+    experiment = settings["EXPERIMENT"]
+    variant: Mapping[str, Any] = {}
+    taken_part: tuple[str, str] = ("", "")
+    if experiment and visit is not None and visit.session_id is not None:
+        with isolated(f"assign a variant of the placement {name!r}"):
+            chosen = assigned(experiment["NAME"], experiment["VARIANTS"], visit.session_id)
+            variant, taken_part = experiment["VARIANTS"][chosen], (experiment["NAME"], chosen)
+    return _merged(name, settings, variant, *taken_part, limit=limit)
+
+
+def variants_of(name: str) -> list[Variant]:
+    """Every variant of the placement's experiment; empty where it has none."""
+    settings = sessrec_settings.placement(name)
+    experiment = settings["EXPERIMENT"]
+    if not experiment:
+        return []
+    variants = experiment["VARIANTS"]
+    total = sum(each["SHARE"] for each in variants.values())
+    return [
+        Variant(_merged(name, settings, each, experiment["NAME"], variant), each["SHARE"] / total)
+        for variant, each in variants.items()
+    ]
+
+
+def _merged(
+    name: str,
+    settings: Mapping[str, Any],
+    variant: Mapping[str, Any],
+    experiment: str = "",
+    variant_name: str = "",
+    *,
+    limit: Any = None,
+) -> Placement:
+    """The one place where what may change a placement is put over one another, later ones winning."""
+    merged = {**settings, **variant}
+    wanted = merged["LIMIT"]
+    if limit is not None and limit != "":
+        with isolated(f"read the limit {limit!r} of the placement {name!r}"):
+            wanted = int(limit)
+    return Placement(
+        name,
+        models=tuple(merged["MODELS"]),
+        limit=max(1, min(int(wanted), MAX_LIMIT)),
+        template=merged["TEMPLATE"],
+        title=merged["TITLE"],
+        fallback_title=merged["FALLBACK_TITLE"],
+        pinned=tuple(map(str, merged["PINNED"])),
+        sponsored=tuple(map(str, merged["SPONSORED"])),
+        excluded=tuple(map(str, merged["EXCLUDED"])),
+        hide_viewed=bool(merged["HIDE_VIEWED"]),
+        max_per_category=merged["MAX_PER_CATEGORY"],
+        rules=tuple(merged["RULES"]),
+        experiment=experiment,
+        variant=variant_name,
+    )

@@ -1,0 +1,113 @@
+"""What a list is made from: the session so far, and the page that asks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level
+from django_sessrec.capture.event import CLICK_EVENTS
+from django_sessrec.capture.session_events import SessionEvent, session_events
+from django_sessrec.capture.tracker import Tracker
+from django_sessrec.catalogue import TextCatalogue, get_catalogue
+from django_sessrec.models import EventName
+from django_sessrec.safety import isolated
+
+MAX_SESSION_ITEMS: Final = 50  # newest clicks of a session: no model listens further back
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A session at one moment. Item ids are text, oldest first.
+
+    Built by visit_of() for a page, or directly for a preview, a replay or a test: Visit(items=["1", "2"]).
+    """
+
+    items: Sequence[str] = ()  # viewed or put into the basket
+    current: str = ""  # the item on screen
+    basket: Sequence[str] = ()  # still in it
+    purchases: Sequence[str] = ()
+    session_id: UUID | None = None
+    consent: Level = CONTEXTUAL
+    at: datetime = field(default_factory=timezone.now)
+
+    @property
+    def clicks(self) -> list[str]:
+        """What models hear: the items, with the one on screen last."""
+        if self.current and self.current not in self.items[-1:]:
+            return [*self.items, self.current]
+        return list(self.items)
+
+
+def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[Any] | None = None) -> Visit:
+    """The visit that this request belongs to; one query where the visitor has consented, else none.
+
+    From here on the response is private, whatever else is true of the request: a shared cache that kept it
+    would show one visitor's list to another.
+
+    - `item`: what is on screen, an id or the shop's object; without it, the item of TRACKED_VIEWS
+    - `items`: the session's items, oldest first, from a client that keeps them; ignored without consent
+    """
+    catalogue = get_catalogue()
+    tracker: Tracker | None = getattr(request, "sessrec", None)
+    current = _current(item, tracker, catalogue)
+    if tracker is None or tracker.answered:  # its headers have left: it can't be marked private any more
+        return Visit(current=current)
+    session_id = tracker.session_id
+    if session_id is None:
+        return Visit(current=current)
+    tracker.keep_private()
+    if items is not None:
+        named = tuple(catalogue.id_of(each) for each in items[-MAX_SESSION_ITEMS:])
+        return Visit(items=named, current=current, session_id=session_id, consent=SESSION)
+    events = _events_of(tracker, session_id)
+    basket, purchases = _basket_and_purchases(events)
+    return Visit(
+        items=tuple(each.item_id for each in events if each.name in CLICK_EVENTS)[-MAX_SESSION_ITEMS:],
+        current=current,
+        basket=basket,
+        purchases=purchases,
+        session_id=session_id,
+        consent=SESSION,
+    )
+
+
+def _current(item: Any, tracker: Tracker | None, catalogue: TextCatalogue) -> str:
+    """The id of the item on screen; what names no item is logged, and counts as none."""
+    if item is not None and item != "":
+        with isolated("tell the id of the item on screen"):
+            return catalogue.id_of(item)
+    return (tracker.current_item if tracker else None) or ""
+
+
+def _events_of(tracker: Tracker, session_id: UUID) -> list[SessionEvent]:
+    """The session's events, with those of this request, which are not stored yet."""
+    stored: list[SessionEvent] = []
+    with isolated("read the session's events"):
+        stored = session_events(session_id)
+    pending = [
+        SessionEvent(str(each.event_id), each.name, each.item_id, each.quantity) for each in tracker.pending
+    ]
+    return stored + pending
+
+
+def _basket_and_purchases(events: Iterable[SessionEvent]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is in the basket after these events, and what was bought, each item once."""
+    basket: Counter[str] = Counter()
+    purchases: dict[str, None] = {}
+    for each in events:
+        if each.name == EventName.ADD_TO_CART:
+            basket[each.item_id] += each.quantity
+        elif each.name == EventName.REMOVE_FROM_CART:
+            basket[each.item_id] -= each.quantity
+        elif each.name == EventName.PURCHASE:
+            basket[each.item_id] = 0
+            purchases[each.item_id] = None
+    return tuple(item_id for item_id, quantity in basket.items() if quantity > 0), tuple(purchases)

@@ -1,0 +1,32 @@
+"""A shop's own tests: lists of given items, whatever was trained."""
+
+import pytest
+from django.test import Client, TestCase
+
+from django_sessrec.recommendations import get_recommendations
+from django_sessrec.testing import fake_recommendations
+from tests.demo.models import Product
+
+
+class ProductPageTests(TestCase):
+    def setUp(self):
+        self.pot, self.cup = (Product.objects.create(name=name) for name in ("pot", "cup"))
+
+    def test_the_page_shows_the_list(self):
+        with fake_recommendations([self.pot, str(self.cup.pk)]):
+            page = self.client.get(Product.objects.create(name="tea").get_absolute_url())
+        self.assertContains(page, '<span class="sessrec__title">pot</span>')
+        self.assertContains(page, '<span class="sessrec__title">cup</span>')
+
+
+@pytest.mark.django_db
+def test_what_is_sold_out_is_not_shown_and_the_order_is_kept():
+    pot, cup, can = (Product.objects.create(name=name) for name in ("pot", "cup", "can"))
+    Product.objects.filter(pk=cup.pk).update(stock=0)
+    with fake_recommendations([can, cup, pot]):
+        shown = get_recommendations(None, "product_page")
+        assert [item.item.name for item in shown.items] == ["can", "pot"]
+        assert (shown.step, shown.model) == ("model", "fake")
+        answer = Client().get("/sessrec/recommendations/?placement=product_page").json()
+        assert [item["title"] for item in answer["items"]] == ["can", "pot"]
+    assert get_recommendations(None, "product_page").step == "static"

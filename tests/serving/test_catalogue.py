@@ -1,0 +1,201 @@
+"""The shop's catalogue as real shops write it: ids of any kind, pictures missing, several categories."""
+
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db.models import FileField
+from django.db.models.fields.files import FieldFile
+from django.test import Client
+
+from django_sessrec.catalogue import ModelCatalogue, TextCatalogue, get_catalogue
+from django_sessrec.models import Event
+from django_sessrec.recommendations import get_recommendations
+from tests.demo.models import Product
+from tests.demo.recommendations import DemoCatalogue
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def catalogue(settings):
+    """catalogue("Numbers") makes a class of this module the shop's."""
+
+    def choose(name: str) -> None:
+        settings.SESSREC = settings.SESSREC | {"CATALOGUE": f"{__name__}.{name}"}
+
+    return choose
+
+
+class Numbers(DemoCatalogue):
+    """Answers with primary keys, as values_list("pk", flat=True) gives them."""
+
+    def item_id(self, item):
+        return item.pk
+
+    def resolve(self, item_ids, request=None):
+        return self.available(self.queryset()).in_bulk(self.native_ids(item_ids))
+
+    def sensitive(self, item_ids):
+        found = Product.objects.filter(pk__in=self.native_ids(item_ids), sensitive=True)
+        return found.values_list("pk", flat=True)
+
+    def related(self, item_id, limit):
+        return Product.objects.filter(category="pot").values_list("pk", flat=True)
+
+    def fallback(self, limit):
+        return Product.objects.filter(category="cup").values_list("pk", flat=True)
+
+
+class Objects(Numbers):
+    """Answers with its own objects."""
+
+    def sensitive(self, item_ids):
+        return Product.objects.filter(pk__in=self.native_ids(item_ids), sensitive=True)
+
+    def related(self, item_id, limit):
+        return Product.objects.filter(category="pot")
+
+    def fallback(self, limit):
+        return Product.objects.filter(category="cup")
+
+
+class OneTuples(Numbers):
+    """Forgets flat=True."""
+
+    def sensitive(self, item_ids):
+        return Product.objects.filter(sensitive=True).values_list("pk")
+
+
+@pytest.mark.parametrize("kind", ["Numbers", "Objects"])
+def test_sensitive_items_are_kept_out_whatever_kind_their_ids_are(catalogue, visitor, products, kind):
+    catalogue(kind)
+    Product.objects.filter(pk__in=[products[0].pk, products[20].pk]).update(sensitive=True)
+    visitor.get(products[0].get_absolute_url())
+    assert not Event.objects.exists()
+    shown = get_recommendations(None, "product_page", item=products[3], limit=20).items
+    assert len(shown) == 19, "nine pots and ten cups"
+    assert products[20] not in [each.item for each in shown]
+
+
+@pytest.mark.parametrize("kind", ["Numbers", "Objects"])
+def test_steps_of_the_catalogue_may_answer_with_numbers_or_objects(catalogue, products, kind):
+    catalogue(kind)
+    shown = get_recommendations(None, "product_page", item=products[3], limit=12).items
+    assert [each.item.category for each in shown] == ["pot"] * 10 + ["cup"] * 2
+    assert {type(each.item_id) for each in shown} == {str}
+
+
+def test_an_answer_that_is_no_id_captures_nothing_and_says_so(catalogue, visitor, products, caplog):
+    catalogue("OneTuples")
+    Product.objects.filter(pk=products[0].pk).update(sensitive=True)
+    visitor.get(products[0].get_absolute_url())
+    assert not Event.objects.exists()
+    assert "of type tuple names no item" in str([record.exc_info[1] for record in caplog.records])
+
+
+@pytest.mark.parametrize("item", [None, True, 1.5, b"1", (1,), ["1"], float("nan")], ids=repr)
+def test_what_is_no_id_is_refused(item):
+    with pytest.raises(TypeError, match="names no item"):
+        get_catalogue().id_of(item)
+
+
+def test_ids_are_text_numbers_uuids_or_the_shops_objects(products):
+    catalogue = get_catalogue()
+    uuid = UUID(int=7)
+    assert [catalogue.id_of(each) for each in ("a b", 7, uuid, products[0])] == [
+        "a b", "7", str(uuid), str(products[0].pk),
+    ]  # fmt: skip
+
+
+class WithFiles(DemoCatalogue):
+    """Pictures in a FileField."""
+
+    def resolve(self, item_ids, request=None):
+        found = super().resolve(item_ids, request)
+        for item in found.values():
+            item.picture = FieldFile(item, FileField(name="picture"), item.picture)
+        return found
+
+
+class Raising(DemoCatalogue):
+    """Some products can't be described, some have no category that can be told."""
+
+    def describe(self, item, request=None):
+        if item.name == "tea 3":
+            raise RuntimeError("the shop's own mistake")
+        return super().describe(item, request)
+
+    def category(self, item):
+        if item.name == "tea 5":
+            raise Product.DoesNotExist
+        return item.category
+
+
+def test_a_product_without_a_file_is_shown_without_a_picture(catalogue, products, settings):
+    settings.MEDIA_URL = "/media/"
+    Product.objects.exclude(pk=products[4].pk).update(picture="tea.jpg")
+    catalogue("WithFiles")
+    shown = get_recommendations(None, "product_page", item=products[0], limit=9).items
+    assert {each.item.name: each.fields["image"] for each in shown} == {
+        f"tea {n}": None if n == 4 else "/media/tea.jpg" for n in range(1, 10)
+    }
+
+
+def test_a_product_that_cannot_be_described_costs_its_own_place_only(catalogue, products, placement, caplog):
+    placement(MAX_PER_CATEGORY=20)
+    catalogue("Raising")
+    names = [each.item.name for each in get_recommendations(None, "product_page", item=products[0]).items]
+    assert names == [f"tea {n}" for n in (1, 2, 4, 6, 7, 8, 9)] + ["pot 9"]
+    assert "could not describe the item" in caplog.text
+    assert "could not tell the category of" in caplog.text
+
+
+def test_an_item_that_cannot_be_described_is_no_reason_by_name(catalogue, products):
+    catalogue("Raising")
+    shown = get_recommendations(None, "product_page", item=products[3]).items
+    assert len(shown) == 8
+    assert {each.because_title for each in shown} == {""}
+
+
+class Groups(ModelCatalogue):
+    """Users stand for products of several categories each."""
+
+    model = "auth.User"
+    title_field = "username"
+    category_field = "groups"
+
+    def url(self, item):
+        return f"/u/{item.pk}/"
+
+
+@pytest.fixture
+def members(db) -> list[User]:
+    """Twelve users in five groups: in one of them, in two, or in none."""
+    groups = [Group.objects.create(name=f"group {n}") for n in range(5)]
+    users = [User.objects.create(username=f"user {n}") for n in range(12)]
+    for n, user in enumerate(users[:11]):
+        user.groups.add(groups[n % 5])
+    users[0].groups.add(groups[1])
+    return users
+
+
+def test_each_of_several_categories_counts(catalogue, members, placement):
+    placement(MODELS=[], MAX_PER_CATEGORY=1)
+    catalogue("Groups")
+    names = {each.item.username for each in get_recommendations(None, "product_page").items}
+    assert names == {f"user {n}" for n in (11, 10, 9, 8, 7, 6)}, "11 has no category, 0 has two full ones"
+
+
+def test_related_items_share_any_category_and_come_once(members, django_assert_num_queries):
+    catalogue = TextCatalogue(Groups())
+    related = catalogue.related(str(members[0].pk), 10)
+    assert sorted(related) == sorted(str(members[n].pk) for n in (1, 5, 6, 10))
+    with django_assert_num_queries(2):  # the users, and the categories of all of them
+        found = catalogue.resolve(related)
+        assert {len(catalogue.categories(each)) for each in found.values()} == {1}
+
+
+def test_limit_as_text_is_a_limit(products):
+    page = Client().get(f"/sessrec/slot/product_page/?item_id={products[0].pk}&limit=4")
+    assert page.content.count(b'class="sessrec__item"') == 4

@@ -1,0 +1,134 @@
+"""A list of any session under any placement, without a request, and why each item is in it or not."""
+
+import pytest
+from django.test import RequestFactory
+
+from django_sessrec.capture.tracker import Tracker
+from django_sessrec.ids import uuid7
+from django_sessrec.models import Impression
+from django_sessrec.recommendations import Placement, Visit, choose, placement_for, remember, visit_of
+from tests.demo.models import Product
+from tests.support.visits import FIREFOX
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def visit(products, trails, promote) -> Visit:
+    promote(trails)
+    return Visit(items=[str(products[n].pk) for n in (2, 4)], current=str(products[8].pk))
+
+
+def request_of(consent: str = "yes"):
+    request = RequestFactory().get("/", headers={"user-agent": FIREFOX})
+    request.COOKIES["consent"] = consent
+    request.sessrec = Tracker(request)
+    return request
+
+
+def trace_of(item_id: str, choice) -> list[tuple]:
+    return [
+        tuple(step)
+        for each in (*choice.items, *choice.dropped)
+        if each.item_id == item_id
+        for step in each.trace
+    ]
+
+
+def test_a_list_needs_no_request_and_leaves_nothing(visit):
+    settled = Placement("preview", models=("neighbours",), limit=5)
+    choice = choose(visit, settled)
+    assert len(choice.items) == 5
+    assert choice.answer.model == "neighbours"
+    assert all(each.item is not None and each.fields["title"] for each in choice.items)
+    assert not Impression.objects.exists()
+    assert choose(visit, settled) == choice, "the same visit gets the same list"
+
+
+def test_dropped_items_say_by_which_rule(visit, products):
+    chosen = choose(visit, placement_for("product_page")).items
+    sold_out, hidden, capped = (each.item_id for each in chosen[:3])
+    Product.objects.filter(pk=sold_out).update(stock=0)
+    settled = Placement("preview", ("neighbours",), limit=4, excluded=(hidden,))
+    choice = choose(visit, settled)
+    assert trace_of(sold_out, choice) == [("available", "dropped", 0)]
+    assert trace_of(hidden, choice) == [("excluded", "dropped", 0)]
+    assert trace_of(capped, choice) == []
+    assert {each.trace[-1].rule for each in choice.dropped} == {"available", "excluded", "limit"}
+
+
+def test_a_category_that_is_full_says_so(visit, products):
+    choice = choose(visit, Placement("preview", ("neighbours",), limit=8, max_per_category=2))
+    full = [each for each in choice.dropped if each.trace[-1].rule == "max_per_category"]
+    assert full
+    assert len(choice.items) == 6, "three categories of two"
+
+
+def test_what_the_shop_put_first_says_by_whom(visit, products):
+    chosen = [each.item_id for each in choose(visit, placement_for("product_page")).items]
+    new = next(str(product.pk) for product in products[20:] if str(product.pk) not in chosen)
+    choice = choose(visit, Placement("preview", ("neighbours",), limit=8, pinned=(new, chosen[3])))
+    assert [each.item_id for each in choice.items[:2]] == [new, chosen[3]]
+    assert trace_of(new, choice) == [("pinned", "added", 0)]
+    assert trace_of(chosen[3], choice) == [("pinned", "moved", 3)]
+    assert choice.answer.step == "model", "what answered, not what was pinned"
+
+
+def test_hidden_because_viewed(visit):
+    choice = choose(visit, Placement("preview", ("neighbours",), hide_viewed=True))
+    assert {each.item_id for each in choice.dropped if each.trace[-1].rule == "viewed"} == set(visit.items)
+
+
+def test_an_item_of_several_steps_is_the_firsts(visit):
+    items = choose(visit, Placement("preview", ("neighbours",), limit=29)).items
+    assert len({each.item_id for each in items}) == len(items) == 29
+    assert [each.step for each in items if each.step == "model"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_visit_of_a_request_is_its_session_and_this_page(products):
+    request = request_of()
+    for name, product in [("add_to_cart", 1), ("add_to_cart", 2), ("remove_from_cart", 1), ("purchase", 3)]:
+        request.sessrec.record(name, products[product].pk)
+    visit = visit_of(request, item=products[8])
+    one, two, three, eight = (str(products[n].pk) for n in (1, 2, 3, 8))
+    assert (visit.items, visit.current) == ((one, two), eight)
+    assert (visit.basket, visit.purchases) == ((two,), (three,))
+    assert visit.clicks == [one, two, eight]
+    assert visit.session_id == request.sessrec.session_id
+
+
+@pytest.mark.django_db(transaction=True)
+def test_some_of_a_quantity_leaves_the_rest_in_the_basket(products):
+    request = request_of()
+    request.sessrec.record("add_to_cart", products[1].pk, quantity=3)
+    request.sessrec.record("remove_from_cart", products[1].pk, quantity=2)
+    assert visit_of(request).basket == (str(products[1].pk),)
+
+
+def test_without_consent_the_visit_is_the_item_on_screen(products):
+    request = request_of("no")
+    visit = visit_of(request, item=products[8], items=[products[1].pk])
+    assert (visit.items, visit.current, visit.session_id) == ((), str(products[8].pk), None)
+    assert visit.consent == "contextual"
+
+
+def test_nothing_is_remembered_without_a_session_or_a_list(visit, products):
+    settled = placement_for("product_page")
+    choice = choose(visit, settled)
+    assert remember(choice, visit, settled) is None
+    session_id = uuid7()
+    hers = Visit(items=visit.items, current=visit.current, session_id=session_id, consent="session")
+    impression = remember(choice, hers, settled)
+    assert impression.session_id == session_id
+    assert impression.item_ids == [each.item_id for each in choice.items]
+    assert not Impression.objects.exists()
+    nothing = Placement("none", rules=(lambda items, context: [],))
+    assert remember(choose(hers, nothing), hers, nothing) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "limit"), [("4", 4), (" 4", 4), (None, 8), ("", 8), ("four", 8), (0, 1), (10**9, 100)]
+)
+def test_a_limit_may_be_text_and_is_kept_in_bounds(given, limit):
+    assert placement_for("product_page", limit=given).limit == limit

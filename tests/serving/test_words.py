@@ -1,0 +1,81 @@
+"""Titles and reasons are true for this list at this moment."""
+
+import pytest
+from django.test import RequestFactory
+
+from django_sessrec.capture.tracker import Tracker
+from django_sessrec.recommendations import get_recommendations, render
+from tests.demo.models import Product
+from tests.support.visits import FIREFOX
+
+pytestmark = pytest.mark.django_db
+
+PICKED = "Picked for you"
+
+
+def said(recommendations) -> list[str]:
+    """The reasons that the cards show."""
+    html = render(recommendations)
+    return [part.partition("<")[0] for part in html.split('<span class="sessrec__reason">')[1:]]
+
+
+def visit(*products: Product):
+    request = RequestFactory().get("/", headers={"user-agent": FIREFOX})
+    request.COOKIES["consent"] = "yes"
+    request.sessrec = Tracker(request)
+    return {"request": request, "items": [product.pk for product in products]}
+
+
+def test_a_list_for_the_visit_has_the_placements_title(products, trails, promote, placement):
+    promote(trails)
+    placement(TITLE=PICKED)
+    shown = get_recommendations(placement="product_page", **visit(products[2], products[4]))
+    assert shown.title == PICKED
+
+
+def test_a_list_that_is_the_same_for_everybody_says_so(products, trails, promote, placement):
+    placement(TITLE=PICKED)
+    shown = get_recommendations(None, "product_page")
+    assert (shown.step, shown.title) == ("static", "From our range")
+    promote(trails)
+    shown = get_recommendations(None, "product_page")
+    assert (shown.step, shown.title) == ("popular", "Popular right now")
+    placement(TITLE=PICKED, FALLBACK_TITLE="Our bestsellers")
+    assert get_recommendations(None, "product_page").title == "Our bestsellers"
+
+
+def test_after_declining_nothing_is_picked_for_anybody(products, trails, promote, placement):
+    promote(trails)
+    placement(TITLE=PICKED)
+    asked = visit(products[2])
+    asked["request"].COOKIES["consent"] = "no"
+    assert get_recommendations(placement="product_page", **asked).title == "Popular right now"
+
+
+def test_a_pinned_item_does_not_make_a_popular_list_personal(products, trails, promote, placement):
+    promote(trails)
+    placement(TITLE=PICKED, PINNED=[products[0].pk])
+    assert get_recommendations(None, "product_page").title == "Popular right now"
+
+
+def test_no_two_cards_give_the_same_reason(products, trails, promote):
+    promote(trails)
+    shown = get_recommendations(None, "product_page", item=products[8])
+    assert said(shown) == ["Chosen from visits with tea 8"]
+    assert [item.reason_repeated for item in shown.items] == [False] + [True] * 7
+    assert {item.reason for item in shown.items} == {"neighbours"}, "the codes are complete"
+
+
+def test_cards_name_different_clicks_where_several_spoke(products, trails, promote):
+    promote(trails)
+    shown = get_recommendations(placement="product_page", **visit(products[4], products[6], products[8]))
+    reasons = [reason for reason in said(shown) if reason != "You viewed this"]
+    assert len(reasons) == len(set(reasons)) >= 2
+    for item in shown.items:
+        titles = {str(product.pk): product.name for product in products}
+        assert item.because_title in {"", *(titles[each] for each in item.because)}, "only what spoke for it"
+
+
+def test_a_popular_list_gives_its_reason_once(products, trails, promote):
+    promote(trails)
+    assert said(get_recommendations(None, "product_page")) == ["Popular right now"]
