@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event
 from django_sessrec.privacy.erasure import erase
-from tests.docs.project import NAMED, TITLED, read
+from tests.docs.project import NAMED, PRODUCTS, TITLED, read
 
 EVENTS = dict(TITLED.findall(read("docs/how-to/events.md")))
 PRIVACY = dict(TITLED.findall(read("docs/how-to/privacy.md")))
@@ -81,4 +81,26 @@ def test_the_pages_tests_pass_in_a_new_shop(project):
     project.add_printed(NAMED.findall(read("README.md")))
     project.add_printed(TITLED.findall(read("docs/how-to/test-your-shop.md")))
     project.manage("makemigrations", "shop")
-    assert "Ran 2 tests" in project.manage("test", "shop")
+    assert "Ran 3 tests" in project.manage("test", "shop")
+
+
+RULED = """
+from django.test import Client
+from shop.models import Product
+
+answer = Client().get("/sessrec/recommendations/?placement=product_page&item_id=1&limit=4").json()
+shown = Product.objects.filter(pk__in=[item["item_id"] for item in answer["items"]])
+assert {product.category for product in shown} == {"black"}, answer
+prices = [float(item["price"]) for item in answer["items"]]
+assert len(prices) == 4 and prices == sorted(prices), prices
+"""
+
+
+def test_the_shops_own_rules_change_a_list(project):
+    project.add_printed(NAMED.findall(read("README.md")))
+    project.add_printed(TITLED.findall(read("docs/how-to/rules.md")))
+    project.add("shop/recommendations.py", 'ProductCatalogue.price_field = "price"\n')
+    project.manage("makemigrations", "shop")
+    project.manage("migrate")
+    project.shell(PRODUCTS)
+    project.shell(RULED)

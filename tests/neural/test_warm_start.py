@@ -113,7 +113,7 @@ def test_a_blend_keeps_its_weights_and_refreshes_the_sources_that_can_be(
 def test_another_kind_of_start_is_refused(
     days: tuple[SessionLog, SessionLog, Cases], in_service: OnnxRecommender
 ) -> None:
-    with pytest.raises(ValueError, match="another net; train from scratch"):
+    with pytest.raises(ValueError, match="another network; train from scratch"):
         replace(SMALL, embedding_size=16).fit(days[1], warm_start=in_service)
     with pytest.raises(TypeError, match="not from PopularityRecommender"):
         SMALL.fit(days[1], warm_start=Popularity().fit(days[0]))
