@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from django_sessrec.capture.fast_query import database_breaker
+from django_sessrec.capture.fast_query import bounded, database_breaker
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys.recommender import Recommender
 from django_sessrec.safety import isolated, log
@@ -57,7 +57,8 @@ def _renewed(model: str, current: ActiveModel | None) -> ActiveModel | None:
     if database_breaker.resting:
         return current
     with isolated(f"look up the promoted run of {model!r}"):
-        run = Promotion.objects.active(model)
+        with bounded():
+            run = Promotion.objects.active(model)
         if run is None or run.is_expired:
             current = None
         elif current is None or current.run_id != run.pk:

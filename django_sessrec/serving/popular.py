@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from django_sessrec.capture.fast_query import bounded
 from django_sessrec.models import Event, EventName, Quarantine
 from django_sessrec.safety import isolated
 from django_sessrec.serving.ttl import CachedValue
@@ -28,7 +29,7 @@ def forget() -> None:
 
 
 def _counted(current: list[str]) -> list[str]:
-    with isolated("count what was viewed lately"):
+    with isolated("count what was viewed lately"), bounded():
         views = (
             Event.objects.filter(
                 name=EventName.VIEW_ITEM, bot=False, occurred_at__gte=timezone.now() - timedelta(days=DAYS)

@@ -18,6 +18,7 @@ from django.utils.translation import get_language
 
 from django_sessrec.capture.consent import CONTEXTUAL, Level
 from django_sessrec.capture.cookie import switched_off
+from django_sessrec.capture.request_filters import is_prefetch
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.privacy.explanation import explain, explain_visit
 from django_sessrec.safety import never_raises
@@ -31,8 +32,14 @@ register = template.Library()
 def sessrec_recommendations(
     context: Context, placement: str, item: Any = None, limit: int | str | None = None
 ) -> SafeString | str:
-    """Render the placement's list; nothing where it is empty."""
+    """Render the placement's list; nothing where it is empty.
+
+    On a page that is fetched ahead the list is the same for everybody and stands in a placeholder: once the
+    page is shown, the script brings the visitor's own, and records list and view.
+    """
     request = context.get("request")
+    if request is not None and is_prefetch(request):
+        return _shown_later(request, placement, item, limit)
     return rendered(recommend(request, placement, item=item, limit=limit), request)
 
 
@@ -54,15 +61,7 @@ def sessrec_placeholder(
 
     The list comes in the language of this page, whatever the browser prefers.
     """
-    item_id = "" if item is None else get_catalogue().id_of(item)
-    language = get_language() if settings.USE_I18N else None
-    asked = {"item_id": item_id, "limit": limit, "language": language}
-    query = urlencode({key: value for key, value in asked.items() if value})
-    return format_html(
-        '<div class="sessrec-placeholder" data-sessrec-slot="{}"{}></div>',
-        reverse("sessrec:slot", args=[placement]) + (f"?{query}" if query else ""),
-        _view_left_to_the_browser(context.get("request"), item_id),
-    )
+    return _place(context.get("request"), placement, item, limit)
 
 
 @register.simple_tag(takes_context=True)
@@ -121,6 +120,31 @@ def _level(request: HttpRequest | None) -> Level:
         tracker.keep_private()
     level: Level = tracker.level
     return level
+
+
+@never_raises("leave a place for recommendations", default="", savepoints=True)
+def _shown_later(request: HttpRequest, placement: str, item: Any, limit: Any) -> SafeString | str:
+    tracker = getattr(request, "sessrec", None)
+    if item is None and tracker is not None:
+        item = tracker.current_item
+    meanwhile = rendered(recommend(None, placement, item=item, limit=limit), request)
+    return _place(request, placement, item, limit, meanwhile)
+
+
+def _place(
+    request: Any, placement: str, item: Any, limit: Any, meanwhile: SafeString | str = ""
+) -> SafeString | str:
+    """The element that the script fills. `meanwhile`: what it shows until then."""
+    item_id = "" if item is None else get_catalogue().id_of(item)
+    language = get_language() if settings.USE_I18N else None
+    asked = {"item_id": item_id, "limit": limit, "language": language}
+    query = urlencode({key: value for key, value in asked.items() if value})
+    return format_html(
+        '<div class="sessrec-placeholder" data-sessrec-slot="{}"{}>{}</div>',
+        reverse("sessrec:slot", args=[placement]) + (f"?{query}" if query else ""),
+        _view_left_to_the_browser(request, item_id),
+        meanwhile,
+    )
 
 
 def _view_left_to_the_browser(request: Any, item_id: str) -> SafeString | str:

@@ -4,10 +4,13 @@ import os
 import re
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
+import psycopg
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import RequestFactory
 
 import django_sessrec
@@ -51,7 +54,7 @@ def test_broken_catalogue_empties_the_slot(page_stays_the_same, settings, catalo
     assert b"<li class" not in page_stays_the_same().content
 
 
-def test_broken_rung_is_one_that_knows_nothing(products, settings):
+def test_broken_step_is_one_that_knows_nothing(products, settings):
     settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.serving.catalogues.RaisingRelated"}
     recs = get_recommendations(None, "product_page", item=products[0])
     assert {item.step for item in recs.items} == {"static"}
@@ -140,3 +143,19 @@ print(sorted({{"torch", "onnx"}} & sys.modules.keys()))
     )
     assert "django_sessrec.middleware" in modules
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("table", ["sessrec_promotion", "sessrec_quarantine"])
+@pytest.mark.django_db(transaction=True)
+def test_a_locked_table_costs_one_list_some_moments_and_no_item(products, table):
+    with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": None}) as other:
+        other.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        release = threading.Timer(20, other.rollback)  # so that a wait without bound ends, and fails its test
+        release.start()
+        started = time.monotonic()
+        recs = get_recommendations(None, "product_page")
+        waited = time.monotonic() - started
+        release.cancel()
+        other.rollback()
+    assert len(recs.items) == 8
+    assert waited < 10, "two seconds are promised; the rest is for a busy machine"

@@ -27,7 +27,7 @@ def page(settings, monkeypatch) -> Iterator[Page]:
     complaints: list[str] = []
     with chromium() as browser:
         tab = browser.new_page()
-        tab.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+        tab.context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
         watch(tab.context, complaints)
         yield tab
         tab.close()

@@ -25,6 +25,7 @@ pytestmark = [
 
 VENDOR = Path(__file__).parents[1] / "vendor"
 LIBRARIES = {"turbo": "turbo-8.0.13.js", "htmx": "htmx-2.0.4.min.js"}
+ASKED_AHEAD: list[str] = []  # why each product page was asked for
 KINDS = ("placeholder", "server")
 PAGE = """{% load sessrec %}<!doctype html><html><head><title>{{ product }}</title>
 <script src="/library/{{ library }}"></script>{% sessrec_scripts %}</head>
@@ -40,13 +41,24 @@ def library(request: HttpRequest, name: str) -> HttpResponse:
 
 def page_of(request: HttpRequest, kind: str, library: str, pk: int) -> HttpResponse:
     """A product page, and a link to the next product."""
+    ASKED_AHEAD.append(request.headers.get("Sec-Purpose", ""))
     product = Product.objects.get(pk=pk)
     following = Product.objects.filter(pk__gt=pk).first() or product
     context = {"product": product, "next": following.pk, "kind": kind, "library": library}
     return HttpResponse(engines["django"].from_string(PAGE).render(context, request))
 
 
+def speculating(request: HttpRequest, pk: int) -> HttpResponse:
+    """A page whose browser is told to fetch the product's page ahead."""
+    rules = f'{{"prefetch": [{{"urls": ["/server/htmx/{pk}/"], "eagerness": "immediate"}}]}}'
+    return HttpResponse(
+        f'<!doctype html><title>ahead</title><script type="speculationrules">{rules}</script>'
+        f'<a id="next" href="/server/htmx/{pk}/">next</a>'
+    )
+
+
 urlpatterns = [
+    path("speculating/<int:pk>/", speculating),
     path("library/<str:name>", library),
     path("<str:kind>/<str:library>/<int:pk>/", page_of, name="product"),
     path("demo/", include("tests.demo.urls")),
@@ -62,7 +74,7 @@ def page(settings, monkeypatch) -> Iterator[Page]:
     complaints: list[str] = []
     with chromium() as browser:
         tab = browser.new_page(user_agent=FIREFOX)
-        tab.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+        tab.context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
         watch(tab.context, complaints)
         yield tab
         tab.close()
@@ -148,6 +160,34 @@ def test_a_link_hovered_over_is_no_view(page, live_server, products):
     settle(page)
     assert views(products) == [0]
     assert Impression.objects.count() == 1
+
+
+def test_a_page_that_turbo_fetched_ahead_counts_when_it_is_shown(page, live_server, products):
+    agree(page)
+    page.goto(f"{live_server.url}/server/turbo/{products[0].pk}/")
+    until(lambda: seen() == 1)
+    with page.expect_response(f"**/server/turbo/{products[1].pk}/*"):
+        page.hover("#next")
+    page.click("#next")
+    page.wait_for_function(f"document.querySelector('h1').textContent == {str(products[1])!r}")
+    until(lambda: seen() == 2)
+    assert views(products) == [0, 1]
+    assert (Impression.objects.count(), seen()) == (2, 2)
+
+
+def test_a_page_that_the_browser_fetched_ahead_counts_when_it_is_shown(page, live_server, products):
+    agree(page)
+    ASKED_AHEAD.clear()
+    page.goto(f"{live_server.url}/speculating/{products[0].pk}/")
+    until(lambda: ASKED_AHEAD)
+    assert "prefetch" in ASKED_AHEAD[0]
+    settle(page)
+    assert not Impression.objects.exists()
+    page.click("#next")
+    page.wait_for_selector(".sessrec__item")
+    until(lambda: seen() == 1)
+    assert views(products) == [0]
+    assert (Impression.objects.count(), seen()) == (1, 1)
 
 
 def test_before_consent_pages_without_reload_are_full_and_nothing_is_sent(page, live_server, products):

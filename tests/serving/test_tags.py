@@ -170,3 +170,18 @@ class Heard(DemoCatalogue):
     def fallback(self, limit):
         self.languages.append(translation.get_language())
         return super().fallback(limit)
+
+
+@pytest.mark.parametrize("header", ["sec-purpose", "x-sec-purpose", "purpose"])
+def test_a_page_fetched_ahead_leaves_list_and_view_to_its_visit(visitor, products, settings, header):
+    settings.SESSREC = settings.SESSREC | {"TRACKED_VIEWS": {"demo:product": "pk"}}
+    visitor.get(products[1].get_absolute_url())
+    ahead = visitor.get(products[0].get_absolute_url(), headers={header: "prefetch"})
+    html = ahead.content.decode()
+    assert f'data-sessrec-view="{products[0].pk}"' in html
+    assert "data-sessrec-slot=" in html
+    assert html.count('class="sessrec__item') == 8, "a browser without the script shows a list all the same"
+    assert "data-sessrec-rec" not in html
+    assert "You viewed this" not in html
+    assert [event.item_id for event in Event.objects.all()] == [str(products[1].pk)]
+    assert Impression.objects.count() == 1
