@@ -226,7 +226,7 @@ def test_a_model_s_own_bounds_beat_the_global_ones(visits, sessrec):
     assert "for the model in service" not in train_one("popularity").verdict, "all that it has may be lost"
 
     sessrec["MODELS"]["neighbours"]["MIN_SESSIONS"] = 10_000
-    assert "a training needs 10000 such sessions" in train_one().verdict
+    assert "a training run needs 10000 such sessions" in train_one().verdict
 
 
 def test_old_artifacts_go_and_what_may_be_rolled_back_to_stays(visits, sessrec):
