@@ -8,6 +8,7 @@
 #   make test-recipes   the page about django-oscar, in a new oscar shop (.venv-oscar)
 #   make lint           ruff, mypy, import contracts
 #   make docs           the documentation into build/site/
+#   make messages       strings of the code into the translations' .po files (needs GNU gettext)
 #   make bench-models   DATA=folder MODELS=popularity,neighbours SEEDS=1 OUT=build/models.json
 #   make bench-leak     DATA=folder: how often a batch of Diginetica's test cases holds its own answers
 #   make bench-capture  ROWS=100000 OUT=build/capture.json: ROWS that the table holds before, for its growth
@@ -26,12 +27,13 @@ PYTHON := $(shell for python in python3.11 python3 python3.12 python3.13; do \
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 NEWER_PIP := $(INSTALL) 'pip>=25.1' # the one that Python 3.11 brings knows no dependency groups
-KERNELS := hatch_build.py $(wildcard django_sessrec/recsys/kernels/*.c) django_sessrec/recsys/kernels/features.py
+COMPILED := hatch_build.py $(wildcard django_sessrec/locale/*/LC_MESSAGES/*.po) \
+	$(wildcard django_sessrec/recsys/kernels/*.c) django_sessrec/recsys/kernels/features.py
 TESTS ?= tests
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(ROWS),--rows-before $(ROWS)) $(if $(OUT),--out $(OUT))
 
-.PHONY: shop test test-fast test-matrix test-recipes lint docs bench-models bench-leak bench-capture \
+.PHONY: shop test test-fast test-matrix test-recipes lint docs messages bench-models bench-leak bench-capture \
 	bench-serving bench-poison bench-bounds bench-scale bench-peers chaos clean
 
 shop: .venv/shop.stamp
@@ -55,6 +57,10 @@ lint: .venv/dev.stamp
 docs: .venv/dev.stamp
 	$(BIN)/sphinx-build -q -W --keep-going docs build/site
 
+messages: .venv/dev.stamp
+	cd django_sessrec && ../$(BIN)/django-admin makemessages --locale de --locale fr --extension html,md,py \
+		--add-location file --no-obsolete --no-wrap
+
 bench-models: BENCHMARK = accuracy
 bench-leak: BENCHMARK = accuracy.leak
 bench-poison: BENCHMARK = poisoning
@@ -76,14 +82,15 @@ clean:
 	$(PYTHON) -m example_shop.stack clean
 	rm -rf .venv .venv-oscar .venv-peers .nox build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	rm -f $(addprefix django_sessrec/recsys/kernels/,kernels.so kernels.dylib kernels.dll features.h)
+	rm -f django_sessrec/locale/*/LC_MESSAGES/*.mo
 
-.venv/shop.stamp: pyproject.toml $(KERNELS) | $(BIN)/pip
+.venv/shop.stamp: pyproject.toml $(COMPILED) | $(BIN)/pip
 	@echo "Installing into .venv: a minute or two the first time"
 	@$(NEWER_PIP)
 	@$(INSTALL) --group torch -e '.[shop]'
 	@touch $@
 
-.venv/dev.stamp: pyproject.toml $(KERNELS) | $(BIN)/pip
+.venv/dev.stamp: pyproject.toml $(COMPILED) | $(BIN)/pip
 	@echo "Installing into .venv: a minute or two the first time"
 	@$(NEWER_PIP)
 	@$(INSTALL) --group dev -e '.[parquet,shop]'

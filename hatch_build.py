@@ -1,4 +1,7 @@
-"""Compiles the C files of recsys/kernels into one library: by the system's compiler, else by Zig's wheel."""
+"""Compiles the C files of recsys/kernels into one library, and the translations into what gettext reads.
+
+C by the system's compiler, else by Zig's wheel; translations by Babel, so that no GNU gettext is needed.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import platform_tags
 
+LOCALE = "django_sessrec/locale"
 KERNELS = "django_sessrec/recsys/kernels"
 FEATURES, HEADER = "features.py", "features.h"  # the ranker's features, and the C enums made of them
 LIBRARY = {"win32": "kernels.dll", "darwin": "kernels.dylib"}.get(sys.platform, "kernels.so")
@@ -34,14 +38,32 @@ def system_compiler() -> list[str]:
     return [found] if found else []
 
 
-class KernelBuildHook(BuildHookInterface):
-    """Runs for wheels and editable installs; the library lies beside its sources, ignored by git,
-    and so does the header."""
+class CompilingBuildHook(BuildHookInterface):
+    """Runs for wheels and editable installs; what it makes lies beside its sources, ignored by git."""
 
     def dependencies(self) -> list[str]:
-        return [] if system_compiler() else ["ziglang>=0.13"]
+        return ["babel>=2.16", *([] if system_compiler() else ["ziglang>=0.13"])]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        self.compile_translations(build_data)
+        self.compile_kernels(build_data)
+
+    def compile_translations(self, build_data: dict[str, Any]) -> None:
+        from babel.messages.mofile import write_mo  # installed once `dependencies` was asked
+        from babel.messages.pofile import read_po
+
+        for source in sorted(Path(self.root, LOCALE).glob("*/LC_MESSAGES/*.po")):
+            compiled = source.with_suffix(".mo")
+            unfinished = source.with_suffix(f".mo.{os.getpid()}")
+            try:
+                with source.open("rb") as text, unfinished.open("wb") as binary:
+                    write_mo(binary, read_po(text, abort_invalid=True))
+                unfinished.replace(compiled)
+            finally:
+                unfinished.unlink(missing_ok=True)
+            build_data["artifacts"].append(f"/{compiled.relative_to(self.root).as_posix()}")
+
+    def compile_kernels(self, build_data: dict[str, Any]) -> None:
         compiler = system_compiler() or ZIG
         folder = Path(self.root) / KERNELS
         sources = sorted(folder.glob("*.c"))

@@ -69,7 +69,7 @@ class Impression(SessrecModel):
     experiment = models.TextField(_("experiment"), blank=True)
     variant = models.TextField(_("variant"), blank=True)
     item_ids = TextArrayField(_("items"))
-    # Of serving.ladder.REASONS, one for each item.
+    # Of serving.fallback.REASONS, one for each item.
     reasons = TextArrayField(_("reasons"), default=list, blank=True)
     bot = models.BooleanField(_("bot"), default=False)
 

@@ -124,5 +124,10 @@ NO_TIME_ZONES = Check(
     "`USE_TZ` is `False`: events, training runs and reports need aware times",
     "set `USE_TZ = True`, Django's default",
 )
+NOT_AN_ORIGIN = Check(
+    "sessrec.E026",
+    "an entry of `TRUSTED_ORIGINS` is no origin: no browser sends it, so nothing is trusted",
+    "write scheme, host and port as the browser does: `https://www.example.com`, without a slash at the end",
+)
 
 CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

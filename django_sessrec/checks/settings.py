@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.machinery import PathFinder
@@ -22,6 +23,7 @@ from django_sessrec.checks.templates import labels_sponsored
 from django_sessrec.conf import MODEL_SETTINGS, PLACEMENT_DEFAULTS, SETTINGS, entries, sessrec_settings
 from django_sessrec.conf.setting import Setting
 
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#*\sA-Z]+")  # as browsers write it: it is compared as text
 Table = Mapping[str, Setting[Any]]
 
 
@@ -33,6 +35,7 @@ def findings() -> Iterator[CheckMessage]:
     yield from _callables()
     yield from _clients()
     yield from _cookie()
+    yield from _origins()
     yield from _models()
     yield from _placements()
 
@@ -151,6 +154,16 @@ def _cookie() -> Iterator[CheckMessage]:
             "Browsers refuse a cookie with SameSite=None that is not Secure: no session would be kept.",
             "Leave SESSREC['COOKIE_SECURE'] unset, or set it to True.",
         )
+
+
+def _origins() -> Iterator[CheckMessage]:
+    for origin in _list(sessrec_settings.TRUSTED_ORIGINS):
+        if not (isinstance(origin, str) and ORIGIN.fullmatch(origin)):
+            yield messages.NOT_AN_ORIGIN(
+                f"SESSREC['TRUSTED_ORIGINS'] has {origin!r}, which no browser sends as its Origin.",
+                "Write scheme, host and port in small letters, such as 'https://www.example.com'; no path, no"
+                " slash at the end, no wildcard.",
+            )
 
 
 def _models() -> Iterator[CheckMessage]:

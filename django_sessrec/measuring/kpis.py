@@ -42,7 +42,8 @@ RATES: Final[Mapping[str, tuple[str, str]]] = {  # name -> hits, trials
 }
 
 # The counts of each session first, in every grouping at once; then their sums, and for the intervals the sums
-# of their squares. Arrays, so that what was earned can stand in the same columns.
+# of their squares. Arrays, so that what was earned can stand in the same columns. A session's counts are kept
+# as int, since Postgres sums bigint as numeric, which takes twice as long.
 SQL = (
     "WITH"  # noqa: S608
     + ATTRIBUTED
@@ -52,17 +53,18 @@ seen AS MATERIALIZED (
     WHERE name = 'view_item_list' AND occurred_at >= %(start)s AND occurred_at < %(end)s
 ),
 parts AS (
-    SELECT i.session_id, {named}, count(*) AS impressions, sum(cardinality(i.item_ids)) AS items_shown,
-           count(seen.impression_id) AS seen_impressions, 0 AS clicked_impressions, 0 AS seen_and_clicked,
-           0 AS clicks, 0 AS carts, 0 AS purchases
+    SELECT i.session_id, {named}, count(*)::int AS impressions,
+           sum(cardinality(i.item_ids))::int AS items_shown,
+           count(seen.impression_id)::int AS seen_impressions,
+           0 AS clicked_impressions, 0 AS seen_and_clicked, 0 AS clicks, 0 AS carts, 0 AS purchases
     FROM sessrec_impression i LEFT JOIN seen USING (impression_id)
     WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s AND NOT i.bot
       AND NOT EXISTS (SELECT FROM held WHERE held.session_id = i.session_id)
     GROUP BY i.session_id, {expressions}
     UNION ALL
-    SELECT i.session_id, {named}, 0, 0, 0, count(DISTINCT i.impression_id),
-           count(DISTINCT seen.impression_id), count(*), count(*) FILTER (WHERE i.carted),
-           count(*) FILTER (WHERE i.bought)
+    SELECT i.session_id, {named}, 0, 0, 0, count(DISTINCT i.impression_id)::int,
+           count(DISTINCT seen.impression_id)::int, count(*)::int, (count(*) FILTER (WHERE i.carted))::int,
+           (count(*) FILTER (WHERE i.bought))::int
     FROM clicks i LEFT JOIN seen USING (impression_id)
     WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s
     GROUP BY i.session_id, {expressions}
@@ -79,7 +81,7 @@ earned_in_sessions AS (
     ) AS lines
     GROUP BY GROUPING SETS ({sets_by_currency})
 )
-SELECT grouping_set, {names}, count(*), ARRAY[{totals}]::bigint[], ARRAY[{squares}]::numeric[], NULL, 0, 0
+SELECT grouping_set, {names}, count(*), ARRAY[{totals}]::bigint[], ARRAY[{squares}]::float8[], NULL, 0, 0
 FROM of_sessions GROUP BY grouping_set, {names}
 UNION ALL
 SELECT grouping_set, {names}, 0, NULL, NULL, currency, sum(revenue), sum(revenue * revenue)
@@ -206,7 +208,7 @@ def kpis_by(
 
 def _sql(names: Sequence[str], groupings: Sequence[Sequence[str]]) -> str:
     pairs = [
-        f"sum({a} * {b})"
+        f"sum({a}::float8 * {b})"
         for hits, trials in RATES.values()
         for a, b in ((hits, hits), (hits, trials), (trials, trials))
     ]
@@ -214,7 +216,7 @@ def _sql(names: Sequence[str], groupings: Sequence[Sequence[str]]) -> str:
         named=", ".join(f"{DIMENSIONS[name]} AS {name}" for name in names),
         expressions=", ".join(DIMENSIONS[name] for name in names),
         names=", ".join(names),
-        sums=", ".join(f"sum({count}) AS {count}" for count in COUNTS),
+        sums=", ".join(f"sum({count})::int AS {count}" for count in COUNTS),
         sets=", ".join(f"({', '.join(['session_id', *by])})" for by in groupings),
         sets_by_currency=", ".join(f"({', '.join(['session_id', 'currency', *by])})" for by in groupings),
         totals=", ".join(f"sum({count})" for count in COUNTS),
@@ -244,7 +246,7 @@ def grouped(figures: Iterable[tuple[Key, Kpi]]) -> dict[Key, Kpi]:
 def _kpi(
     sessions: int,
     counts: Sequence[int] | None,
-    squares: Sequence[Decimal] | None,
+    squares: Sequence[float] | None,
     currency: str | None,
     revenue: Decimal,
     revenue_squares: Decimal,
@@ -253,7 +255,7 @@ def _kpi(
     if counts is None or squares is None:
         assert currency is not None  # noqa: S101 - one of the two kinds of row
         return Kpi(revenue={currency: revenue}, revenue_squares={currency: revenue_squares})
-    by_rate = [Squares(*map(float, squares[first : first + 3])) for first in range(0, len(squares), 3)]
+    by_rate = [Squares(*squares[first : first + 3]) for first in range(0, len(squares), 3)]
     named: dict[str, Any] = dict(zip(COUNTS, counts, strict=True))
     return Kpi(**named, sessions=sessions, squares=dict(zip(RATES.values(), by_rate, strict=True)))
 

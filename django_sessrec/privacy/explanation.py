@@ -104,5 +104,5 @@ def _methods(models: Iterable[str]) -> Iterator[str]:
         sessrec_settings.model(model)  # raises for one that is misspelt
         if (serving := active(model)) is not None:
             words = serving.recommender.describe()
-            own = _("a method of this shop's own, called “%(model)s”")
+            own = _("a method of the shop's own, called “%(model)s”")
             yield gettext(words) if words else own % {"model": model}

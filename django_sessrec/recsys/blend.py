@@ -177,7 +177,7 @@ class BlendRecommender(Recommender):
         return [reasons[most][place] for place, most in enumerate(np.argmax(given, axis=0))]
 
     def describe(self) -> str:
-        return gettext_noop("a mix of several methods that all learnt from earlier visits")
+        return gettext_noop("a combination of several methods that have learnt from earlier visits")
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         saved = []

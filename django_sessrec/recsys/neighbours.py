@@ -178,7 +178,7 @@ class NeighboursRecommender(Recommender):
         ]
 
     def describe(self) -> str:
-        return gettext_noop("earlier visits that are like this one, and where they went next")
+        return gettext_noop("products viewed in earlier visits that are similar to this one")
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         self.popularity.save(folder)

@@ -111,7 +111,7 @@ class OnnxRecommender(Recommender):
         return [Reason(Source.NETWORK, tuple(clicks[:REASONS].tolist())) for clicks in nearest]
 
     def describe(self) -> str:
-        return gettext_noop("a neural network that learnt the usual order of clicks from earlier visits")
+        return gettext_noop("a neural network that has learnt the usual order of clicks from earlier visits")
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         parameters = self.save_for_scores(folder)

@@ -64,7 +64,7 @@ class PopularityRecommender(Recommender):
         return [Reason(Source.POPULAR) for _ in rows]
 
     def describe(self) -> str:
-        return gettext_noop("what many visitors look at these days")
+        return gettext_noop("products that many visitors view at present")
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         np.save(folder / FILE, self.clicks, allow_pickle=False)

@@ -67,8 +67,8 @@ class RankedRecommender(Recommender):
 
     def describe(self) -> str:
         return gettext_noop(
-            "a neural network that sorts what earlier visits like this one, products viewed together and the "
-            "usual order of clicks suggest"
+            "a neural network that ranks suggestions from earlier visits similar to this one, from products "
+            "often viewed together and from the usual order of clicks"
         )
 
     def save(self, folder: Path) -> Mapping[str, Any]:

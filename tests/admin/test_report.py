@@ -54,7 +54,7 @@ def test_variants_are_held_against_the_experiments_first(admin_client):
     html = page(admin_client, reverse("admin:sessrec_report_changelist"))
     assert "+60.0 points" in html
     assert re.search(r"<small>\+1\d\.\d \N{EN DASH} \+[78]\d\.\d</small>", html)
-    assert "the interval of their difference leaves out 0" in html
+    assert "the interval of their difference excludes 0" in html
 
 
 def test_a_comma_language_keeps_the_points_of_coordinates(admin_client, earnings, settings):

@@ -14,9 +14,9 @@ from django_sessrec.recsys.popularity import PopularityRecommender
 from tests.support.markup import Markup
 from tests.support.models import fitted
 
-NEIGHBOURS = "earlier visits that are like this one"
+NEIGHBOURS = "products viewed in earlier visits that are similar to this one"
 TOGETHER = "products that are often viewed in the same visit"
-OWN = "a method of this shop's own, called “spring”"
+OWN = "a method of the shop's own, called “spring”"
 TRAILS = [["1", "2", "3"]] * 5
 
 pytestmark = pytest.mark.django_db
@@ -82,11 +82,11 @@ def told(stranger, visitor):
     [
         ({"MODELS": ["together"]}, TOGETHER),
         ({"MODELS": ["spring"]}, OWN),
-        ({"PINNED": ["1", "2"]}, "First come 2 products that the shop chose by hand"),
+        ({"PINNED": ["1", "2"]}, "2 products chosen by the shop come first"),
         ({"EXCLUDED": ["1"]}, "1 product is never shown here"),
-        ({"HIDE_VIEWED": True}, "already looked at in this visit is left out"),
-        ({"MAX_PER_CATEGORY": 3}, "At most 3 products of a category"),
-        ({"LIMIT": 5}, "The list ends after 5 products"),
+        ({"HIDE_VIEWED": True}, "already viewed during this visit are left out"),
+        ({"MAX_PER_CATEGORY": 3}, "At most 3 products of each category"),
+        ({"LIMIT": 5}, "At most 5 products are shown"),
         ({"TITLE": "Warm & dry"}, "Warm & dry"),
     ],
 )
@@ -99,29 +99,29 @@ def test_changing_a_placement_changes_the_page(serving, placement, told, keys, s
 
 def test_methods_are_told_in_the_order_in_which_they_are_asked(serving, placement, told):
     placement(MODELS=["together", "neighbours"])
-    assert re.search(f"What counts most: {TOGETHER}.*After that: {NEIGHBOURS}", told())
+    assert re.search(f"Counts most: {TOGETHER}.*Counts next: {NEIGHBOURS}", told())
     placement(MODELS=["neighbours", "together"])
-    assert re.search(f"What counts most: {NEIGHBOURS}.*After that: {TOGETHER}", told())
+    assert re.search(f"Counts most: {NEIGHBOURS}.*Counts next: {TOGETHER}", told())
 
 
 def test_a_model_that_does_not_serve_is_not_told(serving, placement, told):
     placement(MODELS=["young", "together"])
-    assert f"What counts most: {TOGETHER}" in told()
-    assert "After that" not in told()
+    assert f"Counts most: {TOGETHER}" in told()
+    assert "Counts next" not in told()
     placement(MODELS=["young"])
-    assert "What counts most" not in told()
+    assert "Counts most" not in told()
 
 
 def test_a_visit_in_an_experiment_is_told_of_its_own_version(serving, placement, told):
     a, b = {"SHARE": 1}, {"SHARE": 0, "MODELS": ["together"], "LIMIT": 4}
     placement(EXPERIMENT={"NAME": "net", "VARIANTS": {"a": a, "b": b}}, LIMIT=5)
-    assert re.search(f"comparing 2 versions.*usual list.*{NEIGHBOURS}.*after 5 products", told())
+    assert re.search(f"comparing 2 versions.*usual list.*{NEIGHBOURS}.*At most 5 products", told())
     for shares, method, length in ((1, 0), NEIGHBOURS, 5), ((0, 1), TOGETHER, 4):
         a["SHARE"], b["SHARE"] = shares
         placement(EXPERIMENT={"NAME": "net", "VARIANTS": {"a": a, "b": b}}, LIMIT=5)
         html, _ = rendered('{% sessrec_why "product_page" %}', consented=True)
         text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", html))
-        assert re.search(f"how yours is made:.*{method}.*after {length} products", text)
+        assert re.search(f"Its list is made as follows:.*{method}.*At most {length} products", text)
         assert [each for each in (NEIGHBOURS, TOGETHER) if each in text] == [method]
 
 
@@ -129,22 +129,22 @@ def test_who_has_a_session_reads_of_the_version_it_gets(serving, placement, visi
     variants = {"a": {"SHARE": 0}, "b": {"SHARE": 1, "LIMIT": 4}}
     placement(EXPERIMENT={"NAME": "net", "VARIANTS": variants})
     visitor.get(products[0].get_absolute_url())
-    assert "after 4 products" in unescape(visitor.get("/sessrec/why/").content.decode())
+    assert "At most 4 products are shown" in unescape(visitor.get("/sessrec/why/").content.decode())
 
 
 def test_before_any_training_no_method_is_claimed(placement, told):
     placement()
     assert "No method has learnt from earlier visits yet" in told()
-    assert "What counts most" not in told()
+    assert "Counts most" not in told()
 
 
 def test_what_is_used_of_the_visit_follows_consent_and_settings(settings, told):
     settings.SESSREC = settings.SESSREC | {"SESSION_IDLE_MINUTES": 20, "RETENTION_DAYS": 45}
-    assert "the product on the page and nothing else" in told()
-    assert "after 20 idle minutes, and after 24 hours" in told(consented=True)
+    assert "We use only the product on the page" in told()
+    assert "after 20 minutes without activity, and after 24 hours" in told(consented=True)
     assert "deleted after 45 days" in told(consented=True)
     settings.SESSREC = settings.SESSREC | {"RETENTION_DAYS": None}
-    assert "no fixed end" in told(consented=True)
+    assert "kept without a time limit" in told(consented=True)
 
 
 def test_the_page_is_fit_for_everybody_and_leaves_no_trace(placement, visitor):
@@ -174,7 +174,7 @@ def test_the_fold_explains_one_placement(serving, placement):
     placement(LIMIT=5)
     html, _ = rendered('{% sessrec_why "product_page" %}')
     assert html.startswith('<details class="sessrec-why">')
-    assert html.index("<summary") < html.index(NEIGHBOURS) < html.index("after 5 products")
+    assert html.index("<summary") < html.index(NEIGHBOURS) < html.index("At most 5 products")
     assert 'href="/sessrec/why/"' in html
     assert Markup(html).inline == []
 

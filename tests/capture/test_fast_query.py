@@ -1,6 +1,7 @@
 """A database that takes connections and never answers costs one page some moments, and the others nothing."""
 
 import os
+import select
 import signal
 import socket
 
@@ -122,3 +123,26 @@ def test_a_question_in_somebodys_transaction_is_part_of_it(transactional_db):
     assert fast_query.execute_with_deadline("SELECT $1, NULL", "it's \\ {quoted}") == [
         ("it's \\ {quoted}", None)
     ]
+
+
+def test_a_platform_without_poll_uses_select(transactional_db, monkeypatch):
+    monkeypatch.delattr(select, "poll")
+    outbox.deliver([event("1")])
+    assert captured() == [("view_item", "1")]
+    monkeypatch.setattr(fast_query, "TIMEOUT_SECONDS", 0.3)
+    with pytest.raises(OperationalError):
+        fast_query.execute_with_deadline("SELECT pg_sleep(5)")
+
+
+def test_more_than_a_socket_takes_at_once_is_sent(transactional_db):
+    long = "x" * 20_000_000
+    with fast_query.patient(60):
+        assert fast_query.execute_with_deadline("SELECT length($1::text)", long) == [("20000000",)]
+
+
+def test_workers_wait_longer_and_ask_a_database_that_rests(transactional_db):
+    fast_query.database_breaker.rest()
+    with pytest.raises(OperationalError):
+        fast_query.execute_with_deadline("SELECT 1")
+    with fast_query.patient(60):
+        assert fast_query.execute_with_deadline("SELECT 1 FROM pg_sleep(1.5)") == [("1",)]

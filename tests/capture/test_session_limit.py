@@ -59,6 +59,17 @@ def test_behind_proxies_the_client_is_whom_the_last_trusted_one_saw(bounded):
     assert sum("sessrec" in answer.cookies for answer in forged) == 3
 
 
+def test_a_cdns_edge_bounds_nobody_where_no_proxy_is_told_of():
+    answers = [come("172.64.10.1", **{"x-forwarded-for": f"84.20.1.{n}"}) for n in range(6)]
+    assert all("sessrec" in answer.cookies for answer in answers)
+
+
+def test_a_port_behind_the_address_is_no_other_client(bounded):
+    bounded.SESSREC = bounded.SESSREC | {"NUM_PROXIES": 1}
+    answers = [come("10.0.0.6", **{"x-forwarded-for": f"84.20.1.7:{50_000 + n}"}) for n in range(6)]
+    assert sum("sessrec" in answer.cookies for answer in answers) == 3
+
+
 def test_the_devices_of_one_ipv6_customer_count_together():
     answers = [come(f"2606:2800:220:1:248:1893:25c8:{n:x}") for n in range(5)]
     assert sum("sessrec" in answer.cookies for answer in answers) == 3

@@ -225,3 +225,18 @@ def test_the_command_consumes_what_waits_and_gives_a_sign_of_life(stream_server)
 def test_rows_that_were_streamed_are_counted_as_such(stream_server):
     outbox.deliver([event("1")])
     assert outbox.counts == {"streamed": 1}
+
+
+def test_two_shops_on_one_server_share_no_key(stream_server, settings):
+    session_id = uuid7()
+    for prefix in ("first:", "second:"):
+        settings.SESSREC = {**settings.SESSREC, "STREAM_KEY_PREFIX": prefix}
+        outbox.deliver([event(prefix, session_id=session_id)])
+        assert stream.backlog().messages == 1
+        assert [each.item_id for each in session_events(session_id)] == [prefix]
+    assert sorted(key.partition(":")[0] for key in stream_server.scan_iter()) == [
+        *["first"] * 2,
+        *["second"] * 2,
+    ]
+    settle()
+    assert captured("item_id") == [("second:",)]

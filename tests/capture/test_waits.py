@@ -25,6 +25,7 @@ from example_shop.stack.folders import own_folder, scratch_folder
 from example_shop.stack.postgres import Postgres
 from example_shop.stack.valkey import Valkey
 from tests.support.capture import celery_on, event, in_the_ledger, reconnected, settle
+from tests.support.pgbouncer import BINARY, PgBouncer
 from tests.support.visits import visit_in
 
 # Far above what is promised, so that a busy machine fails no test, and far below a wait without bound.
@@ -36,11 +37,13 @@ SET_UPS = {
     "CONN_MAX_AGE 0": {"CONN_MAX_AGE": 0},
     "ATOMIC_REQUESTS": {"ATOMIC_REQUESTS": True},
     "pool": {"CONN_MAX_AGE": 0, "pool": True},
+    "PgBouncer": {"bouncer": True},
 }
 # Where ATOMIC_REQUESTS is set for a server that hangs, Django itself waits for it before the view begins.
 HANGS = [
     *((set_up, table) for set_up in ("CONN_MAX_AGE 60", "ATOMIC_REQUESTS") for table in TABLES),
     *((set_up, "server") for set_up in ("CONN_MAX_AGE 60", "CONN_MAX_AGE 0", "pool")),
+    *((("PgBouncer", hang)) for hang in ("server", "event") if BINARY),
 ]
 
 
@@ -59,14 +62,21 @@ def server():
 def set_up(request, shop, server):
     """The events database as a shop may have it; what ends a page's connection there."""
     changes = dict(SET_UPS[request.param])
-    pool = changes.pop("pool", False)
+    pool, bouncer = changes.pop("pool", False), None
+    if changes.pop("bouncer", False):
+        bouncer = PgBouncer(server)
+        bouncer.start()
     with reconnected(**{**django_database(server.url, pool=pool), **changes}):
         call_command("migrate", verbosity=0)
         connection.close()
+        if bouncer:
+            connection.settings_dict |= {"PORT": bouncer.port, "DISABLE_SERVER_SIDE_CURSORS": True}
         shop.SESSREC["TRACKED_VIEWS"]["remembered"] = "pk"
         yield connection.close if changes.get("CONN_MAX_AGE") == 0 else lambda: None
         connection.close()
         connection.close_pool()
+    if bouncer:
+        bouncer.stop()
 
 
 @pytest.fixture

@@ -52,7 +52,4 @@ def test_the_model_of_the_page_is_trained_and_serves(own_model, products_clicked
     assert body["model"] == "next_click"
     first = body["items"][0]
     assert first["reason"] == {"code": "next_click", "because": [item_id]}
-    assert (
-        "What counts most: what earlier visitors clicked next"
-        in visitor.get("/sessrec/why/").content.decode()
-    )
+    assert "Counts most: what earlier visitors clicked next" in visitor.get("/sessrec/why/").content.decode()

@@ -91,6 +91,16 @@ def test_a_right_set_up_has_no_error():
         (GOOD | {"PLACEMENTS": {"home": {"LIMIT": True}}}, "sessrec.E003", "int"),
         (model(ESTIMATOR="django_sessrec.neural.GRU4Rec", GATE_TOLERANCE=2), "sessrec.E015", "at most 1"),
         (model(ESTIMATOR="django_sessrec.neural.GRU4Rec", RECOMMENDER="x.Y"), "sessrec.E006", "spelling"),
+        *(
+            (GOOD | {"TRUSTED_ORIGINS": [wrong]}, "sessrec.E026", "no slash")
+            for wrong in (
+                "www.example.com",
+                "https://example.com/",
+                "https://*.example.com",
+                "HTTPS://X.COM",
+                7,
+            )
+        ),
         (GOOD | {"CURRENCY": "Euro"}, "sessrec.E015", "ISO 4217"),
         (GOOD | {"COOKIE_SAMESITE": "none"}, "sessrec.E015", "'Lax'"),
         (GOOD | {"COOKIE_SAMESITE": "None", "COOKIE_SECURE": False}, "sessrec.E019", "unset"),
@@ -232,6 +242,13 @@ def test_the_folder_of_models_is_one_place_and_not_public(artifacts, elsewhere, 
 
 def test_times_without_a_zone_are_refused():
     assert "USE_TZ = True" in findings(SESSREC=GOOD, USE_TZ=False)["sessrec.E025"].hint
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://www.example.com", "http://localhost:8000", "https://[::1]:8000", "shop-app://android"]
+)
+def test_origins_as_clients_send_them_pass(origin):
+    assert "sessrec.E026" not in findings(SESSREC=GOOD | {"TRUSTED_ORIGINS": (origin,)})
 
 
 def test_missing_middleware():

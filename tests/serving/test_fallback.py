@@ -75,7 +75,7 @@ def test_the_shop_says_what_is_shown_when_nothing_is_known(products, settings):
     assert [item.item for item in get_recommendations(None, "product_page").items] == [products[5]]
 
 
-def test_model_fills_what_it_can_and_the_ladder_the_rest(products, trails, promote):
+def test_model_fills_what_it_can_and_the_fallback_the_rest(products, trails, promote):
     promote([[str(products[0].pk), str(products[1].pk)]] * 5)
     recs = get_recommendations(None, "product_page", item=products[0])
     assert steps(recs) == ["model"] + ["category"] * 7

@@ -177,7 +177,7 @@ def test_a_placement_can_hide_what_the_visit_saw(products, trails, promote, plac
     assert not {str(products[2].pk), str(products[8].pk)} & set(ids(recs))
 
 
-def test_real_sized_model_beats_the_ladder_on_the_synthetic_shop(db, promote):
+def test_real_sized_model_beats_the_fallback_on_the_synthetic_shop(db, promote):
     shop = synthetic_shop(items=100, groups=5, sessions=1_000)
     Product.objects.bulk_create(Product(pk=row, name=f"item {row}") for row in range(1, 101))
     promote([[str(row) for row in shop.log[n]] for n in range(len(shop.log))])

@@ -54,7 +54,7 @@ def test_broken_catalogue_empties_the_slot(page_stays_the_same, settings, catalo
     assert b"<li class" not in page_stays_the_same().content
 
 
-def test_broken_rung_is_one_that_knows_nothing(products, settings):
+def test_broken_step_is_one_that_knows_nothing(products, settings):
     settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.serving.catalogues.RaisingRelated"}
     recs = get_recommendations(None, "product_page", item=products[0])
     assert {item.step for item in recs.items} == {"static"}

@@ -26,7 +26,7 @@ def test_default_list_shows_title_price_picture_and_reason(products, trails, pro
     Product.objects.update(picture="/media/tea.svg", price="12.50")
     html = rendered('{% sessrec_recommendations "product_page" item=product limit=2 %}', product=products[8])
     assert html.count("<li") == 2
-    for part in ("You may also like", 'src="/media/tea.svg"', "12.50", "Chosen from visits with tea 8"):
+    for part in ("You may also like", 'src="/media/tea.svg"', "12.50", "From other visits with tea 8"):
         assert part in html
     assert 'alt=""' in html, "the title beside the picture says it already"
 
@@ -35,7 +35,7 @@ def test_reason_of_a_visit_with_several_clicks(visitor, products, trails, promot
     promote(trails)
     visitor.get(products[6].get_absolute_url())
     html = visitor.get(products[8].get_absolute_url()).content.decode()
-    assert "Chosen from visits with tea 8" in html
+    assert "From other visits with tea 8" in html
     assert "You viewed this" in html
 
 

@@ -61,7 +61,7 @@ def test_a_pinned_item_does_not_make_a_popular_list_personal(products, trails, p
 def test_no_two_cards_give_the_same_reason(products, trails, promote):
     promote(trails)
     shown = get_recommendations(None, "product_page", item=products[8])
-    assert said(shown) == ["Chosen from visits with tea 8"]
+    assert said(shown) == ["From other visits with tea 8"]
     assert [item.reason_repeated for item in shown.items] == [False] + [True] * 7
     assert {item.reason for item in shown.items} == {"neighbours"}, "the codes are complete"
 

@@ -40,6 +40,19 @@ def test_a_worker_trains_what_is_due_once(worker, send, visits):
     assert {"beat", "train"} <= {beat.name for beat in Heartbeat.objects.all()}
 
 
+def test_a_worker_and_beat_give_a_sign_of_life_when_they_start(worker, broker_url, tmp_path):
+    """Nobody waits a minute for the first heartbeat of the schedule."""
+
+    def alive():
+        return {beat.name for beat in Heartbeat.objects.all()}
+
+    wait_for(lambda: alive() == {"worker", "train"}, worker)
+    assert all(beat.broker.startswith("redis") for beat in Heartbeat.objects.all())
+    beat = ("-m", "celery", "--app", "tests.celery_app", "beat", "--schedule", str(tmp_path / "schedule"))
+    with process(*beat, cwd=tmp_path, BROKER_URL=broker_url) as child:
+        wait_for(lambda: "beat" in alive(), child)
+
+
 def test_a_worker_writes_what_a_page_could_not(worker, send):
     event = make("view_item", "42", session_id=uuid7())
     for _ in range(2):
