@@ -169,7 +169,9 @@ def _event(given: Any, session_id: UUID, *, bot: bool, ahead: timedelta) -> Even
 
 def _item(given: Any) -> Mapping[str, Any]:
     """The one item of an event; a search or a category has none."""
-    items = given.get("items", [])
+    items = given.get("items")
+    if items is None:
+        items = []
     if not isinstance(items, list) or len(items) > 1 or not all(isinstance(each, Mapping) for each in items):
         raise EventError("items", ENVELOPE)
     item = items[0] if items else {}
