@@ -23,9 +23,7 @@ from tests.support.visits import FIREFOX
 
 PACKAGE = Path(django_sessrec.__file__).parent
 LANGUAGES = ("de", "fr")
-LONGEST = (
-    300  # characters: a longer text is several, and a change of one word then costs its neighbours nothing
-)
+LONGEST = 300  # characters: a longer text is several, each translated and changed by itself
 languages = pytest.mark.parametrize("language", LANGUAGES)
 
 

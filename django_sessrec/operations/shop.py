@@ -126,9 +126,7 @@ def consent(request: HttpRequest | None = None) -> Iterator[Finding]:
             Code.CONSENT_RAISES,
             _("%(path)s failed on a request: %(problem)s")
             % {"path": path, "problem": f"{type(problem).__name__}: {problem}"},
-            _(
-                "Sessions for which it fails are not captured. Try it on the Health page, with a real request."
-            ),
+            _("Sessions for which it fails are not captured. Try it on the Health page with a real request."),
         )
         return
     if answer not in ANSWERS:
