@@ -64,15 +64,22 @@ class Outbox:
 
     def close(self) -> None:
         """One more try at the process's end, and a word about what is lost with it."""
-        if not (self.unsent or self.rejected):
+        if not (self.unsent or self.rejected or self._untold()):
             return
-        for breaker in (database_breaker, self.broker):
+        for breaker in (database_breaker, self.broker, self._erasing):
             breaker.resume()
         forgive()
+        deadline = time.monotonic() + CLOSE_SECONDS
         self.flush(CLOSE_SECONDS)
+        while (waiting := self._untold()) and time.monotonic() < deadline:
+            self._erase(waiting[:FLUSH_ROWS])
+            if len(self._untold()) == len(waiting):
+                break
         while (message := self.unsent.take(1)) and self._publish_message(message[0]):
             pass
         self.unsent.put_back(message)
+        for session_id in self._untold():
+            _ask_for_hands(session_id)
         if lost := self.unsent.rows + self.rejected.rows:
             logger.error("%d rows are lost with this process: database and broker are down", lost)
 
@@ -100,7 +107,7 @@ class Outbox:
             return
         deadline = time.monotonic() + (FLUSH_SECONDS if seconds is None else seconds)
         if self.erasures and not self._erasing.resting:
-            self._erase(wait_seconds=0.0)
+            self._erase([*self.erasures][:FLUSH_ROWS], wait_seconds=0.0)
         while self._flush_some() and time.monotonic() < deadline:
             pass
 
@@ -137,10 +144,10 @@ class Outbox:
 
     def erase(self, session_id: UUID) -> None:
         """Erase the session now, or have it erased once the database is back."""
+        self.erasures.setdefault(session_id, False)  # first: nothing that fails later may lose it
         for buffer in (self.unsent, self.in_flight, self.rejected, self.recent):
             buffer.drop(session_id)
-        self.erasures.setdefault(session_id, False)
-        self._erase()
+        self._erase([*dict.fromkeys([session_id, *self.erasures])][:FLUSH_ROWS])
 
     def _write(self, events: Sequence[Event], impressions: Sequence[Impression]) -> WriteResult | None:
         rows: list[Event | Impression] = [*impressions, *events]
@@ -248,9 +255,12 @@ class Outbox:
             return False
         return True
 
-    def _erase(self, wait_seconds: float = erasure.WAIT_SECONDS) -> None:
-        """All sessions that wait for it: now, and by a task as well where that is not possible."""
-        waiting = [*self.erasures][:FLUSH_ROWS]
+    def _untold(self) -> list[UUID]:
+        """The sessions to erase that no task knows of."""
+        return [each for each, told in [*self.erasures.items()] if not told]
+
+    def _erase(self, waiting: Sequence[UUID], wait_seconds: float = erasure.WAIT_SECONDS) -> None:
+        """Erase these of the sessions that wait: now, and by a task as well where that is not possible."""
         done = withdrawn = False
         try:
             done = not erasure.erase_sessions(waiting, wait_seconds=wait_seconds).unfinished
@@ -267,7 +277,12 @@ class Outbox:
         while len(self.erasures) > MAX_ERASURES:
             lost = next(iter(self.erasures))
             if not self.erasures.pop(lost):
-                safety.warn("a session must be erased by hand: sessrec_erase %s", lost)
+                _ask_for_hands(lost)
+
+
+def _ask_for_hands(session_id: UUID) -> None:
+    """Say which session this process could not have erased: each of them, so not by safety.warn."""
+    logger.error("a session must be erased by hand: manage.py sessrec_erase %s", session_id)
 
 
 def redeliver(message: Message) -> None:
