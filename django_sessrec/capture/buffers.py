@@ -26,9 +26,13 @@ MAX_EPOCHS: Final = 1_000  # crashes and servers that are kept in mind
 class Rejected(NamedTuple):
     """Wrong input, to be kept as a failed event."""
 
-    payload: Mapping[str, Any]
+    payload: Mapping[str, Any]  # with the item's id as text, by clean_item_id or readable_id
     code: str
     detail: str
+
+    @property
+    def item_id(self) -> str:
+        return str(self.payload.get("item_id", ""))
 
     @property
     def session_id(self) -> UUID:

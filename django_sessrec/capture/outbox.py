@@ -20,6 +20,7 @@ from django_sessrec.capture.buffers import Buffer, RecentWrites, Rejected
 from django_sessrec.capture.event import event_from, impression_from, to_payload
 from django_sessrec.capture.fast_query import bounded, database_breaker, server_epoch
 from django_sessrec.capture.rows import Rows
+from django_sessrec.capture.sensitive import sensitive_among
 from django_sessrec.capture.store import Message, WriteResult
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Impression, Receipt
@@ -131,7 +132,10 @@ class Outbox:
         return bool(self.rejected)
 
     def reject(self, rejected: Sequence[Rejected]) -> None:
-        """Keep wrong input as failed events, now or once the database is back."""
+        """Keep wrong input as failed events, now or once the database is back; none of a sensitive item."""
+        named = {item_id for each in rejected if (item_id := each.item_id)}
+        sensitive = sensitive_among(named)
+        rejected = [each for each in rejected if each.item_id not in sensitive]
         if not rejected:
             return
         try:

@@ -16,7 +16,7 @@ from django.utils.functional import cached_property
 
 from django_sessrec.capture import consent, cookie, request_filters, session_limit
 from django_sessrec.capture.buffers import Rejected
-from django_sessrec.capture.event import MAX_POSITION, NAMES, EventError, clean_item_id, make
+from django_sessrec.capture.event import MAX_POSITION, NAMES, EventError, clean_item_id, make, readable_id
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rec_id import verify
 from django_sessrec.capture.shared_caches import keep_out_of_page_caches, keep_out_of_shared_caches
@@ -254,6 +254,7 @@ class Tracker:
         logger.warning("request.sessrec: %s", problem)
         if self.session_id is None:
             return
+        given |= {"item_id": readable_id(given["item_id"])}
         payload = {field: str(value)[:200] for field, value in given.items()}
         payload["session_id"] = str(self.session_id)
         self._refused.append(Rejected(payload, problem.code, str(problem)))
