@@ -144,7 +144,7 @@ def events_of(session_id: UUID) -> list[tuple[str, str, str, int]]:
 
 
 def forget(session_ids: Sequence[UUID]) -> None:
-    """Delete these sessions' lists and begin no new ones; where the server is away, they end by themselves."""
+    """Delete these sessions' lists and begin none anew; where the server is away, they end by themselves."""
     if not (configured() and session_ids):
         return
     started = time.monotonic()
