@@ -92,7 +92,7 @@ class PartitionedAdmin(ReadOnlyAdmin):
     paginator = EstimatingPaginator
     list_per_page = 50
     search_help_text = _(
-        "A session's id or its cookie, an item's id or name; an item is found faster with a day chosen"
+        "A session's id or cookie, or an item's id or name. Choose a day to find an item faster."
     )
 
     def get_search_results(
@@ -147,7 +147,7 @@ class EventAdmin(PartitionedAdmin):
     def came_from(self, event: Event) -> str:
         return str(dict(Source.choices).get(event.source, event.source))
 
-    @admin.display(description=_("worth"))
+    @admin.display(description=_("value"))
     def worth(self, event: Event) -> str | None:
         if event.price is None:
             return None
@@ -170,7 +170,7 @@ class ImpressionAdmin(PartitionedAdmin):
     def items(self, impression: Impression) -> str:
         return Truncator(", ".join(impression.item_ids)).chars(CHARACTERS_IN_LIST)
 
-    @admin.display(description=_("items, and what brought each"))
+    @admin.display(description=_("items, each with its reason"))
     def why_each(self, impression: Impression) -> str:
         lines = zip_longest(impression.item_ids, impression.reasons, fillvalue=NONE)
         return format_html("<ol>{}</ol>", format_html_join("", "<li>{}: {}</li>", lines))
@@ -189,7 +189,7 @@ class FailedEventAdmin(ReadOnlyAdmin):
         return Truncator(failed.detail).chars(CHARACTERS_IN_LIST)
 
     @admin.action(
-        description=_("Try the chosen events again: those that the database did not take"),
+        description=_("Retry the selected events that the database did not accept"),
         permissions=["replay"],
     )
     def try_again(self, request: HttpRequest, queryset: QuerySet[FailedEvent]) -> None:
@@ -198,9 +198,9 @@ class FailedEventAdmin(ReadOnlyAdmin):
         wrong = chosen - sum(done)
         said = [
             (done.stored, ngettext("%d event is stored.", "%d events are stored.", done.stored)),
-            (done.known, _("%d were known already, or their session is withdrawn.")),
+            (done.known, _("%d were already stored, or their session was withdrawn.")),
             (done.failed, _("%d failed again.")),
-            (wrong, _("%d are wrong input, which stays wrong.")),
+            (wrong, _("%d are invalid and cannot be stored.")),
         ]
         text = " ".join(str(words) % rows for rows, words in said if rows)
         self.message_user(request, text, messages.WARNING if done.failed or wrong else messages.SUCCESS)

@@ -84,9 +84,9 @@ def _cards(today: Counts) -> list[tuple[str, Cell]]:
     ahead = partitions.days_ahead()
     return [
         (_("Rows sent today"), Cell(whole(today.sent), _("%s stored") % whole(today.stored))),
-        (_("Could not be stored"), Cell(whole(replayable().count()), _("kept, to be tried again"))),
-        (_("Refused as wrong"), Cell(whole(today.refused), _("kept with the reason"))),
-        (_("Partitions made ahead"), Cell(ngettext("%d day", "%d days", ahead) % ahead)),
+        (_("Could not be stored"), Cell(whole(replayable().count()), _("kept for a retry"))),
+        (_("Refused as invalid"), Cell(whole(today.refused), _("kept with the reason"))),
+        (_("Partitions created ahead"), Cell(ngettext("%d day", "%d days", ahead) % ahead)),
     ]
 
 

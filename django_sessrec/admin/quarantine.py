@@ -45,7 +45,7 @@ class QuarantineAdmin(ReadOnlyAdmin):
         url = reverse(f"{self.admin_site.name}:sessrec_event_changelist")
         return format_html('<a href="{}?q={}">{}</a>', url, row.session_id, str(row.session_id)[-6:])
 
-    @admin.action(description=_("Release the chosen sessions: they count again"), permissions=["release"])
+    @admin.action(description=_("Release the selected sessions: they count again"), permissions=["release"])
     def release(self, request: HttpRequest, queryset: QuerySet[Quarantine]) -> None:
         released = release(list(queryset.values_list("pk", flat=True)), request.user.get_username())
         said = ngettext("%d session counts again.", "%d sessions count again.", released) % released

@@ -113,7 +113,7 @@ def _figures(start: date, end: date) -> dict[str, Any]:
             {(placement, model or _("none")): kpi for (placement, model), kpi in by_model.items()},
         ),
         _experiments(variants),
-        _table(_("Which step answered"), (_("Placement"), _("Step")), by_step),
+        _table(_("By step"), (_("Placement"), _("Step")), by_step),
     ]
     latest_first = {(date_format(day),): kpi for (day,), kpi in reversed(by_day.items())}
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from django_sessrec.capture.event import ALIASES, MAX_ITEM_ID
@@ -11,6 +13,19 @@ from django_sessrec.serving.placements import MAX_LIMIT
 from django_sessrec.serving.visit import MAX_SESSION_ITEMS
 
 BROWSER_NAMES = [name for name in EventName.values if name not in {EventName.PURCHASE, EventName.REFUND}]
+
+
+class Body(serializers.Serializer):
+    """A JSON object in which null says what leaving the key out says, where the key is optional."""
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields: dict[str, serializers.Field] = super().get_fields()
+        for field in fields.values():
+            field.allow_null = not field.required
+        return fields
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        return {key: value for key, value in super().to_internal_value(data).items() if value is not None}
 
 
 class Query(serializers.Serializer):
@@ -26,7 +41,7 @@ class Query(serializers.Serializer):
     )
 
 
-class QueryWithItems(Query):
+class QueryWithItems(Body, Query):
     """For a shop that keeps the visit itself."""
 
     item_ids = serializers.ListField(
@@ -79,14 +94,14 @@ class RecommendationsAnswer(serializers.Serializer):
     items = Item(many=True)
 
 
-class EventItem(serializers.Serializer):
+class EventItem(Body):
     item_id = serializers.CharField(max_length=MAX_ITEM_ID)
     index = serializers.IntegerField(required=False, help_text="Its position in the list, 1 is the first.")
     price = serializers.DecimalField(12, 2, required=False)
     quantity = serializers.IntegerField(required=False, min_value=1)
 
 
-class EventBody(serializers.Serializer):
+class EventBody(Body):
     event_id = serializers.UUIDField(help_text="A UUID of version 7: the event's identity and its time.")
     event = serializers.ChoiceField(
         BROWSER_NAMES, help_text=f"Also the names of Segment and Google Retail: {', '.join(ALIASES)}."
@@ -102,7 +117,7 @@ class EventBody(serializers.Serializer):
     )
 
 
-class EventsBody(serializers.Serializer):
+class EventsBody(Body):
     sent_at = serializers.DateTimeField(required=False)
     events = EventBody(many=True)
 

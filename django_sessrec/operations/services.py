@@ -26,11 +26,10 @@ def broker(seen: Broker) -> Iterator[Finding]:
     if not seen.named:
         yield fail(
             Code.BROKER_UNNAMED,
-            _("No broker is named in this process: what it sends goes to %(address)s.")
-            % {"address": seen.address},
+            _("This process has no broker setting: its tasks go to %(address)s.") % {"address": seen.address},
             _(
                 "Import the project's Celery app in the __init__.py beside its settings (from .celery import "
-                "app as celery_app), and name its broker_url."
+                "app as celery_app), and set its broker_url."
             ),
         )
         return
@@ -57,15 +56,15 @@ def broker(seen: Broker) -> Iterator[Finding]:
 def stream_backlog() -> Iterator[Finding]:
     """What waits in the stream for the consumer."""
     if not stream.configured():
-        yield ok(Code.STREAM_UNUSED, _("None is set: pages write to PostgreSQL themselves."))
+        yield ok(Code.STREAM_UNUSED, _("No stream is set: pages write to PostgreSQL directly."))
         return
     waiting = stream.backlog()
-    message = _("%(messages)d messages wait, the oldest for %(seconds)d seconds.") % {
+    message = _("%(messages)d messages are waiting, the oldest for %(seconds)d seconds.") % {
         "messages": waiting.messages,
         "seconds": waiting.seconds,
     }
     if waiting.seconds > SILENCE.total_seconds():
-        remedy = _("Start manage.py sessrec_consume, or one more of it.")
+        remedy = _("Start manage.py sessrec_consume, or another instance of it.")
         yield warn(Code.STREAM_WAITS, message, remedy)
     else:
         yield ok(Code.STREAM_FLOWS, message)

@@ -44,7 +44,7 @@ def catalogue() -> Iterator[Finding]:
         yield warn(
             Code.CATALOGUE_EMPTY,
             _("The catalogue has no product to show."),
-            _("Look at the catalogue's available() and fallback()."),
+            _("Check the catalogue's available() and fallback()."),
         )
         return
     resolved = shop.resolve(item_ids)
@@ -115,7 +115,7 @@ def consent(request: HttpRequest | None = None) -> Iterator[Finding]:
         yield warn(
             Code.CONSENT_UNSET,
             _("No CONSENT: nothing is captured, and lists follow only the product on the page."),
-            _("Name a function of the request that returns 'session' after the visitor's yes."),
+            _("Set CONSENT to a function that takes the request and returns 'session' after consent."),
         )
         return
     ask = sessrec_settings.imported("CONSENT")
@@ -126,13 +126,13 @@ def consent(request: HttpRequest | None = None) -> Iterator[Finding]:
             Code.CONSENT_RAISES,
             _("%(path)s failed on a request: %(problem)s")
             % {"path": path, "problem": f"{type(problem).__name__}: {problem}"},
-            _("Visits on which it fails are not captured. Try it on the Health page, with a real request."),
+            _("Sessions for which it fails are not captured. Try it on the Health page with a real request."),
         )
         return
     if answer not in ANSWERS:
         yield fail(
             Code.CONSENT_INVALID,
-            _("%(path)s answered %(answer)r: no visit is captured.") % {"path": path, "answer": answer},
+            _("%(path)s answered %(answer)r: no session is captured.") % {"path": path, "answer": answer},
             _("Let it return 'none', 'session' or 'opt-in'."),
         )
     else:
@@ -146,7 +146,7 @@ def proxies(request: HttpRequest | None = None) -> Iterator[Finding]:
         yield warn(
             Code.PROXY_UNEXPLAINED,
             _("Requests come through a proxy, and NUM_PROXIES is 0: every visitor has the proxy's address."),
-            _("Set NUM_PROXIES to how many proxies of the shop's own stand before Django."),
+            _("Set NUM_PROXIES to the number of the shop's own proxies in front of Django."),
         )
 
 

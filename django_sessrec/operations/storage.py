@@ -58,7 +58,7 @@ def clock() -> Iterator[Finding]:
     if apart < CLOCK_DIFFERS:
         return
     message = _("The clock of this process and the database's are %(seconds)d seconds apart.")
-    remedy = _("Keep both hosts' clocks right, for example by chrony; events of the future are refused.")
+    remedy = _("Synchronise both clocks, for example with chrony; events dated in the future are refused.")
     found = fail if apart >= CLOCK_IS_WRONG else warn
     yield found(Code.DATABASE_CLOCK, message % {"seconds": apart.total_seconds()}, remedy)
 
@@ -99,14 +99,19 @@ def days() -> Iterator[Finding]:
     """The daily partitions of today and of the days to come."""
     wanted, ahead = partitions.DAYS_AHEAD, partitions.days_ahead()
     if ahead >= wanted:
-        yield ok(Code.PARTITIONS_READY, _("Made for today and %(days)d days more.") % {"days": ahead})
+        yield ok(
+            Code.PARTITIONS_READY, _("Partitions exist for today and %(days)d more days.") % {"days": ahead}
+        )
         return
     remedy = _("Run sessrec_prune, and let beat run the upkeep.")
     if ahead < 0:
         message = _("Today has no partition: nothing can be stored.")
         yield fail(Code.PARTITIONS_MISSING, message, remedy)
     else:
-        message = _("Made for %(ahead)d of the next %(wanted)d days.") % {"ahead": ahead, "wanted": wanted}
+        message = _("Partitions exist for %(ahead)d of the next %(wanted)d days.") % {
+            "ahead": ahead,
+            "wanted": wanted,
+        }
         yield warn(Code.PARTITIONS_MISSING, message, remedy)
 
 
@@ -115,7 +120,7 @@ def retention() -> Iterator[Finding]:
     for each in late:
         yield fail(
             Code.RETENTION_EXCEEDED,
-            _("%(table)s holds rows of %(ago)s.")
+            _("%(table)s has rows from %(ago)s.")
             % {"table": each.table, "ago": ago(each.oldest) if each.oldest else ""},
             _(
                 "Run sessrec_prune, and let beat run the upkeep. Where many days are due at once and the "
@@ -139,4 +144,6 @@ def disk() -> Iterator[Finding]:
         yield ok(Code.DISK_FREE, message)
         return
     found = fail if free < DISK_FULL else warn
-    yield found(Code.DISK_LOW, message, _("Make room: a training that can't write its model fails."))
+    yield found(
+        Code.DISK_LOW, message, _("Free disk space: a training run that cannot write its model fails.")
+    )

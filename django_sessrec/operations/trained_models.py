@@ -30,7 +30,7 @@ def trained_models() -> Iterator[Finding]:
                     "ago": ago(latest.created_at),
                     "verdict": latest.verdict,
                 },
-                _("Read the run's page in the admin; the next training is tried by its schedule."),
+                _("Read the run's page in the admin; the scheduler starts the next training run."),
             )
         active = Promotion.objects.active(model)
         if active is None:
@@ -71,9 +71,9 @@ def _in_service(model: str, active: TrainingRun) -> Finding:
     if hold := held_by(model):
         return warn(
             Code.MODEL_HELD,
-            _("%(run)s serves because %(person)s went back to it.")
+            _("%(run)s serves because %(person)s rolled back to it.")
             % {"run": active, "person": hold.promoted_by},
-            _("Promote a newer run when it may serve again; until then no training replaces this one."),
+            _("Promote a newer run when it may serve again; until then no training run replaces this one."),
         )
     words = {"run": active, "ago": ago(active.created_at)}
     return ok(Code.MODEL_SERVES, _("%(run)s serves, trained %(ago)s.") % words)

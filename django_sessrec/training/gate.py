@@ -42,7 +42,7 @@ def verdict(figures: Mapping[str, Figures], *, tolerance: float) -> Verdict:
         too_few = _("Only %(cases)d clicks to predict in the last days; at least %(fewest)d are needed.")
         return Verdict(False, (too_few % {"cases": candidate["cases"], "fewest": FEWEST_CASES},))
     if not all(math.isfinite(candidate[key]) for key in FIGURES):
-        return Verdict(False, (_("Its figures are not numbers: its training diverged."),))
+        return Verdict(False, (_("Its figures are not numbers: the training run diverged."),))
     rivals = list(_rivals(figures, 1 - tolerance))
     objections = tuple(
         _("%(figure)s of %(own).2f is too low: %(theirs).2f for %(rival)s.")

@@ -33,15 +33,13 @@ def limits(run: TrainingRun) -> list[str]:
 
 def _of_data(run: TrainingRun) -> Iterator[str]:
     yield _(
-        "It has not seen products that came after its training: it never recommends them, and learns "
-        "nothing from a click on one."
+        "It does not know products that came after its training run: it never recommends them and ignores "
+        "clicks on them."
     )
     if run.window_start and run.window_end:
         days = (run.window_end - run.window_start).days
-        yield _("It was fitted on %(days)d days: what sells at another time of the year is not in it.") % {
-            "days": days
-        }
-    yield _("It knows the clicks of the current session: nothing of a person, of a price or of the stock.")
+        yield _("It was trained on %(days)d days: it knows no other season.") % {"days": days}
+    yield _("It uses only the clicks of the current session: no personal data, prices or stock.")
 
 
 def _of_figures(figures: dict[str, Any]) -> Iterator[str]:
@@ -50,18 +48,19 @@ def _of_figures(figures: dict[str, Any]) -> Iterator[str]:
     share = figures["hr@20"] / 100
     margin = 100 * 1.96 * sqrt(share * (1 - share) / figures["cases"])
     yield _(
-        "Its figures say how often it predicted a click of the last days, not what its lists make visitors "
-        "do. They rest on %(cases)d clicks: a difference of %(margin).1f points of HR@20 may be chance."
+        "Its figures say how often it predicted a click of the last days, not how its lists influence "
+        "visitors. They are based on %(cases)d clicks: a difference of %(margin).1f points of HR@20 may be "
+        "chance."
     ) % {"cases": figures["cases"], "margin": margin}
     if worst := _worst(figures.get("by_length", {})):
-        yield _("It does worst after %(group)s clicks: HR@20 %(hr).2f.") % worst
+        yield _("It is least accurate after %(group)s clicks: HR@20 %(hr).2f.") % worst
     if worst := _worst(figures.get("by_intents", {})):
-        yield _("It does worst for visitors who are after %(group)s things: HR@20 %(hr).2f.") % worst
+        yield _("It is least accurate for sessions with %(group)s intents: HR@20 %(hr).2f.") % worst
     if "coverage@20" in figures:
-        never = _("%(share).1f %% of its products stood in no list of the test.")
+        never = _("%(share).1f %% of its products appeared in no list of the test.")
         yield never % {"share": 100 - figures["coverage@20"]}
     if "popularity_bias@20" in figures:
-        lean = _("What it recommends is %(lean).2f times as popular as what visitors click.")
+        lean = _("Recommended products are %(lean).2f times as popular as clicked products.")
         yield lean % {"lean": figures["popularity_bias@20"]}
 
 

@@ -136,8 +136,8 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     artifact_store.publish(run, published, hold_out, card(run))
     with database.atomic():
         if hold := held_by(run.model):
-            went_back = _("Not promoted: %(by)s went back to %(run)s; promote a newer run to go on.")
-            waits = went_back % {"by": hold.promoted_by, "run": hold.run}
+            rolled_back = _("Not promoted: %(by)s rolled back to %(run)s. Promote a newer run to resume.")
+            waits = rolled_back % {"by": hold.promoted_by, "run": hold.run}
             finish(run, TrainingRun.State.PUBLISHED, f"{verdict} {waits}")
         else:
             finish(run, TrainingRun.State.PUBLISHED, str(verdict))
@@ -152,7 +152,7 @@ def _estimator(run: TrainingRun) -> Estimator:
     except ModuleNotFoundError as error:
         if error.name not in TRAIN_EXTRA:
             raise
-        needs = _("%(estimator)s is trained with %(module)s: pip install 'django-sessrec[train]' here")
+        needs = _("%(estimator)s needs %(module)s: pip install 'django-sessrec[train]'")
         raise ImportError(needs % {"estimator": run.estimator, "module": error.name}) from error
     if is_dataclass(estimator) and not isinstance(estimator, type):
         run.parameters = asdict(estimator)  # the defaults, too: they may change with the next version
@@ -182,7 +182,7 @@ def _refuse_too_little(counts: Counts, window: timedelta, needed: int) -> None:
     raise Refused(
         _(
             "The last %(days)d days hold %(sessions)d sessions of two clicks or more and %(items)d products; "
-            "a training needs %(needed)d such sessions and two products."
+            "a training run needs %(needed)d such sessions and two products."
         )
         % {
             "days": window.days,

@@ -34,8 +34,7 @@ def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
         ) from error
     if not isinstance(card, dict) or not card.keys() >= CARD:
         raise PromotionError(
-            _("The artifact of %(run)s has no model card; train anew, so that it says what it was made of.")
-            % {"run": run}
+            _("The artifact of %(run)s has no model card: train the model again.") % {"run": run}
         )
     return Promotion.objects.create(model=run.model, run=run, promoted_by=by, reason=reason)
 
@@ -53,7 +52,7 @@ def roll_back(model: str, by: str) -> Promotion:
     """Promote the run that served before the present one did; a second call goes back one more."""
     present, before = Promotion.objects.active(model), served_before(model)
     if before is None:
-        raise PromotionError(_("No run of %(model)s served before the present one.") % {"model": model})
+        raise PromotionError(_("No run of %(model)s served before the current one.") % {"model": model})
     return promote(before, by, _("rolled back from %(run)s") % {"run": present})
 
 

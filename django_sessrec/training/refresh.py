@@ -34,8 +34,8 @@ def starts(run: TrainingRun, *, refreshable: bool) -> Mapping[str, Recommender]:
 def _check(run: TrainingRun, start: TrainingRun, *, refreshable: bool) -> None:
     """ValueError unless `run` may start from there."""
     if not refreshable:
-        raise ValueError(_("%(estimator)s takes no warm start") % {"estimator": run.estimator})
+        raise ValueError(_("%(estimator)s does not support a warm start") % {"estimator": run.estimator})
     if recipe(start) != recipe(run):
         raise ValueError(_("%(run)s has other hyper-parameters") % {"run": start})
     if start.counts.get("tested_from", float("inf")) > run.counts["tested_from"]:
-        raise ValueError(_("%(run)s has seen some of the days to be tested on") % {"run": start})
+        raise ValueError(_("%(run)s was trained on some of the test days") % {"run": start})

@@ -54,7 +54,7 @@ def test_no_template_asks_a_dict_for_its_items():
     """The key "items", where a dict has one, comes before the method; a list of pairs has no keys."""
     templates = Path(django_sessrec.__file__).parent.joinpath("templates").rglob("*.*")
     loops = {path.name: re.findall(r" in (\S+\.items) ", path.read_text("utf-8")) for path in templates}
-    assert {name: found for name, found in loops.items() if set(found) - {"slot.items"}} == {}
+    assert {name: found for name, found in loops.items() if set(found) - {"recommendations.items"}} == {}
 
 
 def test_a_run_shows_its_figures_beside_the_others(admin_client):
@@ -68,7 +68,7 @@ def test_a_run_says_what_it_cannot_do_and_hands_out_its_card(admin_client):
     run = a_run()
     html = page(admin_client, reverse("admin:sessrec_trainingrun_change", args=[run.pk]))
     assert "HR@20 by number of intents" in html
-    assert "29.0 % of its products stood in no list of the test." in html
+    assert "29.0 % of its products appeared in no list of the test." in html
     download = reverse("admin:sessrec_card", args=[run.pk])
     assert download in html
     answer = admin_client.get(download)
@@ -220,7 +220,7 @@ def test_health_accounts_for_every_row_and_names_who_is_silent(admin_client, row
     html = page(admin_client, reverse("admin:sessrec_heartbeat_changelist"))
     day = next(iter(ledger.by_day(1).values()))
     assert day.sent == day.stored + 2 == sum((day.stored, day.duplicate, day.refused))
-    for words in (f">{day.sent}<", "alive", "never seen", "code__exact=name"):
+    for words in (f">{day.sent}<", ">running<", "never seen", "code__exact=name"):
         assert words in html
 
 

@@ -322,6 +322,21 @@ def test_what_is_null_is_left_out(visitor):
     assert send(visitor, event).json()["accepted"] == 1
     assert Event.objects.get().quantity == 1
     assert send(visitor, an_event("search", item_id=None)).json()["accepted"] == 1
+    nothing_else = {"ts": None, "rec_id": None, "item_list_id": None, "items": None}
+    assert send(visitor, an_event("search") | nothing_else).json()["accepted"] == 1
+
+
+@pytest.mark.parametrize("empty", [0, "", False, {}])
+def test_what_is_no_list_of_items_is_not_left_out(visitor, empty):
+    answer = send(visitor, an_event("search") | {"items": empty}).json()
+    assert [each["code"] for each in answer["rejected"]] == ["items"]
+
+
+def test_the_schema_says_where_null_is_taken(client):
+    schemas = client.get("/sessrec/schema/?format=json").json()["components"]["schemas"]
+    item = schemas["EventItem"]
+    assert item["properties"]["quantity"]["nullable"]
+    assert "nullable" not in item["properties"]["item_id"]
 
 
 def test_staffs_browsers_are_not_counted(visitor, admin_user):

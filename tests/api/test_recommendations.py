@@ -48,6 +48,21 @@ def test_a_shops_own_server_sends_the_items(products):
     assert len(answer.json()["items"]) == 2
 
 
+@pytest.mark.parametrize("key", ["item_id", "item_ids", "limit", "language"])
+def test_what_is_null_is_left_out(products, key):
+    body = {"placement": "product_page", "item_ids": [str(products[1].pk)], key: None}
+    answer = Client().post(URL, body, content_type="application/json")
+    assert answer.status_code == 200
+    assert len(answer.json()["items"]) == 8
+
+
+@pytest.mark.parametrize(
+    "body", [{"placement": None}, {"placement": "product_page", "item_ids": ["1", None]}]
+)
+def test_what_is_needed_must_not_be_null(body):
+    assert Client().post(URL, body, content_type="application/json").status_code == 400
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [

@@ -29,7 +29,7 @@ CARD = {
     "window": ["2026-01-29T00:00:00+00:00", "2026-02-28T00:00:00+00:00"],
     "counts": {"sessions": 1200, "clicks": 5000, "items": 640},
     "figures": {"candidate": {"hr@20": 9.1}},
-    "limits": ["It has not seen products that came after its training."],
+    "limits": ["It does not know products that came after its training run."],
 }
 
 

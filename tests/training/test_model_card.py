@@ -17,16 +17,16 @@ def run_with(**figures):
 
 def test_without_figures_the_limits_are_those_of_the_data():
     assert [limit.split(":")[0] for limit in limits(run_with())] == [
-        "It has not seen products that came after its training",
-        "It was fitted on 7 days",
-        "It knows the clicks of the current session",
+        "It does not know products that came after its training run",
+        "It was trained on 7 days",
+        "It uses only the clicks of the current session",
     ]
 
 
 def test_the_figures_say_how_far_they_may_be_trusted():
     words = " ".join(limits(run_with(**{"hr@20": 50.0, "cases": 400, "coverage@20": 90.0})))
-    assert "They rest on 400 clicks: a difference of 4.9 points of HR@20 may be chance." in words
-    assert "10.0 % of its products stood in no list of the test." in words
+    assert "They are based on 400 clicks: a difference of 4.9 points of HR@20 may be chance." in words
+    assert "10.0 % of its products appeared in no list of the test." in words
 
 
 def test_the_worst_group_is_named_if_it_has_clicks_enough_to_tell():
@@ -36,5 +36,5 @@ def test_the_worst_group_is_named_if_it_has_clicks_enough_to_tell():
         "3-4": {"cases": 5, "hr@20": 0.0},
     }
     words = limits(run_with(**{"hr@20": 50.0, "cases": 355, "by_length": groups}))
-    assert "It does worst after 2 clicks: HR@20 45.00." in words
-    assert not any("who are after" in limit for limit in words)
+    assert "It is least accurate after 2 clicks: HR@20 45.00." in words
+    assert not any("intents" in limit for limit in words)

@@ -33,7 +33,7 @@ def test_the_next_training_does_not_undo_a_roll_back(runs):
     second = roll_back("popularity", "ada").run
     trained = train("popularity", trigger="schedule")
     assert trained.state == TrainingRun.State.PUBLISHED
-    assert f"Not promoted: ada went back to {second}" in trained.verdict
+    assert f"Not promoted: ada rolled back to {second}" in trained.verdict
     assert Promotion.objects.active("popularity") == second
 
     promote(trained, "ada")
@@ -58,7 +58,7 @@ def test_a_run_whose_artifact_is_broken_can_t_be_promoted(runs):
 def test_a_run_without_a_model_card_can_t_be_promoted(runs, card):
     manifest = runs[0].folder / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"card": card}))
-    with pytest.raises(PromotionError, match="has no model card; train anew"):
+    with pytest.raises(PromotionError, match="has no model card: train the model again"):
         promote(runs[0], "ada")
     assert Promotion.objects.active("popularity") == runs[-1]
 

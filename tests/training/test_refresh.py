@@ -66,7 +66,7 @@ def test_the_schedule_asks_for_refreshes_between_trainings(net):
     ("change", "reason"),
     [
         ({"OPTIONS": {**NET, "epochs": 2}}, "has other hyper-parameters"),
-        ({"ESTIMATOR": "django_sessrec.recsys.Neighbours", "OPTIONS": {}}, "takes no warm start"),
+        ({"ESTIMATOR": "django_sessrec.recsys.Neighbours", "OPTIONS": {}}, "does not support a warm start"),
     ],
 )
 def test_what_can_t_be_refreshed_is_trained_from_scratch_and_says_so(net, change, reason):
@@ -84,4 +84,4 @@ def test_the_test_s_days_are_not_in_what_the_tested_model_starts_from(net):
     first.save()
     run = train("net", trigger="command", refresh=True)
     assert run.started_from is None
-    assert "has seen some of the days to be tested on" in run.verdict
+    assert "was trained on some of the test days" in run.verdict
