@@ -10,7 +10,11 @@ pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True), needs_ch
 DRAWN = """selector => {
     const style = getComputedStyle(document.querySelector(selector));
     const seen = colour => !/^rgba\\(.*, 0\\)$/.test(colour) && colour !== "transparent";
-    return {ground: seen(style.backgroundColor), border: style.borderTopStyle === "solid", line: seen(style.stroke)};
+    return {
+        ground: seen(style.backgroundColor),
+        border: style.borderTopStyle === "solid",
+        line: seen(style.stroke),
+    };
 }"""
 
 
