@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 ADD: Final = """
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
 redis.call('XADD', KEYS[1], '*', 'impressions', ARGV[2], 'events', ARGV[3], 'receipt', ARGV[6])
-for n = 7, #ARGV, 2 do redis.call('RPUSH', KEYS[tonumber(ARGV[n])], ARGV[n + 1]) end
+for n = 7, #ARGV, 2 do
+    local clicks = KEYS[tonumber(ARGV[n])]
+    if redis.call('EXISTS', clicks .. ':erased') == 0 then redis.call('RPUSH', clicks, ARGV[n + 1]) end
+end
 for n = 2, #KEYS do
     redis.call('LTRIM', KEYS[n], -tonumber(ARGV[4]), -1)
     redis.call('EXPIRE', KEYS[n], ARGV[5])
@@ -39,6 +42,7 @@ return 1
 GROUP: Final = "sessrec"
 KEPT_EVENTS: Final = 100  # newest SESSION_EVENTS of a session, in a list beside the stream
 KEPT_SECONDS: Final = 1_800  # by then the consumer has brought them into Postgres
+ERASED_SECONDS: Final = 90_000  # an hour longer than a session's cookie is taken, which its late clicks bring
 TIMEOUT_SECONDS: Final = 0.5  # of a page
 HEX: Final = 32  # letters of an event's id, in a session's list
 
@@ -140,12 +144,16 @@ def events_of(session_id: UUID) -> list[tuple[str, str, str, int]]:
 
 
 def forget(session_ids: Sequence[UUID]) -> None:
-    """Delete these sessions' lists; where the server is away, they end by themselves."""
+    """Delete these sessions' lists and begin none anew; where the server is away, they end by themselves."""
     if not (configured() and session_ids):
         return
     started = time.monotonic()
     try:
-        client().delete(*map(_clicks_key, session_ids))
+        pipeline = client().pipeline()
+        pipeline.delete(*map(_clicks_key, session_ids))
+        for session_id in session_ids:
+            pipeline.set(f"{_clicks_key(session_id)}:erased", 1, ex=ERASED_SECONDS)
+        pipeline.execute()
     except Exception as problem:
         _gave_up(started)
         logger.warning(
