@@ -7,7 +7,8 @@
 
 `session_id` is what `request.sessrec.session_id` was when the order was made: keep it with the order. A
 source of its own, such as a till, names its sessions as it likes. Whose consent is withdrawn, leaves no row.
-In a view, `request.sessrec.record` and `request.sessrec.view` are shorter and know the session.
+In a view, `request.sessrec.record` and `request.sessrec.view` are shorter and know the session. Async code
+awaits `arecord`.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ from django_sessrec.capture.history import History, session_uuid, without_sensit
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rows import row_of
 from django_sessrec.capture.sensitive import sensitive_among
-from django_sessrec.capture.tracker import open_transaction
+from django_sessrec.capture.tracker import in_a_thread, open_transaction
 from django_sessrec.models import Event, EventName
 
-__all__ = ["EventError", "EventName", "ImportResult", "Refusal", "import_events", "record"]
+__all__ = ["EventError", "EventName", "ImportResult", "Refusal", "arecord", "import_events", "record"]
 
 SOURCE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 MAX_REFUSALS: Final = 1_000  # that are told one by one
@@ -91,6 +92,9 @@ def record(
             _deliver(event)
     event_id: UUID = event.event_id
     return event_id
+
+
+arecord = in_a_thread(record)
 
 
 @dataclass(frozen=True, slots=True)

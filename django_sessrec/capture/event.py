@@ -119,7 +119,7 @@ def clean_item_id(item: Any, *, required: bool = True) -> str:
 
 
 def readable_id(item: Any) -> str:
-    """The item's id for a failed event; empty where an object has none, whose text may be a product's name."""
+    """The item's id for a failed event; empty for an object without one: its text may be a product's name."""
     try:
         return clean_item_id(item, required=False)
     except EventError:

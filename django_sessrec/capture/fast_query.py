@@ -40,7 +40,7 @@ KEPT_BY_BLOCK: Final = "sessrec.block_statement_timeout"
 # and leaves pg_postmaster_start_time() as it was.
 EPOCH: Final = "pg_stat_get_bgwriter_stat_reset_time()"
 
-CANCELLED: Final = (errors.QueryCanceled, errors.LockNotAvailable)  # by its own limit, on a server that answers
+CANCELLED: Final = (errors.QueryCanceled, errors.LockNotAvailable)  # by its own limit; the server answers
 RESTS: Final = f"the events database did not answer within the last {PAUSE:.0f} seconds"
 
 database_breaker = Breaker(PAUSE)
@@ -139,7 +139,8 @@ def bounded(*, expensive: bool = False) -> Iterator[None]:
                 before = _settings_of_before(KEPT_BY_BLOCK)
                 _exchange(connection, [(before, ())], time.monotonic() + TIMEOUT_SECONDS)
     except OperationalError as problem:
-        _gave_up(time.monotonic() - started, rest=not (expensive and isinstance(problem.__cause__, CANCELLED)))
+        only_slow = expensive and isinstance(problem.__cause__, CANCELLED)
+        _gave_up(time.monotonic() - started, rest=not only_slow)
         raise
 
 

@@ -289,16 +289,19 @@ def _ask_for_hands(session_id: UUID) -> None:
     logger.error("a session must be erased by hand: manage.py sessrec_erase %s", session_id)
 
 
-def redeliver(message: Message) -> None:
+def redeliver(message: Message, unreadable: Sequence[failed_events.Reasoned] = ()) -> None:
     """Store the message, once however often it is brought; a row that Postgres refuses costs no other one.
 
     Raises django.db.Error while the store is down.
+
+    unreadable: what message_from could not read, to be kept as failed events
     """
     with database.atomic():
         _, first = Receipt.objects.get_or_create(name=message.receipt)
         if first:
             events = [row for row in message.rows if isinstance(row, Event)]
             impressions = [row for row in message.rows if isinstance(row, Impression)]
+            failed_events.store_each_failed(unreadable, failed=True)
             outbox.counts.update(store.write(events, impressions, resend=message.resend)._asdict())
 
 
@@ -308,10 +311,11 @@ def message_from(
     impressions: Sequence[Mapping[str, Any]],
     *,
     resend: bool,
-) -> Message:
-    """The message that a task was given."""
-    rows: list[Event | Impression] = [*map(impression_from, impressions), *map(event_from, events)]
-    return Message(receipt, rows, resend)
+) -> tuple[Message, list[failed_events.Reasoned]]:
+    """The message that a task was given, and what can't be read of it, as another version's rows may be."""
+    shown, unreadable_impressions = failed_events.read_each(impression_from, impressions)
+    happened, unreadable_events = failed_events.read_each(event_from, events)
+    return Message(receipt, [*shown, *happened], resend), [*unreadable_impressions, *unreadable_events]
 
 
 outbox = Outbox()

@@ -1,4 +1,4 @@
-"""What a process keeps in memory: bounded, and without a session that has withdrawn, whoever uses it at once."""
+"""What a process keeps in memory: bounded, without withdrawn sessions, whichever threads meet in it."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor

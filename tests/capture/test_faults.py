@@ -221,7 +221,7 @@ def test_a_process_that_ends_erases_what_it_can(visitor, shop, no_broker):
     assert not outbox.erasures
 
 
-def test_a_process_that_ends_hands_all_its_erasures_to_a_task(shop, queue, no_broker, broker_url, monkeypatch):
+def test_a_process_that_ends_hands_its_erasures_to_a_task(shop, queue, no_broker, broker_url, monkeypatch):
     monkeypatch.setattr(outbox_module, "FLUSH_ROWS", 2)
     with everything_gone():
         for _ in range(5):
@@ -249,6 +249,21 @@ def test_each_session_beyond_a_process_memory_is_named(shop, no_broker, caplog, 
         for each in sessions:
             outbox.erase(each)
     assert [each for each in sessions if f"sessrec_erase {each}" in caplog.text] == sessions[:2]
+
+
+def test_rows_of_another_version_are_kept_and_cost_no_other(shop):
+    good, odd = (
+        to_payload(make("view_item", "1", session_id=uuid7())),
+        {"session_id": str(uuid7()), "item": "2"},
+    )
+    for _ in range(2):
+        tasks.write_later.apply(
+            kwargs={"events": [odd, good], "impressions": [odd]}, task_id="one", throw=True
+        )
+    assert captured() == [("view_item", "1")]
+    assert list(FailedEvent.objects.values_list("code", "payload")) == [("unwritable", odd)] * 2
+    assert in_the_ledger() == {"stored": 1, "failed": 2}
+    assert {str(each.session_id) for each in FailedEvent.objects.all()} == {odd["session_id"]}
 
 
 def test_a_broker_that_was_started_anew_takes_rows_at_once(visitor, dropped_table):

@@ -120,7 +120,7 @@ def test_nor_one_of_the_browsers(secret, products, visitor):
     assert FailedEvent.objects.get().payload["item_id"] == str(products[1].pk)
 
 
-def test_where_nobody_can_say_what_is_sensitive_no_wrong_event_is_kept(products, visitor, monkeypatch, caplog):
+def test_where_nobody_can_say_what_is_sensitive_nothing_wrong_is_kept(products, visitor, monkeypatch, caplog):
     def unknown(catalogue, item_ids):
         raise RuntimeError("the shop's own mistake")
 
