@@ -21,7 +21,7 @@ from django_sessrec.catalogue import Catalogue, ModelCatalogue
 from django_sessrec.checks import messages
 from django_sessrec.checks.templates import labels_sponsored
 from django_sessrec.conf import MODEL_SETTINGS, PLACEMENT_DEFAULTS, SETTINGS, entries, sessrec_settings
-from django_sessrec.conf.setting import Setting
+from django_sessrec.conf.setting import Setting, unknown_keys
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#*\sA-Z]+")  # as browsers write it: it is compared as text
 Table = Mapping[str, Setting[Any]]
@@ -42,7 +42,8 @@ def findings() -> Iterator[CheckMessage]:
 
 def _keys(where: str, given: Mapping[str, Any], table: Table) -> Iterator[CheckMessage]:
     """Unknown keys, and values of a wrong type or out of range, of one dict."""
-    yield from _unknown_keys(where, given, table)
+    for key, hint in unknown_keys(given, table):
+        yield messages.UNKNOWN_KEY(f"{where} has an unknown key {key!r}.", hint)
     for key, value in given.items():
         if (setting := table.get(key)) is None:
             continue
@@ -57,15 +58,6 @@ def _keys(where: str, given: Mapping[str, Any], table: Table) -> Iterator[CheckM
             yield messages.OUT_OF_RANGE(
                 f"{where}[{key!r}] = {value!r} is out of range.", f"{what} {setting.range_words}{such_as}"
             )
-
-
-def _unknown_keys(where: str, given: Iterable[str], known: Iterable[str]) -> Iterator[CheckMessage]:
-    known = sorted(known)
-    for key in given:
-        if key not in known:
-            close = get_close_matches(str(key).upper(), known, 1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
-            yield messages.UNKNOWN_KEY(f"{where} has an unknown key {key!r}.", hint)
 
 
 def _catalogue() -> Iterator[CheckMessage]:
