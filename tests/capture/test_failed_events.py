@@ -101,7 +101,7 @@ def test_the_command_tells_what_it_did(short_ids):
     short_ids()
     out = StringIO()
     call_command("sessrec_replay", stdout=out)
-    assert out.getvalue() == "1 stored, 0 known already or withdrawn, 0 failed again\n"
+    assert out.getvalue() == "1 stored, 0 already stored or withdrawn, 0 failed again\n"
 
 
 def test_staff_tries_chosen_ones_again(short_ids, admin_client, client, django_user_model):
@@ -116,5 +116,5 @@ def test_staff_tries_chosen_ones_again(short_ids, admin_client, client, django_u
     client.force_login(django_user_model.objects.create_user("packer", is_staff=True))
     assert client.post(url, chosen).status_code == 403
     html = admin_client.post(url, chosen, follow=True).content.decode()
-    assert "1 event is stored. 1 are wrong input, which stays wrong." in html
+    assert "1 event is stored. 1 are invalid and cannot be stored." in html
     assert FailedEvent.objects.get().code == "name"
