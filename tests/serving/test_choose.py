@@ -41,7 +41,7 @@ def trace_of(item_id: str, choice) -> list[tuple]:
 def test_one_text_in_place_of_a_list_of_ids_is_refused(given):
     with pytest.raises(TypeError, match=f"{next(iter(given))}.*list of item ids"):
         Visit(**given)
-    with pytest.raises(TypeError, match="items.*list of item ids"):
+    with pytest.raises(TypeError, match=r"items.*list of item ids"):
         visit_of(request_of(), items="12")
 
 
