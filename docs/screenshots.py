@@ -73,9 +73,9 @@ def report(browser: Browser, url: str, name: str, scheme: str) -> None:
 
 def main(names: list[str]) -> None:
     """The named pictures, or all."""
-    prepare = ["fill_shop", "simulate_history --days 5 --sessions-per-day 1000", "sessrec_train neighbours"]
+    prepare = ["fill_shop", "simulate_history --days 5 --sessions-per-day 500", "sessrec_train neighbours"]
     if "report" in names:
-        prepare.append("simulate_lists")
+        prepare.append("simulate_lists --sessions-per-day 20")
     with running_shop("example_shop.settings", ["web"], prepare) as shop, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         if "shop" in names:
