@@ -1,4 +1,4 @@
-"""The store's second backend: a stream of Redis or Valkey, which takes rows while Postgres is busy or away.
+"""The store's second backend: a Redis or Valkey stream, which accepts rows while Postgres is busy or down.
 
 A page adds its rows in one round trip; capture.consumer brings them into Postgres in thousands. Until they
 are there, a visit's own clicks are read from a short list beside the stream: the next page knows the last.
@@ -56,7 +56,7 @@ class MissingClientError(Exception):
 
 
 class InDoubtError(Exception):
-    """The server did not answer in time, and may take the rows all the same."""
+    """The server did not answer in time, and may still store the rows."""
 
 
 def configured() -> bool:
@@ -157,7 +157,7 @@ def forget(session_ids: Sequence[UUID]) -> None:
     except Exception as problem:
         _gave_up(started)
         logger.warning(
-            "the clicks of %d erased sessions stay in the stream's server for %d minutes at most: %s",
+            "the clicks of %d erased sessions remain in the stream's server for at most %d minutes: %s",
             len(session_ids),
             KEPT_SECONDS // 60,
             problem,
@@ -165,7 +165,7 @@ def forget(session_ids: Sequence[UUID]) -> None:
 
 
 class Backlog(NamedTuple):
-    """What waits for the consumer or is in its hands."""
+    """Messages waiting for the consumer or in flight."""
 
     messages: int
     seconds: float  # since the oldest was added
