@@ -1,4 +1,4 @@
-"""metrics/: the ledger, the stream, trainings and what serves, as Prometheus reads it.
+"""metrics/: the ledger, the stream, training runs and active models, for Prometheus.
 
 All of it is read from Postgres and the stream's server, so any web process answers for all of them. A shop
 that has a registry of its own adds the figures to it: `prometheus_client.REGISTRY.register(Figures())`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from django_sessrec.capture import ledger, partitions, stream
+from django_sessrec.capture.fast_query import bounded, patient
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Impression, Promotion, TrainingRun
@@ -31,6 +33,7 @@ from django_sessrec.operations import heartbeat
 LATELY = timedelta(minutes=5)
 RUNS = timedelta(days=7)
 PREFIX = "sessrec_"
+PATIENCE = 2.0  # seconds for each part; a scrape waits ten by default
 
 logger = logging.getLogger("django_sessrec")
 
@@ -57,10 +60,10 @@ class Figures(Collector):
     def collect(self) -> Iterator[Metric]:
         answered = _gauge("up", "Whether the figures of a part could be read.", "part")
         parts: dict[str, Callable[[], list[Metric]]] = {
-            "ledger": _rows,
-            "lists": _lists,
-            "trainings": _trainings,
-            "programs": _programs,
+            "ledger": partial(_in_time, _rows),
+            "lists": partial(_in_time, _lists),
+            "trainings": partial(_in_time, _trainings),
+            "programs": partial(_in_time, _programs),
             **({"stream": _stream} if stream.configured() else {}),
         }
         for part, read in parts.items():
@@ -72,6 +75,12 @@ class Figures(Collector):
             answered.add_metric([part], float(bool(found)))
             yield from found
         yield answered
+
+
+def _in_time(read: Callable[[], list[Metric]]) -> list[Metric]:
+    """A part that the database knows: four of them are read or given up before Prometheus stops waiting."""
+    with patient(PATIENCE), bounded():
+        return read()
 
 
 def _rows() -> list[Metric]:
@@ -103,7 +112,7 @@ def _trainings() -> list[Metric]:
     recent = TrainingRun.objects.filter(created_at__gte=timezone.now() - RUNS)
     for row in recent.values("model", "state").annotate(runs=Count("pk")).order_by():
         runs.add_metric([row["model"], row["state"]], row["runs"])
-    age = _gauge("model_age_seconds", "Since the training of what serves.", "model")
+    age = _gauge("model_age_seconds", "Age of the model that serves.", "model")
     for model in sessrec_settings.MODELS:
         if (active := Promotion.objects.active(model)) is not None:
             age.add_metric([model], _seconds_since(active.created_at))
@@ -111,7 +120,9 @@ def _trainings() -> list[Metric]:
 
 
 def _programs() -> list[Metric]:
-    silence = _gauge("heartbeat_age_seconds", "Since a program's last sign of life.", "program")
+    silence = _gauge(
+        "heartbeat_age_seconds", "Time since a background process's last sign of life.", "program"
+    )
     for program in heartbeat.programs():
         if program.seen_at is not None:
             silence.add_metric([program.name], _seconds_since(program.seen_at))

@@ -1,4 +1,4 @@
-"""From the stream into Postgres, thousands of rows at a time, each message once.
+"""The stream's consumer: thousands of rows at a time into Postgres, each message once.
 
 A message is acknowledged after its rows are committed, and the same transaction keeps the consumer's receipt
 for them. So a message that comes again, because its consumer died between the two, is known by the receipt,
@@ -32,7 +32,7 @@ from django_sessrec.models import Heartbeat, Receipt
 
 BATCH: Final = 1_000  # messages of a transaction: a tenth of a second of work
 WAIT_MS: Final = 1_000  # for new messages
-PATIENCE: Final = 10.0  # seconds, with either server
+TIMEOUT_SECONDS: Final = 10.0  # with either server
 CLAIM_AFTER_MS: Final = 15_000  # longer than any batch takes: a consumer that holds messages so long is dead
 FORGOTTEN_MS: Final = 3_600_000  # the books keep the names of consumers that ended
 SWEEP_SECONDS: Final = 5.0
@@ -46,11 +46,11 @@ Message = tuple[str, Mapping[str, str] | None]  # its id and fields; None where 
 
 
 class Consumer:
-    """One of a group: as many as wished may run, and each message goes to one of them."""
+    """One consumer of a group: any number may run, and each message goes to one of them."""
 
     def __init__(self) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-        self.server = stream.connect(PATIENCE)
+        self.server = stream.connect(TIMEOUT_SECONDS)
         self._joined = False
         self._unfinished = False  # whether messages of ours may wait in the group's books
         self._beat_at = self._swept_at = float("-inf")
@@ -140,7 +140,7 @@ class Consumer:
         if not messages:
             return 0
         receipt = {"messages": [entry for entry, _ in messages]}
-        with database.atomic(), patient(PATIENCE):
+        with database.atomic(), patient(TIMEOUT_SECONDS):
             Receipt.objects.update_or_create(name=self.name, defaults=receipt)
             return sum(_stored(_unwritten([rows for _, rows in messages if rows])))
 

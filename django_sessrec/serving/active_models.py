@@ -1,4 +1,4 @@
-"""The models that serve: opened when promoted, kept by each web process, swapped while pages go on."""
+"""Active models: opened when promoted, kept by each web process, replaced without a restart."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def forget() -> None:
     _models.clear()
 
 
-# The threads of a net's runtime do not survive a fork; memory-mapped arrays cost nothing twice.
+# The threads of a network's runtime do not survive a fork; memory-mapped arrays cost nothing twice.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget)
 

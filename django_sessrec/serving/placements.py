@@ -1,4 +1,4 @@
-"""What a placement shows, once everything that may say so has been merged."""
+"""Placements: defaults, settings and variant merged in one place."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _merged(
     merged = {**settings, **variant}
     wanted = merged["LIMIT"]
     if limit is not None and limit != "":
-        with isolated(f"read the limit {limit!r} of the placement {name!r}"):
+        with isolated(f"read the limit of the placement {name!r}", about=f"limit {limit!r}"):
             wanted = int(limit)
     return Placement(
         name,
