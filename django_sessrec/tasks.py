@@ -189,7 +189,8 @@ def broker() -> Broker:
     if not current_app.conf.broker_url:
         return Broker(DEFAULT_BROKER, named=False, ask=ask)
     with current_app.connection_for_write() as connection:  # not yet connected
-        return Broker(connection.as_uri(), named=True, ask=ask)
+        mask = "**" if connection.info().get("password") else ""
+        return Broker(connection.as_uri(mask=mask), named=True, ask=ask)
 
 
 def _try_again(task: Task, problem: Error) -> NoReturn:
