@@ -81,7 +81,7 @@ def functions(*rooms: str) -> list[Function]:
             written = _written(member)
             if written is not None and written.__code__.co_filename == str(path):
                 qualified = ".".join((*parts, name))
-                found[written.__code__] = Function(qualified, written.__code__, written)
+                found.setdefault(written.__code__, Function(qualified, written.__code__, written))
     return list(found.values())
 
 
