@@ -21,6 +21,7 @@ author = "The django_sessrec contributors"
 version = release = django_sessrec.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 nitpicky = False
+smartquotes = False  # they would turn the quotes of code in prose
 
 # Pages
 myst_heading_anchors = 3
@@ -36,6 +37,7 @@ python_maximum_signature_line_length = 80
 
 # Site: Furo has no web fonts and its search needs no server
 html_theme = "furo"
+pygments_dark_style = "github-dark"  # the default underlines module names, as links are
 html_title = f"django_sessrec {release}"
 html_static_path = ["_static"]
 html_css_files = ["docs.css"]
@@ -60,15 +62,16 @@ def show_titles(_app: Sphinx, _page: str, content: list[str]) -> None:
 def show_parameters(
     _app: Sphinx, what: str, _name: str, documented: object, _options: object, lines: list[str]
 ) -> None:
-    """Turn a docstring's lines `name: meaning` of parameters into Sphinx's fields."""
+    """Turn a docstring's lines of parameters, `name: meaning` or a bullet each, into Sphinx's fields."""
     if what not in {"function", "method"}:
         return
     names = inspect.signature(documented).parameters
 
     def field(line: re.Match[str]) -> str:
-        return f":param {line[1]}: " if line[1] in names else line[0]
+        name = line[1] or line[2]
+        return f":param {name}: " if name in names else line[0]
 
-    lines[:] = [re.sub(r"^(\w+): +", field, line) for line in lines]
+    lines[:] = [re.sub(r"^(?:(\w+)|- `(\w+)`): +", field, line) for line in lines]
 
 
 def setup(app: Sphinx) -> None:
