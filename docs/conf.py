@@ -62,16 +62,23 @@ def show_titles(_app: Sphinx, _page: str, content: list[str]) -> None:
 def show_parameters(
     _app: Sphinx, what: str, _name: str, documented: object, _options: object, lines: list[str]
 ) -> None:
-    """Turn a docstring's lines of parameters, `name: meaning` or a bullet each, into Sphinx's fields."""
-    if what not in {"function", "method"}:
-        return
-    names = inspect.signature(documented).parameters
-
-    def field(line: re.Match[str]) -> str:
-        name = line[1] or line[2]
-        return f":param {name}: " if name in names else line[0]
-
-    lines[:] = [re.sub(r"^(?:(\w+)|- `(\w+)`): +", field, line) for line in lines]
+    """Turn a docstring's lines `name: meaning` of parameters and fields into Sphinx's fields."""
+    match what:
+        case "function" | "method":
+            role, names = "param", set(inspect.signature(documented).parameters)
+        case "class":
+            role, names = "ivar", set(getattr(documented, "__annotations__", {}))
+        case _:
+            return
+    shown: list[str] = []
+    for line in lines:
+        found = re.match(r"(\w+): +", line)
+        is_field = found is not None and found[1] in names
+        after_field = bool(shown) and shown[-1].startswith((f":{role} ", " "))
+        if line and shown and shown[-1] and is_field != after_field and not line.startswith(" "):
+            shown.append("")
+        shown.append(f":{role} {found[1]}: {line[found.end() :]}" if is_field else line)
+    lines[:] = shown
 
 
 def setup(app: Sphinx) -> None:

@@ -82,7 +82,7 @@ SESSREC = {
     "CATALOGUE": "example_shop.shop.recommendations.ProductCatalogue",
     "CONSENT": "example_shop.shop.recommendations.consent",
     "TRACKED_VIEWS": {"shop:product_detail": "pk"},
-    "VISITS_PER_CLIENT": None,  # the simulated visitors all come from this machine
+    "SESSIONS_PER_CLIENT": None,  # the simulated visitors all come from this machine
     "ARTIFACTS": STATE / "artifacts",
     "STREAM_URL": stream_url(),
     "METRICS_TOKEN": os.environ.get("METRICS_TOKEN"),

@@ -40,8 +40,10 @@ KEPT_CHARACTERS = 200
 logger = logging.getLogger("django_sessrec")
 
 
-class Refusal(NamedTuple):
-    index: int
+class Rejection(NamedTuple):
+    """An event of the request that is not taken."""
+
+    place: int  # among those of the request, 0 is the first
     code: str
     detail: str = ""
 
@@ -77,9 +79,9 @@ class EventsView(SessrecView):
         given = _events_of(request.data)
         tracker = tracker_of(request)
         if tracker is None or tracker.session_id is None:
-            return _answer(0, 0, [Refusal(index, "no_consent") for index in range(len(given))])
+            return _answer(0, 0, [Rejection(index, "no_consent") for index in range(len(given))])
         if not request_filters.counts(request._request):
-            return _answer(0, 0, [Refusal(index, "not_counted") for index in range(len(given))])
+            return _answer(0, 0, [Rejection(index, "not_counted") for index in range(len(given))])
         bot, ahead = request_filters.from_bot(request._request), _clock_ahead(request.data)
         events, refusals = _read(given, tracker.session_id, bot=bot, ahead=ahead)
         tracker.touch()  # the visit goes on, or begins
@@ -87,7 +89,7 @@ class EventsView(SessrecView):
         if written is None:  # a task stores them later
             return _answer(len(events), 0, refusals, bot=bot)
         if written.withdrawn:
-            refusals += [Refusal(index, "withdrawn") for index in events]
+            refusals += [Rejection(index, "withdrawn") for index in events]
         return _answer(written.stored, written.duplicate, refusals, bot=bot)
 
 
@@ -101,7 +103,7 @@ def _events_of(body: Any) -> list[Any]:
     return events
 
 
-def _clock_ahead(body: Mapping[str, Any]) -> timedelta:
+def _clock_ahead(body: Any) -> timedelta:
     """How far the browser's clock is ahead of ours, by sent_at: whole minutes, and 0 up to CLOCK_SKEW.
 
     Whole minutes, so that events that are sent twice get the same ids twice.
@@ -115,20 +117,20 @@ def _clock_ahead(body: Mapping[str, Any]) -> timedelta:
 
 def _read(
     given: list[Any], session_id: UUID, *, bot: bool, ahead: timedelta
-) -> tuple[dict[int, Event], list[Refusal]]:
+) -> tuple[dict[int, Event], list[Rejection]]:
     """The events that may be stored, by their index, and why the others may not; those are kept."""
     events, refusals = {}, []
     for index, each in enumerate(given):
         try:
             events[index] = _event(each, session_id, bot=bot, ahead=ahead)
         except EventError as problem:
-            refusals.append(Refusal(index, problem.code, str(problem)))
+            refusals.append(Rejection(index, problem.code, str(problem)))
     _keep(given, refusals, session_id)
     sensitive = _sensitive({event.item_id for event in events.values()})
     left_out = [index for index, event in events.items() if event.item_id in sensitive]
     for index in left_out:
         del events[index]
-    return events, refusals + [Refusal(index, "not_counted") for index in left_out]
+    return events, refusals + [Rejection(index, "not_counted") for index in left_out]
 
 
 def _event(given: Any, session_id: UUID, *, bot: bool, ahead: timedelta) -> Event:
@@ -144,8 +146,11 @@ def _event(given: Any, session_id: UUID, *, bot: bool, ahead: timedelta) -> Even
     if name in OF_A_LIST and impression_id is None:
         raise EventError("rec_id", f"rec_id {rec_id!r} is not of a list that this visit was shown lately")
     event_id = _event_id(_text(given, "event_id"), ahead)
-    if name == EventName.VIEW_ITEM_LIST:  # whatever items it names: the impression knows them
-        event_id, item = seen_id(impression_id), {}
+    item: Mapping[str, Any] = {}
+    if (
+        name == EventName.VIEW_ITEM_LIST and impression_id
+    ):  # whatever items it names: the impression knows them
+        event_id = seen_id(impression_id)
     else:
         item = _item(given)
     item_id, quantity = item.get("item_id"), item.get("quantity")
@@ -205,7 +210,7 @@ def _sensitive(item_ids: set[str]) -> set[str]:
         return item_ids
 
 
-def _keep(given: list[Any], refusals: list[Refusal], session_id: UUID) -> None:
+def _keep(given: list[Any], refusals: list[Rejection], session_id: UUID) -> None:
     """Keep what was refused, the known fields only: whatever else a page sends may be about a person."""
     outbox.reject(
         [
@@ -230,7 +235,7 @@ def _storable(value: Any) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _answer(accepted: int, duplicates: int, refusals: list[Refusal], *, bot: bool = False) -> Response:
+def _answer(accepted: int, duplicates: int, refusals: list[Rejection], *, bot: bool = False) -> Response:
     rejected = [{"index": index, "code": code} for index, code, _detail in sorted(refusals)]
     body: dict[str, Any] = {"accepted": accepted, "duplicates": duplicates, "rejected": rejected}
     if bot:

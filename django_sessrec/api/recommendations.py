@@ -93,7 +93,8 @@ class SlotView(SessrecView):
 def _checked(serializer: type[Serializer], given: Any) -> dict[str, Any]:
     checked = serializer(data=given)
     checked.is_valid(raise_exception=True)
-    return checked.validated_data
+    data: dict[str, Any] = checked.validated_data
+    return data
 
 
 @contextmanager

@@ -31,5 +31,8 @@ class SchemaView(SpectacularAPIView):
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         prefix = reverse("sessrec:events").removesuffix("events/").lstrip("/")
-        self.urlconf = [path(prefix, include("django_sessrec.urls"))]
-        return super().get(request, *args, **kwargs)
+        self.urlconf = [  # type: ignore[assignment]  # a list is as good as a module's name
+            path(prefix, include("django_sessrec.urls"))
+        ]
+        response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]
+        return response

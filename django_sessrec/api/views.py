@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -77,13 +77,14 @@ class ShopJSON(JSONRenderer):
 class AlwaysTheFirst(BaseContentNegotiation):
     """One renderer, so there is nothing to negotiate, nor to refuse."""
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser:
-        return parsers[0]
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
+        return next(iter(parsers))
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], renderers[0].media_type
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
 
 
 class SessrecView(APIView):
@@ -92,7 +93,7 @@ class SessrecView(APIView):
     authentication_classes = ()
     permission_classes = (FromTheShop,)
     throttle_classes = THROTTLES
-    parser_classes = (BoundedJSON,)
+    parser_classes: Sequence[type[BaseParser]] = (BoundedJSON,)
     renderer_classes = (ShopJSON,)
     content_negotiation_class = AlwaysTheFirst
     versioning_class = None
@@ -106,16 +107,18 @@ class SessrecView(APIView):
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         return problem
 
-    def finalize_response(
+    def finalize_response(  # type: ignore[override]  # a form is answered with Django's own redirect
         self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
     ) -> HttpResponseBase:
-        response = super().finalize_response(request, response, *args, **kwargs)
+        response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[arg-type]
         patch_cache_control(response, private=True, no_store=True)
         if sessrec_settings.TRUSTED_ORIGINS:
             _share(request._request, response)
         return response
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(  # type: ignore[override]  # the framework wraps the request
+        self, request: Request, *args: Any, **kwargs: Any
+    ) -> Response:
         """What a browser asks before another origin's script may call: the headers say it."""
         return Response(status=HTTPStatus.NO_CONTENT)
 
@@ -140,7 +143,7 @@ def _share(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def _bounded(stream: Any) -> bytes:
-    body = stream.read(MAX_BODY + 1)
+    body: bytes = stream.read(MAX_BODY + 1)
     if len(body) > MAX_BODY:
         raise TooLarge(f"The body is larger than {MAX_BODY} bytes: send it in parts.")
     return body

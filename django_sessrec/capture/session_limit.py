@@ -28,7 +28,7 @@ def may_begin(request: HttpRequest) -> bool:
 
     What is counted under is the address's keyed hash of this hour, in Django's cache and nowhere else.
     """
-    limit = sessrec_settings.VISITS_PER_CLIENT
+    limit = sessrec_settings.SESSIONS_PER_CLIENT
     if limit is None or (address := client_address(request)) is None:
         return True
     hour = f"{datetime.now(UTC):%Y%m%d%H}"

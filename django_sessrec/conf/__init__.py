@@ -101,7 +101,7 @@ class Settings:
     SESSION_IDLE_MINUTES = Setting[float](
         30, NUMBER, "a session ends after this time without a click", above=0
     )
-    VISITS_PER_CLIENT = Setting[int | None](
+    SESSIONS_PER_CLIENT = Setting[int | None](
         300,
         (int, NoneType),
         "sessions that one address may begin in an hour; past that it gets pages without cookie or row, as"

@@ -78,7 +78,7 @@ def test_a_visit_outlives_the_change_of_the_key(going_on, shop):
 
 def test_a_program_that_invents_visits_meets_its_bound(shop):
     cache.clear()
-    shop.SESSREC = shop.SESSREC | {"VISITS_PER_CLIENT": 3}
+    shop.SESSREC = shop.SESSREC | {"SESSIONS_PER_CLIENT": 3}
     invented = [uuid7() for _ in range(5)]
     answers = [come(f"{session_id}.{uuid7().hex}") for session_id in invented]
     assert ["sessrec" in answer.cookies for answer in answers] == [True] * 3 + [False] * 2

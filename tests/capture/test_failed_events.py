@@ -116,5 +116,5 @@ def test_staff_tries_chosen_ones_again(short_ids, admin_client, client, django_u
     client.force_login(django_user_model.objects.create_user("packer", is_staff=True))
     assert client.post(url, chosen).status_code == 403
     html = admin_client.post(url, chosen, follow=True).content.decode()
-    assert "1 event is stored. 1 are wrong input, which stays wrong." in html
+    assert "1 event is stored. 1 are invalid and cannot be stored." in html
     assert FailedEvent.objects.get().code == "name"

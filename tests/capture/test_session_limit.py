@@ -14,7 +14,7 @@ PROGRAM = "93.184.216.34"
 @pytest.fixture(autouse=True)
 def bounded(shop):
     cache.clear()
-    shop.SESSREC = shop.SESSREC | {"VISITS_PER_CLIENT": 3}
+    shop.SESSREC = shop.SESSREC | {"SESSIONS_PER_CLIENT": 3}
     return shop
 
 
@@ -82,5 +82,5 @@ def test_without_a_cache_pages_go_on(bounded):
 
 
 def test_none_turns_it_off(bounded):
-    bounded.SESSREC = bounded.SESSREC | {"VISITS_PER_CLIENT": None}
+    bounded.SESSREC = bounded.SESSREC | {"SESSIONS_PER_CLIENT": None}
     assert all("sessrec" in come().cookies for _ in range(5))

@@ -40,7 +40,7 @@ def test_clicks_become_a_model_that_serves(visits):
     assert card["figures"]["candidate"]["hr@20"] == run.figures["candidate"]["hr@20"]
     by_intents = card["figures"]["baseline"]["by_intents"]
     assert sum(group["cases"] for group in by_intents.values()) == card["counts"]["cases"]
-    assert "fitted on 8 days" in card["limits"][1]
+    assert "trained on 8 days" in card["limits"][1]
 
 
 def test_what_is_published_knows_the_days_that_it_was_tested_on(visits, sessrec):
@@ -176,7 +176,7 @@ def test_where_torch_is_missing_the_verdict_says_how_to_install_it(visits, sessr
     sessrec["MODELS"]["ranked"] = {"ESTIMATOR": "django_sessrec.neural.Ranked"}
     run = train_one("ranked")
     assert run.state == State.FAILED
-    assert "trained with torch: pip install 'django-sessrec[train]'" in run.verdict
+    assert "needs torch: pip install 'django-sessrec[train]'" in run.verdict
 
 
 def test_options_that_the_estimator_refuses_are_a_failure_with_the_reason(visits, sessrec):
