@@ -21,7 +21,7 @@ author = "The django_sessrec contributors"
 version = release = django_sessrec.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 nitpicky = False
-smartquotes = False  # they would turn the quotes of code in prose
+smartquotes_action = "D"  # dashes alone: curly quotes would end in code that stands in prose
 
 # Pages
 myst_heading_anchors = 3
