@@ -1,4 +1,4 @@
-"""The shop's answer to which items exist, may be shown now, how they look, and what belongs together.
+"""The catalogue: which items exist, may be shown, how they look, and which belong together.
 
 A shop writes one class and names it in SESSREC["CATALOGUE"]. Where its products are one Django model, that
 is a ModelCatalogue of a few lines:
@@ -103,7 +103,7 @@ class Catalogue(ABC):
 
 
 class ModelCatalogue(Catalogue):
-    """A catalogue that is one Django model: name the model and its fields, narrow `available`, done.
+    """A catalogue of one Django model: name the model and its fields, and narrow `available`.
 
     - `model`: "app_label.Model"
     - `id_field`: the field whose value is the item id, "pk" by default; a slug or an SKU is as good. It is
@@ -214,7 +214,7 @@ class ModelCatalogue(Catalogue):
 
 
 class TextCatalogue:
-    """The shop's catalogue as the rest of this package asks it: every id it answers is text.
+    """The shop's catalogue as this package uses it: every id is text.
 
     Raises TypeError where the catalogue names an item by what is no id, such as 1.5 or the one-tuples of
     values_list("pk"): a sensitive item that is not recognised as one would be captured in silence.

@@ -1,4 +1,4 @@
-"""The database that SESSREC["DATABASE"] names: how to reach it, and how nothing is made elsewhere."""
+"""Access to the database that SESSREC["DATABASE"] names; no table is made elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events that no page brings: a payment's webhook, a till, an app's own server, another system's history.
+"""Events without a page: from payment webhooks, tills, apps' servers and other systems' histories.
 
     from django_sessrec import events
 
@@ -107,7 +107,7 @@ class Refusal:
 
 @dataclass(slots=True)
 class ImportResult:
-    """What became of an import's events: read = stored + known + refused."""
+    """An import's events by outcome: read = stored + known + refused."""
 
     read: int = 0
     stored: int = 0

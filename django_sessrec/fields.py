@@ -1,4 +1,4 @@
-"""A column type of Postgres that Django's own app for it would bring with one more line in INSTALLED_APPS."""
+"""Postgres's text[] as a field, without django.contrib.postgres in INSTALLED_APPS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the app remembers: events and impressions by day, trainings, promotions, and what failed."""
+"""Models: events and impressions by day, training runs, promotions and failed events."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Report(Impression):
 
 
 class Event(SessrecModel):
-    """What happened to an item in a session. Partitioned by day of occurred_at, which its id carries."""
+    """An event of a session. Partitioned by day of occurred_at, which its id carries."""
 
     event_id = models.UUIDField(_("id"), primary_key=True, editable=False)  # UUIDv7
     occurred_at = models.DateTimeField(_("time"))
@@ -208,7 +208,7 @@ class AuditEntry(SessrecModel):
 
 
 class Ledger(SessrecModel):
-    """A day's rows by what became of them on arrival, counted in the transactions that write them.
+    """A day's rows by outcome, counted in the transactions that write them.
 
     sent = stored + duplicate + failed + refused + withdrawn - replayed. Every server process of Postgres
     counts in one of a few slots, so that two pages seldom wait for the same line; a day is their sum.
@@ -233,7 +233,7 @@ class Ledger(SessrecModel):
 
 
 class Receipt(SessrecModel):
-    """What a consumer or a retried task has stored last, so that a message that comes again counts once."""
+    """The last message that a consumer or a retried task stored, so that a repeated one counts once."""
 
     name = models.TextField(_("name"), primary_key=True)  # of the consumer, or the task's id
     messages = TextArrayField(_("messages"), default=list, blank=True)
@@ -248,7 +248,7 @@ class Receipt(SessrecModel):
 
 
 class TrainingRun(SessrecModel):
-    """One training: its window, parameters, figures, verdict and artifact."""
+    """One training run: its window, parameters, figures, verdict and artifact."""
 
     class State(models.TextChoices):
         RUNNING = "running", _("running")
@@ -376,7 +376,7 @@ class Promotion(SessrecModel):
 
 
 class Heartbeat(SessrecModel):
-    """The last sign of life of a program beside the web processes. The admin's Health page stands for it."""
+    """The last sign of life of a background process. The Health page stands for it in the admin."""
 
     name = models.TextField(_("name"), primary_key=True)  # "worker", "train", "beat", "consumer"
     seen_at = models.DateTimeField(_("seen at"), auto_now=True)

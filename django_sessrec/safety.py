@@ -1,4 +1,4 @@
-"""What goes wrong in here stays in here: the shop's page and its open transactions never notice."""
+"""Isolation of errors: the shop's page and its open transactions never notice one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Celery's door: trainings on a schedule, upkeep, and events that could not be written at once.
+"""Celery tasks: scheduled training runs, upkeep, and retried events.
 
 The rooms are imported inside the tasks: a project's celery.py imports this module before Django's apps are
 loaded. None of them brings torch but a training's estimator, in the child process that trains: a prefork
@@ -60,7 +60,7 @@ def _every(seconds: int, task: str, *args: str, **options: str) -> dict[str, Any
 
 
 def queue_training(model: str, trigger: str) -> None:
-    """Ask the training's worker for a training now."""
+    """Queue a training run on the training worker."""
     # The sender names the queue: Celery 6 ignores one that the task itself names.
     train.apply_async([model], {"trigger": trigger}, queue=sessrec_settings.TRAIN_QUEUE)
 
@@ -79,7 +79,7 @@ def train_due() -> dict[str, str]:
 
 @shared_task
 def upkeep() -> None:
-    """Make partitions, put bots into quarantine, end killed trainings, and delete what is too old."""
+    """Make partitions, put bots into quarantine, end killed training runs, and delete what is too old."""
     from django_sessrec.operations import upkeep as room
 
     room.upkeep()

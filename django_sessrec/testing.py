@@ -1,4 +1,4 @@
-"""What a shop's own tests need: events captured, settings changed, this process made new.
+"""Support for a shop's own tests: captured events, changed settings, a reset process.
 
     from django_sessrec.testing import capture_events, fake_recommendations, override_sessrec
 

@@ -1,4 +1,4 @@
-"""The admin's pages: trainings, what serves, what was captured, and what it earned."""
+"""The admin's pages: training runs, promotions, captured events and the report."""
 
 from django_sessrec.admin import (  # noqa: F401
     audit,

@@ -1,4 +1,4 @@
-"""What every list here shares: nothing is edited by hand, and millions of rows are not counted."""
+"""Base of the admin's lists: read-only, and millions of rows are not counted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUNTED_EXACTLY = 20_000  # up to here a count costs a few milliseconds
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows to look at, made by the app alone."""
+    """Base of read-only lists of rows that only the app writes."""
 
     actions: Sequence[str] | None = None
     sortable_by = ()
@@ -33,7 +33,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 class EstimatingPaginator(Paginator):
-    """Takes the planner's estimate for a long list, and counts a short one."""
+    """A paginator that takes the planner's estimate for a long list, and counts a short one."""
 
     object_list: QuerySet
 

@@ -1,4 +1,4 @@
-"""Line charts as geometry: the template draws them as SVG in a square of 100 by 100, CSS stretches it."""
+"""Geometry of line charts: the template draws them as SVG in a square of 100 by 100, CSS stretches it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TINY = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One value of a line, and the words that a pointer resting on it reads."""
+    """One value of a line, and its label, which a pointer shows."""
 
     x: float
     y: float

@@ -1,4 +1,4 @@
-"""Events, impressions and what could not be stored: read-only, newest first."""
+"""Admin lists of events, impressions and failed events: read-only, newest first."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PRODUCTS_SEARCHED = 50
 
 
 class DayFilter(admin.SimpleListFilter):
-    """One day, so that Postgres opens one partition; the address takes any day, not only those offered."""
+    """A filter by day, so that Postgres opens one partition; the address takes any day."""
 
     title = _("day")
     parameter_name = "day"
@@ -69,7 +69,7 @@ class ShownOn(DayFilter):
 
 
 class CameFrom(admin.SimpleListFilter):
-    """The package's own sources, and all of the shop's: which those are would take a scan of the table."""
+    """A filter by source: the package's own, and all of the shop's, as listing these would scan the table."""
 
     title = _("source")
     parameter_name = "source"
@@ -85,7 +85,7 @@ class CameFrom(admin.SimpleListFilter):
 
 
 class PartitionedAdmin(ReadOnlyAdmin):
-    """Ordered by the id, which carries the time and is indexed in every partition."""
+    """Base of lists of partitioned tables, ordered by the id, which carries the time and is indexed."""
 
     item_lookup = "item_id__in"  # given a list
     ordering = ("-pk",)

@@ -1,4 +1,4 @@
-"""The Health page: what the examination found, the programs, and what became of every row."""
+"""The Health page: findings, background processes and the outcome of every row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quarantined sessions: counted by reason, and released by who may."""
+"""Admin list of quarantined sessions, with their release."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StateFilter(admin.SimpleListFilter):
 
 @admin.register(Quarantine)
 class QuarantineAdmin(ReadOnlyAdmin):
-    """Counted by reason beside the list; who may change one may release it."""
+    """Quarantined sessions, counted by reason; who may change one may release it."""
 
     actions = ("release",)
     list_display = ("found_at", "reason", "clicks", "session", "released_at", "released_by")

@@ -1,4 +1,4 @@
-"""The report: what the recommendations did in a period, by placement, model, step and variant."""
+"""The report: KPIs of a period by placement, model, step and variant."""
 
 from __future__ import annotations
 

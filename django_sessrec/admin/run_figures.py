@@ -18,7 +18,7 @@ from django_sessrec.training.dataset import Counts
 
 LABELS = {"hr@20": "HR@20", "mrr@20": "MRR@20", "ndcg@20": "NDCG@20"}
 OF_GROUPS = "hr@20"
-STAGES = {"read": 2, "fit": 46, "evaluate": 4, "refit": 46, "publish": 2}  # of a whole training, about
+STAGES = {"read": 2, "fit": 46, "evaluate": 4, "refit": 46, "publish": 2}  # of a whole training run, about
 WHERE_IT_IS = {"progress", "stage", "network", "share", "epoch", "batch"}  # of a report that is no figure
 
 
@@ -33,7 +33,7 @@ class Row:
 
 
 def overall_progress(run: TrainingRun) -> float:
-    """How much of the training is done, 0..1: each stage counts its own share from the beginning."""
+    """Share of the training run that is done, 0..1: each stage counts its own share from the beginning."""
     refits = sessrec_settings.MODELS.get(run.model, {}).get("REFIT", True)
     weights = {stage: weight for stage, weight in STAGES.items() if refits or stage != "refit"}
     if run.stage not in weights:
@@ -112,7 +112,7 @@ def learning_curves(run: TrainingRun) -> Iterator[Chart]:
 
 
 def _line(entry: Mapping[str, Any], name: str) -> str:
-    """Whose figure it is: a training of several networks fits one after another, each from a high loss."""
+    """The label of a curve: a training run of several networks fits them in turn, each from a high loss."""
     number = entry.get("network")
     return name if number is None else _("network %(number)d") % {"number": number}
 

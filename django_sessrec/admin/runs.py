@@ -1,4 +1,4 @@
-"""Training runs and what serves: look, train now, promote, roll back."""
+"""Admin pages of training runs and promotions: view, train now, promote, roll back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LATEST = Promotion.objects.filter(model=OuterRef("model")).order_by("-pk").value
 
 @admin.register(TrainingRun)
 class TrainingRunAdmin(ReadOnlyAdmin):
-    """The runs as a list that follows a training, and a page for each with its figures and curves."""
+    """The list of runs, updated while one trains, and a page for each with its figures and curves."""
 
     list_display = ("run", "started", "badge", "hit_rate", "reciprocal_rank", "took", "why")
     list_per_page = 50
@@ -158,7 +158,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         return JsonResponse(card(run), json_dumps_params={"indent": 2}, headers=attachment)
 
     def train(self, request: HttpRequest, model: str) -> HttpResponse:
-        """Queue a training on the worker's queue; the list shows it as soon as it starts."""
+        """Queue a training run for the worker; the list shows it as soon as it starts."""
         # Late: the tasks' module brings Celery, which a shop's pages don't need.
         from django_sessrec import tasks
 

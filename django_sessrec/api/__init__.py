@@ -1,1 +1,1 @@
-"""The REST door: events in, recommendations out, and what a visitor may ask of her own data."""
+"""The REST API: events in, recommendations out, and visitors' rights to their data."""

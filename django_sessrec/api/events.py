@@ -1,4 +1,4 @@
-"""POST events/: what happened in the visitor's browser."""
+"""POST events/: events of the visitor's browser."""
 
 from __future__ import annotations
 

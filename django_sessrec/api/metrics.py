@@ -1,4 +1,4 @@
-"""metrics/: the ledger, the stream, trainings and what serves, as Prometheus reads it.
+"""metrics/: the ledger, the stream, training runs and active models, for Prometheus.
 
 All of it is read from Postgres and the stream's server, so any web process answers for all of them. A shop
 that has a registry of its own adds the figures to it: `prometheus_client.REGISTRY.register(Figures())`.
@@ -103,7 +103,7 @@ def _trainings() -> list[Metric]:
     recent = TrainingRun.objects.filter(created_at__gte=timezone.now() - RUNS)
     for row in recent.values("model", "state").annotate(runs=Count("pk")).order_by():
         runs.add_metric([row["model"], row["state"]], row["runs"])
-    age = _gauge("model_age_seconds", "Since the training of what serves.", "model")
+    age = _gauge("model_age_seconds", "Age of the model that serves.", "model")
     for model in sessrec_settings.MODELS:
         if (active := Promotion.objects.active(model)) is not None:
             age.add_metric([model], _seconds_since(active.created_at))
@@ -111,7 +111,9 @@ def _trainings() -> list[Metric]:
 
 
 def _programs() -> list[Metric]:
-    silence = _gauge("heartbeat_age_seconds", "Since a program's last sign of life.", "program")
+    silence = _gauge(
+        "heartbeat_age_seconds", "Time since a background process's last sign of life.", "program"
+    )
     for program in heartbeat.programs():
         if program.seen_at is not None:
             silence.add_metric([program.name], _seconds_since(program.seen_at))

@@ -1,4 +1,4 @@
-"""my-data/: what is kept of the visit that asks, and its erasure (GDPR 15, 17 and 20)."""
+"""my-data/: the data of the visitor's session, and its erasure (GDPR 15, 17 and 20)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django_sessrec.privacy.erasure import erase
 
 
 class MyDataView(SessrecView):
-    """The cookie is the only key: whoever has it is the visit."""
+    """The data of a session and its erasure; the cookie is the only key."""
 
     @documented(
         operation_id="my_data",

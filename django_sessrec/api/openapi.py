@@ -1,4 +1,4 @@
-"""What the schema tells of a view, whatever schema class the shop's own REST views have."""
+"""Description of a view in the schema, whatever schema class the shop's own REST views have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may call: the shop's own pages, and what TRUSTED_ORIGINS names."""
+"""Permissions: the shop's own pages and TRUSTED_ORIGINS may call."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django_sessrec.capture import origins
 
 
 class FromTheShop(BasePermission):
-    """Refuses other sites' pages.
+    """Permission for the shop's own pages; other sites' are refused.
 
     A browser names where a request comes from in Sec-Fetch-Site, an older one in Origin. Without both it is
     no browser: that is fine for a shop's own server asking for a list, and not for events, which would let a

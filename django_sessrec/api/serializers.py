@@ -1,4 +1,4 @@
-"""The shapes of requests and answers: they check queries, and describe everything to the schema."""
+"""Serializers of requests and answers: they validate queries and describe everything to the schema."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Body(serializers.Serializer):
 
 
 class Query(serializers.Serializer):
-    """What a list is asked with."""
+    """Query parameters of a list."""
 
     placement = serializers.CharField(help_text="A key of SESSREC['PLACEMENTS'].", max_length=200)
     item_id = serializers.CharField(
@@ -42,7 +42,7 @@ class Query(serializers.Serializer):
 
 
 class QueryWithItems(Body, Query):
-    """For a shop that keeps the visit itself."""
+    """Query parameters of a shop that keeps the session's items itself."""
 
     item_ids = serializers.ListField(
         child=serializers.CharField(max_length=MAX_ITEM_ID),
@@ -53,7 +53,7 @@ class QueryWithItems(Body, Query):
 
 
 class SlotQuery(serializers.Serializer):
-    """As Query, its placement being in the address."""
+    """As Query, with the placement in the address."""
 
     item_id = serializers.CharField(required=False, max_length=MAX_ITEM_ID)
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
@@ -170,13 +170,13 @@ class MyImpression(serializers.Serializer):
 
 
 class MyData(serializers.Serializer):
-    """Everything that is kept of a visit."""
+    """All stored data of a session."""
 
     session_id = serializers.UUIDField(allow_null=True)
     events = MyEvent(many=True)
     impressions = MyImpression(many=True)
     quarantine = serializers.CharField(
-        allow_null=True, help_text="Why the visit is taken for a program's and left out; null for most."
+        allow_null=True, help_text="Why the session is taken for a bot's and excluded; null for most."
     )
 
 

@@ -1,4 +1,4 @@
-"""How often a visitor and an address may call."""
+"""Throttles per session and per address."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class PerVisitor(SimpleRateThrottle):
 
 
 class PerAddress(PerVisitor):
-    """A limit for who invents a new session for each request."""
+    """A limit per address, for clients that invent a new session for each request."""
 
     factor = ADDRESS_FACTOR
 

@@ -1,4 +1,4 @@
-"""What every view here shares: no login, no session read, JSON, bounded bodies, problem details."""
+"""Base of the API's views: no login, no session read, JSON, bounded bodies, problem details."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class BoundedForm(BaseParser):
 
 
 class ShopEncoder(JSONEncoder):
-    """Prices keep their cents, and types of the shop's own, such as Money, speak for themselves."""
+    """JSON encoder that keeps prices' cents, and writes the shop's own types, such as Money, as text."""
 
     def default(self, obj: Any) -> Any:
         if isinstance(obj, Decimal):
@@ -75,7 +75,7 @@ class ShopJSON(JSONRenderer):
 
 
 class AlwaysTheFirst(BaseContentNegotiation):
-    """One renderer, so there is nothing to negotiate, nor to refuse."""
+    """Content negotiation with one renderer, so that no request is refused."""
 
     def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
         return next(iter(parsers))

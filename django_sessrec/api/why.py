@@ -1,4 +1,4 @@
-"""GET why/: a public page that tells, for each placement, what its list is made from."""
+"""GET why/: the public page that explains each placement's list."""
 
 from __future__ import annotations
 

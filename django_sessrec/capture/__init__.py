@@ -1,1 +1,1 @@
-"""Capture: which clicks count, and how they get into Postgres without the page noticing."""
+"""Capture: which clicks count, and their way into Postgres without slowing the page."""

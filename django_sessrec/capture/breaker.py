@@ -1,4 +1,4 @@
-"""What a page remembers of services that did not answer, so that it and the next ones don't wait again."""
+"""Circuit breakers: a service that did not answer is not waited for again for a while."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ Kept = TypeVar("Kept", Message, Rejected)
 
 
 class Buffer(Generic[Kept]):
-    """Messages or rejected events, the oldest first. Threads may meet in it: each is taken by one of them."""
+    """Messages or rejected events, oldest first. Thread-safe: each is taken by one thread."""
 
     def __init__(self) -> None:
         self._kept: deque[Kept] = deque()

@@ -1,4 +1,4 @@
-"""Imports and histories: many rows by COPY, each id once."""
+"""Bulk inserts by COPY for imports and histories, each id once."""
 
 from __future__ import annotations
 

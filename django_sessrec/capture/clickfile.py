@@ -1,4 +1,4 @@
-"""Click files of other systems as events of the store: the same file twice is once."""
+"""Click files of other systems, read as events; importing the same file twice stores it once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FIRST_IMPORTED: Final = "SELECT min(occurred_at) FROM sessrec_event WHERE sessio
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns say what. Without a time column the clicks get a second each, from `start` on."""
+    """The columns of a click file. Without a time column the clicks get a second each, from `start` on."""
 
     session_id: str = "session_id"
     visitor_id: str | None = None  # in place of session ids: a pause of SESSION_IDLE_MINUTES ends a session

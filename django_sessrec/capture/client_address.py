@@ -1,4 +1,4 @@
-"""Whom a request comes from: one answer for the limit on new sessions and for the throttles."""
+"""The client's address, for the limit on new sessions and for the throttles."""
 
 from __future__ import annotations
 

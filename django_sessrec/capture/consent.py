@@ -1,4 +1,4 @@
-"""How far a request may be captured: the consent dial, contextual until somebody said otherwise."""
+"""The consent level of a request: contextual unless the visitor chose otherwise."""
 
 from __future__ import annotations
 

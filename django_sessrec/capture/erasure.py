@@ -19,7 +19,7 @@ WAIT_SECONDS: Final = 0.4  # for writes that had begun
 
 
 class Erased(NamedTuple):
-    """What an erasure has deleted."""
+    """Rows that an erasure deleted."""
 
     rows: dict[str, int]  # by table
     unfinished: bool  # a write that had begun before may still add a row: erase once more

@@ -54,7 +54,7 @@ CLOCK_SKEW: Final = timedelta(minutes=5)  # a browser's clock may be ahead of ou
 
 
 class EventError(ValueError):
-    """An event that is refused; `code` names the reason for programs, the message for people."""
+    """A refused event; `code` is the reason for machines, the message for people."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

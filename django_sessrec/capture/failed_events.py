@@ -1,4 +1,4 @@
-"""Failed events: what is not stored is kept with the reason."""
+"""Failed events: events that could not be stored, kept with the reason."""
 
 from __future__ import annotations
 

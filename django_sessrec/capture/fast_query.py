@@ -124,7 +124,7 @@ def bounded() -> Iterator[None]:
     try:
         # The first exchange is also the question whether it answers: the ORM's queries have no deadline here.
         if outer:
-            _exchange(connection, [(settings, ())], deadline)
+            _exchange(connection, [(each, ()) for each in (*_begun(connection), settings)], deadline)
         try:
             with database.atomic():
                 if not outer:
@@ -217,9 +217,7 @@ def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
 def _execute_inside(
     connection: BaseDatabaseWrapper, sql: str, values: Values, limit: float, deadline: float
 ) -> list[Row]:
-    link = connection.connection.pgconn
-    begin = [] if link.transaction_status == pq.TransactionStatus.INTRANS else [_begin(connection)]
-    before = [*begin, f"SAVEPOINT {SAVEPOINT}", _settings_inside(limit, KEPT)]
+    before = [*_begun(connection), f"SAVEPOINT {SAVEPOINT}", _settings_inside(limit, KEPT)]
     after = [_settings_of_before(KEPT), f"RELEASE SAVEPOINT {SAVEPOINT}"]
     statements = [*[(each, ()) for each in before], (sql, values), *[(each, ()) for each in after]]
     try:
@@ -228,6 +226,12 @@ def _execute_inside(
         undo = [f"ROLLBACK TO SAVEPOINT {SAVEPOINT}", f"RELEASE SAVEPOINT {SAVEPOINT}"]
         _exchange(connection, [(each, ()) for each in undo], time.monotonic() + TIMEOUT_SECONDS)
         raise
+
+
+def _begun(connection: BaseDatabaseWrapper) -> list[str]:
+    """What begins somebody's transaction if no statement of theirs has yet."""
+    status = connection.connection.pgconn.transaction_status
+    return [] if status == pq.TransactionStatus.INTRANS else [_begin(connection)]
 
 
 def _begin(connection: BaseDatabaseWrapper) -> str:

@@ -1,4 +1,4 @@
-"""Events of the past, ready for the bulk copy: the same history twice is the same rows."""
+"""Past events for the bulk copy, with reproducible ids: the same history twice gives the same rows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def id_at(at: datetime, what: str, tie: int = 0) -> UUID:
 
 
 class History:
-    """Makes events whose ids follow from what happened.
+    """A maker of events whose ids are derived from their content.
 
     Events of one session and one millisecond keep the order in which they come; the same event twice in a
     row is one event.

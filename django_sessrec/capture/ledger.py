@@ -1,4 +1,4 @@
-"""What became of every row that was sent, by day: the figures that the admin and Prometheus show."""
+"""The ledger: rows sent, by day and outcome, for the admin and Prometheus."""
 
 from __future__ import annotations
 

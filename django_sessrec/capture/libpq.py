@@ -1,4 +1,4 @@
-"""Statements sent by libpq itself: the one way to stop waiting for a server that hangs.
+"""Statements sent through libpq: the only way to stop waiting for a server that hangs.
 
 A cursor costs three times as much, and psycopg's own generators have no pipeline with a deadline. Platforms
 without select.poll, such as Windows, use select.select.

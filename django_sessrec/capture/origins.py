@@ -1,4 +1,4 @@
-"""Which other origins are the same shop's: SESSREC["TRUSTED_ORIGINS"]."""
+"""Other origins of the same shop: SESSREC["TRUSTED_ORIGINS"]."""
 
 from __future__ import annotations
 

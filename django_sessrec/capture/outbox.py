@@ -1,4 +1,4 @@
-"""The way of a page's rows into Postgres, else to a task that retries, else into memory: nothing raises."""
+"""The outbox: a page's rows go to Postgres, else to a retrying task, else into memory; nothing raises."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ logger = logging.getLogger("django_sessrec")
 
 
 class Outbox:
-    """What one process has to bring into Postgres, and has not heard confirmed. Threads share it."""
+    """The rows of one process that Postgres has not confirmed. Threads share it."""
 
     def __init__(self) -> None:
         self.unsent: Buffer[Message] = Buffer()  # what neither database nor broker took

@@ -1,4 +1,4 @@
-"""The signed name of an impression: what a click must bring so that it counts for a recommendation."""
+"""rec_id: the signed token of an impression, which a click needs to count for a recommendation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Failed events tried again: one that the database takes now is deleted in the same transaction."""
+"""Retries of failed events: one that the database now accepts is deleted in the same transaction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE: Final = 10.0  # seconds for each row
 
 
 class Replayed(NamedTuple):
-    """What became of those that were tried."""
+    """Retried events by outcome."""
 
     stored: int = 0
     known: int = 0  # stored meanwhile, or their visit was withdrawn

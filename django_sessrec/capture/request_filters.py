@@ -1,4 +1,4 @@
-"""Which requests count."""
+"""Filters of the requests that count."""
 
 from __future__ import annotations
 

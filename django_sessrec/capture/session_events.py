@@ -1,4 +1,4 @@
-"""What a session did so far: read from Postgres and, where a stream is configured, from its server too."""
+"""The events of a session so far, from Postgres and, where configured, from the stream's server too."""
 
 from __future__ import annotations
 

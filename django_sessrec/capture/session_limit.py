@@ -1,4 +1,4 @@
-"""How many sessions one client begins in an hour, counted without keeping who it is.
+"""Limit on the sessions that one client begins in an hour, counted without storing its address.
 
 A program without cookies begins a session with each page. Past its limit it gets pages as everybody without
 consent does: no cookie, no row.

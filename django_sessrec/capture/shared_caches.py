@@ -1,4 +1,4 @@
-"""Keeping a response that is for one visitor out of every cache that others are answered from."""
+"""Headers that keep a visitor's response out of every shared cache."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ Answer = TypeVar("Answer")
 
 
 class WriteResult(NamedTuple):
-    """What became of the rows that were sent: each is in exactly one of the four counts."""
+    """Rows sent, by outcome: each is in exactly one of the four counts."""
 
     stored: int = 0
     duplicate: int = 0
@@ -49,7 +49,7 @@ class WriteResult(NamedTuple):
 
 
 class Message(NamedTuple):
-    """Rows that are stored together and once, whoever brings them: this process, a task or the stream."""
+    """Rows that are stored together and once, by this process, a task or the stream's consumer."""
 
     receipt: str  # its name; the task's id
     rows: Rows

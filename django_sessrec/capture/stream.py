@@ -1,4 +1,4 @@
-"""The store's second backend: a stream of Redis or Valkey, which takes rows while Postgres is busy or away.
+"""The store's second backend: a Redis or Valkey stream, which accepts rows while Postgres is busy or down.
 
 A page adds its rows in one round trip; capture.consumer brings them into Postgres in thousands. Until they
 are there, a visit's own clicks are read from a short list beside the stream: the next page knows the last.
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 ADD: Final = """
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
 redis.call('XADD', KEYS[1], '*', 'impressions', ARGV[2], 'events', ARGV[3], 'receipt', ARGV[6])
-for n = 7, #ARGV, 2 do redis.call('RPUSH', KEYS[tonumber(ARGV[n])], ARGV[n + 1]) end
+for n = 7, #ARGV, 2 do
+    local clicks = KEYS[tonumber(ARGV[n])]
+    if redis.call('EXISTS', clicks .. ':erased') == 0 then redis.call('RPUSH', clicks, ARGV[n + 1]) end
+end
 for n = 2, #KEYS do
     redis.call('LTRIM', KEYS[n], -tonumber(ARGV[4]), -1)
     redis.call('EXPIRE', KEYS[n], ARGV[5])
@@ -39,6 +42,7 @@ return 1
 GROUP: Final = "sessrec"
 KEPT_EVENTS: Final = 100  # newest SESSION_EVENTS of a session, in a list beside the stream
 KEPT_SECONDS: Final = 1_800  # by then the consumer has brought them into Postgres
+ERASED_SECONDS: Final = 90_000  # an hour longer than a session's cookie is taken, which its late clicks bring
 TIMEOUT_SECONDS: Final = 0.5  # of a page
 HEX: Final = 32  # letters of an event's id, in a session's list
 
@@ -52,7 +56,7 @@ class MissingClientError(Exception):
 
 
 class InDoubtError(Exception):
-    """The server did not answer in time, and may take the rows all the same."""
+    """The server did not answer in time, and may still store the rows."""
 
 
 def configured() -> bool:
@@ -140,16 +144,20 @@ def events_of(session_id: UUID) -> list[tuple[str, str, str, int]]:
 
 
 def forget(session_ids: Sequence[UUID]) -> None:
-    """Delete these sessions' lists; where the server is away, they end by themselves."""
+    """Delete these sessions' lists and begin none anew; where the server is away, they end by themselves."""
     if not (configured() and session_ids):
         return
     started = time.monotonic()
     try:
-        client().delete(*map(_clicks_key, session_ids))
+        pipeline = client().pipeline()
+        pipeline.delete(*map(_clicks_key, session_ids))
+        for session_id in session_ids:
+            pipeline.set(f"{_clicks_key(session_id)}:erased", 1, ex=ERASED_SECONDS)
+        pipeline.execute()
     except Exception as problem:
         _gave_up(started)
         logger.warning(
-            "the clicks of %d erased sessions stay in the stream's server for %d minutes at most: %s",
+            "the clicks of %d erased sessions remain in the stream's server for at most %d minutes: %s",
             len(session_ids),
             KEPT_SECONDS // 60,
             problem,
@@ -157,7 +165,7 @@ def forget(session_ids: Sequence[UUID]) -> None:
 
 
 class Backlog(NamedTuple):
-    """What waits for the consumer or is in its hands."""
+    """Messages waiting for the consumer or in flight."""
 
     messages: int
     seconds: float  # since the oldest was added

@@ -1,4 +1,4 @@
-"""From the stream into Postgres, thousands of rows at a time, each message once.
+"""The stream's consumer: thousands of rows at a time into Postgres, each message once.
 
 A message is acknowledged after its rows are committed, and the same transaction keeps the consumer's receipt
 for them. So a message that comes again, because its consumer died between the two, is known by the receipt,
@@ -46,7 +46,7 @@ Message = tuple[str, Mapping[str, str] | None]  # its id and fields; None where 
 
 
 class Consumer:
-    """One of a group: as many as wished may run, and each message goes to one of them."""
+    """One consumer of a group: any number may run, and each message goes to one of them."""
 
     def __init__(self) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"

@@ -1,4 +1,4 @@
-"""Rows of CSV and Parquet files as they come from elsewhere: compressed, in folders, with broken lines."""
+"""Readers of CSV and Parquet files from other systems: compressed, in folders, with broken lines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class UnusableFile(ValueError):  # noqa: N818
 
 
 class TableRow(NamedTuple):
-    """A row, or what is wrong with it."""
+    """A row, or its error."""
 
     line: int  # of a CSV file, counted from 1; of a Parquet file the row; of a folder, over all its files
     share: float  # of the file so far, 0..1

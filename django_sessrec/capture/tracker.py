@@ -1,4 +1,4 @@
-"""request.sessrec: what the shop tells about a request, written once the response is made."""
+"""request.sessrec: the events of a request, written once the response is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a user agent is a bot's."""
+"""Detection of bots by their user agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""System checks: a wrong set-up is a numbered message with a hint, not a traceback."""
+"""System checks: a wrong configuration gives a numbered message with a hint, not a traceback."""
 
 from __future__ import annotations
 

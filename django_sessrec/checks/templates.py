@@ -1,4 +1,4 @@
-"""Whether a template says of a sponsored product that it is one, as law asks (UCPD, Annex I 11a)."""
+"""Check that templates label sponsored products, as the law requires (UCPD, Annex I 11a)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of one setting: its default, types, bounds and help."""
+"""Declaration of one setting: its default, types, bounds and help."""
 
 from __future__ import annotations
 

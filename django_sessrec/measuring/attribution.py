@@ -1,4 +1,4 @@
-"""Which list earned what: clicks, baskets and purchases led back to the impression they came from.
+"""Attribution of clicks, baskets and purchases to the impression they came from.
 
 A click is a select_item that names an impression of its own session which lists the item, no later than
 ATTRIBUTION_HOURS after it was shown; the same item of the same impression counts once. What happens to

@@ -1,4 +1,4 @@
-"""How far chance reaches, with the session as the unit: lists of one session are alike, visitors are not.
+"""Comparison of rates, with the session as the unit, because lists of one session are alike.
 
 A rate is a ratio of two sums over sessions. Its variance follows by the delta method from the sums' squares
 (Cochran, Sampling Techniques, 3rd ed., section 6.3; Deng et al., KDD 2018), and what it leaves of the trials
@@ -48,7 +48,7 @@ def margin_of_sum(total: float, squares: float, sessions: int) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much higher one rate is than another, and the 95 % interval of it."""
+    """The difference of two rates and its 95 % interval."""
 
     value: float
     low: float

@@ -1,4 +1,4 @@
-"""What the recommendations did: shown, clicked, put in the basket, bought; by placement, model or day."""
+"""KPIs of the recommendations: shown, clicked, put in the basket, bought; by placement, model or day."""
 
 from __future__ import annotations
 

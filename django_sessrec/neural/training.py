@@ -46,7 +46,7 @@ class LossInputs(NamedTuple):
 
 
 class Recipe(Protocol):
-    """What the loop reads of an estimator."""
+    """Attributes of an estimator that the loop reads."""
 
     @property
     def epochs(self) -> int: ...

@@ -1,4 +1,4 @@
-"""Findings: what an operator would look at one by one, whether it works, and the remedy where it does not."""
+"""Findings: results of the examinations, each with its remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 
 class Level(StrEnum):
-    """How much a finding matters."""
+    """Severity of a finding."""
 
     OK = "ok"
     WARN = "warn"  # works, but should be looked at

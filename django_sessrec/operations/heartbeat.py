@@ -1,4 +1,4 @@
-"""Liveness of the programs beside the web processes: asked here, shown by doctor, Health page and metrics."""
+"""Liveness of background processes, shown by doctor, Health page and metrics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SILENCE = timedelta(minutes=5)  # heartbeats come once a minute, the consumer's 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that should run, and its last sign of life."""
+    """A background process that should run, and its last sign of life."""
 
     name: str
     command: str  # what starts it
@@ -30,7 +30,7 @@ class Program:
 
 
 def programs() -> list[Program]:
-    """The programs that this installation needs, as they were last seen.
+    """The background processes that this installation needs, as they were last seen.
 
     A worker with one process takes no heartbeat while it trains; the run's own is its sign of life then.
     """
@@ -45,7 +45,7 @@ def programs() -> list[Program]:
 
 
 def _commands() -> dict[str, str]:
-    """What starts each of the programs."""
+    """The command that starts each background process."""
     worker = "celery --app PROJECT worker"
     train = f"{worker} --queues {sessrec_settings.TRAIN_QUEUE} --concurrency 1 --max-tasks-per-child 1"
     commands = {"beat": "celery --app PROJECT beat", "worker": worker, "train": train}
@@ -53,7 +53,7 @@ def _commands() -> dict[str, str]:
 
 
 def _training_seen_at() -> datetime | None:
-    """The last sign of life of a running training; one that a command runs is in no worker."""
+    """The last sign of life of an active training run; one that a command runs is in no worker."""
     running = TrainingRun.objects.filter(state=TrainingRun.State.RUNNING).exclude(trigger="command")
     seen_at: datetime | None = running.aggregate(seen=Max("heartbeat_at"))["seen"]
     return seen_at

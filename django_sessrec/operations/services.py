@@ -1,4 +1,4 @@
-"""Examinations of what runs beside the web processes: the broker, the stream, workers and beat."""
+"""Examinations of the broker, the stream, workers and beat."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Broker:
 
 
 def broker(seen: Broker) -> Iterator[Finding]:
-    """Whether trainings and retries that this process sends reach the workers."""
+    """Whether the tasks that this process sends reach the workers."""
     if not seen.named:
         yield fail(
             Code.BROKER_UNNAMED,
@@ -71,7 +71,7 @@ def stream_backlog() -> Iterator[Finding]:
 
 
 def processes() -> Iterator[Finding]:
-    """The last sign of life of every program that should run."""
+    """The last sign of life of every background process that should run."""
     for program in programs():
         remedy = _("Start %(command)s") % {"command": program.command}
         words = {"program": program.name, "ago": ago(program.seen_at) if program.seen_at else ""}

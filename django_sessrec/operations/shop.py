@@ -1,4 +1,4 @@
-"""Examinations of the shop's side: its settings, catalogue and consent tried, what arrives from it."""
+"""Examinations of the shop's side: settings, catalogue, consent and captured events."""
 
 from __future__ import annotations
 

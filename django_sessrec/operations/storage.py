@@ -1,4 +1,4 @@
-"""Examinations of what keeps the data: the database, its rights, clock and partitions, and the disk."""
+"""Examinations of the storage: the database's rights, clock and partitions, and the disk."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def retention() -> Iterator[Finding]:
 
 
 def disk() -> Iterator[Finding]:
-    """The space left where trainings write their models."""
+    """Free disk space for models."""
     home = sessrec_settings.artifacts.absolute()
     folder = next(path for path in (home, *home.parents) if path.exists())
     free = shutil.disk_usage(folder).free

@@ -1,4 +1,4 @@
-"""Examination of the models: what serves, whether it opens, and how the latest training ended."""
+"""Examination of the models: which run serves, whether it opens, and how the latest training run ended."""
 
 from __future__ import annotations
 

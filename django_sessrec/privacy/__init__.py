@@ -1,1 +1,1 @@
-"""Privacy: what is kept, for how long, and how it goes."""
+"""Privacy: consent, retention, erasure, explanation and the compliance report."""

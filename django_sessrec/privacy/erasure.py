@@ -1,4 +1,4 @@
-"""Erasure: a session leaves every table, and what arrives late for it is dropped."""
+"""Erasure of a session from every table; late events of it are dropped."""
 
 from __future__ import annotations
 

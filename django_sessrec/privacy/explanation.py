@@ -1,4 +1,4 @@
-"""The main parameters of a placement's list, for visitors: what serves, and the settings (DSA 27)."""
+"""The main parameters of a placement's list, for visitors: active models and settings (DSA 27)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from django_sessrec.serving.placements import Placement, placement_for, variants
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What makes the list that a visitor gets."""
+    """The parameters of the list that a visitor gets."""
 
     methods: list[str]  # of the models that serve, in the order in which they are asked
     limit: int
@@ -45,7 +45,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What is used and kept of a visit."""
+    """The data of a visit that is used and kept."""
 
     consent: Level
     idle_minutes: float

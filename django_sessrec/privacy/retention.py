@@ -1,4 +1,4 @@
-"""Retention: what is older than RETENTION_DAYS goes, a day at a time."""
+"""Retention: deletion of data older than RETENTION_DAYS, a day at a time."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Oldest(NamedTuple):
 
 @dataclass(frozen=True)
 class Purged:
-    """What a purge has deleted."""
+    """Rows and partitions that a purge deleted."""
 
     partitions: list[str]  # names, each a day of events or impressions
     failed_events: int

@@ -198,7 +198,9 @@ def _ranks(scores: FloatArray, labels: Rows) -> NDArray[np.float64]:
     of_label = scores[np.arange(len(labels)), labels][:, None]  # (B, 1)
     ranks: NDArray[np.float64] = np.count_nonzero(scores >= of_label, axis=1).astype(np.float64)
     if np.isnan(scores.max(axis=1)).any():  # NaN wins every max
-        raise ValueError("the model's scores are not numbers (NaN): its training diverged, train anew")
+        raise ValueError(
+            "the model's scores are not numbers (NaN): its training run diverged; train it again"
+        )
     ranks[~(of_label[:, 0] > -np.inf)] = np.inf
     return ranks
 

@@ -34,7 +34,7 @@ LATEST = 50  # clicks looked at: the clusters of a crawler's endless visit mean 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Intents:
-    """Which items are alike, learnt from a log.
+    """Similarity of items, learnt from a log.
 
     vectors:   (n_rows, DIMENSIONS) float32 of length 1, zeros for items without clicks
     threshold: the cosine from which two items are alike

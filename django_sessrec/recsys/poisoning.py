@@ -39,7 +39,7 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Where the rule begins to drop clicks; a session counts once per item, however often it is clicked.
+    """Bounds above which clicks are dropped; a session counts once per item, however often it is clicked.
 
     min_sessions:     sessions with an item, of one day or unsupported, that always stay: too few to matter
     mean_multiple:    multiple of the mean item's sessions that always stays: in a shop of few items each is

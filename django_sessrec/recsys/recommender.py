@@ -47,7 +47,7 @@ class NotEnoughData(ValueError):  # noqa: N818
 
 
 class Source(StrEnum):
-    """What brings an item into a list, by this package's models."""
+    """Sources of an item in a list, of this package's models."""
 
     VIEWED = "viewed"  # the item was clicked in this session
     NEIGHBOURS = "neighbours"  # past sessions that are like this one
@@ -62,7 +62,7 @@ SOURCES = frozenset(Source)
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What brought a row, and the session's rows that spoke for it, strongest first.
+    """The source of a row, and the session's rows that support it, strongest first.
 
     source: one of Source, or a code of the model's own, such as "newest": lower case, digits and "_"
     """
@@ -77,7 +77,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One recommended item, what brought it, and the clicked items that spoke for it, strongest first."""
+    """One recommended item, its source, and the clicked items that support it, strongest first."""
 
     item_id: str
     score: float

@@ -1,4 +1,4 @@
-"""The models that serve: opened when promoted, kept by each web process, swapped while pages go on."""
+"""Active models: opened when promoted, kept by each web process, replaced without a restart."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ MAX_BECAUSE: Final = 3  # reasons that a visitor may still want to read
 
 
 class Trace(NamedTuple):
-    """What one rule did to one item."""
+    """The effect of one rule on one item."""
 
     rule: str
     what: str  # "added", "dropped", "moved" or "changed"

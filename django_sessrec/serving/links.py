@@ -1,4 +1,4 @@
-"""Links that say which list they were in: the click that follows one counts for its impression."""
+"""Links that carry their list's rec_id, so that a click counts for its impression."""
 
 from __future__ import annotations
 

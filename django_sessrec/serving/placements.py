@@ -1,4 +1,4 @@
-"""What a placement shows, once everything that may say so has been merged."""
+"""Placements: defaults, settings and variant merged in one place."""
 
 from __future__ import annotations
 

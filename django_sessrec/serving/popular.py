@@ -1,4 +1,4 @@
-"""What visitors look at now: the popular step before any model was trained."""
+"""Popular items of the last days: the popular step before any model was trained."""
 
 from __future__ import annotations
 

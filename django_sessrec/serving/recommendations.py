@@ -72,7 +72,7 @@ class RecommendedItem:
 
 @dataclass(frozen=True, slots=True)
 class Recommendations:
-    """What a placement shows once. Empty where nothing could be recommended, or on an error.
+    """A placement's list. Empty where nothing could be recommended, or on an error.
 
     - `title`: of the list, true for this one: where nothing of the visit or the page has made it, the
       placement's FALLBACK_TITLE stands in place of its TITLE
@@ -232,7 +232,7 @@ def _items(
 
 
 class _Titles:
-    """Titles of the items that speak for others, each asked for once in a list."""
+    """Titles of the items named in reasons, each looked up once per list."""
 
     def __init__(self, request: HttpRequest | None) -> None:
         self._request = request

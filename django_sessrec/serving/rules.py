@@ -29,7 +29,7 @@ from django_sessrec.serving.visit import Visit
 
 @dataclass(frozen=True, slots=True)
 class RuleContext:
-    """What a rule may know of the list: whose it is, where it stands, and the live catalogue.
+    """Context of a rule: the visit, the placement and the live catalogue.
 
     `request` is the page's; None in a preview or a replay.
     """

@@ -1,4 +1,4 @@
-"""A value that web processes keep and renew now and then, without a background thread."""
+"""A cached value with a time to live, renewed without a background thread."""
 
 from __future__ import annotations
 

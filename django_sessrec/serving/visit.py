@@ -1,4 +1,4 @@
-"""What a list is made from: the session so far, and the page that asks."""
+"""The input of a list: the session so far, and the current page."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def _labelled(label: Promise) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a training run read, and what it left out; each field carries the label that staff read."""
+    """Counts of the clicks that a training run read and excluded; each field carries its label."""
 
     sessions: int = _labelled(_("Sessions"))
     sessions_of_two: int = _labelled(_("of two clicks or more"))  # the others teach only what is popular

@@ -45,11 +45,11 @@ TRAIN_EXTRA = {"onnx", "torch"}
 
 
 class AlreadyTraining(Exception):  # noqa: N818
-    """Another process trains this model right now."""
+    """Another process is training this model."""
 
 
 class Refused(Exception):  # noqa: N818
-    """The data or the gate says no; the message is the verdict."""
+    """The data or the gate refuses the run; the message is the verdict."""
 
 
 def train(

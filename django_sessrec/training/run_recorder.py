@@ -26,7 +26,7 @@ POINTS = 200  # of a stored curve
 
 
 class RunRecorder:
-    """Writes a run's stage, progress and curve to its row; also an estimator's progress callback."""
+    """Writer of a run's stage, progress and curve to its row; also an estimator's progress callback."""
 
     def __init__(self, run: TrainingRun, listener: Listener | None) -> None:
         self.run = run

@@ -1,4 +1,4 @@
-"""What a model's schedule asks for: a training run from scratch, a refresh, or nothing."""
+"""The schedule of a model: a training run from scratch, a refresh, or nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _opened: set[int] = set()  # runs whose artifact this process has opened: once i
 
 
 class Due(Enum):
-    """What a schedule asks for."""
+    """Kinds of scheduled work."""
 
     TRAINING = auto()  # from scratch
     REFRESH = auto()  # from the model in service

@@ -1,4 +1,4 @@
-"""How far back a model may read, so that no click stays in it for longer than RETENTION_DAYS.
+"""The training window: how far back a model may read, so that no click outlives RETENTION_DAYS in it.
 
 A neighbour model holds the click sequences that it was fitted on, without any id. It serves until the next
 training run, so its window ends the `headroom` before the limit, and what serves is retrained when half of
@@ -20,7 +20,7 @@ HEADROOM = timedelta(days=7)  # a worker that is down over a weekend costs no mo
 def headroom(model: str) -> timedelta:
     """From the end of a training run until the oldest click in its model reaches RETENTION_DAYS.
 
-    HEADROOM, or two of the model's trainings where these take longer; a quarter of RETENTION_DAYS at most.
+    HEADROOM, or two intervals of training runs where longer; at most a quarter of RETENTION_DAYS.
     Zero without a limit.
     """
     limit = sessrec_settings.RETENTION_DAYS

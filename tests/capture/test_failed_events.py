@@ -101,7 +101,7 @@ def test_the_command_tells_what_it_did(short_ids):
     short_ids()
     out = StringIO()
     call_command("sessrec_replay", stdout=out)
-    assert out.getvalue() == "1 stored, 0 known already or withdrawn, 0 failed again\n"
+    assert out.getvalue() == "1 stored, 0 already stored or withdrawn, 0 failed again\n"
 
 
 def test_staff_tries_chosen_ones_again(short_ids, admin_client, client, django_user_model):

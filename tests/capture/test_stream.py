@@ -1,5 +1,6 @@
 """The stream loses nothing and counts nothing twice, whoever dies."""
 
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -184,6 +185,24 @@ def test_a_server_that_is_away_is_not_waited_for_and_costs_no_row(
     assert [each.item_id for each in session_events(session_id)] == ["1", "2", "3"]
     assert caplog.text.count("did not take") == 1
     assert erase_sessions([session_id]).rows["sessrec_event"] == 3
+
+
+def test_the_server_keeps_no_click_of_a_session_that_was_erased(stream_server):
+    erased, other = uuid7(), uuid7()
+    outbox.deliver([event("before", session_id=erased)])
+    erase_sessions([erased])
+    late = [event("late", session_id=erased), event("of somebody else", session_id=other)]
+    outbox.deliver(late)
+    assert stream.events_of(erased) == []
+    assert [item_id for _, _, item_id, _ in stream.events_of(other)] == ["of somebody else"]
+    settle()
+    assert captured("item_id") == [("of somebody else",)]
+
+
+def test_a_session_is_kept_out_as_long_as_its_clicks_may_come(stream_server):
+    erase_sessions([erased := uuid7()])
+    [left] = [each for each in stream_server.keys("*") if str(erased) in str(each)]
+    assert timedelta(hours=24) <= timedelta(seconds=stream_server.ttl(left)) <= timedelta(hours=25)
 
 
 def test_a_message_that_nobody_can_read_is_kept_and_stops_nobody(stream_server):

@@ -1,5 +1,6 @@
 """Whatever hangs, a page waits two seconds at most for all of it, and the next one nothing."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 
 from django_sessrec import safety
+from django_sessrec.api.health import ready
 from django_sessrec.capture import buffers, fast_query, stream
 from django_sessrec.capture.breaker import MAX_WAIT_SECONDS, forgive, patience_left
 from django_sessrec.capture.fast_query import bounded
@@ -161,6 +163,25 @@ def test_a_page_waits_two_seconds_at_most_and_the_next_one_nothing(visitor, serv
         connection.close()
 
 
+@pytest.mark.parametrize("set_up", ["CONN_MAX_AGE 60", "CONN_MAX_AGE 0", "pool"], indirect=True)
+def test_a_load_balancer_is_answered_however_long_the_database_hangs(server, set_up, rf):
+    assert ready(rf.get("/")).status_code == 200
+    set_up()
+    with frozen(server):
+        started = time.monotonic()
+        answer = ready(rf.get("/"))
+        assert time.monotonic() - started < MAX_WAIT_SECONDS + SLACK
+    assert (answer.status_code, json.loads(answer.content)["reason"]) == (503, "database")
+    assert not fast_query.database_breaker.resting  # pages find out for themselves
+    connection.close()
+    assert ready(rf.get("/")).status_code == 200
+
+
+def test_a_load_balancer_hears_of_the_database_though_pages_leave_it_alone(transactional_db, rf):
+    fast_query.database_breaker.rest()
+    assert ready(rf.get("/")).status_code == 200
+
+
 @pytest.mark.parametrize("kind", ["broker", "stream"])
 def test_a_server_of_messages_that_hangs_costs_one_page_some_moments(visitor, shop, kind, server):
     valkey = Valkey(own_folder(own_folder(scratch_folder()) / f"hung-{kind}"))
@@ -196,6 +217,21 @@ def nowhere(needed):
             yield
         finally:
             cursor.execute("ALTER TABLE elsewhere RENAME TO sessrec_event")
+
+
+def test_a_transaction_may_begin_with_bounded_queries(transactional_db):
+    with transaction.atomic(), connection.cursor() as cursor:
+        with bounded():
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == ("1s",)
+            Heartbeat.objects.create(name="inside")
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("0",)
+    with suppress(ZeroDivisionError), transaction.atomic():
+        with bounded():
+            Heartbeat.objects.create(name="rolled back")
+        raise ZeroDivisionError
+    assert Heartbeat.objects.get().name == "inside"
 
 
 def test_queries_of_the_orm_are_bounded_and_leave_the_transaction_as_it_was(transactional_db):

@@ -74,7 +74,7 @@ def test_evaluate_warns_of_a_folder_that_has_seen_the_days_it_is_tested_on(visit
 
 @pytest.mark.parametrize("target", ["neighbours", "77", "nowhere"])
 def test_evaluate_names_a_target_that_is_none(run, target):
-    with pytest.raises(CommandError, match=f"'{target}' is no model that serves"):
+    with pytest.raises(CommandError, match=f"'{target}' is not an active model"):
         run("sessrec_evaluate", target)
 
 
@@ -84,7 +84,7 @@ def test_prune_does_the_upkeep(run):
     TrainingRun.objects.create(model="popularity", state=TrainingRun.State.RUNNING)
     output = run("sessrec_prune")
     assert "2 dropped" in output
-    assert "1 killed trainings" in output
+    assert "1 killed training runs" in output
     assert f"sessrec_event_{long_ago:%Y%m%d}" not in connection.introspection.table_names()
 
 

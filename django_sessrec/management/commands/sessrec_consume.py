@@ -1,4 +1,4 @@
-"""Bring what pages put into the stream into Postgres, until Ctrl-C or SIGTERM."""
+"""Command: move rows from the stream into Postgres, until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ class Command(BaseCommand):
     help = "Store the rows of SESSREC['STREAM_URL']; run one, or several: each row is stored once."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--once", action="store_true", help="end when nothing waits any more")
+        parser.add_argument("--once", action="store_true", help="exit when the stream is empty")
 
     def handle(self, *, once: bool, **options: Any) -> None:
         if not stream.configured():
-            raise CommandError(
-                "SESSREC['STREAM_URL'] is not set: pages write to the database, nothing waits in a stream."
-            )
+            raise CommandError("SESSREC['STREAM_URL'] is not set: pages write to the database directly.")
         try:
             consumer = Consumer()
         except stream.MissingClientError as problem:

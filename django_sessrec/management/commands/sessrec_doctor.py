@@ -1,4 +1,4 @@
-"""Is everything in working order, and what to do where it is not."""
+"""Command: examine the installation and print a remedy for each problem."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django_sessrec.operations.findings import Level
 
 class Command(BaseCommand):
     help = (
-        "Examine settings, database, broker, workers, models, catalogue and events; exits with 1 where one "
+        "Examine settings, database, broker, workers, models, catalogue and events; exits with 1 if one "
         "fails."
     )
     requires_system_checks = []  # they are part of the report

@@ -1,4 +1,4 @@
-"""Erase visits from every table, as a visitor may ask for (GDPR 17)."""
+"""Command: erase sessions from every table, on a visitor's request (GDPR 17)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_sessrec.privacy.erasure import erase
 
 
 class Command(BaseCommand):
-    help = "Erase the visits with these session ids from every table; what arrives late for them is dropped."
+    help = "Erase the sessions with these ids from every table; late events of them are dropped."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

@@ -1,4 +1,4 @@
-"""How well models predict the clicks of the last days."""
+"""Command: evaluate models on the clicks of the last days."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _target(target: str) -> tuple[str, Path, Callable[[], Recommender]]:
     numbered = target.isdecimal()
     run = TrainingRun.objects.filter(pk=target).first() if numbered else Promotion.objects.active(target)
     if run is None or not run.artifact:
-        raise CommandError(f"{target!r} is no model that serves, no run with an artifact, and no folder")
+        raise CommandError(f"{target!r} is not an active model, a run with an artifact, or a folder")
     return str(run), run.hold_out_folder, partial(run.open, hold_out=True)
 
 

@@ -1,4 +1,4 @@
-"""Write the compliance report: what is kept, why, for how long, which models serve, and who decided."""
+"""Command: write the compliance report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bring clicks, orders and refunds of another system into the event store."""
+"""Command: import clicks, orders and refunds of another system."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Command(BaseCommand):
             type=_mapped,
             default=[],
             metavar="THEIRS=OURS",
-            help="what an event of the file is called here, such as addtocart=add_to_cart; may be repeated",
+            help="the file's name of an event and this app's, such as addtocart=add_to_cart; repeatable",
         )
         parser.add_argument("--quantity", metavar="COLUMN")
         parser.add_argument("--price", metavar="COLUMN", help="of one piece")
@@ -138,7 +138,7 @@ def _mapped(text: str) -> tuple[str, str]:
 
 
 class Seen:
-    """What a check finds in a file."""
+    """Counts of a dry run over a file."""
 
     def __init__(self) -> None:
         self.events = 0

@@ -1,4 +1,4 @@
-"""Delete what is older than RETENTION_DAYS, and make the partitions of the days to come."""
+"""Command: delete rows older than RETENTION_DAYS, and create the partitions of the coming days."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from django_sessrec.operations.upkeep import UpkeepError, upkeep
 
 
 class Command(BaseCommand):
-    help = "Do the hourly upkeep now: partitions, quarantine, retention, killed trainings, old artifacts."
+    help = "Do the hourly upkeep now: partitions, quarantine, retention, killed training runs, old artifacts."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--force",
             action="store_true",
-            help="delete even where more days are due than one purge may plausibly delete",
+            help="delete even if implausibly many days are due at once",
         )
 
     def handle(self, *, force: bool, **options: Any) -> None:
@@ -33,6 +33,6 @@ class Command(BaseCommand):
         )
         self.stdout.write(f"{done['quarantined'].total()} sessions put into quarantine")
         self.stdout.write(
-            f"{len(done['stale_runs'])} killed trainings marked as failed, "
+            f"{len(done['stale_runs'])} killed training runs marked as failed, "
             f"{len(done['artifacts'])} artifacts removed"
         )

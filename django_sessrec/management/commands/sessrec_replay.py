@@ -1,4 +1,4 @@
-"""Store the failed events that the database takes now."""
+"""Command: retry failed events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django_sessrec.capture.replay import CODES, replay, replayable
 
 
 class Command(BaseCommand):
-    help = "Try failed events again, each id once: after a repair of what kept the database from taking them."
+    help = "Retry failed events, each id once, after the cause of the failure is repaired."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--code", choices=CODES, help="those of one reason; default: all")
@@ -19,5 +19,6 @@ class Command(BaseCommand):
         failed = replayable()
         done = replay(failed.filter(code=code) if code else failed)
         self.stdout.write(
-            f"{done.stored:,} stored, {done.known:,} known already or withdrawn, {done.failed:,} failed again"
+            f"{done.stored:,} stored, {done.known:,} already stored or withdrawn, "
+            f"{done.failed:,} failed again"
         )

@@ -1,4 +1,4 @@
-"""Train models in this process and promote those that pass the gate."""
+"""Command: train models in this process and promote those that pass the gate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
             "models", nargs="*", metavar="model", help="names in SESSREC['MODELS']; default: all"
         )
         parser.add_argument(
-            "--refresh", action="store_true", help="start from the models in service: sooner done"
+            "--refresh", action="store_true", help="start from the models in service, which is faster"
         )
 
     def handle(self, *, models: list[str], refresh: bool, **options: Any) -> None:
