@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.usefixtures("fresh_process"),
 ]
 FILES = dict(TITLED.findall(read("docs/reference/models.md")))
-TUTORIAL = dict(TITLED.findall(read("docs/tutorial.md")))
+TUTORIAL = TITLED.findall(read("docs/tutorial.md"))
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def own_model(settings, tmp_path, monkeypatch):
     (tmp_path / "shop" / "next_click.py").write_text(FILES["shop/next_click.py"], encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     shop = {"INSTALLED_APPS": [], "MIDDLEWARE": []}
-    exec(TUTORIAL["project/settings.py"], shop)
-    exec(FILES["settings.py"], shop)
+    for code in [text for name, text in TUTORIAL if name == "project/settings.py"] + [FILES["settings.py"]]:
+        exec(code, shop)
     settings.SESSREC = settings.SESSREC | {key: shop["SESSREC"][key] for key in ("MODELS", "PLACEMENTS")}
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:

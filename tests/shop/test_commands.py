@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
+from django.utils import timezone
 
-from django_sessrec.models import Event
+from django_sessrec.measuring.kpis import kpis
+from django_sessrec.models import Event, Impression
 from example_shop.stack.folders import CHECKOUT
 from tests.support.processes import process, wait_for
 
@@ -19,6 +23,17 @@ def test_an_interrupted_history_leaves_nothing_so_that_the_next_start_makes_it(g
         child.kill()
         child.wait()
     assert not Event.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_history_has_lists_for_the_report_of_each_day(goods):
+    call_command("simulate_history", "--days", "3", "--sessions-per-day", "60", "--lists", verbosity=0)
+    now = timezone.now()
+    [figures] = kpis(now - timedelta(days=4), now).values()
+    assert figures.impressions == Event.objects.filter(name="view_item", bot=False).count()
+    assert 0.05 < figures.ctr.value < 0.5
+    assert 0.4 < figures.viewability.value < 0.8
+    assert len({impression.shown_at.date() for impression in Impression.objects.all()}) >= 3
 
 
 def test_without_a_database_a_command_says_how_to_start_it(tmp_path):
