@@ -1,6 +1,6 @@
 """The pages' pictures, taken from the running example shop: `python docs/screenshots.py [URL]`.
 
-Start `make shop`, let `simulate_traffic` run for some minutes so that the report has figures, then run this.
+Start `make shop`, let `simulate_traffic` run for some minutes so that the models have figures, then run this.
 Each picture is a WebP of less than 150 kB below docs/images/.
 """
 
@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 IMAGES = Path(__file__).parent / "images"
 LARGEST = 150_000  # bytes
 PHONE = {"width": 390, "height": 844}
-SHOP = {"width": 1000, "height": 1290}  # down to the reasons of the first row
-ADMIN = {"width": 1280, "height": 720}
+SHOP = {"width": 1200, "height": 900}
+ADMIN = {"width": 1280, "height": 844}  # down to the chart
+MARGIN = 24  # pixels around what a picture shows
 # A headless browser is taken for a bot.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CLICKS = ("mug", "teapot")  # what the visitor looks for before the picture is taken
@@ -52,25 +53,30 @@ def product_page(browser: Browser, url: str, name: str, size: dict[str, int], **
         page.wait_for_load_state("networkidle")
     if size == PHONE:
         page.locator("[data-sessrec-placement]").first.evaluate("list => list.scrollIntoView()")
-    save(page, name)
+        save(page, name)
+    else:
+        save(page, name, full_page=True, clip=around(page, "[data-sessrec-placement]"))
     page.close()
 
 
+def around(page: Page, selector: str) -> dict[str, float]:
+    """The first such part of the page, across the page's whole width, for a picture's `clip`."""
+    box = page.locator(selector).first.bounding_box()
+    top = box["y"] + page.evaluate("scrollY") - MARGIN
+    return {"x": 0, "y": top, "width": page.viewport_size["width"], "height": box["height"] + 2 * MARGIN}
+
+
 def report(browser: Browser, url: str, name: str, scheme: str) -> None:
-    """The admin's report, its figures by placement, model and variant."""
+    """The admin's report of the last seven days, from its figures to its chart."""
     page = browser.new_page(viewport=ADMIN, color_scheme=scheme)
     page.goto(f"{url}/admin/login/?next=/admin/sessrec/report/")
     page.fill("#id_username", "admin")
     page.fill("#id_password", "admin")
     page.click("[type=submit]")
+    page.locator(".sessrec-choices a").first.click()
     page.wait_for_load_state("networkidle")
     save(page, name)
     page.close()
-
-
-USER_AGENT = (
-    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"  # headless ones are bots
-)
 
 
 def main(url: str) -> None:

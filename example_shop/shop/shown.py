@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from uuid import UUID
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from example_shop.shop.history import Happening
 from example_shop.shop.models import Product
 
 PRODUCTS_SHOWN = 8
+VISITS_WITH_LISTS = 0.2  # enough for the report, and a second of the shop's first start
 SEEN = 0.6  # share of lists that visitors scroll down to
 
 
@@ -26,12 +28,19 @@ class ShownLists:
         self.shown: list[Impression] = []
         self._products = products
         self._draw = draw
+        self._visit: UUID | None = None
+        self._has_lists = False
         self._of_kind: dict[int, list[str]] = defaultdict(list)
         for product in products:
             self._of_kind[product.category_id].append(str(product.pk))
 
     def view(self, happening: Happening) -> Iterator[EventRow]:
         """A view's list; the events that it was seen, and that the click on the list before it led here."""
+        if happening.session_id != self._visit:
+            self._visit = happening.session_id
+            self._has_lists = self._draw.random() < VISITS_WITH_LISTS
+        if not self._has_lists:
+            return
         product = self._products[happening.row]
         item_id = str(product.pk)
         before = self.shown[-1] if self.shown else None

@@ -27,10 +27,11 @@ def test_an_interrupted_history_leaves_nothing_so_that_the_next_start_makes_it(g
 
 @pytest.mark.django_db(transaction=True)
 def test_the_history_has_lists_for_the_report_of_each_day(goods):
-    call_command("simulate_history", "--days", "3", "--sessions-per-day", "60", "--lists", verbosity=0)
+    call_command("simulate_history", "--days", "3", "--sessions-per-day", "200", "--lists", verbosity=0)
     now = timezone.now()
     [figures] = kpis(now - timedelta(days=4), now).values()
-    assert figures.impressions == Event.objects.filter(name="view_item", bot=False).count()
+    views = Event.objects.filter(name="view_item", bot=False).count()
+    assert 0.1 * views < figures.impressions < 0.3 * views
     assert 0.05 < figures.ctr.value < 0.5
     assert 0.4 < figures.viewability.value < 0.8
     assert len({impression.shown_at.date() for impression in Impression.objects.all()}) >= 3
