@@ -50,22 +50,27 @@ def never_raises(
     return decorate
 
 
-def isolated(task: str, *, savepoints: bool = True) -> AbstractContextManager[None, bool]:
+def isolated(task: str, *, about: str = "", savepoints: bool = True) -> AbstractContextManager[None, bool]:
     """Swallow and log what fails inside; `task` completes "could not ...".
+
+    task:  one of few, because each is logged by itself; what differs from page to page belongs into `about`
+    about: what it was done with, said in the traceback
 
     Postgres refuses every query of a transaction after a failed one, so inside the shop's transactions
     (ATOMIC_REQUESTS) the work has savepoints to go back to. Without them, which spares two statements
     each time, a database error inside a transaction goes through to whoever has savepoints.
     """
-    return cast("AbstractContextManager[None, bool]", _isolated(task, savepoints=savepoints))
+    return cast("AbstractContextManager[None, bool]", _isolated(task, about, savepoints=savepoints))
 
 
 @contextmanager
-def _isolated(task: str, *, savepoints: bool) -> Iterator[None]:
+def _isolated(task: str, about: str, *, savepoints: bool) -> Iterator[None]:
     try:
         with _savepoints() if savepoints else nullcontext():
             yield
     except Exception as error:
+        if about:
+            error.add_note(about)
         if not savepoints and isinstance(error, DatabaseError) and any(_in_transaction()):
             raise
         log(f"could not {task}", error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,10 +12,9 @@ from rest_framework.throttling import SimpleRateThrottle
 from django_sessrec.capture import cookie
 from django_sessrec.capture.client_address import client_address
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.safety import log
 
 ADDRESS_FACTOR = 20  # visitors behind one address, as in an office or a mobile network
-
-logger = logging.getLogger("django_sessrec")
 
 
 class PerVisitor(SimpleRateThrottle):
@@ -37,12 +35,12 @@ class PerVisitor(SimpleRateThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         self.scope = view.rate_setting
-        self.num_requests, self.duration = self.parse_rate(getattr(sessrec_settings, self.scope))
-        self.rate = self.scope
+        self.rate = getattr(sessrec_settings, self.scope) or None  # the framework's word for no limit
+        self.num_requests, self.duration = self.parse_rate(self.rate)
         try:
             return bool(super().allow_request(request, view))
-        except Exception:  # the cache's own errors differ by backend; a shop without a cache goes on
-            logger.exception("The API's requests can't be counted: is the cache reachable?")
+        except Exception as error:  # the cache's own errors differ by backend; a shop without a cache goes on
+            log("could not count the API's requests: is the cache reachable?", error)
             return True
 
     def get_cache_key(self, request: Request, view: Any) -> str | None:

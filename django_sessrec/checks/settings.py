@@ -178,11 +178,8 @@ def _models() -> Iterator[CheckMessage]:
             )
         for key in ("ESTIMATOR", "RECOMMENDER"):
             path = model.get(key)
-            if isinstance(path, str) and not _leads_somewhere(path):
-                yield messages.NOT_IMPORTABLE(
-                    f"{where}[{key!r}] = {path!r} names nothing.",
-                    "Check the spelling of module and class.",
-                )
+            if isinstance(path, str):
+                yield from _unimported(f"{where}[{key!r}] = {path!r}", path)
 
 
 def _placements() -> Iterator[CheckMessage]:
@@ -238,7 +235,7 @@ def _label(where: str, placement: Mapping[str, Any]) -> Iterator[CheckMessage]:
         return
     try:
         labelled = labels_sponsored(template)
-    except (TemplateDoesNotExist, TemplateSyntaxError) as problem:
+    except (TemplateDoesNotExist, TemplateSyntaxError, UnicodeDecodeError, OSError) as problem:
         hint = "Check its name, and that it is in a folder where templates are looked for."
         yield messages.NO_TEMPLATE(f"{where}['TEMPLATE'] = {template!r} does not load: {problem}", hint)
         return
@@ -271,8 +268,19 @@ def _imported(where: str, path: Any) -> tuple[Any, list[CheckMessage]]:
         return None, [messages.NOT_IMPORTABLE(f"{where} = {path!r} can't be imported: {problem}", hint)]
 
 
+def _unimported(what: str, path: str) -> Iterator[CheckMessage]:
+    """A dotted path that is not imported here: an estimator may import torch."""
+    try:
+        if not _leads_somewhere(path):
+            yield messages.NOT_IMPORTABLE(f"{what} names nothing.", "Check the spelling of module and class.")
+    except (SyntaxError, ValueError, OSError) as problem:
+        yield messages.NOT_IMPORTABLE(
+            f"{what} can't be read: {problem}", "Check that the module imports by itself."
+        )
+
+
 def _leads_somewhere(path: str) -> bool:
-    """Whether a dotted path names something, told without importing it: an estimator may import torch."""
+    """Whether a dotted path names something. Raises what ast.parse does, and OSError."""
     *modules, name = path.split(".")
     spec, folders = None, None
     for depth in range(len(modules)):
@@ -282,7 +290,7 @@ def _leads_somewhere(path: str) -> bool:
         folders = spec.submodule_search_locations
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return spec is not None
-    return name in _names(ast.parse(Path(spec.origin).read_text(encoding="utf-8")))
+    return name in _names(ast.parse(Path(spec.origin).read_bytes()))
 
 
 def _names(tree: ast.AST) -> Iterator[str]:

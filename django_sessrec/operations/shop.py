@@ -142,12 +142,16 @@ def consent(request: HttpRequest | None = None) -> Iterator[Finding]:
 def proxies(request: HttpRequest | None = None) -> Iterator[Finding]:
     """Whether the visitors' addresses can be told; only a request that came in can show it."""
     forwarded = request.headers.get("X-Forwarded-For") if request else None
-    if forwarded and not sessrec_settings.num_proxies:
-        yield warn(
-            Code.PROXY_UNEXPLAINED,
-            _("Requests come through a proxy, and NUM_PROXIES is 0: every visitor has the proxy's address."),
-            _("Set NUM_PROXIES to the number of the shop's own proxies in front of Django."),
-        )
+    proxies = sessrec_settings.num_proxies
+    if not forwarded or proxies:
+        return
+    message = (
+        _("Requests come through a proxy, and NUM_PROXIES is not set: no visitor's address is known.")
+        if proxies is None
+        else _("Requests come through a proxy, and NUM_PROXIES is 0: every visitor has the proxy's address.")
+    )
+    remedy = _("Set NUM_PROXIES to the number of the shop's own proxies in front of Django.")
+    yield warn(Code.PROXY_UNEXPLAINED, message, remedy)
 
 
 def _bare_request() -> HttpRequest:

@@ -88,7 +88,7 @@ def _merged(
     merged = {**settings, **variant}
     wanted = merged["LIMIT"]
     if limit is not None and limit != "":
-        with isolated(f"read the limit {limit!r} of the placement {name!r}"):
+        with isolated(f"read the limit of the placement {name!r}", about=f"limit {limit!r}"):
             wanted = int(limit)
     return Placement(
         name,

@@ -118,13 +118,13 @@ def not_sensitive(items: list[Candidate], context: RuleContext) -> list[Candidat
 
 
 def max_per_category(items: list[Candidate], context: RuleContext) -> list[Candidate]:
-    """At most so many of a category; what the shop put there itself counts, and stays."""
+    """The limit per category; items that the shop placed itself count, and stay."""
     most = context.placement.max_per_category
     if most is None:
         return items
     kept, shown = [], Counter[str]()
     for each in items:
-        with isolated(f"tell the category of {each.item_id!r}", savepoints=False):
+        with isolated("tell an item's category", about=f"item {each.item_id!r}", savepoints=False):
             categories = context.catalogue.categories(each.item)
             if each.step in BY_HAND or all(shown[category] < most for category in categories):
                 shown.update(categories)
@@ -138,7 +138,7 @@ def describable(items: list[Candidate], context: RuleContext) -> list[Candidate]
     for n, each in enumerate(items):
         if len(described) == context.placement.limit:
             return described + items[n:]
-        with isolated(f"describe the item {each.item_id!r}", savepoints=False):
+        with isolated("describe an item", about=f"item {each.item_id!r}", savepoints=False):
             described.append(replace(each, fields=context.catalogue.describe(each.item, context.request)))
     return described
 

@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.cache.backends.locmem import LocMemCache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -267,6 +268,26 @@ def test_a_flood_is_slowed_down(visitor, settings):
     send(visitor, an_event())  # brings the cookie that the next ones are counted by
     assert [send(visitor, an_event()).status_code for _number in range(3)] == [202, 202, 429]
     assert send(visitor, an_event()).json()["code"] == "throttled"
+
+
+def test_a_rate_that_is_empty_is_no_limit(visitor, settings, caplog):
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": ""}
+    assert [send(visitor, an_event()).status_code for _number in range(3)] == [202, 202, 202]
+    assert caplog.text == ""
+
+
+def test_without_a_cache_nobody_is_limited_and_the_log_says_it_once(visitor, settings, caplog):
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/min"}
+    settings.CACHES = {"default": {"BACKEND": "tests.api.test_events.CacheAway"}}
+    assert [send(visitor, an_event()).status_code for _number in range(3)] == [202, 202, 202]
+    counted = [each for each in caplog.records if "is the cache reachable" in each.message]
+    assert len(counted) == 1
+    assert counted[0].exc_info
+
+
+class CacheAway(LocMemCache):
+    def get(self, *args, **kwargs):
+        raise ConnectionError("refused")
 
 
 def test_new_sessions_from_one_address_are_bounded_too(settings):

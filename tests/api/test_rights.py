@@ -5,6 +5,7 @@ import json
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from rest_framework.serializers import DateTimeField
 
 from django_sessrec.models import Event, Impression, Quarantine
 from tests.support.api import an_event, send
@@ -21,6 +22,24 @@ def test_what_is_kept_of_a_visit(visitor, products):
     assert mine.json()["session_id"] == str(session_of(visitor))
     assert [event["item_id"] for event in mine.json()["events"]] == ["7"]
     assert mine.json()["impressions"][0]["placement"] == "product_page"
+
+
+def test_it_is_told_as_it_is_kept(visitor):
+    send(visitor, an_event("add_to_cart", item_id='"7"\\', price="9.90", quantity=2) | {"currency": "EUR"})
+    [kept] = Event.objects.all()
+    assert visitor.get("/sessrec/my-data/").json()["events"] == [
+        {
+            "event_id": str(kept.event_id),
+            "occurred_at": DateTimeField().to_representation(kept.occurred_at),
+            "name": "add_to_cart",
+            "item_id": '"7"\\',
+            "quantity": 2,
+            "price": "9.90",
+            "currency": "EUR",
+            "impression_id": None,
+            "position": None,
+        }
+    ]
 
 
 def test_a_visit_sees_and_erases_only_itself(visitor, stranger):
@@ -79,7 +98,8 @@ def test_a_broken_cookie_is_no_visit(visitor, cookie):
 
 
 def test_gpc(client):
-    assert client.get("/.well-known/gpc.json").json()["gpc"] is True
+    """Without a date: only the shop knows since when it abides."""
+    assert client.get("/.well-known/gpc.json").json() == {"gpc": True}
 
 
 def test_health(client):

@@ -35,6 +35,29 @@ def test_a_right_set_up_has_no_error():
 
 
 @pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"class Mine(:\n", "line 1"),
+        (b"class Mine:\n    name = '\xfc'\n", "utf-8"),
+        (b"class Mine: pass\n\0", "null bytes"),
+    ],
+)
+def test_an_estimators_module_that_cannot_be_read_is_told(tmp_path, monkeypatch, text, reason):
+    (tmp_path / "unreadable_estimator.py").write_bytes(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = findings(SESSREC=model(ESTIMATOR="unreadable_estimator.Mine"))["sessrec.E006"]
+    assert "can't be read" in found.msg
+    assert reason in found.msg
+
+
+def test_an_estimators_module_in_another_encoding_is_read(tmp_path, monkeypatch):
+    text = "# -*- coding: latin-1 -*-\nclass Mine:\n    name = 'Grün'\n"
+    (tmp_path / "latin_estimator.py").write_text(text, encoding="latin-1")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "sessrec.E006" not in findings(SESSREC=model(ESTIMATOR="latin_estimator.Mine"))
+
+
+@pytest.mark.parametrize(
     ("settings", "expected", "hint"),
     [
         ([], "sessrec.E001", "SESSREC = {"),

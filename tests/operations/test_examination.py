@@ -140,12 +140,21 @@ def asks_both(request):
 
 
 @pytest.mark.parametrize(
-    ("proxies", "forwarded", "found"), [(0, "1.2.3.4", 1), (1, "1.2.3.4", 0), (0, None, 0)]
+    ("proxies", "forwarded", "said"),
+    [
+        (0, "1.2.3.4", ["NUM_PROXIES is 0: every visitor has the proxy's address"]),
+        (None, "1.2.3.4", ["NUM_PROXIES is not set: no visitor's address is known"]),
+        (1, "1.2.3.4", []),
+        (0, None, []),
+        (None, None, []),
+    ],
 )
-def test_a_proxy_that_the_settings_do_not_know_is_told(settings, proxies, forwarded, found):
+def test_a_proxy_that_the_settings_do_not_know_is_told(settings, proxies, forwarded, said):
     settings.SESSREC = {**settings.SESSREC, "NUM_PROXIES": proxies}
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
-    assert len(list(shop.proxies(RequestFactory().get("/", headers=headers)))) == found
+    found = [each.message for each in shop.proxies(RequestFactory().get("/", headers=headers))]
+    assert len(found) == len(said)
+    assert all(words in message for words, message in zip(said, found, strict=True))
     assert list(shop.proxies()) == []
 
 

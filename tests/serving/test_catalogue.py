@@ -132,6 +132,11 @@ class Raising(DemoCatalogue):
         return item.category
 
 
+class RaisingAlways(DemoCatalogue):
+    def describe(self, item, request=None):
+        raise RuntimeError("the shop's own mistake")
+
+
 def test_a_product_without_a_file_is_shown_without_a_picture(catalogue, products, settings):
     settings.MEDIA_URL = "/media/"
     Product.objects.exclude(pk=products[4].pk).update(picture="tea.jpg")
@@ -147,8 +152,15 @@ def test_a_product_that_cannot_be_described_costs_its_own_place_only(catalogue, 
     catalogue("Raising")
     names = [each.item.name for each in get_recommendations(None, "product_page", item=products[0]).items]
     assert names == [f"tea {n}" for n in (1, 2, 4, 6, 7, 8, 9)] + ["pot 9"]
-    assert "could not describe the item" in caplog.text
-    assert "could not tell the category of" in caplog.text
+    assert "could not describe an item" in caplog.text
+    assert "could not tell an item's category" in caplog.text
+    assert f"item {str(products[3].pk)!r}" in caplog.text, "which one, with the traceback"
+
+
+def test_a_catalogue_that_describes_nothing_is_logged_once_and_not_for_each_item(catalogue, products, caplog):
+    catalogue("RaisingAlways")
+    assert get_recommendations(None, "product_page", item=products[0]).items == []
+    assert [each.message for each in caplog.records] == ["could not describe an item"]
 
 
 def test_an_item_that_cannot_be_described_is_no_reason_by_name(catalogue, products):
