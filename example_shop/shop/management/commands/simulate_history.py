@@ -2,7 +2,6 @@
 
 import time
 from argparse import ArgumentParser
-from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,11 +13,10 @@ from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.capture.rows import EventRow
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
-from django_sessrec.models import EventName, Impression, Source
+from django_sessrec.models import EventName, Source
 from example_shop.shop.history import Happening, happenings
 from example_shop.shop.models import Product
 from example_shop.shop.population import visitors_of
-from example_shop.shop.shown import ShownLists
 
 
 class Command(BaseCommand):
@@ -28,34 +26,25 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=int, default=5)
         parser.add_argument("--sessions-per-day", type=int, default=3_000)
         parser.add_argument("--seed", type=int, default=1)
-        parser.add_argument("--lists", action="store_true", help="also the lists shown, for the report")
 
-    def handle(self, days: int, sessions_per_day: int, seed: int, *, lists: bool, **options: Any) -> None:
+    def handle(self, days: int, sessions_per_day: int, seed: int, **options: Any) -> None:
         products = list(Product.objects.all())
         visitors = visitors_of(products)
         draw = np.random.default_rng(seed)
-        shown = ShownLists(products, np.random.default_rng(seed)) if lists else None
         now = datetime.now(UTC)
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         began = time.monotonic()
         total = 0
         with transaction.atomic(using=sessrec_settings.DATABASE):  # interrupted, it leaves nothing
             for day in [today - timedelta(days=ago) for ago in range(days, -1, -1)]:
-                past = (each for each in happenings(visitors, day, sessions_per_day, draw) if each.at <= now)
-                written = copy_events(self._rows(past, products, shown))
+                written = copy_events(
+                    self._row(each, products)
+                    for each in happenings(visitors, day, sessions_per_day, draw)
+                    if each.at <= now
+                )
                 total += written
                 self.stdout.write(f"{day:%a %d %b}: {written:,} events")
-            if shown:
-                Impression.objects.bulk_create(shown.shown, batch_size=2_000)
         self.stdout.write(self.style.SUCCESS(f"{total:,} events in {time.monotonic() - began:.1f} s"))
-
-    def _rows(
-        self, happened: Iterable[Happening], products: list[Product], shown: ShownLists | None
-    ) -> Iterator[EventRow]:
-        for each in happened:
-            yield self._row(each, products)
-            if shown and each.name == EventName.VIEW_ITEM and not each.bot:
-                yield from shown.view(each)
 
     def _row(self, happening: Happening, products: list[Product]) -> EventRow:
         """The happening as a row of sessrec_event."""
