@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from django.test import RequestFactory
 
 import django_sessrec
@@ -88,6 +89,20 @@ def test_a_field_that_the_product_lacks_is_named(settings):
     (finding,) = shop.catalogue()
     assert finding.code == Code.CATALOGUE_UNDESCRIBED
     assert "'prise'" in finding.message
+
+
+class Addressless(catalogue.ModelCatalogue):
+    model = "demo.Product"
+
+    def url(self, item):
+        return item.no_such_method()
+
+
+def test_a_product_without_an_address_is_remedied_by_url(settings):
+    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.Addressless"}
+    captured(str(Product.objects.create(name="a").pk))
+    (finding,) = shop.catalogue()
+    assert (finding.code, "url()" in finding.remedy) == (Code.CATALOGUE_UNDESCRIBED, True)
 
 
 # -- consent
@@ -191,6 +206,21 @@ def test_a_process_without_the_projects_celery_app_is_told():
     assert finding.code == Code.BROKER_UNNAMED
     assert "amqp://localhost//" in finding.message
     assert "__init__.py" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("redis://:secret@localhost:6379/0", "redis://:**@localhost:6379/0"),
+        ("rediss://shop:secret@cache:6380/1", "rediss://shop:**@cache:6380/1"),
+        ("amqp://shop:secret@queue//", "amqp://shop:**@queue:5672//"),
+        ("redis+socket:///run/redis.sock", "redis+socket:///run/redis.sock"),
+    ],
+)
+def test_a_brokers_address_hides_its_password_and_shows_none_where_there_is_none(monkeypatch, url, shown):
+    monkeypatch.setattr(tasks, "current_app", Celery(broker=url, set_as_current=False))
+    assert tasks.broker().address == shown
 
 
 def test_a_worker_that_reads_another_broker_is_told():
