@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django_sessrec.capture import partitions
 from django_sessrec.capture.fast_query import bounded, patient
 
-PATIENCE = 2.0  # seconds: a probe gives up soon, and leaves the thread that waits behind
+TIMEOUT_SECONDS = 2.0  # seconds: a probe gives up soon, and leaves the thread that waits behind
 
 
 @never_cache
@@ -32,7 +32,7 @@ def ready(_request: HttpRequest) -> JsonResponse:
 
 def _not_ready() -> str:
     try:
-        with patient(PATIENCE), bounded():  # asks a database that rests from pages, too
+        with patient(TIMEOUT_SECONDS), bounded():  # asks a database that rests from pages, too
             return "" if partitions.days_ahead() >= 0 else "partitions"
     except Error:
         return "database"

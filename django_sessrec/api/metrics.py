@@ -23,6 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from django_sessrec.capture import ledger, partitions, stream
+from django_sessrec.capture.fast_query import bounded, patient
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Impression, Promotion, TrainingRun
@@ -30,6 +31,7 @@ from django_sessrec.operations import heartbeat
 
 LATELY = timedelta(minutes=5)
 RUNS = timedelta(days=7)
+PART_SECONDS = 2.0  # for each query: Prometheus gives up a scrape after ten
 PREFIX = "sessrec_"
 
 logger = logging.getLogger("django_sessrec")
@@ -66,7 +68,8 @@ class Figures(Collector):
         for part, read in parts.items():
             found: list[Metric] = []
             try:
-                found = read()
+                with patient(PART_SECONDS), bounded():
+                    found = read()
             except Exception as problem:  # one part that is away hides no other
                 logger.warning("metrics of %s: %s", part, problem)
             answered.add_metric([part], float(bool(found)))
