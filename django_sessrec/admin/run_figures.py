@@ -123,10 +123,10 @@ def _reported(history: list[Mapping[str, Any]]) -> list[str]:
 
 
 def _row(label: str, values: list[float | None], cases: int | None = None) -> Row:
-    own, rivals = values[0], [value for value in values[1:2] if value is not None]
+    own, others = values[0], [value for value in values[1:2] if value is not None]
     change = ""
-    if own is not None and rivals and own != rivals[0]:
-        change = "sessrec-better" if own > rivals[0] else "sessrec-worse"
+    if own is not None and others and own != others[0]:
+        change = "sessrec-better" if own > others[0] else "sessrec-worse"
     return Row(label, [_shown(value) for value in values], change, cases)
 
 

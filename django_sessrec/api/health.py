@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django_sessrec.capture import partitions
 from django_sessrec.capture.fast_query import bounded, patient
 
-TIMEOUT_SECONDS = 2.0  # seconds: a probe gives up soon, and leaves the thread that waits behind
+TIMEOUT_SECONDS = 2.0  # a probe gives up soon, and leaves the thread that waits behind
 
 
 @never_cache

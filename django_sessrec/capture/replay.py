@@ -16,7 +16,7 @@ from django_sessrec.models import Event, FailedEvent, Impression
 
 CODES: Final = ("database", "unwritable")  # good rows; all other reasons are wrong input, and stay wrong
 BATCH: Final = 500
-PATIENCE: Final = 10.0  # seconds for each row
+TIMEOUT_SECONDS: Final = 10.0  # for each row
 
 
 class Replayed(NamedTuple):
@@ -39,7 +39,7 @@ def replay(failed_events: QuerySet[FailedEvent]) -> Replayed:
     """
     total, last = Replayed(), 0
     while True:
-        with database.atomic(), patient(PATIENCE):
+        with database.atomic(), patient(TIMEOUT_SECONDS):
             some = failed_events.filter(pk__gt=last, code__in=CODES).order_by("pk")
             batch = list(some.select_for_update(skip_locked=True)[:BATCH])
             if not batch:

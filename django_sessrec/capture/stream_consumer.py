@@ -32,7 +32,7 @@ from django_sessrec.models import Heartbeat, Receipt
 
 BATCH: Final = 1_000  # messages of a transaction: a tenth of a second of work
 WAIT_MS: Final = 1_000  # for new messages
-PATIENCE: Final = 10.0  # seconds, with either server
+TIMEOUT_SECONDS: Final = 10.0  # with either server
 CLAIM_AFTER_MS: Final = 15_000  # longer than any batch takes: a consumer that holds messages so long is dead
 FORGOTTEN_MS: Final = 3_600_000  # the books keep the names of consumers that ended
 SWEEP_SECONDS: Final = 5.0
@@ -50,7 +50,7 @@ class Consumer:
 
     def __init__(self) -> None:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-        self.server = stream.connect(PATIENCE)
+        self.server = stream.connect(TIMEOUT_SECONDS)
         self._joined = False
         self._unfinished = False  # whether messages of ours may wait in the group's books
         self._beat_at = self._swept_at = float("-inf")
@@ -140,7 +140,7 @@ class Consumer:
         if not messages:
             return 0
         receipt = {"messages": [entry for entry, _ in messages]}
-        with database.atomic(), patient(PATIENCE):
+        with database.atomic(), patient(TIMEOUT_SECONDS):
             Receipt.objects.update_or_create(name=self.name, defaults=receipt)
             return sum(_stored(_unwritten([rows for _, rows in messages if rows])))
 

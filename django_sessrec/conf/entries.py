@@ -26,13 +26,13 @@ QUARANTINE: Final[Mapping[str, Setting[int | None]]] = MappingProxyType(
         "MIN_EVENLY_SPACED_CLICKS": Setting(
             20,
             (int, NoneType),
-            "`even_pace`: at least so many clicks, and the time between them hardly varies",
+            "`even_pace`: smallest number of clicks, where the time between them hardly varies",
             low=2,
         ),
         "MIN_CRAWLED_ITEMS": Setting(
             100,
             (int, NoneType),
-            "`crawl`: at least so many different items, hardly one of them viewed twice",
+            "`crawl`: smallest number of different items, where hardly one is viewed twice",
             low=2,
         ),
         "MAX_CLICKS_ON_ONE_ITEM": Setting(20, (int, NoneType), "`repeat`: more clicks on one item", low=2),

@@ -336,7 +336,7 @@ def training_device(name: str) -> torch.device:
 
 @contextmanager
 def training_threads(threads: int | None) -> Iterator[None]:
-    """A context in which torch computes with so many threads; None leaves its setting."""
+    """A context with a fixed number of torch's threads; None leaves its setting."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:

@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import Count, Q
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 import django_sessrec
 from django_sessrec.capture.cookie import LONGEST_SESSION, OFF_LASTS
@@ -73,19 +74,20 @@ def _processing() -> dict[str, Any]:
 
 
 def _cookies() -> list[dict[str, Any]]:
+    """The cookies, in English: the template translates what they hold."""
     name = sessrec_settings.COOKIE_NAME
     return [
         {
             "name": name,
-            "set": "with consent",
-            "holds": "a random number of this session, signed by the shop",
+            "set": gettext_noop("with consent"),
+            "holds": gettext_noop("a random number of this session, signed by the shop"),
             "minutes": sessrec_settings.SESSION_IDLE_MINUTES,
             "at_most_hours": LONGEST_SESSION // timedelta(hours=1),
         },
         {
             "name": f"{name}_off",
-            "set": "by the visitor who switches personalisation off",
-            "holds": "1, the same for everybody",
+            "set": gettext_noop("when the visitor switches personal suggestions off"),
+            "holds": gettext_noop("1, the same for everybody"),
             "minutes": OFF_LASTS // timedelta(minutes=1),
             "at_most_hours": OFF_LASTS // timedelta(hours=1),
         },

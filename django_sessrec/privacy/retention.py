@@ -18,7 +18,7 @@ from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Re
 # A write that had begun when its session was withdrawn may have ended after the deletion; a retried one
 # comes hours later and is dropped when it arrives.
 SWEPT_AGAIN = timedelta(days=2)
-PATIENCE = 600.0  # seconds for the database
+TIMEOUT_SECONDS = 600.0  # for the database
 RECEIPTS_KEPT = timedelta(days=2)  # a broker brings a message again within hours
 
 # The hourly upkeep has one day to drop, and some more after a week's outage. More than that is a clock that
@@ -71,7 +71,7 @@ def purge(*, force: bool = False) -> Purged:
     stays locked; the next purge goes on from there.
     """
     now = database.now()
-    with patient(PATIENCE):
+    with patient(TIMEOUT_SECONDS):
         swept = erase_sessions(_withdrawn_since(now - SWEPT_AGAIN), wait_seconds=0.0)
     late_rows = sum(swept.rows.values())
     Receipt.objects.filter(received_at__lt=now - RECEIPTS_KEPT).delete()

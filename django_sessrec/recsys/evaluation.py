@@ -77,7 +77,7 @@ class Cases:
         )
 
     def thinned(self, most: int) -> Cases:
-        """At most so many of them, evenly spaced."""
+        """A sample of at most this size, evenly spaced."""
         return self.take(np.linspace(0, len(self) - 1, min(most, len(self))).astype(np.int64))
 
     def reindexed(self, index: ItemIndex) -> Cases:

@@ -48,7 +48,7 @@ def forget() -> None:
     _models.clear()
 
 
-# The threads of a net's runtime do not survive a fork; memory-mapped arrays cost nothing twice.
+# The threads of a network's runtime do not survive a fork; memory-mapped arrays cost nothing twice.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget)
 

@@ -118,7 +118,7 @@ def not_sensitive(items: list[Candidate], context: RuleContext) -> list[Candidat
 
 
 def max_per_category(items: list[Candidate], context: RuleContext) -> list[Candidate]:
-    """At most so many of a category; what the shop put there itself counts, and stays."""
+    """The limit per category; items that the shop placed itself count, and stay."""
     most = context.placement.max_per_category
     if most is None:
         return items

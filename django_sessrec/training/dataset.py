@@ -92,7 +92,7 @@ def read(start: datetime, end: datetime) -> tuple[SessionLog, Counts]:
     """Sessions of the clicks in [start, end): views, and baskets filled without a view before.
 
     Left out: bots, quarantined and withdrawn sessions, sensitive items, reloads, sessions of more than
-    LONGEST clicks, and what a crowd pushes: an item beyond MAX_ITEM_SHARE, or where nothing speaks for it.
+    LONGEST clicks, and what bots push: an item beyond MAX_ITEM_SHARE, or where nothing speaks for it.
     """
     index, hashes, left_out = _items(start, end)
     clicks = np.concatenate([np.zeros(0, CLICK), *_clicks(start, end, hashes)])
@@ -189,7 +189,7 @@ def _without_endless(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
 
 
 def _without_excess(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """Drop clicks on items that a crowd pushes, and count them."""
+    """Drop clicks on items that bots push, and count them."""
     day = (clicks["id_high"] >> np.uint64(16)).astype(np.int64) // DAY_MS
     rows = clicks["row"].astype(np.int64)
     kept = within_bounds(day, clicks["session"], rows, sessrec_settings.MAX_ITEM_SHARE)

@@ -30,7 +30,7 @@ class Verdict:
 
 
 def verdict(figures: Mapping[str, Figures], *, tolerance: float) -> Verdict:
-    """Judge figures of the same cases: the "candidate"'s beside those of its rivals, where there are any.
+    """Judge figures of the same cases: the "candidate"'s beside those of the other models, if any.
 
     "incumbent": of the run of this model that serves.
     "next":      of the "model" that answers where this one doesn't.
@@ -43,18 +43,18 @@ def verdict(figures: Mapping[str, Figures], *, tolerance: float) -> Verdict:
         return Verdict(False, (too_few % {"cases": candidate["cases"], "fewest": FEWEST_CASES},))
     if not all(math.isfinite(candidate[key]) for key in FIGURES):
         return Verdict(False, (_("Its figures are not numbers: the training run diverged."),))
-    rivals = list(_rivals(figures, 1 - tolerance))
+    others = list(_others(figures, 1 - tolerance))
     objections = tuple(
-        _("%(figure)s of %(own).2f is too low: %(theirs).2f for %(rival)s.")
-        % {"figure": label, "own": candidate[key], "rival": name, "theirs": theirs[key]}
-        for name, theirs, share in rivals
+        _("%(figure)s of %(own).2f is too low: %(theirs).2f for %(other)s.")
+        % {"figure": label, "own": candidate[key], "other": name, "theirs": theirs[key]}
+        for name, theirs, share in others
         for key, label in FIGURES.items()
         if candidate[key] < theirs[key] * share
     )
-    return Verdict(not objections, objections or tuple(_praise(candidate, rivals)))
+    return Verdict(not objections, objections or tuple(_praise(candidate, others)))
 
 
-def _rivals(figures: Mapping[str, Figures], share: float) -> Iterator[tuple[str, Figures, float]]:
+def _others(figures: Mapping[str, Figures], share: float) -> Iterator[tuple[str, Figures, float]]:
     """What each is called, its figures, and the share of them that the candidate needs."""
     if "incumbent" in figures:
         yield _("the model in service"), figures["incumbent"], share
@@ -64,10 +64,10 @@ def _rivals(figures: Mapping[str, Figures], share: float) -> Iterator[tuple[str,
         yield _("the most popular items"), figures["baseline"], 1.0
 
 
-def _praise(candidate: Figures, rivals: Sequence[tuple[str, Figures, float]]) -> Iterator[str]:
+def _praise(candidate: Figures, others: Sequence[tuple[str, Figures, float]]) -> Iterator[str]:
     yield _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d clicks.") % _shown(candidate)
-    for name, figures, _share in rivals:
-        yield _("%(rival)s: %(hr).2f and %(mrr).2f.") % {"rival": name.capitalize(), **_shown(figures)}
+    for name, figures, _share in others:
+        yield _("%(other)s: %(hr).2f and %(mrr).2f.") % {"other": name.capitalize(), **_shown(figures)}
 
 
 def _shown(figures: Figures) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def due(model: str) -> Due | None:
 
 
 def _is_over(run: TrainingRun | None, hours: float) -> bool:
-    """Whether so many hours have passed since the run began; fewer if it failed."""
+    """Whether the interval has passed since the run began; a shorter one if it failed."""
     if run is None:
         return True
     if run.state == TrainingRun.State.FAILED:

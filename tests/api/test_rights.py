@@ -6,6 +6,7 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
+from rest_framework.serializers import DateTimeField
 
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Withdrawal
 from tests.support.api import an_event, send
@@ -55,6 +56,26 @@ def test_a_withdrawal_is_told(visitor):
     visitor.delete("/sessrec/my-data/")
     visitor.cookies["sessrec"] = cookie
     assert visitor.get("/sessrec/my-data/").json()["withdrawn_at"] is not None
+
+
+def test_it_is_told_as_it_is_kept(visitor):
+    send(visitor, an_event("add_to_cart", item_id='"7"\\', price="9.90", quantity=2) | {"currency": "EUR"})
+    [kept] = Event.objects.all()
+    assert visitor.get("/sessrec/my-data/").json()["events"] == [
+        {
+            "event_id": str(kept.event_id),
+            "occurred_at": DateTimeField().to_representation(kept.occurred_at),
+            "name": "add_to_cart",
+            "item_id": '"7"\\',
+            "quantity": 2,
+            "price": "9.90",
+            "currency": "EUR",
+            "impression_id": None,
+            "position": None,
+            "source": "browser",
+            "bot": False,
+        }
+    ]
 
 
 def test_a_visit_sees_and_erases_only_itself(visitor, stranger):

@@ -1,4 +1,4 @@
-"""The nets before and after training: padding, prefixes, the exported twin."""
+"""The networks before and after training: padding, prefixes, the exported network."""
 
 from __future__ import annotations
 

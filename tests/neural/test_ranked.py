@@ -1,4 +1,4 @@
-"""The champion: better than what it is made of, and trained only on what its sources had not seen."""
+"""The best model: better than what it is made of, and trained only on what its sources had not seen."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ class TestRanked(RecommenderContract):
             for group, figures in getattr(ranked, groups).items():
                 if figures["cases"] < 50:
                     continue
-                rivals = [getattr(source, groups)[group] for source in sources]
-                assert figures["hr"] > max(rival["hr"] for rival in rivals) - 0.02, group
-                assert figures["mrr"] > 1.2 * max(rival["mrr"] for rival in rivals), group
+                others = [getattr(source, groups)[group] for source in sources]
+                assert figures["hr"] > max(other["hr"] for other in others) - 0.02, group
+                assert figures["mrr"] > 1.2 * max(other["mrr"] for other in others), group
 
     def test_a_visit_with_two_intents_sees_both_in_its_list(
         self, recommender: RankedRecommender, shop: SyntheticShop

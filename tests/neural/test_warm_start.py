@@ -82,16 +82,16 @@ def test_a_new_item_lies_amid_those_that_it_is_clicked_with(
         assert len(near & mates) >= 6
 
 
-def test_the_champion_keeps_its_ranker_and_refreshes_its_net(
+def test_the_served_keeps_its_ranker_and_refreshes_its_net(
     days: tuple[SessionLog, SessionLog, Cases],
 ) -> None:
     before, log, cases = days
     recipe = Ranked(network={"embedding_size": 16, "epochs": 2}, periods=1, epochs=1, threads=1)
-    champion = recipe.fit(before)
-    refreshed = recipe.fit(log, warm_start=champion)
-    assert refreshed.ranker == champion.ranker
+    served = recipe.fit(before)
+    refreshed = recipe.fit(log, warm_start=served)
+    assert refreshed.ranker == served.ranker
     assert refreshed.index == log.index
-    assert evaluate(refreshed, cases).mrr > 0.97 * evaluate(champion, cases.reindexed(champion.index)).mrr
+    assert evaluate(refreshed, cases).mrr > 0.97 * evaluate(served, cases.reindexed(served.index)).mrr
 
 
 def test_a_blend_keeps_its_weights_and_refreshes_the_sources_that_can_be(

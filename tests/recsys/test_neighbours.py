@@ -35,7 +35,7 @@ class TestNeighbours(RecommenderContract):
     estimator = Neighbours()
 
 
-class TestShortMemory(RecommenderContract):
+class TestRecentNeighbours(RecommenderContract):
     estimator = RecentNeighbours()
 
 

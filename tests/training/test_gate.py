@@ -11,9 +11,9 @@ def figures(hr, mrr, cases=1_000):
     return {"hr@20": hr, "mrr@20": mrr, "cases": cases}
 
 
-def judged(candidate, incumbent=None, **rivals):
-    rivals = {"incumbent": incumbent, "baseline": POPULAR} | rivals
-    known = {name: theirs for name, theirs in rivals.items() if theirs is not None}
+def judged(candidate, incumbent=None, **others):
+    others = {"incumbent": incumbent, "baseline": POPULAR} | others
+    known = {name: theirs for name, theirs in others.items() if theirs is not None}
     return verdict({"candidate": candidate, **known}, tolerance=0.02)
 
 
