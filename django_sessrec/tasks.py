@@ -18,7 +18,7 @@ from celery import Celery, Task, current_app, shared_task
 from celery.exceptions import Reject
 from celery.signals import beat_init, worker_ready
 from django.db import Error, InterfaceError, OperationalError
-from kombu import Connection
+from kombu.connection import Connection
 from kombu.pools import ProducerPool
 
 from django_sessrec.conf import sessrec_settings
@@ -160,9 +160,10 @@ def _connection(app: Celery, seconds: float) -> Connection:
         "read_timeout": seconds,  # of AMQP
         "write_timeout": seconds,
     }
-    return app.connection_for_write(
+    connection: Connection = app.connection_for_write(
         connect_timeout=seconds, transport_options={**app.conf.broker_transport_options, **timeouts}
     )
+    return connection
 
 
 @worker_ready.connect

@@ -159,7 +159,9 @@ class MyEvent(serializers.Serializer):
     currency = serializers.CharField()
     impression_id = serializers.UUIDField(allow_null=True)
     position = serializers.IntegerField(allow_null=True)
-    source = serializers.CharField(help_text="The server, the browser, or another system.")
+    source = serializers.CharField(  # type: ignore[assignment]  # the metaclass keeps the framework's own
+        help_text="The server, the browser, or another system."
+    )
     bot = serializers.BooleanField(help_text="True where the user agent was a bot's.")
 
 
