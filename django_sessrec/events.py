@@ -165,15 +165,12 @@ def _event(given: Mapping[str, Any], source: str, history: History) -> Event:
         raise EventError(
             "unknown", f"unknown keys: {', '.join(unknown)}; known are {', '.join(sorted(FIELDS))}"
         )
-    at = given.get("at")
-    if not isinstance(at, datetime):
-        raise EventError("time", f"at {at!r} is not a datetime")
     fields = {
         name: given[name] for name in ("quantity", "price", "currency", "order_id", "key") if name in given
     }
     return history.event(
         given.get("session_id"),
-        at,
+        given.get("at"),
         given.get("name", EventName.VIEW_ITEM.value),
         given.get("item_id", ""),
         source=source,
@@ -181,8 +178,8 @@ def _event(given: Mapping[str, Any], source: str, history: History) -> Event:
     )
 
 
-def _source(source: str) -> str:
-    if not SOURCE.fullmatch(source):
+def _source(source: Any) -> str:
+    if not isinstance(source, str) or not SOURCE.fullmatch(source):
         raise EventError("source", f"source {source!r} is not a lower-case word of at most 40 characters")
     return source
 

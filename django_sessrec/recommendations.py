@@ -76,7 +76,7 @@ def get_recommendations(
     - `placement`: a key of SESSREC["PLACEMENTS"]
     - `item`: what is on screen, an id or the shop's object; by default the item of TRACKED_VIEWS
     - `items`: the session's items, oldest first, from a client that keeps them itself; used with consent only
-    - `limit`: in place of the placement's LIMIT, 100 at most
+    - `limit`: in place of the placement's LIMIT, from 1 to 100
     """
     return recommend(request, placement, item=item, items=items, limit=limit)
 

@@ -190,16 +190,16 @@ def broker() -> Broker:
     """The broker that this process sends to, and a way to ask whether it answers."""
     from django_sessrec.operations.services import Broker
 
-    app = current_app._get_current_object()
+    connection = _connection(current_app, EXAMINED_SECONDS)
 
     def ask() -> None:
-        with _connection(app, EXAMINED_SECONDS) as connection:
+        with connection:
             connection.ensure_connection(max_retries=1, timeout=EXAMINED_SECONDS)
 
     if not current_app.conf.broker_url:
         return Broker(DEFAULT_BROKER, named=False, ask=ask)
-    with current_app.connection_for_write() as connection:  # not yet connected
-        return Broker(connection.as_uri(), named=True, ask=ask)
+    mask = "**" if connection.info().get("password") else ""
+    return Broker(connection.as_uri(mask=mask), named=True, ask=ask)
 
 
 def _try_again(task: Task, problem: Error) -> NoReturn:

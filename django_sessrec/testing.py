@@ -19,6 +19,7 @@ or a model away: a web process remembers for some seconds that one did not answe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -35,7 +36,9 @@ from django_sessrec.capture import client_address
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.store import WriteResult
 from django_sessrec.capture.tracker import Tracker
-from django_sessrec.catalogue import TextCatalogue
+from django_sessrec.catalogue import TextCatalogue, get_catalogue
+from django_sessrec.conf import SETTINGS
+from django_sessrec.conf.setting import unknown_keys
 from django_sessrec.models import Event, Impression
 from django_sessrec.recsys.recommender import Source
 from django_sessrec.serving import active_models, choose, popular
@@ -52,10 +55,14 @@ class override_sessrec(override_settings):  # noqa: N801
     """Change keys of SESSREC and leave the others: decorator of functions and TestCases, and context manager.
 
     override_sessrec(CONSENT=None, SESSION_IDLE_MINUTES=5)
+
+    TypeError for a key that SESSREC does not know.
     """
 
     def __init__(self, **keys: Any) -> None:
         super().__init__()
+        for key, hint in unknown_keys(keys, SETTINGS):
+            raise TypeError(f"SESSREC has an unknown key {key!r}; {hint[0].lower()}{hint[1:]}")
         self.keys = keys
 
     def enable(self) -> None:
@@ -96,14 +103,32 @@ def fake_recommendations(items: Sequence[Any]) -> Iterator[None]:
     """Let every list be made of these items, ids or the shop's objects, in place of what models would say.
 
     The rest is real: rules, the live catalogue (a product must exist and be for sale), template, impression.
+    TypeError for what has no id, such as an object that is not saved; a warning names the items that the
+    catalogue does not offer when the block begins.
     """
+    if isinstance(items, str | bytes):
+        raise TypeError(f"{items!r} is not a list of items")
+    catalogue = get_catalogue()
+    named = {_id_of(item, catalogue): item for item in items}
+    offered = catalogue.resolve(named)
+    if missing := ", ".join(repr(item) for item_id, item in named.items() if item_id not in offered):
+        warnings.warn(
+            f"The catalogue does not offer {missing}: no list shows what it leaves out.", stacklevel=3
+        )
 
-    def proposed(_visit: Visit, _placement: Placement, catalogue: TextCatalogue) -> Iterator[Candidate]:
-        for item in items:
-            yield Candidate(catalogue.id_of(item), MODEL, Source.SESSION, model="fake")
+    def proposed(_visit: Visit, _placement: Placement, _catalogue: TextCatalogue) -> Iterator[Candidate]:
+        for item_id in named:
+            yield Candidate(item_id, MODEL, Source.SESSION, model="fake")
 
     with patch.object(choose, "candidates", proposed):
         yield
+
+
+def _id_of(item: Any, catalogue: TextCatalogue) -> str:
+    try:
+        return catalogue.id_of(item)
+    except (AttributeError, TypeError) as problem:
+        raise TypeError(f"{item!r} has no id: give ids, or saved objects of the shop") from problem
 
 
 def reset() -> None:

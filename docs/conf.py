@@ -41,8 +41,10 @@ html_static_path = ["_static"]
 html_css_files = ["docs.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 
 TITLED = re.compile(r'^```(\w+) title="([^"]+)"$', re.MULTILINE)
+ARRAY = re.compile(r"~?numpy\.ndarray\[.*?dtype\[~?numpy\.(\w+)\]\]")  # a NumPy type alias, spelt out
 LANGUAGES = {"html": "html+django"}  # the pages' HTML has template tags
 
 
@@ -79,7 +81,15 @@ def show_parameters(
     lines[:] = shown
 
 
+def shorten_arrays(
+    _app: Sphinx, _what: str, _name: str, _documented: object, _options: object, given: str, returned: str
+) -> tuple[str, str]:
+    """Write NumPy arrays in signatures as `ndarray[float32]`."""
+    return tuple(each and ARRAY.sub(r"ndarray[\1]", each) for each in (given, returned))
+
+
 def setup(app: Sphinx) -> None:
     """Register this project's changes to pages and docstrings."""
     app.connect("source-read", show_titles)
     app.connect("autodoc-process-docstring", show_parameters)
+    app.connect("autodoc-process-signature", shorten_arrays)

@@ -7,9 +7,9 @@ from typing import Any
 from rest_framework import serializers
 
 from django_sessrec.capture.event import ALIASES, MAX_ITEM_ID
+from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.models import EventName
 from django_sessrec.serving.fallback import REASONS, STEPS
-from django_sessrec.serving.placements import MAX_LIMIT
 from django_sessrec.serving.visit import MAX_SESSION_ITEMS
 
 BROWSER_NAMES = [name for name in EventName.values if name not in {EventName.PURCHASE, EventName.REFUND}]

@@ -131,6 +131,15 @@ def test_keys_are_changed_over_the_others_and_restored():
     assert sessrec_settings.SESSION_IDLE_MINUTES == 30
 
 
+@pytest.mark.parametrize(
+    ("key", "remedy"),
+    [("CONSNET", "did you mean 'CONSENT'"), ("consent", "'CONSENT'"), ("ZZZ", "known keys: ")],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(key, remedy):
+    with pytest.raises(TypeError, match=f"unknown key '{key}'; .*{remedy}"):
+        override_sessrec(**{key: None})
+
+
 def test_a_process_made_new_asks_a_service_that_failed_again():
     from django_sessrec.capture.fast_query import database_breaker
 

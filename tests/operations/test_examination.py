@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from celery import Celery
 from django.test import RequestFactory
 
 import django_sessrec
@@ -91,6 +92,20 @@ def test_a_field_that_the_product_lacks_is_named(settings):
     (finding,) = shop.catalogue()
     assert finding.code == Code.CATALOGUE_UNDESCRIBED
     assert "'prise'" in finding.message
+
+
+class Addressless(catalogue.ModelCatalogue):
+    model = "demo.Product"
+
+    def url(self, item):
+        return item.no_such_method()
+
+
+def test_a_product_without_an_address_is_remedied_by_url(settings):
+    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.Addressless"}
+    captured(str(Product.objects.create(name="a").pk))
+    (finding,) = shop.catalogue()
+    assert (finding.code, "url()" in finding.remedy) == (Code.CATALOGUE_UNDESCRIBED, True)
 
 
 # -- consent
@@ -216,6 +231,21 @@ def test_a_broker_that_takes_connections_and_never_answers_is_given_up(scheme, m
         asking.start()
         asking.join(20)
     assert len(raised) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("redis://:secret@localhost:6379/0", "redis://:**@localhost:6379/0"),
+        ("rediss://shop:secret@cache:6380/1", "rediss://shop:**@cache:6380/1"),
+        ("amqp://shop:secret@queue//", "amqp://shop:**@queue:5672//"),
+        ("redis+socket:///run/redis.sock", "redis+socket:///run/redis.sock"),
+    ],
+)
+def test_a_brokers_address_hides_its_password_and_shows_none_where_there_is_none(monkeypatch, url, shown):
+    monkeypatch.setattr(tasks, "current_app", Celery(broker=url, set_as_current=False))
+    assert tasks.broker().address == shown
 
 
 def test_a_worker_that_reads_another_broker_is_told():
