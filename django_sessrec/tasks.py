@@ -101,20 +101,23 @@ def write_later(
 
     resend: the page's own try may have stored them
     """
-    from django_sessrec.capture.failed_events import store_failed
+    from django_sessrec.capture.event import to_payload
+    from django_sessrec.capture.failed_events import store_each_failed
     from django_sessrec.capture.fast_query import patient
     from django_sessrec.capture.outbox import message_from, redeliver
     from django_sessrec.ids import uuid7
 
     receipt = self.request.id or str(uuid7())  # the same for every delivery of this message
+    message, unreadable = message_from(receipt, events, impressions, resend=resend)
     try:
         with patient(DATABASE_SECONDS):
-            redeliver(message_from(receipt, events, impressions, resend=resend))
+            redeliver(message, unreadable)
     except Error as problem:
         unreachable = isinstance(problem, OperationalError | InterfaceError)
         if not unreachable and self.request.retries >= WRITE_RETRIES:
             with suppress(Error):  # a database that is read-only keeps no failed event either
-                store_failed([*impressions, *events], "unwritable", str(problem), failed=True)
+                unwritable = [(to_payload(row), "unwritable", str(problem)) for row in message.rows]
+                store_each_failed([*unwritable, *unreadable], failed=True)
                 return
         _try_again(self, problem)
 
