@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Final
 from unittest.mock import patch
@@ -79,7 +79,8 @@ class override_sessrec(override_settings):  # noqa: N801
 def capture_events(*, store_them: bool = False) -> Iterator[list[Event]]:
     """Hand over the events that the code inside records, in order, as unsaved rows.
 
-    store_them: also write them, with the lists shown; otherwise nothing reaches database, stream or broker
+    store_them: also write them, with the lists shown, keep wrong ones and erase who withdraws; otherwise
+        nothing reaches database, stream or broker
 
     Events of a transaction are there when it has committed. A TestCase's own never does: its events are there
     at the end of the block, but for those of a savepoint that was rolled back.
@@ -92,7 +93,11 @@ def capture_events(*, store_them: bool = False) -> Iterator[list[Event]]:
         return deliver(events, impressions) if store_them else WriteResult(stored=len(events))
 
     waiting = {each.alias: len(each.run_on_commit) for each in connections.all(initialized_only=True)}
-    with patch.object(outbox, "deliver", capture):
+    with ExitStack() as patches:
+        patches.enter_context(patch.object(outbox, "deliver", capture))
+        if not store_them:
+            for verb in ("reject", "erase"):
+                patches.enter_context(patch.object(outbox, verb, _nothing))
         yield captured
         for connection in connections.all(initialized_only=True):
             _run_ours(connection, waiting.get(connection.alias, 0))
@@ -137,6 +142,10 @@ def reset() -> None:
     for room in (active_models, popular, safety):
         room.forget()
     client_address.warn_of_proxies.cache_clear()
+
+
+def _nothing(_given: object) -> None:
+    """In place of what writes."""
 
 
 def _run_ours(connection: Any, start: int) -> None:

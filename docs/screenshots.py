@@ -17,7 +17,7 @@ IMAGES = Path(__file__).parent / "images"
 LARGEST = 150_000  # bytes
 PHONE = {"width": 390, "height": 844}
 SHOP = {"width": 1000, "height": 1290}  # down to the reasons of the first row
-ADMIN = {"width": 1280, "height": 900}
+ADMIN = {"width": 1280, "height": 780}  # down to the first table
 # A headless browser is taken for a bot.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CLICKS = ("mug", "teapot")  # what the visitor looks for before the picture is taken

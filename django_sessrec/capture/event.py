@@ -118,6 +118,14 @@ def clean_item_id(item: Any, *, required: bool = True) -> str:
     return text
 
 
+def readable_id(item: Any) -> str:
+    """The item's id for a failed event; empty for an object without one: its text may be a product's name."""
+    try:
+        return clean_item_id(item, required=False)
+    except EventError:
+        return item if isinstance(item, str) else ""
+
+
 def clean_time(at: Any) -> datetime:
     """The time of an event in UTC; EventError for anything but an aware datetime."""
     if not isinstance(at, datetime):
@@ -136,7 +144,7 @@ def _id_of(item: Any) -> str:
     if isinstance(item, float) and item.is_integer():  # JSON and spreadsheets know no whole numbers
         return str(int(item))
     if isinstance(item, NO_OBJECT) or getattr(item, "pk", item) is None:
-        raise EventError("item_id", f"item {str(item)[:40]!r} of type {type(item).__name__} names no item")
+        raise EventError("item_id", f"an item of type {type(item).__name__} names no item")
     try:
         return get_catalogue().id_of(item)
     except Exception as problem:  # the shop's own code, and what it was given is not its object

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid4
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.test import Client
 
@@ -47,6 +48,14 @@ def test_a_webhook_records_a_purchase_of_an_order_made_earlier():
 
 def test_its_id_is_handed_back():
     assert events.record(session_id=SESSION, name="add_to_cart", item_id="7") == Event.objects.get().pk
+
+
+def test_async_code_awaits_it():
+    told = {"session_id": SESSION, "name": "add_to_cart", "item_id": "7"}
+    event_id = async_to_sync(events.arecord)(**told)
+    assert stored("pk", "item_id") == [(event_id, "7")]
+    with pytest.raises(events.EventError):
+        async_to_sync(events.arecord)(**told, quantity=0)
 
 
 def test_the_session_that_a_page_began_goes_on(settings):

@@ -8,7 +8,7 @@ from django.urls import path
 
 from django_sessrec import events as events_door
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import Event
+from django_sessrec.models import Event, FailedEvent
 from django_sessrec.testing import capture_events, override_sessrec, reset
 from tests.support.visits import FIREFOX
 
@@ -42,7 +42,17 @@ def always(request):
     return "session"
 
 
-urlpatterns = [path("basket/", basket), path("order/", order), path("product/<int:pk>/", product)]
+def refuse(request):
+    request.sessrec.withdraw()
+    return HttpResponse("as you like")
+
+
+urlpatterns = [
+    path("refuse/", refuse),
+    path("basket/", basket),
+    path("order/", order),
+    path("product/<int:pk>/", product),
+]
 
 
 def named(events):
@@ -92,6 +102,24 @@ class BasketTests(TestCase):
             self.client.post("/basket/", {"product": 7})
         assert named(events) == named(Event.objects.all())
         assert Event.objects.count() == 1
+
+    def test_wrong_events_and_withdrawals_reach_no_database_either(self):
+        with capture_events(store_them=True):
+            self.client.post("/basket/", {"product": 7})
+        with capture_events(), self.assertNumQueries(0):
+            self.client.post("/basket/", {"product": ""})
+            self.client.post("/refuse/")
+        assert Event.objects.count() == 1
+
+    def test_a_withdrawal_is_carried_out_where_that_is_asked_for(self):
+        with capture_events(store_them=True):
+            self.client.post("/basket/", {"product": 7})
+        assert Event.objects.count() == 1
+        with capture_events(store_them=True):
+            self.client.post("/basket/", {"product": ""})
+            assert FailedEvent.objects.count() == 1
+            self.client.post("/refuse/")
+        assert not Event.objects.exists()
 
     def test_djangos_own_way_stores_an_order_too(self):
         with self.captureOnCommitCallbacks(execute=True):
