@@ -7,12 +7,12 @@
 
 `session_id` is what `request.sessrec.session_id` was when the order was made: keep it with the order. A
 source of its own, such as a till, names its sessions as it likes. Whose consent is withdrawn, leaves no row.
-In a view, `request.sessrec.record` and `request.sessrec.view` are shorter and know the session.
+In a view, `request.sessrec.record` and `request.sessrec.view` are shorter and know the session. Async code
+awaits `arecord`.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,19 +29,17 @@ from django_sessrec.capture.event import EventError, make
 from django_sessrec.capture.history import History, session_uuid, without_sensitive
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rows import row_of
-from django_sessrec.capture.tracker import open_transaction
-from django_sessrec.catalogue import get_catalogue
+from django_sessrec.capture.sensitive import sensitive_among
+from django_sessrec.capture.tracker import in_a_thread, open_transaction
 from django_sessrec.models import Event, EventName
 
-__all__ = ["EventError", "EventName", "ImportResult", "Refusal", "import_events", "record"]
+__all__ = ["EventError", "EventName", "ImportResult", "Refusal", "arecord", "import_events", "record"]
 
 SOURCE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 MAX_REFUSALS: Final = 1_000  # that are told one by one
 FIELDS: Final = frozenset(
     {"session_id", "name", "item_id", "at", "quantity", "price", "currency", "order_id", "key"}
 )
-
-logger = logging.getLogger("django_sessrec")
 
 
 def record(
@@ -87,13 +85,16 @@ def record(
         event = History().event(session_id, at, name, item_id, order_id=order_id, key=key, **given)
     else:
         event = make(name, item_id, session_id=session_uuid(session_id), at=at, order_id=order_id, **given)
-    if not _is_sensitive(event.item_id):
+    if event.item_id not in sensitive_among({event.item_id}):
         if alias := open_transaction():
             transaction.on_commit(partial(_deliver, event), using=alias)
         else:
             _deliver(event)
     event_id: UUID = event.event_id
     return event_id
+
+
+arecord = in_a_thread(record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +166,12 @@ def _event(given: Mapping[str, Any], source: str, history: History) -> Event:
         raise EventError(
             "unknown", f"unknown keys: {', '.join(unknown)}; known are {', '.join(sorted(FIELDS))}"
         )
-    at = given.get("at")
-    if not isinstance(at, datetime):
-        raise EventError("time", f"at {at!r} is not a datetime")
     fields = {
         name: given[name] for name in ("quantity", "price", "currency", "order_id", "key") if name in given
     }
     return history.event(
         given.get("session_id"),
-        at,
+        given.get("at"),
         given.get("name", EventName.VIEW_ITEM.value),
         given.get("item_id", ""),
         source=source,
@@ -181,19 +179,10 @@ def _event(given: Mapping[str, Any], source: str, history: History) -> Event:
     )
 
 
-def _source(source: str) -> str:
-    if not SOURCE.fullmatch(source):
+def _source(source: Any) -> str:
+    if not isinstance(source, str) or not SOURCE.fullmatch(source):
         raise EventError("source", f"source {source!r} is not a lower-case word of at most 40 characters")
     return source
-
-
-def _is_sensitive(item_id: str) -> bool:
-    """Whether the item leaves no trace; so where the shop's catalogue can't say."""
-    try:
-        return item_id in get_catalogue().sensitive({item_id})
-    except Exception:  # the shop's own code
-        logger.exception("The catalogue failed; an event is left out")
-        return True
 
 
 def _deliver(event: Event) -> None:

@@ -11,6 +11,7 @@ cookie, no header, no query. `request.sessrec` offers a view function:
 
 - `view(item)`: this page shows the item; counts the recommendation click that led here, too
 - `record(name, item)`: an event of the GA4 vocabulary, such as "add_to_cart" or "purchase"
+- `aview(item)`, `arecord(name, item)`: the same in async views
 - `session_id`: to be kept with an order that a webhook confirms later (see `django_sessrec.events`)
 - `level`: the request's consent level, "contextual" or "session"
 - `withdraw()`: consent is withdrawn: cookie and rows go with this response
@@ -65,6 +66,6 @@ class SessrecMiddleware:
         tracker = request.sessrec = Tracker(request)
         response: HttpResponseBase = await self.get_response(request)
         tracker.answered = True
-        if tracker.has_work:
+        if tracker.must_ask_shop or tracker.has_work:
             await sync_to_async(tracker.finish)(response)
         return response

@@ -18,6 +18,7 @@ from celery import Celery, Task, current_app, shared_task
 from celery.exceptions import Reject
 from celery.signals import beat_init, worker_ready
 from django.db import Error, InterfaceError, OperationalError
+from kombu.connection import Connection
 from kombu.pools import ProducerPool
 
 from django_sessrec.conf import sessrec_settings
@@ -31,6 +32,7 @@ LONGEST_PAUSE = 20  # seconds; a broker that takes a message back sooner would m
 DEFAULT_BROKER = "amqp://localhost"  # Celery's, where nobody names one
 DATABASE_SECONDS = 10.0  # that a worker waits for the database
 BROKER_TIMEOUT = 0.3  # seconds that a page waits for the broker's answer, each of two times
+EXAMINED_SECONDS = 2.0  # that the Health page waits for each of the broker's answers
 PRODUCERS = 10  # connections to the broker, of a process's pages
 # At once, because the page waits: the connection may be one to a broker that was started anew since.
 ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
@@ -99,20 +101,23 @@ def write_later(
 
     resend: the page's own try may have stored them
     """
-    from django_sessrec.capture.failed_events import store_failed
+    from django_sessrec.capture.event import to_payload
+    from django_sessrec.capture.failed_events import store_each_failed
     from django_sessrec.capture.fast_query import patient
     from django_sessrec.capture.outbox import message_from, redeliver
     from django_sessrec.ids import uuid7
 
     receipt = self.request.id or str(uuid7())  # the same for every delivery of this message
+    message, unreadable = message_from(receipt, events, impressions, resend=resend)
     try:
         with patient(DATABASE_SECONDS):
-            redeliver(message_from(receipt, events, impressions, resend=resend))
+            redeliver(message, unreadable)
     except Error as problem:
         unreachable = isinstance(problem, OperationalError | InterfaceError)
         if not unreachable and self.request.retries >= WRITE_RETRIES:
             with suppress(Error):  # a database that is read-only keeps no failed event either
-                store_failed([*impressions, *events], "unwritable", str(problem), failed=True)
+                unwritable = [(to_payload(row), "unwritable", str(problem)) for row in message.rows]
+                store_each_failed([*unwritable, *unreadable], failed=True)
                 return
         _try_again(self, problem)
 
@@ -146,16 +151,22 @@ def publish(task: str, task_id: str | None, kwargs: Mapping[str, Any]) -> None:
 
 @cache
 def _producers(app: Celery, _process: int) -> ProducerPool:
-    timeouts = {
-        "socket_timeout": BROKER_TIMEOUT,  # of Redis and Valkey
-        "socket_connect_timeout": BROKER_TIMEOUT,
-        "read_timeout": BROKER_TIMEOUT,  # of AMQP
-        "write_timeout": BROKER_TIMEOUT,
-    }
-    connection = app.connection_for_write(
-        connect_timeout=BROKER_TIMEOUT, transport_options={**app.conf.broker_transport_options, **timeouts}
-    )
+    connection = _connection(app, BROKER_TIMEOUT)
     return ProducerPool(connection.Pool(PRODUCERS), limit=PRODUCERS, Producer=app.amqp.Producer)
+
+
+def _connection(app: Celery, seconds: float) -> Connection:
+    """A connection to the broker, not yet made, each of whose answers is waited for so long."""
+    timeouts = {
+        "socket_timeout": seconds,  # of Redis and Valkey
+        "socket_connect_timeout": seconds,
+        "read_timeout": seconds,  # of AMQP
+        "write_timeout": seconds,
+    }
+    connection: Connection = app.connection_for_write(
+        connect_timeout=seconds, transport_options={**app.conf.broker_transport_options, **timeouts}
+    )
+    return connection
 
 
 @worker_ready.connect
@@ -182,14 +193,16 @@ def broker() -> Broker:
     """The broker that this process sends to, and a way to ask whether it answers."""
     from django_sessrec.operations.services import Broker
 
+    connection = _connection(current_app, EXAMINED_SECONDS)
+
     def ask() -> None:
-        with current_app.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=2)
+        with connection:
+            connection.ensure_connection(max_retries=1, timeout=EXAMINED_SECONDS)
 
     if not current_app.conf.broker_url:
         return Broker(DEFAULT_BROKER, named=False, ask=ask)
-    with current_app.connection_for_write() as connection:  # not yet connected
-        return Broker(connection.as_uri(), named=True, ask=ask)
+    mask = "**" if connection.info().get("password") else ""
+    return Broker(connection.as_uri(mask=mask), named=True, ask=ask)
 
 
 def _try_again(task: Task, problem: Error) -> NoReturn:

@@ -19,8 +19,9 @@ or a model away: a web process remembers for some seconds that one did not answe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Final
 from unittest.mock import patch
@@ -35,7 +36,9 @@ from django_sessrec.capture import client_address
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.store import WriteResult
 from django_sessrec.capture.tracker import Tracker
-from django_sessrec.catalogue import TextCatalogue
+from django_sessrec.catalogue import TextCatalogue, get_catalogue
+from django_sessrec.conf import SETTINGS
+from django_sessrec.conf.setting import unknown_keys
 from django_sessrec.models import Event, Impression
 from django_sessrec.recsys.recommender import Source
 from django_sessrec.serving import active_models, choose, popular
@@ -52,10 +55,14 @@ class override_sessrec(override_settings):  # noqa: N801
     """Change keys of SESSREC and leave the others: decorator of functions and TestCases, and context manager.
 
     override_sessrec(CONSENT=None, SESSION_IDLE_MINUTES=5)
+
+    TypeError for a key that SESSREC does not know.
     """
 
     def __init__(self, **keys: Any) -> None:
         super().__init__()
+        for key, hint in unknown_keys(keys, SETTINGS):
+            raise TypeError(f"SESSREC has an unknown key {key!r}; {hint[0].lower()}{hint[1:]}")
         self.keys = keys
 
     def enable(self) -> None:
@@ -72,7 +79,8 @@ class override_sessrec(override_settings):  # noqa: N801
 def capture_events(*, store_them: bool = False) -> Iterator[list[Event]]:
     """Hand over the events that the code inside records, in order, as unsaved rows.
 
-    store_them: also write them, with the lists shown; otherwise nothing reaches database, stream or broker
+    store_them: also write them, with the lists shown, keep wrong ones and erase who withdraws; otherwise
+        nothing reaches database, stream or broker
 
     Events of a transaction are there when it has committed. A TestCase's own never does: its events are there
     at the end of the block, but for those of a savepoint that was rolled back.
@@ -85,7 +93,11 @@ def capture_events(*, store_them: bool = False) -> Iterator[list[Event]]:
         return deliver(events, impressions) if store_them else WriteResult(stored=len(events))
 
     waiting = {each.alias: len(each.run_on_commit) for each in connections.all(initialized_only=True)}
-    with patch.object(outbox, "deliver", capture):
+    with ExitStack() as patches:
+        patches.enter_context(patch.object(outbox, "deliver", capture))
+        if not store_them:
+            for verb in ("reject", "erase"):
+                patches.enter_context(patch.object(outbox, verb, _nothing))
         yield captured
         for connection in connections.all(initialized_only=True):
             _run_ours(connection, waiting.get(connection.alias, 0))
@@ -96,14 +108,32 @@ def fake_recommendations(items: Sequence[Any]) -> Iterator[None]:
     """Let every list be made of these items, ids or the shop's objects, in place of what models would say.
 
     The rest is real: rules, the live catalogue (a product must exist and be for sale), template, impression.
+    TypeError for what has no id, such as an object that is not saved; a warning names the items that the
+    catalogue does not offer when the block begins.
     """
+    if isinstance(items, str | bytes):
+        raise TypeError(f"{items!r} is not a list of items")
+    catalogue = get_catalogue()
+    named = {_id_of(item, catalogue): item for item in items}
+    offered = catalogue.resolve(named)
+    if missing := ", ".join(repr(item) for item_id, item in named.items() if item_id not in offered):
+        warnings.warn(
+            f"The catalogue does not offer {missing}: no list shows what it leaves out.", stacklevel=3
+        )
 
-    def proposed(_visit: Visit, _placement: Placement, catalogue: TextCatalogue) -> Iterator[Candidate]:
-        for item in items:
-            yield Candidate(catalogue.id_of(item), MODEL, Source.SESSION, model="fake")
+    def proposed(_visit: Visit, _placement: Placement, _catalogue: TextCatalogue) -> Iterator[Candidate]:
+        for item_id in named:
+            yield Candidate(item_id, MODEL, Source.SESSION, model="fake")
 
     with patch.object(choose, "candidates", proposed):
         yield
+
+
+def _id_of(item: Any, catalogue: TextCatalogue) -> str:
+    try:
+        return catalogue.id_of(item)
+    except (AttributeError, TypeError) as problem:
+        raise TypeError(f"{item!r} has no id: give ids, or saved objects of the shop") from problem
 
 
 def reset() -> None:
@@ -112,6 +142,10 @@ def reset() -> None:
     for room in (active_models, popular, safety):
         room.forget()
     client_address.warn_of_proxies.cache_clear()
+
+
+def _nothing(_given: object) -> None:
+    """In place of what writes."""
 
 
 def _run_ours(connection: Any, start: int) -> None:

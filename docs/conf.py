@@ -21,6 +21,7 @@ author = "The django_sessrec contributors"
 version = release = django_sessrec.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 nitpicky = False
+smartquotes_action = "D"  # dashes alone: curly quotes would end in code that stands in prose
 
 # Pages
 myst_heading_anchors = 3
@@ -36,13 +37,16 @@ python_maximum_signature_line_length = 80
 
 # Site: Furo has no web fonts and its search needs no server
 html_theme = "furo"
+pygments_dark_style = "github-dark"  # the default underlines module names, as links are
 html_title = f"django_sessrec {release}"
 html_static_path = ["_static"]
 html_css_files = ["docs.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 
 TITLED = re.compile(r'^```(\w+) title="([^"]+)"$', re.MULTILINE)
+ARRAY = re.compile(r"~?numpy\.ndarray\[.*?dtype\[~?numpy\.(\w+)\]\]")  # a NumPy type alias, spelt out
 LANGUAGES = {"html": "html+django"}  # the pages' HTML has template tags
 
 
@@ -79,7 +83,15 @@ def show_parameters(
     lines[:] = shown
 
 
+def shorten_arrays(
+    _app: Sphinx, _what: str, _name: str, _documented: object, _options: object, given: str, returned: str
+) -> tuple[str, str]:
+    """Write NumPy arrays in signatures as `ndarray[float32]`."""
+    return tuple(each and ARRAY.sub(r"ndarray[\1]", each) for each in (given, returned))
+
+
 def setup(app: Sphinx) -> None:
     """Register this project's changes to pages and docstrings."""
     app.connect("source-read", show_titles)
     app.connect("autodoc-process-docstring", show_parameters)
+    app.connect("autodoc-process-signature", shorten_arrays)

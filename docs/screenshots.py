@@ -1,7 +1,7 @@
-"""The pages' pictures, taken from the running example shop: `python docs/screenshots.py [URL]`.
+"""The pages' pictures: `python -m docs.screenshots [shop] [phone] [report]`, in a shop of its own.
 
-Start `make shop`, let `simulate_traffic` run for some minutes so that the report has figures, then run this.
-Each picture is a WebP of less than 150 kB below docs/images/.
+Its visitors are simulated, its lists are made by the package. Each picture is a WebP of less than 150 kB
+below docs/images/.
 """
 
 import base64
@@ -11,11 +11,14 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from example_shop.stack.running import running_shop
+
 IMAGES = Path(__file__).parent / "images"
 LARGEST = 150_000  # bytes
 PHONE = {"width": 390, "height": 844}
-SHOP = {"width": 1000, "height": 1290}  # down to the reasons of the first row
-ADMIN = {"width": 1280, "height": 720}
+SHOP = {"width": 1200, "height": 900}
+ADMIN = {"width": 1280, "height": 780}  # down to the first table
+MARGIN = 24  # pixels around the list in its picture
 # A headless browser is taken for a bot.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CLICKS = ("mug", "teapot")  # what the visitor looks for before the picture is taken
@@ -52,8 +55,17 @@ def product_page(browser: Browser, url: str, name: str, size: dict[str, int], **
         page.wait_for_load_state("networkidle")
     if size == PHONE:
         page.locator("[data-sessrec-placement]").first.evaluate("list => list.scrollIntoView()")
-    save(page, name)
+        save(page, name)
+    else:
+        save(page, name, full_page=True, clip=around(page, "[data-sessrec-placement]"))
     page.close()
+
+
+def around(page: Page, selector: str) -> dict[str, float]:
+    """The first such part of the page, across the page's whole width, for a picture's `clip`."""
+    box = page.locator(selector).first.bounding_box()
+    top = box["y"] + page.evaluate("scrollY") - MARGIN
+    return {"x": 0, "y": top, "width": page.viewport_size["width"], "height": box["height"] + 2 * MARGIN}
 
 
 def report(browser: Browser, url: str, name: str, scheme: str) -> None:
@@ -64,25 +76,26 @@ def report(browser: Browser, url: str, name: str, scheme: str) -> None:
     page.fill("#id_password", "admin")
     page.click("[type=submit]")
     page.wait_for_load_state("networkidle")
+    page.locator("#toggle-nav-sidebar").click()
     save(page, name)
     page.close()
 
 
-USER_AGENT = (
-    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"  # headless ones are bots
-)
-
-
-def main(url: str) -> None:
-    """All pictures of the shop at this address."""
-    with sync_playwright() as playwright:
+def main(names: list[str]) -> None:
+    """The named pictures, or all."""
+    prepare = ["fill_shop", "simulate_history --days 5 --sessions-per-day 500", "sessrec_train neighbours"]
+    if "report" in names:
+        prepare.append("simulate_lists --sessions-per-day 20")
+    with running_shop("example_shop.settings", ["web"], prepare) as shop, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        product_page(browser, url, "shop", SHOP)
-        product_page(browser, url, "phone", PHONE, device_scale_factor=2)
-        report(browser, url, "report", "light")
-        report(browser, url, "report-dark", "dark")
+        if "shop" in names:
+            product_page(browser, shop.url, "shop", SHOP)
+        if "phone" in names:
+            product_page(browser, shop.url, "phone", PHONE, device_scale_factor=2)
+        if "report" in names:
+            report(browser, shop.url, "report", "light")
         browser.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000")
+    main(sys.argv[1:] or ["shop", "phone", "report"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -19,10 +18,10 @@ from django_sessrec.api.serializers import EventsAnswer, EventsBody, problems
 from django_sessrec.api.views import SessrecView, tracker_of
 from django_sessrec.capture import request_filters, store
 from django_sessrec.capture.buffers import Rejected
-from django_sessrec.capture.event import CLOCK_SKEW, NAMES, EventError, make
+from django_sessrec.capture.event import CLOCK_SKEW, NAMES, EventError, make, readable_id
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rec_id import verify
-from django_sessrec.catalogue import get_catalogue
+from django_sessrec.capture.sensitive import sensitive_among
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import moved, seen_id
 from django_sessrec.models import Event, EventName, Source
@@ -36,8 +35,6 @@ ENVELOPE = 'an event is {"event_id", "event", "items": [{"item_id"}]} with one i
 KEPT_FIELDS = ("event_id", "event", "ts", "item_list_id", "rec_id", "currency")
 KEPT_ITEM_FIELDS = ("item_id", "index", "price", "quantity")
 KEPT_CHARACTERS = 200
-
-logger = logging.getLogger("django_sessrec")
 
 
 class Rejection(NamedTuple):
@@ -126,7 +123,7 @@ def _read(
         except EventError as problem:
             refusals.append(Rejection(index, problem.code, str(problem)))
     _keep(given, refusals, session_id)
-    sensitive = _sensitive({event.item_id for event in events.values()})
+    sensitive = sensitive_among({event.item_id for event in events.values()})
     left_out = [index for index, event in events.items() if event.item_id in sensitive]
     for index in left_out:
         del events[index]
@@ -182,7 +179,8 @@ def _item(given: Any) -> Mapping[str, Any]:
     item = items[0] if items else {}
     for field in ("item_id", "price"):
         if not isinstance(item.get(field), str | int | float | None) or isinstance(item.get(field), bool):
-            raise EventError(field, f"{field} {str(item[field])[:40]!r} is neither text nor a number")
+            kind = type(item[field]).__name__
+            raise EventError(field, f"{field} of type {kind} is neither text nor a number")
     return item
 
 
@@ -201,15 +199,6 @@ def _event_id(text: str, ahead: timedelta) -> UUID:
         raise EventError("event_id", f"event_id {text[:40]!r} is not a UUID of version 7") from None
 
 
-def _sensitive(item_ids: set[str]) -> set[str]:
-    """Which of the items leave no trace; all of them, where the shop's catalogue can't say."""
-    try:
-        return set(get_catalogue().sensitive(item_ids)) if item_ids else set()
-    except Exception:  # the shop's own code
-        logger.exception("The catalogue failed; the events of this request are left out")
-        return item_ids
-
-
 def _keep(given: list[Any], refusals: list[Rejection], session_id: UUID) -> None:
     """Keep what was refused, the known fields only: whatever else a page sends may be about a person."""
     outbox.reject(
@@ -225,6 +214,8 @@ def _known(given: Any, session_id: UUID) -> dict[str, Any]:
     items = event.get("items")
     item = items[0] if isinstance(items, list) and items and isinstance(items[0], Mapping) else {}
     kept = {field: _storable(event[field]) for field in KEPT_FIELDS if field in event}
+    if "item_id" in item:
+        item = {**item, "item_id": readable_id(item["item_id"])}
     kept |= {field: _storable(item[field]) for field in KEPT_ITEM_FIELDS if field in item}
     return {**kept, "session_id": str(session_id)}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from django_sessrec.capture import ledger, partitions, stream
+from django_sessrec.capture.fast_query import bounded, patient
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Impression, Promotion, TrainingRun
@@ -31,6 +33,7 @@ from django_sessrec.operations import heartbeat
 LATELY = timedelta(minutes=5)
 RUNS = timedelta(days=7)
 PREFIX = "sessrec_"
+TIMEOUT_SECONDS = 2.0  # for each part; a scrape waits ten by default
 
 logger = logging.getLogger("django_sessrec")
 
@@ -57,10 +60,10 @@ class Figures(Collector):
     def collect(self) -> Iterator[Metric]:
         answered = _gauge("up", "Whether the figures of a part could be read.", "part")
         parts: dict[str, Callable[[], list[Metric]]] = {
-            "ledger": _rows,
-            "lists": _lists,
-            "trainings": _trainings,
-            "programs": _programs,
+            "ledger": partial(_in_time, _rows),
+            "lists": partial(_in_time, _lists),
+            "trainings": partial(_in_time, _trainings),
+            "programs": partial(_in_time, _programs),
             **({"stream": _stream} if stream.configured() else {}),
         }
         for part, read in parts.items():
@@ -72,6 +75,12 @@ class Figures(Collector):
             answered.add_metric([part], float(bool(found)))
             yield from found
         yield answered
+
+
+def _in_time(read: Callable[[], list[Metric]]) -> list[Metric]:
+    """A part that the database knows: four of them are read or given up before Prometheus stops waiting."""
+    with patient(TIMEOUT_SECONDS), bounded():
+        return read()
 
 
 def _rows() -> list[Metric]:

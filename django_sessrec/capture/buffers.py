@@ -26,9 +26,13 @@ MAX_EPOCHS: Final = 1_000  # crashes and servers that are kept in mind
 class Rejected(NamedTuple):
     """Wrong input, to be kept as a failed event."""
 
-    payload: Mapping[str, Any]
+    payload: Mapping[str, Any]  # with the item's id as text, by clean_item_id or readable_id
     code: str
     detail: str
+
+    @property
+    def item_id(self) -> str:
+        return str(self.payload.get("item_id", ""))
 
     @property
     def session_id(self) -> UUID:
@@ -98,47 +102,52 @@ class RecentWrites:
     """The rows of the last moments, which a crash of Postgres may take back: their commits did not wait for
     the disk, and it writes its log 0.6 s later, or more on a slow one.
 
-    The process that sent them still has them, and their ids make it harmless to send them again. Without a
-    lock: to send a row twice harms nothing.
+    The process that sent them still has them, and their ids make it harmless to send them again.
     """
 
     def __init__(self) -> None:
         self._written: deque[tuple[float, str | None, Rows]] = deque()
+        self._lock = Lock()
         self._epochs: set[str | None] = set()
         self.rows = self.bytes = 0
 
     def remember(self, rows: Rows, epoch: str | None) -> None:
         """Keep in mind what was just written."""
         now = time.monotonic()
-        self._written.append((now, epoch, rows))
-        self.rows += len(rows)
-        self.bytes += sum(map(_row_bytes, rows))
-        while self._written and (
-            self._written[0][0] < now - AT_RISK_SECONDS or self.rows > MAX_ROWS or self.bytes > MAX_BYTES
-        ):
-            _, _, old = self._written.popleft()
-            self.rows -= len(old)
-            self.bytes -= sum(map(_row_bytes, old))
+        with self._lock:
+            self._written.append((now, epoch, rows))
+            self._count(rows, 1)
+            while self._written and (
+                self._written[0][0] < now - AT_RISK_SECONDS or self.rows > MAX_ROWS or self.bytes > MAX_BYTES
+            ):
+                _, _, old = self._written.popleft()
+                self._count(old, -1)
 
     def at_risk(self, epoch: str | None) -> list[Event | Impression]:
         """What may be lost where the server has crashed since, which its new epoch tells: handed out once."""
         if epoch in self._epochs:
             return []
-        if len(self._epochs) >= MAX_EPOCHS:
-            self._epochs.clear()
-        self._epochs.add(epoch)
-        risked = [row for _, written, rows in [*self._written] if written != epoch for row in rows]
-        self._written.clear()
-        self.rows = self.bytes = 0
+        with self._lock:
+            if len(self._epochs) >= MAX_EPOCHS:
+                self._epochs.clear()
+            self._epochs.add(epoch)
+            risked = [row for _, written, rows in self._written if written != epoch for row in rows]
+            self._written.clear()
+            self.rows = self.bytes = 0
         return risked
 
     def drop(self, session_id: UUID) -> None:
         """Keep nothing of this session in mind."""
-        for entry in [*self._written]:
-            if any(row.session_id == session_id for row in entry[2]):
-                at, epoch, rows = entry
-                self._written.remove(entry)
-                self._written.appendleft((at, epoch, [row for row in rows if row.session_id != session_id]))
+        with self._lock:
+            for index, (at, epoch, rows) in enumerate(self._written):
+                if gone := [row for row in rows if row.session_id == session_id]:
+                    left = [row for row in rows if row.session_id != session_id]
+                    self._written[index] = at, epoch, left
+                    self._count(gone, -1)
+
+    def _count(self, rows: Rows, sign: int) -> None:
+        self.rows += sign * len(rows)
+        self.bytes += sign * sum(map(_row_bytes, rows))
 
 
 def _without(kept: Kept, session_id: UUID) -> Kept | None:

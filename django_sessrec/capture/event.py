@@ -118,13 +118,33 @@ def clean_item_id(item: Any, *, required: bool = True) -> str:
     return text
 
 
+def readable_id(item: Any) -> str:
+    """The item's id for a failed event; empty for an object without one: its text may be a product's name."""
+    try:
+        return clean_item_id(item, required=False)
+    except EventError:
+        return item if isinstance(item, str) else ""
+
+
+def clean_time(at: Any) -> datetime:
+    """The time of an event in UTC; EventError for anything but an aware datetime."""
+    if not isinstance(at, datetime):
+        raise EventError("time", f"time {str(at)[:40]!r} of type {type(at).__name__} is not a datetime")
+    if at.utcoffset() is None:
+        raise EventError("time", f"time {at} has no time zone")
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise EventError("time", f"time {at} lies before the year 1 or after 9999 in UTC") from None
+
+
 def _id_of(item: Any) -> str:
     if not isinstance(item, bool) and isinstance(item, UUID | Integral):
         return str(item)
     if isinstance(item, float) and item.is_integer():  # JSON and spreadsheets know no whole numbers
         return str(int(item))
     if isinstance(item, NO_OBJECT) or getattr(item, "pk", item) is None:
-        raise EventError("item_id", f"item {str(item)[:40]!r} of type {type(item).__name__} names no item")
+        raise EventError("item_id", f"an item of type {type(item).__name__} names no item")
     try:
         return get_catalogue().id_of(item)
     except Exception as problem:  # the shop's own code, and what it was given is not its object
@@ -165,15 +185,18 @@ def _plain(value: Any) -> Any:
 
 
 def _new_id(item_id: str, order_id: str | int | None, at: datetime | None) -> UUID:
-    if at is not None and at.tzinfo is None:
-        raise EventError("time", f"time {at} has no time zone")
+    if at is not None:
+        at = clean_time(at)
     text = str(order_id)
     if (
         isinstance(order_id, bool)
         or not isinstance(order_id, str | int | None)
         or not 0 < len(text) <= MAX_ITEM_ID
+        or not encodable(text)
     ):
-        raise EventError("order_id", f"order id {text[:40]!r} is not text of 1 to {MAX_ITEM_ID} characters")
+        raise EventError(
+            "order_id", f"order id {text[:40]!r} is not text of 1 to {MAX_ITEM_ID} characters without NUL"
+        )
     try:
         return uuid7(at) if order_id is None else order_line_id(text, item_id, at)
     except ValueError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.core.serializers.json import DjangoJSONEncoder
 
 from django_sessrec.capture.fast_query import call_with_deadline
@@ -14,6 +15,9 @@ from django_sessrec.capture.fast_query import call_with_deadline
 STORE_FAILED: Final = "sessrec_store_failed($1::jsonb, $2::boolean)"
 MAX_DETAIL: Final = 500  # characters
 
+# What payloads raise that are not of this version, or of nobody's.
+NOT_READABLE: Final = (ValueError, KeyError, TypeError, AttributeError, ValidationError)
+Row = TypeVar("Row")
 Reasoned = tuple[Mapping[str, Any], str, str]  # payload, code, detail
 
 
@@ -44,6 +48,36 @@ def store_each_failed(reasoned: Iterable[Reasoned], *, failed: bool = False) -> 
         return 0
     kept = call_with_deadline(STORE_FAILED, json.dumps(rows, cls=DjangoJSONEncoder), str(not failed))
     return int(str(kept))
+
+
+def read_each(read: Callable[[Mapping[str, Any]], Row], payloads: Any) -> tuple[list[Row], list[Reasoned]]:
+    """The rows that the payloads hold, and those that can't be read, as another version's may be.
+
+    Of the latter, one whose session is known is kept whole: it can be erased, and replayed by the version
+    that wrote it. Of the others nothing is kept but their size, for whose they are nobody can tell.
+
+    read: event_from or impression_from
+    """
+    rows, unreadable = [], []
+    for payload in payloads if isinstance(payloads, list | tuple) else [payloads]:
+        try:
+            rows.append(read(payload))
+        except NOT_READABLE as problem:
+            unreadable.append(_unreadable(payload, problem))
+    return rows, unreadable
+
+
+def without_content(sizes: Mapping[str, int], problem: Exception) -> Reasoned:
+    """What nobody can read and nobody could erase: its parts' sizes in characters, and the kind of error."""
+    return {part: f"{size} characters" for part, size in sizes.items()}, "unreadable", type(problem).__name__
+
+
+def _unreadable(payload: Any, problem: Exception) -> Reasoned:
+    try:
+        UUID(payload["session_id"])
+    except NOT_READABLE:
+        return without_content({"row": len(str(payload))}, problem)
+    return payload, "unwritable", f"{type(problem).__name__}: {problem}"
 
 
 def _uuid(value: Any) -> str | None:

@@ -40,6 +40,7 @@ KEPT_BY_BLOCK: Final = "sessrec.block_statement_timeout"
 # and leaves pg_postmaster_start_time() as it was.
 EPOCH: Final = "pg_stat_get_bgwriter_stat_reset_time()"
 
+CANCELLED: Final = (errors.QueryCanceled, errors.LockNotAvailable)  # by its own limit; the server answers
 RESTS: Final = f"the events database did not answer within the last {PAUSE:.0f} seconds"
 
 database_breaker = Breaker(PAUSE)
@@ -112,10 +113,13 @@ def patient(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
+def bounded(*, expensive: bool = False) -> Iterator[None]:
     """Queries of the ORM on a page's way: each ends within a second, and none asks a database that rests.
 
     A transaction, or a savepoint of somebody's; inside patient(), each has that time. Raises django.db.Error.
+
+    expensive: a query that may take longer than a page waits though the server is well: that it was cancelled
+        lets nobody else wait
     """
     started = time.monotonic()
     connection, limit, deadline = _connected()
@@ -134,8 +138,9 @@ def bounded() -> Iterator[None]:
             if outer and not connection.closed_in_transaction:
                 before = _settings_of_before(KEPT_BY_BLOCK)
                 _exchange(connection, [(before, ())], time.monotonic() + TIMEOUT_SECONDS)
-    except OperationalError:
-        _gave_up(time.monotonic() - started)
+    except OperationalError as problem:
+        only_slow = expensive and isinstance(problem.__cause__, CANCELLED)
+        _gave_up(time.monotonic() - started, rest=not only_slow)
         raise
 
 
@@ -305,10 +310,11 @@ def _exchange(
     return results
 
 
-def _gave_up(seconds: float) -> None:
+def _gave_up(seconds: float, *, rest: bool = True) -> None:
     """Let the next pages not ask; a worker's own patience says nothing about theirs."""
     if _limit.get() is None:
-        database_breaker.rest()
+        if rest:
+            database_breaker.rest()
         waited_in_vain(seconds)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from django_sessrec.capture.event import NAMES, WITHOUT_ITEM, EventError, clean_item_id, make
+from django_sessrec.capture.event import NAMES, WITHOUT_ITEM, EventError, clean_item_id, clean_time, make
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.ids import EPOCH
 from django_sessrec.models import Event, Source
@@ -56,7 +56,7 @@ class History:
     def event(
         self,
         session_id: Any,
-        at: datetime,
+        at: Any,
         name: str,
         item_id: Any = "",
         *,
@@ -68,14 +68,12 @@ class History:
         """A checked, unsaved event; EventError says what is wrong.
 
         session_id: as for session_uuid
-        at:         aware; an id carries no more than its milliseconds
+        at:         an aware datetime; an id carries no more than its milliseconds
         order_id:   as for event.make; the event's id follows from it and the time
         key:        what else tells the event from the others of its session and millisecond
         fields:     as for event.make
         """
-        if at.tzinfo is None:
-            raise EventError("time", f"time {at} has no time zone")
-        at = at.astimezone(UTC)
+        at = clean_time(at)
         at -= timedelta(microseconds=at.microsecond % 1000)
         name = NAMES.get(name, name) if isinstance(name, str) else name
         item_id = clean_item_id(item_id, required=name not in WITHOUT_ITEM)

@@ -20,6 +20,7 @@ from django_sessrec.capture.buffers import Buffer, RecentWrites, Rejected
 from django_sessrec.capture.event import event_from, impression_from, to_payload
 from django_sessrec.capture.fast_query import bounded, database_breaker, server_epoch
 from django_sessrec.capture.rows import Rows
+from django_sessrec.capture.sensitive import sensitive_among
 from django_sessrec.capture.store import Message, WriteResult
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Impression, Receipt
@@ -64,15 +65,22 @@ class Outbox:
 
     def close(self) -> None:
         """One more try at the process's end, and a word about what is lost with it."""
-        if not (self.unsent or self.rejected):
+        if not (self.unsent or self.rejected or self._untold()):
             return
-        for breaker in (database_breaker, self.broker):
+        for breaker in (database_breaker, self.broker, self._erasing):
             breaker.resume()
         forgive()
+        deadline = time.monotonic() + CLOSE_SECONDS
         self.flush(CLOSE_SECONDS)
+        while (waiting := self._untold()) and time.monotonic() < deadline:
+            self._erase(waiting[:FLUSH_ROWS])
+            if len(self._untold()) == len(waiting):
+                break
         while (message := self.unsent.take(1)) and self._publish_message(message[0]):
             pass
         self.unsent.put_back(message)
+        for session_id in self._untold():
+            _ask_for_hands(session_id)
         if lost := self.unsent.rows + self.rejected.rows:
             logger.error("%d rows are lost with this process: database and broker are down", lost)
 
@@ -100,7 +108,7 @@ class Outbox:
             return
         deadline = time.monotonic() + (FLUSH_SECONDS if seconds is None else seconds)
         if self.erasures and not self._erasing.resting:
-            self._erase(wait_seconds=0.0)
+            self._erase([*self.erasures][:FLUSH_ROWS], wait_seconds=0.0)
         while self._flush_some() and time.monotonic() < deadline:
             pass
 
@@ -124,7 +132,10 @@ class Outbox:
         return bool(self.rejected)
 
     def reject(self, rejected: Sequence[Rejected]) -> None:
-        """Keep wrong input as failed events, now or once the database is back."""
+        """Keep wrong input as failed events, now or once the database is back; none of a sensitive item."""
+        named = {item_id for each in rejected if (item_id := each.item_id)}
+        sensitive = sensitive_among(named)
+        rejected = [each for each in rejected if each.item_id not in sensitive]
         if not rejected:
             return
         try:
@@ -137,10 +148,10 @@ class Outbox:
 
     def erase(self, session_id: UUID) -> None:
         """Erase the session now, or have it erased once the database is back."""
+        self.erasures.setdefault(session_id, False)  # first: nothing that fails later may lose it
         for buffer in (self.unsent, self.in_flight, self.rejected, self.recent):
             buffer.drop(session_id)
-        self.erasures.setdefault(session_id, False)
-        self._erase()
+        self._erase([*dict.fromkeys([session_id, *self.erasures])][:FLUSH_ROWS])
 
     def _write(self, events: Sequence[Event], impressions: Sequence[Impression]) -> WriteResult | None:
         rows: list[Event | Impression] = [*impressions, *events]
@@ -248,9 +259,12 @@ class Outbox:
             return False
         return True
 
-    def _erase(self, wait_seconds: float = erasure.WAIT_SECONDS) -> None:
-        """All sessions that wait for it: now, and by a task as well where that is not possible."""
-        waiting = [*self.erasures][:FLUSH_ROWS]
+    def _untold(self) -> list[UUID]:
+        """The sessions to erase that no task knows of."""
+        return [each for each, told in [*self.erasures.items()] if not told]
+
+    def _erase(self, waiting: Sequence[UUID], wait_seconds: float = erasure.WAIT_SECONDS) -> None:
+        """Erase these of the sessions that wait: now, and by a task as well where that is not possible."""
         done = withdrawn = False
         try:
             done = not erasure.erase_sessions(waiting, wait_seconds=wait_seconds).unfinished
@@ -267,19 +281,27 @@ class Outbox:
         while len(self.erasures) > MAX_ERASURES:
             lost = next(iter(self.erasures))
             if not self.erasures.pop(lost):
-                safety.warn("a session must be erased by hand: sessrec_erase %s", lost)
+                _ask_for_hands(lost)
 
 
-def redeliver(message: Message) -> None:
+def _ask_for_hands(session_id: UUID) -> None:
+    """Say which session this process could not have erased: each of them, so not by safety.warn."""
+    logger.error("a session must be erased by hand: manage.py sessrec_erase %s", session_id)
+
+
+def redeliver(message: Message, unreadable: Sequence[failed_events.Reasoned] = ()) -> None:
     """Store the message, once however often it is brought; a row that Postgres refuses costs no other one.
 
     Raises django.db.Error while the store is down.
+
+    unreadable: what message_from could not read, to be kept as failed events
     """
     with database.atomic():
         _, first = Receipt.objects.get_or_create(name=message.receipt)
         if first:
             events = [row for row in message.rows if isinstance(row, Event)]
             impressions = [row for row in message.rows if isinstance(row, Impression)]
+            failed_events.store_each_failed(unreadable, failed=True)
             outbox.counts.update(store.write(events, impressions, resend=message.resend)._asdict())
 
 
@@ -289,10 +311,11 @@ def message_from(
     impressions: Sequence[Mapping[str, Any]],
     *,
     resend: bool,
-) -> Message:
-    """The message that a task was given."""
-    rows: list[Event | Impression] = [*map(impression_from, impressions), *map(event_from, events)]
-    return Message(receipt, rows, resend)
+) -> tuple[Message, list[failed_events.Reasoned]]:
+    """The message that a task was given, and what can't be read of it, as another version's rows may be."""
+    shown, unreadable_impressions = failed_events.read_each(impression_from, impressions)
+    happened, unreadable_events = failed_events.read_each(event_from, events)
+    return Message(receipt, [*shown, *happened], resend), [*unreadable_impressions, *unreadable_events]
 
 
 outbox = Outbox()

@@ -19,13 +19,12 @@ from operator import add
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from django.core.exceptions import ValidationError
 from django.db import DataError, IntegrityError
 
 from django_sessrec import database
 from django_sessrec.capture import partitions, store, stream
 from django_sessrec.capture.event import event_from, impression_from
-from django_sessrec.capture.failed_events import store_failed
+from django_sessrec.capture.failed_events import NOT_READABLE, read_each, store_each_failed, without_content
 from django_sessrec.capture.fast_query import patient
 from django_sessrec.ids import time_of
 from django_sessrec.models import Heartbeat, Receipt
@@ -39,10 +38,9 @@ SWEEP_SECONDS: Final = 5.0
 HEARTBEAT_SECONDS: Final = 10.0
 PAUSE: Final = 1.0  # seconds after a failure of either server
 EMPTY: Final = "[]"
-LONGEST_KEPT: Final = 2_000  # characters of a message that nobody can read
 
 logger = logging.getLogger("django_sessrec")
-Message = tuple[str, Mapping[str, str] | None]  # its id and fields; None where it was deleted meanwhile
+Entry = tuple[str, Mapping[str, str] | None]  # its id and fields; None where it was deleted meanwhile
 
 
 class Consumer:
@@ -118,7 +116,7 @@ class Consumer:
             if other["pending"] == 0 and other["idle"] > FORGOTTEN_MS:
                 self.server.xgroup_delconsumer(stream.key(), stream.GROUP, other["name"])
 
-    def _next(self, wait_ms: int) -> list[Message]:
+    def _next(self, wait_ms: int) -> list[Entry]:
         """New messages, but first our own that an error or a dead consumer left behind."""
         if self._unfinished:
             if left := self._read("0"):
@@ -126,7 +124,7 @@ class Consumer:
             self._unfinished = False
         return self._read(">", wait_ms)
 
-    def _read(self, start: str, wait_ms: int | None = None) -> list[Message]:
+    def _read(self, start: str, wait_ms: int | None = None) -> list[Entry]:
         streams: dict[Any, Any] = {stream.key(): start}
         answer: Any = self.server.xreadgroup(stream.GROUP, self.name, streams, count=BATCH, block=wait_ms)
         return answer[0][1] if answer else []
@@ -136,7 +134,7 @@ class Consumer:
         found = Receipt.objects.filter(pk__in=names)
         return {name: set(messages) for name, messages in found.values_list("name", "messages")}
 
-    def _store(self, messages: Sequence[Message]) -> int:
+    def _store(self, messages: Sequence[Entry]) -> int:
         if not messages:
             return 0
         receipt = {"messages": [entry for entry, _ in messages]}
@@ -167,7 +165,7 @@ def _stored(messages: Sequence[Mapping[str, str]]) -> store.WriteResult:
         return _together(messages)
     except IntegrityError as problem:
         if store.lacks_partition(problem):
-            with suppress(ValueError, KeyError, TypeError):
+            with suppress(*NOT_READABLE):
                 partitions.ensure_days({day for each in messages for day in _days(each)})
     except DataError:
         pass
@@ -188,13 +186,14 @@ def _together(messages: Sequence[Mapping[str, str]]) -> store.WriteResult:
 
 def _alone(message: Mapping[str, str]) -> store.WriteResult:
     try:
-        impressions, events = stream.rows_of(message)
-        rows = [event_from(each) for each in events], [impression_from(each) for each in impressions]
-    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as problem:
-        payload = {kind: text[:LONGEST_KEPT] for kind, text in message.items()}
-        store_failed([payload], "unreadable", f"{type(problem).__name__}: {problem}", failed=True)
-        return store.WriteResult(failed=1)
-    return store.write(*rows)
+        payloads = stream.rows_of(message)
+    except NOT_READABLE as problem:
+        sizes = {kind: len(text) for kind, text in message.items()}
+        return store.WriteResult(failed=store_each_failed([without_content(sizes, problem)], failed=True))
+    impressions, unreadable_impressions = read_each(impression_from, payloads[0])
+    events, unreadable_events = read_each(event_from, payloads[1])
+    failed = store_each_failed([*unreadable_impressions, *unreadable_events], failed=True)
+    return store.write(events, impressions) + store.WriteResult(failed=failed)
 
 
 def _days(message: Mapping[str, str]) -> set[date]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from functools import partial
+from functools import partial, wraps
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
+from asgiref.sync import sync_to_async
 from django.db import connections, transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -16,7 +18,7 @@ from django.utils.functional import cached_property
 
 from django_sessrec.capture import consent, cookie, request_filters, session_limit
 from django_sessrec.capture.buffers import Rejected
-from django_sessrec.capture.event import MAX_POSITION, NAMES, EventError, clean_item_id, make
+from django_sessrec.capture.event import MAX_POSITION, NAMES, EventError, clean_item_id, make, readable_id
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rec_id import verify
 from django_sessrec.capture.shared_caches import keep_out_of_page_caches, keep_out_of_shared_caches
@@ -33,6 +35,21 @@ SHOW_NOTHING = frozenset(range(300, 400)) | frozenset(range(500, 600))  # redire
 NO_SESSION: UUID | None = None
 
 logger = logging.getLogger("django_sessrec")
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def in_a_thread(verb: Callable[Parameters, Result]) -> Callable[Parameters, Coroutine[Any, Any, Result]]:
+    """The same for async views: the shop's consent and catalogue may query, which the event loop forbids."""
+
+    @wraps(verb)
+    async def awaited(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        return await sync_to_async(verb)(*args, **kwargs)
+
+    awaited.__name__ = f"a{verb.__name__}"
+    awaited.__doc__ = f"{verb.__name__}() for async views, which await it."
+    return awaited
 
 
 class Tracker:
@@ -161,6 +178,9 @@ class Tracker:
         else:
             self._accept(event)
 
+    aview = in_a_thread(view)
+    arecord = in_a_thread(record)
+
     def show(self, impression: Impression) -> None:
         """Queue an impression; written once the response is made."""
         self._impressions.append(impression)
@@ -180,6 +200,12 @@ class Tracker:
         self._withdrawn = True
         self.level = consent.CONTEXTUAL
         self._drop()
+
+    @property
+    @never_raises("tell whether consent must be asked", default=True)
+    def must_ask_shop(self) -> bool:
+        """Whether has_work asks the shop's consent callable, which may query: not on the event loop."""
+        return cookie.sent(self._request) and self.__dict__.get("level") != consent.SESSION
 
     @property
     @never_raises("tell whether a page is captured", default=False)
@@ -254,6 +280,7 @@ class Tracker:
         logger.warning("request.sessrec: %s", problem)
         if self.session_id is None:
             return
+        given |= {"item_id": readable_id(given["item_id"])}
         payload = {field: str(value)[:200] for field, value in given.items()}
         payload["session_id"] = str(self.session_id)
         self._refused.append(Rejected(payload, problem.code, str(problem)))

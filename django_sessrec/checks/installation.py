@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Set
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage
@@ -16,19 +17,24 @@ from django_sessrec.checks import messages
 from django_sessrec.conf import sessrec_settings
 
 MIDDLEWARE = "django_sessrec.middleware.SessrecMiddleware"
+TEMPLATES = "django.template.backends.django.DjangoTemplates"
+REQUEST = "django.template.context_processors.request"
 
 
 def findings() -> Iterator[CheckMessage]:
     """All that is wrong around the app."""
     yield from _database()
     yield from _middleware()
+    yield from _templates()
     yield from _urls()
     yield from _artifacts()
     yield from _time_zones()
 
 
 def _database() -> Iterator[CheckMessage]:
-    alias = sessrec_settings.DATABASE
+    alias: Any = sessrec_settings.DATABASE  # as it is given, of any type
+    if not isinstance(alias, str):  # a finding about its type reports it
+        return
     if alias not in settings.DATABASES:
         known = ", ".join(settings.DATABASES)
         yield messages.UNKNOWN_DATABASE(
@@ -55,6 +61,16 @@ def _middleware() -> Iterator[CheckMessage]:
         )
 
 
+def _templates() -> Iterator[CheckMessage]:
+    """One engine with the request is enough: another may be for mails."""
+    options = [each.get("OPTIONS", {}) for each in settings.TEMPLATES if each.get("BACKEND") == TEMPLATES]
+    if options and not any(REQUEST in each.get("context_processors", ()) for each in options):
+        yield messages.NO_REQUEST(
+            "Templates do not get the request: no list in a template follows the session.",
+            f"Add {REQUEST!r} to the context_processors in TEMPLATES.",
+        )
+
+
 def _urls() -> Iterator[CheckMessage]:
     if not getattr(settings, "ROOT_URLCONF", None):
         return
@@ -71,7 +87,7 @@ def _urls() -> Iterator[CheckMessage]:
             yield messages.UNKNOWN_VIEW(
                 f"SESSREC['TRACKED_VIEWS'] names {view!r}, which is no view's name.", hint
             )
-        elif argument not in views[view]:
+        elif not isinstance(argument, str) or argument not in views[view]:
             known = ", ".join(map(repr, sorted(views[view]))) or "none: name one in the route"
             yield messages.UNKNOWN_ARGUMENT(
                 f"SESSREC['TRACKED_VIEWS'][{view!r}] = {argument!r} is no argument of that view's route.",

@@ -74,7 +74,7 @@ OUT_OF_RANGE = Check(
 )
 NO_TEMPLATE = Check(
     "sessrec.E016",
-    "the template of a placement or a variant with `SPONSORED` items does not load",
+    "the `TEMPLATE` of a placement or a variant does not load: its lists would not be shown",
     "check its name and folder",
 )
 NO_CLIENT = Check(
@@ -128,6 +128,18 @@ NOT_AN_ORIGIN = Check(
     "sessrec.E026",
     "an entry of `TRUSTED_ORIGINS` is no origin: no browser sends it, so nothing is trusted",
     "write scheme, host and port as the browser does: `https://www.example.com`, without a slash at the end",
+)
+NO_ADDRESS = Check(
+    "sessrec.E027",
+    "the model of a `ModelCatalogue` has no `get_absolute_url`, and the class overrides neither `url` nor"
+    " `describe`: no product can be shown",
+    "write one of the three",
+)
+NO_REQUEST = Check(
+    "sessrec.W028",
+    "no engine in `TEMPLATES` has the request's context processor: the tags can't tell the session, and every"
+    " list is contextual",
+    'add `"django.template.context_processors.request"` to its `context_processors`',
 )
 
 CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

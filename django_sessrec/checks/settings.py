@@ -21,7 +21,7 @@ from django_sessrec.catalogue import Catalogue, ModelCatalogue
 from django_sessrec.checks import messages
 from django_sessrec.checks.templates import labels_sponsored
 from django_sessrec.conf import MODEL_SETTINGS, PLACEMENT_DEFAULTS, SETTINGS, entries, sessrec_settings
-from django_sessrec.conf.setting import Setting
+from django_sessrec.conf.setting import Setting, unknown_keys
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#*\sA-Z]+")  # as browsers write it: it is compared as text
 Table = Mapping[str, Setting[Any]]
@@ -42,7 +42,8 @@ def findings() -> Iterator[CheckMessage]:
 
 def _keys(where: str, given: Mapping[str, Any], table: Table) -> Iterator[CheckMessage]:
     """Unknown keys, and values of a wrong type or out of range, of one dict."""
-    yield from _unknown_keys(where, given, table)
+    for key, hint in unknown_keys(given, table):
+        yield messages.UNKNOWN_KEY(f"{where} has an unknown key {key!r}.", hint)
     for key, value in given.items():
         if (setting := table.get(key)) is None:
             continue
@@ -59,22 +60,15 @@ def _keys(where: str, given: Mapping[str, Any], table: Table) -> Iterator[CheckM
             )
 
 
-def _unknown_keys(where: str, given: Iterable[str], known: Iterable[str]) -> Iterator[CheckMessage]:
-    known = sorted(known)
-    for key in given:
-        if key not in known:
-            close = get_close_matches(str(key).upper(), known, 1)
-            hint = f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
-            yield messages.UNKNOWN_KEY(f"{where} has an unknown key {key!r}.", hint)
-
-
 def _catalogue() -> Iterator[CheckMessage]:
-    path = sessrec_settings.CATALOGUE
+    path: Any = sessrec_settings.CATALOGUE
     if not path:
         yield messages.NO_CATALOGUE(
             "SESSREC['CATALOGUE'] is missing.",
             "Subclass django_sessrec.catalogue.ModelCatalogue and name the class by its dotted path.",
         )
+        return
+    if not isinstance(path, str):  # a finding about its type reports it
         return
     found, problems = _imported("SESSREC['CATALOGUE']", path)
     yield from problems
@@ -114,6 +108,13 @@ def _model_catalogue(path: str, catalogue: type[ModelCatalogue]) -> Iterator[Che
                 f"{path}.{name} = {field!r}, which {model.__name__} does not have.", hint
             )
 
+    described = catalogue.url is not Catalogue.url or catalogue.describe is not ModelCatalogue.describe
+    if not described and not hasattr(model, "get_absolute_url"):
+        yield messages.NO_ADDRESS(
+            f"{path} can't tell the address of a {model.__name__}: no product can be shown.",
+            f"Write {model.__name__}.get_absolute_url(), or url() in the catalogue.",
+        )
+
 
 def _annotations(catalogue: type[ModelCatalogue]) -> set[str]:
     """What the shop's own queryset adds to each product; nothing where it can't be made without a request."""
@@ -125,12 +126,13 @@ def _annotations(catalogue: type[ModelCatalogue]) -> set[str]:
 
 def _callables() -> Iterator[CheckMessage]:
     for key in ("CONSENT", "IGNORE_REQUEST"):
-        if path := getattr(sessrec_settings, key):
+        path = getattr(sessrec_settings, key)
+        if path and isinstance(path, str):
             yield from _callable(f"SESSREC[{key!r}]", path, "a function of the request")
 
 
 def _callable(where: str, path: Any, wanted: str) -> Iterator[CheckMessage]:
-    found, problems = _imported(where, path)
+    found, problems = _imported(where, path) if isinstance(path, str) else (path, [])
     yield from problems
     if not problems and not callable(found):
         yield messages.WRONG_KIND(f"{path} is not callable.", f"{where} names {wanted}.")
@@ -172,7 +174,7 @@ def _models() -> Iterator[CheckMessage]:
         yield from _not_a_dict(where, model)
         model = _mapping(model)
         yield from _keys(where, model, MODEL_SETTINGS)
-        if not isinstance(model.get("ESTIMATOR"), str):
+        if not model.get("ESTIMATOR"):
             yield messages.NO_ESTIMATOR(
                 f"{where} names no ESTIMATOR.", "Give the dotted path of an estimator class."
             )
@@ -189,12 +191,12 @@ def _placements() -> Iterator[CheckMessage]:
         placement = _mapping(given)
         yield from _keys(where, placement, entries.PLACEMENT)
         yield from _placement(where, placement, {**PLACEMENT_DEFAULTS, **placement})
-        if placement.get("EXPERIMENT"):
-            yield from _experiment(f"{where}['EXPERIMENT']", _mapping(placement["EXPERIMENT"]), placement)
+        if experiment := _mapping(placement.get("EXPERIMENT")):
+            yield from _experiment(f"{where}['EXPERIMENT']", experiment, placement)
 
 
 def _placement(where: str, given: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[CheckMessage]:
-    """What a placement or a variant says itself: models, rules, and the label of what is paid for."""
+    """What a placement or a variant says itself: models, rules, template, the label of what is paid for."""
     known = _mapping(sessrec_settings.MODELS)
     for model in _list(given.get("MODELS")):
         if str(model) not in known:
@@ -203,7 +205,7 @@ def _placement(where: str, given: Mapping[str, Any], merged: Mapping[str, Any]) 
     for path in _list(given.get("RULES")):
         yield from _callable(f"{where}['RULES']", path, "functions or classes of rules")
     if given.keys() & {"SPONSORED", "TEMPLATE"}:
-        yield from _label(where, merged)
+        yield from _template(where, merged)
 
 
 def _experiment(
@@ -229,9 +231,9 @@ def _experiment(
         yield from _placement(at, variant, {**PLACEMENT_DEFAULTS, **placement, **variant})
 
 
-def _label(where: str, placement: Mapping[str, Any]) -> Iterator[CheckMessage]:
+def _template(where: str, placement: Mapping[str, Any]) -> Iterator[CheckMessage]:
     template = placement["TEMPLATE"]
-    if not placement["SPONSORED"] or not isinstance(template, str):
+    if not isinstance(template, str):
         return
     try:
         labelled = labels_sponsored(template)
@@ -239,7 +241,7 @@ def _label(where: str, placement: Mapping[str, Any]) -> Iterator[CheckMessage]:
         hint = "Check its name, and that it is in a folder where templates are looked for."
         yield messages.NO_TEMPLATE(f"{where}['TEMPLATE'] = {template!r} does not load: {problem}", hint)
         return
-    if not labelled:
+    if _list(placement["SPONSORED"]) and not labelled:
         yield messages.NO_LABEL(
             f"{where} has SPONSORED items, and {template!r} does not say so beside them.",
             "Include sessrec/reason.html with each item, or ask for item.sponsored and show it.",
@@ -260,7 +262,7 @@ def _not_a_dict(where: str, value: Any) -> Iterator[CheckMessage]:
         yield messages.WRONG_TYPE(f"{where} is {value!r}, of type {type(value).__name__}.", "Give it a dict.")
 
 
-def _imported(where: str, path: Any) -> tuple[Any, list[CheckMessage]]:
+def _imported(where: str, path: str) -> tuple[Any, list[CheckMessage]]:
     try:
         return import_string(path), []
     except Exception as problem:  # the module is the shop's: it may raise anything

@@ -243,13 +243,15 @@ class Settings:
     def placement(self, name: str) -> Mapping[str, Any]:
         """One placement over its defaults; an unknown name lists the known ones."""
         models = [model for model in PLACEMENT_DEFAULTS["MODELS"] if model in self.MODELS]
-        try:
-            return {**PLACEMENT_DEFAULTS, "MODELS": models, **self.PLACEMENTS[name]}
-        except KeyError:
+        given = self.PLACEMENTS.get(name) if isinstance(name, str) else None
+        if given is None:
             known = ", ".join(sorted(self.PLACEMENTS)) or "none"
+            # {% sessrec_recommendations product_page %} names a variable that is not there.
+            remedy = "" if name and isinstance(name, str) else "; in a template, quote the placement's name"
             raise ImproperlyConfigured(
-                f"SESSREC['PLACEMENTS'] has no placement {name!r}; known: {known}"
-            ) from None
+                f"SESSREC['PLACEMENTS'] has no placement {name!r}; known: {known}{remedy}"
+            )
+        return {**PLACEMENT_DEFAULTS, "MODELS": models, **given}
 
     def imported(self, name: str) -> Any:
         """The object that a dotted-path setting names, or None where it is not set."""

@@ -10,6 +10,8 @@ from django.utils.functional import Promise
 
 from django_sessrec.conf.setting import LIST, NUMBER, Setting
 
+MAX_LIMIT: Final = 100  # items of a list
+
 # Of 39,716 real visits with their times (Diginetica, a bookseller's sample) 12 make 15 clicks in a minute
 # and none reaches another bound; of 226,386 with and without times two make 20 clicks on one item.
 # One click tells nothing, so each bound is 2 or more; None turns the rule off.
@@ -76,7 +78,7 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             LIST,
             'model names, tried in order; the default is those of them that `SESSREC["MODELS"]` has',
         ),
-        "LIMIT": Setting(8, int, "size of the list", low=1),
+        "LIMIT": Setting(8, int, "size of the list", low=1, high=MAX_LIMIT),
         "TEMPLATE": Setting("sessrec/recommendations.html", str, "the template that renders it"),
         "TITLE": Setting(None, (str, Promise), "heading; `None` is the translated default"),
         "FALLBACK_TITLE": Setting(

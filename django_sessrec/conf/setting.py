@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from types import NoneType
 from typing import Any, Final, Generic, Protocol, Self, TypeVar, overload
 
@@ -15,6 +16,15 @@ NUMBER: Final = (int, float)
 LIST: Final = (list, tuple)
 WORDS: Final = {NoneType: "None", Promise: "translated str"}
 RATE: Final = (r"\d+/(s|m|h|d)\w*|", "requests per period, such as '120/min'; '' sets no bound")
+
+
+def unknown_keys(given: Iterable[Any], known: Iterable[str]) -> Iterator[tuple[Any, str]]:
+    """Each given key that is not known, with a hint that names the nearest known one, or them all."""
+    known = sorted(known)
+    for key in given:
+        if key not in known:
+            close = get_close_matches(str(key).upper(), known, 1)
+            yield key, f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
 
 
 class Given(Protocol):

@@ -75,7 +75,7 @@ def _described(shop: TextCatalogue, items: Mapping[str, Any]) -> Iterator[Findin
             Code.CATALOGUE_UNDESCRIBED,
             _("%(count)d of %(items)d products can't be described; %(item_id)s: %(problem)s")
             % {"count": len(problems), "items": len(items), "item_id": item_id, "problem": reason},
-            _("Correct the catalogue's describe(), or its title, image and price fields."),
+            _("Correct the catalogue's describe() or url(), or its title, image and price fields."),
         )
     elif items:
         yield ok(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.safety import isolated
+from django_sessrec.conf.entries import MAX_LIMIT
+from django_sessrec.safety import isolated, warn
 from django_sessrec.serving.experiments import assigned
 from django_sessrec.serving.visit import Visit
-
-MAX_LIMIT: Final = 100  # items of a list that a client may ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,8 @@ def placement_for(name: str, visit: Visit | None = None, *, limit: Any = None) -
     Raises ImproperlyConfigured for a name that SESSREC["PLACEMENTS"] lacks. An experiment that can't be
     read is logged, and the visit gets the placement as it is without.
 
-    `limit` is a whole number, also as text, kept between 1 and MAX_LIMIT; any other value is ignored.
+    `limit` is a whole number from 1 to MAX_LIMIT, also as text. One out of range is logged, and the nearest
+    is taken; any other value is logged and ignored.
     """
     settings = sessrec_settings.placement(name)
     experiment = settings["EXPERIMENT"]
@@ -90,6 +90,9 @@ def _merged(
     if limit is not None and limit != "":
         with isolated(f"read the limit of the placement {name!r}", about=f"limit {limit!r}"):
             wanted = int(limit)
+            if not 1 <= wanted <= MAX_LIMIT:
+                message = "limit=%s for a list of the placement %r: it is taken between 1 and %s"
+                warn(message, wanted, name, MAX_LIMIT)
     return Placement(
         name,
         models=tuple(merged["MODELS"]),

@@ -29,7 +29,7 @@ def forget() -> None:
 
 
 def _counted(current: list[str]) -> list[str]:
-    with isolated("count what was viewed lately"), bounded():
+    with isolated("count what was viewed lately"), bounded(expensive=True):
         views = (
             Event.objects.filter(
                 name=EventName.VIEW_ITEM, bot=False, occurred_at__gte=timezone.now() - timedelta(days=DAYS)

@@ -10,7 +10,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level
@@ -22,6 +22,7 @@ from django_sessrec.recsys.recommender import Source
 from django_sessrec.safety import isolated
 from django_sessrec.serving import links
 from django_sessrec.serving.choose import Choice, choose
+from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.fallback import FOR_EVERYBODY, MODEL, PINNED, POPULAR, SPONSORED, Candidate, Trace
 from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.visit import Visit, visit_of
@@ -152,7 +153,7 @@ def remember(
 
 
 def rendered(recommendations: Recommendations, request: HttpRequest | None) -> SafeString:
-    """The list's HTML by the placement's template; empty on any error.
+    """The list's HTML by the placement's template; empty on any error, but for a comment under DEBUG.
 
     Without context processors: the page has run the shop's already, and they may cost queries.
     """
@@ -160,7 +161,8 @@ def rendered(recommendations: Recommendations, request: HttpRequest | None) -> S
         if recommendations.items:
             context = {"recommendations": recommendations, "request": request}
             return render_to_string(recommendations.template, context)
-    return mark_safe("")
+    unrendered = recommendations.template if recommendations.items else ""
+    return why_no_list(recommendations.placement, template=unrendered)
 
 
 def _shown(

@@ -28,6 +28,8 @@ class Visit:
     """A session at one moment. Item ids are text, oldest first.
 
     Built by visit_of() for a page, or directly for a preview, a replay or a test: Visit(items=["1", "2"]).
+    Whole numbers, UUIDs and the shop's objects become their text; TypeError for what names no item, and for
+    one text in place of a list of ids.
     """
 
     items: Sequence[str] = ()  # viewed or put into the basket
@@ -38,12 +40,32 @@ class Visit:
     consent: Level = CONTEXTUAL
     at: datetime = field(default_factory=timezone.now)
 
+    def __post_init__(self) -> None:
+        for name in ("items", "basket", "purchases"):
+            given = getattr(self, name)
+            if given and (ids := _as_text(name, given)) is not given:
+                object.__setattr__(self, name, ids)
+        if type(self.current) is not str:
+            current = "" if self.current is None else get_catalogue().id_of(self.current)
+            object.__setattr__(self, "current", current)
+
     @property
     def clicks(self) -> list[str]:
         """What models hear: the items, with the one on screen last."""
         if self.current and self.current not in self.items[-1:]:
             return [*self.items, self.current]
         return list(self.items)
+
+
+def _as_text(name: str, given: Iterable[Any]) -> Sequence[str]:
+    """The item ids as text; what is given itself where it is a list of text already, as on every page."""
+    if isinstance(given, str | bytes):
+        raise TypeError(f"{name} = {given!r} of type {type(given).__name__} is not a list of item ids")
+    ids = given if isinstance(given, list | tuple) else tuple(given)
+    if {*map(type, ids)} <= {str}:
+        return ids
+    id_of = get_catalogue().id_of
+    return tuple(id_of(each) for each in ids)
 
 
 def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[Any] | None = None) -> Visit:
@@ -65,7 +87,7 @@ def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[A
         return Visit(current=current)
     tracker.keep_private()
     if items is not None:
-        named = tuple(catalogue.id_of(each) for each in items[-MAX_SESSION_ITEMS:])
+        named = _as_text("items", items)[-MAX_SESSION_ITEMS:]
         return Visit(items=named, current=current, session_id=session_id, consent=SESSION)
     events = _events_of(tracker, session_id)
     basket, purchases = _basket_and_purchases(events)

@@ -22,6 +22,7 @@ from django_sessrec.capture.request_filters import is_prefetch
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.privacy.explanation import explain, explain_visit
 from django_sessrec.safety import never_raises
+from django_sessrec.serving.debug_comment import why_no_list, why_unknown
 from django_sessrec.serving.recommendations import Recommendations, recommend, rendered
 
 register = template.Library()
@@ -32,7 +33,7 @@ register = template.Library()
 def sessrec_recommendations(
     context: Context, placement: str, item: Any = None, limit: int | str | None = None
 ) -> SafeString | str:
-    """Render the placement's list; nothing where it is empty.
+    """Render the placement's list; nothing where it is empty, but for a comment under DEBUG.
 
     On a page that is fetched ahead the list is the same for everybody and stands in a placeholder: once the
     page is shown, the script brings the visitor's own, and records list and view.
@@ -135,6 +136,8 @@ def _place(
     request: Any, placement: str, item: Any, limit: Any, meanwhile: SafeString | str = ""
 ) -> SafeString | str:
     """The element that the script fills. `meanwhile`: what it shows until then."""
+    if settings.DEBUG and why_unknown(placement):
+        return why_no_list(placement)
     item_id = "" if item is None else get_catalogue().id_of(item)
     language = get_language() if settings.USE_I18N else None
     asked = {"item_id": item_id, "limit": limit, "language": language}

@@ -7,9 +7,11 @@ from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from django_sessrec.capture import store
+from django_sessrec import database
+from django_sessrec.capture import ledger, store
 from django_sessrec.capture.event import make
 from django_sessrec.capture.failed_events import store_failed
+from django_sessrec.capture.fast_query import database_breaker
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Heartbeat, Promotion, TrainingRun
 from tests.support.history import show
@@ -73,6 +75,23 @@ def test_a_part_that_is_away_hides_no_other(scraper, settings, tmp_path):
     found = figures(scraper)
     assert found["sessrec_up", "stream"] == 0
     assert found["sessrec_up", "ledger"] == 1
+
+
+def test_a_part_that_is_locked_is_given_up(scraper, monkeypatch):
+    asked = []
+
+    def locked(_ledger=None):
+        with database.connection().cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+            asked.append(cursor.fetchone())
+            cursor.execute("SELECT pg_sleep(60)")
+
+    monkeypatch.setattr(ledger, "total", locked)
+    found = figures(scraper)
+    assert asked == [("1800ms",)]
+    assert found["sessrec_up", "ledger"] == 0
+    assert found["sessrec_up", "lists"] == 1
+    assert not database_breaker.resting
 
 
 @pytest.mark.parametrize("brought", ["", "Bearer wrong", "Basic c2VjcmV0"])

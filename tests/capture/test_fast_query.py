@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 
 from django_sessrec.capture import fast_query, store
-from django_sessrec.capture.breaker import forgive
+from django_sessrec.capture.breaker import MAX_WAIT_SECONDS, forgive, patience_left
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
@@ -138,6 +138,19 @@ def test_more_than_a_socket_takes_at_once_is_sent(transactional_db):
     long = "x" * 20_000_000
     with fast_query.patient(60):
         assert fast_query.execute_with_deadline("SELECT length($1::text)", long) == [("20000000",)]
+
+
+def test_an_expensive_query_that_is_cancelled_lets_nobody_else_wait(transactional_db):
+    with pytest.raises(OperationalError), fast_query.bounded(expensive=True), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(3)")
+    assert not fast_query.database_breaker.resting
+    assert patience_left() < MAX_WAIT_SECONDS  # the page itself has waited
+
+
+def test_any_other_query_that_is_cancelled_gives_the_database_a_rest(transactional_db):
+    with pytest.raises(OperationalError), fast_query.bounded(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(3)")
+    assert fast_query.database_breaker.resting
 
 
 def test_workers_wait_longer_and_ask_a_database_that_rests(transactional_db):

@@ -201,6 +201,71 @@ def test_a_process_that_ends_brings_away_what_it_can_and_says_what_is_lost(
     assert not outbox.unsent
 
 
+def test_a_withdrawal_outlives_what_fails_in_memory(visitor, shop, monkeypatch):
+    visitor.get("/product/1/")
+    monkeypatch.setattr(outbox.recent, "drop", lambda _session_id: 1 / 0)
+    visitor.post("/decline/")
+    monkeypatch.undo()
+    visitor.get("/product/2/")
+    assert captured() == [("view_item", "2")]
+    assert Withdrawal.objects.count() == 1
+
+
+def test_a_process_that_ends_erases_what_it_can(visitor, shop, no_broker):
+    with everything_gone():
+        visitor.get("/product/1/")
+        visitor.post("/decline/")
+        outbox.unsent.take(99)
+    outbox.close()
+    assert Withdrawal.objects.count() == 1
+    assert not outbox.erasures
+
+
+def test_a_process_that_ends_hands_its_erasures_to_a_task(shop, queue, no_broker, broker_url, monkeypatch):
+    monkeypatch.setattr(outbox_module, "FLUSH_ROWS", 2)
+    with everything_gone():
+        for _ in range(5):
+            outbox.erase(uuid7())
+        with celery_on(broker_url):
+            outbox.close()
+    assert queue.qsize() == 5
+    assert all(outbox.erasures.values())
+
+
+def test_a_process_that_ends_names_each_session_that_nobody_will_erase(shop, no_broker, caplog):
+    sessions = [uuid7() for _ in range(3)]
+    with everything_gone():
+        for each in sessions:
+            outbox.erase(each)
+        outbox.close()
+    for each in sessions:
+        assert f"erased by hand: manage.py sessrec_erase {each}" in caplog.text
+
+
+def test_each_session_beyond_a_process_memory_is_named(shop, no_broker, caplog, monkeypatch):
+    monkeypatch.setattr(outbox_module, "MAX_ERASURES", 1)
+    sessions = [uuid7() for _ in range(3)]
+    with everything_gone():
+        for each in sessions:
+            outbox.erase(each)
+    assert [each for each in sessions if f"sessrec_erase {each}" in caplog.text] == sessions[:2]
+
+
+def test_rows_of_another_version_are_kept_and_cost_no_other(shop):
+    good, odd = (
+        to_payload(make("view_item", "1", session_id=uuid7())),
+        {"session_id": str(uuid7()), "item": "2"},
+    )
+    for _ in range(2):
+        tasks.write_later.apply(
+            kwargs={"events": [odd, good], "impressions": [odd]}, task_id="one", throw=True
+        )
+    assert captured() == [("view_item", "1")]
+    assert list(FailedEvent.objects.values_list("code", "payload")) == [("unwritable", odd)] * 2
+    assert in_the_ledger() == {"stored": 1, "failed": 2}
+    assert {str(each.session_id) for each in FailedEvent.objects.all()} == {odd["session_id"]}
+
+
 def test_a_broker_that_was_started_anew_takes_rows_at_once(visitor, dropped_table):
     broker = Valkey(own_folder(scratch_folder() / "anew"))
     broker.start()

@@ -212,6 +212,34 @@ def test_the_same_on_the_event_loop(address):
     assert "sessrec" not in about.cookies
 
 
+def on_the_event_loop(*addresses, client=None):
+    """The answers to one browser after another."""
+    client = client or AsyncClient(headers={"user-agent": FIREFOX})
+
+    async def visit():
+        return [await client.get(address) for address in addresses]
+
+    return async_to_sync(visit)()
+
+
+def test_a_refusal_that_a_query_tells_takes_effect_on_the_event_loop(shop):
+    shop.SESSREC |= {"CONSENT": "tests.capture.shop.from_the_database"}
+    client = AsyncClient(headers={"user-agent": FIREFOX})
+    on_the_event_loop("/async/1/", "/about/", client=client)
+    assert captured() == [("view_item", "1")]
+    Heartbeat.objects.create(name="refused")
+    [about] = on_the_event_loop("/about/", client=client)
+    assert about.cookies["sessrec"]["max-age"] == 0
+    assert captured() == []
+    assert Withdrawal.objects.count() == 1
+
+
+def test_an_async_view_records_though_consent_takes_a_query(shop):
+    shop.SESSREC |= {"CONSENT": "tests.capture.shop.from_the_database"}
+    on_the_event_loop("/async-basket/")
+    assert sorted(captured("name", "item_id", "quantity")) == [("add_to_cart", "2", 3), ("view_item", "1", 1)]
+
+
 def test_withdrawing_takes_effect_in_the_same_request(visitor):
     session_id = session_of(visitor.get("/product/1/"))
     visitor.post("/basket/", {"item": ""})  # a failed event is the visitor's, too

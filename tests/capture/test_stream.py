@@ -1,6 +1,7 @@
 """The stream loses nothing and counts nothing twice, whoever dies."""
 
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 
 import pytest
@@ -10,6 +11,7 @@ from django.db import connection
 from django_sessrec.capture import stream
 from django_sessrec.capture import stream_consumer as consuming
 from django_sessrec.capture.erasure import erase_sessions
+from django_sessrec.capture.event import to_payload
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.capture.stream_consumer import Consumer
@@ -215,6 +217,31 @@ def test_a_message_that_nobody_can_read_is_kept_and_stops_nobody(stream_server):
     assert captured("item_id") == [("1",), ("2",)]
     assert set(FailedEvent.objects.values_list("code", flat=True)) == {"unreadable"}
     assert in_the_ledger() == {"stored": 2, "failed": 2}
+
+
+def test_what_nobody_can_read_goes_with_its_session(stream_server):
+    good, other = event("1"), event("2")
+    odd = to_payload(good) | {"event_id": str(uuid7()), "quantity": "many"}
+    junk = {"session_id": "ours", "note": f"of {good.session_id}"}
+    stream_server.xadd(stream.key(), {"events": json.dumps([to_payload(other), odd, junk, 5])})
+    stream_server.xadd(stream.key(), {"events": f"[{{{good.session_id}"})
+    settle()
+    assert captured("item_id") == [("2",)]
+    kept = {each.session_id: each for each in FailedEvent.objects.exclude(session_id=None)}
+    assert kept.keys() == {good.session_id}
+    assert kept[good.session_id].payload == odd
+    erase_sessions([good.session_id])
+    left = [f"{each.payload} {each.detail}" for each in FailedEvent.objects.all()]
+    assert len(left) == 3
+    assert str(good.session_id) not in "".join(left)
+
+
+def test_what_nobody_can_read_does_not_keep_a_day_from_its_partition(stream_server):
+    early = event("1", at=datetime.now(UTC) - timedelta(days=20))
+    stream_server.xadd(stream.key(), {"events": json.dumps([to_payload(early)])})
+    stream_server.xadd(stream.key(), {"events": '[{"event_id": 5}]'})
+    settle()
+    assert captured("item_id") == [("1",)]
 
 
 def test_an_emptied_server_gets_its_group_again(stream_server, monkeypatch):

@@ -16,7 +16,7 @@ from django.db import OperationalError, connection, transaction
 
 from django_sessrec import safety
 from django_sessrec.api.health import ready
-from django_sessrec.capture import buffers, fast_query, stream
+from django_sessrec.capture import buffers, cookie, fast_query, stream
 from django_sessrec.capture.breaker import MAX_WAIT_SECONDS, forgive, patience_left
 from django_sessrec.capture.fast_query import bounded
 from django_sessrec.capture.outbox import outbox
@@ -280,6 +280,22 @@ def test_a_statement_that_postgres_cancels_is_logged_without_values(visitor, ser
     log = server.log.read_text()
     assert "canceling statement due to" in log
     assert not [session for session in sessions if str(session) in log]
+
+
+def test_a_cancelled_look_at_ones_data_is_answered_and_logged_without_the_session(server, shop, client):
+    shop.ROOT_URLCONF = "tests.api.urls"
+    session_id = uuid7()
+    client.cookies["sessrec"] = cookie.text_of(session_id)
+    with reconnected(**django_database(server.url)):
+        call_command("migrate", verbosity=0)
+        with locked(server, "event"):
+            started = time.monotonic()
+            answer = client.get("/sessrec/my-data/", headers={"sec-fetch-site": "same-origin"})
+            assert time.monotonic() - started < MAX_WAIT_SECONDS + SLACK
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    log = server.log.read_text()
+    assert "FROM sessrec_event AS kept" in log
+    assert str(session_id) not in log
 
 
 def test_a_row_that_postgres_would_refuse_with_its_values_in_the_log_is_not_sent(visitor, server, shop):

@@ -19,6 +19,12 @@ async def async_product(request: HttpRequest, pk: str) -> HttpResponse:
     return HttpResponse(f"product {pk}")
 
 
+async def async_basket(request: HttpRequest) -> HttpResponse:
+    await request.sessrec.aview("1")
+    await request.sessrec.arecord("add_to_cart", "2", quantity=3)
+    return HttpResponse("added")
+
+
 def remembered(request: HttpRequest, pk: str) -> HttpResponse:
     """A page that reads what the session did, as one with recommendations does."""
     with isolated("read the session's events"):
@@ -110,6 +116,7 @@ def streamed(request: HttpRequest) -> StreamingHttpResponse:
 urlpatterns = [
     path("product/<str:pk>/", product, name="product"),
     path("async/<str:pk>/", async_product, name="async_product"),
+    path("async-basket/", async_basket, name="async_basket"),
     path("remembered/<str:pk>/", remembered, name="remembered"),
     path("gone/<str:pk>/", gone, name="gone"),
     path("broken/<str:pk>/", broken, name="broken"),

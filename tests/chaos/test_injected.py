@@ -52,6 +52,7 @@ HELD_BY_NOTHING = {
     "middleware.SessrecMiddleware.__call__": "passes the page on, and calls what is never_raises",
     "middleware.SessrecMiddleware.__acall__": "the same",
     "capture.tracker.Tracker.__init__": "sets attributes",
+    "capture.tracker.in_a_thread": "runs when the package is imported",
     "safety.isolated": "holds the others",
     "safety._isolated": "the same",
     "safety.never_raises": "the same, when the package is imported",

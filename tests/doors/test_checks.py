@@ -10,6 +10,8 @@ from django.db.models import F
 from django.test import override_settings
 from django.urls import include, path, re_path
 
+from django_sessrec.catalogue import ModelCatalogue
+from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
 from tests.demo.models import Product
 from tests.demo.recommendations import DemoCatalogue
 
@@ -137,6 +139,10 @@ def test_an_estimators_module_in_another_encoding_is_read(tmp_path, monkeypatch)
             "sessrec.E016",
             "name",
         ),
+        (GOOD | {"PLACEMENTS": {"home": {"TEMPLATE": "no.html"}}}, "sessrec.E016", "name"),
+        (experiment(a={"SHARE": 1}, b={"SHARE": 1, "TEMPLATE": "no.html"}), "sessrec.E016", "name"),
+        (GOOD | {"PLACEMENTS": {"home": {"RULES": [7]}}}, "sessrec.E005", "functions"),
+        (GOOD | {"PLACEMENTS": {"home": {"LIMIT": 101}}}, "sessrec.E015", "at most 100"),
         (GOOD | {"PLACEMENTS": {"home": {"MODELS": None}}}, "sessrec.E003", "list"),
         (GOOD | {"PLACEMENTS": {"home": {"LIMIT": "8"}}}, "sessrec.E003", "int"),
         (GOOD | {"THROTTLE_EVENTS": "often"}, "sessrec.E015", "'120/min'"),
@@ -151,6 +157,41 @@ def test_each_mistake_has_its_number_and_remedy(settings, expected, hint):
     found = findings(SESSREC=settings)
     assert expected in found, found
     assert hint in found[expected].hint
+
+
+WRONG_VALUES = (object(), len, ["a"], {"a": 1}, 7, 1.5, True)
+
+
+def in_model(key, value):
+    return model(**{"ESTIMATOR": "django_sessrec.recsys.TunedNeighbours", key: value})
+
+
+def in_placement(key, value):
+    return GOOD | {"PLACEMENTS": {"home": {key: value}}}
+
+
+@pytest.mark.parametrize(
+    ("written", "setting"),
+    [
+        *((lambda value, key=key: GOOD | {key: value}, each) for key, each in SETTINGS.items()),
+        *((lambda value, key=key: in_model(key, value), each) for key, each in MODEL_SETTINGS.items()),
+        *((lambda value, key=key: in_placement(key, value), each) for key, each in entries.PLACEMENT.items()),
+    ],
+    ids=[
+        *SETTINGS,
+        *(f"model {key}" for key in MODEL_SETTINGS),
+        *(f"placement {key}" for key in entries.PLACEMENT),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_one_finding(written, setting):
+    right = findings(SESSREC=GOOD).keys()
+    for value in WRONG_VALUES:
+        if not setting.takes(value):
+            assert findings(SESSREC=written(value)).keys() - right == {"sessrec.E003"}, value
+
+
+def test_a_wrong_argument_of_a_tracked_view_breaks_no_check():
+    assert "sessrec.W022" in findings(SESSREC=GOOD | {"TRACKED_VIEWS": {"demo:product": ["pk"]}})
 
 
 @pytest.mark.parametrize("template", ["sessrec/recommendations.html", "sessrec/item.html"])
@@ -202,6 +243,55 @@ def test_a_catalogues_right_fields_pass(monkeypatch, right):
     for name, value in right.items():
         monkeypatch.setattr(Catalogue, name, value)
     assert "sessrec.E021" not in findings(SESSREC=GOOD | {"CATALOGUE": f"{__name__}.Catalogue"})
+
+
+class Addressless(ModelCatalogue):
+    """Its model has no get_absolute_url."""
+
+    model = "sessrec.Ledger"
+
+
+class WithUrl(Addressless):
+    def url(self, item):
+        return f"/tea/{item.pk}/"
+
+
+class WithDescribe(Addressless):
+    def describe(self, item, request=None):
+        return {"title": "tea", "url": f"/tea/{item.pk}/"}
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "told"), [("Addressless", True), ("WithUrl", False), ("WithDescribe", False)]
+)
+def test_products_without_an_address_are_told(catalogue, told):
+    found = findings(SESSREC=GOOD | {"CATALOGUE": f"{__name__}.{catalogue}"})
+    assert ("sessrec.E027" in found) is told
+    assert not told or "get_absolute_url" in found["sessrec.E027"].hint
+
+
+def templates(*processors, backend="django.template.backends.django.DjangoTemplates"):
+    return {"BACKEND": backend, "APP_DIRS": True, "OPTIONS": {"context_processors": list(processors)}}
+
+
+REQUEST = "django.template.context_processors.request"
+
+
+@pytest.mark.parametrize(
+    ("engines", "told"),
+    [
+        ([templates()], True),
+        ([templates("django.template.context_processors.debug")], True),
+        ([{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}], True),
+        ([templates(REQUEST)], False),
+        ([templates(), templates(REQUEST) | {"NAME": "pages"}], False),
+        ([], False),
+    ],
+)
+def test_pages_whose_templates_do_not_get_the_request_are_told(engines, told):
+    found = findings(SESSREC=GOOD, TEMPLATES=engines)
+    assert ("sessrec.W028" in found) is told
+    assert not told or REQUEST in found["sessrec.W028"].hint
 
 
 def test_a_catalogue_without_a_model_or_a_method_is_told():

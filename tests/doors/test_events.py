@@ -1,9 +1,10 @@
 """Events that no page brings, by the public door."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid4
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import transaction
 from django.test import Client
 
@@ -47,6 +48,14 @@ def test_a_webhook_records_a_purchase_of_an_order_made_earlier():
 
 def test_its_id_is_handed_back():
     assert events.record(session_id=SESSION, name="add_to_cart", item_id="7") == Event.objects.get().pk
+
+
+def test_async_code_awaits_it():
+    told = {"session_id": SESSION, "name": "add_to_cart", "item_id": "7"}
+    event_id = async_to_sync(events.arecord)(**told)
+    assert stored("pk", "item_id") == [(event_id, "7")]
+    with pytest.raises(events.EventError):
+        async_to_sync(events.arecord)(**told, quantity=0)
 
 
 def test_the_session_that_a_page_began_goes_on(settings):
@@ -127,19 +136,40 @@ def test_a_sensitive_item_leaves_no_row():
         ({"at": NOW + timedelta(days=1)}, "time"),
         ({"at": NOW - timedelta(days=91)}, "time"),
         ({"at": datetime(1, 1, 1, tzinfo=UTC)}, "time"),
+        ({"at": datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))}, "time"),
+        ({"at": datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))}, "time"),
+        ({"at": NOW.isoformat()}, "time"),
+        ({"at": NOW.date()}, "time"),
+        ({"at": int(NOW.timestamp())}, "time"),
+        ({"at": ""}, "time"),
         ({"quantity": 0}, "quantity"),
         ({"price": "much"}, "price"),
         ({"currency": "euro"}, "currency"),
         ({"source": "The Till"}, "source"),
+        ({"source": None}, "source"),
+        ({"source": 7}, "source"),
+        ({"order_id": "\ud800"}, "order_id"),
         ({"key": "line 1"}, "time"),
     ],
 )
-def test_a_wrong_value_is_named_and_nothing_is_kept(wrong, code):
-    given = {"session_id": SESSION, "name": "purchase", "item_id": "7"}
+@pytest.mark.parametrize(
+    "kept_once", [{}, {"key": "line 1"}, {"order_id": 1047}], ids=["alone", "key", "order"]
+)
+def test_a_wrong_value_is_named_and_nothing_is_kept(wrong, code, kept_once):
+    given = {"session_id": SESSION, "name": "purchase", "item_id": "7"} | kept_once
+    if "key" in kept_once:
+        given["at"] = None if wrong == kept_once else NOW
     with pytest.raises(events.EventError) as refused:
         events.record(**(given | wrong))
     assert refused.value.code == code
     assert stored() == []
+
+
+@pytest.mark.parametrize("source", [None, 7, "The Till"])
+def test_an_import_from_a_wrong_source_is_refused_as_a_whole(source):
+    with pytest.raises(events.EventError) as refused:
+        events.import_events(clicks(1), source=source)
+    assert refused.value.code == "source"
 
 
 # Many events

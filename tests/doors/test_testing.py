@@ -8,7 +8,7 @@ from django.urls import path
 
 from django_sessrec import events as events_door
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import Event
+from django_sessrec.models import Event, FailedEvent
 from django_sessrec.testing import capture_events, override_sessrec, reset
 from tests.support.visits import FIREFOX
 
@@ -42,7 +42,17 @@ def always(request):
     return "session"
 
 
-urlpatterns = [path("basket/", basket), path("order/", order), path("product/<int:pk>/", product)]
+def refuse(request):
+    request.sessrec.withdraw()
+    return HttpResponse("as you like")
+
+
+urlpatterns = [
+    path("refuse/", refuse),
+    path("basket/", basket),
+    path("order/", order),
+    path("product/<int:pk>/", product),
+]
 
 
 def named(events):
@@ -93,6 +103,24 @@ class BasketTests(TestCase):
         assert named(events) == named(Event.objects.all())
         assert Event.objects.count() == 1
 
+    def test_wrong_events_and_withdrawals_reach_no_database_either(self):
+        with capture_events(store_them=True):
+            self.client.post("/basket/", {"product": 7})
+        with capture_events(), self.assertNumQueries(0):
+            self.client.post("/basket/", {"product": ""})
+            self.client.post("/refuse/")
+        assert Event.objects.count() == 1
+
+    def test_a_withdrawal_is_carried_out_where_that_is_asked_for(self):
+        with capture_events(store_them=True):
+            self.client.post("/basket/", {"product": 7})
+        assert Event.objects.count() == 1
+        with capture_events(store_them=True):
+            self.client.post("/basket/", {"product": ""})
+            assert FailedEvent.objects.count() == 1
+            self.client.post("/refuse/")
+        assert not Event.objects.exists()
+
     def test_djangos_own_way_stores_an_order_too(self):
         with self.captureOnCommitCallbacks(execute=True):
             self.client.post("/order/", {"product": 7})
@@ -129,6 +157,15 @@ def test_keys_are_changed_over_the_others_and_restored():
             assert (sessrec_settings.SESSION_IDLE_MINUTES, sessrec_settings.COOKIE_NAME) == (5, "mine")
         assert (sessrec_settings.SESSION_IDLE_MINUTES, sessrec_settings.COOKIE_NAME) == (5, "sessrec")
     assert sessrec_settings.SESSION_IDLE_MINUTES == 30
+
+
+@pytest.mark.parametrize(
+    ("key", "remedy"),
+    [("CONSNET", "did you mean 'CONSENT'"), ("consent", "'CONSENT'"), ("ZZZ", "known keys: ")],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_known_one(key, remedy):
+    with pytest.raises(TypeError, match=f"unknown key '{key}'; .*{remedy}"):
+        override_sessrec(**{key: None})
 
 
 def test_a_process_made_new_asks_a_service_that_failed_again():

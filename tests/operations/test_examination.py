@@ -1,10 +1,13 @@
 """What the examination finds in a shop that is ill, one illness at a time."""
 
 import re
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from celery import Celery
 from django.test import RequestFactory
 
 import django_sessrec
@@ -16,6 +19,7 @@ from django_sessrec.models import Heartbeat
 from django_sessrec.operations import examination, services, shop, storage
 from django_sessrec.operations.findings import Code, Level, ago
 from tests.demo.models import Product
+from tests.support.capture import celery_on
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -88,6 +92,20 @@ def test_a_field_that_the_product_lacks_is_named(settings):
     (finding,) = shop.catalogue()
     assert finding.code == Code.CATALOGUE_UNDESCRIBED
     assert "'prise'" in finding.message
+
+
+class Addressless(catalogue.ModelCatalogue):
+    model = "demo.Product"
+
+    def url(self, item):
+        return item.no_such_method()
+
+
+def test_a_product_without_an_address_is_remedied_by_url(settings):
+    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.Addressless"}
+    captured(str(Product.objects.create(name="a").pk))
+    (finding,) = shop.catalogue()
+    assert (finding.code, "url()" in finding.remedy) == (Code.CATALOGUE_UNDESCRIBED, True)
 
 
 # -- consent
@@ -191,6 +209,43 @@ def test_a_process_without_the_projects_celery_app_is_told():
     assert finding.code == Code.BROKER_UNNAMED
     assert "amqp://localhost//" in finding.message
     assert "__init__.py" in finding.remedy
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_broker_that_takes_connections_and_never_answers_is_given_up(scheme, monkeypatch):
+    """By a timeout of each of its sockets: without it, Redis's client waits for ever."""
+    monkeypatch.setattr(tasks, "EXAMINED_SECONDS", 0.2)
+    raised = []
+
+    def ask(broker):
+        try:
+            broker.ask()
+        except Exception as problem:
+            raised.append(problem)
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        celery_on(f"{scheme}://127.0.0.1:{server.getsockname()[1]}//"),
+    ):
+        asking = Thread(target=ask, args=[tasks.broker()], daemon=True)
+        asking.start()
+        asking.join(20)
+    assert len(raised) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("redis://:secret@localhost:6379/0", "redis://:**@localhost:6379/0"),
+        ("rediss://shop:secret@cache:6380/1", "rediss://shop:**@cache:6380/1"),
+        ("amqp://shop:secret@queue//", "amqp://shop:**@queue:5672//"),
+        ("redis+socket:///run/redis.sock", "redis+socket:///run/redis.sock"),
+    ],
+)
+def test_a_brokers_address_hides_its_password_and_shows_none_where_there_is_none(monkeypatch, url, shown):
+    monkeypatch.setattr(tasks, "current_app", Celery(broker=url, set_as_current=False))
+    assert tasks.broker().address == shown
 
 
 def test_a_worker_that_reads_another_broker_is_told():

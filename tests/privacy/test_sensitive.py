@@ -73,6 +73,72 @@ def test_sensitive_goods_are_not_captured_trained_shown_or_a_reason(
     assert not hidden & set(log.index.ids)
 
 
+class Named:
+    """An object of no catalogue, whose text is a product's name."""
+
+    pk = None
+
+    def __str__(self):
+        return "Pregnancy test"
+
+
+def refused_by_the_page(page, item):
+    page.wsgi_request.sessrec.record("add_to_cart", item, price="12,50")
+    page.wsgi_request.sessrec.finish(page)
+
+
+def refused_by_the_api(visitor, *events):
+    answer = visitor.post(
+        "/sessrec/events/", {"events": events}, content_type="application/json", headers=SAME_ORIGIN
+    )
+    assert len(answer.json()["rejected"]) == len(events)
+
+
+@pytest.fixture
+def secret(products):
+    product = products[0]
+    Product.objects.filter(pk=product.pk).update(sensitive=True)
+    return product
+
+
+@pytest.mark.parametrize("as_told", [lambda item: item, lambda item: item.pk, lambda item: float(item.pk)])
+def test_a_wrong_event_of_sensitive_goods_is_not_kept_either(as_told, secret, products, visitor):
+    page = visitor.get("/demo/product/99999/plain/")
+    refused_by_the_page(page, as_told(secret))
+    assert not FailedEvent.objects.exists()
+    refused_by_the_page(page, as_told(products[1]))
+    assert FailedEvent.objects.get().payload["item_id"] == str(products[1].pk)
+
+
+def test_nor_one_of_the_browsers(secret, products, visitor):
+    late = an_event("select_item", item_id=secret.pk) | {"rec_id": "expired"}
+    several = an_event() | {"items": [{"item_id": str(secret.pk)}, {"item_id": "2"}]}
+    others = an_event("add_to_cart", float(secret.pk), price="12,50"), an_event("nonsense", str(secret.pk))
+    refused_by_the_api(visitor, late, several, *others)
+    assert not FailedEvent.objects.exists()
+    refused_by_the_api(visitor, an_event("nonsense", products[1].pk), an_event("nonsense", str(secret.pk)))
+    assert FailedEvent.objects.get().payload["item_id"] == str(products[1].pk)
+
+
+def test_where_nobody_can_say_what_is_sensitive_nothing_wrong_is_kept(products, visitor, monkeypatch, caplog):
+    def unknown(catalogue, item_ids):
+        raise RuntimeError("the shop's own mistake")
+
+    monkeypatch.setattr("tests.demo.recommendations.DemoCatalogue.sensitive", unknown)
+    refused_by_the_api(visitor, an_event("nonsense", products[1].pk))
+    refused_by_the_page(visitor.get("/demo/product/99999/plain/"), products[1])
+    assert not FailedEvent.objects.exists()
+    assert "could not say which items are sensitive" in caplog.text
+
+
+def test_what_names_no_item_is_kept_without_its_text(products, visitor):
+    refused_by_the_page(visitor.get("/demo/product/99999/plain/"), Named())
+    refused_by_the_api(visitor, an_event(item_id=["Pregnancy test"]))
+    kept = [f"{each.payload} {each.detail}" for each in FailedEvent.objects.all()]
+    assert len(kept) == 2
+    assert "Pregnancy" not in "".join(kept)
+
+
 @few
 @given(secret=st.sets(st.integers(0, ITEMS - 1), min_size=1, max_size=ITEMS // 2))
 def test_what_becomes_sensitive_later_is_trained_on_no_more(secret, products, visitor):

@@ -1,5 +1,7 @@
 """A list of any session under any placement, without a request, and why each item is in it or not."""
 
+from uuid import uuid4
+
 import pytest
 from django.test import RequestFactory
 
@@ -33,6 +35,37 @@ def trace_of(item_id: str, choice) -> list[tuple]:
         if each.item_id == item_id
         for step in each.trace
     ]
+
+
+@pytest.mark.parametrize("given", [{"items": "12"}, {"basket": "12"}, {"purchases": b"12"}])
+def test_one_text_in_place_of_a_list_of_ids_is_refused(given):
+    with pytest.raises(TypeError, match=f"{next(iter(given))}.*list of item ids"):
+        Visit(**given)
+    with pytest.raises(TypeError, match=r"items.*list of item ids"):
+        visit_of(request_of(), items="12")
+
+
+@pytest.mark.parametrize("wrong", [1.5, True, None, b"1"])
+def test_a_visit_of_what_names_no_item_is_refused(wrong):
+    with pytest.raises(TypeError, match="names no item"):
+        Visit(items=["1", wrong])
+
+
+def test_a_visit_keeps_every_id_as_text(products):
+    numbers = [products[n].pk for n in (2, 4)]
+    named = Visit(items=numbers, current=products[8], basket=(products[2],), purchases=iter(numbers))
+    ids = [str(number) for number in numbers]
+    assert [*named.items] == [*named.purchases] == ids
+    assert (named.clicks, [*named.basket]) == ([*ids, str(products[8].pk)], ids[:1])
+    number = uuid4()
+    assert Visit(current=number).current == str(number)
+    assert Visit(current=None).current == ""
+
+
+def test_a_visit_of_whole_numbers_gets_the_list_of_the_same_texts(visit):
+    settled = Placement("preview", models=("neighbours",), limit=5)
+    numbers = Visit(items=[*map(int, visit.items)], current=int(visit.current))
+    assert choose(numbers, settled).items == choose(visit, settled).items
 
 
 def test_a_list_needs_no_request_and_leaves_nothing(visit):

@@ -142,6 +142,50 @@ def test_placeholder_without_the_rest_views_is_nothing(products, caplog):
     assert "could not leave a place" in caplog.text
 
 
+@pytest.mark.parametrize(("limit", "shown"), [(0, 1), (-3, 1), (101, 100)])
+def test_a_limit_out_of_range_is_logged(products, caplog, limit, shown):
+    html = rendered(f'{{% sessrec_recommendations "product_page" limit={limit} %}}')
+    assert html.count("<li") == min(shown, len(products))
+    assert f"limit={limit} for a list of the placement 'product_page'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("tag", "says"),
+    [
+        ("sessrec_recommendations product_page", "quote the placement's name"),
+        ("sessrec_recommendations product", "quote the placement's name"),
+        ('sessrec_recommendations "home"', "has no placement 'home'; known: product_page"),
+        ("sessrec_placeholder product_page", "quote the placement's name"),
+        ('sessrec_placeholder "home"', "has no placement 'home'; known: product_page"),
+        ('sessrec_recommendations "product_page"', "the placement 'product_page' has no item to show"),
+    ],
+)
+def test_under_debug_a_comment_says_why_there_is_no_list(settings, caplog, tag, says):
+    source, tea = (
+        f"{{% {tag} as list %}}{{% if list %}}<h2>Tea</h2>{{% endif %}}{{{{ list }}}}",
+        Product(name="tea"),
+    )
+    assert re.fullmatch(r"(<div.*></div>)?", rendered(f"{{% {tag} %}}", product=tea))
+    settings.DEBUG = True
+    comment = rendered(f"{{% {tag} %}}", product=tea)
+    assert re.fullmatch("<!-- sessrec: (?:(?!--).)* -->", comment)
+    assert says in comment
+    assert rendered(source, product=tea) == comment, "it counts as no list"
+
+
+def test_under_debug_a_comment_names_a_template_that_does_not_render(products, settings):
+    with overridden(item="{% for %}"):
+        settings.DEBUG = True
+        html = rendered('{% sessrec_recommendations "product_page" %}')
+    assert html.startswith("<!-- sessrec: 'sessrec/recommendations.html' could not be rendered")
+
+
+def test_a_comment_under_debug_ends_where_it_should(settings):
+    settings.DEBUG = True
+    html = rendered("{% sessrec_recommendations name %}", name="--->--!><script>")
+    assert re.fullmatch("<!-- sessrec: (?:(?!--).)* -->", html)
+
+
 @pytest.mark.parametrize(("limit", "shown"), [('"4"', 4), ("4", 4), ('""', 8), ('"four"', 8), ("nothing", 8)])
 def test_limit_may_be_text(products, limit, shown):
     html = rendered(f'{{% sessrec_recommendations "product_page" limit={limit} %}}')

@@ -1,14 +1,14 @@
 """Simulated visitors: the same under a seed, true to their own truth, and never sent to another machine."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from django_sessrec.models import Event
+from django_sessrec.models import Event, Impression
 from example_shop.shop import assortment
 from example_shop.shop.browser import Browser, StrangeHostError
 from example_shop.shop.history import happenings
@@ -74,6 +74,23 @@ def test_history_is_written_as_events():
     assert set(events.values_list("item_id", flat=True)) <= known
     assert events.filter(bot=True).exists()
     assert not events.filter(occurred_at__gt=datetime.now(UTC)).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_lists_of_past_days_are_clicked_where_they_name_what_comes_next():
+    call_command("fill_shop", verbosity=0)
+    call_command("simulate_lists", days=2, sessions_per_day=20, verbosity=0)
+    lists = {each.pk: each for each in Impression.objects.all()}
+    today = datetime.now(UTC).date()
+    assert {each.shown_at.date() for each in lists.values()} >= {
+        today - timedelta(days=ago) for ago in (1, 2)
+    }
+    clicks = Event.objects.filter(name="select_item")
+    assert clicks
+    for click in clicks:
+        followed = lists[click.impression_id]
+        assert followed.session_id == click.session_id
+        assert followed.item_ids[click.position - 1] == click.item_id
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,46 @@
+"""What a page says under DEBUG in place of a list that it does not show."""
+
+from __future__ import annotations
+
+import re
+
+from django.conf import settings
+from django.utils.safestring import SafeString
+
+from django_sessrec.safety import never_raises
+from django_sessrec.serving.placements import placement_for
+
+
+class DebugComment(SafeString):
+    """An HTML comment that counts as empty text: a template's {% if %} takes it as it does in production."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+@never_raises("say why there is no list", default=SafeString(""))
+def why_no_list(placement: str, *, template: str = "") -> SafeString:
+    """The reason as an HTML comment; empty text without DEBUG.
+
+    template: of a list that has items and could not be rendered
+    """
+    if not settings.DEBUG:
+        return SafeString("")
+    if (reason := why_unknown(placement)) is None:
+        reason = (
+            f"{template!r} could not be rendered; the log of django_sessrec says why"
+            if template
+            else f"the placement {placement!r} has no item to show; the log of django_sessrec has its faults,"
+            " and manage.py sessrec_doctor examines the catalogue"
+        )
+    inside = re.sub("-(?=-)", "- ", reason)  # two hyphens may end a comment
+    return DebugComment(f"<!-- sessrec: {inside} -->")
+
+
+def why_unknown(placement: str) -> str | None:
+    """Why no list can be made for the placement; None where one can."""
+    try:
+        placement_for(placement)
+    except Exception as problem:  # whatever is wrong with it
+        return str(problem)
+    return None
