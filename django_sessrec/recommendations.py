@@ -73,10 +73,10 @@ def get_recommendations(
     Never raises: an error is logged, and the list is empty. With consent, the list is remembered as an
     impression when the response is made, and the response is marked private.
 
-    - `placement`: a key of SESSREC["PLACEMENTS"]
-    - `item`: what is on screen, an id or the shop's object; by default the item of TRACKED_VIEWS
-    - `items`: the session's items, oldest first, from a client that keeps them itself; used with consent only
-    - `limit`: in place of the placement's LIMIT, from 1 to 100
+    placement: a key of SESSREC["PLACEMENTS"]
+    item: what is on screen, an id or the shop's object; by default the item of TRACKED_VIEWS
+    items: the session's items, oldest first, from a client that keeps them itself; used with consent only
+    limit: in place of the placement's LIMIT, from 1 to 100
     """
     return recommend(request, placement, item=item, items=items, limit=limit)
 

@@ -18,6 +18,7 @@ from celery import Celery, Task, current_app, shared_task
 from celery.exceptions import Reject
 from celery.signals import beat_init, worker_ready
 from django.db import Error, InterfaceError, OperationalError
+from kombu.connection import Connection
 from kombu.pools import ProducerPool
 
 from django_sessrec.conf import sessrec_settings
@@ -31,6 +32,7 @@ LONGEST_PAUSE = 20  # seconds; a broker that takes a message back sooner would m
 DEFAULT_BROKER = "amqp://localhost"  # Celery's, where nobody names one
 DATABASE_SECONDS = 10.0  # that a worker waits for the database
 BROKER_TIMEOUT = 0.3  # seconds that a page waits for the broker's answer, each of two times
+EXAMINED_SECONDS = 2.0  # that the Health page waits for each of the broker's answers
 PRODUCERS = 10  # connections to the broker, of a process's pages
 # At once, because the page waits: the connection may be one to a broker that was started anew since.
 ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
@@ -149,16 +151,22 @@ def publish(task: str, task_id: str | None, kwargs: Mapping[str, Any]) -> None:
 
 @cache
 def _producers(app: Celery, _process: int) -> ProducerPool:
-    timeouts = {
-        "socket_timeout": BROKER_TIMEOUT,  # of Redis and Valkey
-        "socket_connect_timeout": BROKER_TIMEOUT,
-        "read_timeout": BROKER_TIMEOUT,  # of AMQP
-        "write_timeout": BROKER_TIMEOUT,
-    }
-    connection = app.connection_for_write(
-        connect_timeout=BROKER_TIMEOUT, transport_options={**app.conf.broker_transport_options, **timeouts}
-    )
+    connection = _connection(app, BROKER_TIMEOUT)
     return ProducerPool(connection.Pool(PRODUCERS), limit=PRODUCERS, Producer=app.amqp.Producer)
+
+
+def _connection(app: Celery, seconds: float) -> Connection:
+    """A connection to the broker, not yet made, each of whose answers is waited for so long."""
+    timeouts = {
+        "socket_timeout": seconds,  # of Redis and Valkey
+        "socket_connect_timeout": seconds,
+        "read_timeout": seconds,  # of AMQP
+        "write_timeout": seconds,
+    }
+    connection: Connection = app.connection_for_write(
+        connect_timeout=seconds, transport_options={**app.conf.broker_transport_options, **timeouts}
+    )
+    return connection
 
 
 @worker_ready.connect
@@ -185,15 +193,16 @@ def broker() -> Broker:
     """The broker that this process sends to, and a way to ask whether it answers."""
     from django_sessrec.operations.services import Broker
 
+    connection = _connection(current_app, EXAMINED_SECONDS)
+
     def ask() -> None:
-        with current_app.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=2)
+        with connection:
+            connection.ensure_connection(max_retries=1, timeout=EXAMINED_SECONDS)
 
     if not current_app.conf.broker_url:
         return Broker(DEFAULT_BROKER, named=False, ask=ask)
-    with current_app.connection_for_write() as connection:  # not yet connected
-        mask = "**" if connection.info().get("password") else ""
-        return Broker(connection.as_uri(mask=mask), named=True, ask=ask)
+    mask = "**" if connection.info().get("password") else ""
+    return Broker(connection.as_uri(mask=mask), named=True, ask=ask)
 
 
 def _try_again(task: Task, problem: Error) -> NoReturn:

@@ -21,6 +21,7 @@ author = "The django_sessrec contributors"
 version = release = django_sessrec.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 nitpicky = False
+smartquotes_action = "D"  # dashes alone: curly quotes would end in code that stands in prose
 
 # Pages
 myst_heading_anchors = 3
@@ -36,6 +37,7 @@ python_maximum_signature_line_length = 80
 
 # Site: Furo has no web fonts and its search needs no server
 html_theme = "furo"
+pygments_dark_style = "github-dark"  # the default underlines module names, as links are
 html_title = f"django_sessrec {release}"
 html_static_path = ["_static"]
 html_css_files = ["docs.css"]

@@ -16,8 +16,9 @@ from example_shop.stack.running import running_shop
 IMAGES = Path(__file__).parent / "images"
 LARGEST = 150_000  # bytes
 PHONE = {"width": 390, "height": 844}
-SHOP = {"width": 1000, "height": 1290}  # down to the reasons of the first row
+SHOP = {"width": 1200, "height": 900}
 ADMIN = {"width": 1280, "height": 780}  # down to the first table
+MARGIN = 24  # pixels around the list in its picture
 # A headless browser is taken for a bot.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 CLICKS = ("mug", "teapot")  # what the visitor looks for before the picture is taken
@@ -54,8 +55,17 @@ def product_page(browser: Browser, url: str, name: str, size: dict[str, int], **
         page.wait_for_load_state("networkidle")
     if size == PHONE:
         page.locator("[data-sessrec-placement]").first.evaluate("list => list.scrollIntoView()")
-    save(page, name)
+        save(page, name)
+    else:
+        save(page, name, full_page=True, clip=around(page, "[data-sessrec-placement]"))
     page.close()
+
+
+def around(page: Page, selector: str) -> dict[str, float]:
+    """The first such part of the page, across the page's whole width, for a picture's `clip`."""
+    box = page.locator(selector).first.bounding_box()
+    top = box["y"] + page.evaluate("scrollY") - MARGIN
+    return {"x": 0, "y": top, "width": page.viewport_size["width"], "height": box["height"] + 2 * MARGIN}
 
 
 def report(browser: Browser, url: str, name: str, scheme: str) -> None:

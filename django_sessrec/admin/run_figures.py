@@ -14,7 +14,7 @@ from django_sessrec.admin.charts import Chart, Point, line_chart
 from django_sessrec.admin.formatting import NONE, fixed, whole
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import TrainingRun
-from django_sessrec.training.dataset import Counts
+from django_sessrec.training.dataset import TrainingCounts
 
 LABELS = {"hr@20": "HR@20", "mrr@20": "MRR@20", "ndcg@20": "NDCG@20"}
 OF_GROUPS = "hr@20"
@@ -68,7 +68,7 @@ def columns(run: TrainingRun) -> dict[str, str]:
 
 def counts(run: TrainingRun) -> list[tuple[str, str]]:
     """What the run read and left out, in words."""
-    known = {**Counts.labels(), "cases": _("Clicks predicted in the test")}
+    known = {**TrainingCounts.labels(), "cases": _("Clicks predicted in the test")}
     return [(label, whole(run.counts[key])) for key, label in known.items() if key in run.counts]
 
 

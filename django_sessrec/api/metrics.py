@@ -33,7 +33,7 @@ from django_sessrec.operations import heartbeat
 LATELY = timedelta(minutes=5)
 RUNS = timedelta(days=7)
 PREFIX = "sessrec_"
-PATIENCE = 2.0  # seconds for each part; a scrape waits ten by default
+TIMEOUT_SECONDS = 2.0  # for each part; a scrape waits ten by default
 
 logger = logging.getLogger("django_sessrec")
 
@@ -79,7 +79,7 @@ class Figures(Collector):
 
 def _in_time(read: Callable[[], list[Metric]]) -> list[Metric]:
     """A part that the database knows: four of them are read or given up before Prometheus stops waiting."""
-    with patient(PATIENCE), bounded():
+    with patient(TIMEOUT_SECONDS), bounded():
         return read()
 
 

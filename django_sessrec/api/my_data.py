@@ -12,13 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_sessrec.api.openapi import documented
-from django_sessrec.api.serializers import Erased, MyData, MyEvent, MyImpression, problems
+from django_sessrec.api.serializers import Erased, MyData, MyEvent, MyFailedEvent, MyImpression, problems
 from django_sessrec.api.views import SessrecView
 from django_sessrec.capture import cookie
 from django_sessrec.capture.fast_query import execute_with_deadline
 from django_sessrec.privacy.erasure import erase
 
-TIMES = {"occurred_at", "shown_at"}
+TIMES = {"occurred_at", "received_at", "shown_at", "withdrawn_at"}
 
 
 class MyDataView(SessrecView):
@@ -32,12 +32,15 @@ class MyDataView(SessrecView):
     def get(self, request: Request) -> Response:
         session_id = cookie.presented(request)
         held = _kept("quarantine", session_id, "reason")
+        withdrawn = _kept("withdrawal", session_id, "withdrawn_at")
         return Response(
             {
                 "session_id": session_id,
                 "events": MyEvent(_kept("event", session_id, "event_id"), many=True).data,
                 "impressions": MyImpression(_kept("impression", session_id, "impression_id"), many=True).data,
+                "failed_events": MyFailedEvent(_kept("failedevent", session_id, "id"), many=True).data,
                 "quarantine": held[0]["reason"] if held else None,
+                "withdrawn_at": withdrawn[0]["withdrawn_at"] if withdrawn else None,
             }
         )
 

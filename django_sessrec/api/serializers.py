@@ -159,14 +159,31 @@ class MyEvent(serializers.Serializer):
     currency = serializers.CharField()
     impression_id = serializers.UUIDField(allow_null=True)
     position = serializers.IntegerField(allow_null=True)
+    source = serializers.CharField(  # type: ignore[assignment]  # the metaclass keeps the framework's own
+        help_text="The server, the browser, or another system."
+    )
+    bot = serializers.BooleanField(help_text="True where the user agent was a bot's.")
 
 
 class MyImpression(serializers.Serializer):
     impression_id = serializers.UUIDField()
     shown_at = serializers.DateTimeField()
     placement = serializers.CharField()
+    model = serializers.CharField(help_text="Empty where no model recommended.")
+    run = serializers.IntegerField(source="run_id", allow_null=True, help_text="Its training run.")
+    step = serializers.ChoiceField(STEPS)
+    experiment = serializers.CharField(help_text="That the session takes part in; empty for none.")
+    variant = serializers.CharField()
+    bot = serializers.BooleanField()
     item_ids = serializers.ListField(child=serializers.CharField())
     reasons = serializers.ListField(child=serializers.CharField(), help_text="The code of each.")
+
+
+class MyFailedEvent(serializers.Serializer):
+    received_at = serializers.DateTimeField()
+    code = serializers.CharField(help_text="Why it could not be stored.")
+    detail = serializers.CharField()
+    payload = serializers.JSONField(help_text="What arrived.")
 
 
 class MyData(serializers.Serializer):
@@ -175,8 +192,13 @@ class MyData(serializers.Serializer):
     session_id = serializers.UUIDField(allow_null=True)
     events = MyEvent(many=True)
     impressions = MyImpression(many=True)
+    failed_events = MyFailedEvent(many=True, help_text="Events that could not be stored.")
     quarantine = serializers.CharField(
         allow_null=True, help_text="Why the session is taken for a bot's and excluded; null for most."
+    )
+    withdrawn_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When consent was withdrawn or the session erased; later events are dropped.",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Sum
 
 from django_sessrec.models import Ledger
 
@@ -29,19 +29,15 @@ class Counts(NamedTuple):
 def by_day(days: int) -> dict[date, Counts]:
     """The last `days` days (UTC), the latest first; days on which nothing came are left out."""
     first = datetime.now(UTC).date() - timedelta(days - 1)
-    sums = _ledger().filter(day__gte=first).values("day").annotate(**_sums()).order_by("-day")
+    sums = Ledger.objects.filter(day__gte=first).values("day").annotate(**_sums()).order_by("-day")
     found: Iterable[Mapping[str, Any]] = sums
     return {row["day"]: Counts(*(row[f"sum_{name}"] for name in Counts._fields)) for row in found}
 
 
 def total() -> Counts:
     """All that was ever counted; no figure ever falls."""
-    sums = _ledger().aggregate(**_sums())
+    sums = Ledger.objects.aggregate(**_sums())
     return Counts(*(sums[f"sum_{name}"] or 0 for name in Counts._fields))
-
-
-def _ledger() -> QuerySet[Ledger]:
-    return Ledger.objects.all()
 
 
 def _sums() -> dict[str, Sum]:

@@ -40,7 +40,7 @@ PAUSE: Final = 1.0  # seconds after a failure of either server
 EMPTY: Final = "[]"
 
 logger = logging.getLogger("django_sessrec")
-Message = tuple[str, Mapping[str, str] | None]  # its id and fields; None where it was deleted meanwhile
+Entry = tuple[str, Mapping[str, str] | None]  # its id and fields; None where it was deleted meanwhile
 
 
 class Consumer:
@@ -116,7 +116,7 @@ class Consumer:
             if other["pending"] == 0 and other["idle"] > FORGOTTEN_MS:
                 self.server.xgroup_delconsumer(stream.key(), stream.GROUP, other["name"])
 
-    def _next(self, wait_ms: int) -> list[Message]:
+    def _next(self, wait_ms: int) -> list[Entry]:
         """New messages, but first our own that an error or a dead consumer left behind."""
         if self._unfinished:
             if left := self._read("0"):
@@ -124,7 +124,7 @@ class Consumer:
             self._unfinished = False
         return self._read(">", wait_ms)
 
-    def _read(self, start: str, wait_ms: int | None = None) -> list[Message]:
+    def _read(self, start: str, wait_ms: int | None = None) -> list[Entry]:
         streams: dict[Any, Any] = {stream.key(): start}
         answer: Any = self.server.xreadgroup(stream.GROUP, self.name, streams, count=BATCH, block=wait_ms)
         return answer[0][1] if answer else []
@@ -134,7 +134,7 @@ class Consumer:
         found = Receipt.objects.filter(pk__in=names)
         return {name: set(messages) for name, messages in found.values_list("name", "messages")}
 
-    def _store(self, messages: Sequence[Message]) -> int:
+    def _store(self, messages: Sequence[Entry]) -> int:
         if not messages:
             return 0
         receipt = {"messages": [entry for entry, _ in messages]}

@@ -1,0 +1,1 @@
+"""Measuring: what the recommendations brought, from impressions and events."""

@@ -52,7 +52,10 @@ def as_markdown(report: dict[str, Any]) -> str:
 
 
 def _in_pairs(report: dict[str, Any]) -> dict[str, Any]:
-    """What has free keys, as pairs: `.items` in a template is the key "items" where there is one."""
+    """The report's dicts with keys of the shop's own, as lists of pairs.
+
+    In a template, `.items` of a dict is its key "items", if it has one.
+    """
     models = []
     for each in report["models"]:
         card = each.get("card", {})

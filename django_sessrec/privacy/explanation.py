@@ -19,7 +19,7 @@ from django_sessrec.serving.placements import Placement, placement_for, variants
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class ListRules:
     """The parameters of the list that a visitor gets."""
 
     methods: list[str]  # of the models that serve, in the order in which they are asked
@@ -38,13 +38,13 @@ class Explanation:
 
     placement: str
     title: str
-    rules: Rules
+    rules: ListRules
     versions: int  # that a running experiment compares; 0 without one
     takes_part: bool  # whether `rules` are those of one of them
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class VisitFacts:
     """The data of a visit that is used and kept."""
 
     consent: Level
@@ -69,9 +69,9 @@ def explain(placement: str, session_id: UUID | None = None) -> Explanation:
     )
 
 
-def explain_visit(consent: Level) -> Visit:
+def explain_visit(consent: Level) -> VisitFacts:
     """What is used and kept of a visit at this consent level."""
-    return Visit(
+    return VisitFacts(
         consent,
         idle_minutes=sessrec_settings.SESSION_IDLE_MINUTES,
         longest_hours=int(LONGEST_SESSION.total_seconds()) // 3600,
@@ -85,8 +85,8 @@ def _training_hours(model: str) -> float:
     return hours
 
 
-def _rules(placement: Placement) -> Rules:
-    return Rules(
+def _rules(placement: Placement) -> ListRules:
+    return ListRules(
         methods=list(dict.fromkeys(_methods(placement.models))),
         limit=placement.limit,
         pinned=len(placement.pinned),

@@ -66,7 +66,7 @@ def _labelled(label: Promise) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class TrainingCounts:
     """Counts of the clicks that a training run read and excluded; each field carries its label."""
 
     sessions: int = _labelled(_("Sessions"))
@@ -88,7 +88,7 @@ class Counts:
         return asdict(self)
 
 
-def read(start: datetime, end: datetime) -> tuple[SessionLog, Counts]:
+def read(start: datetime, end: datetime) -> tuple[SessionLog, TrainingCounts]:
     """Sessions of the clicks in [start, end): views, and baskets filled without a view before.
 
     Left out: bots, quarantined and withdrawn sessions, sensitive items, reloads, sessions of more than
@@ -101,7 +101,7 @@ def read(start: datetime, end: datetime) -> tuple[SessionLog, Counts]:
     clicks, capped_clicks = _without_excess(clicks)
     milliseconds = (clicks["id_high"] >> np.uint64(16)).astype(np.int64)  # the first 48 bits of a UUIDv7
     log = SessionLog.from_rows(clicks["session"], clicks["row"], milliseconds // 1000, index).compacted()
-    counts = Counts(
+    counts = TrainingCounts(
         sessions=len(log),
         sessions_of_two=int(np.count_nonzero(log.lengths >= 2)),
         clicks=log.n_clicks,

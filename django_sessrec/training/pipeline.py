@@ -29,7 +29,7 @@ from django_sessrec.recsys.recommender import (
 )
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import artifact_store, gate, incumbents, resume, split
-from django_sessrec.training.dataset import Counts, read
+from django_sessrec.training.dataset import TrainingCounts, read
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.model_card import card
 from django_sessrec.training.promotion import held_by, promote
@@ -176,7 +176,7 @@ def _sessions(run: TrainingRun, min_sessions: int, *, keep: bool) -> SessionLog:
     return sessions
 
 
-def _refuse_too_little(counts: Counts, window: timedelta, needed: int) -> None:
+def _refuse_too_little(counts: TrainingCounts, window: timedelta, needed: int) -> None:
     if counts.sessions_of_two >= needed and counts.items > 1:
         return
     raise Refused(

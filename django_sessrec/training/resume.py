@@ -84,9 +84,11 @@ def resume(run: TrainingRun) -> SessionLog | None:
         log.warning("the clicks of the killed run #%s can't be read: %s", found["run"], error)
         return None
     run.window_start, run.window_end = map(datetime.fromisoformat, found["window"])
-    run.counts, run.started_from_id = found["counts"], found["started_from"]
+    run.counts = found["counts"]
+    known = TrainingRun.objects.in_bulk([pk for pk in (found["run"], found["started_from"]) if pk])
+    run.started_from = known.get(found["started_from"])  # None where it was deleted meanwhile
     run.note(_("Resumed from training run #%(run)s.") % {"run": found["run"]})
-    run.history = TrainingRun.objects.values_list("history", flat=True).get(pk=found["run"])
+    run.history = known[found["run"]].history if found["run"] in known else []
     _write(run.model, found | {"run": run.pk, "attempts": found["attempts"] + 1})
     return sessions
 

@@ -4,11 +4,13 @@ from dataclasses import fields
 
 from django_sessrec.admin.run_figures import counts
 from django_sessrec.models import TrainingRun
-from django_sessrec.training.dataset import Counts
+from django_sessrec.training.dataset import TrainingCounts
 
 
 def test_staff_see_each_count_of_a_run_under_a_label_of_its_own():
-    counted = {field.name: 1_000 + number for number, field in enumerate(fields(Counts))} | {"cases": 2_000}
+    counted = {field.name: 1_000 + number for number, field in enumerate(fields(TrainingCounts))} | {
+        "cases": 2_000
+    }
     shown = counts(TrainingRun(counts=counted))
     assert [number for _, number in shown] == [f"{number:,}" for number in counted.values()]
     labels = [label for label, _ in shown]

@@ -3,11 +3,12 @@
 import json
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
 from rest_framework.serializers import DateTimeField
 
-from django_sessrec.models import Event, Impression, Quarantine
+from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Withdrawal
 from tests.support.api import an_event, send
 from tests.support.visits import session_of
 
@@ -24,6 +25,39 @@ def test_what_is_kept_of_a_visit(visitor, products):
     assert mine.json()["impressions"][0]["placement"] == "product_page"
 
 
+TABLES = {"events": Event, "impressions": Impression, "failed_events": FailedEvent}
+
+
+def test_every_table_that_knows_sessions_is_in_the_answer():
+    models = {model for model in apps.get_app_config("sessrec").get_models() if not model._meta.proxy}
+    of_sessions = {model for model in models if any(f.name == "session_id" for f in model._meta.fields)}
+    assert of_sessions == {*TABLES.values(), Quarantine, Withdrawal}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_column_of_a_visits_rows_is_in_the_answer(visitor, products, table):
+    send(visitor, an_event(), an_event("add_to_cart", price="12,50"))
+    visitor.get("/sessrec/recommendations/", {"placement": "product_page"})
+    row = visitor.get("/sessrec/my-data/").json()[table][0]
+    own_key = {"id"} if table == "failed_events" else set()
+    columns = {field.attname for field in TABLES[table]._meta.fields} - own_key - {"session_id"}
+    assert {"run_id" if key == "run" else key for key in row} == columns
+
+
+def test_what_was_refused_is_told_with_the_reason(visitor):
+    send(visitor, an_event("add_to_cart", "7", price="12,50"))
+    (refused,) = visitor.get("/sessrec/my-data/").json()["failed_events"]
+    assert (refused["code"], refused["payload"]["item_id"]) == ("price", "7")
+
+
+def test_a_withdrawal_is_told(visitor):
+    send(visitor, an_event())
+    cookie = visitor.cookies["sessrec"].value
+    visitor.delete("/sessrec/my-data/")
+    visitor.cookies["sessrec"] = cookie
+    assert visitor.get("/sessrec/my-data/").json()["withdrawn_at"] is not None
+
+
 def test_it_is_told_as_it_is_kept(visitor):
     send(visitor, an_event("add_to_cart", item_id='"7"\\', price="9.90", quantity=2) | {"currency": "EUR"})
     [kept] = Event.objects.all()
@@ -38,13 +72,18 @@ def test_it_is_told_as_it_is_kept(visitor):
             "currency": "EUR",
             "impression_id": None,
             "position": None,
+            "source": "browser",
+            "bot": False,
         }
     ]
 
 
 def test_a_visit_sees_and_erases_only_itself(visitor, stranger):
     send(visitor, an_event())
-    nothing = {"session_id": None, "events": [], "impressions": [], "quarantine": None}
+    nothing = {
+        "session_id": None, "events": [], "impressions": [], "failed_events": [], "quarantine": None,
+        "withdrawn_at": None,
+    }  # fmt: skip
     assert stranger.get("/sessrec/my-data/").json() == nothing
     assert stranger.delete("/sessrec/my-data/").json() == {"erased": {}}
     assert Event.objects.count() == 1

@@ -40,7 +40,7 @@ def _table(mark: str, sections: list[str]) -> str:
     raise ValueError(mark)
 
 
-SETTING_HEADS = ("key", "default", "type", "meaning")
+SETTING_HEADS = ("key", "default", "meaning")
 
 
 def _section(first: str, sections: list[str]) -> Mapping[str, Setting[Any]]:
@@ -60,7 +60,7 @@ def _rows(table: Mapping[str, Setting[Any]]) -> Iterator[tuple[str, ...]]:
         else:
             default = f"`{each.default!r}`".replace("'", '"')
         bounds = f", {each.range_words}" if each.range_words else ""
-        yield f"`{key}`", default, f"{each.type_names}{bounds}", each.help
+        yield f"`{key}`", default, f"*{each.type_names}{bounds}*: {each.help}"
 
 
 def _markdown(heads: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:

@@ -1,12 +1,11 @@
 """The reference's model of one's own is trained, passes the gate and serves, as printed."""
 
-import re
 import sys
-from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 
+from tests.docs.project import TITLED, read
 from tests.support.visits import store_visits, synthetic_visits
 
 pytestmark = [
@@ -14,20 +13,20 @@ pytestmark = [
     pytest.mark.urls("tests.api.urls"),
     pytest.mark.usefixtures("fresh_process"),
 ]
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "models.md"
-BLOCK = re.compile(r'^```python title="(.*?)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+FILES = dict(TITLED.findall(read("docs/reference/models.md")))
+TUTORIAL = TITLED.findall(read("docs/tutorial.md"))
 
 
 @pytest.fixture
 def own_model(settings, tmp_path, monkeypatch):
-    """The page's files in a shop, the settings as the page has them."""
-    blocks = dict(BLOCK.findall(PAGE.read_text(encoding="utf-8")))
+    """The page's files in a shop, its settings added to the tutorial's."""
     (tmp_path / "shop").mkdir()
-    (tmp_path / "shop" / "next_click.py").write_text(blocks["shop/next_click.py"], encoding="utf-8")
+    (tmp_path / "shop" / "next_click.py").write_text(FILES["shop/next_click.py"], encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    given = settings.SESSREC | {"MODELS": {}, "PLACEMENTS": {"product_page": {}}}
-    exec(blocks["settings.py"], {"SESSREC": given})
-    settings.SESSREC = given
+    shop = {"INSTALLED_APPS": [], "MIDDLEWARE": []}
+    for code in [text for name, text in TUTORIAL if name == "project/settings.py"] + [FILES["settings.py"]]:
+        exec(code, shop)
+    settings.SESSREC = settings.SESSREC | {key: shop["SESSREC"][key] for key in ("MODELS", "PLACEMENTS")}
     yield
     for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
         del sys.modules[name]

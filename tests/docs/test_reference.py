@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 from django_sessrec.api.metrics import Figures
 from django_sessrec.checks.messages import CHECKS
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
+from django_sessrec.models import Event
 from tests.docs import tables
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -50,6 +51,11 @@ def test_every_command_is_documented():
     commands = {name for name, app in get_commands().items() if app == "django_sessrec"}
     documented = {row.split()[0] for row in first_column("commands.md") if row.startswith("sessrec_")}
     assert documented == commands
+
+
+def test_every_field_of_an_event_is_documented():
+    text = (DOCS / "how-to" / "test-your-shop.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([^`]+)`", text, re.MULTILINE) == [field.attname for field in Event._meta.fields]
 
 
 @pytest.mark.parametrize("path", ["neural.GRU4Rec", "neural.Ranked", "recsys.Blend"])

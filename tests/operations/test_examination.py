@@ -1,8 +1,10 @@
 """What the examination finds in a shop that is ill, one illness at a time."""
 
 import re
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from celery import Celery
@@ -17,6 +19,7 @@ from django_sessrec.models import Heartbeat
 from django_sessrec.operations import examination, services, shop, storage
 from django_sessrec.operations.findings import Code, Level, ago
 from tests.demo.models import Product
+from tests.support.capture import celery_on
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -206,6 +209,28 @@ def test_a_process_without_the_projects_celery_app_is_told():
     assert finding.code == Code.BROKER_UNNAMED
     assert "amqp://localhost//" in finding.message
     assert "__init__.py" in finding.remedy
+
+
+@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+def test_a_broker_that_takes_connections_and_never_answers_is_given_up(scheme, monkeypatch):
+    """By a timeout of each of its sockets: without it, Redis's client waits for ever."""
+    monkeypatch.setattr(tasks, "EXAMINED_SECONDS", 0.2)
+    raised = []
+
+    def ask(broker):
+        try:
+            broker.ask()
+        except Exception as problem:
+            raised.append(problem)
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        celery_on(f"{scheme}://127.0.0.1:{server.getsockname()[1]}//"),
+    ):
+        asking = Thread(target=ask, args=[tasks.broker()], daemon=True)
+        asking.start()
+        asking.join(20)
+    assert len(raised) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,14 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
+from django.utils import timezone
 
+from django_sessrec.measuring.kpis import kpis
 from django_sessrec.models import Event
 from example_shop.stack.folders import CHECKOUT
 from tests.support.processes import process, wait_for
@@ -19,6 +24,16 @@ def test_an_interrupted_history_leaves_nothing_so_that_the_next_start_makes_it(g
         child.kill()
         child.wait()
     assert not Event.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_simulated_lists_give_the_report_figures_of_each_day(goods):
+    call_command("simulate_lists", "--days", "2", "--sessions-per-day", "30", stdout=StringIO())
+    now = timezone.now()
+    days = kpis(now - timedelta(days=4), now, by=["day"]).values()
+    assert len(days) >= 2
+    assert all(figures.impressions > figures.seen_impressions > 0 for figures in days)
+    assert sum(figures.clicks for figures in days) > 0
 
 
 def test_without_a_database_a_command_says_how_to_start_it(tmp_path):

@@ -113,6 +113,17 @@ def test_what_is_killed_again_and_again_starts_anew_when_it_is_due(net):
     assert run.counts["sessions"] == 600
 
 
+def test_a_run_whose_predecessors_were_deleted_is_resumed_all_the_same(net):
+    killed = left(net, started_from=4_711)
+    pk = killed.pk
+    killed.delete()
+    run = TrainingRun(model="net", estimator=SLOW_NET)
+    assert resume.resume(run) is not None
+    run.save()
+    assert (run.history, run.started_from_id) == ([], None)
+    assert f"Resumed from training run #{pk}" in run.verdict
+
+
 def test_another_recipe_starts_anew(net):
     left(net)
     net["MODELS"]["net"]["OPTIONS"] = {"epochs": 1}

@@ -1,0 +1,66 @@
+"""A database that answers late holds no probe, scrape or visitor for longer than its deadline."""
+
+import threading
+
+import pytest
+from django.db import connection
+
+from django_sessrec.capture import fast_query
+from tests.support.api import an_event, send
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.api.urls")]
+
+
+@pytest.fixture
+def locked():
+    """Locks a table against readers, as a migration that waits does, until the test ends."""
+    over = threading.Event()
+    holders = []
+
+    def lock(table):
+        held = threading.Event()
+
+        def hold():
+            other = connection.copy()
+            with other.cursor() as cursor:
+                cursor.execute("BEGIN")
+                cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+                held.set()
+                over.wait(30)
+                cursor.execute("ROLLBACK")
+            other.close()
+
+        holders.append(threading.Thread(target=hold))
+        holders[-1].start()
+        assert held.wait(30)
+
+    yield lock
+    over.set()
+    for holder in holders:
+        holder.join()
+
+
+def test_the_probe_gives_up(client, locked):
+    locked("pg_inherits")
+    answer = client.get("/sessrec/health/ready")
+    assert (answer.status_code, answer.json()["reason"]) == (503, "database")
+
+
+def test_the_probe_asks_a_database_that_pages_have_given_up(client):
+    fast_query.database_breaker.rest()
+    assert client.get("/sessrec/health/ready").json() == {"status": "ok"}
+
+
+def test_a_visitor_is_told_that_it_is_not_available(visitor, locked):
+    send(visitor, an_event())
+    locked("sessrec_event")
+    answer = visitor.get("/sessrec/my-data/")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+def test_a_part_that_answers_late_hides_no_other_figure(client, settings, locked):
+    settings.SESSREC = settings.SESSREC | {"METRICS_TOKEN": "secret"}
+    locked("sessrec_trainingrun")
+    text = client.get("/sessrec/metrics/", headers={"Authorization": "Bearer secret"}).content.decode()
+    assert 'sessrec_up{part="trainings"} 0.0' in text
+    assert 'sessrec_up{part="lists"} 1.0' in text
