@@ -120,6 +120,7 @@ class Walk:
         self.steps = [
             ("get", "product/8/"),
             ("get", f"product/9/?sessrec={link}.1"),
+            ("prefetch", "product/7/"),
             ("get", "cached/8/"),
             ("get", "about/"),
             ("post", "basket/8/"),
@@ -138,7 +139,8 @@ class Walk:
         for method, address in self.steps:
             if address.endswith(REFUSED):
                 browser.cookies["consent"] = "no"
-            ask = getattr(browser, method)
+            ahead = {"sec-purpose": "prefetch"} if method == "prefetch" else {}
+            ask = partial(getattr(browser, "get" if ahead else method), headers=ahead)
             page = (async_to_sync(ask) if self.kind == "async" else ask)(f"/{self.kind}/{address}")
             pages.append((page.status_code, SLOT.sub("", page.content.decode())))
         return pages
