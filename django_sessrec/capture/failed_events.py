@@ -34,7 +34,10 @@ def store_failed(
 
 
 def store_each_failed(reasoned: Iterable[Reasoned], *, failed: bool = False) -> int:
-    """The same of payloads that have a code and a detail each, in one transaction."""
+    """The same of payloads that have a code and a detail each, in one transaction that waits for the disk.
+
+    Nobody sends them again after a crash of Postgres, as an outbox does with what it has written.
+    """
     rows = [
         {
             "code": code,
@@ -46,7 +49,8 @@ def store_each_failed(reasoned: Iterable[Reasoned], *, failed: bool = False) -> 
     ]
     if not rows:
         return 0
-    kept = call_with_deadline(STORE_FAILED, json.dumps(rows, cls=DjangoJSONEncoder), str(not failed))
+    payload = json.dumps(rows, cls=DjangoJSONEncoder)
+    kept = call_with_deadline(STORE_FAILED, payload, str(not failed), durable=True)
     return int(str(kept))
 
 

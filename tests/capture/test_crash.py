@@ -14,7 +14,8 @@ from django.db import connection, connections
 
 from django_sessrec.capture import breaker, buffers, fast_query
 from django_sessrec.capture.outbox import outbox
-from django_sessrec.models import Receipt
+from django_sessrec.ids import uuid7
+from django_sessrec.models import FailedEvent, Receipt
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
@@ -101,18 +102,20 @@ def test_no_row_that_was_answered_as_stored_is_missing_after_a_crash(visitor, ow
         assert outbox.counts["lost"] == 0
 
 
-def test_a_purchase_waits_for_the_disk(shop):
-    """Even where its process ends with the server, and nobody can send it again."""
+def test_purchases_and_refused_events_wait_for_the_disk(shop):
+    """Even where their process ends with the server, and nobody can send them again."""
     folder = scratch_folder() / "durable"
     postgres = Postgres(folder)
     postgres.start()
     try:
         with set_up("CONN_MAX_AGE 60", postgres):
             outbox.deliver([event("1", name="purchase", price="9.90", currency="EUR")])
+            outbox.reject([buffers.Rejected({"session_id": str(uuid7()), "item_id": "2"}, "price", "")])
             outbox.reset()
             kill_the_server(postgres)
             connection.close()
             assert captured() == [("purchase", "1")]
+            assert [each.payload["item_id"] for each in FailedEvent.objects.all()] == ["2"]
     finally:
         postgres.stop()
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from django_sessrec.neural import GRU4Rec
+from django_sessrec.neural import GRU4Rec, estimator
 from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.lazy_adam import LazyAdam, LazyTable
 from django_sessrec.recsys.evaluation import Cases, evaluate
@@ -75,7 +75,7 @@ class TestInTraining:
     ) -> None:
         cases = Cases.from_log(logs[1])
         by_row = evaluate(self.recipe.fit(logs[0]), cases)
-        monkeypatch.setattr("django_sessrec.neural.estimator.LAZY_FROM", np.inf)
+        monkeypatch.setattr(estimator, "LAZY_FROM", np.inf)
         whole = evaluate(self.recipe.fit(logs[0]), cases)
         assert by_row.hr == pytest.approx(whole.hr, abs=1)
         assert by_row.mrr == pytest.approx(whole.mrr, abs=0.5)

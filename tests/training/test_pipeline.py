@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+import django_sessrec
+from django_sessrec import neural
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
@@ -170,6 +172,7 @@ def test_a_failure_is_kept_with_its_reason_and_the_old_model_stays(visits, sessr
 
 
 def test_where_torch_is_missing_the_verdict_says_how_to_install_it(visits, sessrec, monkeypatch):
+    monkeypatch.setattr(django_sessrec, "neural", neural)  # the package that is imported meanwhile goes again
     for module in [name for name in sys.modules if name.startswith("django_sessrec.neural")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "torch", None)
