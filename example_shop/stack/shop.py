@@ -31,7 +31,7 @@ ENTRANCE = """
     Open three products of two kinds: the recommendations follow each click.
     Open a private window and one product: a visitor nobody knows gets sensible ones too.
     Decline in the banner: the list stays full, without a cookie and without a row.
-    Look at the admin while you click: impressions, clicks, and a net in training in a few minutes.
+    Look at the admin while you click: impressions, clicks, and a network in training in a few minutes.
     Send it visitors: .venv/bin/python -m example_shop.manage simulate_traffic --url {url}
 
     Ctrl-C stops everything and keeps the data; `make clean` removes it.
