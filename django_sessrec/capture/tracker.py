@@ -210,7 +210,8 @@ class Tracker:
     @property
     @never_raises("tell whether a page is captured", default=False)
     def has_work(self) -> bool:
-        """Whether finish() has anything to do; asked for every response, so it costs next to nothing."""
+        """Whether finish() has anything to do. Asked for every response: what needs the shop's consent callable
+        comes last, and only where the visitor brings a session."""
         return bool(
             self.current_item is not None
             or self.pending
