@@ -210,8 +210,10 @@ class Tracker:
     @property
     @never_raises("tell whether a page is captured", default=False)
     def has_work(self) -> bool:
-        """Whether finish() has anything to do. Asked for every response: what needs the shop's consent callable
-        comes last, and only where the visitor brings a session."""
+        """Whether finish() has anything to do. Asked for every response.
+
+        The shop's consent callable is asked last, and only where the visitor brings a session.
+        """
         return bool(
             self.current_item is not None
             or self.pending
