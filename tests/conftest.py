@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import translation
 
 from example_shop.stack.folders import remove_abandoned_scratch, scratch_folder
 from example_shop.stack.valkey import Valkey
@@ -48,10 +49,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _nothing_rests() -> None:
-    """What one test did to a service is forgotten in the next."""
+    """What one test did to a service is forgotten in the next, and which language its last page had."""
     from django_sessrec.testing import reset
 
     reset()
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Events as the app captures them: made, carried out, consumed, and counted."""
 
+import json
 from contextlib import contextmanager
 
 from celery import Celery, current_app
@@ -23,6 +24,12 @@ def celery_on(broker_url):
         app.set_current()
         yield app
     before.set_current()
+
+
+def tasks_in(queue):
+    """Ids of the tasks that wait in the queue: a broker that answers late is told of one twice."""
+    messages = queue.channel.client.lrange("celery", 0, -1)
+    return {json.loads(message)["headers"]["id"] for message in messages}
 
 
 def carry_out(message):
