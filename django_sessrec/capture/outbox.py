@@ -14,7 +14,7 @@ from django.db import DataError, Error, IntegrityError
 from django.utils.module_loading import import_string
 
 from django_sessrec import database, safety
-from django_sessrec.capture import erasure, failed_events, store, stream
+from django_sessrec.capture import erasure, failed_events, prepared, store, stream
 from django_sessrec.capture.breaker import Breaker, forgive, patience_left, waited_in_vain
 from django_sessrec.capture.buffers import Buffer, RecentWrites, Rejected
 from django_sessrec.capture.event import event_from, impression_from, to_payload
@@ -61,6 +61,7 @@ class Outbox:
         for breaker in (database_breaker, stream.broker, stream.room):
             breaker.resume()
         forgive()
+        prepared.reset()
         safety.forget()
 
     def close(self) -> None:
@@ -161,7 +162,9 @@ class Outbox:
             safety.warn("%d rows could not be written: %s", len(rows), problem)
             self._defer(Message(str(uuid7()), rows, getattr(problem, "in_doubt", False)))
             return None
-        self.counts.update(written._asdict())
+        for outcome, count in zip(written._fields, written, strict=True):
+            if count:
+                self.counts[outcome] += count
         self._remember(rows)
         self.flush()
         return written
