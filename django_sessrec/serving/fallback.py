@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.recsys.recommender import Source
+from django_sessrec.recsys.recommender import Ranking, Source
 from django_sessrec.safety import isolated
 from django_sessrec.serving.active_models import active
 from django_sessrec.serving.placements import Placement
@@ -24,6 +24,7 @@ FOR_EVERYBODY: Final = frozenset({POPULAR, STATIC})  # neither the visit nor the
 REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", STATIC)
 CO_VIEWS_MODEL: Final = "itemknn"  # this key in SESSREC["MODELS"] is asked for co-views first
 DEPTH: Final = 4  # times the list's length that each model is asked for
+FIRST: Final = 2  # times the list's length that are explained at once: what is usually looked up
 MAX_BECAUSE: Final = 3  # reasons that a visitor may still want to read
 ADDED, DROPPED, MOVED = "added", "dropped", "moved"
 
@@ -89,23 +90,28 @@ def candidates(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> 
 def _steps(
     visit: Visit, placement: Placement, catalogue: TextCatalogue
 ) -> Iterator[Callable[[], list[Candidate]]]:
-    models, depth = placement.models, placement.limit * DEPTH
+    models = placement.models
     clicks = visit.clicks
     sensitive = catalogue.sensitive(set(clicks))
     session = [item_id for item_id in clicks if item_id not in sensitive]
-    by_session: list[Callable[[], list[Candidate]]] = [
-        partial(_ranked, model, session, depth, MODEL) for model in models
-    ]
-    by_last_item: list[Callable[[], list[Candidate]]] = []
+    by_session = [_Ranked(model, session, placement.limit, MODEL) for model in models]
+    by_last_item: list[_Ranked | Callable[[], list[Candidate]]] = []
+    depth = placement.limit * DEPTH
     if last := session[-1:]:
         by_last_item = [
-            *(partial(_ranked, model, last, depth, CO_VIEWS) for model in _co_views_models(models)),
+            *(_Ranked(model, last, placement.limit, CO_VIEWS) for model in _co_views_models(models)),
             partial(_same_category, last[0], depth, catalogue),
         ]
     if any(_knows(model, item_id) for model in models for item_id in last):
-        yield from by_session + by_last_item
+        steps = [*by_session, *by_last_item]
     else:  # the last item is newer than the models, which would only hear what came before it
-        yield from by_last_item + by_session
+        steps = [*by_last_item, *by_session]
+    for step in steps:
+        if isinstance(step, _Ranked):
+            yield step.first
+            yield step.rest
+        else:
+            yield step
     yield partial(_popular, models)
     yield partial(_static, depth, catalogue)
 
@@ -121,23 +127,44 @@ def _knows(model: str, item_id: str) -> bool:
     return serving is not None and item_id in serving.recommender.index
 
 
-def _ranked(model: str, session: Sequence[str], k: int, step: str) -> list[Candidate]:
-    """What the model ranks for the session; nothing where it never saw one of its items."""
-    serving = active(model)
-    if serving is None or not any(item_id in serving.recommender.index for item_id in session):
-        return []
-    return [
-        Candidate(
-            each.item_id,
-            step,
-            each.source,
-            each.because[:MAX_BECAUSE],
-            each.score,
-            model,
-            serving.run_id,
-        )
-        for each in serving.recommender.recommend(session, k, exclude=session[-1:])
-    ]
+class _Ranked:
+    """What a model ranks for the session; nothing where it never saw one of its items.
+
+    A reason costs more than a rank, so only the first FIRST times the list's length are explained at once.
+    """
+
+    def __init__(self, model: str, session: Sequence[str], limit: int, step: str) -> None:
+        self._model, self._session, self._limit, self._step = model, session, limit, step
+        self._run_id: int | None = None
+        self._ranking: Ranking | None = None
+
+    def first(self) -> list[Candidate]:
+        serving = active(self._model)
+        if serving is None or not any(item_id in serving.recommender.index for item_id in self._session):
+            return []
+        self._run_id = serving.run_id
+        last = self._session[-1:]
+        self._ranking = serving.recommender.rank(self._session, self._limit * DEPTH, exclude=last)
+        return self._explained(0, self._limit * FIRST)
+
+    def rest(self) -> list[Candidate]:
+        return self._explained(self._limit * FIRST, None)
+
+    def _explained(self, start: int, stop: int | None) -> list[Candidate]:
+        if self._ranking is None:
+            return []
+        return [
+            Candidate(
+                each.item_id,
+                self._step,
+                each.source,
+                each.because[:MAX_BECAUSE],
+                each.score,
+                self._model,
+                self._run_id,
+            )
+            for each in self._ranking.explained(start, stop)
+        ]
 
 
 def _same_category(item_id: str, k: int, catalogue: TextCatalogue) -> list[Candidate]:
