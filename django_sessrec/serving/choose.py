@@ -13,8 +13,18 @@ from django.http import HttpRequest
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated
 from django_sessrec.serving.fallback import BY_HAND, Candidate, candidates
+from django_sessrec.serving.merchandising import arranging, in_force, refill, sifting
 from django_sessrec.serving.placements import Placement
-from django_sessrec.serving.rules import BY_CATALOGUE, BY_ID, LAST, PROPOSING, Rule, RuleContext, own_rules
+from django_sessrec.serving.rules import (
+    BY_CATALOGUE,
+    BY_ID,
+    CAPPING,
+    LAST,
+    PROPOSING,
+    Rule,
+    RuleContext,
+    own_rules,
+)
 from django_sessrec.serving.visit import Visit
 
 SPARE: Final = 2  # times the list that is looked up at once: replaces sold-out items without a second query
@@ -68,6 +78,8 @@ def choose(
         choice = _by_rules(first, own, context)
         if len(choice.items) >= placement.limit:
             break
+    if len(choice.items) < placement.limit and placement.merchandising.rules:
+        choice = _refilled(choice, context)
     return choice
 
 
@@ -90,7 +102,27 @@ def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) 
             choice = _with_trace(name, choice, _once_each(rule(list(choice.items), context)))
     if own:  # what they added is judged as all the rest was
         choice = _applied((*BY_ID, *BY_CATALOGUE), choice, context)
+    applying = in_force(context)
+    choice = _staged(sifting(applying), choice, context)
+    choice = _applied(CAPPING, choice, context)
+    choice = _staged(arranging(applying, context), choice, context)
     return _applied(LAST, choice, context)
+
+
+def _staged(stages: Iterable[tuple[str, Rule]], choice: Choice, context: RuleContext) -> Choice:
+    """The list after the merchant's rules; one that can't be applied is logged and skipped."""
+    for name, rule in stages:
+        with isolated("apply a merchant's rule", about=name):
+            choice = _with_trace(name, choice, rule(choice.items, context))
+    return choice
+
+
+def _refilled(choice: Choice, context: RuleContext) -> Choice:
+    """A short list with what the merchant's rules need not leave out, until it is full."""
+    filled = [*choice.items, *refill(choice.items, choice.dropped, context)]
+    for rule in LAST:
+        filled = rule(filled, context)
+    return _with_trace("refilled", choice, filled)
 
 
 def _applied(rules: Iterable[Rule], choice: Choice, context: RuleContext) -> Choice:
