@@ -73,8 +73,13 @@ def counts(run: TrainingRun) -> list[tuple[str, str]]:
 
 
 def figure_rows(run: TrainingRun) -> list[Row]:
-    """HR, MRR and the like over all cases."""
-    labels = {**LABELS, "coverage@20": _("Share of the catalogue recommended")}
+    """HR, MRR and the like over all cases, and over those whose product was new to the session."""
+    labels = {
+        **LABELS,
+        "hr@20_new": _("HR@20, products new to the session"),
+        "mrr@20_new": _("MRR@20, products new to the session"),
+        "coverage@20": _("Share of the catalogue recommended"),
+    }
     figures = [run.figures[key] for key in columns(run)]
     return [
         _row(label, [theirs.get(key) for theirs in figures])
@@ -83,12 +88,16 @@ def figure_rows(run: TrainingRun) -> list[Row]:
     ]
 
 
-def group_rows(run: TrainingRun, groups: str) -> list[Row]:
-    """HR@20 by the clicks before the predicted one ("by_length"), or by intents ("by_intents")."""
+def group_rows(run: TrainingRun, groups: str, *, new: bool = False) -> list[Row]:
+    """HR@20 by the clicks before the predicted one ("by_length"), or by intents ("by_intents").
+
+    new: of the clicks on products new to the session, in lists without those that it viewed.
+    """
+    figure, cases = (f"{OF_GROUPS}_new", "cases_new") if new else (OF_GROUPS, "cases")
     reports = [run.figures[key].get(groups, {}) for key in columns(run)]
-    names = reports[0] if reports else {}
+    names = reports[0] if reports and any(figure in group for group in reports[0].values()) else {}
     return [
-        _row(name, [report.get(name, {}).get(OF_GROUPS) for report in reports], names[name].get("cases"))
+        _row(name, [report.get(name, {}).get(figure) for report in reports], names[name].get(cases))
         for name in sorted(names, key=lambda name: int(re.findall(r"\d+", name)[0]))
     ]
 
