@@ -122,7 +122,9 @@ def _refilled(choice: Choice, context: RuleContext) -> Choice:
     filled = [*choice.items, *refill(choice.items, choice.dropped, context)]
     for rule in LAST:
         filled = rule(filled, context)
-    return _with_trace("refilled", choice, filled)
+    here = {each.item_id for each in filled}
+    dropped = [each for each in choice.dropped if each.item_id not in here]
+    return _with_trace("refilled", Choice(choice.items, dropped), filled)
 
 
 def _applied(rules: Iterable[Rule], choice: Choice, context: RuleContext) -> Choice:

@@ -294,7 +294,8 @@ def test_a_catalogue_whose_attributes_raise_costs_no_list(visit, settings, caplo
 def test_an_attribute_of_ten_thousand_values(visit, shop):
     values = [str(number) for number in range(10**6, 10**6 + 10_000)]
     choice = chosen(visit, rule(1, "hide", **attribute("category", *values, "tea")))
-    assert set(kinds(choice)) == {"cup", "pot"}
+    assert len(choice.items) == 8
+    assert "tea" not in kinds(choice)
 
 
 def test_a_catalogue_of_one_category_still_fills_a_list_under_a_cap(visit):
