@@ -195,8 +195,8 @@ class _Cap(_Check):
     def _fits(self, value: str) -> bool:
         most, here = self.rule.most, len(self.so_far)
         if not self.rule.window:
-            ahead = sum(value in self._values(each) for each in self.fixed.values())
-            return sum(value in values for values in self.so_far) + ahead < most
+            coming = sum(value in self._values(each) for each in self.fixed.values())
+            return sum(value in values for values in self.so_far) + coming < most
         width = self.rule.window
         ahead = [
             place
