@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated
 from django_sessrec.serving.fallback import ADDED, BY_HAND, DROPPED, MOVED, Candidate, Trace, candidates
-from django_sessrec.serving.merchandising import arranging, in_force, refill, sifting
+from django_sessrec.serving.merchandising import Facets, arranging, in_force, refill, sifting
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.rules import (
     BY_CATALOGUE,
@@ -164,10 +164,12 @@ def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) 
         known = {*map(id, judged.chosen)}
         if any(id(each) not in known for each in choice.chosen):  # judge it as all the rest was
             choice = _applied((*BY_ID, *BY_CATALOGUE), choice, context)
-    applying = in_force(context)
-    choice = _staged(sifting(applying), choice, context)
+    if not context.placement.merchandising.rules:
+        return _applied((*CAPPING, *LAST), choice, context)
+    rules, facets = in_force(context), Facets(context, choice.chosen)
+    choice = _staged(sifting(rules, facets), choice, context)
     choice = _applied(CAPPING, choice, context)
-    choice = _staged(arranging(applying, context), choice, context)
+    choice = _staged(arranging(rules, facets), choice, context)
     return _applied(LAST, choice, context)
 
 
@@ -181,12 +183,8 @@ def _staged(stages: Iterable[tuple[str, Rule]], choice: Choice, context: RuleCon
 
 def _refilled(choice: Choice, context: RuleContext) -> Choice:
     """A short list with what the merchant's rules need not leave out, until it is full."""
-    filled = [*choice.chosen, *refill(choice.chosen, choice.dropped, context)]
-    return (
-        choice
-        if len(filled) == len(choice.chosen)
-        else _applied(LAST, _with("refilled", choice, filled), context)
-    )
+    back = refill(choice.chosen, choice.dropped, context)
+    return _applied(LAST, _with("refilled", choice, [*choice.chosen, *back]), context) if back else choice
 
 
 def _applied(rules: Iterable[Rule], choice: Choice, context: RuleContext) -> Choice:

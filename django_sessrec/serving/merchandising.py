@@ -8,9 +8,11 @@ all of them. A list that would stay short gets back what the SOFT rules left out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import is_
+from typing import Final
 
 from django_sessrec.models import PlacementRule
 from django_sessrec.serving.fallback import BY_HAND, PINNED, SPONSORED, Candidate
@@ -19,6 +21,8 @@ from django_sessrec.serving.rules import Rule, RuleContext, guarded
 
 Kind = PlacementRule.Kind
 Stage = tuple[str, Rule]
+ARRANGED: Final = 2  # times the list's length that is arranged: some can't be described, and are not shown
+NOWHERE: Final[frozenset[str]] = frozenset()
 
 
 def in_force(context: RuleContext) -> list[MerchantRule]:
@@ -33,19 +37,19 @@ def in_force(context: RuleContext) -> list[MerchantRule]:
     ]
 
 
-def sifting(rules: Iterable[MerchantRule]) -> Iterator[Stage]:
+def sifting(rules: Iterable[MerchantRule], facets: Facets) -> Iterator[Stage]:
     """The steps that leave products out or move them up and down."""
     for rule in rules:
         match rule.kind:
             case Kind.HIDE:
-                yield rule.name, _hide(rule)
+                yield rule.name, _hide(rule, facets)
             case Kind.RELATED | Kind.PRICE | Kind.STOCK:
-                yield rule.name, _sift(rule)
+                yield rule.name, _sift(rule, facets)
             case Kind.BOOST | Kind.BURY:
-                yield rule.name, _move(rule)
+                yield rule.name, _move(rule, facets)
 
 
-def arranging(rules: Sequence[MerchantRule], context: RuleContext) -> Iterator[Stage]:
+def arranging(rules: Sequence[MerchantRule], facets: Facets) -> Iterator[Stage]:
     """The steps that settle which products stand beside which, and where the shop's own stand."""
     beside = [rule for rule in rules if rule.kind == Kind.BESIDE]
     caps = [rule for rule in rules if rule.kind == Kind.CAP]
@@ -53,11 +57,18 @@ def arranging(rules: Sequence[MerchantRule], context: RuleContext) -> Iterator[S
     hidden = [rule.what for rule in rules if rule.kind == Kind.HIDE and rule.what]
     if not (beside or caps or places):
         return
-    plan = Plan(context)
+    plan = Plan()
 
-    def settled(items: list[Candidate], _context: RuleContext) -> list[Candidate]:
-        plan.settle(items, beside, caps, _placed(places, hidden, context))
-        return _in_order([each for each in plan.order if each.item_id in plan.present], items)
+    def settled(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+        placed = _placed(places, hidden, context, facets)
+        fixed = _fixed(placed)
+        checks = [
+            *(_NeverBeside(rule, facets, fixed) for rule in beside),
+            *(_Cap(rule, facets, fixed) for rule in caps),
+        ]
+        plan.settle(items, checks, placed, fixed, context.placement.limit * ARRANGED)
+        here = {each.item_id for each in items}
+        return _in_order([each for each in plan.order if each.item_id in here], items)
 
     yield "arranged", settled
     for rule in (*beside, *caps):
@@ -77,78 +88,109 @@ def refill(items: Sequence[Candidate], dropped: Iterable[Candidate], context: Ru
     return [each for name in reversed(soft) for each in by_rule[name]]
 
 
-def _those_left(kept: list[Candidate], items: list[Candidate]) -> list[Candidate]:
-    """The list itself where nothing was left out: a step that changes nothing leaves no trace."""
-    return kept if len(kept) < len(items) else items
+class Facets:
+    """The attributes of one list's products, each asked for once, and which products have which value."""
 
+    def __init__(self, context: RuleContext, items: Iterable[Candidate]) -> None:
+        self._context = context
+        self._with: dict[str, dict[str, set[str]]] = {}  # attribute -> value -> ids
+        self._known: set[str] = set()
+        self.current = context.on_screen
+        for each in items:
+            self.add(each)
+        if self.current is not None:
+            self.add(self.current)
 
-def _in_order(order: list[Candidate], items: list[Candidate]) -> list[Candidate]:
-    """The list itself where the order is its own."""
-    same = len(order) == len(items) and all(map(is_, order, items))
-    return items if same else order
+    def add(self, candidate: Candidate) -> None:
+        """Take up a resolved product."""
+        item_id = candidate.item_id
+        if item_id in self._known:
+            return
+        self._known.add(item_id)
+        for attribute, values in self._context.attributes(candidate).texts.items():
+            by_value = self._with.setdefault(attribute, {})
+            for value in values:
+                by_value.setdefault(value, set()).add(item_id)
+
+    def matching(self, match: Match | None) -> Collection[str]:
+        """The ids of the products that the rule is about."""
+        if match is None:
+            return NOWHERE
+        if match.attribute == ITEM:
+            return match.values
+        by_value = self._with.get(match.attribute, {})
+        found = [by_value[value] for value in by_value.keys() & match.values]
+        return found[0] if len(found) == 1 else set().union(*found)
+
+    def values(self, candidate: Candidate, attribute: str) -> frozenset[str]:
+        return self._context.attributes(candidate).texts.get(attribute, NOWHERE)
+
+    def price(self, candidate: Candidate | None) -> float | None:
+        return None if candidate is None else self._context.attributes(candidate).price
+
+    def stock(self, candidate: Candidate) -> float | None:
+        return self._context.attributes(candidate).stock
 
 
 @dataclass(slots=True)
 class Plan:
     """An arrangement of one list: who stands where, and which rule left whom out."""
 
-    context: RuleContext
     order: list[Candidate] = field(default_factory=list)
-    present: set[str] = field(default_factory=set)  # ids in the list as the steps so far have made it
     left_out: dict[str, str] = field(default_factory=dict)  # id -> the rule's name
     placed: dict[str, Candidate] = field(default_factory=dict)  # by the rule's name
 
     def settle(
         self,
         items: Sequence[Candidate],
-        beside: Sequence[MerchantRule],
-        caps: Sequence[MerchantRule],
+        checks: Sequence[_Check],
         placed: Sequence[tuple[MerchantRule, Candidate]],
+        fixed: Mapping[int, Candidate],
+        enough: int,
     ) -> None:
-        """Give each place the first product that no rule keeps from it."""
+        """Give each place the first product that no rule keeps from it.
+
+        fixed: by place, from 0, the products that the merchant has placed; enough: places to settle
+        """
+        self.placed = {rule.name: candidate for rule, candidate in placed}
         own = {candidate.item_id for _rule, candidate in placed}
         waiting = [each for each in items if each.item_id not in own]
-        self.present = {each.item_id for each in items}
-        self.placed = {rule.name: candidate for rule, candidate in placed}
-        fixed: dict[int, Candidate] = {}
-        for rule, candidate in placed:
-            place = rule.position - 1
-            while place in fixed:  # two rules name one place: the later one's product comes next
-                place += 1
-            fixed[place] = candidate
-        checks = [_Cap(rule, self.context, fixed) for rule in caps]
-        never = [_NeverBeside(rule, self.context, fixed) for rule in beside]
-        while waiting or fixed:
-            place = len(self.order)
-            chosen = fixed.pop(place, None)
+        while waiting and len(self.order) < enough:
+            chosen = fixed.get(len(self.order))
             if chosen is None:
-                chosen, why = self._first(waiting, [*never, *checks])
+                chosen, kept_by = self._first(waiting, checks)
                 if chosen is None:
-                    self.left_out |= why
+                    self.left_out |= kept_by
                     break
                 waiting.remove(chosen)
             self.order.append(chosen)
-            for check in (*never, *checks):
+            for check in checks:
                 check.count(chosen)
-        self.order += [fixed[place] for place in sorted(fixed)]
-        self.order += waiting  # left out, each by the rule's own step
+        self.order += [fixed[place] for place in sorted(fixed) if place >= len(self.order)]
+        self.order += waiting  # of which each rule's own step takes what it left out
 
     def _first(
         self, waiting: Sequence[Candidate], checks: Sequence[_Check]
     ) -> tuple[Candidate | None, dict[str, str]]:
         """The first product that may come next; without one, the rule that keeps each from it."""
-        why = {}
+        kept_by: dict[str, str] = {}
         for each in waiting:
-            kept_by = next((check.rule.name for check in checks if not check.lets(each)), None)
-            if kept_by is None or each.step in BY_HAND:
+            if each.step not in BY_HAND:
+                for check in checks:
+                    if not check.lets(each):
+                        kept_by[each.item_id] = check.rule.name
+                        break
+                else:
+                    return each, {}
+            else:
                 return each, {}
-            why[each.item_id] = kept_by
-        return None, why
+        return None, kept_by
 
     def without(self, rule: MerchantRule) -> Rule:
         def leave_out(items: list[Candidate], _context: RuleContext) -> list[Candidate]:
-            kept = [each for each in items if self.left_out.get(each.item_id) != rule.name]
-            return _those_left(kept, items)
+            if rule.name not in self.left_out.values():
+                return items
+            return [each for each in items if self.left_out.get(each.item_id) != rule.name]
 
         return leave_out
 
@@ -165,8 +207,8 @@ class Plan:
 class _Check:
     """What one rule asks of the next place."""
 
-    def __init__(self, rule: MerchantRule, context: RuleContext, fixed: Mapping[int, Candidate]) -> None:
-        self.rule, self.context, self.fixed = rule, context, fixed
+    def __init__(self, rule: MerchantRule, facets: Facets, fixed: Mapping[int, Candidate]) -> None:
+        self.rule, self.facets, self.fixed = rule, facets, fixed
 
     def lets(self, candidate: Candidate) -> bool:
         raise NotImplementedError
@@ -178,181 +220,189 @@ class _Check:
 class _Cap(_Check):
     """At most so many products with one value among so many places in a row, fixed ones ahead included."""
 
-    def __init__(self, rule: MerchantRule, context: RuleContext, fixed: Mapping[int, Candidate]) -> None:
-        super().__init__(rule, context, fixed)
+    def __init__(self, rule: MerchantRule, facets: Facets, fixed: Mapping[int, Candidate]) -> None:
+        super().__init__(rule, facets, fixed)
         self.so_far: list[frozenset[str]] = []  # the values of each place
+        self.inside: Counter[str] = Counter()  # of the places that share a window with the next one
+        ahead = ((place, self._values(each)) for place, each in fixed.items())
+        self.ahead = {place: values for place, values in ahead if values}
 
     def lets(self, candidate: Candidate) -> bool:
-        values = self._values(candidate)
-        return not values or all(self._fits(value) for value in values)
+        return all(
+            self.inside[value] < self.rule.most and (not self.ahead or self._fits(value))
+            for value in self._values(candidate)
+        )
 
     def count(self, candidate: Candidate) -> None:
+        self.ahead.pop(len(self.so_far), None)
         self.so_far.append(self._values(candidate))
+        self.inside.update(self.so_far[-1])
+        if self.rule.window and (left := len(self.so_far) - self.rule.window) >= 0:
+            self.inside.subtract(self.so_far[left])
 
     def _values(self, candidate: Candidate) -> frozenset[str]:
-        return self.context.attributes(candidate).texts.get(self.rule.attribute, frozenset())
+        return self.facets.values(candidate, self.rule.attribute)
 
     def _fits(self, value: str) -> bool:
-        most, here = self.rule.most, len(self.so_far)
-        if not self.rule.window:
-            coming = sum(value in self._values(each) for each in self.fixed.values())
-            return sum(value in values for values in self.so_far) + coming < most
-        width = self.rule.window
-        ahead = [
-            place
-            for place, each in self.fixed.items()
-            if place < here + width and value in self._values(each)
-        ]
-        # The windows that hold this place: each ends here, or at a fixed product ahead that counts.
-        for end in (here, *ahead):
+        """Whether the windows that hold the next place and a fixed product ahead have room for the value."""
+        here, most = len(self.so_far), self.rule.most
+        width = self.rule.window or here + max(self.ahead) + 1
+        ahead = [place for place, values in self.ahead.items() if place < here + width and value in values]
+        for end in ahead:
             start = max(0, end - width + 1)
-            inside = sum(value in values for values in self.so_far[start:])
-            if inside + sum(start <= place <= end for place in ahead) + 1 > most:
+            before = sum(value in values for values in self.so_far[start:])
+            if before + sum(start <= place <= end for place in ahead) + 1 > most:
                 return False
         return True
 
 
 class _NeverBeside(_Check):
-    """Two kinds of products of which a list has one at most."""
+    """Two kinds of products of which a list, and the page it stands on, have one at most."""
 
-    def __init__(self, rule: MerchantRule, context: RuleContext, fixed: Mapping[int, Candidate]) -> None:
-        super().__init__(rule, context, fixed)
+    def __init__(self, rule: MerchantRule, facets: Facets, fixed: Mapping[int, Candidate]) -> None:
+        super().__init__(rule, facets, fixed)
+        self.sides = facets.matching(rule.what), facets.matching(rule.other)
         self.has = [False, False]
         for each in fixed.values():
             self.count(each)
-        if (current := context.on_screen) is not None:
-            self.count(current)
+        if facets.current is not None:
+            self.count(facets.current)
 
     def lets(self, candidate: Candidate) -> bool:
-        one, other = self._sides(candidate)
+        one, other = (candidate.item_id in side for side in self.sides)
         return not ((one and self.has[1]) or (other and self.has[0]))
 
     def count(self, candidate: Candidate) -> None:
-        self.has = [had or here for had, here in zip(self.has, self._sides(candidate), strict=True)]
-
-    def _sides(self, candidate: Candidate) -> tuple[bool, bool]:
-        what, other = self.rule.what, self.rule.other
-        return (
-            what is not None and _matches(what, candidate, self.context),
-            other is not None and _matches(other, candidate, self.context),
-        )
+        self.has = [had or candidate.item_id in side for had, side in zip(self.has, self.sides, strict=True)]
 
 
 def _placed(
-    rules: Iterable[MerchantRule], hidden: Sequence[Match], context: RuleContext
+    rules: Iterable[MerchantRule], hidden: Iterable[Match], context: RuleContext, facets: Facets
 ) -> list[tuple[MerchantRule, Candidate]]:
     """The products that the merchant gives a place, as far as they may be shown here and now."""
-    asked = {rule.item_id for rule in rules}
-    offered = context.look_up(asked)
+    offered = context.look_up({rule.item_id for rule in rules})
     placed: dict[str, tuple[MerchantRule, Candidate]] = {}
     for rule in rules:
-        if rule.item_id in offered and rule.item_id not in placed:
+        if rule.item_id in placed:
+            if rule.kind == Kind.SPONSORED:  # and pinned: it says that it is paid for
+                first, candidate = placed[rule.item_id]
+                placed[rule.item_id] = first, replace(candidate, step=SPONSORED, reason=SPONSORED)
+        elif rule.item_id in offered:
             step = SPONSORED if rule.kind == Kind.SPONSORED else PINNED
             candidate = Candidate(rule.item_id, step, step, item=offered[rule.item_id])
-            if guarded([candidate], context) and not any(
-                _matches(each, candidate, context) for each in hidden
-            ):
+            facets.add(candidate)
+            if guarded([candidate], context):
                 placed[rule.item_id] = rule, candidate
-        elif (
-            rule.kind == Kind.SPONSORED and rule.item_id in placed
-        ):  # and pinned: it says that it is paid for
-            first, candidate = placed[rule.item_id]
-            placed[rule.item_id] = first, replace(candidate, step=SPONSORED, reason=SPONSORED)
+    if placed:
+        for what in hidden:
+            for item_id in placed.keys() & facets.matching(what):
+                del placed[item_id]
     return list(placed.values())
 
 
-def _hide(rule: MerchantRule) -> Rule:
-    what = rule.what
+def _fixed(placed: Iterable[tuple[MerchantRule, Candidate]]) -> dict[int, Candidate]:
+    """The placed products by place, from 0; where two rules name one place, the later one's comes next."""
+    fixed: dict[int, Candidate] = {}
+    for rule, candidate in placed:
+        place = rule.position - 1
+        while place in fixed:
+            place += 1
+        fixed[place] = candidate
+    return fixed
 
-    def hide(items: list[Candidate], context: RuleContext) -> list[Candidate]:
-        kept = [each for each in items if what is None or not _matches(what, each, context)]
-        return _those_left(kept, items)
+
+def _hide(rule: MerchantRule, facets: Facets) -> Rule:
+    def hide(items: list[Candidate], _context: RuleContext) -> list[Candidate]:
+        hidden = facets.matching(rule.what)
+        return _those_left([each for each in items if each.item_id not in hidden], items) if hidden else items
 
     return hide
 
 
-def _sift(rule: MerchantRule) -> Rule:
+def _sift(rule: MerchantRule, facets: Facets) -> Rule:
     tests = {Kind.RELATED: _related, Kind.PRICE: _priced, Kind.STOCK: _stocked}
-    test = tests[Kind(rule.kind)]
+    unfit = tests[Kind(rule.kind)]
 
-    def sift(items: list[Candidate], context: RuleContext) -> list[Candidate]:
-        fits = [each.step in BY_HAND or test(rule, each, context) for each in items]
-        if all(fits):
+    def sift(items: list[Candidate], _context: RuleContext) -> list[Candidate]:
+        out = {each.item_id for each in unfit(rule, items, facets) if each.step not in BY_HAND}
+        if not out:
             return items
-        kept = [each for each, fit in zip(items, fits, strict=True) if fit]
+        kept = [each for each in items if each.item_id not in out]
         if rule.last:
-            kept += [each for each, fit in zip(items, fits, strict=True) if not fit]
-        return kept
+            kept += [each for each in items if each.item_id in out]
+        return _in_order(kept, items)
 
     return sift
 
 
-def _move(rule: MerchantRule) -> Rule:
+def _move(rule: MerchantRule, facets: Facets) -> Rule:
     """Up or down among the products that the shop did not place itself; the order of those moved stays."""
     sign = -1 if rule.kind == Kind.BOOST else 1
-    what, by = rule.what, rule.places
 
-    def move(items: list[Candidate], context: RuleContext) -> list[Candidate]:
-        if what is None:
+    def move(items: list[Candidate], _context: RuleContext) -> list[Candidate]:
+        about = facets.matching(rule.what)
+        moved = [each.item_id in about and each.step not in BY_HAND for each in items]
+        if not any(moved):
             return items
-        far = by or len(items)
         # Half a place further, so that a moved product passes the one whose place it takes.
-        keys = [
-            n + sign * (far + 0.5) if each.step not in BY_HAND and _matches(what, each, context) else n
-            for n, each in enumerate(items)
-        ]
-        if keys == list(range(len(items))):
-            return items
+        far = sign * ((rule.places or len(items)) + 0.5)
         first = 0
         while first < len(items) and items[first].step in BY_HAND:
             first += 1
-        moved = sorted(range(first, len(items)), key=keys.__getitem__)
-        return _in_order(items[:first] + [items[n] for n in moved], items)
+        keys = [n + far if here else n for n, here in enumerate(moved)]
+        after = sorted(range(first, len(items)), key=keys.__getitem__)
+        return _in_order(items[:first] + [items[n] for n in after], items)
 
     return move
 
 
-def _related(rule: MerchantRule, candidate: Candidate, context: RuleContext) -> bool:
-    """Whether brand or category is the same as, or another than, that of the product on the page."""
-    if (current := context.on_screen) is None:
-        return True
-    wanted = context.attributes(current).texts.get(rule.attribute, frozenset())
-    if not wanted:
-        return True
-    return rule.same != wanted.isdisjoint(
-        context.attributes(candidate).texts.get(rule.attribute, frozenset())
-    )
+def _related(rule: MerchantRule, items: Iterable[Candidate], facets: Facets) -> Iterator[Candidate]:
+    """Those whose brand or category is not the same as, or not another than, the product's on the page."""
+    wanted = facets.values(facets.current, rule.attribute) if facets.current is not None else NOWHERE
+    if wanted:
+        same = facets.matching(Match(rule.attribute, wanted))
+        yield from (each for each in items if (each.item_id in same) != rule.same)
 
 
-def _priced(rule: MerchantRule, candidate: Candidate, context: RuleContext) -> bool:
-    price = context.attributes(candidate).price
-    times = 1.0
-    if rule.relative:
-        current = context.on_screen
-        on_screen = context.attributes(current).price if current is not None else None
-        if on_screen is None:
-            return True
-        times = on_screen
-    if price is None:
-        return True
-    return (rule.low is None or price >= rule.low * times) and (
-        rule.high is None or price <= rule.high * times
-    )
+def _priced(rule: MerchantRule, items: Iterable[Candidate], facets: Facets) -> Iterator[Candidate]:
+    """Those whose price is known and outside the window."""
+    times = facets.price(facets.current) if rule.relative else 1.0
+    if times is None:
+        return
+    low, high = ((default if end is None else end * times) for end, default in _ends(rule))
+    for each in items:
+        price = facets.price(each)
+        if price is not None and not low <= price <= high:
+            yield each
 
 
-def _stocked(rule: MerchantRule, candidate: Candidate, context: RuleContext) -> bool:
-    stock = context.attributes(candidate).stock
-    return stock is None or stock >= rule.pieces
+def _ends(rule: MerchantRule) -> tuple[tuple[float | None, float], tuple[float | None, float]]:
+    return (rule.low, float("-inf")), (rule.high, float("inf"))
 
 
-def _matches(match: Match, candidate: Candidate, context: RuleContext) -> bool:
-    if match.attribute == ITEM:
-        return candidate.item_id in match.values
-    texts = context.attributes(candidate).texts.get(match.attribute)
-    return texts is not None and not texts.isdisjoint(match.values)
+def _stocked(rule: MerchantRule, items: Iterable[Candidate], facets: Facets) -> Iterator[Candidate]:
+    """Those of which there is known to be too little."""
+    for each in items:
+        stock = facets.stock(each)
+        if stock is not None and stock < rule.pieces:
+            yield each
+
+
+def _those_left(kept: list[Candidate], items: list[Candidate]) -> list[Candidate]:
+    """The list itself where nothing was left out: a step that changes nothing leaves no trace."""
+    return kept if len(kept) < len(items) else items
+
+
+def _in_order(order: list[Candidate], items: list[Candidate]) -> list[Candidate]:
+    """The list itself where the order is its own."""
+    same = len(order) == len(items) and all(map(is_, order, items))
+    return items if same else order
 
 
 def _on_screen(match: Match, context: RuleContext) -> bool:
     if match.attribute == ITEM:
         return context.visit.current in match.values
-    return context.on_screen is not None and _matches(match, context.on_screen, context)
+    current = context.on_screen
+    if current is None:
+        return False
+    return not context.attributes(current).texts.get(match.attribute, NOWHERE).isdisjoint(match.values)
