@@ -15,6 +15,7 @@ from django_sessrec.capture.cookie import LONGEST_SESSION
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.serving import visit
 from django_sessrec.serving.active_models import active
+from django_sessrec.serving.fallback import USUAL_STEPS
 from django_sessrec.serving.placements import Placement, placement_for, variants_of
 
 
@@ -22,6 +23,7 @@ from django_sessrec.serving.placements import Placement, placement_for, variants
 class ListRules:
     """The parameters of the list that a visitor gets."""
 
+    steps: tuple[str, ...]  # of the fallback, in the order in which they are asked
     methods: list[str]  # of the models that serve, in the order in which they are asked
     limit: int
     pinned: int
@@ -87,6 +89,7 @@ def _training_hours(model: str) -> float:
 
 def _rules(placement: Placement) -> ListRules:
     return ListRules(
+        steps=placement.steps or USUAL_STEPS,
         methods=list(dict.fromkeys(_methods(placement.models))),
         limit=placement.limit,
         pinned=len(placement.pinned),
