@@ -17,6 +17,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import PlacementRule
 from django_sessrec.serving import visit
 from django_sessrec.serving.active_models import active
+from django_sessrec.serving.fallback import USUAL_STEPS
 from django_sessrec.serving.placements import Placement, placement_for, variants_of
 
 
@@ -24,6 +25,7 @@ from django_sessrec.serving.placements import Placement, placement_for, variants
 class ListRules:
     """The parameters of the list that a visitor gets."""
 
+    steps: tuple[str, ...]  # of the fallback, in the order in which they are asked
     methods: list[str]  # of the models that serve, in the order in which they are asked
     limit: int
     pinned: int
@@ -92,6 +94,7 @@ def _rules(placement: Placement) -> ListRules:
     by_hand = [rule for rule in placement.merchandising.rules if rule.in_force(now)]
     paid = sum(rule.kind == PlacementRule.Kind.SPONSORED for rule in by_hand)
     return ListRules(
+        steps=placement.steps or USUAL_STEPS,
         methods=list(dict.fromkeys(_methods(placement.models))),
         limit=placement.limit,
         pinned=len(placement.pinned),

@@ -21,6 +21,7 @@ class Placement:
 
     name: str
     models: tuple[str, ...] = ()  # keys in SESSREC["MODELS"], in the order to ask
+    steps: tuple[str, ...] = ()  # of the fallback, in the order to ask; empty for the usual ones
     limit: int = 8
     template: str = "sessrec/recommendations.html"
     title: Any = None  # text, maybe lazily translated; None for the default
@@ -28,7 +29,7 @@ class Placement:
     pinned: tuple[str, ...] = ()
     sponsored: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
-    hide_viewed: bool = False
+    hide_viewed: bool = True
     max_per_category: int | None = None
     rules: tuple[Any, ...] = ()  # dotted paths, or the rules themselves
     experiment: str = ""  # that the session takes part in
@@ -113,6 +114,7 @@ def _merged(
     return Placement(
         name,
         models=tuple(merged["MODELS"]),
+        steps=tuple(merged["STEPS"] or ()),
         limit=max(1, min(int(wanted), MAX_LIMIT)),
         template=merged["TEMPLATE"],
         title=merged["TITLE"],

@@ -22,7 +22,7 @@ from django.utils.module_loading import import_string
 
 from django_sessrec.catalogue import Attributes, TextCatalogue
 from django_sessrec.safety import isolated
-from django_sessrec.serving.fallback import BY_HAND, PINNED, RULE, SPONSORED, Candidate
+from django_sessrec.serving.fallback import BY_HAND, PINNED, RECENTLY_VIEWED, RULE, SPONSORED, Candidate
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.visit import Visit, group_of
 
@@ -127,9 +127,16 @@ def excluded(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     return _without(set(context.placement.excluded), items)
 
 
+def in_basket_or_bought(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """What the visitor has already decided on."""
+    return _without({*context.visit.basket, *context.visit.purchases}, items)
+
+
 def viewed(items: list[Candidate], context: RuleContext) -> list[Candidate]:
-    """What the session clicked already, where the placement hides that."""
-    return _without(set(context.visit.items), items) if context.placement.hide_viewed else items
+    """What the session clicked already, where the placement hides that, unless the list is made of it."""
+    if not context.placement.hide_viewed or RECENTLY_VIEWED in context.placement.steps:
+        return items
+    return _without(set(context.visit.items), items)
 
 
 def available(items: list[Candidate], context: RuleContext) -> list[Candidate]:
@@ -182,7 +189,7 @@ def limit(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 
 
 PROPOSING: tuple[Rule, ...] = (sponsored, pinned)
-BY_ID: tuple[Rule, ...] = (never_the_item_on_screen, excluded, viewed)
+BY_ID: tuple[Rule, ...] = (never_the_item_on_screen, excluded, in_basket_or_bought, viewed)
 BY_CATALOGUE: tuple[Rule, ...] = (available, not_sensitive)
 CAPPING: tuple[Rule, ...] = (max_per_category,)
 LAST: tuple[Rule, ...] = (describable, limit)
