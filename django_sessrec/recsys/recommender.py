@@ -158,7 +158,7 @@ class Recommender(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The best rows of a model for a session. A reason costs more than a rank: ask for those of what is shown."""
+    """The best rows of a model for a session; ask for the reasons of those that are shown only."""
 
     recommender: Recommender
     session: Rows

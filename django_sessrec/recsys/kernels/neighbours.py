@@ -82,7 +82,7 @@ class NeighboursKernel:
         """The best k rows and their scores, best first, ties by lower row; without the excluded ones."""
         session = np.ascontiguousarray(session, np.int32)
         without = np.array(exclude, np.int32)
-        scores, touched, *addresses = self._scratch()
+        _, touched, *addresses = self._scratch()
         best = np.empty(max(k, 1), np.float32)
         n = _top(
             self.address,
