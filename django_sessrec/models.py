@@ -82,12 +82,22 @@ class Impression(SessrecModel):
 
 
 class Report(Impression):
-    """A proxy without rows of its own, for which the admin shows the report: its entry and its permission."""
+    """A proxy without rows, for which the admin shows the report: its entry, and permissions of all acts."""
 
     class Meta:
         proxy = True
         verbose_name = _("report")
         verbose_name_plural = _("report")
+        permissions = [  # one for each act of staff
+            ("export_figures", _("Can export figures")),
+            ("train_models", _("Can start training runs")),
+            ("promote_models", _("Can promote models and roll back")),
+            ("run_experiments", _("Can run experiments")),
+            ("edit_rules", _("Can change the rules of lists")),
+            ("inspect_sessions", _("Can inspect sessions")),
+            ("quarantine_sessions", _("Can quarantine sessions and release them")),
+            ("replay_events", _("Can retry failed events")),
+        ]
 
 
 class Event(SessrecModel):
@@ -178,22 +188,31 @@ class Quarantine(SessrecModel):
 
 
 class AuditTrail(RoutedManager["AuditEntry"]):
-    def note(self, action: AuditEntry.Action, by: str, **detail: Any) -> AuditEntry:
-        """Add a line. `by`: a staff user's name, or "command"; `detail`: JSON-able."""
-        return self.create(action=action, done_by=by, detail=detail)
+    def note(self, action: AuditEntry.Action, by: str, *, reason: str = "", **detail: Any) -> AuditEntry:
+        """Add a line. `by`: a staff user's name, or "command"; `reason`: their words; `detail`: JSON-able."""
+        return self.create(action=action, done_by=by, reason=reason, detail=detail)
 
 
 class AuditEntry(SessrecModel):
-    """Who exported figures or released sessions: append-only. Promotions are their own trail."""
+    """An act of staff, with its reason: append-only."""
 
     class Action(models.TextChoices):
         EXPORT = "export", _("figures exported")
         EVIDENCE = "evidence", _("compliance report written")
+        TRAIN = "train", _("training run started")
+        PROMOTE = "promote", _("model promoted")
+        ROLL_BACK = "roll_back", _("model rolled back")
+        EXPERIMENT = "experiment", _("experiment changed")
+        RULES = "rules", _("rules changed")
+        INSPECT = "inspect", _("session inspected")
+        QUARANTINE = "quarantine", _("sessions quarantined")
         RELEASE = "release", _("sessions released from quarantine")
+        REPLAY = "replay", _("failed events retried")
 
     happened_at = models.DateTimeField(_("time"), auto_now_add=True, db_index=True)
     action = models.TextField(_("action"), choices=Action)
     done_by = models.TextField(_("by"))
+    reason = models.TextField(_("reason"), blank=True)
     detail = models.JSONField(_("detail"), default=dict)
 
     objects: ClassVar[AuditTrail] = AuditTrail()

@@ -30,7 +30,7 @@ from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Estimator
 
 K = 20
-ACCURACY = (f"hr@{K}", f"mrr@{K}", f"ndcg@{K}")
+ACCURACY = (f"hr@{K}", f"mrr@{K}", f"ndcg@{K}", f"hr@{K}_new", f"mrr@{K}_new")
 SPREAD = (*ACCURACY, "fit_s")
 COLUMNS = (
     *ACCURACY,

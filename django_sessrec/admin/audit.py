@@ -1,4 +1,4 @@
-"""The audit trail: who exported figures, wrote the compliance report, or released sessions."""
+"""The audit trail: who did what, when and why."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from django_sessrec.models import AuditEntry
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ("happened_at", "action", "done_by", "details")
+    list_display = ("happened_at", "action", "done_by", "reason", "details")
     list_filter = ("action",)
+    search_fields = ("done_by", "reason")
 
     @admin.display(description=_("detail"))
     def details(self, entry: AuditEntry) -> str:

@@ -22,6 +22,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # a count per filter
 
+    class Media:
+        css = {"all": ["sessrec/admin.css"]}
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

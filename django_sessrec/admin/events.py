@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
@@ -19,12 +19,13 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from django_sessrec.admin.acts import Act, Question, asked, may
 from django_sessrec.admin.base import EstimatingPaginator, ReadOnlyAdmin
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.forms import first_moment
 from django_sessrec.capture.replay import replay
 from django_sessrec.catalogue import get_catalogue
-from django_sessrec.models import Event, FailedEvent, Impression, Source
+from django_sessrec.models import AuditEntry, Event, FailedEvent, Impression, Source
 from django_sessrec.safety import never_raises
 
 DAYS_OFFERED = 8
@@ -163,9 +164,6 @@ class ImpressionAdmin(PartitionedAdmin):
     exclude = ("item_ids", "reasons")
     readonly_fields = ("why_each",)
 
-    class Media:
-        css = {"all": ["sessrec/admin.css"]}
-
     @admin.display(description=_("items"))
     def items(self, impression: Impression) -> str:
         return Truncator(", ".join(impression.item_ids)).chars(CHARACTERS_IN_LIST)
@@ -192,9 +190,22 @@ class FailedEventAdmin(ReadOnlyAdmin):
         description=_("Retry the selected events that the database did not accept"),
         permissions=["replay"],
     )
-    def try_again(self, request: HttpRequest, queryset: QuerySet[FailedEvent]) -> None:
+    def try_again(self, request: HttpRequest, queryset: QuerySet[FailedEvent]) -> HttpResponse | None:
         chosen = queryset.count()
+        question = Question(
+            title=_("Retry failed events?"),
+            button=ngettext("Retry %d event", "Retry %d events", chosen) % chosen,
+            back=request.get_full_path(),
+            sentences=[
+                _("Each is stored if the database accepts it now; the same event is never stored twice.")
+            ],
+        )
+        answer = asked(request, Act.REPLAY, self, question)
+        if isinstance(answer, HttpResponse):
+            return answer
         done = replay(queryset)
+        by = request.user.get_username()
+        AuditEntry.objects.note(AuditEntry.Action.REPLAY, by, reason=answer["reason"], stored=done.stored)
         wrong = chosen - sum(done)
         said = [
             (done.stored, ngettext("%d event is stored.", "%d events are stored.", done.stored)),
@@ -204,6 +215,7 @@ class FailedEventAdmin(ReadOnlyAdmin):
         ]
         text = " ".join(str(words) % rows for rows, words in said if rows)
         self.message_user(request, text, messages.WARNING if done.failed or wrong else messages.SUCCESS)
+        return None
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("sessrec.change_failedevent")
+        return may(request, Act.REPLAY)

@@ -102,12 +102,8 @@ def points(change: Difference | None) -> Cell:
     """How much higher a rate is than another, in percentage points, with the 95 % interval."""
     if change is None:
         return Cell(NONE)
-    low, high = (_signed(end) for end in (change.low, change.high))
-    return Cell(_("%s points") % _signed(change.value), f"{low} \N{EN DASH} {high}")
-
-
-def _signed(part: float) -> str:
-    return f"{'+' if part > 0 else ''}{fixed(100 * part, 1)}"
+    low, high = (signed(100 * end, 1) for end in (change.low, change.high))
+    return Cell(_("%s points") % signed(100 * change.value, 1), f"{low} \N{EN DASH} {high}")
 
 
 def share(rate: Rate) -> Cell:
@@ -127,6 +123,11 @@ def percent(part: float) -> str:
     """Per cent, with a second decimal where one would hide the figure."""
     decimals = 2 if 0 < part < 0.01 else 1
     return fixed(100 * part, decimals) + PER_CENT
+
+
+def signed(number: float, decimals: int) -> str:
+    """Rounded, with a plus before what is above zero."""
+    return f"{'+' if number > 0 else ''}{fixed(number, decimals)}"
 
 
 def fixed(number: float | Decimal, decimals: int) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from django_sessrec.admin.acts import Act, Question, asked, may
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.models import Quarantine
 from django_sessrec.operations.quarantine import release
@@ -46,10 +47,21 @@ class QuarantineAdmin(ReadOnlyAdmin):
         return format_html('<a href="{}?q={}">{}</a>', url, row.session_id, str(row.session_id)[-6:])
 
     @admin.action(description=_("Release the selected sessions: they count again"), permissions=["release"])
-    def release(self, request: HttpRequest, queryset: QuerySet[Quarantine]) -> None:
-        released = release(list(queryset.values_list("pk", flat=True)), request.user.get_username())
+    def release(self, request: HttpRequest, queryset: QuerySet[Quarantine]) -> HttpResponse | None:
+        chosen = list(queryset.values_list("pk", flat=True))
+        question = Question(
+            title=_("Release sessions from quarantine?"),
+            button=ngettext("Release %d session", "Release %d sessions", len(chosen)) % len(chosen),
+            back=request.get_full_path(),
+            sentences=[_("They count again in reports, and the next training run learns from them.")],
+        )
+        answer = asked(request, Act.QUARANTINE, self, question)
+        if isinstance(answer, HttpResponse):
+            return answer
+        released = release(chosen, request.user.get_username(), answer["reason"])
         said = ngettext("%d session counts again.", "%d sessions count again.", released) % released
         self.message_user(request, said, messages.SUCCESS)
+        return None
 
     def has_release_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("sessrec.change_quarantine")
+        return may(request, Act.QUARANTINE)

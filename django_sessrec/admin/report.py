@@ -14,6 +14,7 @@ from django.urls import URLPattern, path
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from django_sessrec.admin.acts import Act, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.charts import Chart, Point, line_chart
 from django_sessrec.admin.formatting import NONE, Cell, cards, cells, interval, percent, points
@@ -52,6 +53,7 @@ class ReportAdmin(ReadOnlyAdmin):
             "media": self.media,
             "form": form,
             "periods": _offered(request),
+            "may_export": may(request, Act.EXPORT),
         }
         if form.is_valid():
             context |= _figures(**form.cleaned_data)
@@ -59,6 +61,7 @@ class ReportAdmin(ReadOnlyAdmin):
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
         """The period's figures in the finest groups."""
+        require(request, Act.EXPORT)
         form = _period(request, self)
         if not form.is_valid():
             return HttpResponse(form.errors.as_text(), status=400, content_type="text/plain; charset=utf-8")

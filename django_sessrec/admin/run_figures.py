@@ -73,8 +73,13 @@ def counts(run: TrainingRun) -> list[tuple[str, str]]:
 
 
 def figure_rows(run: TrainingRun) -> list[Row]:
-    """HR, MRR and the like over all cases."""
-    labels = {**LABELS, "coverage@20": _("Share of the catalogue recommended")}
+    """HR, MRR and the like over all cases, and over those whose product was new to the session."""
+    labels = {
+        **LABELS,
+        "hr@20_new": _("HR@20, products new to the session"),
+        "mrr@20_new": _("MRR@20, products new to the session"),
+        "coverage@20": _("Share of the catalogue recommended"),
+    }
     figures = [run.figures[key] for key in columns(run)]
     return [
         _row(label, [theirs.get(key) for theirs in figures])
@@ -83,12 +88,16 @@ def figure_rows(run: TrainingRun) -> list[Row]:
     ]
 
 
-def group_rows(run: TrainingRun, groups: str) -> list[Row]:
-    """HR@20 by the clicks before the predicted one ("by_length"), or by intents ("by_intents")."""
+def group_rows(run: TrainingRun, groups: str, *, new: bool = False) -> list[Row]:
+    """HR@20 by the clicks before the predicted one ("by_length"), or by intents ("by_intents").
+
+    new: of the clicks on products new to the session, in lists without those that it viewed.
+    """
+    figure, cases = (f"{OF_GROUPS}_new", "cases_new") if new else (OF_GROUPS, "cases")
     reports = [run.figures[key].get(groups, {}) for key in columns(run)]
-    names = reports[0] if reports else {}
+    names = reports[0] if reports and any(figure in group for group in reports[0].values()) else {}
     return [
-        _row(name, [report.get(name, {}).get(OF_GROUPS) for report in reports], names[name].get("cases"))
+        _row(name, [report.get(name, {}).get(figure) for report in reports], names[name].get(cases))
         for name in sorted(names, key=lambda name: int(re.findall(r"\d+", name)[0]))
     ]
 
@@ -102,13 +111,24 @@ def learning_curves(run: TrainingRun) -> Iterator[Chart]:
                 words = f"{entry['progress']:.0%}: {entry[name]:.4g}"
                 series.setdefault(_line(entry, name), []).append(Point(entry["progress"], entry[name], words))
         chart = line_chart(
-            LABELS.get(name, name.replace("_", " ").capitalize()),
+            _curve_title(name),
             series,
             ends=((0, _("start")), (1, _("end"))),
             from_zero=False,
         )
         if chart and max(map(len, series.values())) > 1:
             yield chart
+
+
+def _curve_title(name: str) -> str:
+    """What a curve shows, and which way is better; a figure that nobody knows has its own name."""
+    known = {
+        "loss": _("Training loss: lower is better"),
+        "hr@20": _("Next click found among 20, while training: higher is better"),
+        "hr": _("Next click found, while training: higher is better"),
+        "targets_per_s": _("Training speed, in clicks per second"),
+    }
+    return known.get(name, LABELS.get(name, name.replace("_", " ").capitalize()))
 
 
 def _line(entry: Mapping[str, Any], name: str) -> str:

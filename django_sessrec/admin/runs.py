@@ -11,7 +11,6 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.forms.widgets import Script
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -22,7 +21,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
+from django_sessrec.admin.acts import Act, Question, asked, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.comparison import comparison_page
 from django_sessrec.admin.formatting import NONE, fixed
 from django_sessrec.admin.run_figures import (
     columns,
@@ -34,7 +35,7 @@ from django_sessrec.admin.run_figures import (
     stage_label,
 )
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.models import AuditEntry, Promotion, TrainingRun
 from django_sessrec.serving.active_models import CHECK_SECONDS
 from django_sessrec.training.model_card import card, limits
 from django_sessrec.training.promotion import PromotionError, promote, roll_back, served_before
@@ -61,6 +62,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         own = self.admin_site.admin_view
         return [
+            path("compare/", own(require_GET(self.compare)), name="sessrec_compare"),
             path("train/<str:model>/", own(require_POST(self.train)), name="sessrec_train"),
             path("roll-back/<str:model>/", own(require_POST(self.roll_back)), name="sessrec_roll_back"),
             path("<int:pk>/promote/", own(require_POST(self.promote)), name="sessrec_promote"),
@@ -116,7 +118,12 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         models = [_serving(model) for model in sessrec_settings.MODELS]
-        extra = {"models": models, "may_change": may_change(request), **(extra_context or {})}
+        extra = {
+            "models": models,
+            "may_train": may(request, Act.TRAIN),
+            "may_promote": may(request, Act.PROMOTE),
+            **(extra_context or {}),
+        }
         return super().changelist_view(request, extra)
 
     def change_view(
@@ -132,11 +139,12 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 "run": run,
                 "running": run.state == TrainingRun.State.RUNNING,
                 "serves": (serves := run.pk == getattr(run, "serving_run", None)),
-                "earlier": served_before(run.model) if serves else None,
+                "earlier": (earlier := served_before(run.model) if serves else None),
+                "beside": earlier if serves else Promotion.objects.active(run.model),
                 "stage": stage_label(run),
                 "progress": overall_progress(run),
                 "published": run.state == TrainingRun.State.PUBLISHED,
-                "may_change": may_change(request),
+                "may_promote": may(request, Act.PROMOTE),
                 "took": duration(run),
                 "counts": counts(run),
                 "parameters": list(run.parameters.items()),
@@ -144,16 +152,24 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 "figure_rows": figure_rows(run),
                 "length_rows": group_rows(run, "by_length"),
                 "intent_rows": group_rows(run, "by_intents"),
+                "new_intent_rows": group_rows(run, "by_intents", new=True),
                 "limits": limits(run),
                 "curves": list(learning_curves(run)),
                 "promotions": run.promotions.all(),
             }
         return super().change_view(request, object_id, form_url, extra)
 
+    def compare(self, request: HttpRequest) -> HttpResponse:
+        """Two runs on the same clicks."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return comparison_page(self, request)
+
     def card(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Download the run's model card."""
         run = get_object_or_404(self.get_queryset(request), pk=pk)
-        _refuse_unless(self.has_view_permission(request, run))
+        if not self.has_view_permission(request, run):
+            raise PermissionDenied
         attachment = {"Content-Disposition": f'attachment; filename="{run.model}-{run.pk}.json"'}
         return JsonResponse(card(run), json_dumps_params={"indent": 2}, headers=attachment)
 
@@ -162,11 +178,26 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         # Late: the tasks' module brings Celery, which a shop's pages don't need.
         from django_sessrec import tasks
 
-        _refuse_unless(may_change(request))
+        require(request, Act.TRAIN)
         if model not in sessrec_settings.MODELS:
             raise Http404(model)
+        question = Question(
+            title=_("Train %(model)s now?") % {"model": model},
+            button=_("Train %(model)s") % {"model": model},
+            back=self._list(),
+            sentences=[
+                gettext(
+                    "A worker trains the model on the clicks so far, and tests it against the one in service."
+                ),
+                gettext("It serves as soon as it passes; lists are shown as usual until then."),
+            ],
+        )
+        answer = asked(request, Act.TRAIN, self, question)
+        if isinstance(answer, HttpResponse):
+            return answer
+        by = request.user.get_username()
         try:
-            tasks.queue_training(model, request.user.get_username())
+            tasks.queue_training(model, by)
         except Exception as error:  # the broker's own errors differ by transport
             self.message_user(
                 request,
@@ -174,51 +205,52 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 % {"error": error},
                 messages.ERROR,
             )
-            return self._to_list()
+            return HttpResponseRedirect(self._list())
+        AuditEntry.objects.note(AuditEntry.Action.TRAIN, by, reason=answer["reason"], model=model)
         queued = _("A training run of %(model)s is queued; it appears below when a worker starts it.")
         self.message_user(request, queued % {"model": model}, messages.SUCCESS)
-        return self._to_list("#sessrec-queued")
+        return HttpResponseRedirect(self._list() + "#sessrec-queued")
 
     def promote(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Let this run serve its model."""
-        _refuse_unless(may_change(request))
+        """Ask, and let this run serve its model."""
+        require(request, Act.PROMOTE)
         run = get_object_or_404(self.get_queryset(request), pk=pk)
-        reason = gettext("promoted in the admin")
-        self._change(request, lambda: promote(run, request.user.get_username(), reason))
-        return HttpResponseRedirect(reverse(f"{self.admin_site.name}:sessrec_trainingrun_change", args=[pk]))
+        back = reverse(f"{self.admin_site.name}:sessrec_trainingrun_change", args=[pk])
+        answer = asked(request, Act.PROMOTE, self, _promotion_question(run, back))
+        if isinstance(answer, HttpResponse):
+            return answer
+        by, reason = request.user.get_username(), answer["reason"]
+        if self._change(request, lambda: promote(run, by, reason)):
+            AuditEntry.objects.note(AuditEntry.Action.PROMOTE, by, reason=reason, run=str(run))
+        return HttpResponseRedirect(back)
 
     def roll_back(self, request: HttpRequest, model: str) -> HttpResponse:
         """Ask, and let the run serve again that served before."""
-        _refuse_unless(may_change(request))
-        earlier = served_before(model)
-        if earlier is not None and "confirmed" not in request.POST:
-            context = self.admin_site.each_context(request) | {
-                "title": _("Roll back %(model)s?") % {"model": model},
-                "opts": self.opts,
-                "media": self.media,
-                "model": model,
-                "present": Promotion.objects.active(model),
-                "earlier": earlier,
-            }
-            return TemplateResponse(request, "admin/sessrec/roll_back.html", context)
-        self._change(request, lambda: roll_back(model, request.user.get_username()))
-        return self._to_list()
+        require(request, Act.PROMOTE)
+        by, reason = request.user.get_username(), ""
+        if earlier := served_before(model):
+            answer = asked(request, Act.PROMOTE, self, _roll_back_question(model, earlier, self._list()))
+            if isinstance(answer, HttpResponse):
+                return answer
+            reason = answer["reason"]
+        if self._change(request, lambda: roll_back(model, by, reason)):
+            AuditEntry.objects.note(AuditEntry.Action.ROLL_BACK, by, reason=reason, run=str(earlier))
+        return HttpResponseRedirect(self._list())
 
-    def _change(self, request: HttpRequest, change: Callable[[], Promotion]) -> None:
-        """Make the change and say what serves now, or why nothing changed."""
+    def _change(self, request: HttpRequest, change: Callable[[], Promotion]) -> bool:
+        """Make the change and say what serves now, or why nothing changed; whether it did."""
         try:
             promotion = change()
         except PromotionError as error:
             self.message_user(request, str(error), messages.ERROR)
-        else:
-            serves = _("%(run)s serves now; web processes take it up within %(seconds)d seconds.")
-            words = {"run": promotion.run, "seconds": CHECK_SECONDS}
-            self.message_user(request, serves % words, messages.SUCCESS)
+            return False
+        serves = _("%(run)s serves now; web processes take it up within %(seconds)d seconds.")
+        words = {"run": promotion.run, "seconds": CHECK_SECONDS}
+        self.message_user(request, serves % words, messages.SUCCESS)
+        return True
 
-    def _to_list(self, fragment: str = "") -> HttpResponse:
-        return HttpResponseRedirect(
-            reverse(f"{self.admin_site.name}:sessrec_trainingrun_changelist") + fragment
-        )
+    def _list(self) -> str:
+        return reverse(f"{self.admin_site.name}:sessrec_trainingrun_changelist")
 
 
 @admin.register(Promotion)
@@ -228,11 +260,6 @@ class PromotionAdmin(ReadOnlyAdmin):
     list_display = ("promoted_at", "model", "run", "promoted_by", "reason")
     list_filter = ("model",)
     list_select_related = ("run",)
-
-
-def may_change(request: HttpRequest) -> bool:
-    """Whether this person may decide what serves."""
-    return request.user.has_perm("sessrec.change_trainingrun")
 
 
 def duration(run: TrainingRun) -> str | None:
@@ -287,6 +314,31 @@ def _live(run: TrainingRun, name: str, shown: str | None, running: bool = False)
     )
 
 
-def _refuse_unless(allowed: bool) -> None:
-    if not allowed:
-        raise PermissionDenied
+def _promotion_question(run: TrainingRun, back: str) -> Question:
+    present = Promotion.objects.active(run.model)
+    sentences = [gettext("%(run)s serves from now on.") % {"run": run}]
+    if present and present != run:
+        sentences = [
+            gettext("%(present)s serves now. After the promotion %(run)s serves in its place.")
+            % {"present": present, "run": run}
+        ]
+    return Question(
+        title=gettext("Promote %(run)s?") % {"run": run},
+        button=gettext("Promote %(run)s") % {"run": run},
+        back=back,
+        sentences=[*sentences, *filter(None, [run.verdict])],
+    )
+
+
+def _roll_back_question(model: str, earlier: TrainingRun, back: str) -> Question:
+    sentence = gettext(
+        "%(present)s serves now. After the rollback %(earlier)s serves again, and no later training run"
+        " replaces it until a newer run is promoted."
+    )
+    words = {"present": Promotion.objects.active(model), "earlier": earlier}
+    return Question(
+        title=gettext("Roll back %(model)s?") % {"model": model},
+        button=gettext("Roll back to %(earlier)s") % {"earlier": earlier},
+        back=back,
+        sentences=[sentence % words, *filter(None, [earlier.verdict])],
+    )

@@ -151,5 +151,6 @@ def _audit() -> Iterator[dict[str, Any]]:
             "at": each.happened_at.isoformat(timespec="seconds"),
             "action": each.action,
             "by": each.done_by,
+            "reason": each.reason,
             "detail": each.detail,
         }

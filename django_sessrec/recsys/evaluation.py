@@ -1,9 +1,13 @@
-"""Accuracy of predicting the next click: the whole catalogue is ranked, ties count against the model."""
+"""Accuracy of predicting the next click: the whole catalogue is ranked, ties count against the model.
+
+Figures ending in `_new` count only clicks on items that are new to the session, in a list without the items
+that the session has clicked: what a placement shows that hides viewed items.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +69,13 @@ class Cases:
         """The clicks before the label, oldest first: a view."""
         return self.items[self.starts[case] : self.stops[case]]
 
+    @property
+    def new(self) -> NDArray[np.bool_]:
+        """Whether each label is an item that its prefix does not have, (n_cases,)."""
+        return np.fromiter(
+            (label not in self.prefix(case) for case, label in enumerate(self.labels)), np.bool_, len(self)
+        )
+
     def take(self, chosen: NDArray[np.int64]) -> Cases:
         """These cases only, in this order."""
         return Cases(
@@ -98,7 +109,9 @@ class Report:
 
     popularity_bias: how often, as labels, the recommended items were clicked, over the same for the
     clicked items themselves: 1 leans towards popular items as much as visitors do, 5 five times as much.
-    by_length: prefix length ("1", "2", "3-4", "5-9", "10+") -> {"cases", "hr", "mrr", "ndcg"}.
+    hr_new, mrr_new: of the `cases_new` whose label is new to the session, in lists without its items.
+    by_length: prefix length ("1", "2", "3-4", "5-9", "10+") -> {"cases", "hr", "mrr", "ndcg", "cases_new",
+    "hr_new", "mrr_new"}.
     by_intents: the same by intents of the prefix ("1", "2", "3+"); empty where nobody counted them.
     """
 
@@ -107,6 +120,9 @@ class Report:
     hr: float
     mrr: float
     ndcg: float
+    cases_new: int
+    hr_new: float
+    mrr_new: float
     coverage: float
     popularity_bias: float
     by_length: Mapping[str, Mapping[str, float]]
@@ -120,22 +136,27 @@ class Report:
             f"hr@{k}": 100 * self.hr,
             f"mrr@{k}": 100 * self.mrr,
             f"ndcg@{k}": 100 * self.ndcg,
+            f"hr@{k}_new": 100 * self.hr_new,
+            f"mrr@{k}_new": 100 * self.mrr_new,
             f"coverage@{k}": 100 * self.coverage,
             f"popularity_bias@{k}": self.popularity_bias,
             "cases": self.cases,
+            "cases_new": self.cases_new,
             "by_length": self._in_percent(self.by_length),
             "by_intents": self._in_percent(self.by_intents),
             "seconds": self.seconds,
         }
 
     def _in_percent(self, groups: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-        return {
-            group: {
-                name if name == "cases" else f"{name}@{self.k}": value if name == "cases" else 100 * value
-                for name, value in figures.items()
-            }
-            for group, figures in groups.items()
-        }
+        return {group: dict(self._percentages(figures)) for group, figures in groups.items()}
+
+    def _percentages(self, figures: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+        for name, value in figures.items():
+            if name.startswith("cases"):
+                yield name, value
+            else:
+                figure, *new = name.split("_")
+                yield "_".join([f"{figure}@{self.k}", *new]), 100 * value
 
 
 def evaluate(
@@ -157,40 +178,55 @@ def evaluate(
     if intents is not None and len(intents) != len(cases):
         raise ValueError(f"{len(intents)} counts of intents for {len(cases)} cases: each needs one")
     began = time.perf_counter()
+    new = cases.new  # before the model's index drops clicks, so that all models are judged on the same cases
     cases = cases.reindexed(recommender.index)
-    reciprocal_ranks, recommended = _rank_all(recommender, cases, k, progress)
+    ranked, recommended = reciprocal_ranks(recommender, cases, k, progress)
     clicked = np.bincount(cases.labels, minlength=len(cases.index)).astype(np.float64)
     clicked[0] = 0
     return Report(
         k=k,
         cases=len(cases),
-        **_figures(reciprocal_ranks),
+        **_figures(ranked, new),
         coverage=float(np.count_nonzero(recommended) / max(1, len(cases.index) - 1)),
         popularity_bias=_mean_popularity(recommended, clicked) / (_mean_popularity(clicked, clicked) or 1.0),
-        by_length=_by(LENGTHS, cases.lengths, reciprocal_ranks),
-        by_intents={} if intents is None else _by(INTENTS, intents, reciprocal_ranks),
+        by_length=_by(LENGTHS, cases.lengths, ranked, new),
+        by_intents={} if intents is None else _by(INTENTS, intents, ranked, new),
         seconds=time.perf_counter() - began,
     )
 
 
-def _rank_all(
-    recommender: Recommender, cases: Cases, k: int, progress: Progress | None
+def reciprocal_ranks(
+    recommender: Recommender, cases: Cases, k: int, progress: Progress | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n_cases,) 1/rank of each label, 0 past k; and (n_items,) how often each item was in a top k."""
-    reciprocal_ranks = np.zeros(len(cases))
+    """(2, n_cases) 1/rank of each label, 0 past k, among all items and among those new to the session; and
+    (n_items,) how often each item was in a top k. The cases are in the rows of the recommender's index."""
+    found = np.zeros((2, len(cases)))
     recommended = np.zeros(len(cases.index))
     order = np.argsort(cases.stops - cases.starts, kind="stable")  # like lengths together: networks pad less
     for start in range(0, len(order), BATCH):
         chosen = order[start : start + BATCH]
-        scores = recommender.scores([cases.prefix(case) for case in chosen])
+        prefixes = [cases.prefix(case) for case in chosen]
+        scores = recommender.scores(prefixes)
         ranks = _ranks(scores, cases.labels[chosen])
-        reciprocal_ranks[chosen] = np.where(ranks <= k, 1 / ranks, 0)
+        among_new = ranks - _clicked_before(scores, cases.labels[chosen], prefixes)
+        for figures, of in zip(found, (ranks, among_new), strict=True):
+            figures[chosen] = np.where(of <= k, 1 / np.maximum(of, 1), 0)
         for row_of_scores in scores:
             recommended[best(row_of_scores, k)[0]] += 1
         if progress is not None:
             done = (start + len(chosen)) / len(order)
-            progress(done, {"hr": float((reciprocal_ranks[order[: start + len(chosen)]] > 0).mean())})
-    return reciprocal_ranks, recommended
+            hits = found[0, order[: start + len(chosen)]] > 0
+            progress(done, {"hr": float(hits.mean())})
+    return found, recommended
+
+
+def _clicked_before(scores: FloatArray, labels: Rows, prefixes: Sequence[Rows]) -> NDArray[np.int64]:
+    """(B,) how many items of the session stand before the label, or tie with it."""
+    counts = (
+        np.count_nonzero(of_items[np.unique(prefix)] >= of_items[label])
+        for of_items, label, prefix in zip(scores, labels, prefixes, strict=True)
+    )
+    return np.fromiter(counts, np.int64, len(labels))
 
 
 def _ranks(scores: FloatArray, labels: Rows) -> NDArray[np.float64]:
@@ -211,21 +247,30 @@ def gain(rank: NDArray[Any]) -> NDArray[np.float64]:
     return found
 
 
-def _figures(reciprocal_ranks: NDArray[np.float64]) -> dict[str, float]:
-    if not len(reciprocal_ranks):
-        return {"hr": 0.0, "mrr": 0.0, "ndcg": 0.0}
+def _figures(ranked: NDArray[np.float64], new: NDArray[np.bool_]) -> dict[str, Any]:
+    """The figures of (2, n_cases) reciprocal ranks, of which the second count where the label is new."""
+    reciprocal_ranks, of_new = ranked[0], ranked[1, new]
     hits = reciprocal_ranks[reciprocal_ranks > 0]
-    gains = gain(1 / hits)
-    n = len(reciprocal_ranks)
-    return {"hr": len(hits) / n, "mrr": float(hits.sum() / n), "ndcg": float(gains.sum() / n)}
+    n, n_new = max(1, len(reciprocal_ranks)), max(1, len(of_new))
+    return {
+        "hr": len(hits) / n,
+        "mrr": float(hits.sum() / n),
+        "ndcg": float(gain(1 / hits).sum() / n),
+        "cases_new": len(of_new),
+        "hr_new": np.count_nonzero(of_new) / n_new,
+        "mrr_new": float(of_new.sum() / n_new),
+    }
 
 
 def _by(
-    groups: Mapping[str, tuple[int, int]], values: NDArray[np.int64], reciprocal_ranks: NDArray[np.float64]
+    groups: Mapping[str, tuple[int, int]],
+    values: NDArray[np.int64],
+    ranked: NDArray[np.float64],
+    new: NDArray[np.bool_],
 ) -> dict[str, dict[str, float]]:
     """Figures of the cases whose value lies between a group's least and most."""
     chosen = {name: (values >= least) & (values <= most) for name, (least, most) in groups.items()}
-    return {name: {"cases": int(of.sum()), **_figures(reciprocal_ranks[of])} for name, of in chosen.items()}
+    return {name: {"cases": int(of.sum()), **_figures(ranked[:, of], new[of])} for name, of in chosen.items()}
 
 
 def _mean_popularity(weights: NDArray[np.float64], clicked: NDArray[np.float64]) -> float:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
-from operator import is_
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.http import HttpRequest
 
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated
-from django_sessrec.serving.fallback import BY_HAND, Candidate, candidates
+from django_sessrec.serving.fallback import ADDED, BY_HAND, DROPPED, MOVED, Candidate, Trace, candidates
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.rules import BY_CATALOGUE, BY_ID, LAST, PROPOSING, Rule, RuleContext, own_rules
 from django_sessrec.serving.visit import Visit
@@ -21,18 +21,76 @@ SPARE: Final = 2  # times the list that is looked up at once: replaces sold-out 
 SPARE_AGAIN: Final = 12  # times the list that is looked up in all where that was not enough
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A list as it was chosen, and what was not: each with the trace of what every rule did to it."""
+class Effect(NamedTuple):
+    """A list before and after a rule that may have changed it."""
 
-    items: list[Candidate] = field(default_factory=list)  # best first; `item` and `fields` are set
-    dropped: list[Candidate] = field(default_factory=list)  # the last entry of the trace says by which rule
+    rule: str
+    before: list[Candidate]
+    after: list[Candidate]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A list as it was chosen, and what was not: each with the trace of what every rule did to it.
+
+    A page shows `chosen`. The traces of `items` and `dropped` are worked out from `effects` when somebody
+    asks for them.
+    """
+
+    chosen: list[Candidate] = field(default_factory=list)  # best first; `item` and `fields` are set
+    effects: list[Effect] = field(default_factory=list)
 
     @property
     def answer(self) -> Candidate | None:
         """The first item that a step of the fallback brought, else the first that the shop put there."""
-        by_step = (each for each in self.items if each.step not in BY_HAND)
-        return next(by_step, self.items[0] if self.items else None)
+        by_step = (each for each in self.chosen if each.step not in BY_HAND)
+        return next(by_step, self.chosen[0] if self.chosen else None)
+
+    @cached_property
+    def items(self) -> list[Candidate]:
+        """`chosen`, each with its trace."""
+        return [replace(each, trace=self.traces.get(each.item_id, ())) for each in self.chosen]
+
+    @property
+    def dropped(self) -> list[Candidate]:
+        """What is not in the list; the last entry of each trace says by which rule."""
+        return self._traced[1]
+
+    @property
+    def traces(self) -> dict[str, tuple[Trace, ...]]:
+        """By id, what the rules did to each item of the list; an item that none touched is not in it."""
+        return self._traced[0]
+
+    @cached_property
+    def _traced(self) -> tuple[dict[str, tuple[Trace, ...]], list[Candidate]]:
+        traces: dict[str, tuple[Trace, ...]] = {}
+        dropped = []
+        for effect in self.effects:
+            gone = {each.item_id: each for each in effect.before}
+            for item_id, step in _done(effect):
+                traces[item_id] = (*traces.get(item_id, ()), step)
+                if step.what == DROPPED:
+                    dropped.append(replace(gone[item_id], trace=traces.pop(item_id)))
+        return traces, dropped
+
+
+def _done(effect: Effect) -> Iterator[tuple[str, Trace]]:
+    """What the rule did to which item."""
+    here = {each.item_id for each in effect.after}
+    known = {each.item_id for each in effect.before}
+    stayed = (each.item_id for each in effect.before if each.item_id in here)
+    rank = {item_id: n for n, item_id in enumerate(stayed)}
+    survivors = 0
+    for each in effect.after:
+        if each.item_id not in known:
+            yield each.item_id, Trace(effect.rule, ADDED)
+        else:
+            if places := rank[each.item_id] - survivors:
+                yield each.item_id, Trace(effect.rule, MOVED, places)
+            survivors += 1
+    for each in effect.before:
+        if each.item_id not in here:
+            yield each.item_id, Trace(effect.rule, DROPPED)
 
 
 def choose(
@@ -61,12 +119,12 @@ def choose(
     for times in (SPARE, SPARE_AGAIN):
         wanted, had = placement.limit * times, len(taken)
         first = _by_id(taken, context)
-        while len(first.items) < wanted and _take(taken, proposed, wanted - len(first.items)):
+        while len(first.chosen) < wanted and _take(taken, proposed, wanted - len(first.chosen)):
             first = _by_id(taken, context)
         if times > SPARE and len(taken) == had:  # no step has anything left
             break
         choice = _by_rules(first, own, context)
-        if len(choice.items) >= placement.limit:
+        if len(choice.chosen) >= placement.limit:
             break
     return choice
 
@@ -84,18 +142,20 @@ def _by_id(taken: dict[str, Candidate], context: RuleContext) -> Choice:
 
 
 def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) -> Choice:
-    choice = _applied(BY_CATALOGUE, first, context)
+    choice = judged = _applied(BY_CATALOGUE, first, context)
     for name, rule in own:
         with isolated(f"apply the rule {name!r} to the placement {context.placement.name!r}"):
-            choice = _with_trace(name, choice, _once_each(rule(list(choice.items), context)))
-    if own:  # what they added is judged as all the rest was
-        choice = _applied((*BY_ID, *BY_CATALOGUE), choice, context)
+            choice = _with(name, choice, _once_each(rule(list(choice.chosen), context)))
+    if choice is not judged:
+        known = {*map(id, judged.chosen)}
+        if any(id(each) not in known for each in choice.chosen):  # judge it as all the rest was
+            choice = _applied((*BY_ID, *BY_CATALOGUE), choice, context)
     return _applied(LAST, choice, context)
 
 
 def _applied(rules: Iterable[Rule], choice: Choice, context: RuleContext) -> Choice:
     for rule in rules:
-        choice = _with_trace(rule.__name__, choice, rule(choice.items, context))
+        choice = _with(rule.__name__, choice, rule(choice.chosen, context))
     return choice
 
 
@@ -106,22 +166,7 @@ def _once_each(items: Iterable[Candidate]) -> list[Candidate]:
     return list(once.values())
 
 
-def _with_trace(rule: str, choice: Choice, after: list[Candidate]) -> Choice:
-    """The list that a rule made of the one before, with the rule's name on each item that it touched."""
-    before = choice.items
-    if len(after) == len(before) and all(map(is_, after, before)):
-        return choice
-    here = {each.item_id for each in after}
-    known = {each.item_id for each in before}
-    rank = {each.item_id: n for n, each in enumerate(each for each in before if each.item_id in here)}
-    items, survivors = [], 0
-    for each in after:
-        if each.item_id not in known:
-            each = each.traced(rule, "added")
-        else:
-            if places := rank[each.item_id] - survivors:
-                each = each.traced(rule, "moved", places)
-            survivors += 1
-        items.append(each)
-    dropped = [each.traced(rule, "dropped") for each in before if each.item_id not in here]
-    return Choice(items, [*choice.dropped, *dropped])
+def _with(rule: str, choice: Choice, after: list[Candidate]) -> Choice:
+    """The list that a rule made of the one before; the one before where it is the same."""
+    before = choice.chosen
+    return choice if after is before else Choice(after, [*choice.effects, Effect(rule, before, after)])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -25,14 +25,15 @@ REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", STATIC)
 CO_VIEWS_MODEL: Final = "itemknn"  # this key in SESSREC["MODELS"] is asked for co-views first
 DEPTH: Final = 4  # times the list's length that each model is asked for
 MAX_BECAUSE: Final = 3  # reasons that a visitor may still want to read
+ADDED, DROPPED, MOVED = "added", "dropped", "moved"
 
 
 class Trace(NamedTuple):
     """The effect of one rule on one item."""
 
     rule: str
-    what: str  # "added", "dropped", "moved" or "changed"
-    places: int = 0  # of "moved": up if positive, among the items that were there before
+    what: str  # ADDED, DROPPED or MOVED
+    places: int = 0  # of MOVED: up if positive, among the items that were there before
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Candidate:
     - `item`: the shop's object
     - `because_items`: the shop's objects of `because`, without those that may not be shown
     - `fields`: what Catalogue.describe() says of it, once it is sure to be shown
-    - `trace`: what each rule did to it, in order
+    - `trace`: what each rule did to it, in order; empty while rules are at work
     """
 
     item_id: str
@@ -61,9 +62,15 @@ class Candidate:
     fields: dict[str, Any] | None = None
     trace: tuple[Trace, ...] = ()
 
-    def traced(self, rule: str, what: str, places: int = 0) -> Candidate:
-        """The same candidate with one more entry in its trace."""
-        return replace(self, trace=(*self.trace, Trace(rule, what, places)))
+    def resolved(self, offered: Mapping[str, Any]) -> None:
+        """Take the shop's objects from those that may be shown. Nobody else has the candidate yet."""
+        object.__setattr__(self, "item", offered.get(self.item_id))
+        named = tuple(offered[item_id] for item_id in self.because if item_id in offered)
+        object.__setattr__(self, "because_items", named)
+
+    def described(self, fields: dict[str, Any]) -> None:
+        """Take what the catalogue says of it."""
+        object.__setattr__(self, "fields", fields)
 
 
 def candidates(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> Iterator[Candidate]:

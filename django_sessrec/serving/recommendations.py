@@ -23,7 +23,7 @@ from django_sessrec.safety import isolated
 from django_sessrec.serving import links
 from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.debug_comment import why_no_list
-from django_sessrec.serving.fallback import FOR_EVERYBODY, MODEL, PINNED, POPULAR, SPONSORED, Candidate, Trace
+from django_sessrec.serving.fallback import FOR_EVERYBODY, MODEL, PINNED, POPULAR, SPONSORED, Trace
 from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.visit import Visit, visit_of
 
@@ -44,7 +44,6 @@ class RecommendedItem:
       nothing
     - `url`: the item's page; where there is an impression, a visit through it counts as a click
     - `fields`: what Catalogue.describe() says: title, url, image, price, and keys of the shop's own
-    - `trace`: what each rule did to it
     """
 
     item_id: str
@@ -58,7 +57,12 @@ class RecommendedItem:
     reason_repeated: bool
     url: str
     fields: Mapping[str, Any]
-    trace: tuple[Trace, ...] = ()
+    _choice: Choice = field(default_factory=Choice, repr=False, compare=False)
+
+    @property
+    def trace(self) -> tuple[Trace, ...]:
+        """What each rule did to it, in order."""
+        return self._choice.traces.get(self.item_id, ())
 
     @property
     def pinned(self) -> bool:
@@ -144,8 +148,8 @@ def remember(
         step=answer.step,
         experiment=placement.experiment,
         variant=placement.variant,
-        item_ids=[each.item_id for each in choice.items],
-        reasons=[each.reason for each in choice.items],
+        item_ids=[each.item_id for each in choice.chosen],
+        reasons=[each.reason for each in choice.chosen],
     )
     if request is not None:
         request.sessrec.show(impression)  # type: ignore[attr-defined]
@@ -178,10 +182,10 @@ def _shown(
     return Recommendations(
         placement.name,
         title=_title(choice, placement),
-        items=_items(choice.items, rec_id, request),
+        items=_items(choice, rec_id, request),
         impression_id=impression.impression_id if impression else None,
         rec_id=rec_id,
-        personalised=visit.consent == SESSION and any(each.because for each in choice.items),
+        personalised=visit.consent == SESSION and any(each.because for each in choice.chosen),
         consent=visit.consent,
         model=answer.model if answer and by_model else "",
         run_id=answer.run_id if answer and by_model else None,
@@ -201,13 +205,11 @@ def _title(choice: Choice, placement: Placement) -> str:
     return str(placement.fallback_title or popular)
 
 
-def _items(
-    chosen: Sequence[Candidate], rec_id: str | None, request: HttpRequest | None
-) -> list[RecommendedItem]:
+def _items(choice: Choice, rec_id: str | None, request: HttpRequest | None) -> list[RecommendedItem]:
     titles = _Titles(request)
     said: set[tuple[str, str]] = set()
     items = []
-    for position, each in enumerate(chosen, 1):
+    for position, each in enumerate(choice.chosen, 1):
         fields = each.fields or {}
         named = [titles.of(item) for item in each.because_items]
         title = next((each_title for each_title in named if (each.reason, each_title) not in said), "")
@@ -227,7 +229,7 @@ def _items(
                 reason_repeated=repeated,
                 url=links.tagged(fields["url"], rec_id, position) if rec_id else fields["url"],
                 fields=fields,
-                trace=each.trace,
+                _choice=choice,
             )
         )
     return items

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -64,6 +64,11 @@ class RuleContext:
             if self._offered[item_id] is not None and item_id not in self._sensitive
         }
 
+    @property
+    def found_sensitive(self) -> bool:
+        """Whether any id that was looked up is a sensitive item's."""
+        return bool(self._sensitive)
+
     def is_sensitive(self, item_id: str) -> bool:
         """Whether an id that was looked up is a sensitive item's."""
         return item_id in self._sensitive
@@ -85,7 +90,7 @@ def pinned(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 
 
 def never_the_item_on_screen(items: list[Candidate], context: RuleContext) -> list[Candidate]:
-    return _without({context.visit.current}, items)
+    return _without((context.visit.current,), items)
 
 
 def excluded(items: list[Candidate], context: RuleContext) -> list[Candidate]:
@@ -100,20 +105,16 @@ def viewed(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 def available(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """What the live catalogue offers now, with its objects: sold-out and deleted items go."""
     offered = context.look_up({item_id for each in items for item_id in (each.item_id, *each.because)})
-    return [
-        each
-        if each.item is not None
-        else replace(
-            each,
-            item=offered.get(each.item_id),
-            because_items=tuple(offered[item_id] for item_id in each.because if item_id in offered),
-        )
-        for each in items
-        if each.item_id in offered or context.is_sensitive(each.item_id)
-    ]
+    kept = [each for each in items if each.item_id in offered or context.is_sensitive(each.item_id)]
+    for each in kept:
+        if each.item is None:
+            each.resolved(offered)
+    return kept if len(kept) < len(items) else items
 
 
 def not_sensitive(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    if not context.found_sensitive:
+        return items
     return [each for each in items if not context.is_sensitive(each.item_id)]
 
 
@@ -129,22 +130,24 @@ def max_per_category(items: list[Candidate], context: RuleContext) -> list[Candi
             if each.step in BY_HAND or all(shown[category] < most for category in categories):
                 shown.update(categories)
                 kept.append(each)
-    return kept
+    return kept if len(kept) < len(items) else items
 
 
 def describable(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """As many as will be shown, described; an item that the catalogue can't describe costs its own place."""
     described: list[Candidate] = []
-    for n, each in enumerate(items):
-        if len(described) == context.placement.limit:
-            return described + items[n:]
+    rest = iter(items)
+    while len(described) < context.placement.limit and (each := next(rest, None)):
         with isolated("describe an item", about=f"item {each.item_id!r}", savepoints=False):
-            described.append(replace(each, fields=context.catalogue.describe(each.item, context.request)))
-    return described
+            if each.fields is None:
+                each.described(context.catalogue.describe(each.item, context.request))
+            described.append(each)
+    described.extend(rest)
+    return described if len(described) < len(items) else items
 
 
 def limit(items: list[Candidate], context: RuleContext) -> list[Candidate]:
-    return items[: context.placement.limit]
+    return items[: context.placement.limit] if len(items) > context.placement.limit else items
 
 
 PROPOSING: tuple[Rule, ...] = (sponsored, pinned)
@@ -177,5 +180,8 @@ def _first(item_ids: Collection[str], items: list[Candidate], step: str) -> list
     return [*put_first, *_without(set(item_ids), items)]
 
 
-def _without(hidden: set[str], items: list[Candidate]) -> list[Candidate]:
+def _without(hidden: Collection[str], items: list[Candidate]) -> list[Candidate]:
+    """The items but for those; the same list where it has none of them, as rules return what they leave."""
+    if not hidden or not any(each.item_id in hidden for each in items):
+        return items
     return [each for each in items if each.item_id not in hidden]

@@ -1,18 +1,30 @@
-"""The gate: whether a new model may serve, judged by clicks that none of the compared models has seen."""
+"""The gate: whether a new model may serve, judged by clicks that none of the compared models has seen.
+
+A model is judged by what its placements show: where they hide what the session has viewed, by the clicks on
+new items alone.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.serving.placements import placement_for, variants_of
 
 FEWEST_CASES = 30
 """Clicks to predict; on fewer, one lucky hit moves a figure by more than the models differ."""
 
 FIGURES = {"hr@20": "HR@20", "mrr@20": "MRR@20"}
+NEW_FIGURES = {
+    "hr@20_new": gettext_noop("HR@20 (new products)"),
+    "mrr@20_new": gettext_noop("MRR@20 (new products)"),
+}
 
 Figures = Mapping[str, Any]
 """What recsys.evaluation.Report.as_dict() gives."""
@@ -29,13 +41,33 @@ class Verdict:
         return " ".join(self.reasons)
 
 
-def verdict(figures: Mapping[str, Figures], *, tolerance: float) -> Verdict:
+def shows_known(model: str) -> frozenset[bool]:
+    """Whether the placements of a model show items that the session knows: some may, and others not.
+
+    A model that no placement names is judged as by one that shows everything.
+    """
+    placements = [
+        placement
+        for name in sessrec_settings.PLACEMENTS
+        for placement in (placement_for(name), *(each.placement for each in variants_of(name)))
+    ]
+    return frozenset(not each.hide_viewed for each in placements if model in each.models) or frozenset({True})
+
+
+def verdict(
+    figures: Mapping[str, Figures],
+    *,
+    tolerance: float,
+    shows_known: Collection[bool] = (True,),
+) -> Verdict:
     """Judge figures of the same cases: the "candidate"'s beside those of the other models, if any.
 
     "incumbent": of the run of this model that serves.
     "next":      of the "model" that answers where this one doesn't.
     "baseline":  of popularity.
     tolerance:   share of the figures of what serves that the candidate may lose.
+    shows_known: whether its lists show what the session has viewed; both, where some do. Where too few clicks
+                 are on new items to judge lists without the others, all clicks count.
     """
     candidate = figures["candidate"]
     if candidate["cases"] < FEWEST_CASES:
@@ -43,15 +75,25 @@ def verdict(figures: Mapping[str, Figures], *, tolerance: float) -> Verdict:
         return Verdict(False, (too_few % {"cases": candidate["cases"], "fewest": FEWEST_CASES},))
     if not all(math.isfinite(candidate[key]) for key in FIGURES):
         return Verdict(False, (_("Its figures are not numbers: the training run diverged."),))
+    new_count = candidate.get("cases_new", 0) >= FEWEST_CASES
+    judged_by = {
+        **(FIGURES if True in shows_known or not new_count else {}),
+        **(NEW_FIGURES if False in shows_known and new_count else {}),
+    }
     others = list(_others(figures, 1 - tolerance))
     objections = tuple(
         _("%(figure)s of %(own).2f is too low: %(theirs).2f for %(other)s.")
-        % {"figure": label, "own": candidate[key], "other": name, "theirs": theirs[key]}
+        % {
+            "figure": _(label) if key in NEW_FIGURES else label,
+            "own": candidate[key],
+            "other": name,
+            "theirs": theirs[key],
+        }
         for name, theirs, share in others
-        for key, label in FIGURES.items()
+        for key, label in judged_by.items()
         if candidate[key] < theirs[key] * share
     )
-    return Verdict(not objections, objections or tuple(_praise(candidate, others)))
+    return Verdict(not objections, objections or tuple(_praise(candidate, others, judged_by)))
 
 
 def _others(figures: Mapping[str, Figures], share: float) -> Iterator[tuple[str, Figures, float]]:
@@ -64,11 +106,25 @@ def _others(figures: Mapping[str, Figures], share: float) -> Iterator[tuple[str,
         yield _("the most popular items"), figures["baseline"], 1.0
 
 
-def _praise(candidate: Figures, others: Sequence[tuple[str, Figures, float]]) -> Iterator[str]:
-    yield _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d clicks.") % _shown(candidate)
-    for name, figures, _share in others:
-        yield _("%(other)s: %(hr).2f and %(mrr).2f.") % {"other": name.capitalize(), **_shown(figures)}
+def _praise(
+    candidate: Figures, others: Sequence[tuple[str, Figures, float]], judged_by: Collection[str]
+) -> Iterator[str]:
+    """The figures that the candidate passed with, and those of the other models."""
+    if FIGURES.keys() <= set(judged_by):
+        yield _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d clicks.") % _shown(candidate)
+        for name, figures, _share in others:
+            yield _("%(other)s: %(hr).2f and %(mrr).2f.") % {"other": name.capitalize(), **_shown(figures)}
+    if NEW_FIGURES.keys() <= set(judged_by):
+        on_new = _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d clicks on products new to the session.")
+        yield on_new % _shown(candidate, "_new")
+        for name, figures, _share in others:
+            shown = {"other": name.capitalize(), **_shown(figures, "_new")}
+            yield _("%(other)s: %(hr).2f and %(mrr).2f.") % shown
 
 
-def _shown(figures: Figures) -> dict[str, Any]:
-    return {"hr": figures["hr@20"], "mrr": figures["mrr@20"], "cases": figures["cases"]}
+def _shown(figures: Figures, of: str = "") -> dict[str, Any]:
+    return {
+        "hr": figures[f"hr@20{of}"],
+        "mrr": figures[f"mrr@20{of}"],
+        "cases": figures[f"cases{of}"],
+    }

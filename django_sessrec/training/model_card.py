@@ -52,6 +52,11 @@ def _of_figures(figures: dict[str, Any]) -> Iterator[str]:
         "visitors. They are based on %(cases)d clicks: a difference of %(margin).1f points of HR@20 may be "
         "chance."
     ) % {"cases": figures["cases"], "margin": margin}
+    if figures.get("cases_new"):
+        yield _(
+            "%(share).0f %% of the predicted clicks went to a product that was new to the session; of these "
+            "it found %(hr).2f %% among 20 products without those viewed before."
+        ) % {"share": 100 * figures["cases_new"] / figures["cases"], "hr": figures["hr@20_new"]}
     if worst := _worst(figures.get("by_length", {})):
         yield _("It is least accurate after %(group)s clicks: HR@20 %(hr).2f.") % worst
     if worst := _worst(figures.get("by_intents", {})):

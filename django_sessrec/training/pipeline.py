@@ -125,7 +125,9 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     cases = split.cases(last_days)
     run.counts["cases"] = len(cases)
     run.figures = _figures(run, hold_out, earlier, cases, recorder)
-    verdict = gate.verdict(run.figures, tolerance=settings["GATE_TOLERANCE"])
+    verdict = gate.verdict(
+        run.figures, tolerance=settings["GATE_TOLERANCE"], shows_known=gate.shows_known(run.model)
+    )
     if not verdict.passed:
         raise Refused(str(verdict))
 

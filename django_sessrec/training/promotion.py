@@ -48,12 +48,13 @@ def served_before(model: str) -> TrainingRun | None:
     return before.run if before else None
 
 
-def roll_back(model: str, by: str) -> Promotion:
+def roll_back(model: str, by: str, reason: str = "") -> Promotion:
     """Promote the run that served before the present one did; a second call goes back one more."""
     present, before = Promotion.objects.active(model), served_before(model)
     if before is None:
         raise PromotionError(_("No run of %(model)s served before the current one.") % {"model": model})
-    return promote(before, by, _("rolled back from %(run)s") % {"run": present})
+    words = _("rolled back from %(run)s") % {"run": present}
+    return promote(before, by, f"{words}: {reason}" if reason else words)
 
 
 def held_by(model: str) -> Promotion | None:

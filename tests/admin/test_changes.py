@@ -7,13 +7,14 @@ from django.urls import reverse
 from kombu import Connection
 
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import Promotion
+from django_sessrec.models import AuditEntry, Promotion
 from django_sessrec.training.pipeline import train
 from tests.support.admin import a_run, page
 from tests.support.visits import store_visits, synthetic_visits
 
 pytestmark = pytest.mark.django_db
 
+YES = {"confirmed": "1", "reason": "it is better"}
 RUNS = "admin:sessrec_trainingrun_changelist"
 
 
@@ -56,14 +57,37 @@ def test_roll_back_and_promote(admin_client, two_runs):
     asked = admin_client.post(url).content.decode()
     assert f"Roll back to {first}" in asked
     assert serving() == second, "nothing changes before the answer"
-    answer = admin_client.post(url, {"confirmed": "1"}, follow=True)
+    answer = admin_client.post(url, YES, follow=True)
     assert f"{first} serves now" in said(answer)
     assert serving() == first
-    answer = admin_client.post(reverse("admin:sessrec_promote", args=[second.pk]), follow=True)
+    promote = reverse("admin:sessrec_promote", args=[second.pk])
+    assert (
+        f"{first} serves now. After the promotion {second} serves"
+        in admin_client.post(promote).content.decode()
+    )
+    assert serving() == first
+    answer = admin_client.post(promote, YES, follow=True)
     assert f"{second} serves now" in said(answer)
     assert serving() == second
-    trail = Promotion.objects.order_by("pk").values_list("promoted_by", flat=True)
-    assert list(trail) == ["schedule", "schedule", "admin", "admin"]
+    trail = Promotion.objects.order_by("pk").values_list("promoted_by", "reason")
+    assert list(trail)[2:] == [
+        ("admin", f"rolled back from {second}: it is better"),
+        ("admin", "it is better"),
+    ]
+    noted = AuditEntry.objects.order_by("pk").values_list("action", "done_by", "reason", "detail__run")
+    assert list(noted) == [
+        ("roll_back", "admin", "it is better", str(first)),
+        ("promote", "admin", "it is better", str(second)),
+    ]
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 501])
+def test_without_a_reason_nothing_changes(admin_client, two_runs, reason):
+    url = reverse("admin:sessrec_roll_back", args=["neighbours"])
+    answer = admin_client.post(url, {"confirmed": "1", "reason": reason})
+    assert "sessrec-error" in answer.content.decode()
+    assert serving() == two_runs[1]
+    assert not AuditEntry.objects.exists()
 
 
 def test_the_buttons_are_where_they_can_be_used(admin_client, two_runs):
@@ -97,17 +121,21 @@ def test_a_model_that_does_not_serve_says_who_answers(admin_client, sessrec):
 
 def test_what_cannot_serve_is_refused_with_its_reason(admin_client):
     run = a_run(state="refused")
-    answer = admin_client.post(reverse("admin:sessrec_promote", args=[run.pk]), follow=True)
+    answer = admin_client.post(reverse("admin:sessrec_promote", args=[run.pk]), YES, follow=True)
     assert "only a published run can be promoted" in said(answer)
     answer = admin_client.post(reverse("admin:sessrec_roll_back", args=["neighbours"]), follow=True)
     assert "No run of neighbours served before" in said(answer)
     assert serving() is None
+    assert not AuditEntry.objects.exists()
 
 
 def test_train_now_queues_a_training(admin_client, celery_on, broker_url):
     celery_on(broker_url)
-    answer = admin_client.post(reverse("admin:sessrec_train", args=["neighbours"]), follow=True)
-    assert "is queued" in said(answer)
+    url = reverse("admin:sessrec_train", args=["neighbours"])
+    assert "Train neighbours now?" in admin_client.post(url).content.decode()
+    assert "is queued" in said(admin_client.post(url, YES, follow=True))
+    noted = AuditEntry.objects.get()
+    assert (noted.action, noted.reason, noted.detail) == ("train", "it is better", {"model": "neighbours"})
     with Connection(broker_url) as connection, connection.SimpleQueue(sessrec_settings.TRAIN_QUEUE) as queue:
         message = queue.get(timeout=5)
         message.ack()
@@ -117,7 +145,7 @@ def test_train_now_queues_a_training(admin_client, celery_on, broker_url):
 
 def test_train_now_without_a_broker_says_so(admin_client, celery_on):
     celery_on("redis+socket:///nowhere/valkey.sock")
-    answer = admin_client.post(reverse("admin:sessrec_train", args=["neighbours"]), follow=True)
+    answer = admin_client.post(reverse("admin:sessrec_train", args=["neighbours"]), YES, follow=True)
     assert "could not be queued" in said(answer)
 
 

@@ -68,6 +68,8 @@ def test_a_run_says_what_it_cannot_do_and_hands_out_its_card(admin_client):
     run = a_run()
     html = page(admin_client, reverse("admin:sessrec_trainingrun_change", args=[run.pk]))
     assert "HR@20 by number of intents" in html
+    assert "HR@20, products new to the session" in html
+    assert "HR@20 of products new to the session, by number of intents" in html
     assert "29.0 % of its products appeared in no list of the test." in html
     download = reverse("admin:sessrec_card", args=[run.pk])
     assert download in html

@@ -22,10 +22,9 @@ def held():
     ]
 
 
-def release(client, rows):
-    return client.post(
-        reverse(LIST), {"action": "release", "_selected_action": [row.pk for row in rows]}, follow=True
-    )
+def release(client, rows, **answer):
+    chosen = {"action": "release", "_selected_action": [row.pk for row in rows]}
+    return client.post(reverse(LIST), chosen | answer, follow=True)
 
 
 def test_the_reasons_are_counted(admin_client, held):
@@ -36,11 +35,16 @@ def test_the_reasons_are_counted(admin_client, held):
 
 
 def test_released_visits_count_again_and_the_audit_trail_says_so(admin_client, held):
-    answer = release(admin_client, held[:2])
+    asked = release(admin_client, held[:2]).content.decode()
+    assert "Release 2 sessions" in asked
+    assert all(f'name="_selected_action" value="{row.pk}"' in asked for row in held[:2])
+    assert Quarantine.objects.filter(released_at=None).count() == 3
+    answer = release(admin_client, held[:2], confirmed="1", reason="a school class")
     assert "2 sessions count again." in answer.content.decode()
     assert list(Quarantine.objects.filter(released_at=None)) == held[2:]
     trail = page(admin_client, reverse("admin:sessrec_auditentry_changelist"))
     assert "sessions released from quarantine" in trail
+    assert "a school class" in trail
     assert AuditEntry.objects.get().done_by == "admin"
 
 
@@ -48,5 +52,6 @@ def test_who_may_only_look_releases_nothing(client, django_user_model, held):
     clerk = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="view_quarantine"))
     client.force_login(clerk)
-    assert "sessions count again" not in release(client, held).content.decode()
+    answer = release(client, held, confirmed="1", reason="because")
+    assert "count again" not in answer.content.decode()
     assert Quarantine.objects.filter(released_at=None).count() == 3

@@ -105,5 +105,15 @@ def test_only_who_may_view_the_report(client, django_user_model, name):
     assert client.get(reverse(f"admin:{name}")).status_code == 302
     client.force_login(user)
     assert client.get(reverse(f"admin:{name}")).status_code == 403
-    user.user_permissions.add(Permission.objects.get(codename="view_report"))
+    given = Permission.objects.filter(codename__in=["view_report", "export_figures"])
+    user.user_permissions.add(*given)
     assert client.get(reverse(f"admin:{name}")).status_code == 200
+
+
+def test_who_may_view_the_report_may_not_export_it(client, django_user_model):
+    user = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_report"))
+    client.force_login(user)
+    export = reverse("admin:sessrec_report_export")
+    assert client.get(export).status_code == 403
+    assert export not in page(client, reverse("admin:sessrec_report_changelist"))

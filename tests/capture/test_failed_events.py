@@ -110,6 +110,8 @@ def test_staff_tries_chosen_ones_again(short_ids, admin_client, client, django_u
     short_ids()
     chosen = {
         "action": "try_again",
+        "confirmed": "1",
+        "reason": "the disk is free again",
         "_selected_action": list(FailedEvent.objects.values_list("pk", flat=True)),
     }
     url = reverse("admin:sessrec_failedevent_changelist")

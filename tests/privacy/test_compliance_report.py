@@ -54,7 +54,7 @@ def past(settings, tmp_path):
     Quarantine.objects.create(session_id=uuid7(), reason="flood", clicks=99)
     Quarantine.objects.create(session_id=uuid7(), reason="flood", clicks=99, released_at=NOW)
     AuditEntry.objects.note(AuditEntry.Action.EXPORT, "ada", rows=12, start="2026-02-01", end="2026-02-28")
-    AuditEntry.objects.note(AuditEntry.Action.RELEASE, "ada", visits=1)
+    AuditEntry.objects.note(AuditEntry.Action.RELEASE, "ada", reason="a school class", visits=1)
     for model, field in ((Promotion, "promoted_at"), (Quarantine, "found_at"), (AuditEntry, "happened_at")):
         model.objects.update(**{field: yesterday})
     yield tmp_path

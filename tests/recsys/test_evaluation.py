@@ -136,3 +136,38 @@ def test_the_report_is_json_in_percent():
     assert figures["by_length"]["2"]["mrr@20"] == pytest.approx(100 * report.by_length["2"]["mrr"])
     assert progress == sorted(progress)
     assert progress[-1] == 1
+
+
+def test_new_clicks_are_judged_in_lists_without_what_the_session_clicked():
+    cases = Cases.from_log(log_of([[1, 2, 3, 1]]))  # labels 2 and 3 are new to the session, 1 is not
+    report = evaluate(Scorer([8, 7, 6, 5, 4, 3, 2, 1]), cases, k=1)
+    assert report.hr == pytest.approx(1 / 3)  # the list starts with item 1, which is clicked again
+    assert (report.cases_new, report.hr_new, report.mrr_new) == (2, 1, 1)
+    figures = report.as_dict()
+    assert (figures["hr@1_new"], figures["mrr@1_new"], figures["cases_new"]) == (100, 100, 2)
+    assert figures["by_length"]["1"] == {
+        "cases": 1,
+        "hr@1": 0,
+        "mrr@1": 0,
+        "ndcg@1": 0,
+        "cases_new": 1,
+        "hr@1_new": 100,
+        "mrr@1_new": 100,
+    }
+
+
+def test_what_ties_with_a_new_label_counts_only_where_the_list_would_show_it():
+    cases = Cases.from_log(log_of([[1, 1, 2]]))
+    assert evaluate(Scorer([1, 1, 0, 0, 0, 0, 0, 0]), cases, k=1).hr_new == 1
+    assert evaluate(Scorer([1, 1, 1, 0, 0, 0, 0, 0]), cases, k=1).hr_new == 0
+
+
+def test_sessions_that_only_go_back_have_no_new_clicks():
+    report = evaluate(Scorer([1.0] * 8), Cases.from_log(log_of([[2, 2, 2]])))
+    assert (report.cases, report.cases_new, report.hr_new) == (2, 0, 0)
+
+
+def test_a_click_is_new_or_known_whatever_the_model_has_learnt():
+    cases = Cases.from_log(log_of([[8, 1, 8]]))
+    report = evaluate(Scorer([3, 2, 1]), cases)  # knows item-1 to item-3 only
+    assert (report.cases, report.cases_new) == (2, 1)

@@ -13,8 +13,14 @@ FIGURES = {
     "ndcg@20": 26.0,
     "coverage@20": 71.0,
     "cases": 400,
+    "cases_new": 320,
+    "hr@20_new": 45.3,
+    "mrr@20_new": 14.2,
     "by_length": {"1": {"cases": 200, "hr@20": 50.2, "mrr@20": 17.0}, "2": {"cases": 200, "hr@20": 56.0}},
-    "by_intents": {"1": {"cases": 390, "hr@20": 53.2, "mrr@20": 18.0}, "2": {"cases": 10, "hr@20": 40.0}},
+    "by_intents": {
+        "1": {"cases": 390, "hr@20": 53.2, "mrr@20": 18.0, "cases_new": 315, "hr@20_new": 45.4},
+        "2": {"cases": 10, "hr@20": 40.0, "cases_new": 5, "hr@20_new": 20.0},
+    },
 }
 
 

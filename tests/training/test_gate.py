@@ -2,19 +2,20 @@
 
 import pytest
 
-from django_sessrec.training.gate import FEWEST_CASES, verdict
+from django_sessrec.training.gate import FEWEST_CASES, shows_known, verdict
 
-POPULAR = {"hr@20": 5.0, "mrr@20": 1.0, "cases": 1_000}
-
-
-def figures(hr, mrr, cases=1_000):
-    return {"hr@20": hr, "mrr@20": mrr, "cases": cases}
+POPULAR = {"hr@20": 5.0, "mrr@20": 1.0, "hr@20_new": 4.0, "mrr@20_new": 0.8, "cases": 1_000, "cases_new": 800}
 
 
-def judged(candidate, incumbent=None, **others):
+def figures(hr, mrr, cases=1_000, *, new=(40.0, 12.0), cases_new=800):
+    of_new = {"hr@20_new": new[0], "mrr@20_new": new[1], "cases_new": cases_new}
+    return {"hr@20": hr, "mrr@20": mrr, "cases": cases, **of_new}
+
+
+def judged(candidate, incumbent=None, shows_known=(True,), **others):
     others = {"incumbent": incumbent, "baseline": POPULAR} | others
     known = {name: theirs for name, theirs in others.items() if theirs is not None}
-    return verdict({"candidate": candidate, **known}, tolerance=0.02)
+    return verdict({"candidate": candidate, **known}, tolerance=0.02, shows_known=shows_known)
 
 
 def test_a_model_that_loses_less_than_the_tolerance_passes():
@@ -59,3 +60,61 @@ def test_too_few_clicks_prove_nothing():
     refused = judged(figures(100, 100, cases=FEWEST_CASES - 1))
     assert not refused.passed
     assert f"Only {FEWEST_CASES - 1} clicks" in str(refused)
+
+
+def test_a_model_whose_lists_hide_viewed_items_is_judged_by_new_clicks_alone():
+    passed = judged(figures(20, 5, new=(41, 13)), figures(50, 20, new=(40, 12)), shows_known=[False])
+    assert str(passed) == (
+        "HR@20 41.00 and MRR@20 13.00 on 800 clicks on products new to the session. "
+        "The model in service: 40.00 and 12.00. The most popular items: 4.00 and 0.80."
+    )
+    refused = judged(figures(60, 30, new=(30, 13)), figures(50, 20, new=(40, 12)), shows_known=[False])
+    assert refused.reasons == ("HR@20 (new products) of 30.00 is too low: 40.00 for the model in service.",)
+
+
+def test_a_model_of_both_kinds_of_lists_must_be_good_at_both():
+    known_worse = judged(figures(20, 20, new=(41, 13)), figures(50, 20), shows_known=[False, True])
+    new_worse = judged(figures(50, 20, new=(30, 13)), figures(50, 20), shows_known=[False, True])
+    assert "HR@20 of 20.00" in str(known_worse)
+    assert "HR@20 (new products) of 30.00" in str(new_worse)
+    passed = judged(figures(50, 20), figures(50, 20), shows_known=[False, True])
+    assert "on 1000 clicks." in str(passed)
+    assert "on 800 clicks on products new to the session." in str(passed)
+
+
+def test_too_few_new_clicks_leave_the_judgement_to_all_clicks():
+    few = {"cases_new": FEWEST_CASES - 1}
+    assert not judged(figures(20, 5, **few), figures(50, 20, **few), shows_known=[False]).passed
+
+
+@pytest.mark.parametrize(
+    ("placements", "known"),
+    [
+        ({"page": {"MODELS": ["a"], "HIDE_VIEWED": True}}, {False}),
+        ({"page": {"MODELS": ["a"], "HIDE_VIEWED": False}}, {True}),
+        ({"page": {"MODELS": ["b"], "HIDE_VIEWED": True}}, {True}),
+        (
+            {"page": {"MODELS": ["a"], "HIDE_VIEWED": True}, "home": {"MODELS": ["a"], "HIDE_VIEWED": False}},
+            {True, False},
+        ),
+        (
+            {
+                "page": {
+                    "MODELS": ["b"],
+                    "HIDE_VIEWED": False,
+                    "EXPERIMENT": {
+                        "NAME": "x",
+                        "VARIANTS": {
+                            "b": {"SHARE": 1},
+                            "a": {"SHARE": 1, "MODELS": ["a"], "HIDE_VIEWED": True},
+                        },
+                    },
+                }
+            },
+            {False},
+        ),
+    ],
+)
+def test_what_lists_show_is_read_from_all_placements_and_variants(sessrec, placements, known):
+    sessrec["PLACEMENTS"] = placements
+    assert shows_known("a") == known

@@ -38,3 +38,9 @@ def test_the_worst_group_is_named_if_it_has_clicks_enough_to_tell():
     words = limits(run_with(**{"hr@20": 50.0, "cases": 355, "by_length": groups}))
     assert "It is least accurate after 2 clicks: HR@20 45.00." in words
     assert not any("intents" in limit for limit in words)
+
+
+def test_clicks_on_new_products_are_told_apart():
+    words = " ".join(limits(run_with(**{"hr@20": 50.0, "cases": 400, "cases_new": 300, "hr@20_new": 41.5})))
+    assert "75 % of the predicted clicks went to a product that was new to the session" in words
+    assert "found 41.50 % among 20 products" in words

@@ -97,17 +97,22 @@ def _may_have_seen(folder: Path, last_days: SessionLog) -> bool:
 
 
 def _table(figures: dict[str, Any]) -> str:
-    """Figures by prefix length and by intents, one block for each model."""
+    """Figures by prefix length and by intents, of all clicks and of those on new items, a block a model."""
     lines = []
     for name, whole in figures.items():
         lines += ["", f"{name}: {whole['cases']:,} clicks, ranked among all items"]
         groups = {"clicks before": whole["by_length"], "intents": whole["by_intents"], "": {"all": whole}}
         for heading, parts in groups.items():
-            lines.append(f"{heading:>14} {'cases':>8} {'HR@20':>7} {'MRR@20':>7} {'NDCG@20':>8}")
+            lines.append(
+                f"{heading:>14} {'cases':>8} {'HR@20':>7} {'MRR@20':>7} {'NDCG@20':>8}"
+                f" {'new':>8} {'HR@20':>7} {'MRR@20':>7}"
+            )
             lines += [
                 f"{group:>14} {part['cases']:>8,} {part['hr@20']:>7.2f} {part['mrr@20']:>7.2f} "
-                f"{part['ndcg@20']:>8.2f}"
+                f"{part['ndcg@20']:>8.2f} {part['cases_new']:>8,} {part['hr@20_new']:>7.2f} "
+                f"{part['mrr@20_new']:>7.2f}"
                 for group, part in parts.items()
             ]
+        lines.append("new: clicks on items new to the session, in lists without the session's items")
         lines.append(f"coverage {whole['coverage@20']:.1f} % of the items, in {whole['seconds']:.1f} s")
     return "\n".join(lines[1:])

@@ -1,0 +1,149 @@
+"""Statistics of experiments that may be looked at every day, with the session as the unit.
+
+An ordinary 95 % interval is meant for one look: looked at daily for a month, a quarter of all A/A tests show
+a winner. A confidence sequence covers the truth at all looks together with 95 %. This is the asymptotic one
+with a normal mixture (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Annals of Statistics 52, 2024, theorem
+2.2; Howard, Ramdas, McAuliffe and Sekhon, Annals of Statistics 49, 2021). The price is its width: at the
+number of sessions for which it is tuned it is half as wide again as the ordinary interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, erfc, exp, inf, log, pi, sqrt
+from statistics import NormalDist
+from typing import Final
+
+from django_sessrec.measuring.comparison import Difference, Squares
+
+ALPHA: Final = 0.05  # the chance that a sequence leaves the truth out at any look
+POWER: Final = 0.8
+TUNED_FOR: Final = 10_000  # sessions, where an experiment has no plan of its own
+ALARM: Final = 0.001  # a sample ratio that chance gives more rarely than this is a fault
+MIN_SESSIONS: Final = 50  # of an arm; below, a normal approximation is no basis
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A ratio of two sums over the sessions of an arm: clicked lists to lists, or revenue to sessions."""
+
+    hits: float
+    trials: float
+    sessions: int
+    squares: Squares
+
+    @classmethod
+    def mean(cls, total: float, squares: float, sessions: int) -> Ratio:
+        """A mean per session: each session is one trial."""
+        return cls(total, sessions, sessions, Squares(squares, total, sessions))
+
+    def __add__(self, other: Ratio) -> Ratio:
+        """The ratio of two groups that share no session."""
+        return Ratio(
+            self.hits + other.hits,
+            self.trials + other.trials,
+            self.sessions + other.sessions,
+            self.squares + other.squares,
+        )
+
+    @property
+    def value(self) -> float | None:
+        """The ratio, or None where there are no trials."""
+        return self.hits / self.trials if self.trials else None
+
+    @property
+    def unit_variance(self) -> float:
+        """The ratio's variance times its sessions, by the delta method; inf where too little is known."""
+        if self.sessions < 2 or not self.trials:
+            return inf
+        ratio, squares = self.hits / self.trials, self.squares
+        deviations = squares.hits - 2 * ratio * squares.product + ratio**2 * squares.trials
+        per_session = max(0.0, deviations) / (self.sessions - 1)
+        return per_session / (self.trials / self.sessions) ** 2
+
+
+def width(sessions: float, tuned_for: float = TUNED_FOR, alpha: float = ALPHA) -> float:
+    """Half the sequence's width, in standard errors, after so many sessions of all arms together.
+
+    tuned_for: the sessions at which the sequence is narrowest; to be chosen before the first look
+    """
+    narrowest = -2 * log(alpha)
+    mixture = sessions * (narrowest + log(narrowest) + 1) / tuned_for
+    return sqrt(2 * (mixture + 1) / mixture * log(sqrt(mixture + 1) / alpha))
+
+
+def sequence(
+    arm: Ratio, control: Ratio, tuned_for: float = TUNED_FOR, alpha: float = ALPHA
+) -> Difference | None:
+    """The arm's ratio less the control's, with bounds that hold at every look; None below MIN_SESSIONS.
+
+    alpha: to be divided by the number of arms that are held against one control
+    """
+    if min(arm.sessions, control.sessions) < MIN_SESSIONS or arm.value is None or control.value is None:
+        return None
+    error = sqrt(arm.unit_variance / arm.sessions + control.unit_variance / control.sessions)
+    if error == 0:  # nothing varied yet, as with no order at all: nothing is known
+        return None
+    value = arm.value - control.value
+    margin = error * width(arm.sessions + control.sessions, tuned_for, alpha)
+    return Difference(value, value - margin, value + margin)
+
+
+def one_sequence(sample: Ratio, tuned_for: float = TUNED_FOR, alpha: float = ALPHA) -> Difference | None:
+    """A ratio with bounds that hold at every look, to be held against 0; None below MIN_SESSIONS."""
+    if sample.sessions < MIN_SESSIONS or sample.value is None or sample.unit_variance == 0:
+        return None
+    margin = sqrt(sample.unit_variance / sample.sessions) * width(sample.sessions, tuned_for, alpha)
+    return Difference(sample.value, sample.value - margin, sample.value + margin)
+
+
+def sessions_needed(
+    control: Ratio, relative: float, shares: tuple[float, float] = (0.5, 0.5), alpha: float = ALPHA
+) -> int | None:
+    """Sessions of both arms after which a relative difference from this control is found with POWER.
+
+    A sequence that is tuned for this number then excludes 0 with that chance at the last look alone.
+    None where the control has no trial, no hit, or one of the shares is 0.
+    """
+    if not control.value or control.unit_variance == inf or not all(shares) or not relative:
+        return None
+    variance = control.unit_variance * sum(sum(shares) / share for share in shares)
+    return ceil(variance * (reach(alpha) / (control.value * relative)) ** 2)
+
+
+def reach(alpha: float = ALPHA) -> float:
+    """How many standard errors an effect must have to be found with POWER where the sequence is narrowest."""
+    return width(TUNED_FOR, TUNED_FOR, alpha) + NormalDist().inv_cdf(POWER)
+
+
+def sample_ratio(sessions: Sequence[int], shares: Sequence[float]) -> float:
+    """The chance of a split at least as far from the planned shares as this one (chi-square test).
+
+    1.0 where nothing was split, 0.0 where an arm without a share has sessions.
+    """
+    planned = [(count, share) for count, share in zip(sessions, shares, strict=True) if share]
+    whole, total = sum(count for count, _share in planned), sum(shares)
+    if whole < sum(sessions):
+        return 0.0
+    if not whole or len(planned) < 2:
+        return 1.0
+    expected = [whole * share / total for _count, share in planned]
+    statistic = sum(
+        (count - wanted) ** 2 / wanted for (count, _), wanted in zip(planned, expected, strict=True)
+    )
+    return chi_square_tail(statistic, len(planned) - 1)
+
+
+def chi_square_tail(statistic: float, degrees: int) -> float:
+    """The chance that a chi-square variable of whole degrees of freedom is at least this large.
+
+    The finite sums of Abramowitz and Stegun, 26.4.4 and 26.4.5.
+    """
+    odd = degrees % 2
+    tail = erfc(sqrt(statistic / 2)) if odd else 0.0
+    term = exp(-statistic / 2) * (sqrt(2 * statistic / pi) if odd else 1.0)
+    for divisor in range(2 + odd, degrees + 2, 2):
+        tail += term
+        term *= statistic / divisor
+    return tail
