@@ -20,26 +20,24 @@ class Attribution(SessrecModel):
         ASSISTED = "assisted", _("after a list")
         NONE = "none", _("without a list")
 
-    reference = models.TextField(_("order line"), primary_key=True)  # see attribution.LINE
-    ordered_on = models.DateField(_("ordered on"), db_index=True)  # in the shop's time zone
-    buyer = models.BigIntegerField(
-        _("buyer")
-    )  # numbers the day's buyers, so that their lines are one piece of evidence
-    in_session = models.BooleanField(_("of a session"), default=True)  # False: ordered without consent
-    item_id = models.TextField(_("item"), blank=True)
-    quantity = models.IntegerField(_("quantity"), default=1)
-    price = models.DecimalField(_("price"), max_digits=12, decimal_places=2, null=True, blank=True)
-    currency = models.TextField(_("currency"), blank=True)
-    amount = models.DecimalField(_("amount"), max_digits=20, decimal_places=2)
-    refunded = models.DecimalField(_("refunded"), max_digits=20, decimal_places=2, default=0)
-    credit = models.TextField(_("credit"), choices=Credit, default=Credit.NONE)
-    shown_on = models.DateField(_("shown on"), null=True, blank=True)  # the day of the list
-    placement = models.TextField(_("placement"), blank=True)
-    model = models.TextField(_("model"), blank=True)
-    run_id = models.BigIntegerField(_("training run"), default=0)  # 0: no model's list
-    step = models.TextField(_("step"), blank=True)
-    experiment = models.TextField(_("experiment"), blank=True)
-    variant = models.TextField(_("variant"), blank=True)
+    reference = models.TextField(primary_key=True)  # see attribution.LINE
+    ordered_on = models.DateField(db_index=True)  # in the shop's time zone
+    buyer = models.BigIntegerField()  # a number among the day's: intervals know whose lines are one's
+    in_session = models.BooleanField(default=True)  # False: ordered without consent
+    item_id = models.TextField(blank=True)
+    quantity = models.IntegerField(default=1)
+    price = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    currency = models.TextField(blank=True)
+    amount = models.DecimalField(max_digits=20, decimal_places=2)
+    refunded = models.DecimalField(max_digits=20, decimal_places=2, default=0)
+    credit = models.TextField(choices=Credit, default=Credit.NONE)
+    shown_on = models.DateField(null=True, blank=True)  # the day of the list
+    placement = models.TextField(blank=True)
+    model = models.TextField(blank=True)
+    run_id = models.BigIntegerField(default=0)  # 0: no model's list
+    step = models.TextField(blank=True)
+    experiment = models.TextField(blank=True)
+    variant = models.TextField(blank=True)
 
     class Meta:
         verbose_name = _("order line")
@@ -52,13 +50,13 @@ class Attribution(SessrecModel):
 class Refund(SessrecModel):
     """A refund of an order's line, which it may come before."""
 
-    event_id = models.UUIDField(_("id"), primary_key=True, editable=False)  # of its event
-    reference = models.TextField(_("order line"), db_index=True)
-    refunded_on = models.DateField(_("refunded on"), db_index=True)
-    in_session = models.BooleanField(_("of a session"), default=True)
-    quantity = models.IntegerField(_("quantity"), default=1)
-    price = models.DecimalField(_("price"), max_digits=12, decimal_places=2, null=True, blank=True)
-    currency = models.TextField(_("currency"), blank=True)
+    event_id = models.UUIDField(primary_key=True, editable=False)  # of its event
+    reference = models.TextField(db_index=True)
+    refunded_on = models.DateField(db_index=True)
+    in_session = models.BooleanField(default=True)
+    quantity = models.IntegerField(default=1)
+    price = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    currency = models.TextField(blank=True)
 
     class Meta:
         verbose_name = _("refund")
@@ -71,14 +69,14 @@ class Refund(SessrecModel):
 class DailyGroup(SessrecModel):
     """A group of a day's lists: `grouped_by` names the dimensions in use, those left out are empty or 0."""
 
-    day = models.DateField(_("day"))
-    grouped_by = models.TextField(_("grouped by"))
-    placement = models.TextField(_("placement"), blank=True)
-    model = models.TextField(_("model"), blank=True)
-    run_id = models.BigIntegerField(_("training run"), default=0)
-    step = models.TextField(_("step"), blank=True)
-    experiment = models.TextField(_("experiment"), blank=True)
-    variant = models.TextField(_("variant"), blank=True)
+    day = models.DateField()
+    grouped_by = models.TextField()
+    placement = models.TextField(blank=True)
+    model = models.TextField(blank=True)
+    run_id = models.BigIntegerField(default=0)
+    step = models.TextField(blank=True)
+    experiment = models.TextField(blank=True)
+    variant = models.TextField(blank=True)
 
     class Meta:
         abstract = True
@@ -93,16 +91,16 @@ class DailyLists(DailyGroup):
     pk = models.CompositePrimaryKey(
         "day", "grouped_by", "placement", "model", "run_id", "step", "experiment", "variant"
     )
-    sessions = models.IntegerField(_("sessions"))
-    impressions = models.IntegerField(_("lists"))
-    items_shown = models.IntegerField(_("products shown"))
-    seen_impressions = models.IntegerField(_("lists seen"))
-    clicked_impressions = models.IntegerField(_("lists clicked"))
-    seen_and_clicked = models.IntegerField(_("lists seen and clicked"))
-    clicks = models.IntegerField(_("clicks"))
-    carts = models.IntegerField(_("put into the basket"))
-    purchases = models.IntegerField(_("purchases"))
-    squares = FloatArrayField(_("squares"))  # see kpis.PAIRS
+    sessions = models.IntegerField()
+    impressions = models.IntegerField()
+    items_shown = models.IntegerField()
+    seen_impressions = models.IntegerField()
+    clicked_impressions = models.IntegerField()
+    seen_and_clicked = models.IntegerField()
+    clicks = models.IntegerField()
+    carts = models.IntegerField()
+    purchases = models.IntegerField()
+    squares = FloatArrayField()  # see kpis.PAIRS
 
     class Meta:
         verbose_name = _("figures of a day")
@@ -115,20 +113,20 @@ class DailyRevenue(DailyGroup):
     pk = models.CompositePrimaryKey(
         "day", "grouped_by", "placement", "model", "run_id", "step", "experiment", "variant", "currency"
     )
-    currency = models.TextField(_("currency"), blank=True)
-    direct_orders = models.IntegerField(_("orders after a click"))
-    assisted_orders = models.IntegerField(_("orders after a list"))
-    orders = models.IntegerField(_("orders"))
-    direct = models.DecimalField(_("sales after a click"), max_digits=20, decimal_places=2)
-    assisted = models.DecimalField(_("sales after a list"), max_digits=20, decimal_places=2)
-    total = models.DecimalField(_("sales"), max_digits=20, decimal_places=2)
-    direct_refunded = models.DecimalField(_("refunded after a click"), max_digits=20, decimal_places=2)
-    assisted_refunded = models.DecimalField(_("refunded after a list"), max_digits=20, decimal_places=2)
-    total_refunded = models.DecimalField(_("refunded"), max_digits=20, decimal_places=2)
+    currency = models.TextField(blank=True)
+    direct_orders = models.IntegerField()
+    assisted_orders = models.IntegerField()
+    orders = models.IntegerField()
+    direct = models.DecimalField(max_digits=20, decimal_places=2)
+    assisted = models.DecimalField(max_digits=20, decimal_places=2)
+    total = models.DecimalField(max_digits=20, decimal_places=2)
+    direct_refunded = models.DecimalField(max_digits=20, decimal_places=2)
+    assisted_refunded = models.DecimalField(max_digits=20, decimal_places=2)
+    total_refunded = models.DecimalField(max_digits=20, decimal_places=2)
     # Sums over buyers, net of refunds, for intervals.
-    direct_squares = models.FloatField(_("squares"))
-    direct_by_total = models.FloatField(_("products"))
-    total_squares = models.FloatField(_("squares of all"))
+    direct_squares = models.FloatField()
+    direct_by_total = models.FloatField()
+    total_squares = models.FloatField()
 
     class Meta:
         verbose_name = _("sales of a day")
@@ -138,13 +136,13 @@ class DailyRevenue(DailyGroup):
 class DailyShop(SessrecModel):
     """Sessions of a day, by what became of them."""
 
-    day = models.DateField(_("day"), primary_key=True)
-    sessions = models.IntegerField(_("sessions"))  # neither bots nor in quarantine
-    bots = models.IntegerField(_("bots"))
-    quarantined = models.IntegerField(_("quarantined sessions"))
-    with_list = models.IntegerField(_("sessions with a list"))
-    with_basket = models.IntegerField(_("sessions with a basket"))
-    with_order = models.IntegerField(_("sessions with an order"))
+    day = models.DateField(primary_key=True)
+    sessions = models.IntegerField()  # neither bots nor in quarantine
+    bots = models.IntegerField()
+    quarantined = models.IntegerField()
+    with_list = models.IntegerField()
+    with_basket = models.IntegerField()
+    with_order = models.IntegerField()
 
     class Meta:
         verbose_name = _("sessions of a day")
@@ -158,13 +156,13 @@ class DailyItem(SessrecModel):
     """What happened to an item on a day: in lists, and in orders."""
 
     pk = models.CompositePrimaryKey("day", "item_id")
-    day = models.DateField(_("day"))
-    item_id = models.TextField(_("item"))
-    shown = models.IntegerField(_("shown"))  # lists that held it
-    seen = models.IntegerField(_("seen"))  # of these, seen
-    clicked = models.IntegerField(_("clicked"))
-    bought = models.IntegerField(_("bought after a click"))  # order lines
-    sold = models.IntegerField(_("sold"))  # order lines in all
+    day = models.DateField()
+    item_id = models.TextField()
+    shown = models.IntegerField()  # lists that held it
+    seen = models.IntegerField()  # of these, seen
+    clicked = models.IntegerField()
+    bought = models.IntegerField()  # order lines
+    sold = models.IntegerField()  # order lines in all
 
     class Meta:
         verbose_name = _("figures of an item")
@@ -177,9 +175,9 @@ class DailyItem(SessrecModel):
 class RolledUpDay(SessrecModel):
     """A day whose sums are made, and of which state of its raw rows."""
 
-    day = models.DateField(_("day"), primary_key=True)
-    rolled_up_at = models.DateTimeField(_("rolled up at"))
-    state = models.TextField(_("state of the rows"))  # differs once rows have come since
+    day = models.DateField(primary_key=True)
+    rolled_up_at = models.DateTimeField()
+    state = models.TextField()  # differs once rows have come since
 
     class Meta:
         verbose_name = _("rolled-up day")

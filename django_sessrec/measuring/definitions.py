@@ -1,6 +1,6 @@
 """The KPIs: each one's name, formula in words, unit, direction and counts, said once.
 
-The admin's tables and cards, CSV files, comments of the SQL views and docs/reference/kpis.md are made of it.
+The admin's tables and cards, CSV files, comments of the SQL views and docs/explanation/kpis.md come from it.
 """
 
 from __future__ import annotations
