@@ -1,8 +1,8 @@
 """The tables of the reference pages that are made from the code.
 
 A page marks each with `<!-- settings from CATALOGUE -->`, `<!-- entries PLACEMENT -->`, `<!-- checks -->` or
-`<!-- kpis COUNTED -->`, up to `<!-- end -->`; `python -m tests.docs.tables` writes what is between, and a test
-holds the pages to it.
+`<!-- kpis COUNTED -->`, up to `<!-- end -->`; `python -m tests.docs.tables` writes what is between, and a
+test holds the pages to it.
 """
 
 import re
