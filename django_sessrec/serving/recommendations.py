@@ -20,7 +20,7 @@ from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Impression
 from django_sessrec.recsys.recommender import Source
 from django_sessrec.safety import isolated
-from django_sessrec.serving import links
+from django_sessrec.serving import cards, links
 from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.fallback import (
@@ -33,6 +33,7 @@ from django_sessrec.serving.fallback import (
     Trace,
 )
 from django_sessrec.serving.placements import Placement, placement_for
+from django_sessrec.serving.reasons import words
 from django_sessrec.serving.visit import Visit, visit_of
 
 
@@ -81,6 +82,11 @@ class RecommendedItem:
     def sponsored(self) -> bool:
         """Whether somebody pays for it: a template that hides this fails a check."""
         return self.step == SPONSORED
+
+    @property
+    def reason_text(self) -> str:
+        """The reason in words of the page's language; empty where a card gives none, such as "Sponsored"."""
+        return "" if self.sponsored or self.reason_repeated else words(self.reason, self.because_title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,8 @@ def rendered(recommendations: Recommendations, request: HttpRequest | None) -> S
     """
     with isolated(f"render {recommendations.template!r} for the placement {recommendations.placement!r}"):
         if recommendations.items:
+            if recommendations.template == cards.LIST and cards.are_shipped():
+                return cards.html(recommendations)
             context = {"recommendations": recommendations, "request": request}
             return render_to_string(recommendations.template, context)
     unrendered = recommendations.template if recommendations.items else ""
