@@ -1,0 +1,82 @@
+"""Composition of a list by the session's intents: whoever looks for two things sees both.
+
+A model's list for the whole session leads: it is about what was clicked last, and predicts better than a list
+for those clicks alone. An earlier intent that has too few places in it gets more, from the model's list for
+its own clicks. On Diginetica's last training days (lists of 20, new items, neighbours and GRU4Rec) that costs
+0.1 points of the hit rate, 0.3 in sessions of two and more intents; the share of lists of 8 without an item of
+the second intent falls from 14 to 16 % to 2 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from django_sessrec.recsys.intents import Intent, Intents
+from django_sessrec.recsys.items import Rows
+
+Item = TypeVar("Item")
+Ask = Callable[[Rows], Mapping[int, Item]]
+
+OTHERS = 2  # earlier intents that get places, each for one more query of the model
+PART = 0.5  # of its share of the session, which an earlier intent gets of the list; one place at least
+LIVE = 0.1  # share of the session below which an intent is over
+
+
+def live(session: Rows, intents: Intents) -> list[Intent]:
+    """The session's live intents, the leading one first: mostly one, none for an empty session."""
+    leading, *earlier = intents.split(session) or [None]
+    if leading is None:
+        return []
+    return [leading, *[each for each in earlier if each.share >= LIVE][:OTHERS]]
+
+
+def compose(
+    leading: Mapping[int, Item], alive: Sequence[Intent], intents: Intents, ask: Ask[Item], limit: int
+) -> list[tuple[Item, Intent | None]]:
+    """The list, each item with the earlier intent that brought it, None for those of the leading list.
+
+    leading: the model's list for the whole session, by row, best first; as long as the composed one
+    alive:   two intents or three, as `live` found them
+    ask:     the model's list for the clicks of one intent
+    limit:   length of the list that is shown: each stretch of this length gives each intent its places
+    """
+    earlier = alive[1:]
+    proposed = [ask(each.rows) for each in earlier]
+    serves = _serves(leading, alive, intents)
+    composed: dict[int, tuple[Item, Intent | None]] = {}
+    while len(composed) < len(leading):
+        rest = [row for row in leading if row not in composed]
+        wanted: dict[int, int] = {}  # place in this stretch -> number of the earlier intent
+        for number, each in enumerate(earlier):
+            there = sum(serves[row] == number + 1 for row in rest[:limit])
+            for place in _spread(max(1, int(PART * each.share * limit)) - there, limit):
+                while place in wanted:
+                    place += 1
+                wanted[place] = number
+        for place in range(min(limit, len(leading) - len(composed))):
+            number = wanted.get(place, -1)
+            found = None
+            if number >= 0:
+                found = next((row for row in proposed[number] if row not in composed), None)
+            if found is not None:
+                composed[found] = (proposed[number][found], earlier[number])
+            else:
+                row = next(row for row in rest if row not in composed)
+                composed[row] = (leading[row], None)
+    return list(composed.values())
+
+
+def _serves(leading: Mapping[int, Item], alive: Sequence[Intent], intents: Intents) -> dict[int, int]:
+    """Number of the intent that each row is most like; 0, the leading one's, where it is like none."""
+    rows = np.fromiter(leading, np.int32, len(leading))
+    likeness = np.stack([intents.cosines(rows, each.rows).max(axis=1) for each in alive])
+    number = np.where(likeness.max(axis=0) >= intents.threshold, likeness.argmax(axis=0), 0)
+    return dict(zip(leading, number.tolist(), strict=True))
+
+
+def _spread(number: int, limit: int) -> list[int]:
+    """Places of a list for that many items, evenly spread: the middle for one."""
+    return [(2 * n + 1) * limit // (2 * number) for n in range(max(0, number))]
