@@ -125,7 +125,7 @@ def _annotations(catalogue: type[ModelCatalogue]) -> set[str]:
 
 
 def _callables() -> Iterator[CheckMessage]:
-    for key in ("CONSENT", "IGNORE_REQUEST"):
+    for key in ("CONSENT", "CUSTOMER_GROUP", "IGNORE_REQUEST"):
         path = getattr(sessrec_settings, key)
         if path and isinstance(path, str):
             yield from _callable(f"SESSREC[{key!r}]", path, "a function of the request")
