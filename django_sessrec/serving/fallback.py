@@ -50,6 +50,7 @@ class Candidate:
     - `because_items`: the shop's objects of `because`, without those that may not be shown
     - `fields`: what Catalogue.describe() says of it, once it is sure to be shown
     - `trace`: what each rule did to it, in order; empty while rules are at work
+    - `intent`: the newest clicked item of the earlier intent that it stands for; empty for the leading one
     """
 
     item_id: str
@@ -63,6 +64,7 @@ class Candidate:
     because_items: tuple[Any, ...] = ()
     fields: dict[str, Any] | None = None
     trace: tuple[Trace, ...] = ()
+    intent: str = ""
 
     def resolved(self, offered: Mapping[str, Any]) -> None:
         """Take the shop's objects from those that may be shown. Nobody else has the candidate yet."""

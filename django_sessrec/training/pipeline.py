@@ -18,6 +18,7 @@ from django_sessrec.capture.bot_rules import quarantine
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys.evaluation import Cases, evaluate
+from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.recommender import (
     Estimator,
@@ -131,11 +132,12 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     if not verdict.passed:
         raise Refused(str(verdict))
 
-    published = hold_out
+    published, learnt_from = hold_out, earlier
     if settings["REFIT"]:
-        published = fit("refit", sessions)
+        published, learnt_from = fit("refit", sessions), sessions
     recorder.stage("publish")
-    artifact_store.publish(run, published, hold_out, card(run))
+    intents = Intents.of(learnt_from).reindexed(learnt_from.index, published.index)
+    artifact_store.publish(run, published, hold_out, card(run), intents=intents)
     with database.atomic():
         if hold := held_by(run.model):
             rolled_back = _("Not promoted: %(by)s rolled back to %(run)s. Promote a newer run to resume.")
