@@ -87,8 +87,8 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
         "INTENTS": Setting(
             "mixed",
             str,
-            "what becomes of a session that looks for several kinds of things: `mixed` gives each its places in"
-            " one list, `rows` a row of its own, `off` leaves the list as the model ranks it",
+            "what becomes of a session that looks for several kinds of things: `mixed` gives each its places"
+            " in one list, `rows` a row of its own, `off` leaves the list as the model ranks it",
             form=("mixed|rows|off", "'mixed', 'rows' or 'off'"),
         ),
         "LIMIT": Setting(8, int, "size of the list", low=1, high=MAX_LIMIT),

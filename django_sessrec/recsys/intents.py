@@ -52,7 +52,7 @@ class Intent:
 class Intents:
     """Similarity of items, learnt from a log.
 
-    vectors:   (n_rows, DIMENSIONS) of length 1, zeros for items without clicks; float16 where they were loaded
+    vectors:   (n_rows, DIMENSIONS) of length 1, zeros for items without clicks; float16 where loaded
     threshold: the cosine from which two items are alike
     """
 
@@ -108,7 +108,7 @@ class Intents:
         return np.fromiter((self.count(cases.prefix(case)) for case in range(len(cases))), np.int64)
 
     def reindexed(self, index: ItemIndex, other: ItemIndex) -> Self:
-        """The same, known in the rows of `index`, for the rows of another one; an item it lacks is like none."""
+        """The same in the rows of another index than `index`; an item that is new there is like none."""
         return self if other == index else type(self)(self.vectors[other.rows_in(index)], self.threshold)
 
     def save(self, folder: Path) -> dict[str, Any]:

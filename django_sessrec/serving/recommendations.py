@@ -51,8 +51,8 @@ class RecommendedItem:
     - `reason_repeated`: whether an item above has the same reason and title; the default template then says
       nothing
     - `url`: the item's page; where there is an impression, a visit through it counts as a click
-    - `row`: heading of the row that it stands in, of a placement that shows a row for each intent; empty in the
-      first one, whose heading is the list's title
+    - `row`: heading of its row, where the placement has a row for each intent; empty in the first, whose
+      heading is the list's title
     - `fields`: what Catalogue.describe() says: title, url, image, price, and keys of the shop's own
     """
 

@@ -188,6 +188,20 @@ def limit(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     return items[: context.placement.limit] if len(items) > context.placement.limit else items
 
 
+def every_intent(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """An intent that lost its places to what the shop does not offer now gets one in the middle."""
+    if not any(each.intent for each in items):
+        return items
+    most = context.placement.limit
+    shown = {each.intent for each in items[:most]}
+    for intent in dict.fromkeys(each.intent for each in items[most:]):
+        if intent not in shown:
+            first = next(each for each in items if each.intent == intent)
+            others = [each for each in items if each is not first]
+            items = [*others[: most // 2], first, *others[most // 2 :]]
+    return items
+
+
 def in_rows(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """Each intent's items together, where the placement shows a row for each."""
     if context.placement.intents != ROWS or not any(each.intent for each in items):
@@ -200,7 +214,7 @@ def in_rows(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 
 PROPOSING: tuple[Rule, ...] = (sponsored, pinned)
 BY_ID: tuple[Rule, ...] = (never_the_item_on_screen, excluded, in_basket_or_bought, viewed)
-BY_CATALOGUE: tuple[Rule, ...] = (available, not_sensitive)
+BY_CATALOGUE: tuple[Rule, ...] = (available, not_sensitive, every_intent)
 CAPPING: tuple[Rule, ...] = (max_per_category,)
 LAST: tuple[Rule, ...] = (describable, limit, in_rows)
 

@@ -48,7 +48,10 @@ def publish(
     *,
     intents: Intents | None = None,
 ) -> None:
-    """Write both models of a run; the name is set on `run` and not yet saved. intents: of the published one."""
+    """Write both models of a run; the name is set on `run` and not yet saved.
+
+    intents: likeness of the published model's items
+    """
     try:
         artifact.save(hold_out, run.hold_out_folder, card=card)
         artifact.save(published, run.folder, card=card, intents=intents)

@@ -31,7 +31,7 @@ def composed(intents, session, leading, lists=(), limit=LIMIT):
         asked.append(rows.tolist())
         return {row: f"for {rows.tolist()}" for row in lists[len(asked) - 1]}
 
-    found = compose({row: "leading" for row in leading}, alive, intents, ask, limit)
+    found = compose(dict.fromkeys(leading, "leading"), alive, intents, ask, limit)
     assert asked == [each.rows.tolist() for each in alive[1:]], "one question for each earlier intent"
     return found
 
@@ -47,6 +47,9 @@ def test_an_earlier_intent_without_a_place_gets_one_in_the_middle_of_each_stretc
 def test_an_intent_that_the_leading_list_serves_already_gets_no_more(intents):
     found = composed(intents, [1, 2, 21], leading=[22, 23, 24, 3, 25, 26, 4, 27], lists=[[5, 6]])
     assert [word for word, _ in found] == ["leading"] * 8
+    assert [intent is not None for _, intent in found] == [
+        row in TEA for row in (22, 23, 24, 3, 25, 26, 4, 27)
+    ]
 
 
 def test_nothing_is_twice_in_a_list(intents):
