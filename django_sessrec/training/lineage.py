@@ -7,7 +7,7 @@ clicks contain the model's in order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -39,7 +39,7 @@ def stored_session(run: TrainingRun, item_ids: Sequence[str], age_days: float) -
     return None
 
 
-def _contains(clicked: Sequence[str], item_ids: Sequence[str]) -> bool:
+def _contains(clicked: Iterable[str], item_ids: Sequence[str]) -> bool:
     """Whether the clicks hold these in order; training leaves out reloads, and what bots push."""
     rest = iter(clicked)
     return all(item_id in rest for item_id in item_ids)
