@@ -156,27 +156,14 @@ class NeighboursRecommender(Recommender):
     ) -> tuple[Rows, FloatArray]:
         if not len(session):
             return self.popularity.top(session, k, exclude=exclude)
-        rows, scores = self.kernel.score(session)
-        if len(exclude):
-            kept = ~np.isin(rows, exclude)
-            rows, scores = rows[kept], scores[kept]
-        if len(rows) > k:
-            contenders = scores >= np.partition(scores, -k)[-k]
-            rows, scores = rows[contenders], scores[contenders]
-        order = np.lexsort((rows, -scores))[:k]
-        return rows[order], scores[order]
+        return self.kernel.top(session, k, exclude)
 
     def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
         """The session's clicks by their share in each row's score."""
         source = Source.CO_VIEWED if self.parameters.clicks == 1 else Source.NEIGHBOURS
         if not len(session):
             return [Reason(source) for _ in rows]
-        clicked, shares = self.kernel.explain(session, rows)
-        strongest_first = np.argsort(-shares, axis=1, kind="stable")
-        return [
-            Reason(source, tuple(int(clicked[c]) for c in order if share[c] > 0))
-            for order, share in zip(strongest_first, shares, strict=True)
-        ]
+        return [Reason(source, clicks) for clicks in self.kernel.explain(session, rows)]
 
     def describe(self) -> str:
         return gettext_noop("products viewed in earlier visits that are similar to this one")
