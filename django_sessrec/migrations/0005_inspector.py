@@ -6,7 +6,7 @@ from django_sessrec.database import OwnDatabaseMigration
 class Migration(OwnDatabaseMigration):
 
     dependencies = [
-        ('sessrec', '0003_placement_rules'),
+        ('sessrec', '0004_figures'),
     ]
 
     operations = [
