@@ -102,6 +102,16 @@ class Report(Impression):
         ]
 
 
+class Inspector(Impression):
+    """A proxy without rows, for which the admin shows the inspector: its entry and its permission."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
+        verbose_name = _("inspector")
+        verbose_name_plural = _("inspector")
+
+
 class Event(SessrecModel):
     """An event of a session. Partitioned by day of occurred_at, which its id carries."""
 
@@ -173,6 +183,7 @@ class Quarantine(SessrecModel):
         CRAWL = "crawl", _("a crawl of the catalogue")
         REPEAT = "repeat", _("the same product over and over")
         ENDLESS = "endless", _("a session without an end")
+        STAFF = "staff", _("taken out by staff")
 
     session_id = models.UUIDField(_("session"), primary_key=True, editable=False)
     reason = models.TextField(_("reason"), choices=Reason)

@@ -132,11 +132,12 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     if not verdict.passed:
         raise Refused(str(verdict))
 
-    published, learnt_from = hold_out, earlier
+    published, of_published = hold_out, earlier
     if settings["REFIT"]:
-        published, learnt_from = fit("refit", sessions), sessions
+        published, of_published = fit("refit", sessions), sessions
+    run.counts["newest_session"] = int(of_published.started.max())  # a neighbour model counts ages from there
     recorder.stage("publish")
-    intents = Intents.of(learnt_from).reindexed(learnt_from.index, published.index)
+    intents = Intents.of(of_published).reindexed(of_published.index, published.index)
     artifact_store.publish(run, published, hold_out, card(run), intents=intents)
     with database.atomic():
         if hold := held_by(run.model):
