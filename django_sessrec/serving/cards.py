@@ -6,6 +6,7 @@ renders them all; otherwise this module writes what they say, and tests hold bot
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,14 +41,17 @@ def html(recommendations: Recommendations) -> SafeString:
     """What LIST renders for a list that has items."""
     title, rec_id = _value(recommendations.title), recommendations.rec_id
     shown_as = f' data-sessrec-rec="{_value(rec_id)}"' if rec_id else ""
-    cards = "".join([_card(item) for item in recommendations.items])
+    rows = "".join([_row(row.title, row.items) for row in recommendations.rows])
     return SafeString(
         f'<section class="sessrec" aria-label="{title}"'
-        f' data-sessrec-placement="{_value(recommendations.placement)}"{shown_as}>\n'
-        f'  <h2 class="sessrec__heading">{title}</h2>\n'
-        f'  <ul class="sessrec__list" role="list">\n{cards}  </ul>\n'
-        "</section>\n"
+        f' data-sessrec-placement="{_value(recommendations.placement)}"{shown_as}>\n{rows}</section>\n'
     )
+
+
+def _row(title: str, items: Sequence[RecommendedItem]) -> str:
+    cards = "".join([_card(item) for item in items])
+    heading = f'<h2 class="sessrec__heading">{_value(title)}</h2>\n'
+    return f'{heading}<ul class="sessrec__list" role="list">\n{cards}</ul>\n'
 
 
 def _card(item: RecommendedItem) -> str:

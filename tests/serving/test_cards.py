@@ -22,7 +22,9 @@ FIELDS = st.fixed_dictionaries(
     optional={
         "image": st.sampled_from([None, "", "/tea.jpg", '/"tea".jpg']),
         "price": st.none()
-        | st.sampled_from(["4.50 €", lambda: 4, mark_safe("<b>4</b>"), Decimal("1234.50"), 0, 7.25, date(2026, 3, 9)]),
+        | st.sampled_from(
+            ["4.50 €", lambda: 4, mark_safe("<b>4</b>"), Decimal("1234.50"), 0, 7.25, date(2026, 3, 9)]
+        ),
     },
 )
 ITEMS = st.builds(
@@ -38,6 +40,7 @@ ITEMS = st.builds(
     reason_repeated=st.booleans(),
     url=st.sampled_from(["/tea/?sessrec=x.1", "/tea/?a=1&b='2'#end"]),
     fields=FIELDS,
+    row=st.sampled_from(["", "Teas & more", "Cups"]),
 )
 LISTS = st.builds(
     Recommendations,
