@@ -89,6 +89,29 @@ def line_chart(
     return Chart(title, lines, grid, (first_label, last_label))
 
 
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A value and its interval across a scale of 0 to 100, and where zero stands there."""
+
+    low: float
+    value: float
+    high: float
+    zero: float
+
+
+def intervals(values: Sequence[tuple[float, float]]) -> list[Interval]:
+    """Values, each with half its interval, on one scale with zero in the middle."""
+    widest = max((abs(value) + margin for value, margin in values), default=0.0) or 1.0
+
+    def x_of(value: float) -> float:
+        return round(50 + 48 * value / widest, 2)
+
+    return [
+        Interval(x_of(value - margin), x_of(value), x_of(value + margin), x_of(0.0))
+        for value, margin in values
+    ]
+
+
 def round_ticks(low: float, high: float) -> list[float]:
     """Values at even steps of 1, 2, 2.5 or 5 times a power of ten that hold low and high between them."""
     span = high - low

@@ -111,13 +111,24 @@ def learning_curves(run: TrainingRun) -> Iterator[Chart]:
                 words = f"{entry['progress']:.0%}: {entry[name]:.4g}"
                 series.setdefault(_line(entry, name), []).append(Point(entry["progress"], entry[name], words))
         chart = line_chart(
-            LABELS.get(name, name.replace("_", " ").capitalize()),
+            _curve_title(name),
             series,
             ends=((0, _("start")), (1, _("end"))),
             from_zero=False,
         )
         if chart and max(map(len, series.values())) > 1:
             yield chart
+
+
+def _curve_title(name: str) -> str:
+    """What a curve shows, and which way is better; a figure that nobody knows has its own name."""
+    known = {
+        "loss": _("Training loss: lower is better"),
+        "hr@20": _("Next click found among 20, while training: higher is better"),
+        "hr": _("Next click found, while training: higher is better"),
+        "targets_per_s": _("Training speed, in clicks per second"),
+    }
+    return known.get(name, LABELS.get(name, name.replace("_", " ").capitalize()))
 
 
 def _line(entry: Mapping[str, Any], name: str) -> str:

@@ -23,6 +23,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from django_sessrec.admin.acts import Act, Question, asked, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.comparison import comparison_page
 from django_sessrec.admin.formatting import NONE, fixed
 from django_sessrec.admin.run_figures import (
     columns,
@@ -61,6 +62,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         own = self.admin_site.admin_view
         return [
+            path("compare/", own(require_GET(self.compare)), name="sessrec_compare"),
             path("train/<str:model>/", own(require_POST(self.train)), name="sessrec_train"),
             path("roll-back/<str:model>/", own(require_POST(self.roll_back)), name="sessrec_roll_back"),
             path("<int:pk>/promote/", own(require_POST(self.promote)), name="sessrec_promote"),
@@ -137,7 +139,8 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 "run": run,
                 "running": run.state == TrainingRun.State.RUNNING,
                 "serves": (serves := run.pk == getattr(run, "serving_run", None)),
-                "earlier": served_before(run.model) if serves else None,
+                "earlier": (earlier := served_before(run.model) if serves else None),
+                "beside": earlier if serves else Promotion.objects.active(run.model),
                 "stage": stage_label(run),
                 "progress": overall_progress(run),
                 "published": run.state == TrainingRun.State.PUBLISHED,
@@ -155,6 +158,12 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 "promotions": run.promotions.all(),
             }
         return super().change_view(request, object_id, form_url, extra)
+
+    def compare(self, request: HttpRequest) -> HttpResponse:
+        """Two runs on the same clicks."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return comparison_page(self, request)
 
     def card(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Download the run's model card."""

@@ -180,7 +180,7 @@ def evaluate(
     began = time.perf_counter()
     new = cases.new  # before the model's index drops clicks, so that all models are judged on the same cases
     cases = cases.reindexed(recommender.index)
-    ranked, recommended = _rank_all(recommender, cases, k, progress)
+    ranked, recommended = reciprocal_ranks(recommender, cases, k, progress)
     clicked = np.bincount(cases.labels, minlength=len(cases.index)).astype(np.float64)
     clicked[0] = 0
     return Report(
@@ -195,12 +195,12 @@ def evaluate(
     )
 
 
-def _rank_all(
-    recommender: Recommender, cases: Cases, k: int, progress: Progress | None
+def reciprocal_ranks(
+    recommender: Recommender, cases: Cases, k: int, progress: Progress | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(2, n_cases) 1/rank of each label, 0 past k, among all items and among those new to the session; and
-    (n_items,) how often each item was in a top k."""
-    reciprocal_ranks = np.zeros((2, len(cases)))
+    (n_items,) how often each item was in a top k. The cases are in the rows of the recommender's index."""
+    found = np.zeros((2, len(cases)))
     recommended = np.zeros(len(cases.index))
     order = np.argsort(cases.stops - cases.starts, kind="stable")  # like lengths together: networks pad less
     for start in range(0, len(order), BATCH):
@@ -209,15 +209,15 @@ def _rank_all(
         scores = recommender.scores(prefixes)
         ranks = _ranks(scores, cases.labels[chosen])
         among_new = ranks - _clicked_before(scores, cases.labels[chosen], prefixes)
-        for figures, of in zip(reciprocal_ranks, (ranks, among_new), strict=True):
+        for figures, of in zip(found, (ranks, among_new), strict=True):
             figures[chosen] = np.where(of <= k, 1 / np.maximum(of, 1), 0)
         for row_of_scores in scores:
             recommended[best(row_of_scores, k)[0]] += 1
         if progress is not None:
             done = (start + len(chosen)) / len(order)
-            hits = reciprocal_ranks[0, order[: start + len(chosen)]] > 0
+            hits = found[0, order[: start + len(chosen)]] > 0
             progress(done, {"hr": float(hits.mean())})
-    return reciprocal_ranks, recommended
+    return found, recommended
 
 
 def _clicked_before(scores: FloatArray, labels: Rows, prefixes: Sequence[Rows]) -> NDArray[np.int64]:

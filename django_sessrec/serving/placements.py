@@ -9,8 +9,12 @@ from typing import Any
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.safety import isolated, warn
+from django_sessrec.serving import merchant_rules
 from django_sessrec.serving.experiments import assigned
+from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.serving.visit import Visit
+
+MIXED, ROWS, OFF = "mixed", "rows", "off"  # what INTENTS may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Placement:
 
     name: str
     models: tuple[str, ...] = ()  # keys in SESSREC["MODELS"], in the order to ask
+    steps: tuple[str, ...] = ()  # of the fallback, in the order to ask; empty for the usual ones
+    intents: str = MIXED  # or ROWS or OFF
     limit: int = 8
     template: str = "sessrec/recommendations.html"
     title: Any = None  # text, maybe lazily translated; None for the default
@@ -26,11 +32,12 @@ class Placement:
     pinned: tuple[str, ...] = ()
     sponsored: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
-    hide_viewed: bool = False
+    hide_viewed: bool = True
     max_per_category: int | None = None
     rules: tuple[Any, ...] = ()  # dotted paths, or the rules themselves
     experiment: str = ""  # that the session takes part in
     variant: str = ""
+    merchandising: Merchandising = merchant_rules.NONE  # the rules that the merchant has made in the admin
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +48,26 @@ class Variant:
     share: float  # of the sessions that take part, 0 to 1
 
 
-def placement_for(name: str, visit: Visit | None = None, *, limit: Any = None) -> Placement:
-    """The placement as this visit gets it: defaults < settings < the session's variant < `limit`.
+def placement_for(
+    name: str,
+    visit: Visit | None = None,
+    *,
+    limit: Any = None,
+    merchandising: Merchandising | None = None,
+) -> Placement:
+    """The placement as this visit gets it: defaults < settings < the merchant's rows < variant < `limit`.
 
     Raises ImproperlyConfigured for a name that SESSREC["PLACEMENTS"] lacks. An experiment that can't be
     read is logged, and the visit gets the placement as it is without.
 
     `limit` is a whole number from 1 to MAX_LIMIT, also as text. One out of range is logged, and the nearest
     is taken; any other value is logged and ignored.
+
+    `merchandising` stands in place of the rules that are live, for a preview.
     """
     settings = sessrec_settings.placement(name)
+    if merchandising is None:
+        merchandising = merchant_rules.live(name)
     experiment = settings["EXPERIMENT"]
     variant: Mapping[str, Any] = {}
     taken_part: tuple[str, str] = ("", "")
@@ -58,7 +75,7 @@ def placement_for(name: str, visit: Visit | None = None, *, limit: Any = None) -
         with isolated(f"assign a variant of the placement {name!r}"):
             chosen = assigned(experiment["NAME"], experiment["VARIANTS"], visit.session_id)
             variant, taken_part = experiment["VARIANTS"][chosen], (experiment["NAME"], chosen)
-    return _merged(name, settings, variant, *taken_part, limit=limit)
+    return _merged(name, settings, merchandising, variant, *taken_part, limit=limit)
 
 
 def variants_of(name: str) -> list[Variant]:
@@ -68,9 +85,12 @@ def variants_of(name: str) -> list[Variant]:
     if not experiment:
         return []
     variants = experiment["VARIANTS"]
+    merchandising = merchant_rules.live(name)
     total = sum(each["SHARE"] for each in variants.values())
     return [
-        Variant(_merged(name, settings, each, experiment["NAME"], variant), each["SHARE"] / total)
+        Variant(
+            _merged(name, settings, merchandising, each, experiment["NAME"], variant), each["SHARE"] / total
+        )
         for variant, each in variants.items()
     ]
 
@@ -78,6 +98,7 @@ def variants_of(name: str) -> list[Variant]:
 def _merged(
     name: str,
     settings: Mapping[str, Any],
+    merchandising: Merchandising,
     variant: Mapping[str, Any],
     experiment: str = "",
     variant_name: str = "",
@@ -85,7 +106,7 @@ def _merged(
     limit: Any = None,
 ) -> Placement:
     """The one place where what may change a placement is put over one another, later ones winning."""
-    merged = {**settings, **variant}
+    merged = {**settings, **merchandising.changes, **variant}
     wanted = merged["LIMIT"]
     if limit is not None and limit != "":
         with isolated(f"read the limit of the placement {name!r}", about=f"limit {limit!r}"):
@@ -96,6 +117,8 @@ def _merged(
     return Placement(
         name,
         models=tuple(merged["MODELS"]),
+        steps=tuple(merged["STEPS"] or ()),
+        intents=merged["INTENTS"],
         limit=max(1, min(int(wanted), MAX_LIMIT)),
         template=merged["TEMPLATE"],
         title=merged["TITLE"],
@@ -108,4 +131,5 @@ def _merged(
         rules=tuple(merged["RULES"]),
         experiment=experiment,
         variant=variant_name,
+        merchandising=merchandising,
     )

@@ -1,0 +1,76 @@
+"""The page that holds two runs against each other."""
+
+import pytest
+from django.urls import reverse
+
+from django_sessrec.models import AuditEntry, Promotion
+from django_sessrec.training.pipeline import train
+from tests.support.admin import a_run, page
+from tests.support.axe import violations
+from tests.support.browser import needs_chromium
+from tests.support.visits import store_visits, synthetic_visits
+
+pytestmark = pytest.mark.django_db
+PAGE = "admin:sessrec_compare"
+
+
+@pytest.fixture
+def runs(sessrec):
+    store_visits(synthetic_visits())
+    return [train(model, trigger="schedule") for model in ("neighbours", "popularity", "neighbours")]
+
+
+def test_without_two_runs_it_says_so(admin_client, sessrec):
+    a_run()  # without an artifact
+    assert "Two published runs are needed" in page(admin_client, reverse(PAGE))
+
+
+def test_the_form_suggests_what_serves(admin_client, runs):
+    form = admin_client.get(reverse(PAGE)).context["form"]
+    assert form["one"].value() == str(runs[0].pk), "the newest run that does not serve"
+    assert form["other"].value() == str(runs[2].pk), "and the run of its model that serves"
+
+
+def test_the_verdict_stands_first_and_each_group_has_its_row(admin_client, runs):
+    html = page(admin_client, f"{reverse(PAGE)}?one={runs[0].pk}&other={runs[1].pk}")
+    assert f"more than {runs[1]}" in html
+    for words in ("All clicks", "New products, by clicks made before", "New products, by number of intents"):
+        assert words in html
+    assert html.count('class="sessrec-interval"') > 4
+
+
+def test_the_reason_on_the_page_promotes_at_once(admin_client, runs):
+    html = page(admin_client, f"{reverse(PAGE)}?one={runs[0].pk}&other={runs[2].pk}")
+    address = reverse("admin:sessrec_promote", args=[runs[0].pk])
+    assert f'action="{address}"' in html
+    admin_client.post(address, {"reason": "it finds more new products", "confirmed": "1"})
+    assert Promotion.objects.active("neighbours") == runs[0]
+    assert AuditEntry.objects.get().reason == "it finds more new products"
+    assert f'action="{address}"' not in page(
+        admin_client, f"{reverse(PAGE)}?one={runs[0].pk}&other={runs[2].pk}"
+    )
+
+
+@pytest.mark.parametrize("query", ["?one=x&other=y", "?one=999999&other=1", "?one=&other=", "?one=1"])
+def test_a_run_that_is_not_there_is_refused(admin_client, runs, query):
+    html = page(admin_client, reverse(PAGE) + query)
+    assert "sessrec-verdict" not in html
+
+
+def test_a_run_is_not_compared_with_itself(admin_client, runs):
+    assert "Choose two different runs" in page(
+        admin_client, f"{reverse(PAGE)}?one={runs[0].pk}&other={runs[0].pk}"
+    )
+
+
+def test_only_who_may_see_runs_compares_them(client, django_user_model, runs):
+    client.force_login(django_user_model.objects.create_user("packer", is_staff=True))
+    assert client.get(reverse(PAGE)).status_code == 403
+
+
+@pytest.mark.e2e
+@needs_chromium
+@pytest.mark.django_db(transaction=True)
+def test_it_breaks_no_rule_of_accessibility(tab, runs):
+    tab.goto(f"{reverse(PAGE)}?one={runs[0].pk}&other={runs[1].pk}")
+    assert violations(tab) == []
