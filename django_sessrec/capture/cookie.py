@@ -123,7 +123,7 @@ def _signer() -> Signer:
 
 @lru_cache(maxsize=32)
 def _signer_by(key: str | bytes, fallbacks: tuple[str | bytes, ...]) -> Signer:
-    return Signer(key=key, fallback_keys=fallbacks, salt=SALT, sep=".")
+    return Signer(key=key, fallback_keys=list(fallbacks), salt=SALT, sep=".")
 
 
 def _secure(request: HttpRequest) -> bool:

@@ -1,8 +1,8 @@
 """Statements that the server keeps, parsed and planned, for connections that are used again.
 
-Behind a pooler that hands each transaction to any server process, a statement that one of them has prepared is
-unknown to the next. Then nothing was done: the statement is sent as a whole, and this process prepares none any
-more. Shops that tell Django of their pooler, by DISABLE_SERVER_SIDE_CURSORS or by
+Behind a pooler that hands each transaction to any server process, a statement that one of them has prepared
+is unknown to the next. Nothing was done then: the statement is sent as a whole, and the process prepares none
+any more. Shops that tell Django of their pooler, by DISABLE_SERVER_SIDE_CURSORS or by
 OPTIONS["prepare_threshold"] = None, never get there.
 """
 

@@ -47,8 +47,8 @@ class Settings:
     CONSENT_BLOCKS = Setting[bool](
         True,
         bool,
-        "whether `CONSENT` may block, as a query does. With `False` async pages call it on the event loop, which"
-        " spares each page of a visitor who brings a session a change of threads",
+        "whether `CONSENT` may block, as a query does. With `False` async pages call it on the event loop,"
+        " which spares each page of a visitor who brings a session a change of threads",
     )
     IGNORE_REQUEST = Setting[str | None](
         None,
