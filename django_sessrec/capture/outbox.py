@@ -162,9 +162,7 @@ class Outbox:
             safety.warn("%d rows could not be written: %s", len(rows), problem)
             self._defer(Message(str(uuid7()), rows, getattr(problem, "in_doubt", False)))
             return None
-        for outcome, count in zip(written._fields, written, strict=True):
-            if count:
-                self.counts[outcome] += count
+        self.counts.update(written._asdict())
         self._remember(rows)
         self.flush()
         return written
