@@ -12,8 +12,17 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.database import RoutedManager
+from django_sessrec.database import RoutedManager, SessrecModel
 from django_sessrec.fields import TextArrayField
+from django_sessrec.figure_models import (  # noqa: F401 - Django looks for models here
+    Attribution,
+    DailyItem,
+    DailyLists,
+    DailyRevenue,
+    DailyShop,
+    Refund,
+    RolledUpDay,
+)
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Recommender
 
@@ -42,15 +51,6 @@ class Source(models.TextChoices):
     SERVER = "server", _("the shop's server")
     BROWSER = "browser", _("the visitor's browser")
     IMPORT = "import", _("an import")
-
-
-class SessrecModel(models.Model):
-    """A table of the app, in the database that SESSREC["DATABASE"] names."""
-
-    objects: ClassVar[RoutedManager[Any]] = RoutedManager()
-
-    class Meta:
-        abstract = True
 
 
 class Impression(SessrecModel):
@@ -98,6 +98,16 @@ class Report(Impression):
             ("quarantine_sessions", _("Can quarantine sessions and release them")),
             ("replay_events", _("Can retry failed events")),
         ]
+
+
+class Inspector(Impression):
+    """A proxy without rows, for which the admin shows the inspector: its entry and its permission."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ("view",)
+        verbose_name = _("inspector")
+        verbose_name_plural = _("inspector")
 
 
 class Event(SessrecModel):
@@ -171,6 +181,7 @@ class Quarantine(SessrecModel):
         CRAWL = "crawl", _("a crawl of the catalogue")
         REPEAT = "repeat", _("the same product over and over")
         ENDLESS = "endless", _("a session without an end")
+        STAFF = "staff", _("taken out by staff")
 
     session_id = models.UUIDField(_("session"), primary_key=True, editable=False)
     reason = models.TextField(_("reason"), choices=Reason)

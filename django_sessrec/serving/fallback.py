@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.recsys.recommender import Source
+from django_sessrec.recsys.recommender import Ranking, Source
 from django_sessrec.safety import isolated
 from django_sessrec.serving.active_models import active
 from django_sessrec.serving.placements import Placement
@@ -125,15 +125,17 @@ def _in_order(asked: Asked) -> list[str]:
 
 
 def _by_session(asked: Asked) -> list[Question]:
-    return [partial(_ranked, model, asked.session, asked.depth, MODEL) for model in asked.placement.models]
+    return _ranked(asked.placement.models, asked.session, asked, MODEL)
 
 
 def _by_last_item(asked: Asked) -> list[Question]:
     last = asked.session[-1:]
-    if not last:
-        return []
-    models = _co_views_models(asked.placement.models)
-    return [partial(_ranked, model, last, asked.depth, CO_VIEWS) for model in models]
+    return _ranked(_co_views_models(asked.placement.models), last, asked, CO_VIEWS) if last else []
+
+
+def _ranked(models: Iterable[str], session: Sequence[str], asked: Asked, step: str) -> list[Question]:
+    rankings = [_Ranked(model, session, asked.depth, step) for model in models]
+    return [question for each in rankings for question in (each.first, each.rest)]
 
 
 def _co_views_models(models: Sequence[str]) -> list[str]:
@@ -147,23 +149,44 @@ def _knows(model: str, item_id: str) -> bool:
     return serving is not None and item_id in serving.recommender.index
 
 
-def _ranked(model: str, session: Sequence[str], k: int, step: str) -> list[Candidate]:
-    """What the model ranks for the session; nothing where it never saw one of its items."""
-    serving = active(model)
-    if serving is None or not any(item_id in serving.recommender.index for item_id in session):
-        return []
-    return [
-        Candidate(
-            each.item_id,
-            step,
-            each.source,
-            each.because[:MAX_BECAUSE],
-            each.score,
-            model,
-            serving.run_id,
-        )
-        for each in serving.recommender.recommend(session, k, exclude=session[-1:])
-    ]
+class _Ranked:
+    """What a model ranks for the session; nothing where it never saw one of its items.
+
+    A reason costs more than a rank, so the second half is explained only when it is asked for.
+    """
+
+    def __init__(self, model: str, session: Sequence[str], depth: int, step: str) -> None:
+        self._model, self._session, self._depth, self._step = model, session, depth, step
+        self._run_id: int | None = None
+        self._ranking: Ranking | None = None
+
+    def first(self) -> list[Candidate]:
+        serving = active(self._model)
+        if serving is None or not any(item_id in serving.recommender.index for item_id in self._session):
+            return []
+        self._run_id = serving.run_id
+        last = self._session[-1:]
+        self._ranking = serving.recommender.rank(self._session, self._depth, exclude=last)
+        return self._explained(0, self._depth // 2)
+
+    def rest(self) -> list[Candidate]:
+        return self._explained(self._depth // 2, None)
+
+    def _explained(self, start: int, stop: int | None) -> list[Candidate]:
+        if self._ranking is None:
+            return []
+        return [
+            Candidate(
+                each.item_id,
+                self._step,
+                each.source,
+                each.because[:MAX_BECAUSE],
+                each.score,
+                self._model,
+                self._run_id,
+            )
+            for each in self._ranking.explained(start, stop)
+        ]
 
 
 def _recently_viewed(asked: Asked) -> list[Candidate]:

@@ -1,4 +1,4 @@
-"""Placements in a real browser: no rule of accessibility broken, no violated policy, no page wider than a phone."""
+"""Placements in a real browser: accessible, within a strict policy, no wider than a phone."""
 
 import os
 from datetime import timedelta
