@@ -76,8 +76,8 @@ class Neighbours:
     ) -> NeighboursRecommender:
         return NeighboursRecommender(self, Popularity().fit(sessions), Postings.of(sessions))
 
-    def kernel(self, postings: Postings, n_rows: int) -> NeighboursKernel:
-        """The compiled sums over `postings`, every factor that the session does not change worked out."""
+    def weights(self, postings: Postings) -> dict[str, FloatArray]:
+        """Every factor over `postings` that the session does not change, as the kernel takes it."""
         n_sessions = len(postings.age_days)
         idf = np.log1p(n_sessions / np.maximum(np.diff(postings.posting_offsets), 1))
         length_factor = np.maximum(np.diff(postings.offsets), 1) ** -self.length_power
@@ -91,11 +91,12 @@ class Neighbours:
             "distance_weight": np.concatenate((before[::-1], [self.self_weight], after)),
             "item_weight": idf**self.item_idf_power,
         }
+        return {name: weight.astype(np.float32) for name, weight in weights.items()}
+
+    def kernel(self, postings: Postings, n_rows: int) -> NeighboursKernel:
+        """The compiled sums over `postings`."""
         return NeighboursKernel(
-            {
-                **postings.arrays(),
-                **{name: weight.astype(np.float32) for name, weight in weights.items()},
-            },
+            {**postings.arrays(), **self.weights(postings)},
             n_rows=n_rows,
             window=WINDOW,
             reach=self.reach,

@@ -103,6 +103,24 @@ def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[A
     )
 
 
+def stored_visit(session_id: UUID) -> Visit:
+    """The visit as its next page would see it, for a preview or a replay: its last item is on screen.
+
+    Raises django.db.Error where the database does not answer in time.
+    """
+    events = session_events(session_id)
+    clicks = [each.item_id for each in events if each.name in CLICK_EVENTS][-MAX_SESSION_ITEMS:]
+    basket, purchases = _basket_and_purchases(events)
+    return Visit(
+        items=tuple(clicks),
+        current=clicks[-1] if clicks else "",
+        basket=basket,
+        purchases=purchases,
+        session_id=session_id,
+        consent=SESSION,
+    )
+
+
 def group_of(request: HttpRequest | None) -> str:
     """The customer's group as SESSREC["CUSTOMER_GROUP"] tells it; empty where there is none.
 

@@ -7,7 +7,7 @@ from django_sessrec.measuring.views import drop_views, make_views
 class Migration(OwnDatabaseMigration):
 
     dependencies = [
-        ('sessrec', '0004_figures'),
+        ('sessrec', '0005_inspector'),
     ]
 
     operations = [
