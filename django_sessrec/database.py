@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, migrations, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -39,6 +39,15 @@ class RoutedManager(models.Manager[Row]):
 
     def get_queryset(self) -> models.QuerySet[Row]:
         return super().get_queryset().using(self._db or sessrec_settings.DATABASE)
+
+
+class SessrecModel(models.Model):
+    """A table of the app, in the database that SESSREC["DATABASE"] names."""
+
+    objects: ClassVar[RoutedManager[Any]] = RoutedManager()
+
+    class Meta:
+        abstract = True
 
 
 def holds_tables(connection: BaseDatabaseWrapper) -> bool:

@@ -12,7 +12,8 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.database import RoutedManager
+from django_sessrec.database import RoutedManager, SessrecModel
+from django_sessrec.experiment_models import Experiment, Variant  # noqa: F401 - Django looks for models here
 from django_sessrec.fields import TextArrayField
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Recommender
@@ -42,15 +43,6 @@ class Source(models.TextChoices):
     SERVER = "server", _("the shop's server")
     BROWSER = "browser", _("the visitor's browser")
     IMPORT = "import", _("an import")
-
-
-class SessrecModel(models.Model):
-    """A table of the app, in the database that SESSREC["DATABASE"] names."""
-
-    objects: ClassVar[RoutedManager[Any]] = RoutedManager()
-
-    class Meta:
-        abstract = True
 
 
 class Impression(SessrecModel):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.safety import isolated, warn
-from django_sessrec.serving.experiments import assigned
+from django_sessrec.serving import experiments
+from django_sessrec.serving.experiments import INTERLEAVED, RunningExperiment
 from django_sessrec.serving.visit import Visit
 
 
@@ -31,6 +32,8 @@ class Placement:
     rules: tuple[Any, ...] = ()  # dotted paths, or the rules themselves
     experiment: str = ""  # that the session takes part in
     variant: str = ""
+    holdout: bool = False  # the variant is a list without items
+    teams: tuple[Placement, ...] = ()  # two variants whose lists are interleaved
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,29 +53,38 @@ def placement_for(name: str, visit: Visit | None = None, *, limit: Any = None) -
     `limit` is a whole number from 1 to MAX_LIMIT, also as text. One out of range is logged, and the nearest
     is taken; any other value is logged and ignored.
     """
-    settings = sessrec_settings.placement(name)
-    experiment = settings["EXPERIMENT"]
-    variant: Mapping[str, Any] = {}
-    taken_part: tuple[str, str] = ("", "")
-    if experiment and visit is not None and visit.session_id is not None:
+    settings = {**sessrec_settings.placement(name), **experiments.kept(name)}
+    if visit is not None and visit.session_id is not None:
         with isolated(f"assign a variant of the placement {name!r}"):
-            chosen = assigned(experiment["NAME"], experiment["VARIANTS"], visit.session_id)
-            variant, taken_part = experiment["VARIANTS"][chosen], (experiment["NAME"], chosen)
-    return _merged(name, settings, variant, *taken_part, limit=limit)
+            experiment = experiments.running(name, settings["EXPERIMENT"])
+            if experiment and (variant := experiment.variant_of(visit.session_id)):
+                return _as_in(name, settings, experiment, variant, limit)
+    return _merged(name, settings, {}, limit=limit)
 
 
 def variants_of(name: str) -> list[Variant]:
     """Every variant of the placement's experiment; empty where it has none."""
-    settings = sessrec_settings.placement(name)
-    experiment = settings["EXPERIMENT"]
+    settings = {**sessrec_settings.placement(name), **experiments.kept(name)}
+    experiment = experiments.running(name, settings["EXPERIMENT"])
     if not experiment:
         return []
-    variants = experiment["VARIANTS"]
-    total = sum(each["SHARE"] for each in variants.values())
+    total = sum(each["SHARE"] for each in experiment.variants.values())
     return [
-        Variant(_merged(name, settings, each, experiment["NAME"], variant), each["SHARE"] / total)
-        for variant, each in variants.items()
+        Variant(_as_in(name, settings, experiment, variant), each["SHARE"] / total)
+        for variant, each in experiment.variants.items()
     ]
+
+
+def _as_in(
+    name: str, settings: Mapping[str, Any], experiment: RunningExperiment, variant: str, limit: Any = None
+) -> Placement:
+    """The placement as the sessions of one variant get it."""
+    if variant == INTERLEAVED:
+        teams = tuple(_as_in(name, settings, experiment, each, limit) for each in experiment.variants)
+        return replace(_merged(name, settings, {}, experiment.name, variant, limit=limit), teams=teams)
+    changes = experiment.variants[variant]
+    merged = _merged(name, settings, changes, experiment.name, variant, limit=limit)
+    return replace(merged, holdout=True) if variant in experiment.holdouts else merged
 
 
 def _merged(

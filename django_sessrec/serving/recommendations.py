@@ -23,6 +23,7 @@ from django_sessrec.safety import isolated
 from django_sessrec.serving import links
 from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.debug_comment import why_no_list
+from django_sessrec.serving.experiments import HOLDOUT
 from django_sessrec.serving.fallback import FOR_EVERYBODY, MODEL, PINNED, POPULAR, SPONSORED, Trace
 from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.visit import Visit, visit_of
@@ -132,20 +133,23 @@ def remember(
 ) -> Impression | None:
     """The row that says what was shown; None without consent, or for an empty list.
 
+    A holdout's list is empty and has a row all the same: its sessions are counted.
+
     With a request it is written once the response is made, without one nobody writes it.
     """
     answer = choice.answer
-    if visit.session_id is None or answer is None:
+    if visit.session_id is None or not (answer or placement.holdout):
         return None
+    by_model = answer is not None and answer.step == MODEL
     impression_id = uuid7()
     impression = Impression(
         impression_id=impression_id,
         shown_at=time_of(impression_id),
         session_id=visit.session_id,
         placement=placement.name,
-        model=answer.model if answer.step == MODEL else "",
-        run_id=answer.run_id if answer.step == MODEL else None,
-        step=answer.step,
+        model=answer.model if answer and by_model else "",
+        run_id=answer.run_id if answer and by_model else None,
+        step=answer.step if answer else HOLDOUT,
         experiment=placement.experiment,
         variant=placement.variant,
         item_ids=[each.item_id for each in choice.chosen],
