@@ -25,13 +25,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
+from itertools import islice
+from math import isfinite
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
-from django.db.models import Field, ForeignObjectRel, Model, QuerySet
+from django.db.models import CharField, Field, ForeignObjectRel, Model, Q, QuerySet, TextField
 from django.http import HttpRequest
 
 from django_sessrec.conf import sessrec_settings
@@ -78,6 +80,18 @@ class Catalogue(ABC):
         """What MAX_PER_CATEGORY counts: a category, several of them, or None for an item without one."""
         return None
 
+    def attributes(self, item: Any) -> Mapping[str, Any]:
+        """What a merchant's rules may ask of a resolved item: name -> a text, several texts, or None.
+
+        "price" and "stock" are numbers; the admin names "brand", "category" and "tags", and rules take any
+        further key of the shop's own. Called for each candidate of a list that has rules: no query here.
+        """
+        return {"category": self.category(item)}
+
+    def attribute_values(self, attribute: str, text: str, limit: int) -> Iterable[tuple[str, str]]:
+        """Values of an attribute that contain the text, each with its name: what the rules' editor offers."""
+        return []
+
     def related(self, item_id: str, limit: int) -> Iterable[Any]:
         """Ids of items of the same category, best first, at most `limit`.
 
@@ -112,6 +126,7 @@ class ModelCatalogue(Catalogue):
     - `image_field`: an ImageField or FileField, or a field that holds a URL
     - `price_field`: as the shop shows it; formatted by the template
     - `category_field`: a field, a ForeignKey or a ManyToManyField
+    - `brand_field`, `stock_field`: for a merchant's rules; the stock is a number
     """
 
     model: str
@@ -120,6 +135,8 @@ class ModelCatalogue(Catalogue):
     title_field: str | None = None
     image_field: str | None = None
     price_field: str | None = None
+    brand_field: str | None = None
+    stock_field: str | None = None
 
     def queryset(self) -> QuerySet[Any]:
         """Every product, with what the template needs joined in: add select_related here."""
@@ -153,6 +170,23 @@ class ModelCatalogue(Catalogue):
             return {str(each.pk) for each in getattr(item, self.category_field).all()}
         category = getattr(item, getattr(self._category, "attname", self.category_field))
         return None if category is None else str(category)
+
+    def attributes(self, item: Any) -> Mapping[str, Any]:
+        fields = {"brand": self.brand_field, "price": self.price_field, "stock": self.stock_field}
+        found = {name: getattr(item, field) for name, field in fields.items() if field}
+        return {"category": self.category(item)} | found
+
+    def attribute_values(self, attribute: str, text: str, limit: int) -> Iterable[tuple[str, str]]:
+        """Those of category_field and brand_field, as far as they are fields of the model."""
+        name = {"category": self.category_field, "brand": self.brand_field}.get(attribute)
+        field = self._field(name or "")
+        if name is None or field is None:
+            return []
+        if isinstance(field, Field) and field.related_model is not None:
+            return _named(field.related_model._default_manager.all(), text, limit)
+        found = self._model._default_manager.filter(**{f"{name}__icontains": text})
+        values = found.order_by(name).values_list(name, flat=True).distinct()[:limit]
+        return [(str(value), str(value)) for value in values]
 
     def related(self, item_id: str, limit: int) -> Iterable[Any]:
         ids = self.native_ids([item_id])
@@ -200,8 +234,13 @@ class ModelCatalogue(Catalogue):
     @cached_property
     def _category(self) -> Field[Any, Any] | ForeignObjectRel | None:
         """The model's field; None where category_field is a property."""
+        return self._field(self.category_field or "")
+
+    def _field(self, name: str) -> Field[Any, Any] | ForeignObjectRel | None:
+        """The model's field of this name or column; None where it is a property."""
+        by_column = {each.attname: each for each in self._model._meta.concrete_fields}
         try:
-            return self._model._meta.get_field(self.category_field or "")
+            return by_column.get(name) or self._model._meta.get_field(name)
         except FieldDoesNotExist:
             return None
 
@@ -211,6 +250,14 @@ class ModelCatalogue(Catalogue):
 
     def _ids(self, items: Iterable[Any]) -> list[Any]:
         return [self.item_id(item) for item in items]
+
+
+class Attributes(NamedTuple):
+    """What rules ask of an item: its texts by attribute, and its numbers; None where they are unknown."""
+
+    texts: Mapping[str, frozenset[str]]
+    price: float | None = None
+    stock: float | None = None
 
 
 class TextCatalogue:
@@ -259,11 +306,18 @@ class TextCatalogue:
 
     def categories(self, item: Any) -> set[str]:
         """The categories of a resolved item, none or several."""
-        category = self.shop.category(item)
-        if category is None:
-            return set()
-        several = isinstance(category, Iterable) and not isinstance(category, str)
-        return {str(each) for each in category} if several else {str(category)}
+        return set(_texts(self.shop.category(item)))
+
+    def attributes(self, item: Any) -> Attributes:
+        """What a merchant's rules may ask of a resolved item."""
+        given = dict(self.shop.attributes(item))
+        price, stock = _number(given.pop("price", None)), _number(given.pop("stock", None))
+        return Attributes({name: _texts(value) for name, value in given.items()}, price, stock)
+
+    def attribute_values(self, attribute: str, text: str, limit: int) -> list[tuple[str, str]]:
+        """Values of an attribute that contain the text, each with its name."""
+        found = islice(self.shop.attribute_values(attribute, text, limit), limit)
+        return [(str(value), str(name)) for value, name in found]
 
     def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
         """The item's fields, "title" and "url" among them; KeyError where the shop leaves one out."""
@@ -279,6 +333,36 @@ def get_catalogue() -> TextCatalogue:
             'SESSREC["CATALOGUE"] is missing; set it to the dotted path of a Catalogue subclass'
         )
     return TextCatalogue(catalogue())
+
+
+def _texts(value: Any) -> frozenset[str]:
+    """One text or several; nothing for None."""
+    if value is None or value == "":
+        return frozenset()
+    several = isinstance(value, Iterable) and not isinstance(value, str)
+    return frozenset(map(str, value)) if several else frozenset((str(value),))
+
+
+def _number(value: Any) -> float | None:
+    """A number that rules can compare; None for anything else, such as a formatted price."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if isfinite(number) else None
+
+
+def _named(rows: QuerySet[Any], text: str, limit: int) -> list[tuple[str, str]]:
+    """Rows of a table whose key or first text field contains the text, each by its key and its name."""
+    fields = [
+        each.name for each in rows.model._meta.concrete_fields if isinstance(each, CharField | TextField)
+    ]
+    if text:
+        asked = Q()
+        for field in fields:
+            asked |= Q(**{f"{field}__icontains": text})
+        rows = rows.filter(asked)
+    return [(str(each.pk), str(each)) for each in rows.order_by(*fields[:1])[:limit]]
 
 
 def _url_of(image: Any) -> Any:

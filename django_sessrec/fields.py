@@ -28,6 +28,13 @@ class TextArrayField(models.Field):  # type: ignore[type-arg]  # subscripted in 
         return json.dumps(self.value_from_object(obj), ensure_ascii=False)
 
 
+class FloatArrayField(TextArrayField):
+    """A list of numbers: Postgres's float8[]."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        return "float8[]"
+
+
 @TextArrayField.register_lookup
 class Overlaps(models.Lookup):
     """`column__overlap=["a", "b"]`: rows whose list has one of these."""

@@ -46,6 +46,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "sessrec-train": _every(300, "train_due", queue=sessrec_settings.TRAIN_QUEUE),
         "sessrec-upkeep": _every(3_600, "upkeep"),
         "sessrec-experiments": _every(300, "tend_experiments"),
+        "sessrec-roll-up": _every(300, "roll_up"),
         "sessrec-heartbeat": _every(60, "heartbeat", "worker"),
         "sessrec-heartbeat-train": _every(60, "heartbeat", "train", queue=sessrec_settings.TRAIN_QUEUE),
     }
@@ -94,6 +95,14 @@ def tend_experiments() -> dict[str, list[str]]:
     from django_sessrec.operations import experiments as room
 
     return room.tend()
+
+
+@shared_task
+def roll_up() -> list[str]:
+    """Make the figures' sums of the days that are due; returns these days."""
+    from django_sessrec.measuring.rollups import roll_up_due
+
+    return [day.isoformat() for day in roll_up_due()]
 
 
 @shared_task

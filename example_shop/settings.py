@@ -108,9 +108,9 @@ SESSREC = {
         "basket": {
             "LIMIT": 4,
             "TITLE": _("Goes well with your basket"),
-            "HIDE_VIEWED": True,
             "MAX_PER_CATEGORY": 2,
         },
+        "recently_viewed": {"STEPS": ["recently_viewed"], "LIMIT": 6},
         "home": {"LIMIT": 4, "TITLE": _("Picked for you"), "MAX_PER_CATEGORY": 2},
     },
 }

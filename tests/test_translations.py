@@ -119,10 +119,10 @@ def pages(products, promote, trails, placement) -> Iterator[str]:
         "PINNED": [products[0].pk],
         "SPONSORED": [products[1].pk],
         "EXCLUDED": [products[2].pk, products[3].pk],
-        "HIDE_VIEWED": True,
         "MAX_PER_CATEGORY": 7,
     }
-    for keys in ({"MODELS": []}, rules, {"EXPERIMENT": {"NAME": "x", "VARIANTS": variants}}):
+    seen = {"STEPS": ["recently_viewed"]}
+    for keys in ({"MODELS": []}, rules, seen, {"EXPERIMENT": {"NAME": "x", "VARIANTS": variants}}):
         placement(**keys)
         for answer, off in (("yes", False), ("no", False), ("yes", True)):
             client = Client(headers={"user-agent": FIREFOX})
@@ -135,8 +135,8 @@ def pages(products, promote, trails, placement) -> Iterator[str]:
             request.sessrec = Tracker(request)
             tags = '{% load sessrec %}{% sessrec_toggle %}{% sessrec_why "product_page" %}'
             yield Template(tags).render(Context({"request": request}))
-            seen = [products[4].pk, products[6].pk]
-            yield render(get_recommendations(request, "product_page", items=seen))
+            items = [products[4].pk, products[6].pk]
+            yield render(get_recommendations(request, "product_page", items=items))
             yield render(get_recommendations(request, "product_page"))
 
 

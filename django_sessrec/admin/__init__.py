@@ -4,6 +4,7 @@ from django_sessrec.admin import (  # noqa: F401
     audit,
     events,
     health,
+    inspector,
     quarantine,
     report,
     runs,

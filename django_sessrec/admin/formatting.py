@@ -10,6 +10,7 @@ from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from django_sessrec.measuring.comparison import Difference
+from django_sessrec.measuring.definitions import DEFINITIONS
 from django_sessrec.measuring.kpis import Kpi
 from django_sessrec.measuring.proportions import Rate
 
@@ -28,36 +29,50 @@ class Cell:
 def cells(kpi: Kpi) -> list[tuple[str, Cell]]:
     """A table's columns in order, each with its heading; what it earned first."""
     return [
-        (_("Revenue"), _revenue(kpi)),
-        (_("Purchases"), Cell(whole(kpi.purchases))),
-        (_("Lists shown"), Cell(whole(kpi.impressions))),
-        (_("Seen"), share(kpi.viewability) if kpi.seen_impressions else Cell(NONE)),
-        (_("Clicked"), share(kpi.ctr)),
-        (_("Clicked once seen"), share(kpi.viewable_ctr)),
-        (_("Clicks"), Cell(whole(kpi.clicks))),
-        (_("In the basket"), share(kpi.cart_rate)),
-        (_("Bought"), share(kpi.conversion)),
+        (name("direct"), _revenue(kpi)),
+        (name("purchases"), Cell(whole(kpi.purchases))),
+        (name("impressions"), Cell(whole(kpi.impressions))),
+        (name("viewability"), share(kpi.rate("viewability")) if kpi.seen_impressions else Cell(NONE)),
+        (name("ctr"), share(kpi.rate("ctr"))),
+        (name("viewable_ctr"), share(kpi.rate("viewable_ctr"))),
+        (name("clicks"), Cell(whole(kpi.clicks))),
+        (name("cart_rate"), share(kpi.rate("cart_rate"))),
+        (name("conversion"), share(kpi.rate("conversion"))),
     ]
 
 
 def cards(kpi: Kpi) -> list[tuple[str, Cell]]:
-    """The period's headline figures, each with its heading."""
+    """The period's headline figures, each with its heading; money first."""
+    of_clicks = (_("%s of the clicks") % share(kpi.rate(rate)).text for rate in ("cart_rate", "conversion"))
     return [
-        (_("Lists shown"), Cell(whole(kpi.impressions), _("%s products") % whole(kpi.items_shown))),
+        (name("direct"), _revenue(kpi)),
+        (_("Share of sales"), _share_of_sales(kpi)),
+        (name("assisted"), _assisted(kpi)),
+        (name("impressions"), Cell(whole(kpi.impressions), _("%s products") % whole(kpi.items_shown))),
         (_("Seen for a second"), _seen(kpi)),
-        (_("Click-through rate"), share(kpi.ctr)),
-        (_("Clicks"), Cell(whole(kpi.clicks), _("%s of the shown products") % share(kpi.item_ctr).text)),
-        (_("In the basket"), Cell(whole(kpi.carts), _("%s of the clicks") % share(kpi.cart_rate).text)),
-        (_("Purchases"), Cell(whole(kpi.purchases), _("%s of the clicks") % share(kpi.conversion).text)),
-        (_("Revenue after a click"), _revenue(kpi)),
+        (name("ctr"), share(kpi.rate("ctr"))),
+        (
+            name("clicks"),
+            Cell(whole(kpi.clicks), _("%s of the shown products") % share(kpi.rate("item_ctr")).text),
+        ),
+        (name("cart_rate"), Cell(whole(kpi.carts), next(of_clicks))),
+        (name("purchases"), Cell(whole(kpi.purchases), next(of_clicks))),
     ]
+
+
+def name(key: str) -> str:
+    """What people read for a KPI."""
+    return str(DEFINITIONS[key].name)
 
 
 def _seen(kpi: Kpi) -> Cell:
     """Nothing is known where the pages lack the script; that is not the same as nothing seen."""
     if not kpi.seen_impressions:
         return Cell(NONE, _("needs the script on the pages"))
-    return Cell(percent(kpi.viewability.value or 0), _("%s of these clicked") % share(kpi.viewable_ctr).text)
+    return Cell(
+        percent(kpi.rate("viewability").value or 0),
+        _("%s of these clicked") % share(kpi.rate("viewable_ctr")).text,
+    )
 
 
 def _revenue(kpi: Kpi) -> Cell:
@@ -65,6 +80,22 @@ def _revenue(kpi: Kpi) -> Cell:
     margins = {currency: kpi.revenue_margin(currency) for currency in kpi.revenue}
     known = {currency: Decimal(margin) for currency, margin in margins.items() if margin is not None}
     return Cell(money(kpi.revenue), f"\N{PLUS-MINUS SIGN} {money(known)}" if known else "")
+
+
+def _share_of_sales(kpi: Kpi) -> Cell:
+    """Sales after a click of all that the shop sold, for each currency in which it sold."""
+    shares = {currency: percent(each.share) for currency, each in kpi.money.items() if each.share is not None}
+    text = ", ".join(
+        f"{part} {currency}".rstrip() if len(shares) > 1 else part for currency, part in shares.items()
+    )
+    totals = {currency: each.total for currency, each in kpi.money.items()}
+    return Cell(text or NONE, _("of %s") % money(totals) if totals else "")
+
+
+def _assisted(kpi: Kpi) -> Cell:
+    """What was in a list before it was bought, without a click."""
+    sums = {currency: each.assisted for currency, each in kpi.money.items() if each.assisted_orders}
+    return Cell(money(sums), _("in a list before, not clicked") if sums else "")
 
 
 def points(change: Difference | None) -> Cell:

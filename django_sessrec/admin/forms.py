@@ -9,19 +9,15 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from django_sessrec.measuring.days import today
+
 DAYS_SHOWN = 30
 DAYS_AT_MOST = 366
 
 
 def first_moment(day: date) -> datetime:
-    """Midnight of a day in the current time zone."""
+    """Midnight of a day in the time zone of who looks."""
     return timezone.make_aware(datetime.combine(day, time.min))
-
-
-def last_days(days: int) -> tuple[date, date]:
-    """The last `days` days, today among them."""
-    today = timezone.localdate()
-    return today - timedelta(days=days - 1), today
 
 
 class DayInput(forms.DateInput):
@@ -41,7 +37,7 @@ class PeriodForm(forms.Form):
 
     def clean(self) -> dict[str, date]:
         given = super().clean() or {}
-        end = given.get("end") or timezone.localdate()
+        end = given.get("end") or today()
         start = given.get("start") or end - timedelta(days=DAYS_SHOWN - 1)
         if start > end:
             raise ValidationError(_("The period ends before it starts: swap the two days."))

@@ -11,7 +11,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
@@ -19,21 +18,16 @@ from django_sessrec.admin.acts import Act, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.charts import Chart, Point, line_chart
 from django_sessrec.admin.formatting import NONE, Cell, cards, cells, interval, percent, points
-from django_sessrec.admin.forms import PeriodForm, first_moment, last_days
+from django_sessrec.admin.forms import PeriodForm
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.measuring import rollups
 from django_sessrec.measuring.comparison import difference
+from django_sessrec.measuring.days import last_days, today
 from django_sessrec.measuring.export import csv_lines
-from django_sessrec.measuring.kpis import Kpi, kpis, kpis_by
+from django_sessrec.measuring.kpis import Kpi, figures
+from django_sessrec.measuring.report import PAGE_SECONDS, counted
 from django_sessrec.models import AuditEntry, Report
 
-REPORTED = (
-    (),
-    ("placement", "model"),
-    ("placement", "experiment", "variant"),
-    ("placement", "step"),
-    ("day",),
-    ("placement", "day"),
-)
 EXPORTED = ("day", "placement", "model", "run", "step", "experiment", "variant")
 PERIODS = (7, 30, 90)
 
@@ -72,13 +66,14 @@ class ReportAdmin(ReadOnlyAdmin):
         if not form.is_valid():
             return HttpResponse(form.errors.as_text(), status=400, content_type="text/plain; charset=utf-8")
         start, end = form.cleaned_data["start"], form.cleaned_data["end"]
-        figures = kpis(*_moments(start, end), by=EXPORTED)
+        rollups.roll_up_due(PAGE_SECONDS)
+        rows = figures(start, end, EXPORTED)
         period = {"start": start.isoformat(), "end": end.isoformat()}
         AuditEntry.objects.note(
-            AuditEntry.Action.EXPORT, request.user.get_username(), rows=len(figures), **period
+            AuditEntry.Action.EXPORT, request.user.get_username(), rows=len(rows), **period
         )
         return HttpResponse(
-            csv_lines(EXPORTED, figures),
+            csv_lines(EXPORTED, rows),
             content_type="text/csv; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="recommendations_{start}_{end}.csv"'},
         )
@@ -105,26 +100,33 @@ def _offered(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _figures(start: date, end: date) -> dict[str, Any]:
-    whole, by_model, by_variant, by_step, by_day, by_placement_and_day = kpis_by(
-        *_moments(start, end), groupings=REPORTED
-    )
+    rollups.roll_up_due(PAGE_SECONDS)
+    counted_at, uncounted = counted(start, end)
+    by_variant = figures(start, end, ("placement", "experiment", "variant"))
     variants = {key: kpi for key, kpi in by_variant.items() if key[1]}
     tables = [
         _table(
             _("By placement and model"),
             (_("Placement"), _("Model")),
-            {(placement, model or _("none")): kpi for (placement, model), kpi in by_model.items()},
+            {
+                (placement, model or _("none")): kpi
+                for (placement, model), kpi in figures(start, end, ("placement", "model")).items()
+            },
         ),
         _experiments(variants),
-        _table(_("By step"), (_("Placement"), _("Step")), by_step),
+        _table(_("By step"), (_("Placement"), _("Step")), figures(start, end, ("placement", "step"))),
     ]
-    latest_first = {(date_format(day),): kpi for (day,), kpi in reversed(by_day.items())}
+    latest_first = {
+        (date_format(day),): kpi for (day,), kpi in reversed(figures(start, end, ("day",)).items())
+    }
     return {
-        "cards": cards(whole.get((), Kpi())),
-        "chart": _chart(by_placement_and_day, start, end),
+        "cards": cards(figures(start, end).get((), Kpi())),
+        "chart": _chart(figures(start, end, ("placement", "day")), start, end),
         "tables": [table for table in tables if table["rows"]],
         "days": _table(_("By day"), (_("Day"),), latest_first),
-        "growing": end >= timezone.localdate() - timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS),
+        "growing": end >= today() - timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS),
+        "counted_at": counted_at,
+        "uncounted": uncounted,
         "hours": sessrec_settings.ATTRIBUTION_HOURS,
         "start": start,
         "end": end,
@@ -149,7 +151,7 @@ def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:
     against = []
     for (placement, name, _variant), kpi in figures.items():
         first = firsts.setdefault((placement, name), kpi)
-        against.append(Cell(NONE) if first is kpi else points(difference(kpi.ctr, first.ctr)))
+        against.append(Cell(NONE) if first is kpi else points(difference(kpi.rate("ctr"), first.rate("ctr"))))
     heading = _("Clicked, against the first variant")
     table["headings"].insert(0, heading)
     table["rows"] = [
@@ -162,14 +164,10 @@ def _chart(by_placement_and_day: Mapping[tuple[str, date], Kpi], start: date, en
     """Clicked lists per shown list and day, one line per placement, the band as wide as chance."""
     series: dict[str, list[Point]] = {}
     for (placement, day), kpi in by_placement_and_day.items():
-        rate = kpi.ctr
+        rate = kpi.rate("ctr")
         if rate.value is not None:
             words = f"{placement}, {date_format(day)}: {percent(rate.value)} ({interval(rate)})"
             point = Point(day.toordinal(), rate.value, words, *rate.interval)
             series.setdefault(placement, []).append(point)
     ends = ((start.toordinal(), date_format(start)), (end.toordinal(), date_format(end)))
     return line_chart(_("Click-through rate per day"), series, ends=ends, label=percent)
-
-
-def _moments(start: date, end: date) -> tuple[Any, Any]:
-    return first_moment(start), first_moment(end + timedelta(days=1))

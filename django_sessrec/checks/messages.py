@@ -141,5 +141,10 @@ NO_REQUEST = Check(
     " list is contextual",
     'add `"django.template.context_processors.request"` to its `context_processors`',
 )
+UNKNOWN_STEP = Check(
+    "sessrec.E035",
+    "a placement or a variant names a step that does not exist: it brings no item",
+    "the known steps are listed",
+)
 
 CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

@@ -125,7 +125,7 @@ def _annotations(catalogue: type[ModelCatalogue]) -> set[str]:
 
 
 def _callables() -> Iterator[CheckMessage]:
-    for key in ("CONSENT", "IGNORE_REQUEST"):
+    for key in ("CONSENT", "CUSTOMER_GROUP", "IGNORE_REQUEST"):
         path = getattr(sessrec_settings, key)
         if path and isinstance(path, str):
             yield from _callable(f"SESSREC[{key!r}]", path, "a function of the request")
@@ -202,10 +202,21 @@ def _placement(where: str, given: Mapping[str, Any], merged: Mapping[str, Any]) 
         if str(model) not in known:
             hint = f"Models in SESSREC['MODELS']: {', '.join(sorted(known))}."
             yield messages.UNKNOWN_MODEL(f"{where} uses the unknown model {model!r}.", hint)
+    yield from _steps(where, _list(given.get("STEPS")))
     for path in _list(given.get("RULES")):
         yield from _callable(f"{where}['RULES']", path, "functions or classes of rules")
     if given.keys() & {"SPONSORED", "TEMPLATE"}:
         yield from _template(where, merged)
+
+
+def _steps(where: str, steps: Iterable[Any]) -> Iterator[CheckMessage]:
+    # Late: it imports the app's models, which are there once Django's apps are ready.
+    from django_sessrec.serving.fallback import QUESTIONS
+
+    for step in steps:
+        if step not in QUESTIONS:
+            hint = f"Steps: {', '.join(QUESTIONS)}."
+            yield messages.UNKNOWN_STEP(f"{where} names the unknown step {step!r}.", hint)
 
 
 def _experiment(

@@ -51,6 +51,12 @@ class Settings:
         " staff are never captured. Bot events are stored with `bot=True` and excluded from training and"
         " reports",
     )
+    CUSTOMER_GROUP = Setting[str | None](
+        None,
+        str,
+        "dotted path of a function of the request that returns the name of the customer's group, or `None`;"
+        " asked only where a merchant's rule is for one group, and the page is then private",
+    )
     CURRENCY = Setting[str](
         "",
         str,

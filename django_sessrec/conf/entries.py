@@ -78,6 +78,12 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             LIST,
             'model names, tried in order; the default is those of them that `SESSREC["MODELS"]` has',
         ),
+        "STEPS": Setting(
+            None,
+            LIST,
+            "steps that bring candidates, asked in this order; `None` is `model`, `co_views`, `category`,"
+            " `popular`, `static`. `recently_viewed` is one more: the session's own items, the newest first",
+        ),
         "LIMIT": Setting(8, int, "size of the list", low=1, high=MAX_LIMIT),
         "TEMPLATE": Setting("sessrec/recommendations.html", str, "the template that renders it"),
         "TITLE": Setting(None, (str, Promise), "heading; `None` is the translated default"),
@@ -95,12 +101,10 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             " and in JSON (UCPD, Annex I 11a)",
         ),
         "EXCLUDED": Setting([], LIST, "item ids never shown"),
-        # A basket's list may be too small for it.
         "HIDE_VIEWED": Setting(
-            False,
+            True,
             bool,
-            "leave out what the session has seen already; visitors do go back to such items, so it costs"
-            " clicks",
+            "leave out what the session has viewed already; `recently_viewed` is the step that shows it",
         ),
         "MAX_PER_CATEGORY": Setting(None, int, "most items of one category", low=1),
         "RULES": Setting(

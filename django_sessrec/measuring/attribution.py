@@ -1,69 +1,53 @@
-"""Attribution of clicks, baskets and purchases to the impression they came from.
+"""Attribution of clicks, baskets and orders to the list they came from.
 
 A click is a select_item that names an impression of its own session which lists the item, no later than
 ATTRIBUTION_HOURS after it was shown; the same item of the same impression counts once. What happens to
 the item afterwards in that session, within ATTRIBUTION_HOURS of a click on it, belongs to the latest such
 click. Bots and quarantined sessions count nowhere.
 
-Purchases and refunds that were recorded with an order id carry the order's line in the lower bits of their
-own id (ids.order_line_id): a purchase told three times counts once, and a refund is taken from the click that
-its purchase belongs to, however late it comes; all refunds of a line take no more than it brought.
+An order's line is kept once, in sessrec_attribution, on the day on which it was first told. It is credited
+"direct" to the latest click, else "assisted" to the latest list of its session that held the item, one that
+was seen before one that was not, else to none. Lines that were recorded with an order id carry it in the
+lower bits of their own id (ids.order_line_id): so a purchase told three times counts once, and a refund finds
+its purchase at any age. All refunds of a line take no more than it brought.
 """
+# ruff: noqa: S608 - only the constants of this file are put together
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any
+from typing import Final
 
-from django_sessrec.conf import sessrec_settings
-
-IMPRESSION = "impression_id, session_id, shown_at, placement, model, run_id, step, experiment, variant"
-LINE = "right(replace({}.event_id::text, '-', ''), 19)"  # all of the id but time and version
+LINE: Final = "right(replace({}.event_id::text, '-', ''), 19)"  # all of the id but time and version
+LIST: Final = "placement, model, run_id, step, experiment, variant"
+IMPRESSION: Final = f"impression_id, session_id, shown_at, {LIST}"
 
 # Every time is bounded, so that Postgres opens few partitions: those of the window once, and for each click
 # those around it. The bounds reach past the window: an impression's click and purchase come later, and a
 # click on a list of the day before may be the latest one. A browser's clock may be behind the server's: its
 # click is then older than the list. Past the first two joins there is only grouping: Postgres expects one row
 # of a WITH query that holds 70,000, and would join it to another one by one.
-ATTRIBUTED = f"""
+CLICKS: Final = f"""
 held AS MATERIALIZED (SELECT session_id FROM sessrec_quarantine WHERE released_at IS NULL),
 selects AS MATERIALIZED (
     SELECT {IMPRESSION}, s.item_id, s.occurred_at
     FROM sessrec_event s
     JOIN sessrec_impression i USING (impression_id, session_id)
     WHERE s.name = 'select_item' AND s.impression_id IS NOT NULL AND NOT s.bot AND NOT i.bot
-      AND s.occurred_at >= %(start)s AND s.occurred_at < %(events_end)s
+      AND s.occurred_at >= %(before)s AND s.occurred_at < %(after)s
       AND i.shown_at BETWEEN s.occurred_at - %(horizon)s AND s.occurred_at + %(horizon)s
       AND s.item_id = ANY (i.item_ids)
       AND NOT EXISTS (SELECT FROM held WHERE held.session_id = i.session_id)
 ),
 outcomes AS MATERIALIZED (
     SELECT DISTINCT ON (CASE o.name WHEN 'purchase' THEN {LINE.format("o")} ELSE o.event_id::text END)
-           o.event_id, o.name, o.quantity, o.price, o.currency, o.occurred_at AS happened_at, c.*
+           o.event_id, o.name, o.occurred_at AS happened_at, c.*
     FROM selects c
     JOIN sessrec_event o ON o.session_id = c.session_id AND o.item_id = c.item_id
-    WHERE o.name IN ('add_to_cart', 'purchase', 'refund') AND NOT o.bot
-      AND o.occurred_at >= %(start)s AND o.occurred_at < %(events_end)s
+    WHERE o.name IN ('add_to_cart', 'purchase') AND NOT o.bot
+      AND o.occurred_at >= %(before)s AND o.occurred_at < %(after)s
       AND o.occurred_at >= c.occurred_at AND o.occurred_at < c.occurred_at + %(horizon)s
     ORDER BY CASE o.name WHEN 'purchase' THEN {LINE.format("o")} ELSE o.event_id::text END,
              o.occurred_at, c.occurred_at DESC, c.shown_at DESC
-),
-refunds AS MATERIALIZED (
-    SELECT r.event_id, p.event_id AS purchase_id, r.quantity * coalesce(r.price, p.price, 0) AS amount
-    FROM outcomes p
-    JOIN sessrec_event r ON r.session_id = p.session_id AND r.item_id = p.item_id
-     AND r.occurred_at >= p.happened_at AND {LINE.format("r")} = {LINE.format("p")}
-    WHERE p.name = 'purchase' AND r.name = 'refund' AND NOT r.bot
-),
-refunded AS (SELECT purchase_id, sum(amount) AS amount FROM refunds GROUP BY purchase_id),
-earned AS (
-    SELECT {IMPRESSION}, currency,
-           greatest(0, quantity * coalesce(price, 0) - coalesce(refunded.amount, 0)) AS amount
-    FROM outcomes LEFT JOIN refunded ON refunded.purchase_id = outcomes.event_id
-    WHERE name = 'purchase'
-    UNION ALL
-    SELECT {IMPRESSION}, currency, -quantity * coalesce(price, 0) FROM outcomes
-    WHERE name = 'refund' AND NOT EXISTS (SELECT FROM refunds WHERE refunds.event_id = outcomes.event_id)
 ),
 clicks AS (
     SELECT {IMPRESSION}, item_id,
@@ -75,15 +59,104 @@ clicks AS (
     ) AS happened
     GROUP BY {IMPRESSION}, item_id
 )
-"""  # noqa: S608
+"""
 
+# A line that is known from an earlier day stays there. One whose raw rows are gone, since its visitor was
+# erased, stays as it is.
+KEEP_LINES: Final = (
+    "WITH"
+    + CLICKS
+    + f""",
+sold AS MATERIALIZED (
+    SELECT DISTINCT ON (reference) * FROM (
+        SELECT {LINE.format("p")} AS reference, p.occurred_at, p.session_id, p.item_id, p.quantity, p.price,
+               p.currency
+        FROM sessrec_event p
+        WHERE p.name = 'purchase' AND NOT p.bot
+          AND p.occurred_at >= %(start)s AND p.occurred_at < %(end)s
+          AND NOT EXISTS (SELECT FROM held WHERE held.session_id = p.session_id)
+    ) AS told ORDER BY reference, occurred_at
+),
+direct AS MATERIALIZED (
+    SELECT {LINE.format("o")} AS reference, o.shown_at, {LIST} FROM outcomes o WHERE o.name = 'purchase'
+),
+assisted AS MATERIALIZED (
+    SELECT DISTINCT ON (sold.reference) sold.reference, i.shown_at, {LIST}
+    FROM sold JOIN sessrec_impression i ON i.session_id = sold.session_id
+    WHERE NOT EXISTS (SELECT FROM direct WHERE direct.reference = sold.reference)
+      AND i.shown_at >= %(before)s AND i.shown_at < %(end)s
+      AND i.shown_at BETWEEN sold.occurred_at - %(horizon)s AND sold.occurred_at
+      AND NOT i.bot AND sold.item_id = ANY (i.item_ids)
+    ORDER BY sold.reference, EXISTS (
+        SELECT FROM sessrec_event s
+        WHERE s.impression_id = i.impression_id AND s.name = 'view_item_list'
+          AND s.occurred_at >= %(before)s AND s.occurred_at < %(after)s
+    ) DESC, i.shown_at DESC
+),
+credited AS (
+    SELECT *, 'direct' AS credit FROM direct UNION ALL SELECT *, 'assisted' FROM assisted
+)
+INSERT INTO sessrec_attribution AS known (
+    reference, ordered_on, buyer, in_session, item_id, quantity, price, currency, amount, refunded,
+    credit, shown_on, {LIST}
+)
+SELECT reference, %(day)s, dense_rank() OVER (ORDER BY session_id), true, item_id, quantity, price, currency,
+       quantity * coalesce(price, 0), 0,
+       coalesce(credit, 'none'), (shown_at AT TIME ZONE %(time_zone)s)::date,
+       coalesce(placement, ''), coalesce(model, ''), coalesce(run_id, 0), coalesce(step, ''),
+       coalesce(experiment, ''), coalesce(variant, '')
+FROM sold LEFT JOIN credited USING (reference)
+ON CONFLICT (reference) DO UPDATE SET
+    (ordered_on, buyer, in_session, item_id, quantity, price, currency, amount, credit, shown_on, {LIST})
+    = (excluded.ordered_on, excluded.buyer, excluded.in_session, excluded.item_id, excluded.quantity,
+       excluded.price, excluded.currency, excluded.amount, excluded.credit, excluded.shown_on,
+       excluded.placement, excluded.model, excluded.run_id, excluded.step, excluded.experiment,
+       excluded.variant)
+WHERE known.ordered_on >= excluded.ordered_on
+"""
+)
 
-def parameters(start: datetime, end: datetime) -> dict[str, Any]:
-    """What ATTRIBUTED asks for, of the impressions shown from `start` to before `end` (aware)."""
-    horizon = timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS)
-    return {
-        "start": start,
-        "end": end,
-        "horizon": horizon,
-        "events_end": end + 2 * horizon,
-    }
+# Of sessions that have come into quarantine since.
+DROP_LINES: Final = f"""
+DELETE FROM sessrec_attribution
+WHERE ordered_on = %(day)s AND reference IN (
+    SELECT {LINE.format("p")} FROM sessrec_event p
+    WHERE p.name = 'purchase' AND p.occurred_at >= %(start)s AND p.occurred_at < %(end)s
+      AND (p.bot OR EXISTS (
+          SELECT FROM sessrec_quarantine held
+          WHERE held.session_id = p.session_id AND held.released_at IS NULL
+      ))
+)
+"""
+
+# A refund without an order id belongs to the session's latest purchase of the item within ATTRIBUTION_HOURS.
+KEEP_REFUNDS: Final = f"""
+INSERT INTO sessrec_refund (event_id, reference, refunded_on, in_session, quantity, price, currency)
+SELECT r.event_id, coalesce(own.reference, (
+           SELECT {LINE.format("p")} FROM sessrec_event p
+           WHERE p.session_id = r.session_id AND p.item_id = r.item_id AND p.name = 'purchase'
+             AND p.occurred_at <= r.occurred_at AND p.occurred_at > r.occurred_at - %(horizon)s
+           ORDER BY p.occurred_at DESC LIMIT 1
+       ), {LINE.format("r")}),
+       %(day)s, true, r.quantity, r.price, r.currency
+FROM sessrec_event r LEFT JOIN sessrec_attribution own ON own.reference = {LINE.format("r")}
+WHERE r.name = 'refund' AND NOT r.bot AND r.occurred_at >= %(start)s AND r.occurred_at < %(end)s
+ON CONFLICT (event_id) DO UPDATE SET reference = excluded.reference
+"""
+
+# What came back, in pieces where the refund names no price, or one in another currency than the order's.
+TAKE_REFUNDS: Final = """
+UPDATE sessrec_attribution line SET refunded = back.refunded
+FROM (
+    SELECT line.reference, least(line.amount, coalesce(sum(refund.quantity * CASE
+               WHEN refund.price IS NULL OR refund.currency NOT IN ('', line.currency)
+               THEN coalesce(line.price, 0) ELSE refund.price
+           END), 0)) AS refunded
+    FROM sessrec_attribution line JOIN sessrec_refund refund USING (reference)
+    WHERE line.ordered_on = %(day)s
+       OR line.reference IN (SELECT reference FROM sessrec_refund WHERE refunded_on = %(day)s)
+    GROUP BY line.reference
+) AS back
+WHERE line.reference = back.reference AND line.refunded <> back.refunded
+RETURNING line.ordered_on
+"""

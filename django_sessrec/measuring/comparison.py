@@ -46,6 +46,19 @@ def margin_of_sum(total: float, squares: float, sessions: int) -> float | None:
     return Z_95 * sqrt(max(0.0, sessions / (sessions - 1) * (squares - total**2 / sessions)))
 
 
+def ratio_interval(hits: float, trials: float, units: int, squares: Squares) -> tuple[float, float] | None:
+    """The ends of the 95 % interval of a ratio of two sums over `units`; None where too little is known.
+
+    By the delta method and the normal distribution, cut off at 0 and 1: for amounts, which no trials are.
+    """
+    if units < 2 or trials <= 0:
+        return None
+    share = hits / trials
+    squared_deviations = squares.hits - 2 * share * squares.product + share**2 * squares.trials
+    margin = Z_95 * sqrt(max(0.0, units / (units - 1) * squared_deviations)) / trials
+    return max(0.0, share - margin), min(1.0, share + margin)
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """The difference of two rates and its 95 % interval."""

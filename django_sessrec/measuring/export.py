@@ -6,25 +6,27 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from django_sessrec.measuring.kpis import COUNTS, RATES, Kpi
+from django_sessrec.measuring.definitions import COUNTS, MONEY, RATES
+from django_sessrec.measuring.kpis import Kpi, Money
 from django_sessrec.measuring.proportions import Rate
 
 
 def csv_lines(by: Sequence[str], figures: Mapping[tuple[Any, ...], Kpi]) -> Iterator[str]:
     """The figures as CSV after RFC 4180, line by line: the dimensions of `by`, the counts, each rate with
-    the ends of its 95 % interval, and a column of revenue per currency."""
-    currencies = sorted({currency for kpi in figures.values() for currency in kpi.revenue})
+    the ends of its 95 % interval, and the money of definitions.MONEY, a column for each currency."""
+    currencies = sorted({currency for kpi in figures.values() for currency in kpi.money})
     rates = [column for name in RATES for column in (name, f"{name}_low", f"{name}_high")]
-    revenue = [f"revenue_{currency}".rstrip("_") for currency in currencies]
+    sums = [(each.key, currency) for currency in currencies for each in MONEY]
+    money = [f"{key}_{currency}".rstrip("_") for key, currency in sums]
     writer = csv.writer(_Echo())
-    yield writer.writerow([*by, "sessions", *COUNTS, *rates, *revenue])
+    yield writer.writerow([*by, "sessions", *COUNTS, *rates, *money])
     for key, kpi in figures.items():
         cells = [
             *key,
             kpi.sessions,
             *(getattr(kpi, name) for name in COUNTS),
             *(share for name in RATES for share in _shares(kpi.rate(name))),
-            *(kpi.revenue.get(currency, 0) for currency in currencies),
+            *(getattr(kpi.money.get(currency, Money()), key) for key, currency in sums),
         ]
         yield writer.writerow([_harmless(cell) for cell in cells])
 

@@ -1,109 +1,81 @@
-"""KPIs of the recommendations: shown, clicked, put in the basket, bought; by placement, model or day."""
+"""KPIs of the recommendations, read from the roll-ups: by placement, model or day, for any period."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, fields
+from datetime import date
 from decimal import Decimal
-from typing import Any, Final, TypeVar
-
-from django.utils import timezone
+from typing import Any, Final, Protocol, TypeVar
 
 from django_sessrec import database
-from django_sessrec.measuring.attribution import ATTRIBUTED, parameters
-from django_sessrec.measuring.comparison import Squares, effective_trials, margin_of_sum
+from django_sessrec.measuring.comparison import Squares, effective_trials, margin_of_sum, ratio_interval
+from django_sessrec.measuring.daily import GROUPINGS, PAIRS, key_of
+from django_sessrec.measuring.definitions import COUNTS, RATES, SESSIONS
 from django_sessrec.measuring.proportions import Rate
 
+
+class Addable(Protocol):
+    def __add__(self, other: Any, /) -> Any: ...
+
+
 Key = TypeVar("Key")
-Sum = TypeVar("Sum", Decimal, Squares)
+Sum = TypeVar("Sum", bound=Addable)
 
-DIMENSIONS: Final[Mapping[str, str]] = {
-    "day": "(i.shown_at AT TIME ZONE %(timezone)s)::date",
-    "placement": "i.placement",
-    "model": "i.model",
-    "run": "i.run_id",
-    "step": "i.step",
-    "experiment": "i.experiment",
-    "variant": "i.variant",
+DIMENSIONS: Final[Mapping[str, str]] = {  # name -> column
+    "day": "day",
+    "placement": "placement",
+    "model": "model",
+    "run": "run_id",
+    "step": "step",
+    "experiment": "experiment",
+    "variant": "variant",
 }
+NO_DECIMAL: Final = Decimal(0)
 
-COUNTS: Final = (
-    *("impressions", "items_shown", "seen_impressions", "clicked_impressions", "seen_and_clicked"),
-    *("clicks", "carts", "purchases"),
-)
-RATES: Final[Mapping[str, tuple[str, str]]] = {  # name -> hits, trials
-    "ctr": ("clicked_impressions", "impressions"),
-    "viewability": ("seen_impressions", "impressions"),
-    "viewable_ctr": ("seen_and_clicked", "seen_impressions"),
-    "item_ctr": ("clicks", "items_shown"),
-    "cart_rate": ("carts", "clicks"),
-    "conversion": ("purchases", "clicks"),
-}
 
-# The counts of each session first, in every grouping at once; then their sums, and for the intervals the sums
-# of their squares. Arrays, so that what was earned can stand in the same columns. A session's counts are kept
-# as int, since Postgres sums bigint as numeric, which takes twice as long.
-SQL = (
-    "WITH"  # noqa: S608
-    + ATTRIBUTED
-    + """,
-seen AS MATERIALIZED (
-    SELECT impression_id FROM sessrec_event
-    WHERE name = 'view_item_list' AND occurred_at >= %(start)s AND occurred_at < %(end)s
-),
-parts AS (
-    SELECT i.session_id, {named}, count(*)::int AS impressions,
-           sum(cardinality(i.item_ids))::int AS items_shown,
-           count(seen.impression_id)::int AS seen_impressions,
-           0 AS clicked_impressions, 0 AS seen_and_clicked, 0 AS clicks, 0 AS carts, 0 AS purchases
-    FROM sessrec_impression i LEFT JOIN seen USING (impression_id)
-    WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s AND NOT i.bot
-      AND NOT EXISTS (SELECT FROM held WHERE held.session_id = i.session_id)
-    GROUP BY i.session_id, {expressions}
-    UNION ALL
-    SELECT i.session_id, {named}, 0, 0, 0, count(DISTINCT i.impression_id)::int,
-           count(DISTINCT seen.impression_id)::int, count(*)::int, (count(*) FILTER (WHERE i.carted))::int,
-           (count(*) FILTER (WHERE i.bought))::int
-    FROM clicks i LEFT JOIN seen USING (impression_id)
-    WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s
-    GROUP BY i.session_id, {expressions}
-),
-of_sessions AS (
-    SELECT grouping({names}) AS grouping_set, {names}, {sums}
-    FROM parts GROUP BY GROUPING SETS ({sets})
-),
-earned_in_sessions AS (
-    SELECT grouping({names}) AS grouping_set, {names}, currency, sum(amount) AS revenue
-    FROM (
-        SELECT {named}, i.session_id, i.currency, i.amount FROM earned i
-        WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s
-    ) AS lines
-    GROUP BY GROUPING SETS ({sets_by_currency})
-)
-SELECT grouping_set, {names}, count(*), ARRAY[{totals}]::bigint[], ARRAY[{squares}]::float8[], NULL, 0, 0
-FROM of_sessions GROUP BY grouping_set, {names}
-UNION ALL
-SELECT grouping_set, {names}, 0, NULL, NULL, currency, sum(revenue), sum(revenue * revenue)
-FROM earned_in_sessions GROUP BY grouping_set, {names}, currency
-"""
-)
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What orders brought in one currency, less what came back; see definitions.MONEY.
+
+    direct_orders, assisted_orders, orders: buyers of a day, with lines of that kind or of any
+    squares: sums over the buyers of direct², direct x total, total²
+    """
+
+    direct: Decimal = NO_DECIMAL
+    assisted: Decimal = NO_DECIMAL
+    total: Decimal = NO_DECIMAL
+    direct_refunded: Decimal = NO_DECIMAL
+    assisted_refunded: Decimal = NO_DECIMAL
+    total_refunded: Decimal = NO_DECIMAL
+    direct_orders: int = 0
+    assisted_orders: int = 0
+    orders: int = 0
+    squares: Squares = field(default=Squares(0, 0, 0), compare=False)
+
+    def __add__(self, other: Money) -> Money:
+        return Money(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+    @property
+    def share(self) -> float | None:
+        """Sales after a click as a share of the shop's; None where nothing was sold."""
+        return float(self.direct / self.total) if self.total else None
+
+    @property
+    def share_interval(self) -> tuple[float, float] | None:
+        """The ends of its 95 % interval, with the buyer as the unit; None where too little is known."""
+        return ratio_interval(float(self.direct), float(self.total), self.orders, self.squares)
 
 
 @dataclass(frozen=True, slots=True)
 class Kpi:
-    """The counts of one group of impressions; counts of disjoint groups add up.
+    """The counts of one group of lists, and what their orders brought; those of disjoint groups add up.
 
-    seen_impressions: lists that stood in view for a second, as the browser's script told; the event of it
-        has its list's own time, so that the two fall into the same period
-    clicked_impressions: lists with at least one click
-    seen_and_clicked: both; where the script is in use it lacks only the clicks of browsers without it
-    clicks, carts, purchases: items of lists that were clicked; of these, put in the basket; bought
-    revenue: currency -> what these purchases brought, less what came back
-    sessions: that the lists were shown to
-    squares: hits and trials -> their sums of squares over the sessions, for intervals; added up they are
+    The first eight: see definitions.COUNTED. Seen lists lack those of browsers without the script.
+    money: currency -> its sums; of the whole shop where the group is everything
+    sessions: that the lists were shown to, counted anew each day
+    squares: pairs of counts -> sum of their products over the sessions, for intervals; added up they are
         exact where the groups share no session, and too low otherwise
-    revenue_squares: currency -> the sum of the sessions' squared revenues
     """
 
     impressions: int = 0
@@ -114,150 +86,131 @@ class Kpi:
     clicks: int = 0
     carts: int = 0
     purchases: int = 0
-    revenue: Mapping[str, Decimal] = field(default_factory=dict)
+    money: Mapping[str, Money] = field(default_factory=dict)
     sessions: int = field(default=0, compare=False)
-    squares: Mapping[tuple[str, str], Squares] = field(default_factory=dict, compare=False)
-    revenue_squares: Mapping[str, Decimal] = field(default_factory=dict, compare=False)
+    squares: Mapping[tuple[str, str], float] = field(default_factory=dict, compare=False)
 
     def __add__(self, other: Kpi) -> Kpi:
         return Kpi(
             **{name: getattr(self, name) + getattr(other, name) for name in COUNTS},
-            revenue=_added(self.revenue, other.revenue),
+            money=_added(self.money, other.money),
             sessions=self.sessions + other.sessions,
             squares=_added(self.squares, other.squares),
-            revenue_squares=_added(self.revenue_squares, other.revenue_squares),
         )
 
     @property
-    def ctr(self) -> Rate:
-        """Share of lists that were clicked."""
-        return self.rate("ctr")
-
-    @property
-    def viewability(self) -> Rate:
-        """Share of lists that were seen; of none, where the shop's pages lack the script."""
-        return self.rate("viewability")
-
-    @property
-    def viewable_ctr(self) -> Rate:
-        """Share of seen lists that were clicked."""
-        return self.rate("viewable_ctr")
-
-    @property
-    def item_ctr(self) -> Rate:
-        """Share of shown items that were clicked."""
-        return self.rate("item_ctr")
-
-    @property
-    def cart_rate(self) -> Rate:
-        """Share of clicked items that went into the basket."""
-        return self.rate("cart_rate")
-
-    @property
-    def conversion(self) -> Rate:
-        """Share of clicked items that were bought."""
-        return self.rate("conversion")
+    def revenue(self) -> Mapping[str, Decimal]:
+        """Sales after a click, by currency."""
+        return {currency: money.direct for currency, money in self.money.items() if money.direct_orders}
 
     def rate(self, name: str) -> Rate:
-        """One of RATES; its interval takes the session as the unit where the sessions are known."""
-        hits, trials = (getattr(self, count) for count in RATES[name])
-        squares = self.squares.get(RATES[name])
-        if squares is None:
-            return Rate(hits, trials)
-        return Rate(hits, trials, effective_trials(hits, trials, self.sessions, squares))
+        """One of definitions.SHARES; its interval takes the session as the unit where these are known."""
+        hits, trials = RATES[name]
+        values = getattr(self, hits), getattr(self, trials)
+        if not self.squares:
+            return Rate(*values)
+        squares = Squares(*(self.squares[pair] for pair in ((hits, hits), (hits, trials), (trials, trials))))
+        return Rate(*values, effective_trials(*values, self.sessions, squares))
 
     def revenue_margin(self, currency: str) -> float | None:
-        """Half the width of the 95 % interval of a currency's revenue; None where too little is known."""
-        squares = self.revenue_squares.get(currency)
-        if squares is None:
-            return None
-        return margin_of_sum(float(self.revenue[currency]), float(squares), self.sessions)
+        """Half the width of the 95 % interval of sales after a click; None where too little is known."""
+        money = self.money[currency]
+        return margin_of_sum(float(money.direct), money.squares.hits, max(self.sessions, money.direct_orders))
 
 
-def kpis(
-    start: datetime, end: datetime, by: Sequence[str] = ("placement", "model")
-) -> dict[tuple[Any, ...], Kpi]:
-    """Figures of the impressions shown from `start` to before `end` (aware), one entry per value of `by`.
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The shop's sessions by what became of them, see definitions.SESSIONS."""
 
-    Days are those of the current time zone. Figures of the last ATTRIBUTION_HOURS still grow: a click or
-    a purchase counts for the day its list was shown. Raises ValueError for an unknown dimension.
+    sessions: int = 0
+    with_list: int = 0
+    with_basket: int = 0
+    with_order: int = 0
+    bots: int = 0
+    quarantined: int = 0
+
+
+def figures(start: date, end: date, by: Sequence[str] = ()) -> dict[tuple[Any, ...], Kpi]:
+    """Figures of the days from `start` to `end`, both included, one entry per value of `by`.
+
+    by: "day" and one of daily.GROUPINGS, in any order; without any, the whole, under the key ()
+
+    Days are the shop's. Lists and what happened to them count on the day on which the list was shown, so
+    those of the last days still grow; money counts on the day of the order. Raises ValueError for another
+    grouping.
     """
-    (figures,) = kpis_by(start, end, [by])
-    return figures
+    columns = [DIMENSIONS.get(name, name) for name in by]
+    grouping = next((each for each in GROUPINGS if set(each) == set(columns) - {"day"}), None)
+    if grouping is None or len(set(by)) < len(by):
+        names = {column: name for name, column in DIMENSIONS.items()}
+        known = " | ".join(", ".join(names[each] for each in grouping) or "()" for grouping in GROUPINGS)
+        raise ValueError(f"can't group by {', '.join(by)}; choose from {known}, with or without day")
+    values = [start, end, key_of(grouping)]
+    lists = ((key, _lists(*row)) for key, row in _read(LISTS, columns, values))
+    money = ((key, Kpi(money={row[0]: _money(*row[1:])})) for key, row in _read(REVENUE, columns, values))
+    return _grouped([*lists, *money])
 
 
-def kpis_by(
-    start: datetime, end: datetime, groupings: Sequence[Sequence[str]]
-) -> list[dict[tuple[Any, ...], Kpi]]:
-    """kpis() by several groupings for the price of one; an empty one is the whole, under the key ().
-
-    Each grouping's intervals know which of its lists belong to one session.
-    """
-    names = [name for name in DIMENSIONS if any(name in by for by in groupings)]
-    unknown = sorted({name for by in groupings for name in by} - DIMENSIONS.keys())
-    if unknown or not names:
-        raise ValueError(f"can't group by {unknown or 'nothing'}; choose from {', '.join(DIMENSIONS)}")
+def sessions(start: date, end: date) -> dict[date, Sessions]:
+    """The shop's sessions by day, from `start` to `end`, both included, where there is a roll-up."""
+    names = ", ".join(each.key for each in SESSIONS)
     with database.connection().cursor() as cursor:
         cursor.execute(
-            _sql(names, groupings),
-            {**parameters(start, end), "timezone": timezone.get_current_timezone_name()},
+            f"SELECT day, {names} FROM sessrec_dailyshop WHERE day BETWEEN %s AND %s ORDER BY day",  # noqa: S608
+            [start, end],
         )
+        return {
+            day: Sessions(**dict(zip((each.key for each in SESSIONS), row, strict=True)))
+            for day, *row in cursor.fetchall()
+        }
+
+
+LISTS: Final = f"""
+SELECT {{columns}} sum(sessions), ARRAY[{", ".join(f"sum({name})" for name in COUNTS)}]::bigint[],
+       ARRAY[{", ".join(f"sum(squares[{number}])" for number in range(1, len(PAIRS) + 1))}]
+FROM sessrec_dailylists WHERE day BETWEEN %s AND %s AND grouped_by = %s GROUP BY {{columns}} grouped_by
+"""  # noqa: S608
+REVENUE: Final = """
+SELECT {columns} currency, sum(direct), sum(assisted), sum(total), sum(direct_refunded),
+       sum(assisted_refunded), sum(total_refunded), sum(direct_orders), sum(assisted_orders), sum(orders),
+       sum(direct_squares), sum(direct_by_total), sum(total_squares)
+FROM sessrec_dailyrevenue WHERE day BETWEEN %s AND %s AND grouped_by = %s GROUP BY {columns} currency
+"""
+
+
+def _read(
+    sql: str, columns: Sequence[str], values: Sequence[Any]
+) -> Iterable[tuple[tuple[Any, ...], Sequence[Any]]]:
+    """The rows of a period: key and sums."""
+    with database.connection().cursor() as cursor:
+        cursor.execute(sql.format(columns="".join(f"{column}, " for column in columns)), values)
         rows = cursor.fetchall()
-    return [_of_grouping(rows, names, by) for by in groupings]
-
-
-def _sql(names: Sequence[str], groupings: Sequence[Sequence[str]]) -> str:
-    pairs = [
-        f"sum({a}::float8 * {b})"
-        for hits, trials in RATES.values()
-        for a, b in ((hits, hits), (hits, trials), (trials, trials))
+    width = len(columns)
+    return [
+        (tuple(_plain(*each) for each in zip(columns, row[:width], strict=True)), row[width:]) for row in rows
     ]
-    return SQL.format(
-        named=", ".join(f"{DIMENSIONS[name]} AS {name}" for name in names),
-        expressions=", ".join(DIMENSIONS[name] for name in names),
-        names=", ".join(names),
-        sums=", ".join(f"sum({count})::int AS {count}" for count in COUNTS),
-        sets=", ".join(f"({', '.join(['session_id', *by])})" for by in groupings),
-        sets_by_currency=", ".join(f"({', '.join(['session_id', 'currency', *by])})" for by in groupings),
-        totals=", ".join(f"sum({count})" for count in COUNTS),
-        squares=", ".join(pairs),
-    )
 
 
-def _of_grouping(
-    rows: Sequence[tuple[Any, ...]], names: Sequence[str], by: Sequence[str]
-) -> dict[tuple[Any, ...], Kpi]:
-    """One grouping set's rows: Postgres sets a bit for each name that is not in it, the first one highest."""
-    left_out = sum(1 << place for place, name in enumerate(reversed(names)) if name not in by)
-    columns = [1 + names.index(name) for name in by]
-    after = 1 + len(names)
-    of_set = [row for row in rows if row[0] == left_out]
-    return grouped((tuple(row[column] for column in columns), _kpi(*row[after:])) for row in of_set)
+def _plain(column: str, value: Any) -> Any:
+    return (value or None) if column == "run_id" else value
 
 
-def grouped(figures: Iterable[tuple[Key, Kpi]]) -> dict[Key, Kpi]:
-    """Add up the figures that share a key, keys in order."""
-    groups: dict[Key, Kpi] = {}
-    for key, kpi in figures:
-        groups[key] = groups.get(key, Kpi()) + kpi
-    return dict(sorted(groups.items(), key=_none_first))
-
-
-def _kpi(
-    sessions: int,
-    counts: Sequence[int] | None,
-    squares: Sequence[float] | None,
-    currency: str | None,
-    revenue: Decimal,
-    revenue_squares: Decimal,
-) -> Kpi:
-    """A row of counts, or of what was earned in one currency."""
-    if counts is None or squares is None:
-        assert currency is not None  # noqa: S101 - one of the two kinds of row
-        return Kpi(revenue={currency: revenue}, revenue_squares={currency: revenue_squares})
-    by_rate = [Squares(*squares[first : first + 3]) for first in range(0, len(squares), 3)]
+def _lists(sessions: int, counts: Sequence[int], squares: Sequence[float]) -> Kpi:
     named: dict[str, Any] = dict(zip(COUNTS, counts, strict=True))
-    return Kpi(**named, sessions=sessions, squares=dict(zip(RATES.values(), by_rate, strict=True)))
+    return Kpi(**named, sessions=sessions, squares=dict(zip(PAIRS, squares, strict=True)))
+
+
+def _money(*row: Any) -> Money:
+    sums: dict[str, Any] = dict(zip((each.name for each in fields(Money)), row[:-3], strict=False))
+    return Money(**sums, squares=Squares(*row[-3:]))
+
+
+def _grouped(entries: Iterable[tuple[Key, Kpi]]) -> dict[Key, Kpi]:
+    """Lists and money of the same key as one, keys in order."""
+    groups: dict[Key, Kpi] = {}
+    for key, kpi in entries:
+        groups[key] = groups[key] + kpi if key in groups else kpi
+    return dict(sorted(groups.items(), key=_none_first))
 
 
 def _added(these: Mapping[Any, Sum], those: Mapping[Any, Sum]) -> dict[Any, Sum]:
@@ -269,5 +222,4 @@ def _added(these: Mapping[Any, Sum], those: Mapping[Any, Sum]) -> dict[Any, Sum]
 
 
 def _none_first(entry: tuple[Any, Kpi]) -> list[tuple[bool, Any]]:
-    key = entry[0] if isinstance(entry[0], tuple) else (entry[0],)
-    return [(value is not None, value) for value in key]
+    return [(value is not None, value) for value in entry[0]]

@@ -1,4 +1,4 @@
-"""Release from quarantine: staff's decision, so it stands in the audit trail."""
+"""Quarantine by staff, and release from it: staff's decisions, so they stand in the audit trail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from uuid import UUID
 from django.utils import timezone
 
 from django_sessrec import database
-from django_sessrec.models import AuditEntry, Quarantine
+from django_sessrec.capture.event import CLICK_EVENTS
+from django_sessrec.models import AuditEntry, Event, Quarantine
 
 
 def release(session_ids: Sequence[UUID], by: str, reason: str = "") -> int:
@@ -19,3 +20,26 @@ def release(session_ids: Sequence[UUID], by: str, reason: str = "") -> int:
         if released:
             AuditEntry.objects.note(AuditEntry.Action.RELEASE, by, reason=reason, visits=released)
     return released
+
+
+def take_out(session_id: UUID, by: str, reason: str) -> bool:
+    """Leave a session out of training and reports, with a line in the audit trail; False where it was out.
+
+    Models that learnt from it serve until their next training run.
+    """
+    with database.atomic():
+        row, made = Quarantine.objects.get_or_create(
+            pk=session_id,
+            defaults={"reason": Quarantine.Reason.STAFF, "clicks": _clicks(session_id)},
+        )
+        if not made and row.released_at is None:
+            return False
+        if not made:
+            row.released_at, row.released_by, row.reason = None, "", Quarantine.Reason.STAFF
+            row.save()
+        AuditEntry.objects.note(AuditEntry.Action.QUARANTINE, by, reason=reason, visits=1)
+    return True
+
+
+def _clicks(session_id: UUID) -> int:
+    return Event.objects.filter(session_id=session_id, name__in=CLICK_EVENTS).count()

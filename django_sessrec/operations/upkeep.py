@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django_sessrec.capture import bot_rules, partitions
+from django_sessrec.measuring import rollups
 from django_sessrec.privacy import retention
 from django_sessrec.training import artifact_store, resume, run_recorder
 
@@ -19,6 +20,7 @@ def verbs(*, force: bool = False) -> dict[str, Callable[[], Any]]:
     return {
         "partitions": partitions.ensure_ahead,
         "quarantined": bot_rules.quarantine,
+        "rolled_up": rollups.roll_up_due,  # before what the sums are made of is deleted
         "purged": lambda: retention.purge(force=force),
         "stale_runs": run_recorder.fail_stale,
         "unfinished_trainings": resume.discard_old,

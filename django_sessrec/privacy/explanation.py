@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from math import ceil
 from uuid import UUID
 
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 
 from django_sessrec.capture.consent import Level
 from django_sessrec.capture.cookie import LONGEST_SESSION
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import PlacementRule
 from django_sessrec.serving import visit
 from django_sessrec.serving.active_models import active
+from django_sessrec.serving.fallback import USUAL_STEPS
 from django_sessrec.serving.placements import Placement, placement_for, variants_of
 
 
@@ -22,6 +25,7 @@ from django_sessrec.serving.placements import Placement, placement_for, variants
 class ListRules:
     """The parameters of the list that a visitor gets."""
 
+    steps: tuple[str, ...]  # of the fallback, in the order in which they are asked
     methods: list[str]  # of the models that serve, in the order in which they are asked
     limit: int
     pinned: int
@@ -29,7 +33,7 @@ class ListRules:
     excluded: int
     hide_viewed: bool
     max_per_category: int | None
-    own: int  # rules of the shop's own
+    own: int  # rules of the shop's own, in its code and in the admin
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,19 @@ def _training_hours(model: str) -> float:
 
 
 def _rules(placement: Placement) -> ListRules:
+    now = timezone.now()
+    by_hand = [rule for rule in placement.merchandising.rules if rule.in_force(now)]
+    paid = sum(rule.kind == PlacementRule.Kind.SPONSORED for rule in by_hand)
     return ListRules(
+        steps=placement.steps or USUAL_STEPS,
         methods=list(dict.fromkeys(_methods(placement.models))),
         limit=placement.limit,
         pinned=len(placement.pinned),
-        sponsored=len(placement.sponsored),
+        sponsored=len(placement.sponsored) + paid,
         excluded=len(placement.excluded),
         hide_viewed=placement.hide_viewed,
         max_per_category=placement.max_per_category,
-        own=len(placement.rules),
+        own=len(placement.rules) + len(by_hand) - paid,
     )
 
 

@@ -76,8 +76,8 @@ class Neighbours:
     ) -> NeighboursRecommender:
         return NeighboursRecommender(self, Popularity().fit(sessions), Postings.of(sessions))
 
-    def kernel(self, postings: Postings, n_rows: int) -> NeighboursKernel:
-        """The compiled sums over `postings`, every factor that the session does not change worked out."""
+    def weights(self, postings: Postings) -> dict[str, FloatArray]:
+        """Every factor over `postings` that the session does not change, as the kernel takes it."""
         n_sessions = len(postings.age_days)
         idf = np.log1p(n_sessions / np.maximum(np.diff(postings.posting_offsets), 1))
         length_factor = np.maximum(np.diff(postings.offsets), 1) ** -self.length_power
@@ -91,11 +91,12 @@ class Neighbours:
             "distance_weight": np.concatenate((before[::-1], [self.self_weight], after)),
             "item_weight": idf**self.item_idf_power,
         }
+        return {name: weight.astype(np.float32) for name, weight in weights.items()}
+
+    def kernel(self, postings: Postings, n_rows: int) -> NeighboursKernel:
+        """The compiled sums over `postings`."""
         return NeighboursKernel(
-            {
-                **postings.arrays(),
-                **{name: weight.astype(np.float32) for name, weight in weights.items()},
-            },
+            {**postings.arrays(), **self.weights(postings)},
             n_rows=n_rows,
             window=WINDOW,
             reach=self.reach,
@@ -155,27 +156,14 @@ class NeighboursRecommender(Recommender):
     ) -> tuple[Rows, FloatArray]:
         if not len(session):
             return self.popularity.top(session, k, exclude=exclude)
-        rows, scores = self.kernel.score(session)
-        if len(exclude):
-            kept = ~np.isin(rows, exclude)
-            rows, scores = rows[kept], scores[kept]
-        if len(rows) > k:
-            contenders = scores >= np.partition(scores, -k)[-k]
-            rows, scores = rows[contenders], scores[contenders]
-        order = np.lexsort((rows, -scores))[:k]
-        return rows[order], scores[order]
+        return self.kernel.top(session, k, exclude)
 
     def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
         """The session's clicks by their share in each row's score."""
         source = Source.CO_VIEWED if self.parameters.clicks == 1 else Source.NEIGHBOURS
         if not len(session):
             return [Reason(source) for _ in rows]
-        clicked, shares = self.kernel.explain(session, rows)
-        strongest_first = np.argsort(-shares, axis=1, kind="stable")
-        return [
-            Reason(source, tuple(int(clicked[c]) for c in order if share[c] > 0))
-            for order, share in zip(strongest_first, shares, strict=True)
-        ]
+        return [Reason(source, clicks) for clicks in self.kernel.explain(session, rows)]
 
     def describe(self) -> str:
         return gettext_noop("products viewed in earlier visits that are similar to this one")

@@ -148,17 +148,39 @@ class Recommender(ABC):
         self, item_ids: Sequence[str], k: int, *, exclude: Sequence[str] = ()
     ) -> list[Recommendation]:
         """The best k for a session of item ids; unseen ids are ignored, an empty session is answered."""
+        return self.rank(item_ids, k, exclude=exclude).explained()
+
+    def rank(self, item_ids: Sequence[str], k: int, *, exclude: Sequence[str] = ()) -> Ranking:
+        """As `recommend`, before anything is explained."""
         session = self.index.rows(item_ids)
-        rows, scores = self.top(session, k, exclude=self.index.rows(exclude).tolist())
-        reasons = self.because(session, rows.tolist())
+        return Ranking(self, session, *self.top(session, k, exclude=self.index.rows(exclude).tolist()))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The best rows of a model for a session; ask for the reasons of those that are shown only."""
+
+    recommender: Recommender
+    session: Rows
+    rows: Rows
+    scores: FloatArray
+
+    def explained(self, start: int = 0, stop: int | None = None) -> list[Recommendation]:
+        """The recommendations from `start` up to `stop`, the first is 0."""
+        rows, scores = self.rows[start:stop].tolist(), self.scores[start:stop].tolist()
+        if not rows:
+            return []
+        clicked, ids = {*self.session.tolist()}, self.recommender.index.ids
         return [
             Recommendation(
-                self.index.ids[row],
-                float(score),
-                Source.VIEWED if row in session else _source(reason),
-                tuple(self.index.item_ids(reason.clicks)),
+                ids[row],
+                score,
+                Source.VIEWED if row in clicked else _source(reason),
+                tuple([ids[click] for click in reason.clicks]),
             )
-            for row, score, reason in zip(rows.tolist(), scores.tolist(), reasons, strict=True)
+            for row, score, reason in zip(
+                rows, scores, self.recommender.because(self.session, rows), strict=True
+            )
         ]
 
 

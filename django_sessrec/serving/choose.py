@@ -14,8 +14,18 @@ from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated
 from django_sessrec.serving.fallback import ADDED, BY_HAND, DROPPED, MOVED, Candidate, Trace, candidates
 from django_sessrec.serving.interleaving import interleaved, teams
+from django_sessrec.serving.merchandising import Facets, arranging, in_force, refill, sifting
 from django_sessrec.serving.placements import Placement
-from django_sessrec.serving.rules import BY_CATALOGUE, BY_ID, LAST, PROPOSING, Rule, RuleContext, own_rules
+from django_sessrec.serving.rules import (
+    BY_CATALOGUE,
+    BY_ID,
+    CAPPING,
+    LAST,
+    PROPOSING,
+    Rule,
+    RuleContext,
+    own_rules,
+)
 from django_sessrec.serving.visit import Visit
 
 SPARE: Final = 2  # times the list that is looked up at once: replaces sold-out items without a second query
@@ -65,14 +75,16 @@ class Choice:
     @cached_property
     def _traced(self) -> tuple[dict[str, tuple[Trace, ...]], list[Candidate]]:
         traces: dict[str, tuple[Trace, ...]] = {}
-        dropped = []
+        dropped: dict[str, Candidate] = {}
         for effect in self.effects:
             gone = {each.item_id: each for each in effect.before}
             for item_id, step in _done(effect):
                 traces[item_id] = (*traces.get(item_id, ()), step)
                 if step.what == DROPPED:
-                    dropped.append(replace(gone[item_id], trace=traces.pop(item_id)))
-        return traces, dropped
+                    dropped[item_id] = replace(gone[item_id], trace=traces.pop(item_id))
+                elif step.what == ADDED and (back := dropped.pop(item_id, None)):
+                    traces[item_id] = (*back.trace, step)
+        return traces, list(dropped.values())
 
 
 def _done(effect: Effect) -> Iterator[tuple[str, Trace]]:
@@ -133,6 +145,8 @@ def choose(
         choice = _by_rules(first, own, context)
         if len(choice.chosen) >= placement.limit:
             break
+    if len(choice.chosen) < placement.limit and placement.merchandising.rules:
+        choice = _refilled(choice, context)
     return choice
 
 
@@ -157,7 +171,27 @@ def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) 
         known = {*map(id, judged.chosen)}
         if any(id(each) not in known for each in choice.chosen):  # judge it as all the rest was
             choice = _applied((*BY_ID, *BY_CATALOGUE), choice, context)
+    if not context.placement.merchandising.rules:
+        return _applied((*CAPPING, *LAST), choice, context)
+    rules, facets = in_force(context), Facets(context, choice.chosen)
+    choice = _staged(sifting(rules, facets), choice, context)
+    choice = _applied(CAPPING, choice, context)
+    choice = _staged(arranging(rules, facets), choice, context)
     return _applied(LAST, choice, context)
+
+
+def _staged(stages: Iterable[tuple[str, Rule]], choice: Choice, context: RuleContext) -> Choice:
+    """The list after the merchant's rules; one that can't be applied is logged and skipped."""
+    for name, rule in stages:
+        with isolated("apply a merchant's rule", about=name):
+            choice = _with(name, choice, rule(choice.chosen, context))
+    return choice
+
+
+def _refilled(choice: Choice, context: RuleContext) -> Choice:
+    """A short list with what the merchant's rules need not leave out, until it is full."""
+    back = refill(choice.chosen, choice.dropped, context)
+    return _applied(LAST, _with("refilled", choice, [*choice.chosen, *back]), context) if back else choice
 
 
 def _applied(rules: Iterable[Rule], choice: Choice, context: RuleContext) -> Choice:

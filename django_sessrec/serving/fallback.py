@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.recsys.recommender import Source
+from django_sessrec.recsys.recommender import Ranking, Source
 from django_sessrec.safety import isolated
 from django_sessrec.serving.active_models import active
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.popular import viewed_lately
 from django_sessrec.serving.visit import Visit
 
-PINNED, SPONSORED, RULE, MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = STEPS = (
-    "pinned", "sponsored", "rule", "model", "co_views", "category", "popular", "static",
+PINNED, SPONSORED, RULE, RECENTLY_VIEWED, MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = STEPS = (
+    "pinned", "sponsored", "rule", "recently_viewed", "model", "co_views", "category", "popular", "static",
 )  # fmt: skip
+USUAL_STEPS: Final = (MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC)
 BY_HAND: Final = frozenset({PINNED, SPONSORED, RULE})  # put there by the shop, by no step of the fallback
 FOR_EVERYBODY: Final = frozenset({POPULAR, STATIC})  # neither the visit nor the page has a say
 REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", STATIC)
@@ -73,41 +75,67 @@ class Candidate:
         object.__setattr__(self, "fields", fields)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a step of the fallback is asked with.
+
+    session: the visit's clicks without sensitive items; depth: candidates wanted of each model
+    """
+
+    visit: Visit
+    placement: Placement
+    catalogue: TextCatalogue
+    session: Sequence[str]
+    depth: int
+
+
+Question = Callable[[], list[Candidate]]
+"""Asked only when the list still has room; one that raises counts as one that knows nothing."""
+
+
 def candidates(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> Iterator[Candidate]:
     """Candidates step by step, best first; a step is asked only when those above have run out.
 
     A step that fails is logged and counts as one that knows nothing. Sensitive items of the visit are not
     heard.
     """
-    for step in _steps(visit, placement, catalogue):
-        found: list[Candidate] = []
-        with isolated("ask a step of the fallback"):
-            found = step()
-        yield from found
-
-
-def _steps(
-    visit: Visit, placement: Placement, catalogue: TextCatalogue
-) -> Iterator[Callable[[], list[Candidate]]]:
-    models, depth = placement.models, placement.limit * DEPTH
     clicks = visit.clicks
     sensitive = catalogue.sensitive(set(clicks))
     session = [item_id for item_id in clicks if item_id not in sensitive]
-    by_session: list[Callable[[], list[Candidate]]] = [
-        partial(_ranked, model, session, depth, MODEL) for model in models
-    ]
-    by_last_item: list[Callable[[], list[Candidate]]] = []
-    if last := session[-1:]:
-        by_last_item = [
-            *(partial(_ranked, model, last, depth, CO_VIEWS) for model in _co_views_models(models)),
-            partial(_same_category, last[0], depth, catalogue),
-        ]
-    if any(_knows(model, item_id) for model in models for item_id in last):
-        yield from by_session + by_last_item
-    else:  # the last item is newer than the models, which would only hear what came before it
-        yield from by_last_item + by_session
-    yield partial(_popular, models)
-    yield partial(_static, depth, catalogue)
+    asked = Asked(visit, placement, catalogue, session, placement.limit * DEPTH)
+    for step in _in_order(asked):
+        for question in QUESTIONS[step](asked):
+            found: list[Candidate] = []
+            with isolated("ask a step of the fallback"):
+                found = question()
+            yield from found
+
+
+def _in_order(asked: Asked) -> list[str]:
+    """The placement's steps; a name that is no step is left out, and a check reports it."""
+    steps = [each for each in asked.placement.steps or USUAL_STEPS if each in QUESTIONS]
+    last = asked.session[-1:]
+    if MODEL in steps and not any(_knows(model, each) for model in asked.placement.models for each in last):
+        # The last item is newer than the models, which would only hear what came before it.
+        by_last_item = [each for each in steps[steps.index(MODEL) :] if each in (CO_VIEWS, CATEGORY)]
+        others = [each for each in steps if each not in by_last_item]
+        place = others.index(MODEL)
+        steps = [*others[:place], *by_last_item, *others[place:]]
+    return steps
+
+
+def _by_session(asked: Asked) -> list[Question]:
+    return _ranked(asked.placement.models, asked.session, asked, MODEL)
+
+
+def _by_last_item(asked: Asked) -> list[Question]:
+    last = asked.session[-1:]
+    return _ranked(_co_views_models(asked.placement.models), last, asked, CO_VIEWS) if last else []
+
+
+def _ranked(models: Iterable[str], session: Sequence[str], asked: Asked, step: str) -> list[Question]:
+    rankings = [_Ranked(model, session, asked.depth, step) for model in models]
+    return [question for each in rankings for question in (each.first, each.rest)]
 
 
 def _co_views_models(models: Sequence[str]) -> list[str]:
@@ -121,33 +149,64 @@ def _knows(model: str, item_id: str) -> bool:
     return serving is not None and item_id in serving.recommender.index
 
 
-def _ranked(model: str, session: Sequence[str], k: int, step: str) -> list[Candidate]:
-    """What the model ranks for the session; nothing where it never saw one of its items."""
-    serving = active(model)
-    if serving is None or not any(item_id in serving.recommender.index for item_id in session):
-        return []
+class _Ranked:
+    """What a model ranks for the session; nothing where it never saw one of its items.
+
+    A reason costs more than a rank, so the second half is explained only when it is asked for.
+    """
+
+    def __init__(self, model: str, session: Sequence[str], depth: int, step: str) -> None:
+        self._model, self._session, self._depth, self._step = model, session, depth, step
+        self._run_id: int | None = None
+        self._ranking: Ranking | None = None
+
+    def first(self) -> list[Candidate]:
+        serving = active(self._model)
+        if serving is None or not any(item_id in serving.recommender.index for item_id in self._session):
+            return []
+        self._run_id = serving.run_id
+        last = self._session[-1:]
+        self._ranking = serving.recommender.rank(self._session, self._depth, exclude=last)
+        return self._explained(0, self._depth // 2)
+
+    def rest(self) -> list[Candidate]:
+        return self._explained(self._depth // 2, None)
+
+    def _explained(self, start: int, stop: int | None) -> list[Candidate]:
+        if self._ranking is None:
+            return []
+        return [
+            Candidate(
+                each.item_id,
+                self._step,
+                each.source,
+                each.because[:MAX_BECAUSE],
+                each.score,
+                self._model,
+                self._run_id,
+            )
+            for each in self._ranking.explained(start, stop)
+        ]
+
+
+def _recently_viewed(asked: Asked) -> list[Candidate]:
+    """The session's items, the newest first, each once."""
     return [
-        Candidate(
-            each.item_id,
-            step,
-            each.source,
-            each.because[:MAX_BECAUSE],
-            each.score,
-            model,
-            serving.run_id,
-        )
-        for each in serving.recommender.recommend(session, k, exclude=session[-1:])
+        Candidate(item_id, RECENTLY_VIEWED, Source.VIEWED, (item_id,))
+        for item_id in dict.fromkeys(reversed(asked.session))
     ]
 
 
-def _same_category(item_id: str, k: int, catalogue: TextCatalogue) -> list[Candidate]:
+def _same_category(asked: Asked) -> list[Candidate]:
     return [
-        Candidate(related, CATEGORY, "same_category", (item_id,)) for related in catalogue.related(item_id, k)
+        Candidate(related, CATEGORY, "same_category", (item_id,))
+        for item_id in asked.session[-1:]
+        for related in asked.catalogue.related(item_id, asked.depth)
     ]
 
 
-def _popular(models: Sequence[str]) -> list[Candidate]:
-    for model in models:
+def _popular(asked: Asked) -> list[Candidate]:
+    for model in asked.placement.models:
         serving = active(model)
         if serving is not None:
             return [
@@ -157,5 +216,18 @@ def _popular(models: Sequence[str]) -> list[Candidate]:
     return [Candidate(item_id, POPULAR, Source.POPULAR) for item_id in viewed_lately()]
 
 
-def _static(k: int, catalogue: TextCatalogue) -> list[Candidate]:
-    return [Candidate(item_id, STATIC, STATIC) for item_id in catalogue.fallback(k)]
+def _static(asked: Asked) -> list[Candidate]:
+    return [Candidate(item_id, STATIC, STATIC) for item_id in asked.catalogue.fallback(asked.depth)]
+
+
+QUESTIONS: Final[Mapping[str, Callable[[Asked], list[Question]]]] = MappingProxyType(
+    {
+        RECENTLY_VIEWED: lambda asked: [partial(_recently_viewed, asked)],
+        MODEL: _by_session,
+        CO_VIEWS: _by_last_item,
+        CATEGORY: lambda asked: [partial(_same_category, asked)],
+        POPULAR: lambda asked: [partial(_popular, asked)],
+        STATIC: lambda asked: [partial(_static, asked)],
+    }
+)
+"""The steps that a placement's STEPS may name, each with its questions, which are asked in turn."""

@@ -9,8 +9,9 @@ from typing import Any
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.safety import isolated, warn
-from django_sessrec.serving import experiments
+from django_sessrec.serving import experiments, merchant_rules
 from django_sessrec.serving.experiments import INTERLEAVED, RunningExperiment
+from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.serving.visit import Visit
 
 
@@ -20,6 +21,7 @@ class Placement:
 
     name: str
     models: tuple[str, ...] = ()  # keys in SESSREC["MODELS"], in the order to ask
+    steps: tuple[str, ...] = ()  # of the fallback, in the order to ask; empty for the usual ones
     limit: int = 8
     template: str = "sessrec/recommendations.html"
     title: Any = None  # text, maybe lazily translated; None for the default
@@ -27,13 +29,14 @@ class Placement:
     pinned: tuple[str, ...] = ()
     sponsored: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
-    hide_viewed: bool = False
+    hide_viewed: bool = True
     max_per_category: int | None = None
     rules: tuple[Any, ...] = ()  # dotted paths, or the rules themselves
     experiment: str = ""  # that the session takes part in
     variant: str = ""
     holdout: bool = False  # the variant is a list without items
     teams: tuple[Placement, ...] = ()  # two variants whose lists are interleaved
+    merchandising: Merchandising = merchant_rules.NONE  # the rules that the merchant has made in the admin
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +47,32 @@ class Variant:
     share: float  # of the sessions that take part, 0 to 1
 
 
-def placement_for(name: str, visit: Visit | None = None, *, limit: Any = None) -> Placement:
-    """The placement as this visit gets it: defaults < settings < the session's variant < `limit`.
+def placement_for(
+    name: str,
+    visit: Visit | None = None,
+    *,
+    limit: Any = None,
+    merchandising: Merchandising | None = None,
+) -> Placement:
+    """The placement as this visit gets it: defaults < settings < the merchant's rows < variant < `limit`.
 
     Raises ImproperlyConfigured for a name that SESSREC["PLACEMENTS"] lacks. An experiment that can't be
     read is logged, and the visit gets the placement as it is without.
 
     `limit` is a whole number from 1 to MAX_LIMIT, also as text. One out of range is logged, and the nearest
     is taken; any other value is logged and ignored.
+
+    `merchandising` stands in place of the rules that are live, for a preview.
     """
     settings = {**sessrec_settings.placement(name), **experiments.kept(name)}
+    if merchandising is None:
+        merchandising = merchant_rules.live(name)
     if visit is not None and visit.session_id is not None:
         with isolated(f"assign a variant of the placement {name!r}"):
             experiment = experiments.running(name, settings["EXPERIMENT"])
             if experiment and (variant := experiment.variant_of(visit.session_id)):
-                return _as_in(name, settings, experiment, variant, limit)
-    return _merged(name, settings, {}, limit=limit)
+                return _as_in(name, settings, merchandising, experiment, variant, limit)
+    return _merged(name, settings, merchandising, {}, limit=limit)
 
 
 def variants_of(name: str) -> list[Variant]:
@@ -68,28 +81,37 @@ def variants_of(name: str) -> list[Variant]:
     experiment = experiments.running(name, settings["EXPERIMENT"])
     if not experiment:
         return []
+    merchandising = merchant_rules.live(name)
     total = sum(each["SHARE"] for each in experiment.variants.values())
     return [
-        Variant(_as_in(name, settings, experiment, variant), each["SHARE"] / total)
+        Variant(_as_in(name, settings, merchandising, experiment, variant), each["SHARE"] / total)
         for variant, each in experiment.variants.items()
     ]
 
 
 def _as_in(
-    name: str, settings: Mapping[str, Any], experiment: RunningExperiment, variant: str, limit: Any = None
+    name: str,
+    settings: Mapping[str, Any],
+    merchandising: Merchandising,
+    experiment: RunningExperiment,
+    variant: str,
+    limit: Any = None,
 ) -> Placement:
     """The placement as the sessions of one variant get it."""
-    if variant == INTERLEAVED:
-        teams = tuple(_as_in(name, settings, experiment, each, limit) for each in experiment.variants)
-        return replace(_merged(name, settings, {}, experiment.name, variant, limit=limit), teams=teams)
-    changes = experiment.variants[variant]
-    merged = _merged(name, settings, changes, experiment.name, variant, limit=limit)
-    return replace(merged, holdout=True) if variant in experiment.holdouts else merged
+    interleaved = variant == INTERLEAVED
+    changes = {} if interleaved else experiment.variants[variant]
+    settled = _merged(name, settings, merchandising, changes, experiment.name, variant, limit=limit)
+    if interleaved:
+        arms = experiment.variants
+        teams = [_as_in(name, settings, merchandising, experiment, each, limit) for each in arms]
+        return replace(settled, teams=tuple(teams))
+    return replace(settled, holdout=True) if variant in experiment.holdouts else settled
 
 
 def _merged(
     name: str,
     settings: Mapping[str, Any],
+    merchandising: Merchandising,
     variant: Mapping[str, Any],
     experiment: str = "",
     variant_name: str = "",
@@ -97,7 +119,7 @@ def _merged(
     limit: Any = None,
 ) -> Placement:
     """The one place where what may change a placement is put over one another, later ones winning."""
-    merged = {**settings, **variant}
+    merged = {**settings, **merchandising.changes, **variant}
     wanted = merged["LIMIT"]
     if limit is not None and limit != "":
         with isolated(f"read the limit of the placement {name!r}", about=f"limit {limit!r}"):
@@ -108,6 +130,7 @@ def _merged(
     return Placement(
         name,
         models=tuple(merged["MODELS"]),
+        steps=tuple(merged["STEPS"] or ()),
         limit=max(1, min(int(wanted), MAX_LIMIT)),
         template=merged["TEMPLATE"],
         title=merged["TITLE"],
@@ -120,4 +143,5 @@ def _merged(
         rules=tuple(merged["RULES"]),
         experiment=experiment,
         variant=variant_name,
+        merchandising=merchandising,
     )

@@ -24,7 +24,15 @@ from django_sessrec.serving import links
 from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.experiments import HOLDOUT
-from django_sessrec.serving.fallback import FOR_EVERYBODY, MODEL, PINNED, POPULAR, SPONSORED, Trace
+from django_sessrec.serving.fallback import (
+    FOR_EVERYBODY,
+    MODEL,
+    PINNED,
+    POPULAR,
+    RECENTLY_VIEWED,
+    SPONSORED,
+    Trace,
+)
 from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.visit import Visit, visit_of
 
@@ -203,6 +211,8 @@ def _shown(
 def _title(choice: Choice, placement: Placement) -> str:
     """A heading that is true for this list: one that is the same for everybody is not "Picked for you"."""
     answer = choice.answer
+    if answer is not None and answer.step == RECENTLY_VIEWED:
+        return str(placement.title or _("Recently viewed"))
     if answer is None or answer.step not in FOR_EVERYBODY:
         return str(placement.title or _("You may also like"))
     popular = _("Popular right now") if answer.step == POPULAR else _("From our range")
@@ -218,7 +228,9 @@ def _items(choice: Choice, rec_id: str | None, request: HttpRequest | None) -> l
         named = [titles.of(item) for item in each.because_items]
         title = next((each_title for each_title in named if (each.reason, each_title) not in said), "")
         because_title = title or next(iter(named), "")
-        repeated = each.reason != Source.VIEWED and (each.reason, because_title) in said
+        repeated = each.step == RECENTLY_VIEWED or (  # which the heading says of all of them
+            each.reason != Source.VIEWED and (each.reason, because_title) in said
+        )
         said.add((each.reason, because_title))
         items.append(
             RecommendedItem(

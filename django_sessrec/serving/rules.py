@@ -15,16 +15,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
-from django_sessrec.catalogue import TextCatalogue
+from django_sessrec.catalogue import Attributes, TextCatalogue
 from django_sessrec.safety import isolated
-from django_sessrec.serving.fallback import BY_HAND, PINNED, RULE, SPONSORED, Candidate
+from django_sessrec.serving.fallback import BY_HAND, PINNED, RECENTLY_VIEWED, RULE, SPONSORED, Candidate
 from django_sessrec.serving.placements import Placement
-from django_sessrec.serving.visit import Visit
+from django_sessrec.serving.visit import Visit, group_of
+
+NO_ATTRIBUTES: Final = Attributes({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,34 @@ class RuleContext:
     request: HttpRequest | None = None
     _offered: dict[str, Any] = field(default_factory=dict)  # by id; None for what the shop does not offer
     _sensitive: set[str] = field(default_factory=set)
+    _attributes: dict[str, Attributes] = field(default_factory=dict)
+    _group: list[str] = field(default_factory=list)  # none before it is asked for
+
+    @property
+    def group(self) -> str:
+        """The customer's group, empty where there is none: the visit's, else what CUSTOMER_GROUP says."""
+        if self.visit.group is not None:
+            return self.visit.group
+        if not self._group:
+            self._group.append(group_of(self.request))
+        return self._group[0]
+
+    @property
+    def on_screen(self) -> Candidate | None:
+        """The item on the page, where the catalogue offers it."""
+        current = self.visit.current
+        item = self.look_up([current]).get(current) if current else None
+        return None if item is None else Candidate(current, "", "", item=item)
+
+    def attributes(self, candidate: Candidate) -> Attributes:
+        """What the catalogue says of a resolved candidate, asked once in a list; nothing where it raises."""
+        found = self._attributes.get(candidate.item_id)
+        if found is None:
+            found = NO_ATTRIBUTES
+            with isolated("tell an item's attributes", about=f"item {candidate.item_id!r}", savepoints=False):
+                found = self.catalogue.attributes(candidate.item)
+            self._attributes[candidate.item_id] = found
+        return found
 
     def propose(self, item_id: Any, *, sponsored: bool = False) -> Candidate:
         """A candidate of the rule's own: an id or the shop's object. Shown if the catalogue offers it.
@@ -97,14 +127,22 @@ def excluded(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     return _without(set(context.placement.excluded), items)
 
 
+def in_basket_or_bought(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """What the visitor has already decided on."""
+    return _without({*context.visit.basket, *context.visit.purchases}, items)
+
+
 def viewed(items: list[Candidate], context: RuleContext) -> list[Candidate]:
-    """What the session clicked already, where the placement hides that."""
-    return _without(set(context.visit.items), items) if context.placement.hide_viewed else items
+    """What the session clicked already, where the placement hides that, unless the list is made of it."""
+    if not context.placement.hide_viewed or RECENTLY_VIEWED in context.placement.steps:
+        return items
+    return _without(set(context.visit.items), items)
 
 
 def available(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """What the live catalogue offers now, with its objects: sold-out and deleted items go."""
-    offered = context.look_up({item_id for each in items for item_id in (each.item_id, *each.because)})
+    asked = {item_id for each in items for item_id in (each.item_id, *each.because)}
+    offered = context.look_up(asked | context.placement.merchandising.asked(context.visit.current))
     kept = [each for each in items if each.item_id in offered or context.is_sensitive(each.item_id)]
     for each in kept:
         if each.item is None:
@@ -151,9 +189,17 @@ def limit(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 
 
 PROPOSING: tuple[Rule, ...] = (sponsored, pinned)
-BY_ID: tuple[Rule, ...] = (never_the_item_on_screen, excluded, viewed)
+BY_ID: tuple[Rule, ...] = (never_the_item_on_screen, excluded, in_basket_or_bought, viewed)
 BY_CATALOGUE: tuple[Rule, ...] = (available, not_sensitive)
-LAST: tuple[Rule, ...] = (max_per_category, describable, limit)
+CAPPING: tuple[Rule, ...] = (max_per_category,)
+LAST: tuple[Rule, ...] = (describable, limit)
+
+
+def guarded(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """Those that no rule by id keeps out of every list of this visit."""
+    for rule in BY_ID:
+        items = rule(items, context)
+    return items
 
 
 def own_rules(placement: Placement) -> Iterator[tuple[str, Rule]]:

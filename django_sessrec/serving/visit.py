@@ -17,6 +17,7 @@ from django_sessrec.capture.event import CLICK_EVENTS
 from django_sessrec.capture.session_events import SessionEvent, session_events
 from django_sessrec.capture.tracker import Tracker
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import EventName
 from django_sessrec.safety import isolated
 
@@ -39,6 +40,7 @@ class Visit:
     session_id: UUID | None = None
     consent: Level = CONTEXTUAL
     at: datetime = field(default_factory=timezone.now)
+    group: str | None = None  # the customer's, for rules; None: the page's request tells it
 
     def __post_init__(self) -> None:
         for name in ("items", "basket", "purchases"):
@@ -99,6 +101,40 @@ def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[A
         session_id=session_id,
         consent=SESSION,
     )
+
+
+def stored_visit(session_id: UUID) -> Visit:
+    """The visit as its next page would see it, for a preview or a replay: its last item is on screen.
+
+    Raises django.db.Error where the database does not answer in time.
+    """
+    events = session_events(session_id)
+    clicks = [each.item_id for each in events if each.name in CLICK_EVENTS][-MAX_SESSION_ITEMS:]
+    basket, purchases = _basket_and_purchases(events)
+    return Visit(
+        items=tuple(clicks),
+        current=clicks[-1] if clicks else "",
+        basket=basket,
+        purchases=purchases,
+        session_id=session_id,
+        consent=SESSION,
+    )
+
+
+def group_of(request: HttpRequest | None) -> str:
+    """The customer's group as SESSREC["CUSTOMER_GROUP"] tells it; empty where there is none.
+
+    From here on the response is private: another group's customer may get another list.
+    """
+    asked = sessrec_settings.imported("CUSTOMER_GROUP")
+    if asked is None or request is None:
+        return ""
+    tracker: Tracker | None = getattr(request, "sessrec", None)
+    if tracker is not None and not tracker.answered:
+        tracker.keep_private()
+    with isolated("tell the customer's group"):
+        return str(asked(request) or "")
+    return ""
 
 
 def _current(item: Any, tracker: Tracker | None, catalogue: TextCatalogue) -> str:

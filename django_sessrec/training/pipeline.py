@@ -131,9 +131,10 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     if not verdict.passed:
         raise Refused(str(verdict))
 
-    published = hold_out
+    published, of_published = hold_out, earlier
     if settings["REFIT"]:
-        published = fit("refit", sessions)
+        published, of_published = fit("refit", sessions), sessions
+    run.counts["newest_session"] = int(of_published.started.max())  # a neighbour model counts ages from there
     recorder.stage("publish")
     artifact_store.publish(run, published, hold_out, card(run))
     with database.atomic():

@@ -82,7 +82,7 @@ def test_csv(admin_client, earnings):
     answer = admin_client.get(reverse("admin:sessrec_report_export"))
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(answer.content.decode().splitlines()))
-    assert [(row["placement"], row["impressions"], row["revenue_EUR"]) for row in rows] == [
+    assert [(row["placement"], row["impressions"], row["direct_EUR"]) for row in rows] == [
         ("basket", "1", "0"),
         ("home", "1", "0"),
         ("home", "1", "1234.50"),

@@ -84,7 +84,7 @@ def told(stranger, visitor):
         ({"MODELS": ["spring"]}, OWN),
         ({"PINNED": ["1", "2"]}, "2 products chosen by the shop come first"),
         ({"EXCLUDED": ["1"]}, "1 product is never shown here"),
-        ({"HIDE_VIEWED": True}, "already viewed during this visit are left out"),
+        ({"STEPS": ["recently_viewed"]}, "Products that you viewed during this visit, the newest first."),
         ({"MAX_PER_CATEGORY": 3}, "At most 3 products of each category"),
         ({"LIMIT": 5}, "At most 5 products are shown"),
         ({"TITLE": "Warm & dry"}, "Warm & dry"),
@@ -95,6 +95,18 @@ def test_changing_a_placement_changes_the_page(serving, placement, told, keys, s
     assert says not in told()
     placement(**keys)
     assert says in told()
+
+
+def test_a_list_that_hides_viewed_products_says_so(serving, placement, told):
+    for hidden in (True, False):
+        placement(HIDE_VIEWED=hidden)
+        assert ("already viewed during this visit are left out" in told()) == hidden
+
+
+def test_the_steps_of_a_list_are_told_and_methods_only_where_they_are_asked(serving, placement, told):
+    placement(STEPS=["category", "popular"])
+    assert re.search("in this order.*Products of the same category.*Products popular in this shop", told())
+    assert "Counts most" not in told()
 
 
 def test_methods_are_told_in_the_order_in_which_they_are_asked(serving, placement, told):

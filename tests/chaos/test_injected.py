@@ -169,10 +169,10 @@ def shop(transactional_db, settings, artifacts) -> Iterator[None]:
         "PLACEMENTS": {
             "product_page": {
                 "MAX_PER_CATEGORY": 6,
-                "HIDE_VIEWED": True,
                 "RULES": ["tests.chaos.rules.something_new_at_the_end"],
                 "EXPERIMENT": {"NAME": "e", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}},
-            }
+            },
+            "seen": {"STEPS": ["recently_viewed"]},
         },
     }
     Product.objects.bulk_create(

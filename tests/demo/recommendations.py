@@ -9,6 +9,7 @@ class DemoCatalogue(ModelCatalogue):
     price_field = "price"
     image_field = "picture"
     category_field = "category"
+    stock_field = "stock"
 
     def available(self, queryset):
         return queryset.filter(stock__gt=0)

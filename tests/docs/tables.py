@@ -1,7 +1,8 @@
 """The tables of the reference pages that are made from the code.
 
-A page marks each with `<!-- settings from CATALOGUE -->`, `<!-- entries PLACEMENT -->` or `<!-- checks -->`,
-up to `<!-- end -->`; `python -m tests.docs.tables` writes what is between, and a test holds the pages to it.
+A page marks each with `<!-- settings from CATALOGUE -->`, `<!-- entries PLACEMENT -->`, `<!-- checks -->` or
+`<!-- kpis COUNTED -->`, up to `<!-- end -->`; `python -m tests.docs.tables` writes what is between, and a
+test holds the pages to it.
 """
 
 import re
@@ -12,11 +13,18 @@ from typing import Any
 from django_sessrec.checks.messages import CHECKS
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
 from django_sessrec.conf.setting import Setting
+from django_sessrec.measuring import definitions
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = (DOCS / "reference" / "settings.md", DOCS / "reference" / "checks.md")
+PAGES = (
+    DOCS / "reference" / "settings.md",
+    DOCS / "reference" / "checks.md",
+    DOCS / "explanation" / "kpis.md",
+)
 MARK = re.compile(r"(?<=<!-- )(\w+)(?: (?:from )?(\w+))?(?= -->\n)")
-TABLE = re.compile(r"(<!-- (?:settings from \w+|entries \w+|checks) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+TABLE = re.compile(
+    r"(<!-- (?:settings from \w+|entries \w+|checks|kpis \w+) -->\n).*?(<!-- end -->\n)", re.DOTALL
+)
 
 
 def written(text: str) -> str:
@@ -37,6 +45,11 @@ def _table(mark: str, sections: list[str]) -> str:
         case "checks":
             rows = ((f"`{check.id}`", check.wrong, check.remedy) for check in CHECKS)
             return _markdown(("id", "what is wrong", "remedy"), rows)
+        case "kpis":
+            rows = (
+                (f"`{each.key}`", str(each.name), str(each.formula)) for each in getattr(definitions, name)
+            )
+            return _markdown(("key", "name", "how it is counted"), rows)
     raise ValueError(mark)
 
 

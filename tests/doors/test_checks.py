@@ -86,6 +86,8 @@ def test_an_estimators_module_in_another_encoding_is_read(tmp_path, monkeypatch)
         ),
         (GOOD | {"MODELS": {"mine": {"ESTIMATER": "x.Y"}}}, "sessrec.E002", "ESTIMATOR"),
         (GOOD | {"PLACEMENTS": {"home": {"MODELS": ["none"]}}}, "sessrec.E008", "neighbours"),
+        (GOOD | {"PLACEMENTS": {"home": {"STEPS": ["recently"]}}}, "sessrec.E035", "recently_viewed"),
+        (GOOD | {"PLACEMENTS": {"home": {"STEPS": "popular"}}}, "sessrec.E003", "list"),
         (GOOD | {"PLACEMENTS": {"home": {"EXPERIMENT": {"NAME": "x"}}}}, "sessrec.E009", "two VARIANTS"),
         (GOOD | {"PLACEMENTS": {"home": {"EXPERIMENT": "blue"}}}, "sessrec.E003", "dict"),
         (

@@ -36,7 +36,10 @@ def ignored(request) -> bool:
 @pytest.fixture(autouse=True)
 def caching_shop(settings, products, trails, promote):
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.SESSREC = settings.SESSREC | {"IGNORE_REQUEST": f"{__name__}.ignored"}
+    settings.SESSREC = settings.SESSREC | {
+        "IGNORE_REQUEST": f"{__name__}.ignored",
+        "PLACEMENTS": {"product_page": {"HIDE_VIEWED": False}},  # so that her list tells what she viewed
+    }
     cache.clear()
     promote(trails)
     yield

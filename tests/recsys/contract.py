@@ -106,6 +106,13 @@ class RecommenderContract:
             assert (found.source == Source.POPULAR) == (found.source != Source.VIEWED and not found.because)
         assert {found.source for found in recommender.recommend([], 5)} == {Source.POPULAR}
 
+    def test_what_is_shown_is_explained_by_itself(self, recommender, sessions):
+        for session in sessions:
+            item_ids = recommender.index.item_ids(session)
+            ranking, all_of_them = recommender.rank(item_ids, 6), recommender.recommend(item_ids, 6)
+            assert ranking.explained(0, 2) + ranking.explained(2, None) == all_of_them
+            assert ranking.explained(6, None) == []
+
     def test_it_says_what_it_goes_by(self, recommender):
         assert recommender.describe()
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from django_sessrec.recsys.neighbours import Neighbours, RecentNeighbours
 from django_sessrec.recsys.popularity import Popularity
+from django_sessrec.recsys.recommender import best
 from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.recsys.contract import RecommenderContract
 from tests.recsys.oracle import neighbour_shares
@@ -75,6 +76,23 @@ def test_the_reasons_are_the_clicks_that_added_most(parameters, log, session):
         added = [shares[row][click] for click in reason.clicks]
         assert set(reason.clicks) == {click for click, share in shares[row].items() if share > 0}
         assert all(earlier >= later * (1 - 1e-4) for earlier, later in pairwise(added))
+
+
+@settings(deadline=None)
+@given(
+    parameters=PARAMETERS,
+    log=LOGS,
+    session=SESSIONS,
+    k=st.integers(0, N_ITEMS + 2),
+    excluded=st.lists(st.integers(-1, N_ITEMS + 3), max_size=3),
+)
+def test_the_best_are_those_of_all_scores_whatever_is_excluded(parameters, log, session, k, excluded):
+    recommender, session = parameters.fit(log), np.array(session, np.int32)
+    known = [row for row in excluded if 0 <= row <= N_ITEMS]
+    expected = best(recommender.scores([session])[0], k, exclude=known)
+    for _ in range(2):  # the first leaves its work space as it found it
+        for found, wanted in zip(recommender.kernel.top(session, k, excluded), expected, strict=True):
+            np.testing.assert_array_equal(found, wanted)
 
 
 def test_other_parameters_over_the_same_index_are_a_fit_with_them():

@@ -1,5 +1,6 @@
 """A list of any session under any placement, without a request, and why each item is in it or not."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -79,10 +80,10 @@ def test_a_list_needs_no_request_and_leaves_nothing(visit):
 
 
 def test_dropped_items_say_by_which_rule(visit, products):
-    chosen = choose(visit, placement_for("product_page")).items
+    chosen = choose(visit, Placement("preview", ("neighbours",), hide_viewed=False)).items
     sold_out, hidden, capped = (each.item_id for each in chosen[:3])
     Product.objects.filter(pk=sold_out).update(stock=0)
-    settled = Placement("preview", ("neighbours",), limit=4, excluded=(hidden,))
+    settled = Placement("preview", ("neighbours",), limit=4, excluded=(hidden,), hide_viewed=False)
     choice = choose(visit, settled)
     assert trace_of(sold_out, choice) == [("available", "dropped", 0)]
     assert trace_of(hidden, choice) == [("excluded", "dropped", 0)]
@@ -98,9 +99,11 @@ def test_a_category_that_is_full_says_so(visit, products):
 
 
 def test_what_the_shop_put_first_says_by_whom(visit, products):
-    chosen = [each.item_id for each in choose(visit, placement_for("product_page")).items]
+    shown = choose(visit, Placement("preview", ("neighbours",), hide_viewed=False)).items
+    chosen = [each.item_id for each in shown]
     new = next(str(product.pk) for product in products[20:] if str(product.pk) not in chosen)
-    choice = choose(visit, Placement("preview", ("neighbours",), limit=8, pinned=(new, chosen[3])))
+    settled = Placement("preview", ("neighbours",), pinned=(new, chosen[3]), hide_viewed=False)
+    choice = choose(visit, settled)
     assert [each.item_id for each in choice.items[:2]] == [new, chosen[3]]
     assert trace_of(new, choice) == [("pinned", "added", 0)]
     assert trace_of(chosen[3], choice) == [("pinned", "moved", 3)]
@@ -112,9 +115,38 @@ def test_hidden_because_viewed(visit):
     assert {each.item_id for each in choice.dropped if each.trace[-1].rule == "viewed"} == set(visit.items)
 
 
+def test_what_is_in_the_basket_or_bought_is_not_recommended_again(visit, products):
+    first, second = (each.item_id for each in choose(visit, Placement("preview", ("neighbours",))).items[:2])
+    decided = replace(visit, basket=(first,), purchases=(second,))
+    choice = choose(decided, Placement("preview", ("neighbours",), hide_viewed=False))
+    assert not {first, second} & {each.item_id for each in choice.items}
+    assert trace_of(first, choice) == [("in_basket_or_bought", "dropped", 0)]
+
+
+def test_the_recently_viewed_are_the_sessions_own_the_newest_first(products, visit):
+    placement = Placement("seen", steps=("recently_viewed",), limit=3)
+    one, two, three, four = (str(products[n].pk) for n in (1, 2, 3, 4))
+    seen = Visit([one, two, one, three, four], four)
+    choice = choose(seen, placement)
+    assert [each.item_id for each in choice.items] == [three, one, two], "not the one on screen"
+    assert {each.step for each in choice.items} == {"recently_viewed"}
+    assert choose(Visit(), placement).items == [], "no step brings anything else"
+
+
+def test_steps_are_asked_in_the_placements_order(visit, products):
+    placement = Placement("mixed", ("neighbours",), steps=("recently_viewed", "static"), limit=5)
+    steps = [each.step for each in choose(visit, placement).items]
+    assert steps == sorted(steps, key=["recently_viewed", "static"].index)
+    assert set(steps) == {"recently_viewed", "static"}
+
+
+def test_an_unknown_step_brings_nothing(visit):
+    assert choose(visit, Placement("typo", ("neighbours",), steps=("recenty_viewed",))).items == []
+
+
 def test_an_item_of_several_steps_is_the_firsts(visit):
     items = choose(visit, Placement("preview", ("neighbours",), limit=29)).items
-    assert len({each.item_id for each in items}) == len(items) == 29
+    assert len({each.item_id for each in items}) == len(items) == 27, "all but the viewed ones and this one"
     assert [each.step for each in items if each.step == "model"]
 
 

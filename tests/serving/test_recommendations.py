@@ -157,8 +157,11 @@ def test_limit_of_a_client_is_bounded(products):
     assert len(get_recommendations(None, "product_page", limit=-5).items) == 1
 
 
-def test_items_of_the_visit_may_return_but_not_the_one_on_screen(products, trails, promote):
+def test_items_of_the_visit_may_return_where_the_placement_shows_them_but_not_the_one_on_screen(
+    products, trails, promote, placement
+):
     promote(trails)
+    placement(HIDE_VIEWED=False)
     recs = get_recommendations(
         request_of(), "product_page", items=[products[2].pk, products[8].pk], item=products[8]
     )
@@ -167,9 +170,8 @@ def test_items_of_the_visit_may_return_but_not_the_one_on_screen(products, trail
     assert str(products[8].pk) not in ids(recs)
 
 
-def test_a_placement_can_hide_what_the_visit_saw(products, trails, promote, placement):
+def test_a_list_hides_what_the_visit_saw(products, trails, promote):
     promote(trails)
-    placement(HIDE_VIEWED=True)
     recs = get_recommendations(
         request_of(), "product_page", items=[products[2].pk, products[8].pk], item=products[8]
     )

@@ -31,12 +31,34 @@ def test_default_list_shows_title_price_picture_and_reason(products, trails, pro
     assert 'alt=""' in html, "the title beside the picture says it already"
 
 
-def test_reason_of_a_visit_with_several_clicks(visitor, products, trails, promote):
+def test_reason_of_a_visit_with_several_clicks(visitor, products, trails, promote, placement):
     promote(trails)
+    placement(HIDE_VIEWED=False)
     visitor.get(products[6].get_absolute_url())
     html = visitor.get(products[8].get_absolute_url()).content.decode()
     assert "From other visits with tea 8" in html
     assert "You viewed this" in html
+
+
+def test_recently_viewed_products_are_a_list_of_their_own(visitor, products, placement, settings):
+    placement()
+    settings.SESSREC["PLACEMENTS"]["seen"] = {"STEPS": ["recently_viewed"], "LIMIT": 4}
+    for product in products[:3]:
+        visitor.get(product.get_absolute_url())
+    items = visitor.get("/sessrec/recommendations/", {"placement": "seen", "item_id": products[2].pk}).json()
+    assert [item["title"] for item in items["items"]] == ["tea 1", "tea 0"]
+    assert items["title"] == "Recently viewed"
+    slot = visitor.get("/sessrec/slot/seen/").content.decode()
+    assert slot.count("<li") == 3
+    assert "Recently viewed" in slot
+    assert "You viewed this" not in slot, "the heading says it of all of them"
+
+
+def test_recently_viewed_is_empty_without_consent(stranger, products, placement, settings):
+    placement()
+    settings.SESSREC["PLACEMENTS"]["seen"] = {"STEPS": ["recently_viewed"]}
+    stranger.get(products[0].get_absolute_url())
+    assert stranger.get("/sessrec/recommendations/", {"placement": "seen"}).json()["items"] == []
 
 
 def test_pinned_item_is_labelled(products, placement):

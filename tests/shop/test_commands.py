@@ -3,14 +3,14 @@
 import os
 import subprocess
 import sys
-from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
-from django.utils import timezone
 
-from django_sessrec.measuring.kpis import kpis
+from django_sessrec.measuring.days import last_days
+from django_sessrec.measuring.kpis import figures
+from django_sessrec.measuring.rollups import roll_up_due
 from django_sessrec.models import Event
 from example_shop.stack.folders import CHECKOUT
 from tests.support.processes import process, wait_for
@@ -29,11 +29,11 @@ def test_an_interrupted_history_leaves_nothing_so_that_the_next_start_makes_it(g
 @pytest.mark.django_db(transaction=True)
 def test_simulated_lists_give_the_report_figures_of_each_day(goods):
     call_command("simulate_lists", "--days", "2", "--sessions-per-day", "30", stdout=StringIO())
-    now = timezone.now()
-    days = kpis(now - timedelta(days=4), now, by=["day"]).values()
+    roll_up_due()
+    days = figures(*last_days(4), ["day"]).values()
     assert len(days) >= 2
-    assert all(figures.impressions > figures.seen_impressions > 0 for figures in days)
-    assert sum(figures.clicks for figures in days) > 0
+    assert all(kpi.impressions > kpi.seen_impressions > 0 for kpi in days)
+    assert sum(kpi.clicks for kpi in days) > 0
 
 
 def test_without_a_database_a_command_says_how_to_start_it(tmp_path):

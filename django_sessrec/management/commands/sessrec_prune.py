@@ -11,7 +11,10 @@ from django_sessrec.operations.upkeep import UpkeepError, upkeep
 
 
 class Command(BaseCommand):
-    help = "Do the hourly upkeep now: partitions, quarantine, retention, killed training runs, old artifacts."
+    help = (
+        "Do the hourly upkeep now: partitions, quarantine, roll-ups, retention, killed training runs, old "
+        "artifacts."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -32,6 +35,7 @@ class Command(BaseCommand):
             f"{purged.withdrawals} withdrawals deleted"
         )
         self.stdout.write(f"{done['quarantined'].total()} sessions put into quarantine")
+        self.stdout.write(f"{len(done['rolled_up'])} days of figures rolled up")
         self.stdout.write(
             f"{len(done['stale_runs'])} killed training runs marked as failed, "
             f"{len(done['artifacts'])} artifacts removed"

@@ -160,29 +160,96 @@ EXPORT int64_t sessrec_neighbours_score(
     return n < 0 ? n : n_touched;
 }
 
-/* Split the scores of n_rows `rows` by the click that spoke: shares[r * MAX_CLICKS + c], zeros at first,
- * for the c-th of `clicked` (room for MAX_CLICKS). Returns how many clicks, OUT_OF_MEMORY or BAD_ROW. */
+static int better(const float *scores, int32_t a, int32_t b) {
+    return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
+}
+
+/* Let rows[at] sink in a heap of n rows whose worst is on top. */
+static void sink(const float *scores, int32_t *rows, int64_t n, int64_t at) {
+    for (int64_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && better(scores, rows[child], rows[child + 1])) child++;
+        if (better(scores, rows[child], rows[at])) return;
+        int32_t swapped = rows[at];
+        rows[at] = rows[child];
+        rows[child] = swapped;
+    }
+}
+
+/* As sessrec_neighbours_score, but only the best k, best first, ties by lower row: their rows in `touched`,
+ * their scores in `best` (room for k); `scores` is all zeros again. The n_excluded rows are left out. */
+EXPORT int64_t sessrec_neighbours_top(
+    const Model *m, const int32_t *session, int64_t length, float *scores, int32_t *touched,
+    const int32_t *excluded, int64_t n_excluded, int64_t k, float *best) {
+    int64_t n = sessrec_neighbours_score(m, session, length, scores, touched), kept = 0;
+    for (int64_t e = 0; e < n_excluded; e++)
+        if (excluded[e] > 0 && excluded[e] < m->n_rows) scores[excluded[e]] = 0.0f;
+    for (int64_t t = 0; t < n; t++) {
+        int32_t row = touched[t];
+        if (!(scores[row] > 0.0f)) continue;
+        if (kept < k) {
+            touched[kept++] = row; /* never beyond t, which is read already */
+            if (kept == k)
+                for (int64_t i = k / 2; i-- > 0;) sink(scores, touched, k, i);
+        } else if (k > 0 && better(scores, row, touched[0])) {
+            scores[touched[0]] = 0.0f;
+            touched[0] = row;
+            sink(scores, touched, k, 0);
+        } else scores[row] = 0.0f;
+    }
+    if (kept < k)
+        for (int64_t i = kept / 2; i-- > 0;) sink(scores, touched, kept, i);
+    for (int64_t last = kept - 1; last > 0; last--) {
+        int32_t worst = touched[0];
+        touched[0] = touched[last];
+        touched[last] = worst;
+        sink(scores, touched, last, 0);
+    }
+    for (int64_t t = 0; t < kept; t++) {
+        best[t] = scores[touched[t]];
+        scores[touched[t]] = 0.0f;
+    }
+    return n < 0 ? n : kept;
+}
+
+/* The clicks that spoke for each of n_rows `rows`, strongest first, ties by the newer one: in
+ * clicked[r * MAX_CLICKS] and after, ended by a 0; shares[r * MAX_CLICKS] and after is work space of zeros.
+ * Returns 0, OUT_OF_MEMORY or BAD_ROW. */
 EXPORT int64_t sessrec_neighbours_explain(
     const Model *m, const int32_t *session, int64_t length, const int32_t *rows, int64_t n_rows,
     int32_t *clicked, float *shares) {
     Clicks clicks;
     Neighbour *nearest = NULL;
     int64_t first, last;
+    uint8_t asked[256] = {0}; /* by the last byte of a row: most rows of the neighbours are not asked for */
     if (distinct_clicks(m, session, length, &clicks) < 0) return BAD_ROW;
-    memcpy(clicked, clicks.row, (size_t)clicks.count * sizeof *clicked);
+    for (int64_t r = 0; r < n_rows; r++) asked[rows[r] & 255] = 1;
     int64_t n = find_neighbours(m, &clicks, &nearest);
     for (int64_t i = 0; i < n; i++) {
         const int32_t *items = within_reach(m, &nearest[i], &first, &last);
-        for (int64_t p = first; p <= last; p++)
+        for (int64_t p = first; p <= last; p++) {
+            if (!asked[items[p] & 255]) continue;
             for (int64_t r = 0; r < n_rows; r++)
                 for (int32_t c = 0; items[p] == rows[r] && c < clicks.count; c++)
                     if (nearest[i].shared >> c & 1)
                         shares[r * MAX_CLICKS + c] += clicks.weight[c]
                             * m->session_weight[nearest[i].session]
                             * m->distance_weight[m->reach + p - nearest[i].match];
+        }
     }
     free(nearest);
-    return n < 0 ? n : clicks.count;
+    for (int64_t r = 0; n >= 0 && r < n_rows; r++) {
+        float *share = shares + r * MAX_CLICKS;
+        int32_t *found = clicked + r * MAX_CLICKS, strongest;
+        for (int32_t place = 0; place < clicks.count; place++) {
+            strongest = 0;
+            for (int32_t c = 1; c < clicks.count; c++)
+                if (share[c] > share[strongest]) strongest = c;
+            if (!(share[strongest] > 0.0f)) break;
+            found[place] = clicks.row[strongest];
+            share[strongest] = 0.0f;
+        }
+    }
+    return n < 0 ? n : 0;
 }
 
 /* A checksum of the C files this library was compiled from: a stale library is found at import. */

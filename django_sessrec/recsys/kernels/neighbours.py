@@ -39,12 +39,16 @@ class _Model(ctypes.Structure):
     ]
 
 
+POINTER, SIZE = ctypes.c_void_p, ctypes.c_int64
 _score = library.sessrec_neighbours_score
-_score.restype = ctypes.c_int64
-_score.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)
+_score.restype = SIZE
+_score.argtypes = (POINTER, POINTER, SIZE, POINTER, POINTER)
+_top = library.sessrec_neighbours_top
+_top.restype = SIZE
+_top.argtypes = (*_score.argtypes, POINTER, SIZE, SIZE, POINTER)
 _explain = library.sessrec_neighbours_explain
-_explain.restype = ctypes.c_int64
-_explain.argtypes = (*_score.argtypes, ctypes.c_void_p, ctypes.c_void_p)
+_explain.restype = SIZE
+_explain.argtypes = (POINTER, POINTER, SIZE, POINTER, SIZE, POINTER, POINTER)
 
 
 class NeighboursKernel:
@@ -74,11 +78,30 @@ class NeighboursKernel:
         scores[rows] = 0
         return rows, values
 
-    def explain(self, session: Rows, rows: Sequence[int]) -> tuple[Rows, FloatArray]:
-        """(c,) distinct clicks, newest first, and the (len(rows), c) share of each in each row's score."""
+    def top(self, session: Rows, k: int, exclude: Sequence[int] = ()) -> tuple[Rows, FloatArray]:
+        """The best k rows and their scores, best first, ties by lower row; without the excluded ones."""
+        session = np.ascontiguousarray(session, np.int32)
+        without = np.array(exclude, np.int32)
+        _, touched, *addresses = self._scratch()
+        best = np.empty(max(k, 1), np.float32)
+        n = _top(
+            self.address,
+            session.ctypes.data,
+            len(session),
+            *addresses,
+            without.ctypes.data,
+            len(without),
+            k,
+            best.ctypes.data,
+        )
+        raise_error(n, session)
+        return touched[:n].copy(), best[:n]
+
+    def explain(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
+        """For each row, the distinct clicks that spoke for it, strongest first."""
         session = np.ascontiguousarray(session, np.int32)
         wanted = np.asarray(rows, np.int32)
-        clicked = np.zeros(MAX_CLICKS, np.int32)
+        clicked = np.zeros((len(wanted), MAX_CLICKS), np.int32)
         shares = np.zeros((len(wanted), MAX_CLICKS), np.float32)
         n = _explain(
             self.address,
@@ -90,7 +113,7 @@ class NeighboursKernel:
             shares.ctypes.data,
         )
         raise_error(n, session)
-        return clicked[:n], shares[:, :n]
+        return [tuple(found[: found.index(0)] if found[-1] == 0 else found) for found in clicked.tolist()]
 
     def _scratch(self) -> tuple[FloatArray, Rows, int, int]:
         """This thread's zeroed scores, room for touched rows, and the addresses of both."""

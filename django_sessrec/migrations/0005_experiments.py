@@ -7,7 +7,7 @@ from django_sessrec.database import OwnDatabaseMigration
 class Migration(OwnDatabaseMigration):
 
     dependencies = [
-        ('sessrec', '0002_acts'),
+        ('sessrec', '0004_figures'),
     ]
 
     operations = [

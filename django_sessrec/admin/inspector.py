@@ -1,0 +1,142 @@
+"""The inspector: a product's or a session's lists, why each item stands there, and who taught it.
+
+A session's id is posted, never part of an address: logs and browser histories keep addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from django_sessrec.admin.acts import Act, Question, asked, may, require
+from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.inspected import lists_now, teachers
+from django_sessrec.admin.products import shown_products
+from django_sessrec.admin.timeline import end_of, latest_sessions, state_of, timeline
+from django_sessrec.catalogue import get_catalogue
+from django_sessrec.models import AuditEntry, Inspector
+from django_sessrec.operations.quarantine import take_out
+from django_sessrec.safety import never_raises
+from django_sessrec.serving.visit import Visit, stored_visit
+
+FOUND = 30  # products of a search
+NOTHING: Sequence[str] = ()
+
+
+@admin.register(Inspector)
+class InspectorAdmin(ReadOnlyAdmin):
+    """One page for both; who may not inspect sessions inspects products."""
+
+    class Media:
+        css = {"all": ["sessrec/admin-charts.css"]}
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_POST(self.take_out_view))
+        return [path("take-out/", view, name="sessrec_take_out"), *super().get_urls()]
+
+    @method_decorator(sensitive_post_parameters("session", "q"))  # error reports show neither
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        given = request.POST if request.method == "POST" else request.GET
+        term = given.get("q", "").strip()
+        session_id = _session_of(request.POST.get("session", "") or term)
+        context = self.admin_site.each_context(request) | {
+            "title": _("Inspector"),
+            "opts": self.opts,
+            "media": self.media,
+            "may_inspect": may(request, Act.INSPECT),
+            "may_take_out": may(request, Act.QUARANTINE),
+        }
+        if session_id is not None:
+            require(request, Act.INSPECT)
+            found, visit = _of_session(request, session_id)
+        else:
+            found, visit = _of_product(term, given.get("item", ""))
+        context |= found
+        if visit.clicks:
+            context |= lists_now(visit, given.get("placement", ""), given.get("other", "").strip())
+        if session_id is not None and visit.clicks:
+            context |= teachers(visit, given.get("why", ""))
+        if not visit.clicks and session_id is None and not term and context["may_inspect"]:
+            context["latest"] = latest_sessions()
+        return TemplateResponse(request, "admin/sessrec/inspector.html", context | (extra_context or {}))
+
+    @method_decorator(sensitive_post_parameters("session"))
+    def take_out_view(self, request: HttpRequest) -> HttpResponse:
+        """Leave a session out of training and reports."""
+        require(request, Act.QUARANTINE)
+        session_id = _session_of(request.POST.get("session", ""))
+        if session_id is None:
+            raise Http404
+        page = reverse(f"{self.admin_site.name}:sessrec_inspector_changelist")
+        words = {"session": end_of(session_id)}
+        question = Question(
+            title=_("Take session %(session)s out of training?") % words,
+            button=_("Take it out"),
+            back=page,
+            sentences=[
+                _("Reports no longer count it, and the next training run does not learn from it."),
+                _("Models that learnt from it serve until then. Quarantined sessions can be released."),
+            ],
+        )
+        answer = asked(request, Act.QUARANTINE, self, question)
+        if isinstance(answer, HttpResponse):
+            return answer
+        if take_out(session_id, request.user.get_username(), answer["reason"]):
+            said = _("Session %(session)s is left out from the next training run on.")
+        else:
+            said = _("Session %(session)s was left out already.")
+        self.message_user(request, said % words, messages.SUCCESS)
+        return HttpResponseRedirect(page)
+
+
+def _session_of(text: str) -> UUID | None:
+    """The id in a session's id or cookie."""
+    try:
+        return UUID(text.strip().partition(".")[0])
+    except ValueError:
+        return None
+
+
+def _of_session(request: HttpRequest, session_id: UUID) -> tuple[dict[str, Any], Visit]:
+    """What is stored of a session, with a line in the audit trail that names only the end of its id."""
+    AuditEntry.objects.note(
+        AuditEntry.Action.INSPECT, request.user.get_username(), session=end_of(session_id)
+    )
+    entries = timeline(session_id)
+    found = {
+        "session": str(session_id),
+        "end": end_of(session_id),
+        "entries": entries,
+        "state": state_of(session_id),
+    }
+    return found, stored_visit(session_id) if entries else Visit()
+
+
+def _of_product(term: str, item_id: str) -> tuple[dict[str, Any], Visit]:
+    """The product that is called so, or those among which to choose."""
+    if not term:
+        return ({"product": shown_products([item_id])[item_id]} if item_id else {}), Visit(current=item_id)
+    called = list(_called(term))
+    if len(called) == 1:
+        return _of_product("", called[0])
+    return {"term": term, "matches": list(shown_products(called).values())}, Visit()
+
+
+@never_raises("search the catalogue", default=NOTHING)
+def _called(text: str) -> Sequence[str]:
+    return get_catalogue().search(text, FOUND)

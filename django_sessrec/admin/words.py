@@ -1,0 +1,71 @@
+"""Words for the keys that lists, rules and placements are stored with; an unknown key is shown as it is."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext as _
+
+from django_sessrec.serving.fallback import DROPPED, MOVED, Trace
+
+
+def placement_name(key: str) -> str:
+    """ "product_page" -> "Product page"."""
+    return key.replace("_", " ").replace("-", " ").strip().capitalize()
+
+
+def step_name(step: str) -> str:
+    """What proposed an item."""
+    known = {
+        "pinned": _("pinned by the shop"),
+        "sponsored": _("sponsored"),
+        "rule": _("a rule of the shop's"),
+        "recently_viewed": _("viewed before"),
+        "model": _("a model, for the session"),
+        "co_views": _("a model, for the last click"),
+        "category": _("the same category"),
+        "popular": _("most popular"),
+        "static": _("the shop's own fallback"),
+    }
+    return known.get(step, step.replace("_", " "))
+
+
+def reason_name(reason: str) -> str:
+    """What speaks for an item."""
+    known = {
+        "viewed": _("viewed in this session"),
+        "neighbours": _("similar past sessions"),
+        "co_viewed": _("viewed together in past sessions"),
+        "network": _("neural network"),
+        "session": _("this session"),
+        "same_category": _("the same category"),
+        "popular": _("most popular"),
+    }
+    return known.get(reason) or step_name(reason)
+
+
+def rule_name(rule: str) -> str:
+    """A built-in rule in words; the shop's own by its path."""
+    known = {
+        "sponsored": _("sponsored products first"),
+        "pinned": _("pinned products first"),
+        "never_the_item_on_screen": _("never the product on screen"),
+        "excluded": _("never shown in this placement"),
+        "viewed": _("viewed in this session: left out"),
+        "not_bought_again": _("bought or in the basket: left out"),
+        "available": _("not offered by the shop now"),
+        "not_sensitive": _("sensitive product"),
+        "max_per_category": _("at most so many of a category"),
+        "describable": _("the catalogue can't describe it"),
+        "limit": _("the list was full"),
+    }
+    return known.get(rule, rule)
+
+
+def trace_words(trace: Trace) -> str:
+    """What one rule did to an item."""
+    rule = rule_name(trace.rule)
+    if trace.what == MOVED:
+        words = _("%(rule)s: %(places)d up") if trace.places > 0 else _("%(rule)s: %(places)d down")
+        return words % {"rule": rule, "places": abs(trace.places)}
+    if trace.what == DROPPED:
+        return _("%(rule)s: left out") % {"rule": rule}
+    return _("%(rule)s: added") % {"rule": rule}

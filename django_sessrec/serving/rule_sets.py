@@ -1,0 +1,71 @@
+"""A placement's rule sets: draft, publish, undo. What serves follows within seconds (merchant_rules)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.utils import timezone
+
+from django_sessrec import database
+from django_sessrec.models import PlacementRule, RuleSet
+from django_sessrec.serving import merchant_rules
+
+COPIED = ("kind", "parameters", "starts_at", "ends_at", "group", "note")
+
+
+class RuleSetError(Exception):
+    """A rule set that can't be published, with the reason."""
+
+
+def live_set(placement: str) -> RuleSet | None:
+    """The published set that the placement's lists follow."""
+    return RuleSet.objects.history(placement).first()
+
+
+def draft_of(placement: str, by: str) -> RuleSet:
+    """The placement's draft, which begins as a copy of what is live. `by`: a staff user's name."""
+    with database.atomic():
+        draft, new = RuleSet.objects.get_or_create(
+            placement=placement, published_at=None, defaults={"changed_by": by}
+        )
+        if new and (live := live_set(placement)) is not None:
+            draft.changes = live.changes
+            draft.save()
+            _copy(live.rules.all(), draft)
+    return draft
+
+
+def publish(draft: RuleSet, by: str, reason: str) -> RuleSet:
+    """Let the placement's lists follow the draft; RuleSetError where it is no draft any more."""
+    published = RuleSet.objects.filter(pk=draft.pk, published_at=None).update(
+        published_at=timezone.now(), published_by=by, reason=reason
+    )
+    if not published:
+        raise RuleSetError("this draft is published or deleted already")
+    merchant_rules.forget()
+    draft.refresh_from_db()
+    return draft
+
+
+def restore(earlier: RuleSet, by: str, reason: str) -> RuleSet:
+    """Publish an earlier set's rules again, as a new line of the history. A draft stays as it is."""
+    if earlier.published_at is None:
+        raise RuleSetError("a draft was never live")
+    with database.atomic():
+        again = RuleSet.objects.create(
+            placement=earlier.placement,
+            changes=earlier.changes,
+            changed_by=by,
+            published_at=timezone.now(),
+            published_by=by,
+            reason=reason,
+        )
+        _copy(earlier.rules.all(), again)
+    merchant_rules.forget()
+    return again
+
+
+def _copy(rules: Iterable[PlacementRule], into: RuleSet) -> None:
+    PlacementRule.objects.bulk_create(
+        PlacementRule(rule_set=into, **{name: getattr(rule, name) for name in COPIED}) for rule in rules
+    )

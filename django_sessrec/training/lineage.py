@@ -1,0 +1,45 @@
+"""From a neighbour model's past sessions back to the stored ones, so that a bad one can be taken out.
+
+The model holds clicks without any id. Where a session began is known to the second, from its age and the
+newest session that the run read: a stored session is the one if it began then with the same product and its
+clicks contain the model's in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from django_sessrec.capture.event import CLICK_EVENTS
+from django_sessrec.models import Event, TrainingRun
+
+TOLERANCE = timedelta(seconds=2)  # of a whole second, and of an age kept in 32 bits
+LASTS = timedelta(days=1)
+
+
+def stored_session(run: TrainingRun, item_ids: Sequence[str], age_days: float) -> UUID | None:
+    """The id of the stored session with these clicks; None where it is erased, or the run can't tell when."""
+    newest = run.counts.get("newest_session")
+    if newest is None:
+        return None
+    began = datetime.fromtimestamp(newest, UTC) - timedelta(days=age_days)
+    clicks = Event.objects.filter(name__in=CLICK_EVENTS, bot=False)
+    first = clicks.filter(
+        item_id=item_ids[0], occurred_at__gte=began - TOLERANCE, occurred_at__lte=began + TOLERANCE
+    )
+    for session_id in first.order_by("event_id").values_list("session_id", flat=True).distinct():
+        of_session = clicks.filter(
+            session_id=session_id, occurred_at__gte=began - TOLERANCE, occurred_at__lt=began + LASTS
+        )
+        if _contains(
+            of_session.order_by("occurred_at", "event_id").values_list("item_id", flat=True), item_ids
+        ):
+            return UUID(str(session_id))
+    return None
+
+
+def _contains(clicked: Iterable[str], item_ids: Sequence[str]) -> bool:
+    """Whether the clicks hold these in order; training leaves out reloads, and what bots push."""
+    rest = iter(clicked)
+    return all(item_id in rest for item_id in item_ids)

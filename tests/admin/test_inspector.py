@@ -1,0 +1,194 @@
+"""The inspector: products and sessions, and what stays out of addresses, logs and the audit trail."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+
+from django_sessrec.capture import cookie
+from django_sessrec.ids import uuid7
+from django_sessrec.models import AuditEntry, Quarantine
+from django_sessrec.training.pipeline import train
+from tests.demo.models import Product
+from tests.support.admin import Inline
+from tests.support.axe import violations
+from tests.support.browser import needs_chromium
+from tests.support.history import click, happen, show
+from tests.support.visits import store_visits
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_process")]
+PAGE = "admin:sessrec_inspector_changelist"
+TAKE_OUT = "admin:sessrec_take_out"
+
+
+@pytest.fixture
+def model(sessrec, trails):
+    """Neighbours trained on stored sessions, so that a past one can be found again."""
+    sessrec["MODELS"] = {"neighbours": {"ESTIMATOR": "django_sessrec.recsys.Neighbours", "MIN_SESSIONS": 10}}
+    sessrec["PLACEMENTS"] = {"product_page": {"MODELS": ["neighbours"]}}
+    now = datetime.now(UTC) - timedelta(hours=3)
+    store_visits(
+        (uuid7(at), at, trail) for n, trail in enumerate(trails) for at in [now - timedelta(minutes=n)]
+    )
+    run = train("neighbours", trigger="schedule")
+    assert run.state == "published", run.verdict
+    return run
+
+
+@pytest.fixture
+def session(model, products):
+    """A visitor who saw a list and clicked its second product."""
+    at = datetime.now(UTC) - timedelta(minutes=20)
+    session_id = uuid7(at)
+    seen, other, clicked = (str(products[n].pk) for n in (0, 6, 2))
+    happen(session_id, at, "view_item", seen)
+    shown = show(
+        session_id,
+        at + timedelta(seconds=1),
+        [other, clicked],
+        placement="product_page",
+        reasons=["neighbours", "co_viewed"],
+        variant="b",
+        experiment="x",
+    )
+    click(session_id, at + timedelta(seconds=30), clicked, shown, position=2)
+    happen(session_id, at + timedelta(seconds=31), "view_item", clicked)
+    return session_id
+
+
+def ask(client, status=200, **posted):
+    answer = client.post(reverse(PAGE), posted)
+    assert answer.status_code == status
+    html = answer.content.decode()
+    assert Inline(html).found == []
+    return html
+
+
+def test_a_product_is_found_by_its_name(admin_client, model, products):
+    html = ask(admin_client, q="tea 3")
+    assert "The list that it gets now" in html
+    assert "tea 3" in html
+    assert f"neighbours #{model.pk}" in html
+
+
+def test_several_products_are_offered(admin_client, model, products):
+    html = ask(admin_client, q="tea")
+    assert "Which product?" in html
+    assert html.count("?item=") == 10
+    assert "No product is called so" in ask(admin_client, q="piano")
+
+
+def test_a_session_shows_what_was_seen_why_and_what_was_clicked(admin_client, session):
+    html = ask(admin_client, q=str(session))
+    assert f"Session {str(session)[-6:]}" in html
+    assert "list shown: Product page" in html
+    assert "variant b" in html
+    assert "similar past sessions" in html
+    assert html.count('class="sessrec-clicked"') == 1
+    assert "With consent; it counts" in html
+
+
+def test_a_session_is_found_by_its_cookie(admin_client, session):
+    assert "list shown: Product page" in ask(admin_client, q=cookie.text_of(session))
+
+
+def test_past_sessions_that_taught_it_are_named_exactly_and_can_be_taken_out(admin_client, session, model):
+    html = ask(admin_client, session=str(session))
+    assert f"Past sessions that taught neighbours #{model.pk}" in html
+    answer = admin_client.post(reverse(PAGE), {"session": str(session)})
+    [taught] = answer.context["taught"]
+    past = taught["sessions"][0]
+    assert past["id"]
+    asked = admin_client.post(reverse(TAKE_OUT), {"session": past["id"]}).content.decode()
+    assert "Take session" in asked
+    assert not Quarantine.objects.exists()
+    given = {"session": past["id"], "confirmed": "1", "reason": "a broken product feed"}
+    said = admin_client.post(reverse(TAKE_OUT), given, follow=True).content.decode()
+    assert "is left out from the next training run on" in said
+    held = Quarantine.objects.get()
+    assert (str(held.pk), held.reason, held.clicks) == (str(past["id"]), "staff", 6)
+    again = train("neighbours", trigger="schedule")
+    assert again.counts["quarantined_clicks"] == 6
+    said = admin_client.post(reverse(TAKE_OUT), given, follow=True).content.decode()
+    assert "was left out already" in said
+    assert "In quarantine: taken out by staff." in ask(admin_client, session=str(past["id"]))
+
+
+def test_why_another_product_is_not_there(admin_client, model, products):
+    first = str(products[0].pk)
+    html = ask(admin_client, item=first, other=products[2].name)
+    assert "It is in this list, at position" in html
+    html = ask(admin_client, item=first, other=products[1].name)
+    assert "has no evidence for it after these clicks" in html
+    new = Product.objects.create(name="brand new")
+    html = ask(admin_client, item=first, other="brand new")
+    assert "has never seen it: it is newer than the training run" in html
+    html = ask(admin_client, item=str(new.pk), other="nothing like it")
+    assert "The catalogue does not offer it now" in html
+
+
+def test_no_session_id_stands_in_an_address_a_log_or_the_audit_trail(admin_client, session, caplog):
+    caplog.set_level(logging.DEBUG)
+    html = ask(admin_client, session=str(session))
+    assert f"={session}" not in html
+    assert str(session) not in caplog.text
+    entry = AuditEntry.objects.get(action="inspect")
+    assert entry.detail == {"session": str(session)[-6:]}
+    assert entry.done_by == "admin"
+
+
+def test_an_id_in_the_address_is_not_read_as_a_session(admin_client, session):
+    html = admin_client.get(reverse(PAGE), {"session": str(session)}).content.decode()
+    assert "list shown" not in html
+
+
+def test_an_unknown_session_says_that_nothing_is_stored(admin_client, model):
+    assert "Nothing is stored of this session" in ask(admin_client, session=str(uuid7()))
+
+
+def test_latest_sessions_are_offered_by_their_last_product(admin_client, session, products):
+    html = admin_client.get(reverse(PAGE)).content.decode()
+    assert "Latest sessions" in html
+    assert products[2].name in html
+    assert f'name="session" value="{session}"' in html
+
+
+@pytest.fixture
+def clerk(client, django_user_model):
+    user = django_user_model.objects.create_user("clerk", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_inspector"))
+    client.force_login(user)
+    return client
+
+
+def test_who_may_not_inspect_sessions_inspects_products(clerk, session, products):
+    assert "Latest sessions" not in clerk.get(reverse(PAGE)).content.decode()
+    assert "The list that it gets now" in ask(clerk, q="tea 3")
+    ask(clerk, status=403, session=str(session))
+    ask(clerk, status=403, q=str(session))
+    assert clerk.post(reverse(TAKE_OUT), {"session": str(session)}).status_code == 403
+    assert not AuditEntry.objects.exists()
+
+
+def test_only_who_may_see_the_page_sees_it(client, django_user_model):
+    client.force_login(django_user_model.objects.create_user("packer", is_staff=True))
+    assert client.get(reverse(PAGE)).status_code == 403
+
+
+@pytest.mark.parametrize("posted", [{}, {"session": "x"}, {"session": ""}])
+def test_taking_nothing_out_is_not_found(admin_client, posted):
+    assert admin_client.post(reverse(TAKE_OUT), posted).status_code == 404
+
+
+@pytest.mark.e2e
+@needs_chromium
+@pytest.mark.django_db(transaction=True)
+def test_it_breaks_no_rule_of_accessibility(tab, session):
+    tab.goto(reverse(PAGE))
+    assert violations(tab) == []
+    tab.get_by_role("button", name=f"Inspect session {str(session)[-6:]}").click()
+    tab.wait_for_selector(".sessrec-timeline")
+    assert violations(tab) == []
+    assert str(session) not in tab.url

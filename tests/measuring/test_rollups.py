@@ -1,0 +1,352 @@
+"""Roll-ups: made twice, killed, late, and longer kept than what they are made of."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import Error, connection
+from django.utils import timezone
+
+from django_sessrec import database
+from django_sessrec.capture import partitions, store
+from django_sessrec.capture.erasure import erase_sessions
+from django_sessrec.ids import order_line_id, time_of, uuid7
+from django_sessrec.measuring import rollups
+from django_sessrec.measuring.days import ONE, day_of, first_moment, today
+from django_sessrec.measuring.kpis import Kpi, figures, sessions
+from django_sessrec.measuring.rollups import Rollup, due_days, parameters, roll_up, roll_up_due
+from django_sessrec.models import Attribution, DailyItem, Event, Quarantine, RolledUpDay
+from tests.support.history import click, happen, minutes, show
+from tests.support.tables import rows_of_the_app
+
+NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
+DAY = day_of(NOON)
+TABLES = ("sessrec_attribution", *(rollup.table for rollup in rollups.ROLLUPS))
+
+pytestmark = pytest.mark.django_db
+
+
+def tell(visit, name, order, at, price="10", quantity=1, item_id="1", currency="EUR"):
+    """Store an event of an order's line as it is recorded with an order id."""
+    event = Event(order_line_id(order, item_id, at), time_of(uuid7(at)), visit, name, item_id)
+    event.price, event.quantity, event.currency = price and Decimal(price), quantity, currency
+    assert store.write([event]).stored == 1
+
+
+def money(day=DAY, currency="EUR"):
+    return figures(day, day)[()].money[currency]
+
+
+def all_sums():
+    sums = {}
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"SELECT whole::text FROM {table} whole ORDER BY 1")
+            sums[table] = cursor.fetchall()
+    return sums
+
+
+@pytest.fixture
+def busy_day():
+    """Two sessions with lists, clicks and orders, and a bot."""
+    for number, amount in enumerate(["10", "20"]):
+        visit = uuid7(NOON + minutes(number))
+        shown = show(visit, NOON, ["1", "2"], placement=f"place {number}")
+        happen(visit, time_of(shown), "view_item_list", "", shown, source="browser")
+        click(visit, NOON + minutes(1), "1", shown)
+        tell(visit, "purchase", f"order {number}", NOON + minutes(5), price=amount)
+        tell(visit, "purchase", f"order {number}", NOON + minutes(5), price="3", item_id="2")
+    show(uuid7(NOON), NOON, ["1"], bot=True)
+
+
+def test_a_day_made_twice_is_the_same(busy_day):
+    assert roll_up(DAY)
+    once = all_sums()
+    assert all(once.values())
+    roll_up(DAY)
+    assert all_sums() == once
+
+
+def test_sessions_and_items_of_a_day(busy_day):
+    held = uuid7(NOON)
+    show(held, NOON, ["1"])
+    Quarantine.objects.create(session_id=held, reason="flood", clicks=30)
+    roll_up(DAY)
+    (day,) = sessions(DAY, DAY).values()
+    assert (day.sessions, day.with_list, day.with_order, day.bots, day.quarantined) == (2, 2, 2, 1, 1)
+    items = DailyItem.objects.order_by("item_id").values_list(
+        "item_id", "shown", "seen", "clicked", "bought", "sold"
+    )
+    assert list(items) == [("1", 2, 2, 2, 2, 2), ("2", 2, 2, 0, 0, 2)]
+
+
+def test_a_roll_up_that_is_killed_half_way_leaves_the_day_as_it_was(busy_day, monkeypatch):
+    roll_up(DAY)
+    before = all_sums()
+    visit = uuid7(NOON)
+    tell(visit, "purchase", "late", NOON)
+    broken = Rollup("sessrec_dailyshop", "SELECT 1 / 0")
+    monkeypatch.setattr(rollups, "ROLLUPS", (*rollups.ROLLUPS, broken))
+    with pytest.raises(Error, match="division by zero"), database.atomic():
+        roll_up(DAY)
+    assert all_sums() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_at_once_take_turns_and_count_once(busy_day):
+    failures = []
+
+    def work():
+        try:
+            roll_up(DAY)
+        except Exception as problem:
+            failures.append(problem)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert (money().direct, money().assisted, money().total) == (30, 6, 36)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_waits_for_nobody(busy_day):
+    locked, finish = threading.Event(), threading.Event()
+
+    def work():
+        with database.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [rollups.LOCK])
+            locked.set()
+            finish.wait(30)
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    locked.wait(30)
+    try:
+        assert roll_up_due(seconds=2.0) == []
+    finally:
+        finish.set()
+        thread.join()
+    assert DAY in roll_up_due(seconds=60.0)
+
+
+def all_flushed():
+    """Statistics of inserts reach the others within a second or so, or at once."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+
+
+def age(hours=2):
+    """Let the roll-ups so far be older."""
+    RolledUpDay.objects.update(rolled_up_at=timezone.now() - timedelta(hours=hours))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_late_rows_make_their_day_due(busy_day):
+    all_flushed()
+    roll_up_due()
+    all_flushed()
+    age()
+    roll_up_due()
+    age()
+    assert due_days() == [today()]
+    happen(uuid7(NOON), NOON, "view_item", "7")
+    all_flushed()
+    assert DAY in due_days()
+    assert DAY - 3 * ONE not in due_days()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_verdict_on_a_session_makes_its_day_due(busy_day):
+    roll_up_due()
+    all_flushed()
+    age()
+    roll_up_due()
+    age()
+    visit = Event.objects.filter(name="purchase").first().session_id
+    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
+    assert DAY in due_days()
+    before = money().total
+    roll_up_due()
+    assert 0 < money().total < before
+    Quarantine.objects.update(released_at=timezone.now() + minutes(1))
+    age()
+    roll_up_due()
+    assert money().total == before
+
+
+def test_no_day_is_made_anew_within_minutes(busy_day):
+    partitions.ensure(DAY - ONE, today() + ONE)
+    roll_up_due()
+    assert due_days() == []
+    RolledUpDay.objects.filter(day=today()).update(rolled_up_at=timezone.now() - rollups.FRESH)
+    assert due_days() == [today()]
+
+
+def test_another_time_zone_makes_every_day_due(busy_day, settings):
+    roll_up_due()
+    age()
+    settings.TIME_ZONE = "Asia/Tokyo"
+    assert {DAY, today()} <= set(due_days())
+
+
+def test_rows_of_a_day_to_come_wait_for_it():
+    tomorrow = timezone.now() + timedelta(days=1)
+    show(uuid7(tomorrow), tomorrow, ["1"])
+    assert roll_up_due()
+    assert figures(today(), today() + 2 * ONE) == {}
+
+
+def test_figures_and_refunds_outlive_the_raw_rows(busy_day, settings):
+    roll_up(DAY)
+    before = figures(DAY, DAY)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM sessrec_event")
+        cursor.execute("DELETE FROM sessrec_impression")
+    assert not roll_up(DAY)
+    assert figures(DAY, DAY) == before
+    tell(uuid7(), "refund", "order 1", NOON + timedelta(days=2), price="20")
+    roll_up(day_of(NOON + timedelta(days=2)))
+    assert (money().direct, money().direct_refunded, money().total) == (10, 20, 16)
+    assert figures(DAY, DAY)[()].impressions == 2
+
+
+def test_a_day_near_the_end_of_retention_keeps_its_figures(busy_day, settings):
+    roll_up(DAY)
+    before = figures(DAY, DAY)
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 3}
+    click(uuid7(NOON), NOON, "1", show(uuid7(NOON), NOON, ["1"]))
+    assert DAY not in due_days()
+    assert not roll_up(DAY)
+    assert figures(DAY, DAY) == before
+
+
+def test_an_order_told_on_two_days_counts_on_the_first():
+    visit = uuid7(NOON)
+    tell(visit, "purchase", "1001", NOON)
+    tell(visit, "purchase", "1001", NOON + timedelta(days=1))
+    for day in (DAY + ONE, DAY, DAY + ONE):
+        roll_up(day)
+    assert money().total == 10
+    assert figures(DAY + ONE, DAY + ONE) == {}
+
+
+def test_a_refund_may_come_before_its_order():
+    visit = uuid7(NOON)
+    tell(visit, "refund", "1001", NOON - minutes(5), price="4")
+    roll_up(DAY)
+    assert figures(DAY, DAY) == {}
+    tell(visit, "purchase", "1001", NOON)
+    roll_up(DAY)
+    assert (money().total, money().total_refunded) == (6, 4)
+
+
+def test_currencies_are_never_added_up():
+    visit = uuid7(NOON)
+    tell(visit, "purchase", "1001", NOON, price="10", currency="EUR")
+    tell(visit, "purchase", "1002", NOON, price="20", currency="CHF")
+    tell(visit, "purchase", "1003", NOON, price="5", currency="")
+    roll_up(DAY)
+    sums = {currency: each.total for currency, each in figures(DAY, DAY)[()].money.items()}
+    assert sums == {"": 5, "CHF": 20, "EUR": 10}
+
+
+def test_a_refund_in_another_currency_takes_back_the_pieces():
+    visit = uuid7(NOON)
+    tell(visit, "purchase", "1001", NOON, price="10", quantity=3)
+    tell(visit, "refund", "1001", NOON + minutes(5), price="950", quantity=2, currency="JPY")
+    roll_up(DAY)
+    assert (money().total, money().total_refunded) == (10, 20)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Africa/Cairo"])  # midnight itself is left out in Cairo
+def test_days_on_which_clocks_change_are_whole(settings, zone):
+    settings.TIME_ZONE = zone
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": None}
+    start = datetime(2026, 1, 1, tzinfo=UTC).date()
+    days = [start + number * ONE for number in range(365)]
+    changes = [day for day in days if first_moment(day + ONE) - first_moment(day) != ONE]
+    hours = [
+        parameters(day)["end"].astimezone(UTC) - parameters(day)["start"].astimezone(UTC) for day in days
+    ]
+    assert sorted(set(hours)) == [timedelta(hours=each) for each in (23, 24, 25)]
+    assert all(parameters(day)["end"] == parameters(day + ONE)["start"] for day in days[:-1]), changes
+    long_day = next(day for day, length in zip(days, hours, strict=True) if length == timedelta(hours=25))
+    for at in (first_moment(long_day), first_moment(long_day + ONE) - minutes(1)):
+        show(uuid7(at), at, ["1"])
+    for day in (long_day - ONE, long_day, long_day + ONE):
+        roll_up(day)
+    assert figures(long_day - ONE, long_day + ONE, ("day",)) == {(long_day,): Kpi(2, 2)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_erased_visitor_leaves_sums_that_nobody_can_tell_apart(busy_day):
+    roll_up(DAY)
+    visit = Event.objects.filter(name="purchase").first().session_id
+    erase_sessions([visit])
+    assert money().total == 36
+    roll_up(DAY)
+    assert money().total == 36  # the shop has sold it
+    assert figures(DAY, DAY)[()].impressions == 1  # a day that is made anew counts what is still there
+    held = [row for row in rows_of_the_app() if str(visit) in row]
+    assert len(held) == 1  # the withdrawal, which keeps late rows out
+    assert Attribution.objects.count() == 4
+
+
+def test_assisted_is_the_latest_list_that_was_seen():
+    visit = uuid7(NOON)
+    seen = show(visit, NOON, ["1"], placement="home")
+    happen(visit, time_of(seen), "view_item_list", "", seen, source="browser")
+    show(visit, NOON + minutes(1), ["1"], placement="basket")
+    tell(visit, "purchase", "1001", NOON + minutes(2))
+    stranger = uuid7(NOON)
+    show(stranger, NOON + minutes(5), ["1"], placement="basket")
+    tell(stranger, "purchase", "1002", NOON + minutes(2))  # before the list
+    roll_up(DAY)
+    credited = Attribution.objects.order_by("credit").values_list("credit", "placement")
+    assert list(credited) == [("assisted", "home"), ("none", "")]
+    assert (money().direct, money().assisted, money().total) == (0, 10, 20)
+
+
+def test_the_share_of_sales_knows_its_uncertainty():
+    for number in range(40):
+        visit = uuid7(NOON)
+        shown = show(visit, NOON, ["1"])
+        if number % 4 == 0:
+            click(visit, NOON + minutes(1), "1", shown)
+        tell(visit, "purchase", f"order {number}", NOON + minutes(2))
+    roll_up(DAY)
+    assert money().share == 0.25
+    low, high = money().share_interval
+    assert (low, high) == pytest.approx((0.114, 0.386), abs=0.002)  # 1.96 * sqrt(0.25 * 0.75 / 39)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_makes_what_is_due_or_a_range(busy_day, capsys):
+    call_command("sessrec_rollup")
+    assert f"to {today()}" in capsys.readouterr().out
+    assert RolledUpDay.objects.filter(day=DAY).exists()
+    call_command("sessrec_rollup")
+    assert capsys.readouterr().out == "0 days rolled up\n"
+    call_command("sessrec_rollup", "--since", f"{DAY}", "--until", f"{DAY + ONE}")
+    assert capsys.readouterr().out == f"2 days rolled up, {DAY} to {DAY + ONE}\n"
+    with pytest.raises(CommandError, match="swap the two days"):
+        call_command("sessrec_rollup", "--since", f"{DAY + ONE}", "--until", f"{DAY}")
+    with pytest.raises(CommandError, match="invalid _day value"):
+        call_command("sessrec_rollup", "--since", "yesterday")
+
+
+def test_the_command_says_where_to_go_on(busy_day, monkeypatch):
+    monkeypatch.setattr(rollups, "ROLLUPS", (Rollup("sessrec_dailyshop", "SELECT 1 / 0"),))
+    with pytest.raises(
+        CommandError, match=rf"division by zero. The 0 days after it are done: go on with --until {DAY}"
+    ):
+        call_command("sessrec_rollup", "--since", f"{DAY}", "--until", f"{DAY}")

@@ -1,0 +1,71 @@
+"""From the sessions of a neighbour model back to the stored ones."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from django_sessrec.ids import uuid7
+from django_sessrec.models import Event, TrainingRun
+from django_sessrec.recsys.neighbour_sessions import sessions_behind
+from django_sessrec.training.lineage import stored_session
+from django_sessrec.training.pipeline import train
+from tests.support.visits import store_visits, synthetic_visits
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def planted(sessrec):
+    """A session of its own products among the others, and the run that learnt from all."""
+    at = datetime.now(UTC) - timedelta(days=2, seconds=17)
+    session_id = uuid7(at)
+    store_visits(synthetic_visits())
+    store_visits([(session_id, at, ["odd", "strange", "odd", "weird"])])
+    return session_id, train("neighbours", trigger="schedule")
+
+
+def behind(run, clicked, item):
+    model = run.open()
+    found = sessions_behind(model, model.index.rows(clicked), int(model.index.rows([item])[0]))
+    return [(model.index.item_ids(each.rows), each.age_days) for each in found]
+
+
+def test_the_session_that_taught_an_item_is_found(planted):
+    session_id, run = planted
+    [(item_ids, age_days)] = behind(run, ["odd"], "weird")
+    assert item_ids == ["odd", "strange", "odd", "weird"]
+    assert stored_session(run, item_ids, age_days) == session_id
+
+
+def test_every_session_behind_a_popular_item_is_found(planted):
+    _session_id, run = planted
+    model = run.open()
+    clicked = model.popularity.recommend([], 1)[0].item_id
+    best = model.recommend([clicked], 1, exclude=[clicked])[0].item_id
+    found = [stored_session(run, *each) for each in behind(run, [clicked], best)[:20]]
+    assert len(found) > 5
+    assert None not in found
+    assert len(set(found)) == len(found)
+
+
+def test_an_erased_session_is_not_found(planted):
+    session_id, run = planted
+    [each] = behind(run, ["odd"], "weird")
+    Event.objects.filter(session_id=session_id).delete()
+    assert stored_session(run, *each) is None
+
+
+def test_a_run_of_an_older_version_cannot_tell_when_a_session_began():
+    assert stored_session(TrainingRun(counts={}), ["1"], 0.0) is None
+
+
+def test_the_published_model_of_a_run_without_refit_counts_from_its_own_newest_session(sessrec):
+    sessrec["MODELS"]["neighbours"]["REFIT"] = False
+    store_visits(synthetic_visits())
+    run = train("neighbours", trigger="schedule")
+    model = run.open()
+    clicked = model.popularity.recommend([], 1)[0].item_id
+    best = model.recommend([clicked], 1, exclude=[clicked])[0].item_id
+    found = [stored_session(run, *each) for each in behind(run, [clicked], best)[:5]]
+    assert found
+    assert None not in found
