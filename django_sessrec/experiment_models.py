@@ -8,6 +8,10 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.database import SessrecModel
+from django_sessrec.fields import FloatArrayField
+
+INTERLEAVED = "interleaved"  # the variant on a list that two models have made
+HOLDOUT = "holdout"  # the step of a list that is empty on purpose
 
 
 class Experiment(SessrecModel):
@@ -101,3 +105,18 @@ class Variant(SessrecModel):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DailyArm(SessrecModel):
+    """The sessions of a variant whose first list was shown on a day, as sums that hold no session."""
+
+    pk = models.CompositePrimaryKey("day", "experiment", "variant")
+    day = models.DateField()
+    experiment = models.TextField()
+    variant = models.TextField()
+    sessions = models.IntegerField()
+    sums = FloatArrayField()  # see measuring.arms.MEASURES
+    products = FloatArrayField()  # see measuring.arms.PAIRS
+
+    def __str__(self) -> str:
+        return f"{self.day} · {self.experiment} · {self.variant}"

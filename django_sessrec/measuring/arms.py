@@ -5,19 +5,21 @@ afterwards counts, whatever it was recommended: orders of the session, not only 
 quarantined sessions count nowhere; an erased session takes its figures with it.
 """
 
+# ruff: noqa: S608 - only the constants of this file are put together
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from django_sessrec import database
-from django_sessrec.experiment_models import Experiment
+from django_sessrec.experiment_models import DailyArm, Experiment
 from django_sessrec.measuring.comparison import Squares
 from django_sessrec.measuring.sequences import Ratio
 
-LONGEST: Final = timedelta(hours=24)  # a session, see capture.cookie
+HOURS: Final = 24  # of the longest session, see capture.cookie
 # Of a session.
 MEASURES: Final = (
     *("lists", "answered", "filled", "clicked"),  # lists: all; by the variant's own model; as long as planned
@@ -67,7 +69,7 @@ OF_PLACEMENT: Final = """
 SQL: Final = """
 WITH held AS MATERIALIZED (SELECT session_id FROM sessrec_quarantine WHERE released_at IS NULL),
 shown AS MATERIALIZED (
-    {lists} AND i.shown_at >= %(before)s AND i.shown_at < %(after)s AND NOT i.bot
+    {lists} AND i.shown_at >= {before} AND i.shown_at < {after} AND NOT i.bot
       AND NOT EXISTS (SELECT FROM held WHERE held.session_id = i.session_id)
 ),
 lists AS (
@@ -82,7 +84,7 @@ lists AS (
         SELECT impression_id, session_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, item_id
         FROM sessrec_event
         WHERE name = 'select_item' AND impression_id IS NOT NULL AND NOT bot
-          AND occurred_at >= %(before)s AND occurred_at < %(after)s
+          AND occurred_at >= {before} AND occurred_at < {after}
     ) AS rows
     GROUP BY impression_id, session_id HAVING count(shown_at) > 0
 ),
@@ -100,7 +102,7 @@ bought AS (
            n.session_id, n.experiment, p.currency = n.wanted AS counts,
            p.quantity * coalesce(p.price, 0) AS amount
     FROM entered n JOIN sessrec_event p USING (session_id)
-    WHERE p.name = 'purchase' AND NOT p.bot AND p.occurred_at >= n.first_at AND p.occurred_at < %(after)s
+    WHERE p.name = 'purchase' AND NOT p.bot AND p.occurred_at >= n.first_at AND p.occurred_at < {after}
     ORDER BY n.experiment, n.session_id, {line}, p.occurred_at
 ),
 refunds AS (
@@ -174,43 +176,36 @@ class Arm:
         return self.products[PAIRS.index((one, other))]
 
 
-def arms_between(start: datetime, end: datetime) -> dict[tuple[str, str], Arm]:
-    """(experiment, variant) -> sessions whose first list was shown from `start` to before `end` (aware)."""
-    return _arms(OF_EXPERIMENTS, start, end, {})
-
-
-def arms(experiment: Experiment, until: datetime) -> dict[str, Arm]:
-    """Variant -> its sessions since the experiment is counted; empty before."""
-    if experiment.counted_from is None:
-        return {}
-    found = arms_between(experiment.counted_from, experiment.stopped_at or until)
-    return {variant: arm for (name, variant), arm in found.items() if name == experiment.name}
+def arms(experiment: Experiment) -> dict[str, Arm]:
+    """Variant -> its sessions since the experiment is counted, as of the last roll-up."""
+    found: dict[str, Arm] = {}
+    for row in DailyArm.objects.filter(experiment=experiment.name):
+        found[row.variant] = found.get(row.variant, Arm()) + Arm(row.sessions, row.sums, row.products)
+    return found
 
 
 def usual(placement: str, start: datetime, end: datetime, currency: str = "", cap: Any = None) -> Arm:
-    """All sessions of a placement as one arm, from which an experiment is planned."""
-    values = {"placement": placement, "currency": currency, "cap": cap}
-    return _arms(OF_PLACEMENT, start, end, values).get(("", ""), Arm())
-
-
-def _arms(
-    lists: str, start: datetime, end: datetime, values: Mapping[str, Any]
-) -> dict[tuple[str, str], Arm]:
+    """All sessions of a placement as one arm, from which an experiment is planned; times are aware."""
+    values = {"placement": placement, "currency": currency, "cap": cap, "start": start, "end": end}
     with database.connection().cursor() as cursor:
-        cursor.execute(sql(lists), {**parameters(start, end), **values})
-        return {(experiment, variant): Arm(*sums) for experiment, variant, *sums in cursor.fetchall()}
+        cursor.execute(_sql(OF_PLACEMENT), values)
+        return next((Arm(*sums) for _experiment, _variant, *sums in cursor.fetchall()), Arm())
 
 
-def sql(lists: str = OF_EXPERIMENTS) -> str:
+def _sql(lists: str) -> str:
     return SQL.format(
         lists=lists,
-        line=LINE.format("p"),
         preferred=PREFERRED,
+        line=LINE.format("p"),
+        before=f"%(start)s - interval '{HOURS} hours'",
+        after=f"%(end)s + interval '{2 * HOURS} hours'",
         sums=", ".join(f"sum({measure})" for measure in MEASURES),
         squares=", ".join(f"sum({one}::float8 * {other})" for one, other in PAIRS),
     )
 
 
-def parameters(start: datetime, end: datetime) -> dict[str, Any]:
-    """What the SQL asks for, so that Postgres opens few partitions: a session is over within a day."""
-    return {"start": start, "end": end, "before": start - LONGEST, "after": end + 2 * LONGEST}
+# One day's rows, for measuring.rollups: a session is the day's on which its first list was shown.
+DAY: Final = f"""
+INSERT INTO sessrec_dailyarm (day, experiment, variant, sessions, sums, products)
+SELECT %(day)s, arms.* FROM ({_sql(OF_EXPERIMENTS)}) AS arms
+"""

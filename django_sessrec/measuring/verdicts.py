@@ -8,7 +8,7 @@ from enum import Enum, auto
 from math import ceil
 from typing import Final
 
-from django_sessrec.experiment_models import Experiment, Variant
+from django_sessrec.experiment_models import INTERLEAVED, Experiment, Variant
 from django_sessrec.measuring.arms import Arm
 from django_sessrec.measuring.comparison import Difference
 from django_sessrec.measuring.sequences import (
@@ -22,7 +22,6 @@ from django_sessrec.measuring.sequences import (
     sessions_needed,
 )
 
-INTERLEAVED: Final = "interleaved"  # the variant of lists that two models have made
 COMPARED: Final = ("clicks", "orders", "revenue", "full", "refunds")
 # Guard rails, and the direction that is bad: fewer full lists, more refunds.
 GUARDS: Final[Mapping[str, int]] = {"full": -1, "refunds": 1}

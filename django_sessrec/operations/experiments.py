@@ -128,7 +128,7 @@ def tend() -> dict[str, list[str]]:
 
 def judgement(experiment: Experiment) -> Judgement:
     """The experiment's figures up to now, and the verdict on them."""
-    return judge(experiment, list(experiment.variants.all()), arms(experiment, timezone.now()))
+    return judge(experiment, list(experiment.variants.all()), arms(experiment))
 
 
 def why_stop(experiment: Experiment) -> str:

@@ -13,19 +13,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
 
 from django_sessrec.capture.fast_query import bounded, database_breaker
-from django_sessrec.experiment_models import Experiment, Variant
+from django_sessrec.experiment_models import INTERLEAVED, Experiment, Variant
 from django_sessrec.safety import isolated
 from django_sessrec.serving.ttl import CachedValue
 
 CHECK_SECONDS = 5.0  # between two looks for another state, one small query each
-INTERLEAVED: Final = "interleaved"  # the variant of a list that both models have made
-HOLDOUT: Final = "holdout"  # the step of a list that is empty on purpose
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from typing import Any
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
+from django_sessrec.experiment_models import INTERLEAVED
 from django_sessrec.safety import isolated, warn
 from django_sessrec.serving import experiments, merchant_rules
-from django_sessrec.serving.experiments import INTERLEAVED, RunningExperiment
+from django_sessrec.serving.experiments import RunningExperiment
 from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.serving.visit import Visit
 

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level
 from django_sessrec.capture.rec_id import sign
 from django_sessrec.catalogue import get_catalogue
+from django_sessrec.experiment_models import HOLDOUT
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Impression
 from django_sessrec.recsys.recommender import Source
@@ -23,7 +24,6 @@ from django_sessrec.safety import isolated
 from django_sessrec.serving import links
 from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.debug_comment import why_no_list
-from django_sessrec.serving.experiments import HOLDOUT
 from django_sessrec.serving.fallback import (
     FOR_EVERYBODY,
     MODEL,

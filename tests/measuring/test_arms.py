@@ -6,10 +6,12 @@ import pytest
 
 from django_sessrec.capture.cookie import LONGEST_SESSION
 from django_sessrec.capture.erasure import erase_sessions
+from django_sessrec.experiment_models import INTERLEAVED, DailyArm
 from django_sessrec.ids import uuid7
-from django_sessrec.measuring.arms import LONGEST, MEASURES, PAIRS, Arm, arms, arms_between, usual
-from django_sessrec.models import Quarantine
-from django_sessrec.serving.experiments import INTERLEAVED
+from django_sessrec.measuring.arms import HOURS, MEASURES, PAIRS, Arm, arms, usual
+from django_sessrec.measuring.days import ONE, day_of, first_moment
+from django_sessrec.measuring.rollups import roll_up
+from django_sessrec.models import DailyLists, DailyShop, Quarantine
 from django_sessrec.serving.interleaving import teams
 from tests.support.experiments import a_running_one, takes_part
 from tests.support.history import buy, click, minutes, show
@@ -25,19 +27,24 @@ def experiment():
     return a_running_one(NOON - timedelta(hours=1))
 
 
+def arms_of(experiment):
+    roll_up(day_of(NOON))
+    return arms(experiment)
+
+
 def sums(arm: Arm):
     return {measure: arm.sum(measure) for measure in MEASURES if arm.sum(measure)}
 
 
 def test_a_session_is_as_long_as_its_cookie_allows():
-    assert LONGEST == LONGEST_SESSION
+    assert timedelta(hours=HOURS) == LONGEST_SESSION
 
 
 def test_each_session_counts_in_its_variant_with_all_that_it_did(experiment):
     takes_part(NOON, "old", lists=3, clicks=1)
     takes_part(NOON, "old", lists=1, spends=40)
     takes_part(NOON, "new", lists=2, clicks=2, spends=10)
-    found = arms(experiment, LATER)
+    found = arms_of(experiment)
     assert {name: arm.sessions for name, arm in found.items()} == {"old": 2, "new": 1}
     assert sums(found["old"]) == {
         "lists": 4,
@@ -60,32 +67,32 @@ def test_an_order_counts_without_a_click_but_not_before_the_first_list(experimen
     session = takes_part(NOON, "new")
     buy(session, NOON - minutes(5), "3", 99)
     buy(session, NOON + minutes(5), "4", 7)
-    assert arms(experiment, LATER)["new"].sum("revenue") == 7
+    assert arms_of(experiment)["new"].sum("revenue") == 7
 
 
 def test_a_large_basket_counts_up_to_the_cap():
     experiment = a_running_one(NOON - timedelta(hours=1), cap=100)
     takes_part(NOON, "new", spends=2_500)
-    assert arms(experiment, LATER)["new"].sum("revenue") == 100
+    assert arms_of(experiment)["new"].sum("revenue") == 100
 
 
 def test_another_currency_is_an_order_and_no_revenue(experiment):
     session = takes_part(NOON, "new")
     buy(session, NOON + minutes(5), "4", 7, currency="SEK")
-    assert sums(arms(experiment, LATER)["new"])["ordered"] == 1
-    assert arms(experiment, LATER)["new"].sum("revenue") == 0
+    assert sums(arms_of(experiment)["new"])["ordered"] == 1
+    assert arms_of(experiment)["new"].sum("revenue") == 0
 
 
 def test_a_refund_is_taken_back_and_leaves_no_debt(experiment):
     session = takes_part(NOON, "new", spends=50)
     buy(session, NOON + timedelta(hours=5), "7", 80, name="refund")
-    arm = arms(experiment, LATER)["new"]
+    arm = arms_of(experiment)["new"]
     assert (arm.sum("revenue"), arm.sum("refunded"), arm.ratio("refunds").value) == (0, 1, 1)
 
 
 def test_only_lists_since_all_variants_serve_are_counted(experiment):
     takes_part(NOON - timedelta(hours=2), "new")
-    assert arms(experiment, LATER) == {}
+    assert arms_of(experiment) == {}
 
 
 def test_nothing_counts_after_the_stop(experiment):
@@ -93,19 +100,19 @@ def test_nothing_counts_after_the_stop(experiment):
     experiment.save()
     takes_part(NOON, "new")
     takes_part(NOON + minutes(2), "new")
-    assert arms(experiment, LATER)["new"].sessions == 1
+    assert arms_of(experiment)["new"].sessions == 1
 
 
 def test_what_has_not_begun_has_no_arms():
     experiment = a_running_one(NOON, counted_from=None)
     takes_part(NOON, "new")
-    assert arms(experiment, LATER) == {}
+    assert arms_of(experiment) == {}
 
 
 def test_a_session_that_changed_its_variant_stays_in_the_first(experiment):
     session = takes_part(NOON, "old")
     show(session, NOON + minutes(3), ["1"], experiment=experiment.name, variant="new", model="neighbours")
-    found = arms(experiment, LATER)
+    found = arms_of(experiment)
     assert list(found) == ["old"]
     assert found["old"].sum("lists") == 2
 
@@ -115,7 +122,7 @@ def test_lists_of_another_model_and_short_ones_are_told(experiment):
     takes_part(NOON, "new", model="", step="popular")
     short = uuid7(NOON)
     show(short, NOON, ["1"], experiment=experiment.name, variant="new", model="neighbours")
-    arm = arms(experiment, LATER)["new"]
+    arm = arms_of(experiment)["new"]
     assert (arm.sum("lists"), arm.sum("answered"), arm.sum("filled")) == (3, 1, 2)
 
 
@@ -123,34 +130,50 @@ def test_a_holdout_is_answered_as_planned():
     experiment = a_running_one(NOON - minutes(9), variants={"none": None, "new": {}})
     session = uuid7(NOON)
     show(session, NOON, [], experiment=experiment.name, variant="none", model="", step="holdout")
-    arm = arms(experiment, LATER)["none"]
+    arm = arms_of(experiment)["none"]
     assert (arm.sum("answered"), arm.sum("filled"), arm.sum("clicked")) == (1, 1, 0)
+
+
+def test_a_holdouts_empty_list_is_no_list_in_the_figures():
+    experiment = a_running_one(NOON - minutes(9), variants={"none": None, "new": {}})
+    show(uuid7(NOON), NOON, [], experiment=experiment.name, variant="none", model="", step="holdout")
+    takes_part(NOON, "new")
+    arms_of(experiment)
+    assert {row.impressions for row in DailyLists.objects.all()} == {1}
+    shop = DailyShop.objects.get(day=day_of(NOON))
+    assert (shop.sessions, shop.with_list) == (2, 1)
 
 
 def test_bots_and_quarantined_sessions_count_nowhere(experiment):
     takes_part(NOON, "new", bot=True)
     held = takes_part(NOON, "new")
     Quarantine.objects.create(session_id=held, reason="flood", clicks=99)
-    assert arms(experiment, LATER) == {}
+    assert arms_of(experiment) == {}
 
 
 def test_a_visitor_erased_in_the_middle_takes_all_figures_along(experiment):
-    stays = takes_part(NOON, "new", clicks=1, spends=5)
+    takes_part(NOON, "new", clicks=1, spends=5)
     gone = takes_part(NOON, "new", clicks=1, spends=9)
     erase_sessions([gone])
-    arm = arms(experiment, LATER)["new"]
+    arm = arms_of(experiment)["new"]
     assert (arm.sessions, arm.sum("clicked"), arm.sum("revenue")) == (1, 1, 5)
-    erase_sessions([stays])
-    assert arms(experiment, LATER) == {}
 
 
 def test_a_session_over_midnight_belongs_to_the_day_of_its_first_list(experiment):
-    midnight = NOON + timedelta(hours=12)
+    day = day_of(NOON)
+    midnight = first_moment(day + ONE)
     takes_part(midnight - minutes(2), "new", lists=4, clicks=4)
-    key = (experiment.name, "new")
-    before = arms_between(NOON, midnight)
-    assert before[key].sum("clicked") == 4
-    assert arms_between(midnight, LATER) == {}
+    for each in (day, day + ONE):
+        roll_up(each)
+    assert [(row.day, row.sessions) for row in DailyArm.objects.all()] == [(day, 1)]
+    assert arms(experiment)["new"].sum("clicked") == 4
+
+
+def test_days_of_one_experiment_are_summed(experiment):
+    for days in (0, 1):
+        takes_part(NOON - timedelta(minutes=30) + timedelta(days=days), "new", spends=3)
+        roll_up(day_of(NOON) + days * ONE)
+    assert (arms(experiment)["new"].sessions, arms(experiment)["new"].sum("revenue")) == (2, 6)
 
 
 def test_days_add_up():
@@ -171,7 +194,7 @@ def test_interleaved_clicks_are_credited_to_the_team_of_their_place():
             click(session, NOON + minutes(1), items[1 + place], shown)
             wanted += 1 if order[place] else -1
         click(session, NOON + minutes(2), "p", shown)  # nobody drafted it
-    arm = arms(experiment, LATER)[INTERLEAVED]
+    arm = arms_of(experiment)[INTERLEAVED]
     assert arm.sum("preferred") == wanted
     assert arm.ratio("preference").squares.hits == 12, "each session prefers one team by one click"
 

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from django_sessrec import tasks
 from django_sessrec.experiment_models import Experiment
+from django_sessrec.measuring.rollups import roll_up_due
 from django_sessrec.measuring.verdicts import Verdict
 from django_sessrec.models import AuditEntry, Promotion
 from django_sessrec.operations.experiments import (
@@ -24,7 +25,7 @@ from django_sessrec.operations.experiments import (
 )
 from tests.support.admin import a_run
 from tests.support.experiments import a_running_one, an_experiment, takes_part
-from tests.support.history import buy
+from tests.support.history import buy, show
 
 pytestmark = pytest.mark.django_db
 
@@ -214,6 +215,7 @@ def much_worse():
 def test_a_variant_that_is_surely_worse_stops_it():
     experiment = a_running_one(NOW - timedelta(days=1), goal="clicks", tuned_for=600)
     much_worse()
+    roll_up_due()
     assert judgement(experiment).verdict == Verdict.WORSE
     assert tend()["stopped"] == ["Does it pay?"]
     experiment.refresh_from_db()
@@ -228,11 +230,16 @@ def test_one_that_may_not_stop_itself_goes_on():
     assert tend()["stopped"] == []
 
 
-def test_shorter_lists_fail_a_guard_rail():
-    a_running_one(NOW - timedelta(days=1), tuned_for=200)
+def test_a_guard_rail_that_fails_stops_it():
+    experiment = a_running_one(NOW - timedelta(days=1), tuned_for=200)
+    experiment.variants.filter(name="new").update(length=2)
     at = timezone.now() - timedelta(hours=3)
-    Experiment.objects.get().variants.filter(name="new").update(length=9)
     for number in range(100):
-        takes_part(at, "old", lists=1 + number % 2)
-        takes_part(at, "new", lists=1 + number % 2)
-    assert tend()["stopped"] == []  # nothing varies yet: all lists of one arm are full, none of the other's
+        takes_part(at, "old")
+        session = takes_part(at, "new", model="neighbours")
+        if number % 3:
+            show(session, at, ["1"], experiment=experiment.name, variant="new", model="neighbours")
+    roll_up_due()
+    assert judgement(experiment).failed == [("new", "full")]
+    assert tend()["stopped"] == ["Does it pay?"]
+    assert "full lists" in Experiment.objects.get().stop_reason

@@ -1,4 +1,5 @@
 import django.db.models.deletion
+import django_sessrec.fields
 from django.db import migrations, models
 
 from django_sessrec.database import OwnDatabaseMigration
@@ -7,10 +8,25 @@ from django_sessrec.database import OwnDatabaseMigration
 class Migration(OwnDatabaseMigration):
 
     dependencies = [
-        ('sessrec', '0004_figures'),
+        ('sessrec', '0005_inspector'),
     ]
 
     operations = [
+        migrations.CreateModel(
+            name='DailyArm',
+            fields=[
+                ('pk', models.CompositePrimaryKey('day', 'experiment', 'variant', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('day', models.DateField()),
+                ('experiment', models.TextField()),
+                ('variant', models.TextField()),
+                ('sessions', models.IntegerField()),
+                ('sums', django_sessrec.fields.FloatArrayField()),
+                ('products', django_sessrec.fields.FloatArrayField()),
+            ],
+            options={
+                'abstract': False,
+            },
+        ),
         migrations.CreateModel(
             name='Experiment',
             fields=[
