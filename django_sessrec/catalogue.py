@@ -92,6 +92,14 @@ class Catalogue(ABC):
         """Values of an attribute that contain the text, each with its name: what the rules' editor offers."""
         return []
 
+    def kind(self, item: Any) -> str | None:
+        """What the item is one of, in the plural and in the page's language, such as "tents".
+
+        Heading of a row of a placement whose INTENTS are "rows": "More tents". Without it the row is named
+        after a product that the visitor looked at. Called once for a row: no query for each item.
+        """
+        return None
+
     def related(self, item_id: str, limit: int) -> Iterable[Any]:
         """Ids of items of the same category, best first, at most `limit`.
 
@@ -318,6 +326,10 @@ class TextCatalogue:
         """Values of an attribute that contain the text, each with its name."""
         found = islice(self.shop.attribute_values(attribute, text, limit), limit)
         return [(str(value), str(name)) for value, name in found]
+
+    def kind(self, item: Any) -> str:
+        """What the item is one of, in the plural; empty where the shop does not say."""
+        return str(self.shop.kind(item) or "")
 
     def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
         """The item's fields, "title" and "url" among them; KeyError where the shop leaves one out."""

@@ -29,6 +29,8 @@ from django_sessrec.figure_models import (  # noqa: F401 - Django looks for mode
     RolledUpDay,
 )
 from django_sessrec.recsys import artifact
+from django_sessrec.recsys.intents import Intents
+from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import Recommender
 
 HOLD_OUT = "-hold-out"
@@ -358,6 +360,10 @@ class TrainingRun(SessrecModel):
         """The published or the hold-out model; ArtifactError says why one does not open."""
         folder = self.hold_out_folder if hold_out else self.folder
         return artifact.load(folder, _own_recommender(self.model))
+
+    def open_intents(self, index: ItemIndex) -> Intents | None:
+        """The likeness of the published model's items; None where it was trained before there was one."""
+        return artifact.load_intents(self.folder, index)
 
     def note(self, sentence: str) -> None:
         """Say something that stays with the verdict; not yet saved."""

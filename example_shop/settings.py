@@ -111,6 +111,6 @@ SESSREC = {
             "MAX_PER_CATEGORY": 2,
         },
         "recently_viewed": {"STEPS": ["recently_viewed"], "LIMIT": 6},
-        "home": {"LIMIT": 4, "TITLE": _("Picked for you"), "MAX_PER_CATEGORY": 2},
+        "home": {"LIMIT": 8, "TITLE": _("Picked for you"), "MAX_PER_CATEGORY": 4, "INTENTS": "rows"},
     },
 }

@@ -6,8 +6,13 @@ session also have their event and impression written. The pages take turns in ro
 same machine. The JSON:
 
     plain_*, tagged_*, rest_*   requests_per_s, p50_ms, p90_ms, p99_ms of contextual and of session visitors
+    by_hand_*, floor_*          the same of eight products of the category by the shop's own query and loop,
+                                and of the page without the tag and three trivial queries
     bare_page                   the same of the page without the app
-    model_us, fill_*_us         p50, p90, p99 of one question to the model and of one slot filled, in process
+    tagged_over_by_hand_*       requests/s of the page with the tag over those of the one by hand
+    model_us, fill_*_us         p50, p90, p99 of 32 items ranked and eight of them explained, and of one slot
+                                filled, in process
+    stages_us                   p50 of each step of a slot of a session
     worker_*_mb                 a web worker's PSS and private memory after the load, with and without the app
     items, sessions, requests, connections, workers     what was measured
 """
@@ -44,7 +49,8 @@ from example_shop.stack.postgres import Postgres
 ROUNDS = 5
 QUESTIONS = 2_000
 REST = "/sessrec/recommendations/?placement=product_page&item_id={}&limit=8"
-PAGES = {"plain": "/plain/{}/", "tagged": "/tagged/{}/", "rest": REST}
+PAGES = {"plain": "/plain/{}/", "by_hand": "/by_hand/{}/", "floor": "/floor/{}/", "tagged": "/tagged/{}/"}
+PAGES["rest"] = REST
 SETTINGS = "benchmarks.serving.settings"
 
 
@@ -120,7 +126,14 @@ def in_process(visits: Sequence[Sequence[str]]) -> dict[str, Any]:
     from django.test import RequestFactory
 
     from django_sessrec.capture.tracker import Tracker
-    from django_sessrec.recommendations import get_recommendations
+    from django_sessrec.recommendations import (
+        choose,
+        get_recommendations,
+        placement_for,
+        remember,
+        render,
+        visit_of,
+    )
     from django_sessrec.serving.active_models import active
 
     def request(consent: str) -> Any:
@@ -129,25 +142,37 @@ def in_process(visits: Sequence[Sequence[str]]) -> dict[str, Any]:
         made.sessrec = Tracker(made)
         return made
 
+    def slot(kind: str) -> Callable[[Sequence[str]], Any]:
+        return lambda items: get_recommendations(requests[kind], "product_page", item=items[-1])
+
     recommender = active("neighbours").recommender
-    requests = {consent: request(consent) for consent in ("yes", "no")}
+    requests = {"contextual": request("no"), "session": request("yes")}
+    some = visits[: QUESTIONS // 2]
+    seen = [visit_of(requests["session"], item=items[-1]) for items in some]
+    placement = placement_for("product_page", seen[0])
+    chosen = [choose(each, placement) for each in seen]
+    lists = [slot("session")(items) for items in some]
+    stages = {
+        "visit_of": timed(lambda items: visit_of(requests["session"], item=items[-1]), some),
+        "placement_for": timed(lambda visit: placement_for("product_page", visit), seen),
+        "choose": timed(lambda visit: choose(visit, placement), seen),
+        "remember": timed(lambda choice: remember(choice, seen[0], placement), chosen),
+        "render": timed(lambda made: render(made, requests["session"]), lists),
+    }
     return {
-        "model_us": timed(lambda items: recommender.recommend(items, 32), visits),
-        "fill_contextual_us": timed(
-            lambda items: get_recommendations(requests["no"], "product_page", item=items[-1]), visits
-        ),
-        "fill_session_us": timed(
-            lambda items: get_recommendations(requests["yes"], "product_page", item=items[-1]), visits
-        ),
+        "model_us": timed(lambda items: recommender.rank(items, 32).explained(0, 8), visits),
+        "fill_contextual_us": timed(slot("contextual"), visits),
+        "fill_session_us": timed(slot("session"), visits),
+        "stages_us": {name: each["p50"] for name, each in stages.items()},
     }
 
 
-def timed(ask: Callable[[Sequence[str]], Any], visits: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Microseconds of `ask(visit)` for one visit after the other."""
+def timed(ask: Callable[[Any], Any], given: Sequence[Any]) -> dict[str, float]:
+    """Microseconds of `ask(each)` for one after the other, such as visits."""
     seconds = []
-    for items in visits[:QUESTIONS]:
+    for each in given[:QUESTIONS]:
         start = time.perf_counter()
-        ask(items)
+        ask(each)
         seconds.append(time.perf_counter() - start)
     p50, p90, p99 = np.percentile(seconds[len(seconds) // 10 :], [50, 90, 99]) * 1e6
     return {"p50": p50, "p90": p90, "p99": p99}
@@ -170,7 +195,11 @@ def through_the_server(visits: Sequence[Sequence[str]], options: argparse.Namesp
                 visit(port, PAGES["plain"], visits, consent=False, **a_round)
             )
         figures |= memory("without_app", pid)
-    return {name: together(some).figures() for name, some in loads.items()} | figures
+    pages = {name: together(some).figures() for name, some in loads.items()}
+    for kind in ("contextual", "session"):
+        rate = pages[f"tagged_{kind}"]["requests_per_s"] / pages[f"by_hand_{kind}"]["requests_per_s"]
+        figures[f"tagged_over_by_hand_{kind}"] = rate
+    return pages | figures
 
 
 def together(loads: Sequence[Load]) -> Load:
@@ -226,7 +255,7 @@ def memory(name: str, parent: int) -> dict[str, float]:
 def report(figures: dict[str, Any]) -> None:
     for name, value in figures.items():
         values = value.items() if isinstance(value, dict) else [("", value)]
-        print(f"{name:30}", *(f"{key} {number:>9,.1f}" for key, number in values))
+        print(f"{name:30}", *(f"{key} {number:>9,.2f}" for key, number in values))
 
 
 if __name__ == "__main__":

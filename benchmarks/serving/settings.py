@@ -11,6 +11,8 @@ from example_shop.stack.environment import django_database
 WITH_APP = not os.environ.get("WITHOUT_SESSREC")
 PAGE = "<!doctype html><title>{{ product.name }}</title><h1>{{ product.name }}</h1>"
 TAG = '{% load sessrec %}{% sessrec_recommendations "product_page" item=product limit=8 %}'
+BY_HAND = """<h2>You may also like</h2><ul>{% for each in alike %}
+<li><a href="/tagged/{{ each.pk }}/"><span>{{ each.name }}</span></a></li>{% endfor %}</ul>"""
 
 _without_app = one_page_shop.settings(django_database(os.environ["DATABASE_URL"]))
 DATABASES = _without_app["DATABASES"]
@@ -32,7 +34,10 @@ TEMPLATES = [
                 (
                     "django.template.loaders.cached.Loader",
                     [
-                        ("django.template.loaders.locmem.Loader", {"plain": PAGE, "tagged": PAGE + TAG}),
+                        (
+                            "django.template.loaders.locmem.Loader",
+                            {"plain": PAGE, "tagged": PAGE + TAG, "by_hand": PAGE + BY_HAND},
+                        ),
                         "django.template.loaders.app_directories.Loader",
                     ],
                 )
@@ -44,7 +49,7 @@ TEMPLATES = [
 SESSREC = {
     "CATALOGUE": "benchmarks.serving.shop.GroupCatalogue",
     "CONSENT": "benchmarks.one_page_shop.consent",
-    "TRACKED_VIEWS": {"plain": "pk", "tagged": "pk"},
+    "TRACKED_VIEWS": {"plain": "pk", "tagged": "pk", "by_hand": "pk", "floor": "pk"},
     "ARTIFACTS": os.environ["SESSREC_ARTIFACTS"],
     "THROTTLE_RECOMMENDATIONS": "10000000/min",
 }

@@ -41,6 +41,7 @@ EXAMPLE = OpenApiExample(
                 "pinned": False,
                 "sponsored": False,
                 "reason": {"code": "neighbours", "because": ["42"]},
+                "row": "",
                 "title": "Stoneware teapot",
                 "url": "/product/7/?sessrec=AZqf0x7ycQiB2a3P0fS8m7Xr2kZ1b0aV9sQm4T6yU8w.1",
                 "price": "38.00",
@@ -150,5 +151,6 @@ def _described(item: RecommendedItem) -> dict[str, Any]:
         "pinned": item.pinned,
         "sponsored": item.sponsored,
         "reason": {"code": item.reason, "because": item.because},
+        "row": item.row,
         "url": item.url,
     }

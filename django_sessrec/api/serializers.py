@@ -76,6 +76,9 @@ class Item(serializers.Serializer):
     pinned = serializers.BooleanField(help_text="Shown by the shop's choice, not for this visit.")
     sponsored = serializers.BooleanField(help_text="Somebody pays for it: say so beside the item.")
     reason = Reason()
+    row = serializers.CharField(
+        allow_blank=True, help_text="Heading of its row; empty in the first one, which has the list's title."
+    )
     title = serializers.CharField()
     url = serializers.CharField(help_text="Names the list, so that a visit through it counts as a click.")
     image = serializers.CharField(required=False)

@@ -84,6 +84,13 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             "steps that bring candidates, asked in this order; `None` is `model`, `co_views`, `category`,"
             " `popular`, `static`. `recently_viewed` is one more: the session's own items, the newest first",
         ),
+        "INTENTS": Setting(
+            "mixed",
+            str,
+            "what becomes of a session that looks for several kinds of things: `mixed` gives each its places"
+            " in one list, `rows` a row of its own, `off` leaves the list as the model ranks it",
+            form=("mixed|rows|off", "'mixed', 'rows' or 'off'"),
+        ),
         "LIMIT": Setting(8, int, "size of the list", low=1, high=MAX_LIMIT),
         "TEMPLATE": Setting("sessrec/recommendations.html", str, "the template that renders it"),
         "TITLE": Setting(None, (str, Promise), "heading; `None` is the translated default"),

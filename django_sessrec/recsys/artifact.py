@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import django_sessrec
+from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import Recommender, import_object
 
@@ -33,10 +34,13 @@ class ArtifactError(Exception):
     """The folder is not an artifact that this version can open unchanged; the message says why."""
 
 
-def save(recommender: Recommender, folder: Path, *, card: Mapping[str, Any]) -> None:
+def save(
+    recommender: Recommender, folder: Path, *, card: Mapping[str, Any], intents: Intents | None = None
+) -> None:
     """Write `recommender` to the new `folder`, which appears complete or not at all.
 
     card: JSON-able facts about the training (window, figures), kept in the manifest for people.
+    intents: likeness of the recommender's items, by its rows, for lists that serve every intent.
     Raises FileExistsError when `folder` exists: an artifact is never changed, save beside it.
     """
     if folder.exists():
@@ -45,6 +49,7 @@ def save(recommender: Recommender, folder: Path, *, card: Mapping[str, Any]) -> 
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         parameters = recommender.save(unfinished)
+        of_intents = {} if intents is None else {"intents": intents.save(unfinished)}
         ids = json.dumps(recommender.index.ids[1:], ensure_ascii=False, indent=0)
         (unfinished / ITEM_IDS).write_text(ids, encoding="utf-8")
         manifest = {
@@ -52,6 +57,7 @@ def save(recommender: Recommender, folder: Path, *, card: Mapping[str, Any]) -> 
             "kind": recommender.kind,
             "package_version": django_sessrec.__version__,
             "parameters": dict(parameters),
+            **of_intents,
             "files": {name: _sha256(unfinished / name) for name in sorted(_files(unfinished))},
             "card": dict(card),
         }
@@ -80,6 +86,15 @@ def load(folder: Path, own: type[Recommender] | None = None) -> Recommender:
         return recommender.load(folder, index, manifest["parameters"])
     except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
         raise ArtifactError(f"{folder} does not open as {manifest['kind']!r}: {error}") from error
+
+
+def load_intents(folder: Path, index: ItemIndex) -> Intents | None:
+    """The likeness of the items of an artifact that `load` has opened and checked; None where it has none."""
+    parameters = read_manifest(folder).get("intents")
+    try:
+        return None if parameters is None else Intents.load(folder, len(index), parameters)
+    except (LookupError, OSError, TypeError, ValueError) as error:
+        raise ArtifactError(f"the intents of {folder} do not open: {error}") from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Intents of a session: how many clusters of similar items its clicks belong to.
+"""Intents of a session: the clusters of similar items that its clicks belong to.
 
 Two items are similar if visitors click them, or the same others, within WINDOW clicks of each other: the
 cosine of their co-click vectors is at least `threshold`. An item's co-click vector counts the clicks around
@@ -16,27 +16,43 @@ move its peak.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from django_sessrec.recsys.evaluation import Cases
-from django_sessrec.recsys.items import FloatArray, Rows
+from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
 from django_sessrec.recsys.sessions import SessionLog
 
+FILE = "intents.npy"
 WINDOW = 5
 DIMENSIONS = 128  # of the random projection that keeps cosines of n_items-wide vectors within about 0.09
 PAIRS = 50_000  # enough to place the threshold within 0.01
 LATEST = 50  # clicks looked at: the clusters of a crawler's endless visit mean nothing
+FADES = 4.0  # clicks after which a click's weight in the shares has fallen to 1/e
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Intent:
+    """The clicks of a session about one kind of thing.
+
+    rows:  (n,) its clicks, oldest first
+    share: of the session, 0 to 1: each click counts the less, the more clicks came after it
+    """
+
+    rows: Rows
+    share: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Intents:
     """Similarity of items, learnt from a log.
 
-    vectors:   (n_rows, DIMENSIONS) float32 of length 1, zeros for items without clicks
+    vectors:   (n_rows, DIMENSIONS) of length 1, zeros for items without clicks; float16 where loaded
     threshold: the cosine from which two items are alike
     """
 
@@ -53,15 +69,61 @@ class Intents:
         items = np.unique(session[-LATEST:])
         if len(items) < 2:
             return 1
-        vectors = self.vectors[items]
-        linked = (vectors @ vectors.T >= self.threshold) | np.eye(len(items), dtype=bool)
+        linked = (self.cosines(items, items) >= self.threshold) | np.eye(len(items), dtype=bool)
         for _ in range(len(items).bit_length()):  # each round doubles the length of the paths that link
             linked = linked @ linked
         return len(np.unique(linked.argmax(axis=1)))  # a cluster's items share the first that they reach
 
+    def split(self, session: Rows) -> list[Intent]:
+        """The intents of one session's rows, the one clicked last first; none for an empty session.
+
+        Each item joins the intent that it is most alike to on average, or opens one: a list that serves two
+        intents must not take them for one because a single pair of their items is alike.
+        """
+        latest = session[-LATEST:]
+        items = np.array(list(dict.fromkeys(latest.tolist())), np.int32)
+        cosines = self.cosines(items, items)
+        clusters: list[list[int]] = []
+        for number in range(len(items)):
+            means = [float(cosines[number, members].mean()) for members in clusters]
+            if means and max(means) >= self.threshold:
+                clusters[int(np.argmax(means))].append(number)
+            else:
+                clusters.append([number])
+        weight = np.exp(np.arange(1 - len(latest), 1) / FADES)
+        chosen = [np.flatnonzero(np.isin(latest, items[members])) for members in clusters]
+        return [
+            Intent(latest[clicks], float(weight[clicks].sum() / weight.sum()))
+            for clicks in sorted(chosen, key=lambda clicks: -int(clicks[-1]))
+        ]
+
+    def cosines(self, rows: Rows, others: Rows) -> FloatArray:
+        """How alike the items of two lists of rows are, (n, m)."""
+        one, other = (self.vectors[each].astype(np.float32, copy=False) for each in (rows, others))
+        found: FloatArray = one @ other.T
+        return found
+
     def counts(self, cases: Cases) -> NDArray[np.int64]:
         """The intents of each case's prefix, (n_cases,); the cases are in the rows of the log."""
         return np.fromiter((self.count(cases.prefix(case)) for case in range(len(cases))), np.int64)
+
+    def reindexed(self, index: ItemIndex, other: ItemIndex) -> Self:
+        """The same in the rows of another index than `index`; an item that is new there is like none."""
+        return self if other == index else type(self)(self.vectors[other.rows_in(index)], self.threshold)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the vectors, in half precision; returns what `load` is given back."""
+        np.save(folder / FILE, self.vectors.astype(np.float16), allow_pickle=False)
+        return {"threshold": self.threshold if np.isfinite(self.threshold) else None}
+
+    @classmethod
+    def load(cls, folder: Path, n_rows: int, parameters: Mapping[str, Any]) -> Self:
+        """Memory-mapped; ValueError where the vectors do not fit `n_rows` rows."""
+        vectors = np.load(folder / FILE, mmap_mode="r", allow_pickle=False)
+        if vectors.shape != (n_rows, DIMENSIONS):
+            raise ValueError(f"vectors of the shape {vectors.shape} do not fit {n_rows} rows")
+        threshold = parameters["threshold"]
+        return cls(vectors, np.inf if threshold is None else float(threshold))
 
 
 def _co_click_vectors(log: SessionLog) -> FloatArray:

@@ -7,7 +7,7 @@ import pkgutil
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -164,6 +164,10 @@ class Ranking:
     session: Rows
     rows: Rows
     scores: FloatArray
+
+    def take(self, numbers: Sequence[int]) -> Ranking:
+        """These of its rows, in this order; 0 is the first."""
+        return replace(self, rows=self.rows[numbers], scores=self.scores[numbers])
 
     def explained(self, start: int = 0, stop: int | None = None) -> list[Recommendation]:
         """The recommendations from `start` up to `stop`, the first is 0."""

@@ -8,6 +8,7 @@ from functools import cached_property, partial
 
 from django_sessrec.capture.fast_query import bounded, database_breaker
 from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Recommender
 from django_sessrec.safety import isolated, log
 from django_sessrec.serving.ttl import CachedValue
@@ -23,6 +24,7 @@ class ActiveModel:
     model: str
     run_id: int
     recommender: Recommender
+    intents: Intents | None = None  # likeness of its items, by which a session's intents are told apart
 
     @cached_property
     def popular(self) -> list[str]:
@@ -69,7 +71,8 @@ def _renewed(model: str, current: ActiveModel | None) -> ActiveModel | None:
 def _opened(run: TrainingRun) -> ActiveModel | None:
     """The run's artifact, or None, logged, when it does not open."""
     try:
-        return ActiveModel(run.model, run.pk, run.open())
+        recommender = run.open()
+        return ActiveModel(run.model, run.pk, recommender, run.open_intents(recommender.index))
     except Exception as error:
         log(f"could not open the artifact of {run}, so the run before it stays in service", error)
         return None

@@ -10,9 +10,10 @@ from typing import Any, Final, NamedTuple
 
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.recsys.recommender import Ranking, Source
+from django_sessrec.recsys.recommender import Ranking, Recommendation, Source
 from django_sessrec.safety import isolated
 from django_sessrec.serving.active_models import active
+from django_sessrec.serving.composing import ComposedRanking, composed
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.popular import viewed_lately
 from django_sessrec.serving.visit import Visit
@@ -50,6 +51,7 @@ class Candidate:
     - `because_items`: the shop's objects of `because`, without those that may not be shown
     - `fields`: what Catalogue.describe() says of it, once it is sure to be shown
     - `trace`: what each rule did to it, in order; empty while rules are at work
+    - `intent`: the newest clicked item of the earlier intent that it stands for; empty for the leading one
     """
 
     item_id: str
@@ -63,6 +65,7 @@ class Candidate:
     because_items: tuple[Any, ...] = ()
     fields: dict[str, Any] | None = None
     trace: tuple[Trace, ...] = ()
+    intent: str = ""
 
     def resolved(self, offered: Mapping[str, Any]) -> None:
         """Take the shop's objects from those that may be shown. Nobody else has the candidate yet."""
@@ -87,6 +90,12 @@ class Asked:
     catalogue: TextCatalogue
     session: Sequence[str]
     depth: int
+
+    @property
+    def hidden(self) -> set[str]:
+        """What the rules by id leave out of this list."""
+        viewed = self.visit.items if self.placement.hide_viewed else ()
+        return {*viewed, *self.visit.basket, *self.visit.purchases, *self.placement.excluded}
 
 
 Question = Callable[[], list[Candidate]]
@@ -134,7 +143,7 @@ def _by_last_item(asked: Asked) -> list[Question]:
 
 
 def _ranked(models: Iterable[str], session: Sequence[str], asked: Asked, step: str) -> list[Question]:
-    rankings = [_Ranked(model, session, asked.depth, step) for model in models]
+    rankings = [_Ranked(model, session, asked, step) for model in models]
     return [question for each in rankings for question in (each.first, each.rest)]
 
 
@@ -155,10 +164,11 @@ class _Ranked:
     A reason costs more than a rank, so the second half is explained only when it is asked for.
     """
 
-    def __init__(self, model: str, session: Sequence[str], depth: int, step: str) -> None:
-        self._model, self._session, self._depth, self._step = model, session, depth, step
+    def __init__(self, model: str, session: Sequence[str], asked: Asked, step: str) -> None:
+        self._model, self._session, self._asked, self._step = model, session, asked, step
         self._run_id: int | None = None
         self._ranking: Ranking | None = None
+        self._composed: ComposedRanking | None = None
 
     def first(self) -> list[Candidate]:
         serving = active(self._model)
@@ -166,15 +176,18 @@ class _Ranked:
             return []
         self._run_id = serving.run_id
         last = self._session[-1:]
-        self._ranking = serving.recommender.rank(self._session, self._depth, exclude=last)
-        return self._explained(0, self._depth // 2)
+        asked = self._asked
+        self._ranking = serving.recommender.rank(self._session, asked.depth, exclude=last)
+        if self._step == MODEL:
+            self._composed = composed(
+                self._ranking, serving.intents, asked.placement, asked.depth, asked.hidden
+            )
+        return self._explained(0, asked.depth // 2)
 
     def rest(self) -> list[Candidate]:
-        return self._explained(self._depth // 2, None)
+        return self._explained(self._asked.depth // 2, None)
 
     def _explained(self, start: int, stop: int | None) -> list[Candidate]:
-        if self._ranking is None:
-            return []
         return [
             Candidate(
                 each.item_id,
@@ -184,9 +197,15 @@ class _Ranked:
                 each.score,
                 self._model,
                 self._run_id,
+                intent=intent,
             )
-            for each in self._ranking.explained(start, stop)
+            for each, intent in self._recommendations(start, stop)
         ]
+
+    def _recommendations(self, start: int, stop: int | None) -> list[tuple[Recommendation, str]]:
+        if self._composed is not None:
+            return self._composed.explained(start, stop)
+        return [(each, "") for each in self._ranking.explained(start, stop)] if self._ranking else []
 
 
 def _recently_viewed(asked: Asked) -> list[Candidate]:

@@ -15,6 +15,8 @@ from django_sessrec.serving.experiments import RunningExperiment
 from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.serving.visit import Visit
 
+MIXED, ROWS, OFF = "mixed", "rows", "off"  # what INTENTS may be
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -23,6 +25,7 @@ class Placement:
     name: str
     models: tuple[str, ...] = ()  # keys in SESSREC["MODELS"], in the order to ask
     steps: tuple[str, ...] = ()  # of the fallback, in the order to ask; empty for the usual ones
+    intents: str = MIXED  # or ROWS or OFF
     limit: int = 8
     template: str = "sessrec/recommendations.html"
     title: Any = None  # text, maybe lazily translated; None for the default
@@ -132,6 +135,7 @@ def _merged(
         name,
         models=tuple(merged["MODELS"]),
         steps=tuple(merged["STEPS"] or ()),
+        intents=merged["INTENTS"],
         limit=max(1, min(int(wanted), MAX_LIMIT)),
         template=merged["TEMPLATE"],
         title=merged["TITLE"],

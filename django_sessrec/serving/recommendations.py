@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -21,7 +21,7 @@ from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Impression
 from django_sessrec.recsys.recommender import Source
 from django_sessrec.safety import isolated
-from django_sessrec.serving import links
+from django_sessrec.serving import cards, links
 from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.fallback import (
@@ -33,7 +33,8 @@ from django_sessrec.serving.fallback import (
     SPONSORED,
     Trace,
 )
-from django_sessrec.serving.placements import Placement, placement_for
+from django_sessrec.serving.placements import ROWS, Placement, placement_for
+from django_sessrec.serving.reasons import words
 from django_sessrec.serving.visit import Visit, visit_of
 
 
@@ -52,6 +53,8 @@ class RecommendedItem:
     - `reason_repeated`: whether an item above has the same reason and title; the default template then says
       nothing
     - `url`: the item's page; where there is an impression, a visit through it counts as a click
+    - `row`: heading of its row, where the placement has a row for each intent; empty in the first, whose
+      heading is the list's title
     - `fields`: what Catalogue.describe() says: title, url, image, price, and keys of the shop's own
     """
 
@@ -66,6 +69,7 @@ class RecommendedItem:
     reason_repeated: bool
     url: str
     fields: Mapping[str, Any]
+    row: str = ""
     _choice: Choice = field(default_factory=Choice, repr=False, compare=False)
 
     @property
@@ -82,6 +86,18 @@ class RecommendedItem:
     def sponsored(self) -> bool:
         """Whether somebody pays for it: a template that hides this fails a check."""
         return self.step == SPONSORED
+
+    @property
+    def reason_text(self) -> str:
+        """The reason in words of the page's language; empty where a card gives none, such as "Sponsored"."""
+        return "" if self.sponsored or self.reason_repeated else words(self.reason, self.because_title)
+
+
+class Row(NamedTuple):
+    """Items of a list that stand together under a heading."""
+
+    title: str
+    items: list[RecommendedItem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,14 @@ class Recommendations:
     experiment: str = ""
     variant: str = ""
     template: str = ""
+
+    @property
+    def rows(self) -> list[Row]:
+        """The list's rows: one, but where the placement shows a row for each intent of the session."""
+        found: dict[str, list[RecommendedItem]] = {}
+        for item in self.items:
+            found.setdefault(item.row, []).append(item)
+        return [Row(heading or self.title, items) for heading, items in found.items()]
 
 
 def recommend(
@@ -175,6 +199,8 @@ def rendered(recommendations: Recommendations, request: HttpRequest | None) -> S
     """
     with isolated(f"render {recommendations.template!r} for the placement {recommendations.placement!r}"):
         if recommendations.items:
+            if recommendations.template == cards.LIST and cards.are_shipped():
+                return cards.html(recommendations)
             context = {"recommendations": recommendations, "request": request}
             return render_to_string(recommendations.template, context)
     unrendered = recommendations.template if recommendations.items else ""
@@ -194,7 +220,7 @@ def _shown(
     return Recommendations(
         placement.name,
         title=_title(choice, placement),
-        items=_items(choice, rec_id, request),
+        items=_items(choice, placement, rec_id, request),
         impression_id=impression.impression_id if impression else None,
         rec_id=rec_id,
         personalised=visit.consent == SESSION and any(each.because for each in choice.chosen),
@@ -219,9 +245,12 @@ def _title(choice: Choice, placement: Placement) -> str:
     return str(placement.fallback_title or popular)
 
 
-def _items(choice: Choice, rec_id: str | None, request: HttpRequest | None) -> list[RecommendedItem]:
+def _items(
+    choice: Choice, placement: Placement, rec_id: str | None, request: HttpRequest | None
+) -> list[RecommendedItem]:
     titles = _Titles(request)
     said: set[tuple[str, str]] = set()
+    rows = {"": ""}  # heading by intent
     items = []
     for position, each in enumerate(choice.chosen, 1):
         fields = each.fields or {}
@@ -232,6 +261,8 @@ def _items(choice: Choice, rec_id: str | None, request: HttpRequest | None) -> l
             each.reason != Source.VIEWED and (each.reason, because_title) in said
         )
         said.add((each.reason, because_title))
+        if placement.intents == ROWS and each.intent not in rows:
+            rows[each.intent] = titles.row(each.item, because_title)
         items.append(
             RecommendedItem(
                 item_id=each.item_id,
@@ -245,6 +276,7 @@ def _items(choice: Choice, rec_id: str | None, request: HttpRequest | None) -> l
                 reason_repeated=repeated,
                 url=links.tagged(fields["url"], rec_id, position) if rec_id else fields["url"],
                 fields=fields,
+                row=rows.get(each.intent, ""),
                 _choice=choice,
             )
         )
@@ -266,3 +298,10 @@ class _Titles:
             with isolated("describe an item that speaks for another", savepoints=False):
                 self._known[id(item)] = str(self._catalogue.describe(item, self._request)["title"])
         return self._known[id(item)]
+
+    def row(self, item: Any, because_title: str) -> str:
+        """Heading of a row that begins with the item; empty where nothing names it."""
+        with isolated("tell what an item is one of", savepoints=False):
+            if kind := self._catalogue.kind(item):
+                return _("More %(kind)s") % {"kind": kind}
+        return _("More like %(title)s") % {"title": because_title} if because_title else ""

@@ -23,7 +23,7 @@ from django.utils.module_loading import import_string
 from django_sessrec.catalogue import Attributes, TextCatalogue
 from django_sessrec.safety import isolated
 from django_sessrec.serving.fallback import BY_HAND, PINNED, RECENTLY_VIEWED, RULE, SPONSORED, Candidate
-from django_sessrec.serving.placements import Placement
+from django_sessrec.serving.placements import ROWS, Placement
 from django_sessrec.serving.visit import Visit, group_of
 
 NO_ATTRIBUTES: Final = Attributes({})
@@ -188,11 +188,35 @@ def limit(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     return items[: context.placement.limit] if len(items) > context.placement.limit else items
 
 
+def every_intent(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """An intent that lost its places to what the shop does not offer now gets one in the middle."""
+    if not any(each.intent for each in items):
+        return items
+    most = context.placement.limit
+    shown = {each.intent for each in items[:most]}
+    for intent in dict.fromkeys(each.intent for each in items[most:]):
+        if intent not in shown:
+            first = next(each for each in items if each.intent == intent)
+            others = [each for each in items if each is not first]
+            items = [*others[: most // 2], first, *others[most // 2 :]]
+    return items
+
+
+def in_rows(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """Each intent's items together, where the placement shows a row for each."""
+    if context.placement.intents != ROWS or not any(each.intent for each in items):
+        return items
+    rows: dict[str, list[Candidate]] = {"": []}
+    for each in items:
+        rows.setdefault(each.intent, []).append(each)
+    return [each for row in rows.values() for each in row]
+
+
 PROPOSING: tuple[Rule, ...] = (sponsored, pinned)
 BY_ID: tuple[Rule, ...] = (never_the_item_on_screen, excluded, in_basket_or_bought, viewed)
-BY_CATALOGUE: tuple[Rule, ...] = (available, not_sensitive)
+BY_CATALOGUE: tuple[Rule, ...] = (available, not_sensitive, every_intent)
 CAPPING: tuple[Rule, ...] = (max_per_category,)
-LAST: tuple[Rule, ...] = (describable, limit)
+LAST: tuple[Rule, ...] = (describable, limit, in_rows)
 
 
 def guarded(items: list[Candidate], context: RuleContext) -> list[Candidate]:

@@ -12,6 +12,7 @@ from typing import Any
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import HOLD_OUT, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
+from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Recommender
 
 log = logging.getLogger("django_sessrec")
@@ -39,11 +40,21 @@ def _make_readable(folder: Path) -> None:
         each.chmod(0o755)
 
 
-def publish(run: TrainingRun, published: Recommender, hold_out: Recommender, card: Mapping[str, Any]) -> None:
-    """Write both models of a run; the name is set on `run` and not yet saved."""
+def publish(
+    run: TrainingRun,
+    published: Recommender,
+    hold_out: Recommender,
+    card: Mapping[str, Any],
+    *,
+    intents: Intents | None = None,
+) -> None:
+    """Write both models of a run; the name is set on `run` and not yet saved.
+
+    intents: likeness of the published model's items
+    """
     try:
         artifact.save(hold_out, run.hold_out_folder, card=card)
-        artifact.save(published, run.folder, card=card)
+        artifact.save(published, run.folder, card=card, intents=intents)
     except OSError as error:  # of a full disk NumPy tells only how much of an array it could not write
         home = sessrec_settings.artifacts
         raise OSError(f"SESSREC['ARTIFACTS'] = {home}: the disk is full, or fails: {error}") from error

@@ -18,6 +18,7 @@ from django_sessrec.capture.bot_rules import quarantine
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys.evaluation import Cases, evaluate
+from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.recommender import (
     Estimator,
@@ -136,7 +137,8 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
         published, of_published = fit("refit", sessions), sessions
     run.counts["newest_session"] = int(of_published.started.max())  # a neighbour model counts ages from there
     recorder.stage("publish")
-    artifact_store.publish(run, published, hold_out, card(run))
+    intents = Intents.of(of_published).reindexed(of_published.index, published.index)
+    artifact_store.publish(run, published, hold_out, card(run), intents=intents)
     with database.atomic():
         if hold := held_by(run.model):
             rolled_back = _("Not promoted: %(by)s rolled back to %(run)s. Promote a newer run to resume.")

@@ -1,10 +1,12 @@
 """What django_sessrec needs to know about this shop: its catalogue and its visitors' consent."""
 
+from functools import cache
 from typing import Any
 
 from django.http import HttpRequest
 
 from django_sessrec.catalogue import ModelCatalogue
+from example_shop.shop.assortment import departments
 from example_shop.shop.consent import answer
 from example_shop.shop.models import Product, ProductQuerySet
 
@@ -15,12 +17,22 @@ class ProductCatalogue(ModelCatalogue):
     image_field = "picture_url"
     price_field = "price"
     category_field = "category_id"
+    brand_field = "maker"
+    stock_field = "stock"
 
     def available(self, queryset: ProductQuerySet) -> ProductQuerySet:
         return queryset.in_stock()
 
+    def kind(self, item: Product) -> str:
+        return _names_of_kinds()[item.category_id]
+
     def describe(self, item: Product, request: HttpRequest | None = None) -> dict[str, Any]:
         return {**super().describe(item, request), "maker": item.maker}
+
+
+@cache
+def _names_of_kinds() -> dict[str, str]:
+    return {kind.slug: kind.name.lower() for department in departments() for kind in department.kinds}
 
 
 def consent(request: HttpRequest) -> str | None:

@@ -11,9 +11,10 @@ from django.test import Client
 from django_sessrec import safety
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
+from django_sessrec.recsys.intents import Intents
 from django_sessrec.serving import active_models, experiments, merchant_rules, popular
 from tests.demo.models import Product
-from tests.support.models import ESTIMATORS, fitted, folder_of
+from tests.support.models import ESTIMATORS, fitted, folder_of, log_of_trails
 from tests.support.visits import FIREFOX, store_visits, synthetic_visits
 
 Promote = Callable[..., TrainingRun]
@@ -67,14 +68,21 @@ def trails(products: list[Product]) -> list[list[str]]:
 
 @pytest.fixture
 def promote(db, settings) -> Promote:
-    """promote(trails) fits a model on them, publishes it and lets it serve; returns its run."""
+    """promote(trails) fits a model on them, publishes it and lets it serve; returns its run.
+
+    intents: whether its lists tell a session's intents apart, as those of a training run do
+    """
     numbers = count(1)
 
-    def fit_and_promote(trails: Sequence[Sequence[str]], model: str = "neighbours") -> TrainingRun:
+    def fit_and_promote(
+        trails: Sequence[Sequence[str]], model: str = "neighbours", *, intents: bool = False
+    ) -> TrainingRun:
         run = TrainingRun.objects.create(
             model=model, trigger="test", state="published", artifact=f"{model}-{next(numbers)}"
         )
-        artifact.save(fitted(trails, ESTIMATORS[model]), folder_of(run, settings), card={})
+        recommender = fitted(trails, ESTIMATORS[model])
+        alike = Intents.of(log_of_trails(trails)) if intents else None
+        artifact.save(recommender, folder_of(run, settings), card={}, intents=alike)
         Promotion.objects.create(model=model, run=run, promoted_by="test")
         return run
 

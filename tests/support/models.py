@@ -12,9 +12,13 @@ from django_sessrec.recsys.sessions import SessionLog
 ESTIMATORS: dict[str, Estimator] = {"neighbours": Neighbours(), "itemknn": ItemKNN(), "ranked": ItemKNN()}
 
 
-def fitted(trails: Sequence[Sequence[str]], estimator: Estimator) -> Recommender:
+def log_of_trails(trails: Sequence[Sequence[str]]) -> SessionLog:
     clicks = [(n, item_id, 1_750_000_000 + 100 * n) for n, trail in enumerate(trails) for item_id in trail]
-    return estimator.fit(SessionLog.from_clicks(*zip(*clicks, strict=True)))
+    return SessionLog.from_clicks(*zip(*clicks, strict=True))
+
+
+def fitted(trails: Sequence[Sequence[str]], estimator: Estimator) -> Recommender:
+    return estimator.fit(log_of_trails(trails))
 
 
 def folder_of(run: TrainingRun, settings) -> Path:

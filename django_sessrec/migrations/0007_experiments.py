@@ -8,7 +8,7 @@ from django_sessrec.database import OwnDatabaseMigration
 class Migration(OwnDatabaseMigration):
 
     dependencies = [
-        ('sessrec', '0005_inspector'),
+        ('sessrec', '0006_bi_views'),
     ]
 
     operations = [

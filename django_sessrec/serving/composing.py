@@ -1,0 +1,69 @@
+"""The composing step, between a model's ranking and the rules: every intent of the session gets places."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from django_sessrec.recsys.composition import compose, in_rows, live
+from django_sessrec.recsys.intents import Intents
+from django_sessrec.recsys.items import Rows
+from django_sessrec.recsys.recommender import Ranking, Recommendation
+from django_sessrec.serving.placements import OFF, ROWS, Placement
+
+
+class Place(NamedTuple):
+    """An item of a ranking: its number there, and the newest clicked item of the intent that it stands for.
+
+    intent: an id; empty for the leading one
+    """
+
+    ranking: Ranking
+    number: int
+    intent: str = ""
+
+
+class ComposedRanking(NamedTuple):
+    """Items of several rankings in one order."""
+
+    places: list[Place]
+
+    def explained(self, start: int = 0, stop: int | None = None) -> list[tuple[Recommendation, str]]:
+        """The recommendations from `start` up to `stop`, each with its intent."""
+        chosen = self.places[start:stop]
+        found: dict[int, Recommendation] = {}
+        for ranking in {id(each.ranking): each.ranking for each in chosen}.values():
+            mine = [n for n, each in enumerate(chosen) if each.ranking is ranking]
+            found.update(zip(mine, ranking.take([chosen[n].number for n in mine]).explained(), strict=True))
+        return [(found[n], each.intent) for n, each in enumerate(chosen)]
+
+
+def composed(
+    ranking: Ranking, intents: Intents | None, placement: Placement, depth: int, hidden: Collection[str]
+) -> ComposedRanking | None:
+    """The ranking of a whole session, with places for its earlier intents; None where it has none.
+
+    depth:  candidates asked of the model for each of them
+    hidden: ids that the rules leave out: they get no place, and stand at the end, so that traces tell of them
+    """
+    if placement.intents == OFF or intents is None:
+        return None
+    alive = live(ranking.session, intents)
+    if len(alive) < 2:
+        return None
+    index = ranking.recommender.index
+    left_out = {*index.rows(hidden).tolist()}
+
+    def places(of: Ranking) -> Mapping[int, Place]:
+        return {row: Place(of, n) for n, row in enumerate(of.rows.tolist()) if row not in left_out}
+
+    def ask(rows: Rows) -> Mapping[int, Place]:
+        answer = ranking.recommender.top(rows, depth, exclude=ranking.session[-1:].tolist())
+        return places(Ranking(ranking.recommender, rows, *answer))
+
+    put_together = in_rows if placement.intents == ROWS else compose
+    found = put_together(places(ranking), alive, intents, ask, placement.limit)
+    chosen = [each._replace(intent=index.ids[intent.rows[-1]] if intent else "") for each, intent in found]
+    taken = {each.number for each in chosen if each.ranking is ranking}
+    rest = [Place(ranking, n) for n in range(len(ranking.rows)) if n not in taken]
+    return ComposedRanking([*chosen, *rest])

@@ -1,0 +1,130 @@
+"""A session that looks for two things sees both: in one list, or in rows of their own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from django_sessrec.recommendations import Placement, Visit, choose, get_recommendations, render
+from django_sessrec.recsys.intents import Intents
+from django_sessrec.serving.active_models import active
+from tests.demo.models import Product
+from tests.demo.recommendations import DemoCatalogue
+from tests.serving.test_choose import request_of
+
+pytestmark = pytest.mark.django_db
+
+
+class NamesKinds(DemoCatalogue):
+    """A shop that says what its products are."""
+
+    def kind(self, item):
+        return f"{item.category}s"
+
+
+@pytest.fixture
+def shop(products, promote) -> list[str]:
+    """Ids of ten teas, ten cups and ten pots; each past visitor looked at products of one kind."""
+    ids = [str(product.pk) for product in products]
+    draw = np.random.default_rng(0)
+    kinds = [ids[start : start + 10] for start in (0, 10, 20)]
+    promote([draw.choice(kind, 6, replace=False).tolist() for kind in kinds for _ in range(60)], intents=True)
+    return ids
+
+
+def kinds_of(items) -> list[str]:
+    return [each.item.category for each in items]
+
+
+def chosen(visit: Visit, **keys) -> list:
+    return choose(visit, Placement("preview", ("neighbours",), **keys)).items
+
+
+@pytest.fixture
+def two_minds(shop) -> Visit:
+    """Somebody who looked at two teas, and now at cups."""
+    return Visit([shop[0], shop[1], shop[10], shop[11]], shop[12])
+
+
+def test_the_earlier_intent_has_a_new_item_in_the_list(two_minds):
+    assert kinds_of(chosen(two_minds, limit=4, intents="off")) == ["cup"] * 4
+    assert sorted(kinds_of(chosen(two_minds, limit=4))) == ["cup"] * 3 + ["tea"]
+    assert not {*two_minds.clicks} & {each.item_id for each in chosen(two_minds)}
+
+
+def test_what_stands_for_an_intent_names_its_newest_click_and_its_reasons(shop, two_minds):
+    items = chosen(two_minds, limit=4)
+    assert [each.intent for each in items] == ["", "", shop[1], ""]
+    for_tea = items[2]
+    assert set(for_tea.because) <= {shop[0], shop[1]}
+    assert (for_tea.step, for_tea.model) == ("model", "neighbours")
+
+
+def test_a_session_with_one_intent_gets_the_list_as_ranked(shop):
+    visit = Visit([shop[0], shop[1]], shop[2])
+    assert chosen(visit) == chosen(visit, intents="off")
+
+
+def test_a_model_published_without_intents_serves_as_it_ranks(products, promote, trails):
+    promote(trails)
+    assert active("neighbours").intents is None
+    visit = Visit([str(products[0].pk), str(products[1].pk)], str(products[2].pk))
+    assert chosen(visit) == chosen(visit, intents="off")
+
+
+def test_an_intent_keeps_a_place_where_the_first_of_its_items_is_sold_out(two_minds):
+    first = chosen(two_minds, limit=4)[2].item_id
+    Product.objects.filter(pk=first).update(stock=0)
+    items = chosen(two_minds, limit=4)
+    assert "tea" in kinds_of(items)
+    assert first not in {each.item_id for each in items}
+
+
+def test_what_the_visitor_has_decided_on_takes_no_place(two_minds):
+    first = chosen(two_minds, limit=4)[2].item_id
+    for decided in ({"basket": (first,)}, {"purchases": (first,)}):
+        items = chosen(replace(two_minds, **decided), limit=4)
+        assert first not in {each.item_id for each in items}
+        assert "tea" in kinds_of(items)
+
+
+def test_rows_hold_one_intent_each_the_one_on_screen_first(shop):
+    items = chosen(Visit([shop[0], shop[1]], shop[10]), intents="rows")
+    assert [each.intent for each in items] == [""] * 4 + [shop[1]] * 4
+    assert set(kinds_of(items)[:4]) == {"cup"}
+    assert set(kinds_of(items)[4:]) == {"tea"}
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "heading"),
+    [("NamesKinds", "More teas"), (None, "More like tea 1")],
+)
+def test_a_row_is_named_after_its_kind_or_after_what_was_viewed(
+    shop, placement, settings, catalogue, heading
+):
+    placement(INTENTS="rows")
+    if catalogue:
+        settings.SESSREC["CATALOGUE"] = f"{__name__}.{catalogue}"
+    recommendations = get_recommendations(request_of(), "product_page", items=shop[:2], item=shop[10])
+    assert [(row.title, len(row.items)) for row in recommendations.rows] == [
+        ("You may also like", 4),
+        (heading, 4),
+    ]
+    html = render(recommendations)
+    assert html.count("<h2") == html.count("<ul") == 2
+    assert heading in html
+
+
+def test_a_list_without_rows_has_one(shop, placement):
+    placement(INTENTS="mixed")
+    recommendations = get_recommendations(request_of(), "product_page", items=shop[:2], item=shop[10])
+    assert [row.title for row in recommendations.rows] == ["You may also like"]
+    assert recommendations.rows[0].items == recommendations.items
+
+
+def test_intents_that_do_not_open_leave_the_run_before_in_service(shop, products, promote, settings):
+    before = active("neighbours")
+    run = promote([[str(products[0].pk), str(products[1].pk)]] * 3, intents=True)
+    (settings.SESSREC["ARTIFACTS"] / run.artifact / "intents.npy").write_bytes(b"no array")
+    assert active("neighbours") == before
+    assert isinstance(before.intents, Intents)
