@@ -119,6 +119,17 @@ class Catalogue(ABC):
         """
         return []
 
+    def in_category(self, categories: Collection[str], limit: int) -> Iterable[Any]:
+        """Ids of items of any of the categories that may be shown, newest first, at most `limit`.
+
+        For lists on the pages of categories. The answer is kept for a minute.
+        """
+        return []
+
+    def newest(self, limit: int) -> Iterable[Any]:
+        """Ids of the newest items that may be shown, at most `limit`: what the step "new" shows."""
+        return []
+
     def fallback(self, limit: int) -> Iterable[Any]:
         """Ids of items to show when nothing else is known, best first, at most `limit`."""
         return []
@@ -241,9 +252,22 @@ class ModelCatalogue(Catalogue):
             beside = beside.distinct()
         return self._ids(beside.exclude(**{self.id_field: ids[0]})[:limit])
 
+    def in_category(self, categories: Collection[str], limit: int) -> Iterable[Any]:
+        if not self.category_field or (field := self._category) is None:
+            return []
+        within = {f"{self.category_field}__in": _cleaned(field, categories)}
+        found = self.available(self._model._default_manager.all()).filter(**within).order_by("-pk")
+        return (found.distinct() if self._has_many_categories else found).values_list(
+            self.id_field, flat=True
+        )[:limit]
+
+    def newest(self, limit: int) -> Iterable[Any]:
+        """By primary key."""
+        return self._ids(self.available(self.queryset()).order_by("-pk")[:limit])
+
     def fallback(self, limit: int) -> Iterable[Any]:
         """The newest products."""
-        return self._ids(self.available(self.queryset()).order_by("-pk")[:limit])
+        return self.newest(limit)
 
     def search(self, text: str, limit: int) -> Iterable[Any]:
         """Those whose title_field holds the text, sold-out ones too."""
@@ -329,6 +353,14 @@ class TextCatalogue:
     def related(self, item_id: str, limit: int) -> list[str]:
         """Ids of items of the same category, best first."""
         return [self.id_of(each) for each in self.shop.related(item_id, limit)][:limit]
+
+    def in_category(self, categories: Collection[str], limit: int) -> list[str]:
+        """Ids of items of the categories, newest first."""
+        return [self.id_of(each) for each in self.shop.in_category(categories, limit)][:limit]
+
+    def newest(self, limit: int) -> list[str]:
+        """Ids of the newest items."""
+        return [self.id_of(each) for each in self.shop.newest(limit)][:limit]
 
     def fallback(self, limit: int) -> list[str]:
         """Ids of items to show when nothing else is known."""

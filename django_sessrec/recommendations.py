@@ -67,6 +67,8 @@ def get_recommendations(
     item: Any = None,
     items: Sequence[Any] | None = None,
     limit: int | None = None,
+    category: Any = None,
+    query: str = "",
 ) -> Recommendations:
     """The placement's list for the visit that this request belongs to.
 
@@ -77,8 +79,10 @@ def get_recommendations(
     item: what is on screen, an id or the shop's object; by default the item of TRACKED_VIEWS
     items: the session's items, oldest first, from a client that keeps them itself; used with consent only
     limit: in place of the placement's LIMIT, from 1 to 100
+    category: of the page, as the catalogue names it, or several: the list shows items of these only
+    query: the words of the page's search, for the step "search"
     """
-    return recommend(request, placement, item=item, items=items, limit=limit)
+    return recommend(request, placement, item=item, items=items, limit=limit, category=category, query=query)
 
 
 async def aget_recommendations(
@@ -88,9 +92,13 @@ async def aget_recommendations(
     item: Any = None,
     items: Sequence[Any] | None = None,
     limit: int | None = None,
+    category: Any = None,
+    query: str = "",
 ) -> Recommendations:
     """get_recommendations() for async views; hand its answer to the template, or to render()."""
-    return await arecommend(request, placement, item=item, items=items, limit=limit)
+    return await arecommend(
+        request, placement, item=item, items=items, limit=limit, category=category, query=query
+    )
 
 
 def render(recommendations: Recommendations, request: HttpRequest | None = None) -> SafeString:

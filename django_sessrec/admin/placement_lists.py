@@ -14,13 +14,14 @@ from django.utils.translation import gettext_lazy
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.rule_forms import ProductField
 from django_sessrec.admin.rule_words import Words
+from django_sessrec.admin.words import step_name
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import PLACEMENT_DEFAULTS, sessrec_settings
 from django_sessrec.models import RuleSet
 from django_sessrec.safety import isolated
 from django_sessrec.serving import merchant_rules
 from django_sessrec.serving.choose import REFILLED, Choice, choose
-from django_sessrec.serving.fallback import Candidate
+from django_sessrec.serving.fallback import MODEL
 from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.serving.placements import Placement, placement_for, variants_of
 from django_sessrec.serving.preview import RememberingCatalogue, recent_visits
@@ -123,27 +124,11 @@ def _shown(choice: Choice, words: Words, others: set[str]) -> Iterator[Shown]:
             str(fields.get("title", each.item_id)),
             str(fields.get("image") or ""),
             fields.get("price", ""),
-            step_name(each),
+            each.model if each.step == MODEL else step_name(each.step),
             ", ".join(words.product(item_id) for item_id in each.because),
             [words.did(step) for step in each.trace],
             each.item_id not in others,
         )
-
-
-def step_name(candidate: Candidate) -> str:
-    """What brought the item, in words."""
-    names = {
-        "pinned": _("pinned"),
-        "sponsored": _("sponsored"),
-        "rule": _("by a rule in the shop's code"),
-        "model": candidate.model,
-        "co_views": _("viewed together"),
-        "category": _("same category"),
-        "popular": _("popular"),
-        "static": _("the shop's fallback"),
-        "recently_viewed": _("recently viewed"),
-    }
-    return names.get(candidate.step, candidate.step.replace("_", " "))
 
 
 def settings_table(

@@ -28,6 +28,7 @@ from django_sessrec.admin.rule_forms import (
 from django_sessrec.admin.rule_lines import example_lists, in_order, most_named, rule_line
 from django_sessrec.admin.rule_warnings import warnings
 from django_sessrec.admin.rule_words import Words
+from django_sessrec.admin.words import placement_name
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import AuditEntry, PlacementRule, RuleSet
@@ -342,7 +343,7 @@ class PlacementAdmin(ReadOnlyAdmin):
 def title_of(name: str, settled: Placement | None) -> str:
     """The placement's heading where it has one, and its name."""
     words = str(settled.title) if settled is not None and settled.title else ""
-    return f"{words} ({name})" if words else name.replace("_", " ")
+    return f"{words} ({name})" if words else placement_name(name)
 
 
 def _title(name: str) -> str:

@@ -14,11 +14,11 @@ from django.utils.translation import ngettext
 
 from django_sessrec.admin.formatting import PER_CENT
 from django_sessrec.admin.rule_forms import attribute_name, title
+from django_sessrec.admin.words import trace_words
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.models import PlacementRule
 from django_sessrec.safety import isolated
-from django_sessrec.serving.choose import REFILLED
-from django_sessrec.serving.fallback import DROPPED, MOVED, Trace
+from django_sessrec.serving.fallback import Trace
 from django_sessrec.serving.merchant_rules import ITEM, trace_name
 
 Kind = PlacementRule.Kind
@@ -61,13 +61,7 @@ class Words:
     def did(self, step: Trace) -> str:
         """What one entry of a trace says."""
         rule = self._by_trace.get(step.rule)
-        by = self.sentence(rule) if rule else BUILT_IN.get(step.rule, lambda: step.rule)()
-        if step.what == MOVED:
-            up = ngettext("%(places)d place up", "%(places)d places up", abs(step.places))
-            down = ngettext("%(places)d place down", "%(places)d places down", abs(step.places))
-            moved = (up if step.places > 0 else down) % {"places": abs(step.places)}
-            return f"{moved}: {by}"
-        return by if step.what != DROPPED else _("left out: %(rule)s") % {"rule": by}
+        return trace_words(step, self.sentence(rule) if rule else "")
 
     def product(self, item_id: str) -> str:
         """The product's title, or its id where the catalogue does not offer it."""
@@ -190,23 +184,3 @@ def _items(rules: Iterable[PlacementRule]) -> Iterable[str]:
         for match in (given, given.get("other"), given.get("on_screen")):
             if isinstance(match, dict) and match.get("attribute") == ITEM:
                 yield from map(str, match.get("values", ()))
-
-
-BUILT_IN = {
-    "sponsored": lambda: _("sponsored, in the shop's settings"),
-    "pinned": lambda: _("pinned, in the shop's settings"),
-    "never_the_item_on_screen": lambda: _("it is on the page"),
-    "excluded": lambda: _("excluded in the shop's settings"),
-    "viewed": lambda: _("viewed in this session"),
-    "available": lambda: _("not available now"),
-    "not_sensitive": lambda: _("sensitive"),
-    "one_of_a_family": lambda: _("another variant of it is shown, viewed or bought"),
-    "every_intent": lambda: _("moved so that each intent has a product"),
-    "in_rows": lambda: _("put into the row of its intent"),
-    "in_basket_or_bought": lambda: _("bought or in the basket"),
-    "max_per_category": lambda: _("enough of its category"),
-    "arranged": lambda: _("arranged so that the rules on places hold"),
-    "describable": lambda: _("the catalogue cannot describe it"),
-    "limit": lambda: _("the list is full"),
-    REFILLED: lambda: _("shown again, because the rules left too little"),
-}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
+from django_sessrec.serving.choose import REFILLED
 from django_sessrec.serving.fallback import DROPPED, MOVED, Trace
+from django_sessrec.serving.merchant_rules import MERCHANT
 
 
 def placement_name(key: str) -> str:
@@ -23,6 +25,11 @@ def step_name(step: str) -> str:
         "co_views": _("a model, for the last click"),
         "category": _("the same category"),
         "popular": _("most popular"),
+        "search": _("the search"),
+        "trending": _("trending"),
+        "watched": _("watched now"),
+        "best_sellers": _("bestsellers"),
+        "new": _("new products"),
         "static": _("the shop's own fallback"),
     }
     return known.get(step, step.replace("_", " "))
@@ -49,20 +56,27 @@ def rule_name(rule: str) -> str:
         "pinned": _("pinned products first"),
         "never_the_item_on_screen": _("never the product on screen"),
         "excluded": _("never shown in this placement"),
-        "viewed": _("viewed in this session: left out"),
-        "not_bought_again": _("bought or in the basket: left out"),
+        "viewed": _("viewed in this session"),
+        "in_basket_or_bought": _("bought or in the basket"),
+        "every_intent": _("moved so that each intent has a product"),
+        "in_rows": _("put into the row of its intent"),
+        "one_of_a_family": _("another variant of it is shown, viewed or bought"),
+        "arranged": _("arranged so that the rules on places hold"),
+        REFILLED: _("shown again, because the rules left too little"),
         "available": _("not offered by the shop now"),
         "not_sensitive": _("sensitive product"),
         "max_per_category": _("at most so many of a category"),
         "describable": _("the catalogue can't describe it"),
         "limit": _("the list was full"),
     }
+    if rule.startswith(MERCHANT):
+        return _("the merchant's rule %(number)s") % {"number": rule.removeprefix(MERCHANT)}
     return known.get(rule, rule)
 
 
-def trace_words(trace: Trace) -> str:
-    """What one rule did to an item."""
-    rule = rule_name(trace.rule)
+def trace_words(trace: Trace, rule: str = "") -> str:
+    """What one rule did to an item; `rule`: its name, where somebody knows a better one."""
+    rule = rule or rule_name(trace.rule)
     if trace.what == MOVED:
         words = _("%(rule)s: %(places)d up") if trace.places > 0 else _("%(rule)s: %(places)d down")
         return words % {"rule": rule, "places": abs(trace.places)}

@@ -119,6 +119,8 @@ def _made(request: Request, query: dict[str, Any]) -> Recommendations:
         item=query.get("item_id"),
         items=query.get("item_ids"),
         limit=query.get("limit"),
+        category=query.get("category"),
+        query=query.get("query", ""),
     )
 
 

@@ -10,7 +10,7 @@ from django_sessrec.capture.event import ALIASES, MAX_ITEM_ID
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.models import EventName
 from django_sessrec.serving.fallback import REASONS, STEPS
-from django_sessrec.serving.visit import MAX_SESSION_ITEMS
+from django_sessrec.serving.visit import MAX_CATEGORIES, MAX_QUERY, MAX_SESSION_ITEMS
 
 BROWSER_NAMES = [name for name in EventName.values if name not in {EventName.PURCHASE, EventName.REFUND}]
 
@@ -28,7 +28,21 @@ class Body(serializers.Serializer):
         return {key: value for key, value in super().to_internal_value(data).items() if value is not None}
 
 
-class Query(serializers.Serializer):
+class OfThePage(serializers.Serializer):
+    """What a page that shows no product of its own is about."""
+
+    category = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_ITEM_ID),
+        required=False,
+        max_length=MAX_CATEGORIES,
+        help_text="Categories of the page, as the catalogue names them: the list shows these only.",
+    )
+    query = serializers.CharField(
+        required=False, allow_blank=True, max_length=MAX_QUERY, help_text="The words of the page's search."
+    )
+
+
+class Query(OfThePage):
     """Query parameters of a list."""
 
     placement = serializers.CharField(help_text="A key of SESSREC['PLACEMENTS'].", max_length=200)
@@ -52,7 +66,7 @@ class QueryWithItems(Body, Query):
     )
 
 
-class SlotQuery(serializers.Serializer):
+class SlotQuery(OfThePage):
     """As Query, with the placement in the address."""
 
     item_id = serializers.CharField(required=False, max_length=MAX_ITEM_ID)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -13,23 +15,32 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import Ranking, Recommendation, Source
 from django_sessrec.safety import isolated
+from django_sessrec.serving import shop_wide
 from django_sessrec.serving.active_models import active
 from django_sessrec.serving.composing import ComposedRanking, composed
 from django_sessrec.serving.families import Families, families_of
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.popular import viewed_lately
+from django_sessrec.serving.shop_wide import of_categories
 from django_sessrec.serving.visit import Visit
 
-PINNED, SPONSORED, RULE, RECENTLY_VIEWED, MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = STEPS = (
+PINNED, SPONSORED, RULE, RECENTLY_VIEWED, MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = OWN_STEPS = (
     "pinned", "sponsored", "rule", "recently_viewed", "model", "co_views", "category", "popular", "static",
 )  # fmt: skip
+SEARCH, TRENDING, WATCHED, BEST_SELLERS, NEW = SHOP_STEPS = (
+    "search", "trending", "watched", "best_sellers", "new",
+)  # fmt: skip
+STEPS: Final = (*OWN_STEPS, *SHOP_STEPS)
 USUAL_STEPS: Final = (MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC)
 BY_HAND: Final = frozenset({PINNED, SPONSORED, RULE})  # put there by the shop, by no step of the fallback
-FOR_EVERYBODY: Final = frozenset({POPULAR, STATIC})  # neither the visit nor the page has a say
-REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", STATIC)
+# Neither the visit nor the page has a say in these.
+FOR_EVERYBODY: Final = frozenset({TRENDING, WATCHED, BEST_SELLERS, NEW, POPULAR, STATIC})
+REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", *SHOP_STEPS, STATIC)
 CO_VIEWS_MODEL: Final = "itemknn"  # this key in SESSREC["MODELS"] is asked for co-views first
 DEPTH: Final = 4  # times the list's length that each model is asked for
 MAX_VARIANTS: Final = 2  # of a family that a model names: the best, and a spare one
+MIN_LETTERS: Final = 3  # of a query's word that is searched for by itself
+MAX_WORDS: Final = 4  # of a query, so searched
 MAX_BECAUSE: Final = 3  # reasons that a visitor may still want to read
 ADDED, DROPPED, MOVED = "added", "dropped", "moved"
 
@@ -129,6 +140,7 @@ def candidates(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> 
     families = families_of(catalogue)
     family = families.of({*session, *visit.basket, *visit.purchases}) if families is not None else {}
     asked = Asked(visit, placement, catalogue, session, placement.limit * DEPTH, family)
+    allowed = of_categories(catalogue, visit.categories) if visit.categories else {}
     for step in _in_order(asked):
         for question in QUESTIONS[step](asked):
             found: list[Candidate] = []
@@ -136,6 +148,8 @@ def candidates(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> 
                 found = question()
                 if families is not None:
                     found = _with_variants(found, families)
+                if allowed:
+                    found = [each for each in found if each.item_id in allowed]
             yield from found
 
 
@@ -251,6 +265,9 @@ def _recently_viewed(asked: Asked) -> list[Candidate]:
 
 
 def _same_category(asked: Asked) -> list[Candidate]:
+    if categories := asked.visit.categories:
+        newest = islice(of_categories(asked.catalogue, categories), asked.depth)
+        return [Candidate(item_id, CATEGORY, "same_category") for item_id in newest]
     return [
         Candidate(related, CATEGORY, "same_category", (item_id,))
         for item_id in asked.session[-1:]
@@ -269,6 +286,23 @@ def _popular(asked: Asked) -> list[Candidate]:
     return [Candidate(item_id, POPULAR, Source.POPULAR) for item_id in viewed_lately()]
 
 
+def _search(asked: Asked) -> list[Candidate]:
+    """What the query names, then what most of its words name: something is found where nothing was."""
+    query, search = asked.visit.query, asked.catalogue.search
+    if not query:
+        return []
+    found = dict.fromkeys(search(query, asked.depth))
+    words = [word for word in query.split() if len(word) >= MIN_LETTERS][:MAX_WORDS]
+    if len(found) < asked.depth and len(words) > 1:
+        by_word = Counter(item_id for word in words for item_id in search(word, asked.depth))
+        found |= dict.fromkeys(item_id for item_id, _words in by_word.most_common())
+    return [Candidate(item_id, SEARCH, SEARCH) for item_id in found]
+
+
+def _for_everybody(step: str, item_ids: Iterable[str]) -> list[Candidate]:
+    return [Candidate(item_id, step, step) for item_id in item_ids]
+
+
 def _static(asked: Asked) -> list[Candidate]:
     return [Candidate(item_id, STATIC, STATIC) for item_id in asked.catalogue.fallback(asked.depth)]
 
@@ -280,6 +314,11 @@ QUESTIONS: Final[Mapping[str, Callable[[Asked], list[Question]]]] = MappingProxy
         CO_VIEWS: _by_last_item,
         CATEGORY: lambda asked: [partial(_same_category, asked)],
         POPULAR: lambda asked: [partial(_popular, asked)],
+        SEARCH: lambda asked: [partial(_search, asked)],
+        TRENDING: lambda _asked: [lambda: _for_everybody(TRENDING, shop_wide.trending())],
+        WATCHED: lambda _asked: [lambda: _for_everybody(WATCHED, shop_wide.watched())],
+        BEST_SELLERS: lambda _asked: [lambda: _for_everybody(BEST_SELLERS, shop_wide.best_sellers())],
+        NEW: lambda asked: [lambda: _for_everybody(NEW, asked.catalogue.newest(asked.depth))],
         STATIC: lambda asked: [partial(_static, asked)],
     }
 )

@@ -20,6 +20,7 @@ from django_sessrec.safety import isolated, log
 from django_sessrec.serving.ttl import CachedValue
 
 CHECK_SECONDS = 3.0  # between two looks for published rules
+MERCHANT: Final = "merchant:"  # how the names of rules begin in traces
 ITEM: Final = "item"  # the attribute of a match that names products by their ids
 CHANGEABLE: Final = ("LIMIT", "HIDE_VIEWED", "MAX_PER_CATEGORY")
 RULE_COLUMNS: Final = ("pk", "kind", "parameters", "starts_at", "ends_at", "group")
@@ -145,7 +146,7 @@ NONE: Final = Merchandising()
 
 def trace_name(rule: PlacementRule) -> str:
     """What the traces of items call the rule."""
-    return f"merchant:{rule.pk}"
+    return f"{MERCHANT}{rule.pk}"
 
 
 def allowed(changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,10 @@ from django_sessrec.recsys.recommender import Source
 ALONE: Final[Mapping[str, str]] = {
     Source.VIEWED: gettext_noop("You viewed this"),
     Source.POPULAR: gettext_noop("Popular right now"),
+    "trending": gettext_noop("Trending now"),
+    "watched": gettext_noop("Others are looking at this"),
+    "best_sellers": gettext_noop("Bestseller"),
+    "new": gettext_noop("New in the shop"),
 }
 OF_AN_ITEM: Final[Mapping[str, str]] = {
     Source.NEIGHBOURS: gettext_noop("From other visits with %(title)s"),

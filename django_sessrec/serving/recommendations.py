@@ -25,12 +25,16 @@ from django_sessrec.serving import cards, links
 from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.fallback import (
+    BEST_SELLERS,
     FOR_EVERYBODY,
     MODEL,
+    NEW,
     PINNED,
     POPULAR,
     RECENTLY_VIEWED,
     SPONSORED,
+    TRENDING,
+    WATCHED,
     Trace,
 )
 from django_sessrec.serving.placements import ROWS, Placement, placement_for
@@ -143,13 +147,15 @@ def recommend(
     item: Any = None,
     items: Sequence[Any] | None = None,
     limit: Any = None,
+    category: Any = None,
+    query: str = "",
 ) -> Recommendations:
     """The placement's list for this visit; never raises, an error is logged and leaves the list empty.
 
     The arguments are those of django_sessrec.recommendations.get_recommendations().
     """
     with isolated(f"make the list of the placement {placement!r}"):
-        visit = visit_of(request, item=item, items=items)
+        visit = visit_of(request, item=item, items=items, category=category, query=query)
         settled = placement_for(placement, visit, limit=limit)
         choice = choose(visit, settled, request=request)
         impression = remember(choice, visit, settled, request)
@@ -241,8 +247,17 @@ def _title(choice: Choice, placement: Placement) -> str:
         return str(placement.title or _("Recently viewed"))
     if answer is None or answer.step not in FOR_EVERYBODY:
         return str(placement.title or _("You may also like"))
-    popular = _("Popular right now") if answer.step == POPULAR else _("From our range")
-    return str(placement.fallback_title or popular)
+    named = {
+        POPULAR: _("Popular right now"),
+        TRENDING: _("Trending now"),
+        WATCHED: _("Others are looking at this"),
+        BEST_SELLERS: _("Bestsellers"),
+        NEW: _("New in the shop"),
+    }
+    usual = named.get(answer.step, _("From our range"))
+    if placement.steps[:1] == (answer.step,):  # the list is meant to be this
+        return str(placement.title or usual)
+    return str(placement.fallback_title or usual)
 
 
 def _items(

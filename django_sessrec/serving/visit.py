@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -21,6 +21,8 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import EventName
 from django_sessrec.safety import isolated
 
+MAX_CATEGORIES: Final = 50  # of one page
+MAX_QUERY: Final = 200  # characters
 MAX_SESSION_ITEMS: Final = 50  # newest clicks of a session: no model listens further back
 
 
@@ -40,6 +42,8 @@ class Visit:
     session_id: UUID | None = None
     consent: Level = CONTEXTUAL
     at: datetime = field(default_factory=timezone.now)
+    categories: Sequence[str] = ()  # of the page: its lists show these only
+    query: str = ""  # of the page's search
     group: str | None = None  # the customer's, for rules; None: the page's request tells it
 
     def __post_init__(self) -> None:
@@ -70,7 +74,14 @@ def _as_text(name: str, given: Iterable[Any]) -> Sequence[str]:
     return tuple(id_of(each) for each in ids)
 
 
-def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[Any] | None = None) -> Visit:
+def visit_of(
+    request: HttpRequest | None,
+    *,
+    item: Any = None,
+    items: Sequence[Any] | None = None,
+    category: Any = None,
+    query: str = "",
+) -> Visit:
     """The visit that this request belongs to; one query where the visitor has consented, else none.
 
     From here on the response is private, whatever else is true of the request: a shared cache that kept it
@@ -78,7 +89,16 @@ def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[A
 
     - `item`: what is on screen, an id or the shop's object; without it, the item of TRACKED_VIEWS
     - `items`: the session's items, oldest first, from a client that keeps them; ignored without consent
+    - `category`: of the page, as the catalogue names it, an object of the shop, or several
+    - `query`: the words of the page's search
     """
+    visit = _visit_of(request, item=item, items=items)
+    if category is None and not query:
+        return visit
+    return replace(visit, categories=named_categories(category), query=str(query).strip()[:MAX_QUERY])
+
+
+def _visit_of(request: HttpRequest | None, *, item: Any, items: Sequence[Any] | None) -> Visit:
     catalogue = get_catalogue()
     tracker: Tracker | None = getattr(request, "sessrec", None)
     current = _current(item, tracker, catalogue)
@@ -119,6 +139,14 @@ def stored_visit(session_id: UUID) -> Visit:
         session_id=session_id,
         consent=SESSION,
     )
+
+
+def named_categories(given: Any) -> tuple[str, ...]:
+    """One category or several as text; an object of the shop is its primary key."""
+    if given is None or given == "":
+        return ()
+    several = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    return tuple(str(getattr(each, "pk", each)) for each in several[:MAX_CATEGORIES])
 
 
 def group_of(request: HttpRequest | None) -> str:

@@ -24,6 +24,7 @@ from django_sessrec.privacy.explanation import explain, explain_visit
 from django_sessrec.safety import never_raises
 from django_sessrec.serving.debug_comment import why_no_list, why_unknown
 from django_sessrec.serving.recommendations import Recommendations, recommend, rendered
+from django_sessrec.serving.visit import named_categories
 
 register = template.Library()
 
@@ -31,7 +32,12 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 @never_raises("show recommendations", default="")
 def sessrec_recommendations(
-    context: Context, placement: str, item: Any = None, limit: int | str | None = None
+    context: Context,
+    placement: str,
+    item: Any = None,
+    limit: int | str | None = None,
+    category: Any = None,
+    query: str = "",
 ) -> SafeString | str:
     """Render the placement's list; nothing where it is empty, but for a comment under DEBUG.
 
@@ -40,29 +46,41 @@ def sessrec_recommendations(
     """
     request = context.get("request")
     if request is not None and is_prefetch(request):
-        return _shown_later(request, placement, item, limit)
-    return rendered(recommend(request, placement, item=item, limit=limit), request)
+        return _shown_later(request, placement, item, limit, category, query)
+    made = recommend(request, placement, item=item, limit=limit, category=category, query=query)
+    return rendered(made, request)
 
 
 @register.simple_tag(takes_context=True)
 @never_raises("hand over recommendations", default=Recommendations(""))
 def sessrec_list(
-    context: Context, placement: str, item: Any = None, limit: int | str | None = None
+    context: Context,
+    placement: str,
+    item: Any = None,
+    limit: int | str | None = None,
+    category: Any = None,
+    query: str = "",
 ) -> Recommendations:
     """Hand over the placement's list, for a template's own loop: {% sessrec_list "home" as recs %}."""
-    return recommend(context.get("request"), placement, item=item, limit=limit)
+    request = context.get("request")
+    return recommend(request, placement, item=item, limit=limit, category=category, query=query)
 
 
 @register.simple_tag(takes_context=True)
 @never_raises("leave a place for recommendations", default="", savepoints=True)
 def sessrec_placeholder(
-    context: Context, placement: str, item: Any = None, limit: int | str | None = None
+    context: Context,
+    placement: str,
+    item: Any = None,
+    limit: int | str | None = None,
+    category: Any = None,
+    query: str = "",
 ) -> SafeString | str:
     """Leave the placement's place on a page that a cache keeps; the script of sessrec_scripts fills it.
 
     The list comes in the language of this page, whatever the browser prefers.
     """
-    return _place(context.get("request"), placement, item, limit)
+    return _place(context.get("request"), placement, item, limit, category, query)
 
 
 @register.simple_tag(takes_context=True)
@@ -124,16 +142,24 @@ def _level(request: HttpRequest | None) -> Level:
 
 
 @never_raises("leave a place for recommendations", default="", savepoints=True)
-def _shown_later(request: HttpRequest, placement: str, item: Any, limit: Any) -> SafeString | str:
+def _shown_later(
+    request: HttpRequest, placement: str, item: Any, limit: Any, category: Any, words: str
+) -> SafeString | str:
     tracker = getattr(request, "sessrec", None)
     if item is None and tracker is not None:
         item = tracker.current_item
-    meanwhile = rendered(recommend(None, placement, item=item, limit=limit), request)
-    return _place(request, placement, item, limit, meanwhile)
+    made = recommend(None, placement, item=item, limit=limit, category=category, query=words)
+    return _place(request, placement, item, limit, category, words, rendered(made, request))
 
 
 def _place(
-    request: Any, placement: str, item: Any, limit: Any, meanwhile: SafeString | str = ""
+    request: Any,
+    placement: str,
+    item: Any,
+    limit: Any,
+    category: Any,
+    words: str,
+    meanwhile: SafeString | str = "",
 ) -> SafeString | str:
     """The element that the script fills. `meanwhile`: what it shows until then."""
     if settings.DEBUG and why_unknown(placement):
@@ -141,7 +167,8 @@ def _place(
     item_id = "" if item is None else get_catalogue().id_of(item)
     language = get_language() if settings.USE_I18N else None
     asked = {"item_id": item_id, "limit": limit, "language": language}
-    query = urlencode({key: value for key, value in asked.items() if value})
+    asked |= {"category": named_categories(category), "query": words}
+    query = urlencode({key: value for key, value in asked.items() if value}, doseq=True)
     return format_html(
         '<div class="sessrec-placeholder" data-sessrec-slot="{}"{}>{}</div>',
         reverse("sessrec:slot", args=[placement]) + (f"?{query}" if query else ""),

@@ -1,0 +1,140 @@
+"""What goes on in the whole shop: trending, bought and watched items, the same for everybody.
+
+Counted from events in the web process, from a bounded number of the newest ones, and kept for a minute: each
+works from the first events of a new shop and needs no training run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from math import log
+from typing import Any, Final
+
+from django.utils import timezone
+
+from django_sessrec.capture.fast_query import bounded
+from django_sessrec.catalogue import TextCatalogue
+from django_sessrec.models import Event, EventName, Quarantine
+from django_sessrec.safety import isolated
+from django_sessrec.serving.ttl import CachedValue
+
+SAMPLE: Final = 5_000  # newest events counted: bounds what a busy shop pays
+KEPT: Final = 1_000
+REFRESH_SECONDS: Final = 60
+TRENDING_DAYS: Final = 7
+BOUGHT_DAYS: Final = 30
+WATCHED_MINUTES: Final = 30
+HALF_LIFE: Final = timedelta(days=1)  # of a view, at most: a busy shop's sample is shorter, and so is this
+DAMPING: Final = 2.0  # views that an item is given before: one view of an unknown item is no trend
+CATEGORY_ITEMS: Final = 5_000  # that a list of a category may choose from
+CATEGORIES_KEPT: Final = 500
+
+View = tuple[str, Any, datetime]  # item id, session, time
+
+
+def trending() -> list[str]:
+    """Item ids by how much more they are viewed lately than before, best first."""
+    return _trending.get(REFRESH_SECONDS)
+
+
+def best_sellers() -> list[str]:
+    """Item ids by the number of orders' lines of the last BOUGHT_DAYS, most first."""
+    return _best_sellers.get(REFRESH_SECONDS)
+
+
+def watched() -> list[str]:
+    """Item ids by the number of sessions that viewed them in the last WATCHED_MINUTES, most first."""
+    return _watched.get(REFRESH_SECONDS)
+
+
+def of_categories(catalogue: TextCatalogue, categories: Sequence[str]) -> Mapping[str, None]:
+    """Ids of the items of these categories that may be shown, newest first, as the keys of a dict."""
+    key = (type(catalogue.shop), tuple(categories))
+    if len(_categories) > CATEGORIES_KEPT:
+        _categories.clear()
+    if key not in _categories:
+        _categories.setdefault(key, CachedValue({}, partial(_items_of, catalogue, tuple(categories))))
+    return _categories[key].get(REFRESH_SECONDS)
+
+
+def forget() -> None:
+    """Count anew when next asked."""
+    for each in (_trending, _best_sellers, _watched):
+        each.forget()
+    _categories.clear()
+
+
+def risen(views: Iterable[View], now: datetime) -> list[str]:
+    """Item ids by decayed views times growth, best first; a session counts once for an item.
+
+    A view's weight halves every HALF_LIFE, or every quarter of the time that the views span, whichever is
+    shorter. Growth compares this with the views that steady interest of the same number would weigh.
+    """
+    latest: dict[tuple[str, Any], datetime] = {}
+    for item_id, session, at in views:
+        latest[item_id, session] = max(at, latest.get((item_id, session), at))
+    if not latest:
+        return []
+    span = max((now - min(latest.values())).total_seconds(), 1.0)
+    half_life = min(HALF_LIFE.total_seconds(), span / 4)
+    weight: defaultdict[str, float] = defaultdict(float)
+    number = Counter(item_id for item_id, _session in latest)
+    for (item_id, _session), at in latest.items():
+        weight[item_id] += 0.5 ** ((now - at).total_seconds() / half_life)
+    steady = half_life / span / log(2)  # the mean weight of a view that is as likely at any time
+    return sorted(
+        number,
+        key=lambda item_id: (
+            -weight[item_id] * (weight[item_id] + DAMPING) / (number[item_id] * steady + DAMPING),
+            item_id,
+        ),
+    )
+
+
+def _views(since: datetime) -> list[View]:
+    """The newest views since then, without bots and quarantined sessions."""
+    quarantined = Quarantine.objects.filter(released_at=None).values("session_id")
+    views = Event.objects.filter(name=EventName.VIEW_ITEM, bot=False, occurred_at__gte=since)
+    newest = views.exclude(session_id__in=quarantined).order_by("-event_id")
+    return list(newest.values_list("item_id", "session_id", "occurred_at")[:SAMPLE])
+
+
+def _count_trending() -> list[str]:
+    now = timezone.now()
+    return risen(_views(now - timedelta(days=TRENDING_DAYS)), now)
+
+
+def _count_bought() -> list[str]:
+    since = timezone.now() - timedelta(days=BOUGHT_DAYS)
+    bought = Event.objects.filter(name=EventName.PURCHASE, bot=False, occurred_at__gte=since)
+    lines = bought.order_by("-event_id").values_list("item_id", flat=True)[:SAMPLE]
+    return [item_id for item_id, _lines in Counter(lines).most_common()]
+
+
+def _count_watched() -> list[str]:
+    views = _views(timezone.now() - timedelta(minutes=WATCHED_MINUTES))
+    once = dict.fromkeys((item_id, session) for item_id, session, _at in views)
+    return [item_id for item_id, _sessions in Counter(item_id for item_id, _session in once).most_common()]
+
+
+def _renewed(count: Callable[[], list[str]], current: list[str]) -> list[str]:
+    with isolated("count what goes on in the shop"), bounded(expensive=True):
+        return count()[:KEPT]
+    return current
+
+
+def _items_of(
+    catalogue: TextCatalogue, categories: Sequence[str], current: Mapping[str, None]
+) -> Mapping[str, None]:
+    with isolated("read the items of a category"):
+        return dict.fromkeys(catalogue.in_category(categories, CATEGORY_ITEMS))
+    return current
+
+
+_trending: CachedValue[list[str]] = CachedValue([], partial(_renewed, _count_trending))
+_best_sellers: CachedValue[list[str]] = CachedValue([], partial(_renewed, _count_bought))
+_watched: CachedValue[list[str]] = CachedValue([], partial(_renewed, _count_watched))
+_categories: dict[tuple[type, tuple[str, ...]], CachedValue[Mapping[str, None]]] = {}
