@@ -27,7 +27,8 @@ REFRESH_SECONDS: Final = 60
 TRENDING_DAYS: Final = 7
 BOUGHT_DAYS: Final = 30
 WATCHED_MINUTES: Final = 30
-HALF_LIFE: Final = timedelta(days=1)  # of a view, at most: a busy shop's sample is shorter, and so is this
+HALF_LIFE: Final = timedelta(days=1)  # of a view
+SHORTEST_HALF_LIFE: Final = timedelta(hours=6)  # where a busy shop's sample spans less than a few days
 DAMPING: Final = 2.0  # views that an item is given before: one view of an unknown item is no trend
 CATEGORY_ITEMS: Final = 5_000  # that a list of a category may choose from
 CATEGORIES_KEPT: Final = 500
@@ -70,8 +71,8 @@ def forget() -> None:
 def risen(views: Iterable[View], now: datetime) -> list[str]:
     """Item ids by decayed views times growth, best first; a session counts once for an item.
 
-    A view's weight halves every HALF_LIFE, or every quarter of the time that the views span, whichever is
-    shorter. Growth compares this with the views that steady interest of the same number would weigh.
+    A view's weight halves every HALF_LIFE; where the views span less than four of these, every quarter of
+    that, but not below SHORTEST_HALF_LIFE. Growth is this weight against that of as many views spread evenly.
     """
     latest: dict[tuple[str, Any], datetime] = {}
     for item_id, session, at in views:
@@ -79,12 +80,15 @@ def risen(views: Iterable[View], now: datetime) -> list[str]:
     if not latest:
         return []
     span = max((now - min(latest.values())).total_seconds(), 1.0)
-    half_life = min(HALF_LIFE.total_seconds(), span / 4)
+    shortest, longest = SHORTEST_HALF_LIFE.total_seconds(), HALF_LIFE.total_seconds()
+    half_life = min(longest, max(shortest, span / 4))
     weight: defaultdict[str, float] = defaultdict(float)
     number = Counter(item_id for item_id, _session in latest)
     for (item_id, _session), at in latest.items():
         weight[item_id] += 0.5 ** ((now - at).total_seconds() / half_life)
-    steady = half_life / span / log(2)  # the mean weight of a view that is as likely at any time
+    steady = (
+        half_life / span / log(2) * (1 - 0.5 ** (span / half_life))
+    )  # mean weight of an evenly spread view
     return sorted(
         number,
         key=lambda item_id: (

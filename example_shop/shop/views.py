@@ -36,11 +36,13 @@ def home(request: HttpRequest) -> HttpResponse:
 def category(request: HttpRequest, slug: str) -> HttpResponse:
     shown = get_object_or_404(Category.objects.select_related("parent"), slug=slug)
     department = shown.parent or shown
+    kinds = department.children.all()
+    slugs = [shown.slug, *([kind.slug for kind in kinds] if shown == department else [])]
     page = _browse(request, Product.objects.under(shown))
     return render(
         request,
         "shop/category.html",
-        {"category": shown, "department": department, "kinds": department.children.all(), **page},
+        {"category": shown, "department": department, "kinds": kinds, "slugs": slugs, **page},
     )
 
 

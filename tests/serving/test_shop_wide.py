@@ -134,9 +134,7 @@ def test_a_search_shows_what_it_names_then_what_its_words_name(products):
 
 
 def test_tags_rest_and_placeholders_take_category_and_query(products, client):
-    html = Template("{% load sessrec %}{% sessrec_recommendations 'category' category='pot' %}").render(
-        Context({})
-    )
+    html = rendered("sessrec_recommendations 'category' category='pot'")
     assert html.count("pot ") >= 4
     assert "cup " not in html
     place = rendered("sessrec_placeholder 'search' query='pot 3' category=many", many=["pot", "cup"])
@@ -145,10 +143,12 @@ def test_tags_rest_and_placeholders_take_category_and_query(products, client):
     assert {each["step"] for each in answer.json()["items"]} <= {"trending", "category"}
     slot = client.get("/sessrec/slot/search/?query=pot+3").content.decode()
     assert "pot 3" in slot
-    assert (
-        client.get("/sessrec/recommendations/", {"placement": "search", "query": "x" * 201}).status_code
-        == 400
-    )
+    too_long = {"placement": "search", "query": "x" * 201}
+    assert client.get("/sessrec/recommendations/", too_long).status_code == 400
+
+
+def rendered(tag: str, **context) -> str:
+    return Template("{% load sessrec %}{% " + tag + " %}").render(Context(context))
 
 
 def test_a_category_is_asked_for_once_a_minute(products):
