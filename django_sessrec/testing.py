@@ -139,7 +139,7 @@ def _id_of(item: Any, catalogue: TextCatalogue) -> str:
 def reset() -> None:
     """Forget what this process remembers: failed services, rows that wait, models, popular items."""
     outbox.reset()
-    for room in (active_models, merchant_rules, popular, safety):
+    for room in (active_models, merchant_rules, page_counts, popular, safety):
         room.forget()
     client_address.warn_of_proxies.cache_clear()
 

@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import override
 
 from django_sessrec.measuring.daily import COLUMNS, FINEST, key_of
-from django_sessrec.measuring.definitions import COUNTED, MONEY, SESSIONS, Definition
+from django_sessrec.measuring.definitions import COUNTED, MONEY, PAGES, SESSIONS, Definition
 
 SMALLEST: Final = 5
 
@@ -76,6 +76,7 @@ _finest = f"grouped_by = '{key_of(FINEST)}'"
 _lists = {"sessions": "sessions that the lists were shown to", **_words(COUNTED)}
 _sales = {**ORDERS, **_words(MONEY)}
 _sessions = _words(SESSIONS)
+_pages = _words(PAGES)
 _list_keys = ("day", *COLUMNS)
 
 
