@@ -20,7 +20,7 @@ from django.utils import timezone
 from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.figure_models import RolledUpDay
-from django_sessrec.measuring import attribution, daily
+from django_sessrec.measuring import arms, attribution, daily
 from django_sessrec.measuring.days import ONE, day_of, each_day, first_moment
 from django_sessrec.safety import log
 
@@ -47,6 +47,7 @@ ROLLUPS: Final[Sequence[Rollup]] = (
     Rollup("sessrec_dailylists", daily.LISTS),
     Rollup("sessrec_dailyshop", daily.SHOP),
     Rollup("sessrec_dailyitem", daily.ITEMS),
+    Rollup("sessrec_dailyarm", arms.DAY),
     Rollup("sessrec_dailyrevenue", daily.REVENUE, from_raw=False),
 )
 
