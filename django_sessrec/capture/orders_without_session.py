@@ -1,7 +1,7 @@
 """Orders of visitors without consent: what they add to the shop's total, where COUNT_ALL_ORDERS is on.
 
-No session, product or visitor: the day, the amount, and a hash of the order's line, so that a page that is loaded
-again counts once and a refund finds its order.
+No session, product or visitor: the day, the amount, and a hash of the order's line, so that a page that is
+loaded again counts once and a refund finds its order.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ INSERT INTO sessrec_attribution (
     placement, model, run_id, step, experiment, variant
 )
 VALUES (
-    $1, $2::date, $3::int8, false, '', $4::int4, $5::numeric, $6, $4::int4 * coalesce($5::numeric, 0), 0, 'none',
-    '', '', 0, '', '', ''
+    $1, $2::date, $3::int8, false, '', $4::int4, $5::numeric, $6, $4::int4 * coalesce($5::numeric, 0), 0,
+    'none', '', '', 0, '', '', ''
 )
 ON CONFLICT DO NOTHING
 """

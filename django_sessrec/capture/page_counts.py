@@ -1,7 +1,7 @@
 """Counts of tracked pages by consent, so that a shop knows which part of its visits its figures stand for.
 
-Sums only: nothing is kept of a page, its visitor or its product. A process adds up in memory and writes once a
-minute; what it has not written yet is lost when it ends.
+Sums only: nothing is kept of a page, its visitor or its product. A process adds up in memory and writes once
+a minute; what it has not written yet is lost when it ends.
 """
 
 from __future__ import annotations

@@ -146,8 +146,8 @@ class Settings:
     ORDER_LINES_DAYS = Setting[int | None](
         730,
         (int, NoneType),
-        "order lines, each with a hash of order id and product, are kept so long that a refund may come: later"
-        " ones take nothing. The sums by day stay. `None` keeps the lines for good",
+        "how long order lines, each with a hash of order id and product, wait for refunds; later refunds take"
+        " nothing. The sums by day stay. `None` keeps the lines for good",
         low=1,
     )
     COUNT_ALL_ORDERS = Setting[bool](

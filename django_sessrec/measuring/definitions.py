@@ -174,9 +174,7 @@ SESSIONS: Final = (
 
 # Each a column of sessrec_dailypages and an attribute of Pages.
 PAGES: Final = (
-    Definition(
-        "with_consent", _("Pages with consent"), _("tracked pages of sessions with consent"), "count"
-    ),
+    Definition("with_consent", _("Pages with consent"), _("tracked pages of sessions with consent"), "count"),
     Definition(
         "without_consent",
         _("Pages without consent"),

@@ -197,7 +197,8 @@ def _by_day(
     names = [each.key for each in counted]
     with database.connection().cursor() as cursor:
         cursor.execute(
-            f"SELECT day, {', '.join(names)} FROM {table} WHERE day BETWEEN %s AND %s ORDER BY day",  # noqa: S608
+            f"SELECT day, {', '.join(names)} FROM {table} "  # noqa: S608
+            "WHERE day BETWEEN %s AND %s ORDER BY day",
             [start, end],
         )
         return [(day, dict(zip(names, row, strict=True))) for day, *row in cursor.fetchall()]
@@ -210,8 +211,8 @@ FROM sessrec_dailylists WHERE day BETWEEN %s AND %s AND grouped_by = %s GROUP BY
 """  # noqa: S608
 REVENUE: Final = """
 SELECT {columns} currency, sum(direct), sum(assisted), sum(total), sum(direct_refunded),
-       sum(assisted_refunded), sum(total_refunded), sum(without_session), sum(direct_orders), sum(assisted_orders), sum(orders),
-       sum(direct_squares), sum(direct_by_total), sum(total_squares)
+       sum(assisted_refunded), sum(total_refunded), sum(without_session), sum(direct_orders),
+       sum(assisted_orders), sum(orders), sum(direct_squares), sum(direct_by_total), sum(total_squares)
 FROM sessrec_dailyrevenue WHERE day BETWEEN %s AND %s AND grouped_by = %s GROUP BY {columns} currency
 """
 

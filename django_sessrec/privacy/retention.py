@@ -13,16 +13,8 @@ from django_sessrec.capture import partitions
 from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.capture.fast_query import patient
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import (
-    Attribution,
-    Event,
-    FailedEvent,
-    Impression,
-    Quarantine,
-    Receipt,
-    Refund,
-    Withdrawal,
-)
+from django_sessrec.figure_models import Attribution, Refund
+from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Receipt, Withdrawal
 
 # A write that had begun when its session was withdrawn may have ended after the deletion; a retried one
 # comes hours later and is dropped when it arrives.
