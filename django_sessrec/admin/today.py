@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,6 +17,7 @@ from django_sessrec.admin.formatting import NONE, fixed, interval, money, percen
 from django_sessrec.admin.run_figures import overall_progress, stage_label
 from django_sessrec.admin.words import placement_name
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.experiment_models import Experiment
 from django_sessrec.measuring.days import each_day, last_days
 from django_sessrec.measuring.definitions import DEFINITIONS
 from django_sessrec.measuring.kpis import Kpi, Money
@@ -30,6 +31,8 @@ PERIODS = (7, 28, 90)
 USUAL = 28
 NO_MONEY = Money()
 MOST_FINDINGS = 6
+OPEN = (Experiment.State.WAITING, Experiment.State.RUNNING)
+COMPARABLE = 0.8  # share of the days before that must have figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ def today_context(days: int) -> dict[str, Any]:
     setup = steps()
     if not this.whole.now.impressions and not this.whole.before.impressions:
         return {"setup": setup, "done": sum(step.done for step in setup), "days": days}
+    this = comparable(this)
     currency = main_currency(this)
     needs = needs_you(setup)
     return {
@@ -69,6 +73,7 @@ def today_context(days: int) -> dict[str, Any]:
         "rows": list(_rows(this, currency)),
         "needs": needs,
         "running": list(_running()),
+        "experiments": list(_experiments()),
         "placements": [_of_placement(name, each, currency) for name, each in this.by_placement.items()],
         "models": list(_models()),
         "uncounted": this.uncounted,
@@ -76,6 +81,20 @@ def today_context(days: int) -> dict[str, Any]:
         "start": this.start,
         "end": this.end,
     }
+
+
+def comparable(this: Report) -> Report:
+    """Without the days before where most of them have no figures: a young shop only seems to grow."""
+    length = (this.end - this.start).days + 1
+    if len(this.sessions_before) >= COMPARABLE * length:
+        return this
+    return replace(
+        this,
+        whole=Compared(this.whole.now, Kpi()),
+        by_day_before={},
+        by_placement={name: Compared(each.now, Kpi()) for name, each in this.by_placement.items()},
+        sessions_before={},
+    )
 
 
 def main_currency(this: Report) -> str:
@@ -197,7 +216,9 @@ def _chart(this: Report, currency: str) -> Chart | None:
         now.append(Point(day.toordinal(), value, _on(day, kpi, currency), *bounds))
         was = float(_money(earlier, currency).direct)
         before.append(Point(day.toordinal(), was, _on(day - length, earlier, currency)))
-    series = {_("these days"): now, _("the days before"): before}
+    series = {_("these days"): now}
+    if this.by_day_before:
+        series[_("the days before")] = before
     ends = ((this.start.toordinal(), date_format(this.start)), (this.end.toordinal(), date_format(this.end)))
     title = _("Sales after a click, per day (%(currency)s)") % {"currency": currency}
     return line_chart(title, series, ends=ends, label=lambda value: fixed(value, 0))
@@ -247,6 +268,12 @@ def needs_you(setup: Sequence[Step]) -> list[Finding | Step]:
     return needs[:MOST_FINDINGS]
 
 
+def _experiments() -> Iterator[dict[str, Any]]:
+    """Open experiments and their state."""
+    for experiment in Experiment.objects.filter(state__in=OPEN, declared=False):
+        yield {"experiment": experiment, "state": experiment.get_state_display()}
+
+
 def _running() -> Iterator[dict[str, Any]]:
     for run in TrainingRun.objects.filter(state=TrainingRun.State.RUNNING):
         yield {"run": run, "stage": stage_label(run), "progress": overall_progress(run)}
@@ -275,5 +302,5 @@ def _of_placement(name: str, each: Compared, currency: str) -> dict[str, Any]:
 
 def status_sentence() -> str:
     """The sentence of Today, for the shop's own index."""
-    this = report(*last_days(USUAL))
+    this = comparable(report(*last_days(USUAL)))
     return sentence(this, main_currency(this), len(needs_you(())))

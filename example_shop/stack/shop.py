@@ -52,7 +52,7 @@ STEPS = [
     Step("Fill the catalogue", ("fill_shop",)),
     Step(
         "Bring in five weeks of simulated visits",
-        ("simulate_history", "--days", "35", "--sessions-per-day", "430"),
+        ("simulate_history", "--days", "35", "--sessions-per-day", "300"),
         done=lambda: has_rows("sessrec_event"),
     ),
     # The net takes minutes: the training worker sees that it is due, and the shop need not wait for it.

@@ -40,6 +40,8 @@ def sales():
     bought_after_a_click(now - timedelta(days=2), "300.00", clicked=False)
     bought_after_a_click(now - timedelta(days=2), "7.00", "USD")
     bought_after_a_click(now - timedelta(days=9), "40.00")
+    for ago in (7, 8, 10, 11, 12, 13):  # days with figures, so that the two weeks can be compared
+        show(uuid7(now - timedelta(days=ago)), now - timedelta(days=ago), ["1"])
     call_command("sessrec_rollup")
 
 
@@ -55,6 +57,13 @@ def test_the_sentence_says_what_was_earned_and_how_much_of_all(admin_client, sal
     assert "Recommendations brought 100.00 EUR (25.0\N{NO-BREAK SPACE}% of recorded sales)." in html
     assert "That is 60.00 EUR more than in the days before." in html
     assert "7.00 USD" not in html, "currencies are never added up, and the others stand in the report"
+
+
+def test_a_shop_whose_days_before_are_unknown_is_not_said_to_grow(admin_client, sales):
+    html = page(admin_client, f"{TODAY}?days=28")
+    assert "Recommendations brought 140.00 EUR" in html
+    assert "more than in the days before" not in html
+    assert "the days before" not in html.partition("sessrec-plot-data")[0]
 
 
 def test_the_chart_the_table_and_the_report_say_the_same(admin_client, sales):

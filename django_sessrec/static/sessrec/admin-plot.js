@@ -19,7 +19,7 @@ function draw() {
     series: [
       { label: data.labels.day, value: (_plot, seconds) => (seconds ? day(seconds) : "–") },
       { label: data.labels.now, stroke: line, width: 2 },
-      { label: data.labels.before, stroke: colour("--sessrec-2"), width: 1.5, dash: [6, 5] },
+      { label: data.labels.before, show: data.before.some(Boolean), stroke: colour("--sessrec-2"), width: 1.5, dash: [6, 5] },
       { show: true, stroke: "transparent", points: { show: false } },
       { show: true, stroke: "transparent", points: { show: false } },
     ],
@@ -31,7 +31,8 @@ function draw() {
   chart.replaceChildren()
   chart.classList.add("sessrec-drawn")
   const plot = new window.uPlot(options, [data.days, data.now, data.before, data.low, data.high], chart)
-  for (const row of [...plot.root.querySelectorAll(".u-series")].slice(3)) row.style.display = "none" // the band's edges
+  const shown = data.before.some(Boolean) ? 3 : 2
+  for (const row of [...plot.root.querySelectorAll(".u-series")].slice(shown)) row.style.display = "none" // the band's edges
   new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: HEIGHT })).observe(place)
 }
 
