@@ -7,7 +7,7 @@ from django_sessrec.measuring.views import drop_views
 class Migration(OwnDatabaseMigration):
 
     dependencies = [
-        ('sessrec', '0007_experiments'),
+        ('sessrec', '0008_session_events'),
     ]
 
     operations = [
