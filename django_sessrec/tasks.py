@@ -45,7 +45,9 @@ def schedule() -> dict[str, dict[str, Any]]:
     return {
         "sessrec-train": _every(300, "train_due", queue=sessrec_settings.TRAIN_QUEUE),
         "sessrec-upkeep": _every(3_600, "upkeep"),
+        "sessrec-experiments": _every(300, "tend_experiments"),
         "sessrec-roll-up": _every(300, "roll_up"),
+        "sessrec-export": _every(86_400, "export"),
         "sessrec-heartbeat": _every(60, "heartbeat", "worker"),
         "sessrec-heartbeat-train": _every(60, "heartbeat", "train", queue=sessrec_settings.TRAIN_QUEUE),
     }
@@ -89,11 +91,27 @@ def upkeep() -> None:
 
 
 @shared_task
+def tend_experiments() -> dict[str, list[str]]:
+    """Begin experiments that waited for a model, and stop those whose guard rails fail."""
+    from django_sessrec.operations import experiments as room
+
+    return room.tend()
+
+
+@shared_task
 def roll_up() -> list[str]:
     """Make the figures' sums of the days that are due; returns these days."""
     from django_sessrec.measuring.rollups import roll_up_due
 
     return [day.isoformat() for day in roll_up_due()]
+
+
+@shared_task
+def export() -> list[str]:
+    """Write the views for BI tools of the months that have changed; returns the files. Needs a storage."""
+    from django_sessrec.measuring import bi_export
+
+    return list(bi_export.export()) if bi_export.configured() else []
 
 
 @shared_task

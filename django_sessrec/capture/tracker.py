@@ -55,13 +55,13 @@ def in_a_thread(verb: Callable[Parameters, Result]) -> Callable[Parameters, Coro
 class Tracker:
     """One request's capture. Reads its own cookie only, and everything lazily: most pages need none of it."""
 
+    answered = False  # the response is made: what is recorded from now on is written by itself
+    _withdrawn = _touched = _private = _viewed = _click_noted = _awaits_commit = False
+
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
         self._impressions: list[Impression] = []
         self._refused: list[Rejected] = []
-        self._withdrawn = self._touched = self._private = False
-        self._viewed = self._click_noted = self._awaits_commit = False
-        self.answered = False  # the response is made: what is recorded from now on is written by itself
         self.pending: list[Event] = []  # recorded, and written once the response is made
 
     @cached_property
@@ -204,15 +204,19 @@ class Tracker:
     @property
     @never_raises("tell whether consent must be asked", default=True)
     def must_ask_shop(self) -> bool:
-        """Whether has_work asks the shop's consent callable, which may query: not on the event loop."""
-        return cookie.sent(self._request) and self.__dict__.get("level") != consent.SESSION
+        """Whether has_work calls CONSENT, which may block: not on the event loop."""
+        return (
+            sessrec_settings.CONSENT_BLOCKS
+            and self.__dict__.get("level") != consent.SESSION
+            and cookie.sent(self._request)
+        )
 
     @property
     @never_raises("tell whether a page is captured", default=False)
     def has_work(self) -> bool:
         """Whether finish() has anything to do. Asked for every response.
 
-        The shop's consent callable is asked last, and only where the visitor brings a session.
+        CONSENT is called last, and only where the visitor brings a session.
         """
         return bool(
             self.current_item is not None
@@ -239,15 +243,16 @@ class Tracker:
         viewed = self._seen_item(response)
         if not (viewed or self._touched or self._awaits_commit or self._has_rows):
             return
-        if self.session_id is None or not request_filters.counts(self._request):
+        session_id = self.session_id
+        if session_id is None or not request_filters.counts(self._request):
             self._drop()
             return
         if viewed is not None:
             self._note_click(viewed)
-            self.pending.append(make(EventName.VIEW_ITEM, viewed, session_id=self.session_id))
+            self.pending.append(make(EventName.VIEW_ITEM, viewed, session_id=session_id))
         self._leave_out_sensitive()
         if self.pending or self._impressions or self._touched or self._awaits_commit:
-            cookie.write(self._request, response, self.session_id)
+            cookie.write(self._request, response, session_id)
         self._flush()
 
     @property
@@ -262,7 +267,7 @@ class Tracker:
 
     def _note_click(self, item_id: str) -> None:
         """The click on a recommendation that led to this page, if its link proves one."""
-        if self._click_noted or self.session_id is None or not self._request.META.get("QUERY_STRING"):
+        if self._click_noted or not self._request.META.get("QUERY_STRING") or self.session_id is None:
             return
         self._click_noted = True
         rec_id, _, position = self._request.GET.get(LINK, "").rpartition(".")

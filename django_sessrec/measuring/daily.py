@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from django_sessrec.experiment_models import HOLDOUT
 from django_sessrec.measuring.attribution import CLICKS
 from django_sessrec.measuring.definitions import COUNTS, RATES
 
@@ -72,7 +73,7 @@ parts AS (
            count(seen.impression_id)::int AS seen_impressions,
            0 AS clicked_impressions, 0 AS seen_and_clicked, 0 AS clicks, 0 AS carts, 0 AS purchases
     FROM sessrec_impression i LEFT JOIN seen USING (impression_id)
-    WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s AND NOT i.bot
+    WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s AND NOT i.bot AND i.step <> '{HOLDOUT}'
       AND NOT EXISTS (SELECT FROM held WHERE held.session_id = i.session_id)
     GROUP BY i.session_id, {NAMES}
     UNION ALL
@@ -128,7 +129,7 @@ WITH rows AS (
     SELECT session_id, bot, false AS listed, name = 'add_to_cart' AS carted, name = 'purchase' AS bought
     FROM sessrec_event WHERE occurred_at >= %(start)s AND occurred_at < %(end)s
     UNION ALL
-    SELECT session_id, bot, true, false, false
+    SELECT session_id, bot, step <> 'holdout', false, false
     FROM sessrec_impression WHERE shown_at >= %(start)s AND shown_at < %(end)s
 ),
 sessions AS (

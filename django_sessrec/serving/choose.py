@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated
 from django_sessrec.serving.fallback import ADDED, BY_HAND, DROPPED, MOVED, Candidate, Trace, candidates
+from django_sessrec.serving.interleaving import interleaved, teams
 from django_sessrec.serving.merchandising import Facets, arranging, in_force, refill, sifting
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.rules import (
@@ -29,6 +30,8 @@ from django_sessrec.serving.visit import Visit
 
 SPARE: Final = 2  # times the list that is looked up at once: replaces sold-out items without a second query
 SPARE_AGAIN: Final = 12  # times the list that is looked up in all where that was not enough
+
+REFILLED: Final = "refilled"  # in traces: back in a list that the merchant's rules had left short
 
 
 class Effect(NamedTuple):
@@ -123,6 +126,12 @@ def choose(
     `request` is handed to the catalogue and to the rules, and not needed otherwise.
     """
     catalogue = catalogue or get_catalogue()
+    if placement.holdout:
+        return Choice()
+    if placement.teams and visit.session_id is not None:
+        order = teams(placement.experiment, visit.session_id, placement.limit)
+        lists = [choose(visit, each, request=request, catalogue=catalogue).chosen for each in placement.teams]
+        return Choice(interleaved(lists, order))
     context = RuleContext(visit, placement, catalogue, request)
     own = list(own_rules(placement))
     proposed = candidates(visit, placement, catalogue)
@@ -184,7 +193,7 @@ def _staged(stages: Iterable[tuple[str, Rule]], choice: Choice, context: RuleCon
 def _refilled(choice: Choice, context: RuleContext) -> Choice:
     """A short list with what the merchant's rules need not leave out, until it is full."""
     back = refill(choice.chosen, choice.dropped, context)
-    return _applied(LAST, _with("refilled", choice, [*choice.chosen, *back]), context) if back else choice
+    return _applied(LAST, _with(REFILLED, choice, [*choice.chosen, *back]), context) if back else choice
 
 
 def _applied(rules: Iterable[Rule], choice: Choice, context: RuleContext) -> Choice:
