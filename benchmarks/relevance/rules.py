@@ -2,8 +2,8 @@
 
 The shop of benchmarks.serving, whose products have a brand, a category, a price and a stock. A list of eight
 is made for each of its visits without and with twenty rules, one after the other, so that both meet the same
-machine. The JSON has p50, p90 and p99 in microseconds of a list without rules, with them, and of the
-difference between the two lists of one visit, `rules_us`.
+machine. The JSON has p50, p90 and p99 in microseconds of processor time of a list without rules, with them,
+and of the difference between the two lists of one visit, `rules_us`: rules ask the database nothing more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 from benchmarks.serving.__main__ import shop
 
 VISITS = 1_500
-KINDS = 7  # of brands, categories and prices that take turns
+KINDS = 7  # of brands and prices that take turns
+CATEGORIES = 5
 
 
 def rules() -> list[Any]:
@@ -69,9 +70,9 @@ def measure(visits: Sequence[Sequence[str]]) -> dict[str, dict[str, float]]:
         visit = Visit(items=items[:-1], current=items[-1])
         pair = [("without_rules_us", without), ("with_rules_us", under)]
         for name, placement in pair if number % 2 else reversed(pair):
-            start = time.perf_counter()
+            start = time.thread_time()
             choice = choose(visit, placement, catalogue=catalogue)
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(time.thread_time() - start)
             assert len(choice.chosen) == placement.limit
     times = {name: np.array(each) for name, each in seconds.items()}
     times["rules_us"] = times["with_rules_us"] - times["without_rules_us"]
@@ -91,7 +92,7 @@ def _catalogue() -> Any:
             kind = item.pk % KINDS
             return {
                 "brand": f"brand {kind}",
-                "category": f"category {item.pk // 100 % KINDS}",
+                "category": f"category {item.pk % CATEGORIES}",
                 "price": 10 * (kind + 1),
                 "stock": item.pk % 50,
             }

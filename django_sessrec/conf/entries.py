@@ -82,8 +82,8 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             None,
             LIST,
             "steps that bring candidates, asked in this order; `None` is `model`, `co_views`, `category`,"
-            " `popular`, `static`. `recently_viewed` is one more: the session's own items, the newest first. And"
-            " for every page: `search` (what the page's query names), `trending`, `watched` (in the last"
+            " `popular`, `static`. `recently_viewed` is one more: the session's own items, the newest first."
+            " And for every page: `search` (what the page's query names), `trending`, `watched` (in the last"
             " half hour), `best_sellers`, `new`",
         ),
         "INTENTS": Setting(
