@@ -19,8 +19,7 @@ import numpy as np
 from benchmarks.serving.__main__ import shop
 
 VISITS = 1_500
-KINDS = 7  # of brands and prices that take turns
-CATEGORIES = 5
+KINDS = 7  # of brands, categories and prices, which take turns across the kinds of products
 
 
 def rules() -> list[Any]:
@@ -92,7 +91,7 @@ def _catalogue() -> Any:
             kind = item.pk % KINDS
             return {
                 "brand": f"brand {kind}",
-                "category": f"category {item.pk % CATEGORIES}",
+                "category": f"category {item.pk // 100 % KINDS}",
                 "price": 10 * (kind + 1),
                 "stock": item.pk % 50,
             }
