@@ -61,6 +61,7 @@ class Tracker:
         self._refused: list[Rejected] = []
         self._withdrawn = self._touched = self._private = False
         self._viewed = self._click_noted = self._awaits_commit = False
+        self.on_page: dict[str, list[str]] = {}  # by placement, the items of the lists made so far
         self.answered = False  # the response is made: what is recorded from now on is written by itself
         self.pending: list[Event] = []  # recorded, and written once the response is made
 
