@@ -46,6 +46,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "sessrec-train": _every(300, "train_due", queue=sessrec_settings.TRAIN_QUEUE),
         "sessrec-upkeep": _every(3_600, "upkeep"),
         "sessrec-roll-up": _every(300, "roll_up"),
+        "sessrec-export": _every(86_400, "export"),
         "sessrec-heartbeat": _every(60, "heartbeat", "worker"),
         "sessrec-heartbeat-train": _every(60, "heartbeat", "train", queue=sessrec_settings.TRAIN_QUEUE),
     }
@@ -94,6 +95,14 @@ def roll_up() -> list[str]:
     from django_sessrec.measuring.rollups import roll_up_due
 
     return [day.isoformat() for day in roll_up_due()]
+
+
+@shared_task
+def export() -> list[str]:
+    """Write the views for BI tools of the months that have changed; returns the files. Needs a storage."""
+    from django_sessrec.measuring import bi_export
+
+    return list(bi_export.export()) if bi_export.configured() else []
 
 
 @shared_task

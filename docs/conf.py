@@ -21,6 +21,7 @@ author = "The django_sessrec contributors"
 version = release = django_sessrec.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 nitpicky = False
+exclude_patterns = ["bi"]  # projects of other programs
 smartquotes_action = "D"  # dashes alone: curly quotes would end in code that stands in prose
 
 # Pages

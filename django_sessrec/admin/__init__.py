@@ -5,6 +5,7 @@ from django_sessrec.admin import (  # noqa: F401
     events,
     health,
     inspector,
+    placements,
     quarantine,
     report,
     runs,

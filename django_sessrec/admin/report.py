@@ -24,12 +24,13 @@ from django_sessrec.measuring import rollups
 from django_sessrec.measuring.comparison import difference
 from django_sessrec.measuring.days import last_days, today
 from django_sessrec.measuring.export import csv_lines
-from django_sessrec.measuring.kpis import Kpi, figures
+from django_sessrec.measuring.kpis import Kpi, by_week, figures
 from django_sessrec.measuring.report import PAGE_SECONDS, counted
 from django_sessrec.models import AuditEntry, Report
 
 EXPORTED = ("day", "placement", "model", "run", "step", "experiment", "variant")
 PERIODS = (7, 30, 90)
+DAYS_ONE_BY_ONE = 100  # a longer period's days are added up to weeks
 
 
 @admin.register(Report)
@@ -116,14 +117,16 @@ def _figures(start: date, end: date) -> dict[str, Any]:
         _experiments(variants),
         _table(_("By step"), (_("Placement"), _("Step")), figures(start, end, ("placement", "step"))),
     ]
-    latest_first = {
-        (date_format(day),): kpi for (day,), kpi in reversed(figures(start, end, ("day",)).items())
-    }
+    weekly = (end - start).days >= DAYS_ONE_BY_ONE
+    by_day, of_placements = figures(start, end, ("day",)), figures(start, end, ("placement", "day"))
+    if weekly:
+        by_day, of_placements = by_week(by_day), by_week(of_placements)
+    latest_first = {(date_format(day),): kpi for (day,), kpi in reversed(by_day.items())}
     return {
         "cards": cards(figures(start, end).get((), Kpi())),
-        "chart": _chart(figures(start, end, ("placement", "day")), start, end),
+        "chart": _chart(of_placements, start, end, weekly=weekly),
         "tables": [table for table in tables if table["rows"]],
-        "days": _table(_("By day"), (_("Day"),), latest_first),
+        "days": _table(_("By week") if weekly else _("By day"), (_("Day"),), latest_first),
         "growing": end >= today() - timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS),
         "counted_at": counted_at,
         "uncounted": uncounted,
@@ -160,14 +163,17 @@ def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:
     return table
 
 
-def _chart(by_placement_and_day: Mapping[tuple[str, date], Kpi], start: date, end: date) -> Chart | None:
-    """Clicked lists per shown list and day, one line per placement, the band as wide as chance."""
+def _chart(
+    by_placement: Mapping[tuple[str, date], Kpi], start: date, end: date, *, weekly: bool
+) -> Chart | None:
+    """Clicked lists per shown list by day or week, one line per placement, the band as wide as chance."""
     series: dict[str, list[Point]] = {}
-    for (placement, day), kpi in by_placement_and_day.items():
+    for (placement, day), kpi in by_placement.items():
         rate = kpi.rate("ctr")
         if rate.value is not None:
             words = f"{placement}, {date_format(day)}: {percent(rate.value)} ({interval(rate)})"
             point = Point(day.toordinal(), rate.value, words, *rate.interval)
             series.setdefault(placement, []).append(point)
     ends = ((start.toordinal(), date_format(start)), (end.toordinal(), date_format(end)))
-    return line_chart(_("Click-through rate per day"), series, ends=ends, label=percent)
+    title = _("Click-through rate per week") if weekly else _("Click-through rate per day")
+    return line_chart(title, series, ends=ends, label=percent)

@@ -25,6 +25,7 @@ class Tab:
 
 TABS = (
     Tab(_("Today"), "app_list", "sessrec.view_report"),
+    Tab(_("Placements"), "sessrec_ruleset_changelist", "sessrec.view_ruleset"),
     Tab(_("Models"), "sessrec_trainingrun_changelist", "sessrec.view_trainingrun"),
     Tab(_("Inspector"), "sessrec_inspector_changelist", "sessrec.view_inspector"),
     Tab(_("Health and alerts"), "sessrec_heartbeat_changelist", "sessrec.view_heartbeat"),

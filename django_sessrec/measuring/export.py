@@ -28,7 +28,7 @@ def csv_lines(by: Sequence[str], figures: Mapping[tuple[Any, ...], Kpi]) -> Iter
             *(share for name in RATES for share in _shares(kpi.rate(name))),
             *(getattr(kpi.money.get(currency, Money()), key) for key, currency in sums),
         ]
-        yield writer.writerow([_harmless(cell) for cell in cells])
+        yield writer.writerow([harmless(cell) for cell in cells])
 
 
 class _Echo:
@@ -44,6 +44,6 @@ def _shares(rate: Rate) -> list[str]:
     return [f"{share:.6f}" for share in (rate.value, *rate.interval)]
 
 
-def _harmless(cell: Any) -> Any:
+def harmless(cell: Any) -> Any:
     """Text that a spreadsheet would run as a formula, kept as text (CWE-1236)."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final, Protocol, TypeVar
 
@@ -151,6 +151,14 @@ def figures(start: date, end: date, by: Sequence[str] = ()) -> dict[tuple[Any, .
     return _grouped([*lists, *money])
 
 
+def by_week(figures: Mapping[tuple[Any, ...], Kpi]) -> dict[tuple[Any, ...], Kpi]:
+    """Figures whose keys end with a day, added up by week: its first day in the figures ends the key."""
+    firsts: dict[date, date] = {}
+    for *_others, day in sorted(figures, key=lambda key: key[-1]):
+        firsts.setdefault(_monday(day), day)
+    return _grouped(((*others, firsts[_monday(day)]), kpi) for (*others, day), kpi in figures.items())
+
+
 def sessions(start: date, end: date) -> dict[date, Sessions]:
     """The shop's sessions by day, from `start` to `end`, both included, where there is a roll-up."""
     names = ", ".join(each.key for each in SESSIONS)
@@ -189,6 +197,10 @@ def _read(
     return [
         (tuple(_plain(*each) for each in zip(columns, row[:width], strict=True)), row[width:]) for row in rows
     ]
+
+
+def _monday(day: date) -> date:
+    return day - timedelta(days=day.weekday())
 
 
 def _plain(column: str, value: Any) -> Any:

@@ -70,9 +70,12 @@ SELECT day, sum(rows) FROM (
 ) AS orders GROUP BY day
 """
 JUDGED: Final = """
+SELECT session_id FROM sessrec_quarantine WHERE greatest(found_at, released_at) >= %(since)s
+"""
+JUDGED_DAYS: Final = """
 WITH judged AS (
     SELECT session_id, greatest(found_at, released_at) AS at FROM sessrec_quarantine
-    WHERE greatest(found_at, released_at) >= %(since)s
+    WHERE session_id = ANY (%(sessions)s)
 )
 SELECT (i.shown_at AT TIME ZONE %(time_zone)s)::date, max(at)
 FROM judged JOIN sessrec_impression i USING (session_id) GROUP BY 1
@@ -104,9 +107,7 @@ def due_days(now: datetime | None = None) -> list[date]:
     made = {each.day: each for each in RolledUpDay.objects.all()}
     without_session = _by_day(WITHOUT_SESSION, {})
     since = max((each.rolled_up_at for each in made.values()), default=now) - QUARANTINE_OVERLAP
-    judged: dict[date, datetime] = {}
-    for day, at in _rows(JUDGED, {"since": since, "time_zone": timezone.get_default_timezone_name()}):
-        judged[day] = max(judged.get(day, at), at)
+    judged = _judged_days(since)
     days = (day for day in each_day(min(counters) - ONE, day_of(now)) if _has_partitions(day, counters))
     due = []
     for day in days:
@@ -176,6 +177,8 @@ def roll_up_due(seconds: float | None = None) -> list[date]:
     if seconds is None:
         return [day for day in due_days() if roll_up(day) or True]
     began, done = timezone.now(), []
+    if RolledUpDay.objects.filter(day=day_of(began), rolled_up_at__gte=began - 2 * FRESH).exists():
+        return []  # the schedule works
     try:
         for day in due_days():
             if timezone.now() - began > timedelta(seconds=seconds):
@@ -241,6 +244,17 @@ def _counters() -> dict[date, int]:
         day = datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC).date()
         counters[day] = counters.get(day, 0) + inserted
     return counters
+
+
+def _judged_days(since: datetime) -> dict[date, datetime]:
+    """The days of sessions that came into quarantine or were released since then -> the latest such time."""
+    judged: dict[date, datetime] = {}
+    sessions = [session for (session,) in _rows(JUDGED, {"since": since})]
+    if sessions:  # else Postgres need not look into each partition
+        values = {"sessions": sessions, "time_zone": timezone.get_default_timezone_name()}
+        for day, at in _rows(JUDGED_DAYS, values):
+            judged[day] = max(judged.get(day, at), at)
+    return judged
 
 
 def _state(day: date, counters: dict[date, int], without_session: dict[date, int]) -> str:

@@ -30,6 +30,8 @@ from django_sessrec.serving.visit import Visit
 SPARE: Final = 2  # times the list that is looked up at once: replaces sold-out items without a second query
 SPARE_AGAIN: Final = 12  # times the list that is looked up in all where that was not enough
 
+REFILLED: Final = "refilled"  # in traces: back in a list that the merchant's rules had left short
+
 
 class Effect(NamedTuple):
     """A list before and after a rule that may have changed it."""
@@ -184,7 +186,7 @@ def _staged(stages: Iterable[tuple[str, Rule]], choice: Choice, context: RuleCon
 def _refilled(choice: Choice, context: RuleContext) -> Choice:
     """A short list with what the merchant's rules need not leave out, until it is full."""
     back = refill(choice.chosen, choice.dropped, context)
-    return _applied(LAST, _with("refilled", choice, [*choice.chosen, *back]), context) if back else choice
+    return _applied(LAST, _with(REFILLED, choice, [*choice.chosen, *back]), context) if back else choice
 
 
 def _applied(rules: Iterable[Rule], choice: Choice, context: RuleContext) -> Choice:

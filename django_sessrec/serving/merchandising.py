@@ -9,7 +9,7 @@ all of them. A list that would stay short gets back what the SOFT rules left out
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import Final
@@ -59,7 +59,7 @@ def arranging(rules: Sequence[MerchantRule], facets: Facets) -> Iterator[Stage]:
         return
     plan = Plan()
 
-    def settled(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    def settle(items: list[Candidate], context: RuleContext) -> None:
         placed = _placed(places, hidden, context, facets)
         fixed = _fixed(placed)
         checks = [
@@ -67,14 +67,18 @@ def arranging(rules: Sequence[MerchantRule], facets: Facets) -> Iterator[Stage]:
             *(_Cap(rule, facets, fixed) for rule in caps),
         ]
         plan.settle(items, checks, placed, fixed, context.placement.limit * ARRANGED)
+
+    def settled(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+        if not places:
+            settle(items, context)
         here = {each.item_id for each in items}
         return _in_order([each for each in plan.order if each.item_id in here], items)
 
+    for number, rule in enumerate(places):
+        yield rule.name, plan.placing(rule, None if number else settle)
     yield "arranged", settled
     for rule in (*beside, *caps):
         yield rule.name, plan.without(rule)
-    for rule in places:
-        yield rule.name, plan.with_(rule)
 
 
 def refill(items: Sequence[Candidate], dropped: Iterable[Candidate], context: RuleContext) -> list[Candidate]:
@@ -194,12 +198,18 @@ class Plan:
 
         return leave_out
 
-    def with_(self, rule: MerchantRule) -> Rule:
-        def place(items: list[Candidate], _context: RuleContext) -> list[Candidate]:
+    def placing(
+        self, rule: MerchantRule, settle: Callable[[list[Candidate], RuleContext], None] | None
+    ) -> Rule:
+        """The step that brings the rule's product to its place; the first such step settles the plan."""
+
+        def place(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+            if settle is not None:
+                settle(items, context)
             if (own := self.placed.get(rule.name)) is None:
                 return items
-            here = {each.item_id for each in items} | {own.item_id}
-            return _in_order([each for each in self.order if each.item_id in here], items)
+            others = [each for each in items if each.item_id != own.item_id]
+            return [*others[: rule.position - 1], own, *others[rule.position - 1 :]]
 
         return place
 

@@ -18,6 +18,8 @@ class ProductCatalogue(ModelCatalogue):
     image_field = "picture_url"
     price_field = "price"
     category_field = "category_id"
+    brand_field = "maker"
+    stock_field = "stock"
 
     def available(self, queryset: ProductQuerySet) -> ProductQuerySet:
         return queryset.in_stock()

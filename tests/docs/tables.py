@@ -1,8 +1,8 @@
 """The tables of the reference pages that are made from the code.
 
-A page marks each with `<!-- settings from CATALOGUE -->`, `<!-- entries PLACEMENT -->`, `<!-- checks -->` or
-`<!-- kpis COUNTED -->`, up to `<!-- end -->`; `python -m tests.docs.tables` writes what is between, and a
-test holds the pages to it.
+A page marks each with `<!-- settings from CATALOGUE -->`, `<!-- entries PLACEMENT -->`, `<!-- checks -->`,
+`<!-- kpis COUNTED -->` or `<!-- views -->`, up to `<!-- end -->`; `python -m tests.docs.tables` writes what
+is between, and a test holds the pages to it.
 """
 
 import re
@@ -14,16 +14,18 @@ from django_sessrec.checks.messages import CHECKS
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
 from django_sessrec.conf.setting import Setting
 from django_sessrec.measuring import definitions
+from django_sessrec.measuring.views import VIEWS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (
     DOCS / "reference" / "settings.md",
     DOCS / "reference" / "checks.md",
     DOCS / "explanation" / "kpis.md",
+    DOCS / "how-to" / "bi.md",
 )
 MARK = re.compile(r"(?<=<!-- )(\w+)(?: (?:from )?(\w+))?(?= -->\n)")
 TABLE = re.compile(
-    r"(<!-- (?:settings from \w+|entries \w+|checks|kpis \w+) -->\n).*?(<!-- end -->\n)", re.DOTALL
+    r"(<!-- (?:settings from \w+|entries \w+|checks|kpis \w+|views) -->\n).*?(<!-- end -->\n)", re.DOTALL
 )
 
 
@@ -45,6 +47,12 @@ def _table(mark: str, sections: list[str]) -> str:
         case "checks":
             rows = ((f"`{check.id}`", check.wrong, check.remedy) for check in CHECKS)
             return _markdown(("id", "what is wrong", "remedy"), rows)
+        case "views":
+            rows = (
+                (f"`{view.name}`", view.words, ", ".join(f"`{column}`" for column in view.columns))
+                for view in VIEWS
+            )
+            return _markdown(("view", "what it holds", "columns"), rows)
         case "kpis":
             rows = (
                 (f"`{each.key}`", str(each.name), str(each.formula)) for each in getattr(definitions, name)

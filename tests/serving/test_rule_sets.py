@@ -107,7 +107,9 @@ def test_rows_are_one_query_every_few_seconds_for_all_placements(shop, settings)
 
 
 def test_rows_stand_over_the_settings_and_under_the_variant(settings, shop):
-    settings.SESSREC = settings.SESSREC | {"PLACEMENTS": {PLACEMENT: {"LIMIT": 8, "MAX_PER_CATEGORY": 4}}}
+    settings.SESSREC = settings.SESSREC | {
+        "PLACEMENTS": {PLACEMENT: {"MAX_PER_CATEGORY": 4, "HIDE_VIEWED": False}}
+    }
     draft = draft_of(PLACEMENT, "ada")
     draft.changes = {"LIMIT": 3, "MAX_PER_CATEGORY": 0, "TEMPLATE": "evil.html", "HIDE_VIEWED": "yes"}
     draft.save()

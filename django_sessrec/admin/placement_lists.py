@@ -1,0 +1,181 @@
+"""A placement's list for one product or session, live and with the draft, each item with why it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django import forms
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from django_sessrec.admin.formatting import NONE
+from django_sessrec.admin.rule_forms import ProductField
+from django_sessrec.admin.rule_words import Words
+from django_sessrec.catalogue import get_catalogue
+from django_sessrec.conf import PLACEMENT_DEFAULTS, sessrec_settings
+from django_sessrec.models import RuleSet
+from django_sessrec.safety import isolated
+from django_sessrec.serving import merchant_rules
+from django_sessrec.serving.choose import REFILLED, Choice, choose
+from django_sessrec.serving.fallback import Candidate
+from django_sessrec.serving.merchant_rules import Merchandising
+from django_sessrec.serving.placements import Placement, placement_for, variants_of
+from django_sessrec.serving.preview import RememberingCatalogue, recent_visits
+from django_sessrec.serving.visit import Visit
+
+RECENT: Final = 8  # sessions that the page offers
+LEFT_OUT: Final = 30  # products that the page explains
+CLICKS: Final = 5
+SETTINGS: Final[Mapping[str, str | Promise]] = {
+    "MODELS": gettext_lazy("Models, in the order in which they are asked"),
+    "STEPS": gettext_lazy("Steps, in the order in which they are asked"),
+    "LIMIT": gettext_lazy("Products in the list"),
+    "TITLE": gettext_lazy("Heading"),
+    "FALLBACK_TITLE": gettext_lazy("Heading of a list that is the same for everybody"),
+    "TEMPLATE": gettext_lazy("Template"),
+    "PINNED": gettext_lazy("Pinned products"),
+    "SPONSORED": gettext_lazy("Sponsored products"),
+    "EXCLUDED": gettext_lazy("Products that are never shown"),
+    "HIDE_VIEWED": gettext_lazy("Leaves out what the session has viewed"),
+    "MAX_PER_CATEGORY": gettext_lazy("Most products of one category"),
+    "RULES": gettext_lazy("Rules in the shop's code"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An item of a list as the page shows it."""
+
+    item_id: str
+    position: int
+    title: str
+    image: str
+    price: Any
+    step: str
+    because: str
+    did: Sequence[str]  # what the rules did to it
+    new: bool  # in this list only, of the two
+
+
+class ListForm(forms.Form):
+    """Whose list: a product's page, or one of the recent sessions."""
+
+    product = ProductField(label=gettext_lazy("On the page of"), required=False)
+    session = forms.IntegerField(required=False, min_value=1, max_value=RECENT, widget=forms.HiddenInput)
+
+
+def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -> dict[str, Any]:
+    """Both lists, live and with the draft, for the form's visit; by default the latest session."""
+    recent: list[Visit] = []
+    with isolated("read recent sessions"):
+        recent = recent_visits(name, RECENT)
+    catalogue = RememberingCatalogue(get_catalogue())
+    chosen = 0
+    visit = recent[0] if recent else None
+    if form.is_bound and form.is_valid():
+        number = form.cleaned_data["session"]
+        if form.cleaned_data["product"]:
+            visit, chosen = Visit(current=form.cleaned_data["product"]), -1
+        elif number and number <= len(recent):
+            visit, chosen = recent[number - 1], number - 1
+    if visit is None:
+        items = catalogue.fallback(1)
+        visit, chosen = Visit(current=items[0] if items else ""), -1
+    lists = [merchant_rules.live(name)]
+    if draft is not None:
+        lists.append(Merchandising.of(draft.rules.all(), draft.changes))
+    choices = [
+        choose(visit, placement_for(name, visit, merchandising=each), catalogue=catalogue) for each in lists
+    ]
+    words.offered |= catalogue.offered
+    ids = [{each.item_id for each in choice.chosen} for choice in choices]
+    shown = [list(_shown(each, words, other)) for each, other in zip(choices, reversed(ids), strict=True)]
+    last = choices[-1]
+    return {
+        "recent": [(n + 1, _clicks(each, words), n == chosen) for n, each in enumerate(recent)],
+        "clicks": _clicks(visit, words),
+        "current": words.product(visit.current) if visit.current else "",
+        "live_list": shown[0],
+        "draft_list": shown[1] if draft else None,
+        "left_out": [
+            (words.product(each.item_id), words.did(each.trace[-1]))
+            for each in last.dropped[:LEFT_OUT]
+            if each.trace
+        ],
+        "too_few": len(last.chosen) < placement_for(name, visit, merchandising=lists[-1]).limit,
+        "refilled": any(effect.rule == REFILLED for effect in last.effects),
+    }
+
+
+def _clicks(visit: Visit, words: Words) -> list[str]:
+    return [words.product(item_id) for item_id in visit.clicks[-CLICKS:]]
+
+
+def _shown(choice: Choice, words: Words, others: set[str]) -> Iterator[Shown]:
+    for position, each in enumerate(choice.items, 1):
+        fields = each.fields or {}
+        yield Shown(
+            each.item_id,
+            position,
+            str(fields.get("title", each.item_id)),
+            str(fields.get("image") or ""),
+            fields.get("price", ""),
+            step_name(each),
+            ", ".join(words.product(item_id) for item_id in each.because),
+            [words.did(step) for step in each.trace],
+            each.item_id not in others,
+        )
+
+
+def step_name(candidate: Candidate) -> str:
+    """What brought the item, in words."""
+    names = {
+        "pinned": _("pinned"),
+        "sponsored": _("sponsored"),
+        "rule": _("by a rule in the shop's code"),
+        "model": candidate.model,
+        "co_views": _("viewed together"),
+        "category": _("same category"),
+        "popular": _("popular"),
+        "static": _("the shop's fallback"),
+        "recently_viewed": _("recently viewed"),
+    }
+    return names.get(candidate.step, candidate.step.replace("_", " "))
+
+
+def settings_table(
+    name: str, settled: Placement, rule_set: RuleSet | None, *, changed_by: bool
+) -> list[tuple[str, str, str]]:
+    """Each setting in words, its value, and where that comes from: default, settings, rules, experiment."""
+    given = sessrec_settings.PLACEMENTS.get(name, {})
+    merged = {**PLACEMENT_DEFAULTS, **sessrec_settings.placement(name)}
+    changes = merchant_rules.allowed(rule_set.changes) if rule_set else {}
+    varied = {key for key in SETTINGS for each in variants_of(name) if _differs(key, each.placement, settled)}
+    rows = []
+    for key, label in SETTINGS.items():
+        if key not in merged:
+            continue
+        value, source = merged[key], _("the shop's settings") if key in given else _("default")
+        if key in changes:
+            value, source = changes[key], _("this draft") if changed_by else _("the merchant's rules")
+        if key in varied:
+            source += " " + _("(an experiment's variant changes it)")
+        rows.append((str(label), _in_words(value), source))
+    return rows
+
+
+def _differs(key: str, variant: Placement, settled: Placement) -> bool:
+    return getattr(variant, key.lower(), None) != getattr(settled, key.lower(), None)
+
+
+def _in_words(value: Any) -> str:
+    if value is None or value == "" or value == [] or value == ():
+        return NONE
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    if isinstance(value, list | tuple):
+        return ", ".join(str(each) for each in value)
+    return str(value)

@@ -1,0 +1,383 @@
+"""Placements: what each shows and why, its rules as a draft beside what is live, and their history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from django.contrib import admin, messages
+from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.forms.widgets import Script
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_GET, require_POST
+
+from django_sessrec.admin.acts import Act, Question, asked, may, require
+from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.placement_lists import ListForm, live_lists, settings_table
+from django_sessrec.admin.rule_forms import (
+    FORMS,
+    ChangesForm,
+    RuleForm,
+    labelled,
+)
+from django_sessrec.admin.rule_lines import example_lists, in_order, most_named, rule_line
+from django_sessrec.admin.rule_warnings import warnings
+from django_sessrec.admin.rule_words import Words
+from django_sessrec.catalogue import get_catalogue
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.models import AuditEntry, PlacementRule, RuleSet
+from django_sessrec.safety import never_raises
+from django_sessrec.serving import merchant_rules
+from django_sessrec.serving.merchant_rules import ITEM, Merchandising
+from django_sessrec.serving.placements import Placement, placement_for
+from django_sessrec.serving.preview import SESSIONS, compare, recent_visits
+from django_sessrec.serving.rule_sets import RuleSetError, draft_of, live_set, publish, restore
+
+SUGGESTIONS: Final = 12
+VERSIONS: Final = 10  # of the history on the page
+NOTHING: Final[Sequence[tuple[str, str]]] = ()
+
+
+@admin.register(RuleSet)
+class PlacementAdmin(ReadOnlyAdmin):
+    """The list of placements, and a page for each."""
+
+    class Media:
+        css = {"all": ["sessrec/admin.css", "sessrec/admin-rules.css"]}
+        js = [Script("sessrec/admin-rules.js", type="module")]
+
+    def get_urls(self) -> list[URLPattern]:
+        own = self.admin_site.admin_view
+        views: list[tuple[str, Any, str]] = [
+            ("suggest/", require_GET(self.suggest), "suggest"),
+            ("<str:name>/", require_GET(self.page), "page"),
+            ("<str:name>/preview/", require_GET(self.preview), "preview"),
+            ("<str:name>/settings/", self.settings, "settings"),
+            ("<str:name>/add/<str:kind>/", self.add_rule, "add"),
+            ("<str:name>/rule/<int:pk>/", self.change_rule, "rule"),
+            ("<str:name>/remove/<int:pk>/", require_POST(self.remove_rule), "remove"),
+            ("<str:name>/quick/", require_POST(self.quick), "quick"),
+            ("<str:name>/publish/", require_POST(self.publish), "publish"),
+            ("<str:name>/discard/", require_POST(self.discard), "discard"),
+            ("<str:name>/restore/<int:pk>/", require_POST(self.restore), "restore"),
+        ]
+        changelist = super().get_urls()[0]
+        return [
+            changelist,
+            *(path(route, own(view), name=f"sessrec_placement_{name}") for route, view, name in views),
+        ]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        self._refuse_unless_seen(request)
+        live = {each.placement: each for each in RuleSet.objects.live().prefetch_related("rules")}
+        drafts = {each.placement for each in RuleSet.objects.filter(published_at=None)}
+        placements = []
+        for name in sessrec_settings.PLACEMENTS:
+            settled = _settled(name)
+            placements.append(
+                {
+                    "name": name,
+                    "title": title_of(name, settled),
+                    "url": self._url("page", name),
+                    "models": ", ".join(settled.models) if settled else "",
+                    "limit": settled.limit if settled else "",
+                    "live": live.get(name),
+                    "rules": len(live[name].rules.all()) if name in live else 0,
+                    "draft": name in drafts,
+                }
+            )
+        return self._answer(request, "placements.html", {"title": _("Placements"), "placements": placements})
+
+    def page(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Its list for a product or a session, its rules, settings and history."""
+        self._refuse_unless_seen(request)
+        settled = _settled(name)
+        if settled is None:
+            raise Http404(name)
+        live, draft = live_set(name), RuleSet.objects.draft(name)
+        shown = draft or live
+        rows = list(shown.rules.all()) if shown else []
+        catalogue = get_catalogue()
+        everything = rows + (list(live.rules.all()) if draft and live else [])
+        words = Words(catalogue, everything)
+        form = ListForm(request.GET or None)
+        lists = live_lists(name, form, draft, words)
+        drafted = _settled(name, draft)
+        return self._answer(
+            request,
+            "placement.html",
+            {
+                "title": title_of(name, settled),
+                "name": name,
+                "draft": draft,
+                "live": live,
+                "rules": [rule_line(rule, words) for rule in in_order(rows)],
+                "warnings": warnings(rows, drafted or settled, words),
+                "kinds": [(kind, PlacementRule.Kind(kind).label) for kind in FORMS],
+                "form": form,
+                **lists,
+                "settings": settings_table(name, drafted or settled, shown, changed_by=draft is not None),
+                "history": RuleSet.objects.history(name)[:VERSIONS],
+                "may_change": may(request, Act.RULES),
+            },
+        )
+
+    def preview(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Both lists for recent sessions: under the rules that are live, and under the draft's."""
+        self._refuse_unless_seen(request)
+        settled = _settled(name)
+        if settled is None:
+            raise Http404(name)
+        draft = RuleSet.objects.draft(name)
+        shown = draft or live_set(name)
+        rows = list(shown.rules.all()) if shown else []
+        after = Merchandising.of(rows, shown.changes if shown else {})
+        # Without a draft, what is live is held against the placement without any rule.
+        before = merchant_rules.live(name) if draft else merchant_rules.NONE
+        compared = compare(name, recent_visits(name), before, after)
+        words = Words(get_catalogue(), rows)
+        words.offered |= compared.items
+        lines = [rule_line(rule, words, compared.touched, compared.sessions) for rule in in_order(rows)]
+        return self._answer(
+            request,
+            "placement_preview.html",
+            {
+                "title": _("Preview: %(placement)s") % {"placement": title_of(name, settled)},
+                "name": name,
+                "draft": draft,
+                "compared": compared,
+                "share": round(100 * compared.changed / compared.sessions) if compared.sessions else 0,
+                "wanted": SESSIONS,
+                "rules": lines,
+                "gone": most_named(compared.gone, words),
+                "new": most_named(compared.new, words),
+                "examples": [example_lists(each, words) for each in compared.examples],
+                "may_change": may(request, Act.RULES),
+            },
+        )
+
+    def settings(self, request: HttpRequest, name: str) -> HttpResponse:
+        """The settings that the draft changes."""
+        require(request, Act.RULES)
+        settled = _settled(name)
+        if settled is None:
+            raise Http404(name)
+        shown = RuleSet.objects.draft(name) or live_set(name)
+        given = {key: str(value) for key, value in (shown.changes if shown else {}).items()}
+        form = ChangesForm(request.POST or None, initial=given)
+        if request.method == "POST" and form.is_valid():
+            draft = draft_of(name, request.user.get_username())
+            draft.changes, draft.changed_by = form.changes(), request.user.get_username()
+            draft.save()
+            return self._to_page(name)
+        return self._form(
+            request, name, _("Settings: %(placement)s") % {"placement": title_of(name, settled)}, form
+        )
+
+    def add_rule(self, request: HttpRequest, name: str, kind: str) -> HttpResponse:
+        """A new rule of the draft, which begins where there is none."""
+        require(request, Act.RULES)
+        if kind not in FORMS or _settled(name) is None:
+            raise Http404(kind)
+        return self._edit(request, name, FORMS[kind], None)
+
+    def change_rule(self, request: HttpRequest, name: str, pk: int) -> HttpResponse:
+        """A rule of the draft; of what is live, the same rule of a new draft."""
+        require(request, Act.RULES)
+        rule = get_object_or_404(PlacementRule.objects.filter(rule_set__placement=name), pk=pk)
+        if rule.kind not in FORMS:
+            raise Http404(rule.kind)
+        return self._edit(request, name, FORMS[rule.kind], rule)
+
+    def _edit(
+        self, request: HttpRequest, name: str, kind: type[RuleForm], rule: PlacementRule | None
+    ) -> HttpResponse:
+        form = kind(name, request.POST or None, rule=rule)
+        if request.method == "POST" and form.is_valid():
+            draft = draft_of(name, request.user.get_username())
+            form.save(_in_draft(rule, draft) if rule else PlacementRule(rule_set=draft))
+            self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
+            return self._to_page(name)
+        return self._form(request, name, str(kind.kind.label), form)
+
+    def remove_rule(self, request: HttpRequest, name: str, pk: int) -> HttpResponse:
+        """Take a rule out of the draft; one that is live stays live until the draft is published."""
+        require(request, Act.RULES)
+        rule = get_object_or_404(PlacementRule.objects.filter(rule_set__placement=name), pk=pk)
+        in_draft = _in_draft(rule, draft_of(name, request.user.get_username()))
+        if in_draft.pk is not None:  # else it is gone already
+            in_draft.delete()
+        said = _("Removed in the draft. What is live stays live until you go live.")
+        self.message_user(request, said, messages.SUCCESS)
+        return self._to_page(name)
+
+    def quick(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Pin or hide one product of the list on the page, in the draft."""
+        require(request, Act.RULES)
+        item_id = request.POST.get("item", "")
+        if _settled(name) is None or not get_catalogue().resolve([item_id]):
+            raise Http404(item_id)
+        draft = draft_of(name, request.user.get_username())
+        if request.POST.get("act") == PlacementRule.Kind.PIN:
+            place = request.POST.get("position", "1")
+            given = {"item": item_id, "position": int(place) if place.isdecimal() and int(place) else 1}
+            draft.rules.create(kind=PlacementRule.Kind.PIN, parameters=given)
+        else:
+            given = {"attribute": ITEM, "values": [item_id]}
+            draft.rules.create(kind=PlacementRule.Kind.HIDE, parameters=given)
+        self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
+        return self._to_page(name, request.POST.get("back", ""))
+
+    def publish(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Ask, and let the placement's lists follow the draft."""
+        draft = get_object_or_404(RuleSet, placement=name, published_at=None)
+        number = draft.rules.count()
+        question = Question(
+            title=_("Go live with the draft of %(placement)s?")
+            % {"placement": title_of(name, _settled(name))},
+            button=_("Go live"),
+            back=self._url("page", name),
+            sentences=[
+                ngettext(
+                    "%(number)d rule becomes live; web processes follow within %(seconds)d seconds.",
+                    "%(number)d rules become live; web processes follow within %(seconds)d seconds.",
+                    number,
+                )
+                % {"number": number, "seconds": merchant_rules.CHECK_SECONDS},
+                _("You can undo it in the history at any time."),
+            ],
+        )
+        answer = asked(request, Act.RULES, self, question)
+        if isinstance(answer, HttpResponse):
+            return answer
+        by = request.user.get_username()
+        try:
+            publish(draft, by, answer["reason"])
+        except RuleSetError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return self._to_page(name)
+        self._note(by, answer["reason"], name, "published", rules=number)
+        self.message_user(request, _("The rules are live."), messages.SUCCESS)
+        return self._to_page(name)
+
+    def discard(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Ask, and delete the draft."""
+        draft = get_object_or_404(RuleSet, placement=name, published_at=None)
+        question = Question(
+            title=_("Discard the draft of %(placement)s?") % {"placement": _title(name)},
+            button=_("Discard"),
+            back=self._url("page", name),
+            sentences=[_("The draft's changes are deleted. What is live stays live.")],
+        )
+        answer = asked(request, Act.RULES, self, question)
+        if isinstance(answer, HttpResponse):
+            return answer
+        draft.delete()
+        self._note(request.user.get_username(), answer["reason"], name, "discarded")
+        self.message_user(request, _("The draft is discarded."), messages.SUCCESS)
+        return self._to_page(name)
+
+    def restore(self, request: HttpRequest, name: str, pk: int) -> HttpResponse:
+        """Ask, and publish the rules of an earlier version again."""
+        earlier = get_object_or_404(RuleSet.objects.history(name), pk=pk)
+        number = earlier.rules.count()
+        question = Question(
+            title=_("Bring this version of %(placement)s back?")
+            % {"placement": title_of(name, _settled(name))},
+            button=_("Bring back"),
+            back=self._url("page", name),
+            facts=[
+                (_("Live since"), earlier.published_at),
+                (_("By"), earlier.published_by),
+                (_("Reason"), earlier.reason),
+                (_("Rules"), number),
+            ],
+        )
+        answer = asked(request, Act.RULES, self, question)
+        if isinstance(answer, HttpResponse):
+            return answer
+        by = request.user.get_username()
+        restore(earlier, by, answer["reason"])
+        self._note(by, answer["reason"], name, "restored", rules=number, version=earlier.pk)
+        self.message_user(request, _("The earlier rules are live again."), messages.SUCCESS)
+        return self._to_page(name)
+
+    def suggest(self, request: HttpRequest) -> HttpResponse:
+        """Products by name, or values of an attribute, for the fields of the forms."""
+        self._refuse_unless_seen(request)
+        found = _suggestions(request.GET.get("attribute", ITEM), request.GET.get("q", "").strip())
+        return JsonResponse({"options": [{"value": value, "label": label} for value, label in found]})
+
+    def _note(self, by: str, reason: str, placement: str, change: str, **detail: Any) -> None:
+        AuditEntry.objects.note(
+            AuditEntry.Action.RULES, by, reason=reason, placement=placement, change=change, **detail
+        )
+
+    def _form(self, request: HttpRequest, name: str, title: str, form: Any) -> HttpResponse:
+        context = {"title": title, "name": name, "form": form, "back": self._url("page", name)}
+        return self._answer(request, "rule_form.html", context)
+
+    def _answer(self, request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
+        base = self.admin_site.each_context(request) | {"opts": self.opts, "media": self.media}
+        return TemplateResponse(request, f"admin/sessrec/{template}", base | dict(context))
+
+    def _refuse_unless_seen(self, request: HttpRequest) -> None:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+    def _url(self, view: str, *args: Any) -> str:
+        return reverse(f"{self.admin_site.name}:sessrec_placement_{view}", args=args)
+
+    def _to_page(self, name: str, query: str = "") -> HttpResponse:
+        return HttpResponseRedirect(self._url("page", name) + (f"?{query}" if query else ""))
+
+
+def title_of(name: str, settled: Placement | None) -> str:
+    """The placement's heading where it has one, and its name."""
+    words = str(settled.title) if settled is not None and settled.title else ""
+    return f"{words} ({name})" if words else name.replace("_", " ")
+
+
+def _title(name: str) -> str:
+    return title_of(name, _settled(name))
+
+
+def _settled(name: str, rule_set: RuleSet | None = None) -> Placement | None:
+    """The placement as a visit without an experiment gets it; None where the settings have none."""
+    try:
+        merchandising = None
+        if rule_set is not None:
+            merchandising = Merchandising.of(rule_set.rules.all(), rule_set.changes)
+        return placement_for(name, merchandising=merchandising)
+    except (ImproperlyConfigured, KeyError, TypeError, ValueError):
+        return None
+
+
+def _in_draft(rule: PlacementRule, draft: RuleSet) -> PlacementRule:
+    """The draft's rule that stands for this one, which may be a live one that the draft copied."""
+    if rule.rule_set_id == draft.pk:
+        return rule
+    same = draft.rules.filter(
+        kind=rule.kind, parameters=rule.parameters, starts_at=rule.starts_at, ends_at=rule.ends_at,
+        group=rule.group,
+    ).first()  # fmt: skip
+    return same or PlacementRule(rule_set=draft)
+
+
+@never_raises("search the catalogue", default=NOTHING)
+def _suggestions(attribute: str, text: str) -> Sequence[tuple[str, str]]:
+    catalogue = get_catalogue()
+    if attribute != ITEM:
+        return catalogue.attribute_values(attribute, text, SUGGESTIONS)
+    if not text:
+        return NOTHING
+    found = catalogue.search(text, SUGGESTIONS)
+    offered = catalogue.resolve(found)
+    return [(labelled(item_id, offered, catalogue), "") for item_id in found if item_id in offered]

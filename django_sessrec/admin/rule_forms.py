@@ -1,0 +1,432 @@
+"""Forms of a merchant's rules, one for each kind: products by name, attributes by value, dates and group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Final
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.text import capfirst
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from django_sessrec.catalogue import TextCatalogue, get_catalogue
+from django_sessrec.checks.templates import labels_sponsored
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.conf.entries import MAX_LIMIT
+from django_sessrec.models import PlacementRule
+from django_sessrec.safety import isolated
+from django_sessrec.serving.merchant_rules import ITEM
+from django_sessrec.serving.placements import placement_for
+
+Kind = PlacementRule.Kind
+MAX_VALUES: Final = 500  # of one rule
+NAMESAKES: Final = 6  # products of one name that a message lists
+SAMPLED: Final = 20  # products whose attributes are offered
+NAMES: Final = {
+    ITEM: _("product"),
+    "brand": _("brand"),
+    "category": _("category"),
+    "tags": _("tag"),
+}
+
+
+def attribute_name(attribute: str) -> str:
+    """An attribute as people call it."""
+    return str(NAMES.get(attribute, attribute))
+
+
+def attributes_offered(catalogue: TextCatalogue) -> list[str]:
+    """What the shop's products have, by a sample of them; brand and category at least."""
+    found = {"brand": None, "category": None}
+    with isolated("read the attributes of some products"):
+        for item in catalogue.resolve(catalogue.fallback(SAMPLED)).values():
+            found |= dict.fromkeys(catalogue.attributes(item).texts)
+    return list(found)
+
+
+class ProductField(forms.CharField):
+    """A product by its name or id; the answer is its id. The name may carry the id: "Teapot [42]"."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        hint = _("A part of its name, or its id.")
+        super().__init__(max_length=300, **{"help_text": hint, **kwargs})
+        self.widget.attrs |= {"data-sessrec-suggest": ITEM, "autocomplete": "off"}
+
+    def clean(self, value: Any) -> str:
+        text = super().clean(value)
+        return product_id(text, get_catalogue()) if text else ""
+
+
+class LinesField(forms.CharField):
+    """Several texts, one a line; the answer is a list without repetitions."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(widget=forms.Textarea(attrs={"rows": 3}), **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list | tuple) else value
+
+    def clean(self, value: Any) -> list[str]:
+        lines = [line.strip() for line in super().clean(value).splitlines()]
+        values = list(dict.fromkeys(line for line in lines if line))
+        if len(values) > MAX_VALUES:
+            raise ValidationError(_("At most %(number)d lines."), params={"number": MAX_VALUES})
+        return values
+
+
+def product_id(text: str, catalogue: TextCatalogue) -> str:
+    """The id of the product that the text names; ValidationError where it is none, or several."""
+    text = text.strip()
+    given = text[:-1].rpartition("[")[2].strip() if text.endswith("]") else text
+    if catalogue.resolve([given]):
+        return given
+    found = catalogue.search(text, NAMESAKES)
+    if len(found) == 1 or given in found:
+        return given if given in found else found[0]
+    if not found:
+        raise ValidationError(_("No product is called “%(text)s”."), params={"text": text})
+    offered = catalogue.resolve(found)
+    exact = [item_id for item_id in offered if title(item_id, offered, catalogue).lower() == text.lower()]
+    if len(exact) == 1:
+        return exact[0]
+    named = ", ".join(labelled(item_id, offered, catalogue) for item_id in found)
+    raise ValidationError(
+        _("Several products are called so. Copy one of these: %(products)s"), params={"products": named}
+    )
+
+
+def title(item_id: str, offered: Mapping[str, Any], catalogue: TextCatalogue) -> str:
+    """The product's title, or its id where the catalogue does not offer it."""
+    with isolated("describe a product for the admin", savepoints=False):
+        if (item := offered.get(item_id)) is not None:
+            return str(catalogue.describe(item)["title"])
+    return item_id
+
+
+def labelled(item_id: str, offered: Mapping[str, Any], catalogue: TextCatalogue) -> str:
+    """The product's title with its id, as ProductField takes it."""
+    return f"{title(item_id, offered, catalogue)} [{item_id}]"
+
+
+class LocalInput(forms.DateTimeInput):
+    """The browser's own picker of day and time."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+class RuleForm(forms.Form):
+    """What rules of every kind have: pages, dates, group and a note."""
+
+    template_name = "admin/sessrec/includes/fields.html"
+    kind: ClassVar[Kind]
+    matches: ClassVar[tuple[str, ...]] = ("on_screen",)  # prefixes of attribute and values
+
+    on_screen_attribute = forms.ChoiceField(label=_("Only on pages of products with this"), required=False)
+    on_screen_values = LinesField(label=_("… that is one of"), required=False)
+    starts_at = forms.DateTimeField(label=_("From"), required=False, widget=LocalInput)
+    ends_at = forms.DateTimeField(label=_("Until"), required=False, widget=LocalInput)
+    group = forms.CharField(
+        label=_("Only for this customer group"),
+        required=False,
+        max_length=100,
+        help_text=_("Empty: for everybody."),
+    )
+    note = forms.CharField(
+        label=_("Note"),
+        required=False,
+        max_length=200,
+        help_text=_("For your colleagues; no visitor sees it."),
+    )
+
+    def __init__(self, placement: str, *args: Any, rule: PlacementRule | None = None, **kwargs: Any) -> None:
+        self.placement = placement
+        self.catalogue = get_catalogue()
+        if rule is not None:
+            kwargs["initial"] = self._initial(rule)
+        super().__init__(*args, **kwargs)
+        if not sessrec_settings.CUSTOMER_GROUP:
+            del self.fields["group"]
+        offered = attributes_offered(self.catalogue)
+        for prefix in self.matches:
+            chosen = self.initial.get(f"{prefix}_attribute")
+            names = dict.fromkeys([ITEM, *offered, *([chosen] if chosen else [])])
+            choices = [(name, capfirst(attribute_name(name))) for name in names]
+            field = self.fields[f"{prefix}_attribute"]
+            field.choices = choices if field.required else [("", "\N{EN DASH}"), *choices]  # type: ignore[attr-defined]
+            values = self.fields[f"{prefix}_values"].widget.attrs
+            values |= {"data-sessrec-suggest-by": f"id_{prefix}_attribute"}
+        if "attribute" in self.fields:
+            names = dict.fromkeys([*offered, *filter(None, [self.initial.get("attribute")])])
+            self.fields["attribute"].choices = [(name, capfirst(attribute_name(name))) for name in names]  # type: ignore[attr-defined]
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether dates, pages or a group are filled in, or wrong."""
+        names = ("starts_at", "ends_at", "group", "on_screen_attribute", "on_screen_values", "note")
+        return any(self.initial.get(name) or self.errors.get(name) for name in names)
+
+    @property
+    def own_fields(self) -> list[forms.BoundField]:
+        """The kind's own fields."""
+        return [field for field in self.visible_fields() if field.name not in RuleForm.base_fields]
+
+    @property
+    def common_fields(self) -> list[forms.BoundField]:
+        return [field for field in self.visible_fields() if field.name in RuleForm.base_fields]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        start, end = given.get("starts_at"), given.get("ends_at")
+        if start and end and end <= start:
+            self.add_error("ends_at", gettext("The end is before the start."))
+        for prefix in self.matches:
+            self._clean_match(prefix, given)
+        return given
+
+    def _clean_match(self, prefix: str, given: dict[str, Any]) -> None:
+        attribute, values = given.get(f"{prefix}_attribute"), given.get(f"{prefix}_values")
+        if values is None or attribute is None:  # wrong already
+            return
+        if bool(attribute) != bool(values):
+            self.add_error(f"{prefix}_values", gettext("Choose an attribute and write at least one value."))
+        elif attribute == ITEM:
+            try:
+                given[f"{prefix}_values"] = [product_id(value, self.catalogue) for value in values]
+            except ValidationError as problem:
+                self.add_error(f"{prefix}_values", problem)
+        elif attribute:
+            values = [value_of(attribute, value, self.catalogue) for value in values]
+            given[f"{prefix}_values"] = list(dict.fromkeys(values))
+
+    def save(self, rule: PlacementRule) -> PlacementRule:
+        """Write what was given into the rule, and the rule into the database."""
+        given = self.cleaned_data
+        rule.kind = self.kind
+        rule.parameters = self.parameters(given)
+        if given["on_screen_attribute"]:
+            rule.parameters["on_screen"] = self.match("on_screen", given)
+        rule.starts_at, rule.ends_at = given["starts_at"], given["ends_at"]
+        rule.group, rule.note = given.get("group", ""), given["note"]
+        rule.save()
+        return rule
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The kind's own."""
+        raise NotImplementedError
+
+    def match(self, prefix: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"attribute": given[f"{prefix}_attribute"], "values": given[f"{prefix}_values"]}
+
+    def _initial(self, rule: PlacementRule) -> dict[str, Any]:
+        initial = {**rule.parameters, "starts_at": rule.starts_at, "ends_at": rule.ends_at}
+        initial |= {"group": rule.group, "note": rule.note}
+        for name in ("same", "relative", "last"):
+            if name in initial:
+                initial[name] = "True" if initial[name] else ""
+        if "item" in initial:
+            offered = self.catalogue.resolve([initial["item"]])
+            initial["item"] = labelled(initial["item"], offered, self.catalogue)
+        nested = {"what": rule.parameters, "other": rule.parameters.get("other")}
+        for prefix, match in {**nested, "on_screen": rule.parameters.get("on_screen")}.items():
+            if isinstance(match, dict) and "values" in match:
+                initial[f"{prefix}_attribute"] = match["attribute"]
+                initial[f"{prefix}_values"] = [*self._named(match)]
+        return initial
+
+    def _named(self, match: Mapping[str, Any]) -> Iterable[str]:
+        if match["attribute"] != ITEM:
+            return map(str, match["values"])
+        offered = self.catalogue.resolve(match["values"])
+        return (labelled(item_id, offered, self.catalogue) for item_id in match["values"])
+
+
+def value_of(attribute: str, text: str, catalogue: TextCatalogue) -> str:
+    """The value that a person wrote or named; what the catalogue does not know stays as it is written."""
+    offered: list[tuple[str, str]] = []
+    with isolated("search the values of an attribute"):
+        offered = catalogue.attribute_values(attribute, text, NAMESAKES)
+    for value, name in offered:
+        if text == value or text.lower() == name.lower():
+            return value
+    return text
+
+
+class PinForm(RuleForm):
+    kind = Kind.PIN
+    item = ProductField(label=_("Product"))
+    position = forms.IntegerField(label=_("Place"), min_value=1, max_value=MAX_LIMIT, initial=1)
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"item": given["item"], "position": given["position"]}
+
+
+class SponsoredForm(PinForm):
+    kind = Kind.SPONSORED
+
+    def clean(self) -> dict[str, Any]:
+        template = placement_for(self.placement).template
+        with isolated("read the template of a placement"):
+            if not labels_sponsored(template):
+                message = gettext("The template %(template)s does not label sponsored products.")
+                self.add_error(None, message % {"template": template})
+        return super().clean()
+
+
+class HideForm(RuleForm):
+    kind = Kind.HIDE
+    matches: ClassVar[tuple[str, ...]] = ("what", "on_screen")
+    what_attribute = forms.ChoiceField(label=_("Products with this"))
+    what_values = LinesField(label=_("… that is one of"), help_text=_("One a line."))
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return self.match("what", given)
+
+
+class BoostForm(HideForm):
+    kind = Kind.BOOST
+    places = forms.IntegerField(
+        label=_("Places"),
+        min_value=0,
+        max_value=MAX_LIMIT,
+        initial=4,
+        help_text=_("How far; 0 is all the way."),
+    )
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return super().parameters(given) | {"places": given["places"]}
+
+
+class BuryForm(BoostForm):
+    kind = Kind.BURY
+
+
+class BesideForm(HideForm):
+    kind = Kind.BESIDE
+    matches = ("what", "other", "on_screen")
+    other_attribute = forms.ChoiceField(label=_("Never beside products with this"))
+    other_values = LinesField(label=_("… that is one of"), help_text=_("One a line."))
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return super().parameters(given) | {"other": self.match("other", given)}
+
+
+class CapForm(RuleForm):
+    kind = Kind.CAP
+    most = forms.IntegerField(label=_("At most"), min_value=1, max_value=MAX_LIMIT, initial=2)
+    attribute = forms.ChoiceField(label=_("products of the same"), choices=())
+    window = forms.IntegerField(
+        label=_("among any so many in a row"),
+        min_value=0,
+        max_value=MAX_LIMIT,
+        initial=0,
+        help_text=_("0 is the whole list."),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean()
+        window = given.get("window")
+        if window and given.get("most") and window <= given["most"]:
+            self.add_error("window", gettext("So few places can never hold more: nothing would change."))
+        return given
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: given[name] for name in ("attribute", "most", "window")}
+
+
+class RelatedForm(RuleForm):
+    kind = Kind.RELATED
+    same = forms.ChoiceField(
+        label=_("Show only products of"),
+        choices=[("True", _("the same")), ("", _("another"))],
+        required=False,
+    )
+    attribute = forms.ChoiceField(label=_("… as the product on the page"), choices=())
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"same": bool(given["same"]), "attribute": given["attribute"]}
+
+
+class PriceForm(RuleForm):
+    kind = Kind.PRICE
+    relative = forms.ChoiceField(
+        label=_("Prices are"),
+        choices=[
+            ("True", _("in per cent of the price of the product on the page")),
+            ("", _("amounts, as in the catalogue")),
+        ],
+        required=False,
+    )
+    low = forms.FloatField(label=_("Lowest"), required=False, min_value=0)
+    high = forms.FloatField(label=_("Highest"), required=False, min_value=0)
+
+    def _initial(self, rule: PlacementRule) -> dict[str, Any]:
+        initial = super()._initial(rule)
+        if initial.get("relative"):
+            ends = {end: initial.get(end) for end in ("low", "high")}
+            initial |= {end: value * 100 for end, value in ends.items() if value is not None}
+        return initial
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean()
+        low, high = given.get("low"), given.get("high")
+        if low is None and high is None:
+            self.add_error("low", gettext("Give the lowest price, the highest, or both."))
+        elif low is not None and high is not None and high < low:
+            self.add_error("high", gettext("The highest price is below the lowest."))
+        return given
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        divided = 100 if given["relative"] else 1
+        ends = {end: given[end] for end in ("low", "high")}
+        shares = {end: value / divided for end, value in ends.items() if value is not None}
+        return {"relative": bool(given["relative"]), **shares}
+
+
+class StockForm(RuleForm):
+    kind = Kind.STOCK
+    pieces = forms.IntegerField(label=_("Products with less in stock than"), min_value=1, initial=2)
+    last = forms.ChoiceField(
+        label=_("are"),
+        choices=[("", _("left out")), ("True", _("shown last"))],
+        required=False,
+    )
+
+    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"pieces": given["pieces"], "last": bool(given["last"])}
+
+
+FORMS: Final[Mapping[str, type[RuleForm]]] = {
+    form.kind.value: form
+    for form in (
+        PinForm, HideForm, BoostForm, BuryForm, CapForm, RelatedForm, PriceForm, StockForm, BesideForm,
+        SponsoredForm,
+    )
+}  # fmt: skip
+
+
+class ChangesForm(forms.Form):
+    """The placement's settings that a rule set may change; an empty one is as in the shop's settings."""
+
+    template_name = "admin/sessrec/includes/fields.html"
+    LIMIT = forms.IntegerField(
+        label=_("Products in the list"), required=False, min_value=1, max_value=MAX_LIMIT
+    )
+    HIDE_VIEWED = forms.TypedChoiceField(
+        label=_("Products viewed in this session"),
+        choices=[("", _("as in the shop's settings")), ("True", _("left out")), ("False", _("may be shown"))],
+        coerce=lambda value: value == "True",
+        required=False,
+        empty_value=None,
+    )
+    MAX_PER_CATEGORY = forms.IntegerField(
+        label=_("Most products of one category"), required=False, min_value=1
+    )
+
+    def changes(self) -> dict[str, Any]:
+        """Those that are given."""
+        return {name: value for name, value in self.cleaned_data.items() if value is not None}

@@ -1,0 +1,209 @@
+"""Rules, traces and settings in plain words, with the names of products and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from django_sessrec.admin.formatting import PER_CENT
+from django_sessrec.admin.rule_forms import attribute_name, title
+from django_sessrec.catalogue import TextCatalogue
+from django_sessrec.models import PlacementRule
+from django_sessrec.safety import isolated
+from django_sessrec.serving.choose import REFILLED
+from django_sessrec.serving.fallback import DROPPED, MOVED, Trace
+from django_sessrec.serving.merchant_rules import ITEM, trace_name
+
+Kind = PlacementRule.Kind
+NAMED = 3  # values that a sentence lists
+ATTRIBUTES_ASKED = 5
+
+
+class Words:
+    """Sentences about rules; products are looked up once for all of them."""
+
+    def __init__(self, catalogue: TextCatalogue, rules: Sequence[PlacementRule]) -> None:
+        self._catalogue = catalogue
+        self.offered: dict[str, Any] = {}
+        with isolated("look up the products of rules"):
+            self.offered = catalogue.resolve(set(_items(rules)))
+        self._by_trace = {trace_name(rule): rule for rule in rules}
+        self._names: dict[tuple[str, str], str] = {}
+
+    def sentence(self, rule: PlacementRule) -> str:
+        """What the rule does, without its dates; a rule that can't be read says so."""
+        try:
+            return capfirst(self._sentence(rule))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return _("This rule cannot be read and is not applied.")
+
+    def conditions(self, rule: PlacementRule) -> list[str]:
+        """When, where and for whom it applies; nothing for always."""
+        found = []
+        on_screen = rule.parameters.get("on_screen") if isinstance(rule.parameters, dict) else None
+        if on_screen:
+            found.append(_("only on pages of %(products)s") % {"products": self._match(on_screen)})
+        if rule.group:
+            found.append(_("only for the customer group %(group)s") % {"group": rule.group})
+        if rule.starts_at:
+            found.append(_("from %(time)s") % {"time": _moment(rule.starts_at)})
+        if rule.ends_at:
+            found.append(_("until %(time)s") % {"time": _moment(rule.ends_at)})
+        return found
+
+    def did(self, step: Trace) -> str:
+        """What one entry of a trace says."""
+        rule = self._by_trace.get(step.rule)
+        by = self.sentence(rule) if rule else BUILT_IN.get(step.rule, lambda: step.rule)()
+        if step.what == MOVED:
+            up = ngettext("%(places)d place up", "%(places)d places up", abs(step.places))
+            down = ngettext("%(places)d place down", "%(places)d places down", abs(step.places))
+            moved = (up if step.places > 0 else down) % {"places": abs(step.places)}
+            return f"{moved}: {by}"
+        return by if step.what != DROPPED else _("left out: %(rule)s") % {"rule": by}
+
+    def product(self, item_id: str) -> str:
+        """The product's title, or its id where the catalogue does not offer it."""
+        return title(item_id, self.offered, self._catalogue)
+
+    def _sentence(self, rule: PlacementRule) -> str:
+        given: Mapping[str, Any] = rule.parameters
+        match rule.kind:
+            case Kind.PIN | Kind.SPONSORED:
+                return self._placed(rule.kind, given)
+            case Kind.BOOST | Kind.BURY:
+                return self._moved(rule.kind, self._match(given), int(given["places"]))
+            case Kind.HIDE:
+                return _("Never show %(products)s") % {"products": self._match(given)}
+            case Kind.BESIDE:
+                words = {"one": self._match(given), "other": self._match(given["other"])}
+                return _("Never %(one)s beside %(other)s") % words
+        return SENTENCES[Kind(rule.kind)](given)
+
+    def _placed(self, kind: str, given: Mapping[str, Any]) -> str:
+        words = {"product": self.product(given["item"]), "place": int(given["position"])}
+        if kind == Kind.PIN:
+            return _("%(product)s is pinned to place %(place)s") % words
+        return _("%(product)s is sponsored and stands at place %(place)s") % words
+
+    def _moved(self, kind: str, products: str, places: int) -> str:
+        words = {"products": products, "places": places}
+        if not places:
+            first, last = _("%(products)s first"), _("%(products)s last")
+            return (first if kind == Kind.BOOST else last) % words
+        if kind == Kind.BOOST:
+            return (
+                ngettext("%(products)s %(places)d place up", "%(products)s %(places)d places up", places)
+                % words
+            )
+        return (
+            ngettext("%(products)s %(places)d place down", "%(products)s %(places)d places down", places)
+            % words
+        )
+
+    def _match(self, match: Mapping[str, Any]) -> str:
+        attribute, values = match["attribute"], match["values"]
+        named = [self._value(attribute, str(value)) for value in values[:NAMED]]
+        more = len(values) - len(named)
+        text = ", ".join(named)
+        if more:
+            text += " " + ngettext("and %(number)d more", "and %(number)d more", more) % {"number": more}
+        return text if attribute == ITEM else f"{attribute_name(attribute)} {text}"
+
+    def _value(self, attribute: str, value: str) -> str:
+        if attribute == ITEM:
+            return self.product(value)
+        if (attribute, value) not in self._names:
+            names: dict[str, str] = {}
+            with isolated("name the value of an attribute"):
+                names = dict(self._catalogue.attribute_values(attribute, value, ATTRIBUTES_ASKED))
+            self._names[attribute, value] = names.get(value, value)
+        return self._names[attribute, value]
+
+
+def _capped(given: Mapping[str, Any]) -> str:
+    words = {**given, "attribute": attribute_name(given["attribute"])}
+    if given.get("window"):
+        return _("At most %(most)s of the same %(attribute)s among any %(window)s in a row") % words
+    return _("At most %(most)s of the same %(attribute)s") % words
+
+
+def _related(given: Mapping[str, Any]) -> str:
+    words = {"attribute": attribute_name(given["attribute"])}
+    if given["same"]:
+        return _("Only products of the same %(attribute)s as the product on the page") % words
+    return _("Only products of another %(attribute)s than the product on the page") % words
+
+
+def _stocked(given: Mapping[str, Any]) -> str:
+    words = {"pieces": int(given["pieces"])}
+    if given.get("last"):
+        return _("Products with less than %(pieces)s in stock are shown last") % words
+    return _("Products with less than %(pieces)s in stock are left out") % words
+
+
+def _window(given: Mapping[str, Any]) -> str:
+    low, high = given.get("low"), given.get("high")
+    if given.get("relative"):
+        words = {"low": _share(low), "high": _share(high)}
+        if high is None:
+            return _("Only products of at least %(low)s of the price on the page") % words
+        if low is None:
+            return _("Only products of at most %(high)s of the price on the page") % words
+        return _("Only products of %(low)s to %(high)s of the price on the page") % words
+    words = {"low": _amount(low), "high": _amount(high)}
+    if high is None:
+        return _("Only products that cost %(low)s or more") % words
+    if low is None:
+        return _("Only products that cost %(high)s or less") % words
+    return _("Only products that cost %(low)s to %(high)s") % words
+
+
+SENTENCES = {Kind.CAP: _capped, Kind.RELATED: _related, Kind.PRICE: _window, Kind.STOCK: _stocked}
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{number_format(round(value * 100))}{PER_CENT}"
+
+
+def _amount(value: float | None) -> str:
+    return "" if value is None else number_format(value, use_l10n=True)
+
+
+def _moment(at: datetime) -> str:
+    return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
+
+
+def _items(rules: Iterable[PlacementRule]) -> Iterable[str]:
+    """Every product that the rules name."""
+    for rule in rules:
+        given = rule.parameters if isinstance(rule.parameters, dict) else {}
+        if isinstance(given.get("item"), str):
+            yield given["item"]
+        for match in (given, given.get("other"), given.get("on_screen")):
+            if isinstance(match, dict) and match.get("attribute") == ITEM:
+                yield from map(str, match.get("values", ()))
+
+
+BUILT_IN = {
+    "sponsored": lambda: _("sponsored, in the shop's settings"),
+    "pinned": lambda: _("pinned, in the shop's settings"),
+    "never_the_item_on_screen": lambda: _("it is on the page"),
+    "excluded": lambda: _("excluded in the shop's settings"),
+    "viewed": lambda: _("viewed in this session"),
+    "not_bought_again": lambda: _("bought or in the basket"),
+    "available": lambda: _("not available now"),
+    "not_sensitive": lambda: _("sensitive"),
+    "max_per_category": lambda: _("enough of its category"),
+    "arranged": lambda: _("arranged so that the rules on places hold"),
+    "describable": lambda: _("the catalogue cannot describe it"),
+    "limit": lambda: _("the list is full"),
+    REFILLED: lambda: _("shown again, because the rules left too little"),
+}

@@ -1,0 +1,147 @@
+"""The SQL views for BI tools: sums by day in a schema that stays, without personal data.
+
+A group of fewer than SMALLEST sessions, orders or lists is not told from the others of its day: such groups
+are one row, "other", so that the sums of a view are those of the admin to the cent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import override
+
+from django_sessrec.measuring.daily import COLUMNS, FINEST, key_of
+from django_sessrec.measuring.definitions import COUNTED, MONEY, SESSIONS, Definition
+
+SMALLEST: Final = 5
+
+GROUP_WORDS: Final[Mapping[str, str]] = {
+    "day": "day in the shop's time zone",
+    "placement": f"where the list stood; 'other': groups of fewer than {SMALLEST}; '': without a list",
+    "model": "the model that made it; '': below the model steps",
+    "run_id": "number of the training run; 0: none",
+    "step": "which step of the fallback answered",
+    "experiment": "the experiment that the session took part in",
+    "variant": "and its variant",
+    "currency": "ISO 4217; money of different currencies is never added up",
+    "item_id": f"the shop's id of the product; 'other': products of fewer than {SMALLEST} lists and orders",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view: its columns in order with what they mean, and the query."""
+
+    name: str
+    words: str
+    columns: Mapping[str, str]
+    sql: str
+
+
+def _words(definitions: Sequence[Definition]) -> dict[str, str]:
+    with override("en"):
+        return {each.key: str(each.formula) for each in definitions}
+
+
+def _merged(table: str, keys: Sequence[str], sums: Sequence[str], small: str, where: str) -> str:
+    """The rows of a table, those that are small as one for each day (and currency)."""
+    kept = {"day": "day", "currency": "currency", "run_id": "CASE WHEN small THEN 0 ELSE run_id END"}
+    named = [
+        f"{kept[key]} AS {key}" if key in kept else f"CASE WHEN small THEN 'other' ELSE {key} END AS {key}"
+        for key in keys
+    ]
+    return (
+        f"SELECT {', '.join(named)}, {', '.join(f'sum({each}) AS {each}' for each in sums)} "  # noqa: S608
+        f"FROM (SELECT *, {small} AS small FROM {table} WHERE {where}) AS rows "
+        f"GROUP BY {', '.join(str(number) for number in range(1, len(keys) + 1))}"
+    )
+
+
+ORDERS: Final = {
+    "direct_orders": "buyers of the day with a line after a click",
+    "assisted_orders": "buyers of the day with a line after a list",
+    "orders": "buyers of the day",
+}
+ITEMS: Final = {
+    "shown": "lists that held the product",
+    "seen": "of these, lists that were seen",
+    "clicked": "clicks on it, once for each list",
+    "bought": "order lines of it after a click",
+    "sold": "order lines of it in all",
+}
+_finest = f"grouped_by = '{key_of(FINEST)}'"
+_lists = {"sessions": "sessions that the lists were shown to", **_words(COUNTED)}
+_sales = {**ORDERS, **_words(MONEY)}
+_sessions = _words(SESSIONS)
+_list_keys = ("day", *COLUMNS)
+
+
+def _described(keys: Sequence[str], sums: Mapping[str, str]) -> dict[str, str]:
+    return {**{key: GROUP_WORDS[key] for key in keys}, **sums}
+
+
+VIEWS: Final[Sequence[View]] = (
+    View(
+        "sessrec_bi_lists",
+        "lists and what visitors did with them, on the day on which the list was shown",
+        _described(_list_keys, _lists),
+        _merged("sessrec_dailylists", _list_keys, list(_lists), f"sessions < {SMALLEST}", _finest),
+    ),
+    View(
+        "sessrec_bi_sales",
+        "what orders brought, on the day of the order; rows without a placement are orders without a list",
+        _described((*_list_keys, "currency"), _sales),
+        _merged(
+            "sessrec_dailyrevenue",
+            (*_list_keys, "currency"),
+            list(_sales),
+            f"orders < {SMALLEST}",
+            _finest,
+        ),
+    ),
+    View(
+        "sessrec_bi_sessions",
+        "the shop's sessions, by what became of them",
+        _described(("day",), _sessions),
+        f"SELECT day, {', '.join(_sessions)} FROM sessrec_dailyshop",  # noqa: S608
+    ),
+    View(
+        "sessrec_bi_items",
+        "what happened to each product: lists on the day they were shown, orders on the day of the order",
+        _described(("day", "item_id"), ITEMS),
+        _merged(
+            "sessrec_dailyitem",
+            ("day", "item_id"),
+            list(ITEMS),
+            f"greatest(shown, sold) < {SMALLEST}",
+            "true",
+        ),
+    ),
+)
+
+
+def make_views(connection: BaseDatabaseWrapper) -> None:
+    """Make the views, or replace them, with a comment on each view and column; grants on them stay.
+
+    For a migration. Postgres refuses another order of columns, or fewer: new ones come last.
+    """
+    with connection.cursor() as cursor:
+        for view in VIEWS:
+            cursor.execute(f'CREATE OR REPLACE VIEW "{view.name}" AS {view.sql}')
+            cursor.execute(f"COMMENT ON VIEW \"{view.name}\" IS '{_quoted(view.words)}'")
+            for column, words in view.columns.items():
+                cursor.execute(f'COMMENT ON COLUMN "{view.name}"."{column}" IS \'{_quoted(words)}\'')
+
+
+def drop_views(connection: BaseDatabaseWrapper) -> None:
+    """Drop the views, for a migration that is taken back."""
+    with connection.cursor() as cursor:
+        for view in VIEWS:
+            cursor.execute(f'DROP VIEW IF EXISTS "{view.name}"')
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

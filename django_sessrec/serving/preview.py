@@ -1,0 +1,183 @@
+"""What a change of a placement's rules would do: both lists for recent real sessions, side by side."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.http import HttpRequest
+from django.utils import timezone
+
+from django_sessrec.capture.consent import SESSION
+from django_sessrec.capture.event import CLICK_EVENTS
+from django_sessrec.catalogue import TextCatalogue, get_catalogue
+from django_sessrec.models import Event, EventName, Impression
+from django_sessrec.serving.choose import REFILLED, Choice, choose
+from django_sessrec.serving.merchant_rules import Merchandising
+from django_sessrec.serving.placements import placement_for
+from django_sessrec.serving.visit import MAX_SESSION_ITEMS, Visit
+
+READ: Final = frozenset({*CLICK_EVENTS, EventName.REMOVE_FROM_CART, EventName.PURCHASE})
+SESSIONS: Final = 200
+DAYS: Final = 7
+LISTS_PER_SESSION: Final = 8  # read at most for each session that is wanted
+BELONGS: Final = timedelta(seconds=10)  # a view so shortly before a list was the page's own
+EXAMPLES: Final = 5
+SECONDS: Final = 10.0  # a page is not waited for longer
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One session with both lists."""
+
+    visit: Visit
+    before: Choice
+    after: Choice
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Lists of recent sessions under the rules that are live and under others."""
+
+    sessions: int = 0  # compared
+    changed: int = 0  # lists that differ
+    short_before: int = 0  # lists with fewer products than the placement asks for
+    short_after: int = 0
+    refilled: int = 0  # lists that got back what the new rules had left out
+    gone: Counter[str] = field(default_factory=Counter)  # item id -> lists that lose it
+    new: Counter[str] = field(default_factory=Counter)  # item id -> lists that gain it
+    touched: Counter[str] = field(default_factory=Counter)  # a new rule's name in traces -> lists it changes
+    examples: list[Example] = field(default_factory=list)
+    items: dict[str, Any] = field(default_factory=dict)  # id -> the shop's object
+
+
+def recent_visits(placement: str, limit: int = SESSIONS) -> list[Visit]:
+    """The latest sessions as they were when they last saw the placement; topped up with other sessions.
+
+    No bots. In a shop whose placement is new, each session is taken at its last click.
+    """
+    since = timezone.now() - timedelta(days=DAYS)
+    shown = (
+        Impression.objects.filter(placement=placement, bot=False, shown_at__gte=since)
+        .order_by("-impression_id")
+        .values_list("session_id", "shown_at")[: limit * LISTS_PER_SESSION]
+    )
+    moments: dict[UUID, Any] = {}
+    for session_id, shown_at in shown:
+        moments.setdefault(session_id, shown_at)
+    if len(moments) < limit:
+        clicked = (
+            Event.objects.filter(name__in=CLICK_EVENTS, bot=False, occurred_at__gte=since)
+            .order_by("-event_id")
+            .values_list("session_id", "occurred_at")[: limit * LISTS_PER_SESSION]
+        )
+        for session_id, occurred_at in clicked:
+            moments.setdefault(session_id, occurred_at)
+    chosen = dict(list(moments.items())[:limit])
+    events = (
+        Event.objects.filter(
+            session_id__in=chosen, occurred_at__gte=since - timedelta(days=1), name__in=READ, bot=False
+        )
+        .order_by("event_id")
+        .values_list("session_id", "occurred_at", "name", "item_id", "quantity")
+    )
+    by_session: dict[UUID, list[Any]] = defaultdict(list)
+    for session_id, occurred_at, *event in events:
+        if occurred_at <= chosen[session_id]:
+            by_session[session_id].append((occurred_at, *event))
+    return [_visit(session_id, at, by_session[session_id]) for session_id, at in chosen.items()]
+
+
+def _visit(session_id: UUID, at: Any, events: Sequence[tuple[Any, str, str, int]]) -> Visit:
+    """The session at the moment of a list; a view just before it is the page that the list stands on."""
+    clicks = [item_id for _at, name, item_id, _quantity in events if name in CLICK_EVENTS]
+    basket: Counter[str] = Counter()
+    purchases: dict[str, None] = {}
+    for _at, name, item_id, quantity in events:
+        if name == EventName.PURCHASE:
+            purchases[item_id] = None
+            basket[item_id] = 0
+        elif name in (EventName.ADD_TO_CART, EventName.REMOVE_FROM_CART):
+            basket[item_id] += quantity if name == EventName.ADD_TO_CART else -quantity
+    views = [event for event in events if event[1] == EventName.VIEW_ITEM]
+    on_page = bool(views) and at - views[-1][0] <= BELONGS
+    return Visit(
+        items=tuple(clicks[-MAX_SESSION_ITEMS:]),
+        current=views[-1][2] if on_page else "",
+        basket=tuple(item_id for item_id, quantity in basket.items() if quantity > 0),
+        purchases=tuple(purchases),
+        session_id=session_id,
+        consent=SESSION,
+    )
+
+
+def compare(
+    placement: str,
+    visits: Sequence[Visit],
+    before: Merchandising,
+    after: Merchandising,
+    *,
+    seconds: float = SECONDS,
+) -> Comparison:
+    """Both lists for each visit, as far as time allows. Stores nothing; products are looked up once."""
+    catalogue = RememberingCatalogue(get_catalogue())
+    compared = Comparison(items=catalogue.offered)
+    until = time.monotonic() + seconds
+    for visit in visits:
+        if time.monotonic() > until:
+            break
+        settled = [placement_for(placement, visit, merchandising=each) for each in (before, after)]
+        one, other = (choose(visit, each, catalogue=catalogue) for each in settled)
+        ids = [[each.item_id for each in choice.chosen] for choice in (one, other)]
+        compared.sessions += 1
+        compared.short_before += len(ids[0]) < settled[0].limit
+        compared.short_after += len(ids[1]) < settled[1].limit
+        rules = {effect.rule for effect in other.effects}
+        compared.refilled += REFILLED in rules
+        compared.touched.update(rules)
+        if ids[0] != ids[1]:
+            compared.changed += 1
+            compared.gone.update(set(ids[0]) - set(ids[1]))
+            compared.new.update(set(ids[1]) - set(ids[0]))
+            if len(compared.examples) < EXAMPLES:
+                compared.examples.append(Example(visit, one, other))
+    return compared
+
+
+class RememberingCatalogue(TextCatalogue):
+    """A catalogue for many lists at one moment: nothing is asked for twice."""
+
+    def __init__(self, catalogue: TextCatalogue) -> None:
+        super().__init__(catalogue.shop)
+        self.offered: dict[str, Any] = {}
+        self._asked: set[str] = set()
+        self._sensitive: set[str] = set()
+        self._judged: set[str] = set()
+        self._lists: dict[tuple[str, int], list[str]] = {}
+
+    def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> dict[str, Any]:
+        if new := set(item_ids) - self._asked:
+            self._asked |= new
+            self.offered |= super().resolve(new, request)
+        return {item_id: self.offered[item_id] for item_id in item_ids if item_id in self.offered}
+
+    def sensitive(self, item_ids: Collection[str]) -> set[str]:
+        if new := set(item_ids) - self._judged:
+            self._judged |= new
+            self._sensitive |= super().sensitive(new)
+        return self._sensitive & set(item_ids)
+
+    def related(self, item_id: str, limit: int) -> list[str]:
+        if (item_id, limit) not in self._lists:
+            self._lists[item_id, limit] = super().related(item_id, limit)
+        return self._lists[item_id, limit]
+
+    def fallback(self, limit: int) -> list[str]:
+        if ("", limit) not in self._lists:
+            self._lists["", limit] = super().fallback(limit)
+        return self._lists["", limit]

@@ -1,0 +1,358 @@
+"""Placements in the admin: a merchant changes a list, sees what would change, goes live, and undoes it."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from django_sessrec.models import AuditEntry, PlacementRule, RuleSet
+from django_sessrec.recommendations import get_recommendations
+from django_sessrec.serving import merchant_rules
+from django_sessrec.serving.rule_sets import draft_of, live_set, publish
+from tests.demo.models import Product
+from tests.support.admin import page
+
+pytestmark = pytest.mark.django_db
+NAME = "product_page"
+TOO_MANY = "\n".join(map(str, range(501)))
+
+
+@pytest.fixture
+def shop(products, trails, promote, sessrec):
+    sessrec["PLACEMENTS"] = {NAME: {"LIMIT": 8, "TITLE": "You may also like"}, "home": {"LIMIT": 4}}
+    promote(trails)
+    return products
+
+
+def url(view: str, *args) -> str:
+    return reverse(f"admin:sessrec_placement_{view}", args=args)
+
+
+def first(shop) -> Product:
+    return get_recommendations(None, NAME, item=shop[8]).items[0].item
+
+
+def add(client: Client, kind: str, status: int = 302, **given) -> str:
+    answer = client.post(url("add", NAME, kind), given)
+    assert answer.status_code == status, answer.content.decode()
+    return answer.content.decode()
+
+
+def confirmed(client: Client, view: str, *args) -> None:
+    asked = client.post(url(view, NAME, *args))
+    assert "Why?" in asked.content.decode(), "every act asks"
+    answer = client.post(url(view, NAME, *args), {"confirmed": "1", "reason": "the season begins"})
+    assert answer.status_code == 302
+
+
+def test_a_pin_is_drafted_previewed_published_and_undone(admin_client, shop):
+    usual = first(shop)
+    publish(draft_of(NAME, "ada"), "ada", "a start")
+    add(admin_client, "pin", item="pot 1", position="1")
+    assert first(shop) == usual, "a draft is not live"
+    html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
+    assert "You see a draft." in html
+    assert "Pot 1 is pinned to place 1" in html
+    assert "With the draft, not live" in html
+    assert "only here" in html
+    confirmed(admin_client, "publish")
+    assert first(shop) == shop[21]
+    start = RuleSet.objects.history(NAME).last()
+    confirmed(admin_client, "restore", start.pk)
+    assert first(shop) == usual
+    trail = AuditEntry.objects.filter(action="rules").order_by("pk")
+    assert [(each.done_by, each.reason, each.detail["change"]) for each in trail] == [
+        ("admin", "the season begins", "published"),
+        ("admin", "the season begins", "restored"),
+    ]
+    html = page(admin_client, url("page", NAME))
+    assert html.count("the season begins") == 2
+    assert "a start" in html
+
+
+def test_a_draft_is_discarded(admin_client, shop):
+    add(admin_client, "hide", what_attribute="category", what_values="tea")
+    confirmed(admin_client, "discard")
+    assert not RuleSet.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "parameters", "sentence"),
+    [
+        (
+            "hide",
+            {"what_attribute": "category", "what_values": "tea\r\ntea\r\ncup"},
+            {"attribute": "category", "values": ["tea", "cup"]},
+            "Never show category tea, cup",
+        ),
+        (
+            "boost",
+            {"what_attribute": "category", "what_values": "tea", "places": 3},
+            {"attribute": "category", "values": ["tea"], "places": 3},
+            "Category tea 3 places up",
+        ),
+        (
+            "bury",
+            {"what_attribute": "category", "what_values": "tea", "places": 0},
+            {"attribute": "category", "values": ["tea"], "places": 0},
+            "Category tea last",
+        ),
+        (
+            "cap",
+            {"attribute": "category", "most": 2, "window": 6},
+            {"attribute": "category", "most": 2, "window": 6},
+            "At most 2 of the same category among any 6 in a row",
+        ),
+        (
+            "related",
+            {"attribute": "category", "same": "True"},
+            {"attribute": "category", "same": True},
+            "Only products of the same category as the product on the page",
+        ),
+        (
+            "price",
+            {"relative": "True", "low": 50, "high": 150},
+            {"relative": True, "low": 0.5, "high": 1.5},
+            "Only products of 50\N{NO-BREAK SPACE}% to 150\N{NO-BREAK SPACE}% of the price on the page",
+        ),
+        ("price", {"low": 20}, {"relative": False, "low": 20}, "Only products that cost 20"),
+        (
+            "stock",
+            {"pieces": 3, "last": "True"},
+            {"pieces": 3, "last": True},
+            "Products with less than 3 in stock are shown last",
+        ),
+        (
+            "beside",
+            {
+                "what_attribute": "category",
+                "what_values": "tea",
+                "other_attribute": "category",
+                "other_values": "cup",
+            },
+            {
+                "attribute": "category",
+                "values": ["tea"],
+                "other": {"attribute": "category", "values": ["cup"]},
+            },
+            "Never category tea beside category cup",
+        ),
+    ],
+)
+def test_each_kind_of_rule_is_made_read_and_changed(admin_client, shop, kind, given, parameters, sentence):
+    add(admin_client, kind, **given)
+    rule = PlacementRule.objects.get()
+    assert (rule.kind, rule.parameters) == (kind, parameters)
+    assert sentence in page(admin_client, url("page", NAME))
+    form = admin_client.get(url("rule", NAME, rule.pk)).context["form"]
+    data = {name: form[name].value() for name in form.fields}
+    shown = {name: "\n".join(value) if isinstance(value, list) else value for name, value in data.items()}
+    answer = admin_client.post(
+        url("rule", NAME, rule.pk), {name: value for name, value in shown.items() if value is not None}
+    )
+    assert answer.status_code == 302, answer.content.decode()
+    rule.refresh_from_db()
+    assert rule.parameters == parameters, "saved again as it was"
+
+
+def test_dates_pages_and_groups_narrow_a_rule(admin_client, shop, sessrec):
+    sessrec["CUSTOMER_GROUP"] = "tests.serving.test_merchandising.group"
+    add(
+        admin_client,
+        "pin",
+        item=f"pot 1 [{shop[21].pk}]",
+        position=2,
+        starts_at="2026-12-01T00:00",
+        ends_at="2026-12-24T18:00",
+        group="trade",
+        on_screen_attribute="item",
+        on_screen_values="pot 3",
+        note="Advent",
+    )
+    rule = PlacementRule.objects.get()
+    assert rule.parameters["on_screen"] == {"attribute": "item", "values": [str(shop[23].pk)]}
+    assert (rule.group, rule.note, rule.ends_at - rule.starts_at) == (
+        "trade",
+        "Advent",
+        timedelta(days=23, hours=18),
+    )
+    html = page(admin_client, url("page", NAME))
+    for words in ("only on pages of pot 3", "only for the customer group trade", "Advent"):
+        assert words in html
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        ("pin", {"item": "samovar", "position": 1}, "No product is called “samovar”"),
+        ("pin", {"item": "pot", "position": 1}, "Several products are called so"),
+        ("pin", {"item": "", "position": 1}, "This field is required"),
+        ("pin", {"item": "pot 1", "position": 0}, "greater than or equal to 1"),
+        ("hide", {"what_attribute": "item", "what_values": "pot 1\nsamovar"}, "No product is called"),
+        (
+            "hide",
+            {"what_attribute": "category", "what_values": "\n".join(map(str, range(501)))},
+            "At most 500",
+        ),
+        ("cap", {"attribute": "category", "most": 3, "window": 3}, "nothing would change"),
+        ("price", {"relative": "True"}, "Give the lowest price"),
+        ("price", {"low": 5, "high": 2}, "below the lowest"),
+        (
+            "stock",
+            {"pieces": 2, "starts_at": "2026-12-02T00:00", "ends_at": "2026-12-01T00:00"},
+            "The end is before the start",
+        ),
+        ("stock", {"pieces": 2, "on_screen_attribute": "category"}, "write at least one value"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_its_remedy(admin_client, shop, kind, given, message):
+    assert message in add(admin_client, kind, status=200, **given)
+    assert not PlacementRule.objects.exists()
+
+
+def test_a_sponsored_place_needs_a_template_that_labels_it(admin_client, shop, sessrec):
+    add(admin_client, "sponsored", item="pot 1", position=1)
+    sessrec["PLACEMENTS"] = {NAME: {"TEMPLATE": "demo/page.html"}}
+    merchant_rules.forget()
+    refused = add(admin_client, "sponsored", status=200, item="pot 3", position=1)
+    assert "does not label sponsored products" in refused
+
+
+def test_buttons_of_the_list_pin_and_hide_in_the_draft(admin_client, shop):
+    html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
+    assert html.count('value="pin"') == 8
+    shown = [each.item_id for each in get_recommendations(None, NAME, item=shop[8]).items]
+    admin_client.post(url("quick", NAME), {"item": shown[3], "act": "pin", "position": "4"})
+    admin_client.post(url("quick", NAME), {"item": shown[0], "act": "hide", "position": "1"})
+    assert [(rule.kind, rule.parameters) for rule in PlacementRule.objects.all()] == [
+        ("pin", {"item": shown[3], "position": 4}),
+        ("hide", {"attribute": "item", "values": [shown[0]]}),
+    ]
+    assert admin_client.post(url("quick", NAME), {"item": "nothing", "act": "pin"}).status_code == 404
+
+
+def test_a_live_rule_is_changed_and_removed_in_a_draft_only(admin_client, shop):
+    add(admin_client, "pin", item="pot 1", position=1)
+    confirmed(admin_client, "publish")
+    live = live_set(NAME).rules.get()
+    admin_client.post(url("rule", NAME, live.pk), {"item": "pot 3", "position": 1})
+    live.refresh_from_db()
+    assert live.parameters["item"] == str(shop[21].pk)
+    draft = RuleSet.objects.draft(NAME)
+    assert [rule.parameters["item"] for rule in draft.rules.all()] == [str(shop[23].pk)]
+    draft.delete()
+    admin_client.post(url("remove", NAME, live.pk))
+    assert live_set(NAME).rules.count() == 1
+    assert RuleSet.objects.draft(NAME).rules.count() == 0
+    admin_client.post(url("remove", NAME, live.pk))
+    assert RuleSet.objects.draft(NAME).rules.count() == 0, "it is gone already"
+
+
+def test_settings_say_where_they_come_from_and_are_changed_in_the_draft(admin_client, shop):
+    html = page(admin_client, url("page", NAME))
+    assert "the shop&#x27;s settings" in html
+    answer = admin_client.post(url("settings", NAME), {"LIMIT": 3, "HIDE_VIEWED": "False"})
+    assert answer.status_code == 302
+    assert RuleSet.objects.draft(NAME).changes == {"LIMIT": 3, "HIDE_VIEWED": False}
+    assert "this draft" in page(admin_client, url("page", NAME))
+    assert len(get_recommendations(None, NAME, item=shop[8]).items) == 8
+    confirmed(admin_client, "publish")
+    assert len(get_recommendations(None, NAME, item=shop[8]).items) == 3
+
+
+def test_contradictions_and_what_has_no_effect_are_said(admin_client, shop):
+    draft = draft_of(NAME, "ada")
+    sold_out = Product.objects.create(name="samovar", category="pot", stock=0)
+    pot = str(shop[21].pk)
+    for kind, given, more in (
+        ("pin", {"item": pot, "position": 1}, {}),
+        ("pin", {"item": str(shop[23].pk), "position": 1}, {}),
+        ("pin", {"item": str(sold_out.pk), "position": 30}, {}),
+        ("hide", {"attribute": "item", "values": [pot]}, {}),
+        ("boost", {"attribute": "category", "values": ["tea"], "places": 1}, {}),
+        ("bury", {"attribute": "category", "values": ["tea"], "places": 2}, {}),
+        ("related", {"attribute": "category", "same": True}, {}),
+        ("related", {"attribute": "category", "same": False}, {}),
+        ("price", {"high": 5}, {}),
+        ("price", {"low": 9}, {"ends_at": timezone.now() - timedelta(days=1)}),
+        ("stock", {"pieces": 1}, {"group": "trade"}),
+        ("cap", {}, {}),
+    ):
+        draft.rules.create(kind=kind, parameters=given, **more)
+    html = page(admin_client, url("page", NAME))
+    for words in (
+        "hiding wins", "follows at the next place", "not available now", "has only 8 places",
+        "against each other", "leave nothing", "leave no price", "is over", "no CUSTOMER_GROUP",
+        "cannot be read",
+    ):  # fmt: skip
+        assert words in html, words
+
+
+def test_a_list_that_rules_leave_short_is_filled_and_the_merchant_is_told(admin_client, shop):
+    add(admin_client, "price", low=1000)
+    html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
+    assert "filled with products that they had left out" in html
+    add(admin_client, "hide", what_attribute="category", what_values="tea\ncup\npot")
+    assert "the rules hide too much" in page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
+
+
+def test_the_list_says_why_not_another_product(admin_client, shop):
+    add(admin_client, "hide", what_attribute="category", what_values="tea")
+    html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
+    assert "Why not another product" in html
+    assert "left out: Never show category tea" in html
+
+
+def test_products_and_values_are_suggested_by_name(admin_client, shop):
+    products = admin_client.get(url("suggest"), {"q": "pot 1"}).json()["options"]
+    assert products == [{"value": f"pot 1 [{shop[21].pk}]", "label": ""}]
+    values = admin_client.get(url("suggest"), {"attribute": "category", "q": "te"}).json()["options"]
+    assert values == [{"value": "tea", "label": "tea"}]
+    assert admin_client.get(url("suggest"), {"attribute": "moon", "q": "x"}).json()["options"] == []
+
+
+def test_an_attribute_of_ten_thousand_values_is_not_listed_whole(admin_client, shop):
+    Product.objects.bulk_create(Product(name="x", category=f"kind {n:05}") for n in range(10_000))
+    assert len(admin_client.get(url("suggest"), {"attribute": "category"}).json()["options"]) == 12
+    assert len(page(admin_client, url("add", NAME, "hide"))) < 40_000
+
+
+def test_an_unknown_placement_kind_or_rule_is_not_found(admin_client, shop):
+    for address in (url("page", "moon"), url("preview", "moon"), url("settings", "moon"),
+                    url("add", "moon", "pin"), url("add", NAME, "moon"), url("rule", NAME, 99)):  # fmt: skip
+        assert admin_client.get(address).status_code == 404
+    assert admin_client.post(url("publish", NAME)).status_code == 404, "no draft"
+
+
+def test_the_list_of_placements_says_what_each_has(admin_client, shop):
+    add(admin_client, "pin", item="pot 1", position=1)
+    confirmed(admin_client, "publish")
+    add(admin_client, "pin", item="pot 3", position=2)
+    html = page(admin_client, reverse("admin:sessrec_ruleset_changelist"))
+    assert "You may also like (product_page)" in html
+    assert html.count(">draft<") == 1
+
+
+def test_who_may_look_and_who_may_change(client, shop):
+    clerk = User.objects.create_user("clerk", password="clerk", is_staff=True)
+    client.force_login(clerk)
+    assert client.get(url("page", NAME)).status_code == 403
+    clerk.user_permissions.add(Permission.objects.get(codename="view_ruleset"))
+    publish(draft_of(NAME, "ada"), "ada", "a start")
+    draft_of(NAME, "ada")
+    html = page(client, url("page", NAME))
+    assert "Go live" not in html
+    assert "Pin<" not in html
+    for view, args in (("publish", ()), ("discard", ()), ("restore", (live_set(NAME).pk,)), ("quick", ())):
+        assert client.post(url(view, NAME, *args), {"item": shop[1].pk}).status_code == 403
+    for address in (url("add", NAME, "pin"), url("settings", NAME)):
+        assert client.get(address).status_code == 403
+
+
+@pytest.mark.parametrize("view", ["publish", "discard", "quick"])
+def test_a_link_changes_nothing(admin_client, shop, view):
+    draft_of(NAME, "ada")
+    assert admin_client.get(url(view, NAME)).status_code == 405

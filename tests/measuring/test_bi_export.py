@@ -1,0 +1,95 @@
+"""The export of the views: each month a file, the admin's figures to the cent in both formats."""
+
+import csv
+import io
+import sys
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.core.files.storage import storages
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.utils import timezone
+from pyarrow import parquet
+
+from django_sessrec import tasks
+from django_sessrec.ids import uuid7
+from django_sessrec.measuring.bi_export import STORAGE, ExportError, export
+from django_sessrec.measuring.days import day_of
+from django_sessrec.measuring.kpis import figures
+from django_sessrec.measuring.rollups import roll_up
+from django_sessrec.models import AuditEntry, RolledUpDay
+from tests.support.history import buy, click, minutes, show
+
+NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
+DAY = day_of(NOON)
+FILE = f"sessrec_bi_sales/{DAY:%Y-%m}"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def storage(settings):
+    settings.STORAGES = {
+        **settings.STORAGES,
+        STORAGE: {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    }
+    return storages[STORAGE]
+
+
+@pytest.fixture
+def sold():
+    visit = uuid7(NOON)
+    click(visit, NOON + minutes(1), "1", show(visit, NOON, ["1"], experiment="=1+1", variant="a"))
+    buy(visit, NOON + minutes(2), "1", "10.01", quantity=3)
+    roll_up(DAY)
+
+
+def test_both_formats_hold_the_sums_of_the_admin(storage, sold):
+    names = set(export())
+    assert {f"{FILE}.csv", f"{FILE}.parquet", f"sessrec_bi_items/{DAY:%Y-%m}.csv"} <= names
+    total = figures(DAY, DAY)[()].money["EUR"].total
+    (line,) = csv.DictReader(io.StringIO(storage.open(f"{FILE}.csv").read().decode()))
+    (row,) = parquet.read_table(io.BytesIO(storage.open(f"{FILE}.parquet").read())).to_pylist()
+    assert total == Decimal("30.03") == Decimal(line["total"]) == row["total"]
+    assert (line["day"], row["day"]) == (DAY.isoformat(), DAY)
+
+
+def test_a_file_that_is_there_is_replaced(storage, sold):
+    list(export())
+    list(export())
+    assert sorted(storage.listdir("sessrec_bi_sales")[1]) == [f"{DAY:%Y-%m}.csv", f"{DAY:%Y-%m}.parquet"]
+
+
+def test_only_months_that_have_changed_are_written_unless_days_are_named(storage, sold):
+    RolledUpDay.objects.update(rolled_up_at=timezone.now() - timedelta(days=3))
+    assert list(export()) == []
+    assert f"{FILE}.csv" in list(export(since=DAY - timedelta(days=400), until=DAY))
+    assert list(export(since=DAY + timedelta(days=40))) == []
+
+
+def test_the_command_names_its_files_and_is_in_the_audit_trail(storage, sold, capsys):
+    call_command("sessrec_export", "--since", f"{DAY}", "--format", "csv")
+    out = capsys.readouterr().out.splitlines()
+    assert (out[-1], f"{FILE}.csv" in out) == ("4 files written", True)
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.done_by, entry.detail) == ("export", "command", {"files": 4})
+
+
+def test_without_a_storage_it_says_which_setting_is_missing(sold):
+    with pytest.raises(CommandError, match=r"settings\.STORAGES names no storage for exports"):
+        call_command("sessrec_export")
+
+
+def test_without_pyarrow_there_is_csv(storage, sold, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert f"{FILE}.parquet" not in set(export())
+    with pytest.raises(ExportError, match=r"pip install django-sessrec\[parquet\]"):
+        list(export(formats=["parquet"]))
+
+
+def test_the_nightly_task_exports_where_there_is_a_storage(settings, storage, sold):
+    assert f"{FILE}.csv" in tasks.export()
+    del settings.STORAGES[STORAGE]
+    assert tasks.export() == []
