@@ -82,6 +82,7 @@ def settings(database: dict[str, Any]) -> dict[str, Any]:
         "SESSREC": {
             "CATALOGUE": f"{__name__}.NothingSensitive",
             "CONSENT": f"{__name__}.consent",
+            "CONSENT_BLOCKS": False,  # it looks at a cookie
             "TRACKED_VIEWS": {"product": "pk", "async_product": "pk"},
         },
     }

@@ -108,6 +108,18 @@ class Catalogue(ABC):
         """
         return None
 
+    def families(self, item_ids: Collection[str]) -> Mapping[Any, Any]:
+        """Id -> the family's id, of those that are variants of something, such as the sizes of a shirt.
+
+        A list shows one of a family, and a view of a variant counts for all of it. Items that are sold out
+        or gone have families too. The answer is kept for a minute.
+        """
+        return {}
+
+    def variants(self, families: Collection[str]) -> Mapping[Any, Iterable[Any]]:
+        """Family's id -> ids of its items that may be shown now, best first; of the families among these."""
+        return {}
+
     def related(self, item_id: str, limit: int) -> Iterable[Any]:
         """Ids of items of the same category, best first, at most `limit`.
 
@@ -142,6 +154,7 @@ class ModelCatalogue(Catalogue):
     - `image_field`: an ImageField or FileField, or a field that holds a URL
     - `price_field`: as the shop shows it; formatted by the template
     - `category_field`: a field, a ForeignKey or a ManyToManyField
+    - `parent_field`: a field whose value the variants of one product share; empty for all others
     - `brand_field`, `stock_field`: for a merchant's rules; the stock is a number
     """
 
@@ -153,6 +166,7 @@ class ModelCatalogue(Catalogue):
     price_field: str | None = None
     brand_field: str | None = None
     stock_field: str | None = None
+    parent_field: str | None = None
 
     def queryset(self) -> QuerySet[Any]:
         """Every product, with what the template needs joined in: add select_related here."""
@@ -204,6 +218,26 @@ class ModelCatalogue(Catalogue):
         values = found.order_by(name).values_list(name, flat=True).distinct()[:limit]
         return [(str(value), str(value)) for value in values]
 
+    def families(self, item_ids: Collection[str]) -> Mapping[Any, Any]:
+        if not self.parent_field:
+            return {}
+        products = self._model._default_manager.filter(**{f"{self.id_field}__in": self.native_ids(item_ids)})
+        found = products.values_list(self.id_field, self.parent_field)
+        return {item_id: parent for item_id, parent in found if parent not in (None, "")}
+
+    def variants(self, families: Collection[str]) -> Mapping[Any, Iterable[Any]]:
+        """In the order of `available`; those with the most in stock first where there is a stock_field."""
+        if not self.parent_field:
+            return {}
+        values = _cleaned(self._field(self.parent_field), families)
+        asked = self.available(self.queryset()).filter(**{f"{self.parent_field}__in": values})
+        if self.stock_field and self._field(self.stock_field) is not None:
+            asked = asked.order_by(f"-{self.stock_field}")
+        found: dict[str, list[Any]] = {}
+        for item_id, parent in asked.values_list(self.id_field, self.parent_field):
+            found.setdefault(str(parent), []).append(item_id)
+        return found
+
     def related(self, item_id: str, limit: int) -> Iterable[Any]:
         ids = self.native_ids([item_id])
         if not (self.category_field and ids):
@@ -231,15 +265,7 @@ class ModelCatalogue(Catalogue):
         field = self._model._meta.get_field(name)
         if not isinstance(field, Field):
             raise ImproperlyConfigured(f"{type(self).__name__}.id_field = {self.id_field!r} is a relation.")
-        native = []
-        for item_id in item_ids:
-            try:
-                value = field.to_python(item_id)
-                field.run_validators(value)
-            except (ValidationError, ValueError, TypeError):
-                continue
-            native.append(value)
-        return native
+        return _cleaned(field, item_ids)
 
     @cached_property
     def _model(self) -> type[Model]:
@@ -324,6 +350,27 @@ class TextCatalogue:
         """The categories of a resolved item, none or several."""
         return set(_texts(self.shop.category(item)))
 
+    @property
+    def has_families(self) -> bool:
+        """Whether the shop names families at all."""
+        if type(self.shop).families in (Catalogue.families, ModelCatalogue.families):
+            return bool(getattr(self.shop, "parent_field", None))
+        return True
+
+    def families(self, item_ids: Collection[str]) -> dict[str, str]:
+        """Id -> the family's id, of those that have one."""
+        if not item_ids:
+            return {}
+        found = self.shop.families(item_ids)
+        return {self.id_of(item_id): self.id_of(family) for item_id, family in found.items()}
+
+    def variants(self, families: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Family's id -> its items that may be shown now, best first."""
+        if not families:
+            return {}
+        found = self.shop.variants(families)
+        return {self.id_of(family): tuple(map(self.id_of, items)) for family, items in found.items()}
+
     def attributes(self, item: Any) -> Attributes:
         """What a merchant's rules may ask of a resolved item."""
         given = dict(self.shop.attributes(item))
@@ -358,6 +405,20 @@ def get_catalogue() -> TextCatalogue:
             'SESSREC["CATALOGUE"] is missing; set it to the dotted path of a Catalogue subclass'
         )
     return TextCatalogue(catalogue())
+
+
+def _cleaned(field: Any, texts: Collection[str]) -> list[Any]:
+    """The texts as the field's own type; those that can't be one are left out."""
+    target = getattr(field, "target_field", field)  # of a ForeignKey: the other model's key
+    native = []
+    for text in texts:
+        try:
+            value = target.to_python(text)
+            target.run_validators(value)
+        except (ValidationError, ValueError, TypeError):
+            continue
+        native.append(value)
+    return native
 
 
 def _texts(value: Any) -> frozenset[str]:

@@ -40,6 +40,11 @@ class SessrecHttpRequest(HttpRequest):
 Response: TypeAlias = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
+@sync_to_async
+def _finish(tracker: Tracker, response: HttpResponseBase) -> None:
+    tracker.finish(response)
+
+
 class SessrecMiddleware:
     """Attaches a Tracker to each request and finishes it with the response."""
 
@@ -67,5 +72,5 @@ class SessrecMiddleware:
         response: HttpResponseBase = await self.get_response(request)
         tracker.answered = True
         if tracker.must_ask_shop or tracker.has_work:
-            await sync_to_async(tracker.finish)(response)
+            await _finish(tracker, response)
         return response

@@ -13,11 +13,17 @@ from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.database import RoutedManager, SessrecModel
+from django_sessrec.experiment_models import (  # noqa: F401 - Django looks for models here
+    DailyArm,
+    Experiment,
+    Variant,
+)
 from django_sessrec.fields import TextArrayField
 from django_sessrec.figure_models import (  # noqa: F401 - Django looks for models here
     Attribution,
     DailyItem,
     DailyLists,
+    DailyPages,
     DailyRevenue,
     DailyShop,
     Refund,

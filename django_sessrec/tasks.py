@@ -45,6 +45,7 @@ def schedule() -> dict[str, dict[str, Any]]:
     return {
         "sessrec-train": _every(300, "train_due", queue=sessrec_settings.TRAIN_QUEUE),
         "sessrec-upkeep": _every(3_600, "upkeep"),
+        "sessrec-experiments": _every(300, "tend_experiments"),
         "sessrec-roll-up": _every(300, "roll_up"),
         "sessrec-export": _every(86_400, "export"),
         "sessrec-heartbeat": _every(60, "heartbeat", "worker"),
@@ -87,6 +88,14 @@ def upkeep() -> None:
     from django_sessrec.operations import upkeep as room
 
     room.upkeep()
+
+
+@shared_task
+def tend_experiments() -> dict[str, list[str]]:
+    """Begin experiments that waited for a model, and stop those whose guard rails fail."""
+    from django_sessrec.operations import experiments as room
+
+    return room.tend()
 
 
 @shared_task

@@ -89,6 +89,18 @@ def line_chart(
     return Chart(title, lines, grid, (first_label, last_label))
 
 
+def sparkline(values: Sequence[float]) -> str:
+    """Points of a polyline in a square of 100 by 30; empty for fewer than two values."""
+    if len(values) < 2:
+        return ""
+    low, high = min(0.0, *values), max(values)
+    span = (high - low) or 1.0
+    width = len(values) - 1
+    return " ".join(
+        f"{100 * n / width:.2f},{28 - 26 * (value - low) / span:.2f}" for n, value in enumerate(values)
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A value and its interval across a scale of 0 to 100, and where zero stands there."""

@@ -19,6 +19,7 @@ from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.charts import Chart, Point, line_chart
 from django_sessrec.admin.formatting import NONE, Cell, cards, cells, interval, percent, points
 from django_sessrec.admin.forms import PeriodForm
+from django_sessrec.admin.products_page import products_page
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.measuring import rollups
 from django_sessrec.measuring.comparison import difference
@@ -41,8 +42,12 @@ class ReportAdmin(ReadOnlyAdmin):
         css = {"all": ["sessrec/admin.css", "sessrec/admin-charts.css"]}
 
     def get_urls(self) -> list[URLPattern]:
-        export = self.admin_site.admin_view(self.export_view)
-        return [path("export/", export, name="sessrec_report_export"), *super().get_urls()]
+        own = self.admin_site.admin_view
+        return [
+            path("export/", own(self.export_view), name="sessrec_report_export"),
+            path("products/", own(self.products_view), name="sessrec_products"),
+            *super().get_urls(),
+        ]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -59,6 +64,12 @@ class ReportAdmin(ReadOnlyAdmin):
         if form.is_valid():
             context |= _figures(**form.cleaned_data)
         return TemplateResponse(request, "admin/sessrec/report.html", context | (extra_context or {}))
+
+    def products_view(self, request: HttpRequest) -> HttpResponse:
+        """Products and data."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return products_page(self, request)
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
         """The period's figures in the finest groups."""

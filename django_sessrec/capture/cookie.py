@@ -7,18 +7,20 @@ may begin. A second cookie, <COOKIE_NAME>_off=1, is the same for all visitors wh
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from http.cookies import Morsel
 from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
-from django.utils.cache import patch_cache_control
 
 from django_sessrec.capture import origins
+from django_sessrec.capture.shared_caches import mark_private
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import time_of
 
@@ -78,11 +80,11 @@ def withheld(request: HttpRequest) -> bool:
 
 def write(request: HttpRequest, response: HttpResponseBase, session_id: UUID) -> None:
     """Give the visitor the cookie, or its next idle minutes; shared caches must not keep such a page."""
-    lasts = timedelta(minutes=sessrec_settings.SESSION_IDLE_MINUTES)
-    response.set_cookie(
-        sessrec_settings.COOKIE_NAME, text_of(session_id), max_age=lasts, **_attributes(request)
-    )
-    patch_cache_control(response, private=True)
+    name = sessrec_settings.COOKIE_NAME
+    response.set_cookie(name, _text_for(request, name, session_id), **_attributes(request))
+    # Not by set_cookie(), which adds the date for Internet Explorer, too.
+    response.cookies[name]["max-age"] = int(60 * sessrec_settings.SESSION_IDLE_MINUTES)
+    mark_private(response)
 
 
 def delete(request: HttpRequest, response: HttpResponseBase) -> None:
@@ -93,13 +95,13 @@ def delete(request: HttpRequest, response: HttpResponseBase) -> None:
 
 def switched_off(request: HttpRequest) -> bool:
     """Whether the visitor has switched personalisation off."""
-    return request.COOKIES.get(_off_name()) == OFF
+    return request.COOKIES.get(f"{sessrec_settings.COOKIE_NAME}_off") == OFF
 
 
 def switch_off(request: HttpRequest, response: HttpResponseBase) -> None:
     """Remember that the visitor wants no personalisation."""
     response.set_cookie(_off_name(), OFF, max_age=OFF_LASTS, **_attributes(request))
-    patch_cache_control(response, private=True)
+    mark_private(response)
 
 
 def switch_on(request: HttpRequest, response: HttpResponseBase) -> None:
@@ -107,8 +109,21 @@ def switch_on(request: HttpRequest, response: HttpResponseBase) -> None:
     _take_back(_off_name(), request, response)
 
 
+def _text_for(request: HttpRequest, name: str, session_id: UUID) -> str:
+    """What the cookie is to hold: what the request brought, whose signature was read, where that names it."""
+    brought = request.COOKIES.get(name, "")
+    if brought.startswith(f"{session_id}.") and not settings.SECRET_KEY_FALLBACKS:  # which may have signed it
+        return brought
+    return text_of(session_id)
+
+
 def _signer() -> Signer:
-    return Signer(salt=SALT, sep=".")
+    return _signer_by(settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS))
+
+
+@lru_cache(maxsize=32)
+def _signer_by(key: str | bytes, fallbacks: tuple[str | bytes, ...]) -> Signer:
+    return Signer(key=key, fallback_keys=list(fallbacks), salt=SALT, sep=".")
 
 
 def _secure(request: HttpRequest) -> bool:
@@ -146,7 +161,7 @@ def _take_back(name: str, request: HttpRequest, response: HttpResponseBase) -> N
         gone.set(name, "", '""')
         # Django keeps one cookie a name; the key is looked at by nobody.
         dict.__setitem__(response.cookies, f"{name} {domain}", gone)
-    patch_cache_control(response, private=True)
+    mark_private(response)
 
 
 def _domains(request: HttpRequest) -> set[str | None]:

@@ -87,11 +87,15 @@ def make(
         raise EventError("name", f"event {name!r} is none of {', '.join(EventName.values)}")
     canonical = NAMES[name]
     item_id = clean_item_id(item_id, required=canonical not in WITHOUT_ITEM)
-    if event_id is None:
-        event_id = _new_id(item_id, order_id, at)
+    if event_id is None and order_id is None and at is None:
+        event_id = uuid7()
+        occurred_at = time_of(event_id)  # now: no limit to look at
+    else:
+        event_id = event_id or _new_id(item_id, order_id, at)
+        occurred_at = _time(event_id)
     return Event(  # type: ignore[misc]  # in the order of its fields: Django takes half as long as by their names
         event_id,
-        _time(event_id),
+        occurred_at,
         session_id,
         canonical.value,
         item_id,

@@ -20,9 +20,9 @@ from django.db.transaction import TransactionManagementError
 from psycopg import IsolationLevel, errors, pq
 
 from django_sessrec import database
-from django_sessrec.capture import libpq
+from django_sessrec.capture import libpq, prepared
 from django_sessrec.capture.breaker import Breaker, patience_left, waited_in_vain
-from django_sessrec.capture.libpq import Row, Statement, Values
+from django_sessrec.capture.libpq import Message, Preparation, Prepared, Row, Statement, Values
 
 TIMEOUT_SECONDS: Final = 1.2  # of a page: the server itself ends a statement after one, unless it hangs
 SERVER_MARGIN: Final = 0.2  # seconds that the server's own limit is shorter
@@ -73,7 +73,7 @@ def execute_with_deadline(sql: str, *values: str | None, durable: bool = False) 
         if _in_transaction(connection):
             rows = _execute_inside(connection, sql, values, limit, deadline)
         else:
-            statements = [(_settings(limit, durable), ()), (sql, values)]
+            statements = [Statement(_settings(limit, durable)), Statement(sql, values)]
             rows = libpq.rows(_exchange(connection, statements, deadline)[-1])
     _log(connection, sql, values, started)
     return rows
@@ -91,7 +91,7 @@ def call_with_deadline(function: str, *values: str | None, durable: bool = False
             _answered.epoch = None
             [(answer,)] = _execute_inside(connection, f"SELECT {function}", values, limit, deadline)
         else:
-            [result] = _exchange(connection, [(_call(function, limit, durable), values)], deadline)
+            result = _answer(connection, _call(function, limit, durable), values, deadline)
             _answered.epoch, answer = (libpq.text(result.get_value(0, result.nfields - n)) for n in (2, 1))
     _log(connection, f"SELECT {function}", values, started)
     return answer
@@ -128,16 +128,16 @@ def bounded(*, expensive: bool = False) -> Iterator[None]:
     try:
         # The first exchange is also the question whether it answers: the ORM's queries have no deadline here.
         if outer:
-            _exchange(connection, [(each, ()) for each in (*_begun(connection), settings)], deadline)
+            _exchange(connection, [*map(Statement, [*_begun(connection), settings])], deadline)
         try:
             with database.atomic():
                 if not outer:
-                    _exchange(connection, [(_begin(connection), ()), (settings, ())], deadline)
+                    _exchange(connection, [Statement(_begin(connection)), Statement(settings)], deadline)
                 yield
         finally:
             if outer and not connection.closed_in_transaction:
                 before = _settings_of_before(KEPT_BY_BLOCK)
-                _exchange(connection, [(before, ())], time.monotonic() + TIMEOUT_SECONDS)
+                _exchange(connection, [Statement(before)], time.monotonic() + TIMEOUT_SECONDS)
     except OperationalError as problem:
         only_slow = expensive and isinstance(problem.__cause__, CANCELLED)
         _gave_up(time.monotonic() - started, rest=not only_slow)
@@ -224,12 +224,12 @@ def _execute_inside(
 ) -> list[Row]:
     before = [*_begun(connection), f"SAVEPOINT {SAVEPOINT}", _settings_inside(limit, KEPT)]
     after = [_settings_of_before(KEPT), f"RELEASE SAVEPOINT {SAVEPOINT}"]
-    statements = [*[(each, ()) for each in before], (sql, values), *[(each, ()) for each in after]]
+    statements = [*map(Statement, before), Statement(sql, values), *map(Statement, after)]
     try:
         return libpq.rows(_exchange(connection, statements, deadline)[len(before)])
     except errors.Error:
         undo = [f"ROLLBACK TO SAVEPOINT {SAVEPOINT}", f"RELEASE SAVEPOINT {SAVEPOINT}"]
-        _exchange(connection, [(each, ()) for each in undo], time.monotonic() + TIMEOUT_SECONDS)
+        _exchange(connection, [*map(Statement, undo)], time.monotonic() + TIMEOUT_SECONDS)
         raise
 
 
@@ -287,14 +287,28 @@ def _settings_of_before(kept: str) -> str:
     return f"SELECT set_config('statement_timeout', current_setting('{kept}'), true)"
 
 
+def _answer(connection: BaseDatabaseWrapper, sql: str, values: Values, deadline: float) -> pq.abc.PGresult:
+    """The answer to one statement, prepared where the connection has been asked it before."""
+    uses = prepared.uses(connection, sql)
+    if uses >= prepared.USES:
+        name = prepared.name_of(sql)
+        try:
+            if uses == prepared.USES:
+                _exchange(connection, [Preparation(name, sql)], deadline)
+            return _exchange(connection, [Prepared(name, values)], deadline)[0]
+        except prepared.UNKNOWN:
+            prepared.forgo(connection)
+    return _exchange(connection, [Statement(sql, values)], deadline)[0]
+
+
 def _exchange(
-    connection: BaseDatabaseWrapper, statements: Sequence[Statement], deadline: float
+    connection: BaseDatabaseWrapper, messages: Sequence[Message], deadline: float
 ) -> list[pq.abc.PGresult]:
-    """The answer to each statement; several are sent as one pipeline, one transaction where none is open."""
+    """The answer to each message; several are sent as one pipeline, one transaction where none is open."""
     link = connection.connection.pgconn
     started = time.monotonic()
     try:
-        results = libpq.answers(link, statements, deadline)
+        results = libpq.answers(link, messages, deadline)
     except (errors.OperationalError, TimeoutError) as problem:
         if isinstance(problem, TimeoutError):
             _gave_up(time.monotonic() - started)

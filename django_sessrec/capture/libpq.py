@@ -9,25 +9,58 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from psycopg import errors, pq
 
 Row = tuple[str | None, ...]
 Values = Sequence[str | None]
-Statement = tuple[str, Values]  # with $1, $2, .. for the values
 
 
-def answers(link: pq.abc.PGconn, statements: Sequence[Statement], deadline: float) -> list[pq.abc.PGresult]:
+class Statement(NamedTuple):
+    """A statement with $1, $2, .. for its values."""
+
+    sql: str
+    values: Values = ()
+
+    def send(self, link: pq.abc.PGconn) -> None:
+        link.send_query_params(self.sql.encode(), _encoded(self.values))
+
+
+class Preparation(NamedTuple):
+    """A statement that the server is to parse, and to keep under a name as long as the connection lasts."""
+
+    name: bytes
+    sql: str
+
+    def send(self, link: pq.abc.PGconn) -> None:
+        link.send_prepare(self.name, self.sql.encode())
+
+
+class Prepared(NamedTuple):
+    """A statement that the server keeps."""
+
+    name: bytes
+    values: Values
+
+    def send(self, link: pq.abc.PGconn) -> None:
+        link.send_query_prepared(self.name, _encoded(self.values))
+
+
+Message = Statement | Preparation | Prepared
+
+
+def answers(link: pq.abc.PGconn, messages: Sequence[Message], deadline: float) -> list[pq.abc.PGresult]:
     """What the server answers to each; several are a pipeline, one transaction where none is open.
 
     Raises TimeoutError at the deadline, a time of time.monotonic(), and psycopg's OperationalError where the
     connection is lost. After either the connection must be closed.
     """
-    pipeline = len(statements) > 1
+    pipeline = len(messages) > 1
     if pipeline:
         link.enter_pipeline_mode()
-    for sql, values in statements:
-        link.send_query_params(sql.encode(), [None if each is None else each.encode() for each in values])
+    for each in messages:
+        each.send(link)
     if pipeline:
         link.pipeline_sync()
     while link.flush():  # more than the socket takes at once; the server may want to be heard first
@@ -85,6 +118,10 @@ def with_literals(link: pq.abc.PGconn, sql: str, values: Values) -> str:
         value = values[number - 1]
         sql = sql.replace(f"${number}", "NULL" if value is None else quote(value.encode()).decode())
     return sql
+
+
+def _encoded(values: Values) -> list[bytes | None]:
+    return [None if each is None else each.encode() for each in values]
 
 
 def _next(link: pq.abc.PGconn, deadline: float) -> pq.abc.PGresult | None:

@@ -14,7 +14,7 @@ from django.db import DataError, Error, IntegrityError
 from django.utils.module_loading import import_string
 
 from django_sessrec import database, safety
-from django_sessrec.capture import erasure, failed_events, store, stream
+from django_sessrec.capture import erasure, failed_events, prepared, store, stream
 from django_sessrec.capture.breaker import Breaker, forgive, patience_left, waited_in_vain
 from django_sessrec.capture.buffers import Buffer, RecentWrites, Rejected
 from django_sessrec.capture.event import event_from, impression_from, to_payload
@@ -61,6 +61,7 @@ class Outbox:
         for breaker in (database_breaker, stream.broker, stream.room):
             breaker.resume()
         forgive()
+        prepared.reset()
         safety.forget()
 
     def close(self) -> None:

@@ -69,9 +69,9 @@ def time_of_row(row: Event | Impression) -> datetime:
 
 def as_parameters(event: Event) -> list[str | None]:
     """The event's values as text, in the order of EventRow."""
-    values = row_of(event)
-    _refuse_unwritable([each for each in values if isinstance(each, str)], values._asdict())
-    return [None if each is None else str(each) for each in values]
+    texts = [None if each is None else str(each) for each in _values(event)]
+    _refuse_unwritable("".join(filter(None, texts)), zip(EventRow._fields, texts, strict=True))
+    return texts
 
 
 def as_json(rows: Iterable[Event | Impression]) -> list[str]:
@@ -89,13 +89,13 @@ def _checked_payload(row: Event | Impression) -> dict[str, Any]:
     texts = [each for each in payload.values() if isinstance(each, str)]
     if isinstance(row, Impression):
         texts += [*row.item_ids, *row.reasons]
-    _refuse_unwritable(texts, payload)
+    _refuse_unwritable("".join(texts), payload.items())
     return payload
 
 
-def _refuse_unwritable(texts: Sequence[str], values: Mapping[str, Any]) -> None:
+def _refuse_unwritable(text: str, values: Iterable[tuple[str, Any]]) -> None:
     """DataError for what Postgres would refuse with the row's values in its log."""
-    if not encodable("".join(texts)):
+    if not encodable(text):
         raise DataError("Postgres keeps no text with NUL or half of a surrogate pair")
-    if missing := [name for name, value in values.items() if value is None and name not in NULLABLE]:
+    if missing := [name for name, value in values if value is None and name not in NULLABLE]:
         raise DataError(f"no value for {', '.join(missing)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -9,16 +10,12 @@ from uuid import UUID
 from django_sessrec.capture import stream
 from django_sessrec.capture.cookie import CLOCK_SKEW, LONGEST_SESSION
 from django_sessrec.capture.event import SESSION_EVENTS
-from django_sessrec.capture.fast_query import execute_with_deadline
+from django_sessrec.capture.fast_query import call_with_deadline
 from django_sessrec.ids import time_of
 
 MAX_SESSION_EVENTS: Final = 100  # newest ones read: bounds what a page pays for an endless session
-READ = """
-SELECT event_id, name, quantity, item_id FROM sessrec_event
-WHERE session_id = $1::uuid AND name = ANY ($2::text[]) AND NOT bot
-  AND occurred_at BETWEEN $3::timestamptz AND $4::timestamptz
-ORDER BY occurred_at DESC, event_id DESC LIMIT $5::int
-"""
+READ: Final = "sessrec_session_events($1::uuid, $2::text[], $3::timestamptz, $4::timestamptz, $5::int)"
+NAMES: Final = "{" + ",".join(sorted(SESSION_EVENTS)) + "}"
 
 
 class SessionEvent(NamedTuple):
@@ -40,13 +37,16 @@ def session_events(session_id: UUID, limit: int = MAX_SESSION_EVENTS) -> list[Se
     One query. Raises django.db.Error where the database does not answer in time.
     """
     start = time_of(session_id)  # so that Postgres opens the session's days, two at most, and no others
-    end = start + LONGEST_SESSION - CLOCK_SKEW
-    names = "{" + ",".join(sorted(SESSION_EVENTS)) + "}"
-    values = str(session_id), names, str(start - CLOCK_SKEW), str(end), str(limit)
-    found = execute_with_deadline(READ, *values)
-    stored = {
-        str(event_id): SessionEvent(str(event_id), str(name), str(item_id), int(quantity or 1))
-        for event_id, name, quantity, item_id in found
-    }
-    waiting = {each[0]: SessionEvent(*each) for each in stream.events_of(session_id)}
-    return sorted((stored | waiting).values())[-limit:]
+    since, until = start - CLOCK_SKEW, start + LONGEST_SESSION - CLOCK_SKEW
+    # Durable is what needs no setting: nothing is written.
+    found = call_with_deadline(READ, str(session_id), NAMES, str(since), str(until), str(limit), durable=True)
+    stored = [_event_of(text) for text in reversed(json.loads(found or "[]"))]
+    waiting = [SessionEvent(*each) for each in stream.events_of(session_id)]
+    if not waiting:
+        return stored
+    return sorted({each.event_id: each for each in (*stored, *waiting)}.values())[-limit:]
+
+
+def _event_of(text: str) -> SessionEvent:
+    event_id, name, quantity, item_id = text.split(" ", 3)
+    return SessionEvent(event_id, name, item_id, int(quantity))

@@ -26,9 +26,17 @@ def keep_out_of_page_caches(request: HttpRequest) -> None:
     request._cache_update_cache = False  # type: ignore[attr-defined]
 
 
+def mark_private(response: HttpResponseBase) -> None:
+    """Say that the response is for this visitor."""
+    if response.has_header("Cache-Control"):
+        patch_cache_control(response, private=True)
+    else:
+        response["Cache-Control"] = "private"
+
+
 def keep_out_of_shared_caches(response: HttpResponseBase) -> None:
     """Mark the response private, and take back what invites shared caches to keep it all the same."""
-    patch_cache_control(response, private=True)
+    mark_private(response)
     directives = [each.strip() for each in response["Cache-Control"].split(",")]
     response["Cache-Control"] = ", ".join(
         each for each in directives if not each.lower().startswith("s-maxage")

@@ -16,10 +16,17 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
 
-from django_sessrec.capture import consent, cookie, request_filters, session_limit
+from django_sessrec.capture import (
+    consent,
+    cookie,
+    orders_without_session,
+    request_filters,
+    session_limit,
+)
 from django_sessrec.capture.buffers import Rejected
 from django_sessrec.capture.event import MAX_POSITION, NAMES, EventError, clean_item_id, make, readable_id
 from django_sessrec.capture.outbox import outbox
+from django_sessrec.capture.page_counts import count_page
 from django_sessrec.capture.rec_id import verify
 from django_sessrec.capture.shared_caches import keep_out_of_page_caches, keep_out_of_shared_caches
 from django_sessrec.catalogue import get_catalogue
@@ -55,14 +62,14 @@ def in_a_thread(verb: Callable[Parameters, Result]) -> Callable[Parameters, Coro
 class Tracker:
     """One request's capture. Reads its own cookie only, and everything lazily: most pages need none of it."""
 
+    answered = False  # the response is made: what is recorded from now on is written by itself
+    _withdrawn = _touched = _private = _viewed = _click_noted = _awaits_commit = False
+
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
         self._impressions: list[Impression] = []
         self._refused: list[Rejected] = []
-        self._withdrawn = self._touched = self._private = False
-        self._viewed = self._click_noted = self._awaits_commit = False
         self.on_page: dict[str, list[str]] = {}  # by placement, the items of the lists made so far
-        self.answered = False  # the response is made: what is recorded from now on is written by itself
         self.pending: list[Event] = []  # recorded, and written once the response is made
 
     @cached_property
@@ -155,6 +162,9 @@ class Tracker:
                     "A purchase is not recorded: this request brings no session and may not begin one. Keep "
                     "request.sessrec.session_id with the order and call django_sessrec.events.record"
                 )
+            self._count_order(
+                name, item_id, quantity=quantity, price=price, currency=currency, order_id=order_id
+            )
             return
         given = {"quantity": quantity, "price": price, "currency": currency, "position": position}
         try:
@@ -205,15 +215,19 @@ class Tracker:
     @property
     @never_raises("tell whether consent must be asked", default=True)
     def must_ask_shop(self) -> bool:
-        """Whether has_work asks the shop's consent callable, which may query: not on the event loop."""
-        return cookie.sent(self._request) and self.__dict__.get("level") != consent.SESSION
+        """Whether has_work calls CONSENT, which may block: not on the event loop."""
+        return (
+            sessrec_settings.CONSENT_BLOCKS
+            and self.__dict__.get("level") != consent.SESSION
+            and cookie.sent(self._request)
+        )
 
     @property
     @never_raises("tell whether a page is captured", default=False)
     def has_work(self) -> bool:
         """Whether finish() has anything to do. Asked for every response.
 
-        The shop's consent callable is asked last, and only where the visitor brings a session.
+        CONSENT is called last, and only where the visitor brings a session.
         """
         return bool(
             self.current_item is not None
@@ -240,15 +254,19 @@ class Tracker:
         viewed = self._seen_item(response)
         if not (viewed or self._touched or self._awaits_commit or self._has_rows):
             return
-        if self.session_id is None or not request_filters.counts(self._request):
+        session_id = self.session_id
+        captured = session_id is not None and request_filters.counts(self._request)
+        if viewed is not None:
+            count_page(self._request, in_session=session_id is not None, captured=captured)
+        if session_id is None or not captured:
             self._drop()
             return
         if viewed is not None:
             self._note_click(viewed)
-            self.pending.append(make(EventName.VIEW_ITEM, viewed, session_id=self.session_id))
+            self.pending.append(make(EventName.VIEW_ITEM, viewed, session_id=session_id))
         self._leave_out_sensitive()
         if self.pending or self._impressions or self._touched or self._awaits_commit:
-            cookie.write(self._request, response, self.session_id)
+            cookie.write(self._request, response, session_id)
         self._flush()
 
     @property
@@ -263,7 +281,7 @@ class Tracker:
 
     def _note_click(self, item_id: str) -> None:
         """The click on a recommendation that led to this page, if its link proves one."""
-        if self._click_noted or self.session_id is None or not self._request.META.get("QUERY_STRING"):
+        if self._click_noted or not self._request.META.get("QUERY_STRING") or self.session_id is None:
             return
         self._click_noted = True
         rec_id, _, position = self._request.GET.get(LINK, "").rpartition(".")
@@ -278,6 +296,22 @@ class Tracker:
                 position=int(position),
             )
             self.pending.append(click)
+
+    def _count_order(self, name: str, item_id: Any, *, order_id: str | int | None, **amount: Any) -> None:
+        """Let an order of a visitor without consent add to the shop's total, where the shop wants that."""
+        if (
+            not orders_without_session.is_counted(name)
+            or not request_filters.counts(self._request)
+            or request_filters.from_bot(self._request)
+        ):
+            return
+        try:
+            event = orders_without_session.order_event(name, item_id, order_id=order_id, **amount)
+        except EventError as problem:
+            logger.warning("request.sessrec: %s", problem)
+            return
+        if event is not None:
+            after_commit(partial(orders_without_session.keep, event, order_id))
 
     def _refuse(self, problem: EventError, given: dict[str, Any]) -> None:
         """Keep wrong input as a failed event, where anything may be kept."""
@@ -336,6 +370,14 @@ class Tracker:
         cookie.delete(self._request, response)
         if session_id is not None:
             outbox.erase(session_id)
+
+
+def after_commit(verb: Callable[[], None]) -> None:
+    """Call once the transaction commits in which the shop's code runs; at once where it runs in none."""
+    if alias := open_transaction():
+        transaction.on_commit(verb, using=alias)
+    else:
+        verb()
 
 
 def open_transaction() -> str | None:

@@ -97,11 +97,13 @@ def _model_catalogue(path: str, catalogue: type[ModelCatalogue]) -> Iterator[Che
     fields = {field.name for field in model._meta.get_fields()}
     columns = fields | {field.attname for field in model._meta.concrete_fields} | {"pk"}
     readable = columns | set(dir(model)) | _annotations(catalogue)
-    for name in ("id_field", "category_field", "title_field", "image_field", "price_field"):
+    queried = ("id_field", "category_field", "parent_field")
+    shown = ("title_field", "image_field", "price_field", "brand_field", "stock_field")
+    for name in (*queried, *shown):
         field = getattr(catalogue, name)
         if not isinstance(field, str):  # None, or a property of the shop's own
             continue
-        if field not in (columns if name in ("id_field", "category_field") else readable):
+        if field not in (columns if name in queried else readable):
             close = get_close_matches(field, sorted(fields), 1)
             hint = f"Did you mean {close[0]!r}?" if close else f"Fields: {', '.join(sorted(fields))}."
             yield messages.CATALOGUE_FIELD(

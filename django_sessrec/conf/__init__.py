@@ -21,14 +21,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 from django_sessrec.conf import entries
-from django_sessrec.conf.setting import LIST, NUMBER, RATE, Setting
+from django_sessrec.conf.setting import LIST, NUMBER, RATE, Setting, given
 
 # A model's own value of these overrides the one of all models.
 INHERITED: Final = ("TRAINING_WINDOW_DAYS", "VALIDATION_FRACTION", "MIN_SESSIONS", "GATE_TOLERANCE")
 
 
 class Settings:
-    """Attribute access to SESSREC over the defaults; never cached, so override_settings works."""
+    """Attribute access to SESSREC over the defaults, as they are now: override_settings works."""
 
     # The shop's side
     CATALOGUE = Setting[str | None](
@@ -43,6 +43,12 @@ class Settings:
         'dotted path of a function of the request that returns `"none"`, `"session"`, or `"opt-in"` for a'
         " visitor's own explicit yes, which alone overrides `Sec-GPC: 1`; without it every visit is"
         " contextual: no cookie, no row",
+    )
+    CONSENT_BLOCKS = Setting[bool](
+        True,
+        bool,
+        "whether `CONSENT` may block, as a query does. With `False` async pages call it on the event loop,"
+        " which spares each page of a visitor who brings a session a change of threads",
     )
     IGNORE_REQUEST = Setting[str | None](
         None,
@@ -143,6 +149,20 @@ class Settings:
         " training and reports until staff releases it",
     )
 
+    ORDER_LINES_DAYS = Setting[int | None](
+        730,
+        (int, NoneType),
+        "how long order lines, each with a hash of order id and product, wait for refunds; later refunds take"
+        " nothing. The sums by day stay. `None` keeps the lines for good",
+        low=1,
+    )
+    COUNT_ALL_ORDERS = Setting[bool](
+        False,
+        bool,
+        "also add orders of visitors without consent to the shop's total: day, amount, and a hash of the"
+        " order's line, without session, product or visitor",
+    )
+
     # Training
     ARTIFACTS = Setting[str | Path | None](
         None,
@@ -215,7 +235,7 @@ class Settings:
     @property
     def given(self) -> Mapping[str, Any]:
         """What the shop wrote."""
-        return getattr(django_settings, "SESSREC", {})
+        return given()
 
     @property
     def artifacts(self) -> Path:

@@ -6,8 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from types import NoneType
-from typing import Any, Final, Generic, Protocol, Self, TypeVar, overload
+from typing import Any, Final, Generic, Self, TypeVar, overload
 
+from django.conf import settings
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.utils.functional import Promise
 
 T_co = TypeVar("T_co", covariant=True)
@@ -18,6 +21,24 @@ WORDS: Final = {NoneType: "None", Promise: "translated str"}
 RATE: Final = (r"\d+/(s|m|h|d)\w*|", "requests per period, such as '120/min'; '' sets no bound")
 
 
+_given: Mapping[str, Any] | None = None  # what the shop wrote, while it stays the same
+
+
+def given() -> Mapping[str, Any]:
+    """What the shop wrote. A page asks some twenty times, and Django's settings take a while for each."""
+    global _given
+    if _given is None:
+        _given = getattr(settings, "SESSREC", {})
+    return _given
+
+
+@receiver(setting_changed)
+def _read_again(*, setting: str, **_: Any) -> None:
+    global _given
+    if setting == "SESSREC":
+        _given = None
+
+
 def unknown_keys(given: Iterable[Any], known: Iterable[str]) -> Iterator[tuple[Any, str]]:
     """Each given key that is not known, with a hint that names the nearest known one, or them all."""
     known = sorted(known)
@@ -25,14 +46,6 @@ def unknown_keys(given: Iterable[Any], known: Iterable[str]) -> Iterator[tuple[A
         if key not in known:
             close = get_close_matches(str(key).upper(), known, 1)
             yield key, f"Did you mean {close[0]!r}?" if close else f"Known keys: {', '.join(known)}."
-
-
-class Given(Protocol):
-    """An owner of settings as attributes."""
-
-    @property
-    def given(self) -> Mapping[str, Any]:
-        """What the shop wrote."""
 
 
 class Setting(Generic[T_co]):
@@ -69,11 +82,11 @@ class Setting(Generic[T_co]):
     @overload
     def __get__(self, instance: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, instance: Given, owner: type) -> T_co: ...
-    def __get__(self, instance: Given | None, owner: type) -> Self | T_co:
+    def __get__(self, instance: object, owner: type) -> T_co: ...
+    def __get__(self, instance: object | None, owner: type) -> Self | T_co:
         if instance is None:
             return self
-        return instance.given.get(self.name, self.default)  # type: ignore[no-any-return]
+        return (_given or given()).get(self.name, self.default)  # type: ignore[no-any-return]
 
     def takes(self, value: Any) -> bool:
         """Whether the value is of a type that the setting takes; True is no number."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from django_sessrec.experiment_models import HOLDOUT
 from django_sessrec.measuring.attribution import CLICKS
 from django_sessrec.measuring.definitions import COUNTS, RATES
 
@@ -72,7 +73,7 @@ parts AS (
            count(seen.impression_id)::int AS seen_impressions,
            0 AS clicked_impressions, 0 AS seen_and_clicked, 0 AS clicks, 0 AS carts, 0 AS purchases
     FROM sessrec_impression i LEFT JOIN seen USING (impression_id)
-    WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s AND NOT i.bot
+    WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s AND NOT i.bot AND i.step <> '{HOLDOUT}'
       AND NOT EXISTS (SELECT FROM held WHERE held.session_id = i.session_id)
     GROUP BY i.session_id, {NAMES}
     UNION ALL
@@ -106,17 +107,19 @@ WITH buyers AS (
            sum(amount - refunded) AS total,
            coalesce(sum(refunded) FILTER (WHERE credit = 'direct'), 0) AS direct_refunded,
            coalesce(sum(refunded) FILTER (WHERE credit = 'assisted'), 0) AS assisted_refunded,
-           sum(refunded) AS total_refunded
+           sum(refunded) AS total_refunded,
+           coalesce(sum(amount - refunded) FILTER (WHERE NOT in_session), 0) AS without_session
     FROM sessrec_attribution WHERE ordered_on = %(day)s
     GROUP BY GROUPING SETS ({_sets("currency", "buyer")})
 )
 INSERT INTO sessrec_dailyrevenue (
     day, grouped_by, {NAMES}, currency, direct_orders, assisted_orders, orders, direct, assisted, total,
-    direct_refunded, assisted_refunded, total_refunded, direct_squares, direct_by_total, total_squares
+    direct_refunded, assisted_refunded, total_refunded, without_session, direct_squares, direct_by_total,
+    total_squares
 )
 SELECT %(day)s, {_case()}, {EMPTY}, currency, count(*) FILTER (WHERE has_direct),
        count(*) FILTER (WHERE has_assisted), count(*), sum(direct), sum(assisted), sum(total),
-       sum(direct_refunded), sum(assisted_refunded), sum(total_refunded),
+       sum(direct_refunded), sum(assisted_refunded), sum(total_refunded), sum(without_session),
        sum(direct::float8 * direct::float8), sum(direct::float8 * total::float8),
        sum(total::float8 * total::float8)
 FROM buyers WHERE has_direct OR has_assisted OR grouping_set IN (0, {2 ** len(COLUMNS) - 1})
@@ -128,7 +131,7 @@ WITH rows AS (
     SELECT session_id, bot, false AS listed, name = 'add_to_cart' AS carted, name = 'purchase' AS bought
     FROM sessrec_event WHERE occurred_at >= %(start)s AND occurred_at < %(end)s
     UNION ALL
-    SELECT session_id, bot, true, false, false
+    SELECT session_id, bot, step <> 'holdout', false, false
     FROM sessrec_impression WHERE shown_at >= %(start)s AND shown_at < %(end)s
 ),
 sessions AS (

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated
 from django_sessrec.serving.fallback import ADDED, BY_HAND, DROPPED, MOVED, Candidate, Trace, candidates
+from django_sessrec.serving.interleaving import interleaved, teams
 from django_sessrec.serving.merchandising import Facets, arranging, in_force, refill, sifting
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.rules import (
@@ -125,6 +126,12 @@ def choose(
     `request` is handed to the catalogue and to the rules, and not needed otherwise.
     """
     catalogue = catalogue or get_catalogue()
+    if placement.holdout:
+        return Choice()
+    if placement.teams and visit.session_id is not None:
+        order = teams(placement.experiment, visit.session_id, placement.limit)
+        lists = [choose(visit, each, request=request, catalogue=catalogue).chosen for each in placement.teams]
+        return Choice(interleaved(lists, order))
     context = RuleContext(visit, placement, catalogue, request)
     own = list(own_rules(placement))
     proposed = candidates(visit, placement, catalogue)

@@ -1,13 +1,75 @@
-"""Which variant of an experiment a session gets: a hash, so that no row has to remember it."""
+"""Running experiments, and the variant that a session gets: a hash, so that no row has to remember it.
+
+Rows of the admin are read again every CHECK_SECONDS, all in one query, so that a start, a ramp or a stop
+takes effect within seconds and no page pays for it. A row's experiment stands in place of one that the
+settings declare.
+"""
 
 from __future__ import annotations
 
+import os
 from bisect import bisect
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import accumulate
 from typing import Any
 from uuid import UUID
+
+from django.db.models import Q
+
+from django_sessrec.capture.fast_query import bounded, database_breaker
+from django_sessrec.experiment_models import INTERLEAVED, Experiment, Variant
+from django_sessrec.safety import isolated
+from django_sessrec.serving.ttl import CachedValue
+
+CHECK_SECONDS = 5.0  # between two looks for another state, one small query each
+
+
+@dataclass(frozen=True, slots=True)
+class RunningExperiment:
+    """An experiment as its placement needs it.
+
+    - `variants`: name -> SHARE and keys of a placement, the control first
+    - `part`: the share of all sessions that take part
+    - `holdouts`: variants without recommendations
+    """
+
+    name: str
+    variants: Mapping[str, Mapping[str, Any]]
+    part: float = 1.0
+    interleaved: bool = False
+    holdouts: frozenset[str] = frozenset()
+
+    def variant_of(self, session_id: UUID) -> str:
+        """The session's variant; empty where it does not take part."""
+        if self.part < 1 and _point(f"{self.name}\0part", session_id) >= self.part:
+            return ""
+        return INTERLEAVED if self.interleaved else assigned(self.name, self.variants, session_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The admin's experiments by placement: those that run, and what was kept of those that are over."""
+
+    running: Mapping[str, RunningExperiment] = field(default_factory=dict)
+    kept: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # changes that everybody gets
+
+
+def running(placement: str, declared: Mapping[str, Any] | None) -> RunningExperiment | None:
+    """The placement's experiment; `declared` is its EXPERIMENT in the settings.
+
+    Raises what an unreadable `declared` makes of it: KeyError, TypeError or AttributeError.
+    """
+    row = _rows.get(CHECK_SECONDS).running.get(placement)
+    if row is None and declared:
+        return RunningExperiment(declared["NAME"], declared["VARIANTS"])
+    return row
+
+
+def kept(placement: str) -> Mapping[str, Any]:
+    """Changes of a variant that everybody gets since its experiment was stopped."""
+    return _rows.get(CHECK_SECONDS).kept.get(placement, {})
 
 
 def assigned(experiment: str, variants: Mapping[str, Mapping[str, Any]], session_id: UUID) -> str:
@@ -19,6 +81,11 @@ def assigned(experiment: str, variants: Mapping[str, Mapping[str, Any]], session
     return list(variants)[bisect(bounds, _point(experiment, session_id) * bounds[-1])]
 
 
+def forget() -> None:
+    """Read the rows anew when they are next asked for."""
+    _rows.forget()
+
+
 def _point(experiment: str, session_id: UUID) -> float:
     """Where the session stands in [0, 1) of this experiment, independently of every other one.
 
@@ -26,3 +93,45 @@ def _point(experiment: str, session_id: UUID) -> float:
     """
     digest = blake2b(experiment.encode() + session_id.bytes, digest_size=6).digest()
     return int.from_bytes(digest) / 2**48
+
+
+def _renewed(current: Rows) -> Rows:
+    if database_breaker.resting:
+        return current
+    with isolated("look up the running experiments"):
+        with bounded():
+            variants = list(
+                Variant.objects.filter(
+                    Q(experiment__state=Experiment.State.RUNNING) | ~Q(experiment__kept=""),
+                    experiment__declared=False,
+                ).select_related("experiment")
+            )
+        return _of(variants)
+    return current
+
+
+def _of(variants: list[Variant]) -> Rows:
+    by_experiment: dict[Experiment, list[Variant]] = {}
+    for each in variants:
+        by_experiment.setdefault(each.experiment, []).append(each)
+    rows: Rows = Rows({}, {})
+    # Of several that were kept the latest counts, which comes last.
+    for experiment, arms in sorted(by_experiment.items(), key=lambda pair: pair[0].pk):
+        if experiment.state != Experiment.State.RUNNING:
+            changes = {each.name: each.changes for each in arms}
+            rows.kept[experiment.placement] = changes.get(experiment.kept, {})  # type: ignore[index]
+        elif len(arms) > 1 and any(each.share > 0 for each in arms):  # one may have been deleted meanwhile
+            rows.running[experiment.placement] = RunningExperiment(  # type: ignore[index]
+                experiment.name,
+                {each.name: {**each.changes, "SHARE": each.share} for each in arms},
+                experiment.part,
+                experiment.kind == Experiment.Kind.INTERLEAVING,
+                frozenset(each.name for each in arms if each.holdout),
+            )
+    return rows
+
+
+_rows = CachedValue(Rows(), _renewed)
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import Ranking, Recommendation, Source
 from django_sessrec.safety import isolated
 from django_sessrec.serving.active_models import active
 from django_sessrec.serving.composing import ComposedRanking, composed
+from django_sessrec.serving.families import Families, families_of
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.popular import viewed_lately
 from django_sessrec.serving.visit import Visit
@@ -30,6 +32,7 @@ REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", STATIC)
 BASKET_MODEL: Final = "bought_together"  # this key in SESSREC["MODELS"] answers the step of its name
 CO_VIEWS_MODEL: Final = "itemknn"  # this key in SESSREC["MODELS"] is asked for co-views first
 DEPTH: Final = 4  # times the list's length that each model is asked for
+MAX_VARIANTS: Final = 2  # of a family that a model names: the best, and a spare one
 MAX_BECAUSE: Final = 3  # reasons that a visitor may still want to read
 ADDED, DROPPED, MOVED = "added", "dropped", "moved"
 
@@ -93,12 +96,24 @@ class Asked:
     catalogue: TextCatalogue
     session: Sequence[str]
     depth: int
+    family: Mapping[str, str] = field(default_factory=dict)  # of the session's items that are variants
 
     @property
     def hidden(self) -> set[str]:
         """What the rules by id leave out of this list."""
         viewed = self.visit.items if self.placement.hide_viewed else ()
-        return {*viewed, *self.visit.decided, *self.visit.left_out, *self.placement.excluded}
+        ids = {*viewed, *self.visit.decided, *self.visit.left_out, *self.placement.excluded}
+        return ids | {self.family[item_id] for item_id in ids if item_id in self.family}
+
+    def heard_by(self, index: ItemIndex, session: Sequence[str]) -> Sequence[str]:
+        """What a model hears of the session: families in place of variants.
+
+        A model that was trained before the shop named families knows variants, and hears them.
+        """
+        if not self.family:
+            return session
+        named = (self.family.get(item_id, item_id) for item_id in session)
+        return [name if name in index else item_id for name, item_id in zip(named, session, strict=True)]
 
 
 Question = Callable[[], list[Candidate]]
@@ -116,20 +131,35 @@ def candidates(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> 
         clicks = [*(each for each in visit.anchors if each not in clicks), *clicks]
     sensitive = catalogue.sensitive(set(clicks))
     session = [item_id for item_id in clicks if item_id not in sensitive]
-    asked = Asked(visit, placement, catalogue, session, placement.limit * DEPTH)
+    families = families_of(catalogue)
+    family = families.of({*session, *visit.basket, *visit.purchases}) if families is not None else {}
+    asked = Asked(visit, placement, catalogue, session, placement.limit * DEPTH, family)
     for step in _in_order(asked):
         for question in QUESTIONS[step](asked):
             found: list[Candidate] = []
             with isolated("ask a step of the fallback"):
                 found = question()
+                if families is not None:
+                    found = _with_variants(found, families)
             yield from found
+
+
+def _with_variants(found: list[Candidate], families: Families) -> list[Candidate]:
+    """Each family that a model names as the best of its items, and a spare one."""
+    variants = families.variants({each.item_id for each in found})
+    return [
+        each if item_id == each.item_id else replace(each, item_id=item_id)
+        for each in found
+        for item_id in variants.get(each.item_id, (each.item_id,))[:MAX_VARIANTS]
+    ]
 
 
 def _in_order(asked: Asked) -> list[str]:
     """The placement's steps; a name that is no step is left out, and a check reports it."""
     steps = [each for each in asked.placement.steps or USUAL_STEPS if each in QUESTIONS]
     last = asked.session[-1:]
-    if MODEL in steps and not any(_knows(model, each) for model in asked.placement.models for each in last):
+    names = {*last, *(asked.family[each] for each in last if each in asked.family)}
+    if MODEL in steps and not any(_knows(model, each) for model in asked.placement.models for each in names):
         # The last item is newer than the models, which would only hear what came before it.
         by_last_item = [each for each in steps[steps.index(MODEL) :] if each in (CO_VIEWS, CATEGORY)]
         others = [each for each in steps if each not in by_last_item]
@@ -180,15 +210,19 @@ class _Ranked:
         self._run_id: int | None = None
         self._ranking: Ranking | None = None
         self._composed: ComposedRanking | None = None
+        self._clicked: dict[str, str] = {}  # what the model heard -> the variant that was clicked
 
     def first(self) -> list[Candidate]:
-        serving = active(self._model)
-        if serving is None or not any(item_id in serving.recommender.index for item_id in self._session):
+        serving, asked = active(self._model), self._asked
+        if serving is None:
+            return []
+        heard = asked.heard_by(serving.recommender.index, self._session)
+        if not any(item_id in serving.recommender.index for item_id in heard):
             return []
         self._run_id = serving.run_id
-        last = self._session[-1:]
-        asked = self._asked
-        self._ranking = serving.recommender.rank(self._session, asked.depth, exclude=last)
+        if asked.family:
+            self._clicked = dict(zip(heard, self._session, strict=True))
+        self._ranking = serving.recommender.rank(heard, asked.depth, exclude=heard[-1:])
         if self._step == MODEL:
             self._composed = composed(
                 self._ranking, serving.intents, asked.placement, asked.depth, asked.hidden
@@ -204,11 +238,11 @@ class _Ranked:
                 each.item_id,
                 self._step,
                 each.source,
-                each.because[:MAX_BECAUSE],
+                tuple(self._clicked.get(item_id, item_id) for item_id in each.because[:MAX_BECAUSE]),
                 each.score,
                 self._model,
                 self._run_id,
-                intent=intent,
+                intent=self._clicked.get(intent, intent),
             )
             for each, intent in self._recommendations(start, stop)
         ]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
+from django_sessrec.experiment_models import INTERLEAVED
 from django_sessrec.safety import isolated, warn
-from django_sessrec.serving import merchant_rules
-from django_sessrec.serving.experiments import assigned
+from django_sessrec.serving import experiments, merchant_rules
+from django_sessrec.serving.experiments import RunningExperiment
 from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.serving.visit import Visit
 
@@ -37,6 +38,8 @@ class Placement:
     rules: tuple[Any, ...] = ()  # dotted paths, or the rules themselves
     experiment: str = ""  # that the session takes part in
     variant: str = ""
+    holdout: bool = False  # the variant is a list without items
+    teams: tuple[Placement, ...] = ()  # two variants whose lists are interleaved
     merchandising: Merchandising = merchant_rules.NONE  # the rules that the merchant has made in the admin
 
 
@@ -65,34 +68,48 @@ def placement_for(
 
     `merchandising` stands in place of the rules that are live, for a preview.
     """
-    settings = sessrec_settings.placement(name)
+    settings = {**sessrec_settings.placement(name), **experiments.kept(name)}
     if merchandising is None:
         merchandising = merchant_rules.live(name)
-    experiment = settings["EXPERIMENT"]
-    variant: Mapping[str, Any] = {}
-    taken_part: tuple[str, str] = ("", "")
-    if experiment and visit is not None and visit.session_id is not None:
+    if visit is not None and visit.session_id is not None:
         with isolated(f"assign a variant of the placement {name!r}"):
-            chosen = assigned(experiment["NAME"], experiment["VARIANTS"], visit.session_id)
-            variant, taken_part = experiment["VARIANTS"][chosen], (experiment["NAME"], chosen)
-    return _merged(name, settings, merchandising, variant, *taken_part, limit=limit)
+            experiment = experiments.running(name, settings["EXPERIMENT"])
+            if experiment and (variant := experiment.variant_of(visit.session_id)):
+                return _as_in(name, settings, merchandising, experiment, variant, limit)
+    return _merged(name, settings, merchandising, {}, limit=limit)
 
 
 def variants_of(name: str) -> list[Variant]:
     """Every variant of the placement's experiment; empty where it has none."""
-    settings = sessrec_settings.placement(name)
-    experiment = settings["EXPERIMENT"]
+    settings = {**sessrec_settings.placement(name), **experiments.kept(name)}
+    experiment = experiments.running(name, settings["EXPERIMENT"])
     if not experiment:
         return []
-    variants = experiment["VARIANTS"]
     merchandising = merchant_rules.live(name)
-    total = sum(each["SHARE"] for each in variants.values())
+    total = sum(each["SHARE"] for each in experiment.variants.values())
     return [
-        Variant(
-            _merged(name, settings, merchandising, each, experiment["NAME"], variant), each["SHARE"] / total
-        )
-        for variant, each in variants.items()
+        Variant(_as_in(name, settings, merchandising, experiment, variant), each["SHARE"] / total)
+        for variant, each in experiment.variants.items()
     ]
+
+
+def _as_in(
+    name: str,
+    settings: Mapping[str, Any],
+    merchandising: Merchandising,
+    experiment: RunningExperiment,
+    variant: str,
+    limit: Any = None,
+) -> Placement:
+    """The placement as the sessions of one variant get it."""
+    interleaved = variant == INTERLEAVED
+    changes = {} if interleaved else experiment.variants[variant]
+    settled = _merged(name, settings, merchandising, changes, experiment.name, variant, limit=limit)
+    if interleaved:
+        arms = experiment.variants
+        teams = [_as_in(name, settings, merchandising, experiment, each, limit) for each in arms]
+        return replace(settled, teams=tuple(teams))
+    return replace(settled, holdout=True) if variant in experiment.holdouts else settled
 
 
 def _merged(

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level
 from django_sessrec.capture.rec_id import sign
 from django_sessrec.catalogue import get_catalogue
+from django_sessrec.experiment_models import HOLDOUT
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Impression
 from django_sessrec.recsys.recommender import Source
@@ -169,20 +170,23 @@ def remember(
 ) -> Impression | None:
     """The row that says what was shown; None without consent, or for an empty list.
 
+    A holdout's list is empty and has a row all the same: its sessions are counted.
+
     With a request it is written once the response is made, without one nobody writes it.
     """
     answer = choice.answer
-    if visit.session_id is None or answer is None:
+    if visit.session_id is None or not (answer or placement.holdout):
         return None
+    by_model = answer is not None and answer.step == MODEL
     impression_id = uuid7()
     impression = Impression(
         impression_id=impression_id,
         shown_at=time_of(impression_id),
         session_id=visit.session_id,
         placement=placement.name,
-        model=answer.model if answer.step == MODEL else "",
-        run_id=answer.run_id if answer.step == MODEL else None,
-        step=answer.step,
+        model=answer.model if answer and by_model else "",
+        run_id=answer.run_id if answer and by_model else None,
+        step=answer.step if answer else HOLDOUT,
         experiment=placement.experiment,
         variant=placement.variant,
         item_ids=[each.item_id for each in choice.chosen],

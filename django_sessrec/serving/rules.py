@@ -31,6 +31,7 @@ from django_sessrec.serving.fallback import (
     SPONSORED,
     Candidate,
 )
+from django_sessrec.serving.families import families_of
 from django_sessrec.serving.placements import ROWS, Placement
 from django_sessrec.serving.visit import Visit, group_of
 
@@ -169,6 +170,32 @@ def not_sensitive(items: list[Candidate], context: RuleContext) -> list[Candidat
     return [each for each in items if not context.is_sensitive(each.item_id)]
 
 
+def one_of_a_family(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """The best variant of each family, and none of a family that the visitor looks at or has decided on.
+
+    Items that the shop placed itself stay, and stand for their families.
+    """
+    families = families_of(context.catalogue)
+    if families is None:
+        return items
+    visit, placement = context.visit, context.placement
+    settled = {visit.current, *visit.basket, *visit.purchases} - {""}
+    if placement.hide_viewed and RECENTLY_VIEWED not in placement.steps:
+        settled.update(visit.items)
+    family = families.of({*settled, *(each.item_id for each in items)})
+    shown = {family[item_id] for item_id in settled if item_id in family}
+    shown.update(family[each.item_id] for each in items if each.step in BY_HAND and each.item_id in family)
+    kept = []
+    for each in items:
+        of_item = family.get(each.item_id)
+        if of_item is None or each.step in BY_HAND:
+            kept.append(each)
+        elif of_item not in shown:
+            shown.add(of_item)
+            kept.append(each)
+    return kept if len(kept) < len(items) else items
+
+
 def max_per_category(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """The limit per category; items that the shop placed itself count, and stay."""
     most = context.placement.max_per_category
@@ -250,7 +277,7 @@ def in_rows(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 PROPOSING: tuple[Rule, ...] = (sponsored, pinned)
 BY_ID: tuple[Rule, ...] = (never_the_item_on_screen, excluded, in_basket_or_bought, left_out, viewed)
 BY_CATALOGUE: tuple[Rule, ...] = (available, not_sensitive, not_in_place_of_it, every_intent)
-CAPPING: tuple[Rule, ...] = (max_per_category,)
+CAPPING: tuple[Rule, ...] = (one_of_a_family, max_per_category)
 LAST: tuple[Rule, ...] = (describable, limit, in_rows)
 
 

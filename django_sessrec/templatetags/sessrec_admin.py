@@ -7,6 +7,8 @@ from typing import Any
 from django import template
 from django.template import Context
 
+from django_sessrec.safety import never_raises
+
 register = template.Library()
 
 
@@ -19,3 +21,30 @@ def sessrec_tabs(context: Context) -> dict[str, Any]:
     request = context.get("request")
     pages, raw = strip(request) if request is not None else ([], [])
     return {"tabs": pages, "raw": raw, "raw_chosen": any(tab.chosen for tab in raw)}
+
+
+@register.simple_tag(takes_context=True)
+def sessrec_today(context: Context) -> dict[str, Any] | None:
+    """Everything on Today, {% sessrec_today as today %}; None for whom the report is not."""
+    from django_sessrec.admin.today import period_of, today_context
+
+    request = context["request"]
+    if not request.user.has_perm("sessrec.view_report"):
+        return None
+    return today_context(period_of(request.GET.get("days", "")))
+
+
+@register.inclusion_tag("admin/sessrec/includes/status.html", takes_context=True)
+def sessrec_status(context: Context) -> dict[str, Any]:
+    """One sentence and a link to Today, for the shop's own index of the admin."""
+    request = context.get("request")
+    if request is None or not request.user.has_perm("sessrec.view_report"):
+        return {}
+    return {"sentence": _sentence()}
+
+
+@never_raises("say how recommendations do", default="", savepoints=True)
+def _sentence() -> str:
+    from django_sessrec.admin.today import status_sentence
+
+    return status_sentence()

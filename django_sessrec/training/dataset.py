@@ -114,8 +114,8 @@ def _read(
     start: datetime, end: datetime, names: Sequence[str]
 ) -> tuple[ItemIndex, NDArray[Any], dict[str, int]]:
     """The items, the events of these names as CLICK in order of session and time, and what is left out."""
-    index, hashes, left_out = _items(start, end, names)
-    clicks = np.concatenate([np.zeros(0, CLICK), *_clicks(start, end, names, hashes)])
+    index, hashes, rows, left_out = _items(start, end, names)
+    clicks = np.concatenate([np.zeros(0, CLICK), *_clicks(start, end, names, hashes, rows)])
     return index, clicks[np.lexsort((clicks["id_high"], clicks["session"]))], left_out
 
 
@@ -140,8 +140,11 @@ def _counted(
 
 def _items(
     start: datetime, end: datetime, names: Sequence[str]
-) -> tuple[ItemIndex, NDArray[np.int64], dict[str, int]]:
-    """The items that may be trained on, the hash of each, and how many clicks are left out why."""
+) -> tuple[ItemIndex, NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+    """The items that may be trained on, hash and row of each, and how many clicks are left out why.
+
+    The variants of a family are one item, under the family's id: a view of each counts for all.
+    """
     with database.connection().cursor() as cursor:
         cursor.execute(ITEMS, [start, end, list(names)])
         found = cursor.fetchall()
@@ -152,11 +155,25 @@ def _items(
         "quarantined_clicks": sum(quarantined for *_, quarantined in found),
         "sensitive_clicks": sum(clicks for item_id, _, clicks, *_ in found if item_id in sensitive),
     }
+    family = _families([item_id for item_id, _ in kept])
+    names = [family.get(item_id, item_id) for item_id, _ in kept]
+    row_of = {name: row for row, name in enumerate(dict.fromkeys(names), 1)}
     return (
-        ItemIndex([item_id for item_id, _ in kept]),
+        ItemIndex(list(row_of)),
         np.array([code for _, code in kept], np.int64),
+        np.array([row_of[name] for name in names], np.int64),
         left_out,
     )
+
+
+def _families(item_ids: Sequence[str]) -> dict[str, str]:
+    """Id -> family of the items that are variants, asked in questions that any database takes."""
+    catalogue = get_catalogue()
+    found: dict[str, str] = {}
+    if catalogue.has_families:
+        for first in range(0, len(item_ids), ASKED_AT_ONCE):
+            found |= catalogue.families(item_ids[first : first + ASKED_AT_ONCE])
+    return found
 
 
 def _sensitive(item_ids: Sequence[str]) -> set[str]:
@@ -170,16 +187,20 @@ def _sensitive(item_ids: Sequence[str]) -> set[str]:
 
 
 def _clicks(
-    start: datetime, end: datetime, names: Sequence[str], hashes: NDArray[np.int64]
+    start: datetime,
+    end: datetime,
+    names: Sequence[str],
+    hashes: NDArray[np.int64],
+    rows: NDArray[np.int64],
 ) -> Iterator[NDArray[Any]]:
-    """Blocks of CLICK; hashes: (n_items,) of rows 1..n. Clicks on other items are dropped."""
+    """Blocks of CLICK; hashes, rows: (n_items,), of each item. Clicks on other items are dropped."""
     order = np.argsort(hashes)
     ordered = hashes[order]
     for block in _copied(start, end, names):
         place = np.searchsorted(ordered, block["item"]).clip(max=max(0, len(ordered) - 1))
         known = ordered[place] == block["item"] if len(ordered) else np.zeros(len(block), np.bool_)
         clicks = np.empty(np.count_nonzero(known), CLICK)
-        clicks["row"] = order[place[known]] + 1
+        clicks["row"] = rows[order[place[known]]]
         for name in ("id_high", "session", "cart"):
             clicks[name] = block[name][known]
         yield clicks

@@ -1,19 +1,22 @@
 """Visits of the past days as events: what the shop would know had it been open."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 import numpy as np
 
+from django_sessrec.capture.event import make
 from django_sessrec.ids import uuid7
-from django_sessrec.models import EventName
+from django_sessrec.models import Event, EventName
 from example_shop.shop.visitors import CLICKS_AT_MOST, ShopVisitors
 
 BOTS = 0.03
 BASKET_AFTER_VIEW = 0.09
 BUYS_BASKET = 0.45
+COMES_BACK = 0.1  # share of what was bought
+BACK_WITHIN_DAYS = 14
 SECONDS_PER_PRODUCT = 35  # the median; one in twenty looks for four times as long
 # Share of the day's visits that begin in each hour: asleep, at lunch, and on the sofa.
 HOURS = np.array([2, 1, 1, 1, 1, 2, 4, 6, 7, 8, 8, 9, 10, 9, 8, 8, 8, 9, 11, 13, 15, 14, 9, 5]) / 169
@@ -59,6 +62,23 @@ def _visit(visitors: ShopVisitors, at: datetime, draw: np.random.Generator) -> I
     if draw.random() < BUYS_BASKET:
         for row in basket:
             yield Happening(session_id, at, EventName.PURCHASE, row, bot=False)
+
+
+def refund_of(bought: Event, order_id: str, draw: np.random.Generator) -> Event | None:
+    """The refund of one in ten order lines, days later; None where it stays, or has not come back yet."""
+    back = draw.random() < COMES_BACK
+    at = bought.occurred_at + timedelta(days=float(draw.uniform(1, BACK_WITHIN_DAYS)))
+    if not back or at > datetime.now(UTC):
+        return None
+    return make(
+        "refund",
+        bought.item_id,
+        session_id=bought.session_id,
+        price=bought.price,
+        currency=bought.currency,
+        order_id=order_id,
+        at=at,
+    )
 
 
 def _crawl(products: int, at: datetime, draw: np.random.Generator) -> Iterator[Happening]:

@@ -51,12 +51,14 @@ STEPS = [
     Step("Prepare the database", ("migrate",)),
     Step("Fill the catalogue", ("fill_shop",)),
     Step(
-        "Bring in five days of simulated visits",
-        ("simulate_history", "--days", "5"),
+        "Bring in five weeks of simulated visits",
+        ("simulate_history", "--days", "35", "--sessions-per-day", "300"),
         done=lambda: has_rows("sessrec_event"),
     ),
     # The net takes minutes: the training worker sees that it is due, and the shop need not wait for it.
     Step("Train the neighbours", ("sessrec_train", "neighbours"), done=lambda: has_rows("sessrec_promotion")),
+    Step("Show these visits their lists", ("simulate_lists",), done=lambda: has_rows("sessrec_impression")),
+    Step("Count the figures", ("sessrec_rollup",), done=lambda: has_rows("sessrec_dailylists")),
     Step("Collect static files", ("collectstatic", "--no-input", "--verbosity", "0")),
 ]
 

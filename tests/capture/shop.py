@@ -1,5 +1,7 @@
 """What this shop writes to be captured: a catalogue with one sensitive item, and consents of every kind."""
 
+import asyncio
+
 from django.core.cache.backends.base import BaseCache
 
 from django_sessrec.catalogue import Catalogue
@@ -31,6 +33,15 @@ def broken(request):
 def from_the_database(request):
     """As of a shop that keeps its visitors' choices in a table; a heartbeat stands for a refusal."""
     return "none" if Heartbeat.objects.filter(name="refused").exists() else "session"
+
+
+ASKED_IN_THE_LOOP = []
+
+
+def from_the_cookie(request):
+    """Which notes whether it was called on an event loop."""
+    ASKED_IN_THE_LOOP.append(asyncio._get_running_loop() is not None)
+    return request.COOKIES.get("consent")
 
 
 def internal(request):

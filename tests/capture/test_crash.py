@@ -5,50 +5,19 @@ import shutil
 import signal
 import threading
 import time
-from contextlib import contextmanager
 
 import psycopg
 import pytest
-from django.core.management import call_command
 from django.db import connection, connections
 
 from django_sessrec.capture import breaker, buffers, fast_query
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.ids import uuid7
 from django_sessrec.models import FailedEvent, Receipt
-from example_shop.stack.environment import django_database
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
-from tests.support.capture import captured, event, in_the_ledger, reconnected
-from tests.support.pgbouncer import BINARY, PgBouncer
-
-SET_UPS = ["CONN_MAX_AGE 0", "CONN_MAX_AGE 60", "pool", *(["PgBouncer"] if BINARY else [])]
-
-
-@contextmanager
-def set_up(name, postgres):
-    """The events database on `postgres` as a shop may have it, without a row; how a page ends there."""
-    changes = django_database(postgres.url, pool=name == "pool")
-    bouncer = None
-    if name == "CONN_MAX_AGE 0":
-        changes["CONN_MAX_AGE"] = 0
-    with reconnected(**changes):
-        call_command("migrate", verbosity=0)
-        with connection.cursor() as cursor:  # it would write its log within 0.2 s
-            cursor.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
-            cursor.execute("SELECT pg_reload_conf()")
-        if name == "PgBouncer":
-            bouncer = PgBouncer(postgres)
-            bouncer.start()
-            connection.close()
-            connection.settings_dict |= {"PORT": bouncer.port, "DISABLE_SERVER_SIDE_CURSORS": True}
-        try:
-            yield connection.close if name in ("CONN_MAX_AGE 0", "pool") else lambda: None
-        finally:
-            connection.close()
-            connection.close_pool()
-            if bouncer:
-                bouncer.stop()
+from tests.support.capture import captured, event, in_the_ledger
+from tests.support.set_ups import SET_UPS, set_up
 
 
 def kill_the_server(postgres):

@@ -11,6 +11,7 @@ from django.test import AsyncClient
 from django_sessrec.capture import cookie
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Withdrawal
+from tests.capture.shop import ASKED_IN_THE_LOOP
 from tests.support.capture import captured
 from tests.support.visits import FIREFOX, visit_in
 
@@ -232,6 +233,30 @@ def test_a_refusal_that_a_query_tells_takes_effect_on_the_event_loop(shop):
     assert about.cookies["sessrec"]["max-age"] == 0
     assert captured() == []
     assert Withdrawal.objects.count() == 1
+
+
+def test_consent_that_blocks_nothing_is_asked_on_the_event_loop(shop):
+    ASKED_IN_THE_LOOP.clear()
+    shop.SESSREC |= {"CONSENT": "tests.capture.shop.from_the_cookie", "CONSENT_BLOCKS": False}
+    client = AsyncClient(headers={"user-agent": FIREFOX})
+    client.cookies["consent"] = "session"
+    on_the_event_loop("/async/1/", "/about/", client=client)
+    assert captured() == [("view_item", "1")]
+    assert ASKED_IN_THE_LOOP == [False, True]  # the tracked page goes to a thread anyway
+    client.cookies["consent"] = "none"
+    [about] = on_the_event_loop("/about/", client=client)
+    assert about.cookies["sessrec"]["max-age"] == 0
+    assert captured() == []
+
+
+def test_consent_that_is_wrongly_said_to_block_nothing_refuses_nothing(shop):
+    shop.SESSREC |= {"CONSENT": "tests.capture.shop.from_the_database"}
+    client = AsyncClient(headers={"user-agent": FIREFOX})
+    on_the_event_loop("/async/1/", client=client)
+    shop.SESSREC |= {"CONSENT_BLOCKS": False}
+    [about] = on_the_event_loop("/about/", client=client)
+    assert not about.cookies
+    assert captured() == [("view_item", "1")]
 
 
 def test_an_async_view_records_though_consent_takes_a_query(shop):

@@ -10,6 +10,7 @@ class Product(models.Model):
     price = models.DecimalField(max_digits=8, decimal_places=2, default=10)
     picture = models.CharField(max_length=200, blank=True)  # a URL
     stock = models.IntegerField(default=5)
+    family = models.CharField(max_length=50, blank=True)  # that the variants of one product share
     sensitive = models.BooleanField(default=False)
 
     def __str__(self) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from django_sessrec.checks.messages import CHECKS
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
 from django_sessrec.conf.setting import Setting
@@ -91,5 +93,6 @@ def _markdown(heads: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
+    settings.configure(USE_I18N=False)  # the names of figures are translated
     for page in PAGES:
         page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -19,6 +19,7 @@ from django_sessrec.measuring.days import ONE, day_of, first_moment, today
 from django_sessrec.measuring.kpis import Kpi, figures, sessions
 from django_sessrec.measuring.rollups import Rollup, due_days, parameters, roll_up, roll_up_due
 from django_sessrec.models import Attribution, DailyItem, Event, Quarantine, RolledUpDay
+from tests.support.experiments import a_running_one, takes_part
 from tests.support.history import click, happen, minutes, show
 from tests.support.tables import rows_of_the_app
 
@@ -63,6 +64,8 @@ def busy_day():
 
 
 def test_a_day_made_twice_is_the_same(busy_day):
+    a_running_one(NOON - minutes(9))
+    takes_part(NOON, "new")
     assert roll_up(DAY)
     once = all_sums()
     assert all(once.values())

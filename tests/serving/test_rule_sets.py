@@ -115,7 +115,7 @@ def test_rows_stand_over_the_settings_and_under_the_variant(settings, shop):
     draft.save()
     publish(draft, "ada", "")
     settled = placement_for(PLACEMENT)
-    assert (settled.limit, settled.max_per_category, settled.hide_viewed) == (3, 4, True)
+    assert (settled.limit, settled.max_per_category, settled.hide_viewed) == (3, 4, False)
     assert settled.template == "sessrec/recommendations.html"
 
 

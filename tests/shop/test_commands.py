@@ -28,7 +28,9 @@ def test_an_interrupted_history_leaves_nothing_so_that_the_next_start_makes_it(g
 
 @pytest.mark.django_db(transaction=True)
 def test_simulated_lists_give_the_report_figures_of_each_day(goods):
-    call_command("simulate_lists", "--days", "2", "--sessions-per-day", "30", stdout=StringIO())
+    history = ("--days", "2", "--sessions-per-day", "60")
+    call_command("simulate_history", *history, stdout=StringIO())
+    call_command("simulate_lists", "--days", "2", stdout=StringIO())
     roll_up_due()
     days = figures(*last_days(4), ["day"]).values()
     assert len(days) >= 2

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
+from django_sessrec.measuring.days import last_days
+from django_sessrec.measuring.kpis import figures
+from django_sessrec.measuring.rollups import roll_up_due
 from django_sessrec.models import Event, Impression
 from example_shop.shop import assortment
 from example_shop.shop.browser import Browser, StrangeHostError
@@ -70,7 +73,12 @@ def test_history_is_written_as_events():
     call_command("simulate_history", days=2, sessions_per_day=100, verbosity=0)
     events = Event.objects.all()
     known = {str(pk) for pk in Product.objects.values_list("pk", flat=True)}
-    assert set(events.values_list("name", flat=True)) == {"view_item", "add_to_cart", "purchase"}
+    names = set(events.values_list("name", flat=True))
+    assert (
+        {"view_item", "add_to_cart", "purchase"}
+        <= names
+        <= {"view_item", "add_to_cart", "purchase", "refund"}
+    )
     assert set(events.values_list("item_id", flat=True)) <= known
     assert events.filter(bot=True).exists()
     assert not events.filter(occurred_at__gt=datetime.now(UTC)).exists()
@@ -79,7 +87,8 @@ def test_history_is_written_as_events():
 @pytest.mark.django_db(transaction=True)
 def test_lists_of_past_days_are_clicked_where_they_name_what_comes_next():
     call_command("fill_shop", verbosity=0)
-    call_command("simulate_lists", days=2, sessions_per_day=20, verbosity=0)
+    call_command("simulate_history", days=2, sessions_per_day=200, verbosity=0)
+    call_command("simulate_lists", days=2, verbosity=0)
     lists = {each.pk: each for each in Impression.objects.all()}
     today = datetime.now(UTC).date()
     assert {each.shown_at.date() for each in lists.values()} >= {
@@ -91,6 +100,28 @@ def test_lists_of_past_days_are_clicked_where_they_name_what_comes_next():
         followed = lists[click.impression_id]
         assert followed.session_id == click.session_id
         assert followed.item_ids[click.position - 1] == click.item_id
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_call_adds_no_list():
+    call_command("fill_shop", verbosity=0)
+    call_command("simulate_history", days=1, sessions_per_day=100, verbosity=0)
+    call_command("simulate_lists", days=1, verbosity=0)
+    lists = Impression.objects.count()
+    assert {each.placement for each in Impression.objects.all()} == {"product_page", "basket", "home"}
+    call_command("simulate_lists", days=1, verbosity=0)
+    assert Impression.objects.count() == lists
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_order_line_in_ten_comes_back_and_is_taken_from_its_order():
+    call_command("fill_shop", verbosity=0)
+    call_command("simulate_history", days=30, sessions_per_day=120, verbosity=0)
+    bought, back = (Event.objects.filter(name=name).count() for name in ("purchase", "refund"))
+    assert 0.02 * bought < back < 0.2 * bought
+    roll_up_due()
+    [(_key, whole)] = figures(*last_days(31)).items()
+    assert 0 < whole.money["EUR"].total_refunded < whole.money["EUR"].total
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from django_sessrec import safety
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.intents import Intents
-from django_sessrec.serving import active_models, merchant_rules, popular
+from django_sessrec.serving import active_models, experiments, merchant_rules, popular
 from tests.demo.models import Product
 from tests.support.models import ESTIMATORS, fitted, folder_of, log_of_trails
 from tests.support.visits import FIREFOX, store_visits, synthetic_visits
@@ -31,10 +31,10 @@ def fresh_process(settings, tmp_path: Path, monkeypatch) -> Iterator[None]:
         },
     }
     monkeypatch.setattr(active_models, "CHECK_SECONDS", 0)
-    for room in (active_models, merchant_rules, popular, safety):
+    for room in (active_models, experiments, merchant_rules, popular, safety):
         room.forget()
     yield
-    for room in (active_models, merchant_rules, popular, safety):
+    for room in (active_models, experiments, merchant_rules, popular, safety):
         room.forget()
 
 

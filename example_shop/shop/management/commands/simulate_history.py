@@ -2,6 +2,7 @@
 
 import time
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +11,12 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from django_sessrec.capture.bulk_copy import copy_events
-from django_sessrec.capture.rows import EventRow
+from django_sessrec.capture.event import make
+from django_sessrec.capture.rows import EventRow, row_of
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
 from django_sessrec.models import EventName, Source
-from example_shop.shop.history import Happening, happenings
+from example_shop.shop.history import Happening, happenings, refund_of
 from example_shop.shop.models import Product
 from example_shop.shop.population import visitors_of
 
@@ -38,19 +40,34 @@ class Command(BaseCommand):
         with transaction.atomic(using=sessrec_settings.DATABASE):  # interrupted, it leaves nothing
             for day in [today - timedelta(days=ago) for ago in range(days, -1, -1)]:
                 written = copy_events(
-                    self._row(each, products)
+                    row
                     for each in happenings(visitors, day, sessions_per_day, draw)
                     if each.at <= now
+                    for row in self._rows(each, products[each.row], draw)
                 )
                 total += written
                 self.stdout.write(f"{day:%a %d %b}: {written:,} events")
         self.stdout.write(self.style.SUCCESS(f"{total:,} events in {time.monotonic() - began:.1f} s"))
 
-    def _row(self, happening: Happening, products: list[Product]) -> EventRow:
-        """The happening as a row of sessrec_event."""
+    def _rows(self, happening: Happening, product: Product, draw: np.random.Generator) -> Iterator[EventRow]:
+        """The happening as a row of sessrec_event; one in ten order lines has a refund, too."""
         sold = happening.name != EventName.VIEW_ITEM
-        product = products[happening.row]
-        return EventRow(
+        if happening.name == EventName.PURCHASE:
+            order_id = str(happening.session_id)
+            bought = make(
+                "purchase",
+                str(product.pk),
+                session_id=happening.session_id,
+                price=product.price,
+                currency="EUR",
+                order_id=order_id,
+                at=happening.at,
+            )
+            yield row_of(bought)
+            if refund := refund_of(bought, order_id, draw):
+                yield row_of(refund)
+            return
+        yield EventRow(
             event_id=uuid7(happening.at),
             occurred_at=happening.at,
             session_id=happening.session_id,

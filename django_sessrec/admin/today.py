@@ -1,0 +1,306 @@
+"""Today: what recommendations earn, what needs somebody, and what runs; in a new shop what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from django_sessrec.admin.charts import Chart, Point, line_chart, sparkline
+from django_sessrec.admin.formatting import NONE, fixed, interval, money, percent, signed, whole
+from django_sessrec.admin.run_figures import overall_progress, stage_label
+from django_sessrec.admin.words import placement_name
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.experiment_models import Experiment
+from django_sessrec.measuring.days import each_day, last_days
+from django_sessrec.measuring.definitions import DEFINITIONS
+from django_sessrec.measuring.kpis import Kpi, Money
+from django_sessrec.measuring.report import Compared, Report, report
+from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.operations.findings import Finding, Level
+from django_sessrec.operations.readiness import Step, steps, sum_of
+from django_sessrec.operations.trained_models import trained_models
+
+PERIODS = (7, 28, 90)
+USUAL = 28
+NO_MONEY = Money()
+MOST_FINDINGS = 6
+OPEN = (Experiment.State.WAITING, Experiment.State.RUNNING)
+COMPARABLE = 0.8  # share of the days before that must have figures
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A headline figure, what it was before, how it went day by day, and how it is counted."""
+
+    title: str
+    value: str
+    change: str
+    good: bool | None  # whether the change is good news; None where it is neither, or unknown
+    note: str
+    spark: str
+    counted: Sequence[str]
+
+
+def period_of(given: str) -> int:
+    """Days of one of PERIODS; the usual ones for anything else."""
+    return int(given) if given.isdecimal() and int(given) in PERIODS else USUAL
+
+
+def today_context(days: int) -> dict[str, Any]:
+    """Everything on the page, for the last `days` days."""
+    this = report(*last_days(days))
+    setup = steps()
+    if not this.whole.now.impressions and not this.whole.before.impressions:
+        return {"setup": setup, "done": sum(step.done for step in setup), "days": days}
+    this = comparable(this)
+    currency = main_currency(this)
+    needs = needs_you(setup)
+    return {
+        "days": days,
+        "periods": [{"days": each, "chosen": each == days} for each in PERIODS],
+        "sentence": sentence(this, currency, len(needs)),
+        "cards": list(_cards(this, currency)),
+        "chart": _chart(this, currency),
+        "plot": _plot(this, currency),
+        "currency": currency,
+        "rows": list(_rows(this, currency)),
+        "needs": needs,
+        "running": list(_running()),
+        "experiments": list(_experiments()),
+        "placements": [_of_placement(name, each, currency) for name, each in this.by_placement.items()],
+        "models": list(_models()),
+        "uncounted": this.uncounted,
+        "counted_at": this.counted_at,
+        "start": this.start,
+        "end": this.end,
+    }
+
+
+def comparable(this: Report) -> Report:
+    """Without the days before where most of them have no figures: a young shop only seems to grow."""
+    length = (this.end - this.start).days + 1
+    if len(this.sessions_before) >= COMPARABLE * length:
+        return this
+    return replace(
+        this,
+        whole=Compared(this.whole.now, Kpi()),
+        by_day_before={},
+        by_placement={name: Compared(each.now, Kpi()) for name, each in this.by_placement.items()},
+        sessions_before={},
+    )
+
+
+def main_currency(this: Report) -> str:
+    """The one in which most was sold; the others stand in the report."""
+    sold = this.whole.now.money or this.whole.before.money
+    return max(sold, key=lambda currency: sold[currency].total, default="")
+
+
+def sentence(this: Report, currency: str, needs: int) -> str:
+    """What the period brought, and whether anything needs somebody."""
+    now, before = (_money(kpi, currency) for kpi in (this.whole.now, this.whole.before))
+    all_well = (
+        _("All well.") if not needs else ngettext("%d thing needs you.", "%d things need you.", needs) % needs
+    )
+    if not now.total:
+        words = _("No order was recorded in these days: what recommendations bring is not known.")
+        return f"{all_well} {words}"
+    earned = {"earned": money({currency: now.direct}), "share": percent(now.share or 0)}
+    words = _("Recommendations brought %(earned)s (%(share)s of recorded sales).") % earned
+    if before.total:
+        change = now.direct - before.direct
+        more = _("That is %(amount)s more than in the days before.")
+        less = _("That is %(amount)s less than in the days before.")
+        words += " " + (more if change >= 0 else less) % {"amount": money({currency: abs(change)})}
+    return f"{all_well} {words}"
+
+
+def _money(kpi: Kpi, currency: str) -> Money:
+    return kpi.money.get(currency, NO_MONEY)
+
+
+def _cards(this: Report, currency: str) -> Iterator[Card]:
+    now, before = this.whole.now, this.whole.before
+    of_days = [this.by_day.get(day, Kpi()) for day in each_day(this.start, this.end)]
+    sold, sold_before = _money(now, currency), _money(before, currency)
+    margin = now.revenue_margin(currency) if currency in now.money else None
+    yield Card(
+        str(DEFINITIONS["direct"].name),
+        money({currency: sold.direct}) if sold.total else NONE,
+        _relative(sold.direct, sold_before.direct),
+        _good(sold.direct, sold_before.direct),
+        "" if margin is None else f"\N{PLUS-MINUS SIGN} {money({currency: Decimal(margin)})}",
+        sparkline([float(_money(each, currency).direct) for each in of_days]),
+        [_definition("direct"), _("Other currencies stand in the report; they are never added up.")],
+    )
+    yield Card(
+        _("Share of sales"),
+        NONE if sold.share is None else percent(sold.share),
+        _points(sold.share, sold_before.share),
+        _good(sold.share, sold_before.share),
+        "" if sold.share_interval is None else _range(sold.share_interval),
+        sparkline([_money(each, currency).share or 0.0 for each in of_days]),
+        [_("Sales after a click as a share of all recorded sales, both less refunds."), _definition("total")],
+    )
+    seen, clicked = now.rate("viewability"), now.rate("ctr")
+    yield Card(
+        _("Lists seen, clicked"),
+        f"{percent(seen.value) if now.seen_impressions and seen.value else NONE}, "
+        f"{percent(clicked.value) if clicked.value is not None else NONE}",
+        _points(clicked.value, before.rate("ctr").value),
+        _good(clicked.value, before.rate("ctr").value),
+        _("clicked: %(interval)s") % {"interval": interval(clicked)} if clicked.value is not None else "",
+        sparkline([each.rate("ctr").value or 0.0 for each in of_days]),
+        [_definition("viewability"), _definition("ctr")],
+    )
+    visits, visits_before = (sum_of(each.values()) for each in (this.sessions, this.sessions_before))
+    left_out = visits.bots + visits.quarantined
+    yield Card(
+        _("Sessions that count"),
+        whole(visits.sessions),
+        _relative(visits.sessions, visits_before.sessions),
+        _good(visits.sessions, visits_before.sessions),
+        ngettext("%s bot or quarantined", "%s bots or quarantined", left_out) % whole(left_out),
+        sparkline(
+            [
+                float(this.sessions[day].sessions) if day in this.sessions else 0.0
+                for day in each_day(this.start, this.end)
+            ]
+        ),
+        [_definition("sessions"), _definition("bots")],
+    )
+
+
+def _definition(key: str) -> str:
+    definition = DEFINITIONS[key]
+    return f"{definition.name}: {definition.formula}."
+
+
+def _relative(now: Decimal | int, before: Decimal | int) -> str:
+    """The change in per cent; empty where there was nothing before."""
+    return f"{signed(float(100 * (now - before) / before), 1)} %" if before else ""
+
+
+def _points(now: float | None, before: float | None) -> str:
+    if now is None or before is None:
+        return ""
+    return _("%s points") % signed(100 * (now - before), 1)
+
+
+def _good(now: Any, before: Any) -> bool | None:
+    return None if now is None or not before or now == before else bool(now > before)
+
+
+def _range(ends: tuple[float, float]) -> str:
+    return f"{percent(max(0.0, ends[0]))} \N{EN DASH} {percent(ends[1])}"
+
+
+def _chart(this: Report, currency: str) -> Chart | None:
+    """Sales after a click day by day, with the width of chance, and the period before."""
+    length = timedelta(days=(this.end - this.start).days + 1)
+    now, before = list[Point](), list[Point]()
+    for day in each_day(this.start, this.end):
+        kpi, earlier = (
+            each.get(at, Kpi()) for each, at in ((this.by_day, day), (this.by_day_before, day - length))
+        )
+        value = float(_money(kpi, currency).direct)
+        margin = kpi.revenue_margin(currency) if currency in kpi.money else None
+        bounds = (None, None) if margin is None else (max(0.0, value - margin), value + margin)
+        now.append(Point(day.toordinal(), value, _on(day, kpi, currency), *bounds))
+        was = float(_money(earlier, currency).direct)
+        before.append(Point(day.toordinal(), was, _on(day - length, earlier, currency)))
+    series = {_("these days"): now}
+    if this.by_day_before:
+        series[_("the days before")] = before
+    ends = ((this.start.toordinal(), date_format(this.start)), (this.end.toordinal(), date_format(this.end)))
+    title = _("Sales after a click, per day (%(currency)s)") % {"currency": currency}
+    return line_chart(title, series, ends=ends, label=lambda value: fixed(value, 0))
+
+
+def _on(day: date, kpi: Kpi, currency: str) -> str:
+    return f"{date_format(day)}: {money({currency: _money(kpi, currency).direct})}"
+
+
+def _plot(this: Report, currency: str) -> dict[str, Any]:
+    """The same figures for the script's chart: seconds since 1970 and a column for each line."""
+    days = list(each_day(this.start, this.end))
+    length = timedelta(days=len(days))
+    kpis = [this.by_day.get(day, Kpi()) for day in days]
+    margins = [kpi.revenue_margin(currency) if currency in kpi.money else None for kpi in kpis]
+    values = [float(_money(kpi, currency).direct) for kpi in kpis]
+    before = [float(_money(this.by_day_before.get(day - length, Kpi()), currency).direct) for day in days]
+    return {
+        "days": [(day - date(1970, 1, 1)).days * 86_400 for day in days],
+        "now": values,
+        "low": [max(0.0, value - (margin or 0)) for value, margin in zip(values, margins, strict=True)],
+        "high": [value + (margin or 0) for value, margin in zip(values, margins, strict=True)],
+        "before": before,
+        "labels": {"now": _("these days"), "before": _("the days before"), "day": _("Day")},
+    }
+
+
+def _rows(this: Report, currency: str) -> Iterator[dict[str, str]]:
+    """The chart's figures as a table, the newest day first."""
+    for day in reversed(list(each_day(this.start, this.end))):
+        kpi = this.by_day.get(day, Kpi())
+        sold, ctr = _money(kpi, currency), kpi.rate("ctr").value
+        yield {
+            "day": date_format(day),
+            "direct": money({currency: sold.direct}) if sold.total else NONE,
+            "total": money({currency: sold.total}) if sold.total else NONE,
+            "shown": whole(kpi.impressions),
+            "ctr": NONE if ctr is None else percent(ctr),
+        }
+
+
+def needs_you(setup: Sequence[Step]) -> list[Finding | Step]:
+    """What somebody should do, the worst first; a step of setting up only where nothing is wrong."""
+    found = [each for each in trained_models() if each.level != Level.OK]
+    found.sort(key=lambda each: each.level != Level.FAIL)
+    needs: list[Finding | Step] = [*found, *(step for step in setup if not step.done)]
+    return needs[:MOST_FINDINGS]
+
+
+def _experiments() -> Iterator[dict[str, Any]]:
+    """Open experiments and their state."""
+    for experiment in Experiment.objects.filter(state__in=OPEN, declared=False):
+        yield {"experiment": experiment, "state": experiment.get_state_display()}
+
+
+def _running() -> Iterator[dict[str, Any]]:
+    for run in TrainingRun.objects.filter(state=TrainingRun.State.RUNNING):
+        yield {"run": run, "stage": stage_label(run), "progress": overall_progress(run)}
+
+
+def _models() -> Iterator[dict[str, Any]]:
+    for model in sessrec_settings.MODELS:
+        latest = Promotion.objects.filter(model=model).select_related("run").first()
+        yield {"name": model, "promotion": latest}
+
+
+def _of_placement(name: str, each: Compared, currency: str) -> dict[str, Any]:
+    now, before = _money(each.now, currency), _money(each.before, currency)
+    seen, clicked = each.now.rate("viewability").value, each.now.rate("ctr").value
+    good = _good(now.direct, before.direct)
+    return {
+        "name": placement_name(name),
+        "shown": whole(each.now.impressions),
+        "seen": percent(seen) if seen else NONE,
+        "clicked": NONE if clicked is None else percent(clicked),
+        "sales": money({currency: now.direct}) if now.direct_orders else NONE,
+        "change": _relative(now.direct, before.direct),
+        "css": {True: "sessrec-better", False: "sessrec-worse", None: ""}[good],
+    }
+
+
+def status_sentence() -> str:
+    """The sentence of Today, for the shop's own index."""
+    this = comparable(report(*last_days(USUAL)))
+    return sentence(this, main_currency(this), len(needs_you(())))

@@ -1,0 +1,44 @@
+"""Products and data: what needs a look, whose visits count, and how far the shop is."""
+
+import pytest
+from django.urls import reverse
+
+from tests.demo.models import Product
+from tests.support.admin import page
+from tests.support.axe import violations
+from tests.support.browser import needs_chromium
+
+pytestmark = pytest.mark.django_db
+PAGE = "admin:sessrec_products"
+
+
+def test_flaws_readiness_and_visitors_are_on_the_page(admin_client):
+    for name in ("green tea", "<b>black</b> tea"):
+        Product.objects.create(name=name, category="tea")
+    html = page(admin_client, reverse(PAGE))
+    assert "Without a picture: 2" in html
+    assert "&lt;b&gt;black&lt;/b&gt; tea" in html
+    assert "Readiness:" in html
+    assert "Sessions with consent" in html
+    assert f"{reverse('admin:sessrec_inspector_changelist')}?item=" in html
+
+
+def test_a_catalogue_that_raises_leaves_the_rest(admin_client, settings):
+    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": "nowhere.Catalogue"}
+    html = page(admin_client, reverse(PAGE))
+    assert "Nothing was found." in html
+    assert "Readiness:" in html
+
+
+def test_only_who_may_see_the_report_sees_it(client, django_user_model):
+    client.force_login(django_user_model.objects.create_user("packer", is_staff=True))
+    assert client.get(reverse(PAGE)).status_code == 403
+
+
+@pytest.mark.e2e
+@needs_chromium
+@pytest.mark.django_db(transaction=True)
+def test_it_breaks_no_rule_of_accessibility(tab):
+    Product.objects.create(name="tea", category="tea")
+    tab.goto(reverse(PAGE))
+    assert violations(tab) == []

@@ -1,0 +1,169 @@
+"""Today: the money first, what needs somebody, and in a new shop the next step."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.core.management import call_command
+from django.template import Context, Template
+from django.urls import reverse
+
+from django_sessrec.admin.charts import sparkline
+from django_sessrec.ids import uuid7
+from django_sessrec.measuring.days import last_days
+from django_sessrec.measuring.report import report
+from tests.support.admin import a_run, page
+from tests.support.axe import violations
+from tests.support.browser import needs_chromium
+from tests.support.history import buy, click, show
+
+pytestmark = pytest.mark.django_db
+TODAY = "/admin/sessrec/"
+
+
+def bought_after_a_click(at, price, currency="EUR", *, clicked=True):
+    session_id = uuid7(at)
+    shown = show(session_id, at, ["1", "2"], placement="product_page")
+    if clicked:
+        click(session_id, at + timedelta(seconds=5), "1", shown, position=1)
+    buy(session_id, at + timedelta(seconds=9), "1" if clicked else "9", price, currency=currency)
+
+
+@pytest.fixture
+def sales():
+    """100 EUR after a click and 300 without in these days, 40 after a click before them; some dollars."""
+    now = datetime.now(UTC)
+    bought_after_a_click(now - timedelta(days=2), "100.00")
+    bought_after_a_click(now - timedelta(days=2), "300.00", clicked=False)
+    bought_after_a_click(now - timedelta(days=2), "7.00", "USD")
+    bought_after_a_click(now - timedelta(days=9), "40.00")
+    for ago in (7, 8, 10, 11, 12, 13):  # days with figures, so that the two weeks can be compared
+        show(uuid7(now - timedelta(days=ago)), now - timedelta(days=ago), ["1"])
+    call_command("sessrec_rollup")
+
+
+def test_a_new_shop_sees_what_to_do_next(admin_client):
+    html = page(admin_client, TODAY)
+    assert "1 of 10 steps are done." in html
+    assert "{% sessrec_recommendations" in html.replace("&#x27;", "'")
+    assert "sessrec-headlines" not in html
+
+
+def test_the_sentence_says_what_was_earned_and_how_much_of_all(admin_client, sales):
+    html = page(admin_client, f"{TODAY}?days=7")
+    assert "Recommendations brought 100.00 EUR (25.0\N{NO-BREAK SPACE}% of recorded sales)." in html
+    assert "That is 60.00 EUR more than in the days before." in html
+    assert "7.00 USD" not in html, "currencies are never added up, and the others stand in the report"
+
+
+def test_a_shop_whose_days_before_are_unknown_is_not_said_to_grow(admin_client, sales):
+    html = page(admin_client, f"{TODAY}?days=28")
+    assert "Recommendations brought 140.00 EUR" in html
+    assert "more than in the days before" not in html
+    assert "the days before" not in html.partition("sessrec-plot-data")[0]
+
+
+def test_the_chart_the_table_and_the_report_say_the_same(admin_client, sales):
+    html = page(admin_client, f"{TODAY}?days=7")
+    plot = json.loads(re.search(r'<script id="sessrec-plot-data"[^>]*>(.*?)</script>', html)[1])
+    this = report(*last_days(7))
+    direct = this.whole.now.money["EUR"].direct
+    assert direct == Decimal("100.00")
+    assert sum(plot["now"]) == float(direct)
+    assert sum(plot["before"]) == float(this.whole.before.money["EUR"].direct) == 40.0
+    assert len(plot["days"]) == len(plot["low"]) == len(plot["high"]) == 7
+    assert all(
+        low <= now <= high for low, now, high in zip(plot["low"], plot["now"], plot["high"], strict=True)
+    )
+    assert html.count('<td class="sessrec-number">100.00 EUR</td>') == 1
+
+
+def test_each_card_says_how_it_is_counted(admin_client, sales):
+    html = page(admin_client, TODAY)
+    assert html.count("How it is counted") == 4
+    assert "order lines of products clicked in a list before, less their refunds" in html
+    assert html.count('class="sessrec-spark"') == 4
+
+
+def test_a_run_in_training_is_on_the_page_with_its_progress(admin_client, sales):
+    run = a_run(state="running", stage="fit", progress=0.5, finished_at=None)
+    html = page(admin_client, TODAY)
+    assert f">{run}</a>: training" in html
+
+
+def test_what_needs_somebody_has_its_remedy(admin_client, sales, sessrec):
+    a_run(state="failed", verdict="The disk is full.")
+    html = page(admin_client, TODAY)
+    assert "The disk is full." in html
+    assert re.search(r"\d+ things need you\.", html)
+
+
+@pytest.mark.parametrize("days", ["", "7", "28", "90", "x", "-1", "9999999999999999999999", "²"])
+def test_any_period_in_the_address_gives_a_page(admin_client, sales, days):
+    page(admin_client, f"{TODAY}?days={days}")
+
+
+def test_orders_alone_are_not_sales_after_a_click(admin_client):
+    now = datetime.now(UTC)
+    bought_after_a_click(now - timedelta(hours=3), "50.00", clicked=False)
+    call_command("sessrec_rollup")
+    assert "Recommendations brought 0.00 EUR (0.0\N{NO-BREAK SPACE}% of recorded sales)." in page(
+        admin_client, TODAY
+    )
+
+
+def test_lists_without_any_order_say_that_money_is_not_known(admin_client):
+    show(uuid7(), datetime.now(UTC) - timedelta(minutes=5), ["1"])
+    call_command("sessrec_rollup")
+    assert "No order was recorded in these days" in page(admin_client, TODAY)
+
+
+def test_who_may_not_see_the_report_sees_no_figures(client, django_user_model, sales):
+    user = django_user_model.objects.create_user("clerk", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_trainingrun"))
+    client.force_login(user)
+    html = page(client, TODAY)
+    assert "sessrec-headlines" not in html
+    assert reverse("admin:sessrec_trainingrun_changelist") in html
+
+
+def test_the_shops_own_index_can_say_it_in_one_sentence(rf, admin_user, sales):
+    request = rf.get("/admin/")
+    request.user = admin_user
+    tag = Template("{% load sessrec_admin %}{% sessrec_status %}")
+    assert "Recommendations brought 140.00 EUR" in tag.render(Context({"request": request}))
+    assert tag.render(Context({})).strip() == ""
+
+
+def test_a_sparkline_stays_in_its_box():
+    points = [tuple(map(float, pair.split(","))) for pair in sparkline([3, -1, 8, 8]).split()]
+    assert points[0][0] == 0
+    assert points[-1][0] == 100
+    assert all(0 <= y <= 30 for _x, y in points)
+    assert sparkline([1.0]) == ""
+    assert sparkline([0.0, 0.0]).count(",") == 2
+
+
+@pytest.mark.e2e
+@needs_chromium
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_breaks_no_rule_and_draws_its_chart_under_a_strict_policy(tab, sales, scheme):
+    tab.emulate_media(color_scheme=scheme)
+    tab.goto(TODAY)
+    tab.wait_for_selector(".sessrec-drawn canvas")
+    assert violations(tab) == []
+    tab.set_viewport_size({"width": 390, "height": 844})
+    assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+@pytest.mark.e2e
+@needs_chromium
+@pytest.mark.django_db(transaction=True)
+def test_the_checklist_breaks_no_rule(tab):
+    tab.goto(TODAY)
+    assert tab.locator(".sessrec-setup li").count() == 10
+    assert violations(tab) == []

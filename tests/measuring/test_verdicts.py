@@ -1,0 +1,135 @@
+"""Verdicts on arms whose figures are made up, so that each verdict is met."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from django_sessrec.experiment_models import INTERLEAVED, Experiment, Variant
+from django_sessrec.measuring.arms import MEASURES, PAIRS, Arm
+from django_sessrec.measuring.verdicts import Verdict, judge, planned_sessions
+
+NOW = datetime.now(UTC)
+
+
+def an_arm(sessions, orders, **sums):
+    """Sessions of one list each, so many of them with an order and a line."""
+    usual = dict.fromkeys(("lists", "answered", "filled"), sessions)
+    given = {**usual, "ordered": orders, "lines": orders, **sums}
+    values = [float(given.get(measure, 0)) for measure in MEASURES]
+    # Every count of a session is 0 or 1, so that a product is the smaller count.
+    products = [float(min(given.get(one, 0), given.get(other, 0))) for one, other in PAIRS]
+    return Arm(sessions, values, products)
+
+
+def an_experiment(**columns):
+    return Experiment(**{"name": "x", "counted_from": NOW, "tuned_for": 4_000, "effect": 0.1, **columns})
+
+
+def variants(*names, shares=None):
+    shares = shares or [1] * len(names)
+    return [Variant(name=name, share=share) for name, share in zip(names, shares, strict=True)]
+
+
+def verdict(found, names=("old", "new"), **columns):
+    return judge(an_experiment(**columns), variants(*names), found)
+
+
+def test_nothing_is_said_before_it_is_counted():
+    judged = verdict({"old": an_arm(900, 1), "new": an_arm(900, 900)}, counted_from=None)
+    assert judged.verdict == Verdict.WAITING
+
+
+def test_an_experiment_without_traffic_is_empty():
+    judged = verdict({})
+    assert (judged.verdict, judged.sessions, judged.needed) == (Verdict.EMPTY, 0, None)
+
+
+def test_a_small_difference_is_too_early():
+    judged = verdict({"old": an_arm(1_000, 100), "new": an_arm(1_000, 110)})
+    assert judged.verdict == Verdict.EARLY
+    name, bounds = judged.decides
+    assert name == "new"
+    assert bounds.low < 0 < bounds.high
+    assert bounds.value == pytest.approx(0.01)
+    assert judged.needed > 2_000
+
+
+@pytest.mark.parametrize(("orders", "expected"), [(200, Verdict.BETTER), (30, Verdict.WORSE)])
+def test_a_large_difference_is_known(orders, expected):
+    judged = verdict({"old": an_arm(1_000, 100), "new": an_arm(1_000, orders)})
+    assert judged.verdict == expected
+
+
+def test_a_difference_that_is_surely_small_is_none():
+    found = {"old": an_arm(100_000, 50_000), "new": an_arm(100_000, 50_100)}
+    assert verdict(found).verdict == Verdict.ALIKE
+
+
+def test_a_broken_split_is_said_before_any_winner():
+    judged = verdict({"old": an_arm(1_000, 100), "new": an_arm(700, 300)})
+    assert judged.verdict == Verdict.BROKEN
+    assert judged.split < 0.001
+
+
+def test_of_several_variants_the_best_winner_counts():
+    found = {"old": an_arm(1_000, 100), "b": an_arm(1_000, 200), "c": an_arm(1_000, 300)}
+    judged = verdict(found, ("old", "b", "c"))
+    assert (judged.verdict, judged.decides[0]) == (Verdict.BETTER, "c")
+    assert list(judged.differences) == ["b", "c"]
+
+
+def test_several_variants_are_compared_more_strictly():
+    two = verdict({"old": an_arm(500, 50), "new": an_arm(500, 70)})
+    found = {"old": an_arm(500, 50), "new": an_arm(500, 70), "c": an_arm(500, 50)}
+    three = verdict(found, ("old", "new", "c"))
+    assert two.differences["new"]["orders"].high < three.differences["new"]["orders"].high
+
+
+def test_one_worse_variant_of_several_decides_nothing():
+    found = {"old": an_arm(1_000, 100), "b": an_arm(1_000, 20), "c": an_arm(1_000, 101)}
+    assert verdict(found, ("old", "b", "c")).verdict == Verdict.EARLY
+
+
+def test_a_variant_removed_while_it_runs_is_told_and_left_out():
+    found = {"old": an_arm(500, 50), "new": an_arm(500, 60), "gone": an_arm(250, 200)}
+    judged = verdict(found)
+    assert (judged.removed, judged.sessions, list(judged.arms)) == (250, 1_000, ["old", "new"])
+    assert judged.verdict == Verdict.EARLY
+
+
+def test_a_control_left_alone_is_compared_with_nothing():
+    judged = verdict({"old": an_arm(500, 50), "new": an_arm(500, 60)}, ("old",))
+    assert (judged.verdict, judged.removed) == (Verdict.WAITING, 500)
+
+
+def test_fewer_full_lists_and_more_refunds_fail_the_guard_rails():
+    found = {"old": an_arm(1_000, 100, refunded=5), "new": an_arm(1_000, 100, filled=800, refunded=60)}
+    assert verdict(found).failed == [("new", "full"), ("new", "refunds")]
+    better = {"old": found["new"], "new": found["old"]}
+    assert verdict(better).failed == []
+
+
+def test_a_variant_with_a_share_of_nought_is_planned_for_never():
+    experiment = an_experiment()
+    assert planned_sessions(experiment, an_arm(1_000, 100), [1, 0]) is None
+    assert planned_sessions(experiment, an_arm(1_000, 100), [1]) is None
+    even, uneven = (planned_sessions(experiment, an_arm(1_000, 100), shares) for shares in ([1, 1], [9, 1]))
+    assert uneven > 2 * even
+
+
+@pytest.mark.parametrize(
+    ("preferred", "expected"), [(0, Verdict.EARLY), (400, Verdict.BETTER), (-400, Verdict.WORSE)]
+)
+def test_interleaving_holds_the_second_against_the_first(preferred, expected):
+    arm = Arm(
+        2_000,
+        [float(preferred) if measure == "preferred" else 0.0 for measure in MEASURES],
+        [900.0 if pair == ("preferred", "preferred") else 0.0 for pair in PAIRS],
+    )
+    judged = verdict({INTERLEAVED: arm, "old": an_arm(9, 1)}, kind="interleaving", tuned_for=2_000)
+    assert (judged.verdict, judged.decides[0], judged.removed) == (expected, "new", 9)
+
+
+def test_interleaving_without_traffic_is_empty():
+    assert verdict({}, kind="interleaving").verdict == Verdict.EMPTY
+    assert verdict({}, kind="interleaving", counted_from=None).verdict == Verdict.WAITING

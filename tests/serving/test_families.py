@@ -1,0 +1,135 @@
+"""Variants as families: one of each is shown, in stock, and a view of one counts for all."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from django_sessrec.ids import uuid7
+from django_sessrec.recommendations import Placement, Visit, choose, get_recommendations
+from django_sessrec.serving import families
+from django_sessrec.training.dataset import read
+from tests.demo.models import Product
+from tests.demo.recommendations import DemoCatalogue
+from tests.support.visits import store_visits
+
+pytestmark = pytest.mark.django_db
+
+
+class FamilyCatalogue(DemoCatalogue):
+    parent_field = "family"
+
+
+@pytest.fixture
+def shop(products, trails, promote, settings):
+    """Thirty products, of which pots 0 to 3 are variants of "round" and pots 4 to 7 of "square"."""
+    settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.serving.test_families.FamilyCatalogue"}
+    Product.objects.filter(pk__in=[each.pk for each in products[20:24]]).update(family="round")
+    Product.objects.filter(pk__in=[each.pk for each in products[24:28]]).update(family="square")
+    by_id = {str(each.pk): each.family or str(each.pk) for each in Product.objects.all()}
+    promote([[by_id[item_id] for item_id in trail] for trail in trails])
+    return products
+
+
+def family_names(choice) -> list[str]:
+    return [each.item.family for each in choice.items if each.item.family]
+
+
+def listed(visit: Visit, **keys):
+    return choose(visit, Placement("preview", **{"models": ("neighbours",), "limit": 8} | keys))
+
+
+def test_one_of_a_family_is_shown(shop):
+    choice = listed(Visit(current=str(shop[18].pk)), limit=20)
+    found = family_names(choice)
+    assert sorted(found) == ["round", "square"]
+    assert next(each.step for each in choice.items if each.item.family) == "model"
+
+
+def test_it_is_the_one_with_the_most_in_stock(shop):
+    Product.objects.filter(pk=shop[22].pk).update(stock=9)
+    choice = listed(Visit(current=str(shop[18].pk)))
+    assert str(shop[22].pk) in [each.item_id for each in choice.items]
+
+
+def test_a_variant_that_sells_out_meanwhile_gives_way_to_another(shop):
+    Product.objects.filter(pk=shop[22].pk).update(stock=9)
+    visit = Visit(current=str(shop[18].pk))
+    listed(visit)
+    Product.objects.filter(pk=shop[22].pk).update(stock=0)
+    found = [each.item for each in listed(visit).items if each.item.family == "round"]
+    assert len(found) == 1
+    assert found[0].stock > 0
+
+
+def test_a_family_without_stock_is_not_shown(shop):
+    Product.objects.filter(family="round").update(stock=0)
+    assert "round" not in family_names(listed(Visit(current=str(shop[18].pk)), limit=20))
+
+
+def test_a_model_hears_the_family_and_the_reason_names_the_variant(shop):
+    """No model has heard of pot 1 itself."""
+    clicked = str(shop[21].pk)
+    choice = listed(Visit(items=[clicked], current=clicked))
+    assert choice.answer.step == "model"
+    assert {item_id for each in choice.items if each.step == "model" for item_id in each.because} == {clicked}
+
+
+@pytest.mark.parametrize("known_as", ["items", "basket", "purchases", "current"])
+def test_none_of_a_family_that_the_visitor_has_seen_or_decided_on(shop, known_as):
+    value = str(shop[20].pk) if known_as == "current" else [str(shop[20].pk)]
+    visit = Visit(**{"current": str(shop[18].pk), known_as: value})
+    assert "round" not in family_names(listed(visit, limit=20, hide_viewed=True))
+
+
+def test_a_pinned_variant_stands_for_its_family(shop):
+    choice = listed(Visit(current=str(shop[18].pk)), pinned=(str(shop[23].pk),), limit=20)
+    assert [each.item_id for each in choice.items if each.item.family == "round"] == [str(shop[23].pk)]
+
+
+def test_a_model_that_was_trained_before_the_shop_named_families_goes_on_serving(shop, trails, promote):
+    promote(trails)
+    choice = listed(Visit(items=[str(shop[20].pk)], current=str(shop[18].pk)), limit=20)
+    assert choice.answer.step == "model"
+    assert len(set(family_names(choice))) == len(family_names(choice))
+
+
+def test_a_family_whose_parent_is_gone_is_a_family_still(shop):
+    """The parent's id names no product here at all."""
+    assert get_recommendations(None, "product_page", item=shop[18]).items
+
+
+def test_families_are_asked_for_once_a_minute(shop):
+    visit = Visit(items=[str(shop[20].pk)], current=str(shop[18].pk))
+    listed(visit)
+    with CaptureQueriesContext(connection) as queries:
+        listed(visit)
+    assert not asked_for_families(queries)
+    families.forget()
+    with CaptureQueriesContext(connection) as queries:
+        listed(visit)
+    assert asked_for_families(queries)
+
+
+def test_a_shop_without_families_is_asked_nothing(products, trails, promote):
+    promote(trails)
+    with CaptureQueriesContext(connection) as queries:
+        listed(Visit(current=str(products[8].pk)))
+    assert not asked_for_families(queries)
+
+
+def asked_for_families(queries) -> list[str]:
+    columns = (each["sql"].partition(" FROM ")[0] for each in queries)
+    return [each for each in columns if each.endswith(('"family"', '"family" AS "family"'))]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_views_of_variants_are_learnt_as_views_of_the_family(shop):
+    now = datetime.now(UTC)
+    start = now - timedelta(hours=3)
+    names = [str(shop[n].pk) for n in (0, 20, 22, 1)]
+    store_visits([(uuid7(start), start, names)])
+    log, counts = read(now - timedelta(days=1), now + timedelta(minutes=1))
+    assert log.index.item_ids(log[0]) == [names[0], "round", "round", names[3]]
+    assert (counts.items, counts.sessions) == (3, 1)
