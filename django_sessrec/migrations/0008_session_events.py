@@ -25,7 +25,7 @@ DROP = "DROP FUNCTION sessrec_session_events(uuid, text[], timestamptz, timestam
 class Migration(OwnDatabaseMigration):
 
     dependencies = [
-        ('sessrec', '0005_inspector'),
+        ('sessrec', '0007_experiments'),
     ]
 
     operations = [
