@@ -125,9 +125,7 @@ def _lists(now: Kpi, usual: Kpi, bounds: Mapping[str, float | None]) -> Iterator
             Code.ALARM_CLICKS,
             _("%(now).1f %% of the last week's lists were clicked; %(usual).1f %% are usual.")
             % {"now": 100 * (ctr.value or 0), "usual": 100 * (usual_ctr.value or 0)},
-            _(
-                "Compare the run that serves with the one before under Models; look at rules and templates."
-            ),
+            _("Compare the run that serves with the one before under Models; look at rules and templates."),
         )
     length, usual_length = (each.items_shown / each.impressions for each in (now, usual))
     shorter = bounds["LIST_FALL"]
