@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpRequest
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
@@ -22,11 +23,16 @@ class FromTheShop(BasePermission):
     code = "foreign_origin"
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        if origins.is_trusted(request._request):
-            return True
-        if site := request.headers.get("Sec-Fetch-Site"):
-            # "none" is the address bar; nothing can be sent from there but GET
-            return site == "same-origin" or (site == "none" and request.method in SAFE_METHODS)
-        if origins.origin_of(request._request):
-            return origins.is_own(request._request)
-        return not getattr(view, "browsers_only", False)
+        return is_from_the_shop(request._request, browsers_only=getattr(view, "browsers_only", False))
+
+
+def is_from_the_shop(request: HttpRequest, *, browsers_only: bool) -> bool:
+    """Whether FromTheShop permits the request."""
+    if origins.is_trusted(request):
+        return True
+    if site := request.META.get("HTTP_SEC_FETCH_SITE"):
+        # "none" is the address bar; nothing can be sent from there but GET
+        return site == "same-origin" or (site == "none" and request.method in SAFE_METHODS)
+    if origins.origin_of(request):
+        return origins.is_own(request)
+    return not browsers_only

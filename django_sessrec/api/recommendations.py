@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
@@ -17,11 +17,27 @@ from rest_framework.serializers import Serializer
 
 from django_sessrec.api.exceptions import UnknownPlacement
 from django_sessrec.api.openapi import documented
-from django_sessrec.api.serializers import Query, QueryWithItems, RecommendationsAnswer, SlotQuery, problems
-from django_sessrec.api.views import SessrecView
+from django_sessrec.api.serializers import (
+    MAX_LANGUAGE,
+    MAX_PLACEMENT,
+    Query,
+    QueryWithItems,
+    RecommendationsAnswer,
+    SlotQuery,
+    problems,
+)
+from django_sessrec.api.views import SessrecView, ShopJSON
+from django_sessrec.capture.event import MAX_ITEM_ID
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.serving.recommendations import Recommendations, RecommendedItem, recommend, rendered
 
+MAX_LENGTHS: Final[Mapping[str, int]] = {
+    "placement": MAX_PLACEMENT,
+    "item_id": MAX_ITEM_ID,
+    "limit": len(str(MAX_LIMIT)),
+    "language": MAX_LANGUAGE,
+}
 EXAMPLE = OpenApiExample(
     "Two teapots for somebody who looked at a third",
     value={
@@ -54,6 +70,19 @@ EXAMPLE = OpenApiExample(
 
 
 class RecommendationsView(SessrecView):
+    def plain(self, request: HttpRequest) -> HttpResponse | None:
+        query = _usual(request, {"placement", "item_id", "limit", "language"})
+        if (
+            query is None
+            or query.get("placement") not in sessrec_settings.PLACEMENTS
+            or not self.admits(request)
+        ):
+            return None
+        with _language_of_the_page(query):
+            answer = _as_json(_made(request, query))
+            body = ShopJSON().render(answer, ShopJSON.media_type, {})
+        return HttpResponse(body, content_type=ShopJSON.media_type)
+
     @documented(
         operation_id="recommendations",
         summary="A placement's list for this visit",
@@ -76,6 +105,12 @@ class RecommendationsView(SessrecView):
 
 
 class SlotView(SessrecView):
+    def plain(self, request: HttpRequest, placement: str) -> HttpResponse | None:
+        query = _usual(request, {"item_id", "limit", "language"})
+        if query is None or placement not in sessrec_settings.PLACEMENTS or not self.admits(request):
+            return None
+        return _slot(request, {"placement": placement, **query})
+
     @documented(
         operation_id="slot",
         summary="A placement's list as HTML, for a page that a cache keeps",
@@ -85,10 +120,29 @@ class SlotView(SessrecView):
     )
     def get(self, request: Request, placement: str) -> HttpResponse:
         query = {"placement": placement, **_checked(SlotQuery, request.query_params)}
-        with _language_of_the_page(query):
-            recommendations = _made(request, query)
-            html = rendered(recommendations, request._request)
-        return HttpResponse(html, headers={"Sessrec-Consent": recommendations.consent})
+        return _slot(request._request, query)
+
+
+def _slot(request: HttpRequest, query: dict[str, Any]) -> HttpResponse:
+    with _language_of_the_page(query):
+        recommendations = _made(request, query)
+        html = rendered(recommendations, request)
+    return HttpResponse(html, headers={"Sessrec-Consent": recommendations.consent})
+
+
+def _usual(request: HttpRequest, known: Set[str]) -> dict[str, Any] | None:
+    """The query as _checked() would answer it; None where that has to look closer, or refuses it."""
+    query: dict[str, Any] = {name: value for name, value in request.GET.items() if name in known}
+    for name, value in query.items():
+        if not value or not value.isascii() or not value.isprintable() or value != value.strip():
+            return None
+        if len(value) > MAX_LENGTHS.get(name, 0):
+            return None
+    if limit := query.get("limit"):
+        if not limit.isdecimal() or not 1 <= int(limit) <= MAX_LIMIT:
+            return None
+        query["limit"] = int(limit)
+    return query
 
 
 def _checked(serializer: type[Serializer], given: Any) -> dict[str, Any]:
@@ -109,12 +163,12 @@ def _language_of_the_page(query: dict[str, Any]) -> Iterator[None]:
         yield
 
 
-def _made(request: Request, query: dict[str, Any]) -> Recommendations:
+def _made(request: HttpRequest, query: dict[str, Any]) -> Recommendations:
     placement = query["placement"]
     if placement not in sessrec_settings.PLACEMENTS:
         raise UnknownPlacement(f"There is no placement {placement!r}.")
     return recommend(
-        request._request,
+        request,
         placement,
         item=query.get("item_id"),
         items=query.get("item_ids"),
@@ -124,7 +178,7 @@ def _made(request: Request, query: dict[str, Any]) -> Recommendations:
 
 def _answer(request: Request, query: dict[str, Any]) -> Response:
     with _language_of_the_page(query):
-        return Response(_as_json(_made(request, query)))
+        return Response(_as_json(_made(request._request, query)))
 
 
 def _as_json(recommendations: Recommendations) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from django_sessrec.models import EventName
 from django_sessrec.serving.fallback import REASONS, STEPS
 from django_sessrec.serving.visit import MAX_SESSION_ITEMS
 
+MAX_PLACEMENT, MAX_LANGUAGE = 200, 20  # characters
 BROWSER_NAMES = [name for name in EventName.values if name not in {EventName.PURCHASE, EventName.REFUND}]
 
 
@@ -31,13 +32,15 @@ class Body(serializers.Serializer):
 class Query(serializers.Serializer):
     """Query parameters of a list."""
 
-    placement = serializers.CharField(help_text="A key of SESSREC['PLACEMENTS'].", max_length=200)
+    placement = serializers.CharField(help_text="A key of SESSREC['PLACEMENTS'].", max_length=MAX_PLACEMENT)
     item_id = serializers.CharField(
         required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
     )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
     language = serializers.CharField(
-        required=False, max_length=20, help_text="Of the page, such as de; by default the browser's."
+        required=False,
+        max_length=MAX_LANGUAGE,
+        help_text="Of the page, such as de; by default the browser's.",
     )
 
 
@@ -58,7 +61,9 @@ class SlotQuery(serializers.Serializer):
     item_id = serializers.CharField(required=False, max_length=MAX_ITEM_ID)
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
     language = serializers.CharField(
-        required=False, max_length=20, help_text="Of the page, such as de; by default the browser's."
+        required=False,
+        max_length=MAX_LANGUAGE,
+        help_text="Of the page, such as de; by default the browser's.",
     )
 
 

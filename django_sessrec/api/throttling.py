@@ -1,13 +1,18 @@
-"""Throttles per session and per address."""
+"""Throttles per session and per address: two numbers in the cache for each, however high the rate."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+import time
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any, Final
 
+from django.core.cache import cache
+from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
-from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.throttling import BaseThrottle
 
 from django_sessrec.capture import cookie
 from django_sessrec.capture.client_address import client_address
@@ -15,44 +20,74 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.safety import log
 
 ADDRESS_FACTOR = 20  # visitors behind one address, as in an office or a mobile network
+SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-class PerVisitor(SimpleRateThrottle):
+class PerVisitor(BaseThrottle):
     """The view's `rate_setting` for each session; for each address where there is no session.
 
     A request without session whose address is not known has no limit: it may be any of the shop's visitors.
+
+    Requests are counted by periods that begin together for everybody. Those of the period before count by
+    the share of it that is less than a period ago. Refused requests are not counted.
     """
 
     factor = 1
 
-    def get_rate(self) -> str:
-        """Known only with the view: see allow_request."""
-        return ""
-
-    def parse_rate(self, rate: str | None) -> tuple[int | None, int | None]:
-        requests, seconds = super().parse_rate(rate or None)
-        return requests and requests * self.factor, seconds
+    def __init__(self) -> None:
+        self._key: str | None = None  # of the count of this period; None where nothing is counted
+        self._wait = 0.0  # seconds
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        self.scope = view.rate_setting
-        self.rate = getattr(sessrec_settings, self.scope) or None  # the framework's word for no limit
-        self.num_requests, self.duration = self.parse_rate(self.rate)
+        if not self.has_room(request._request, view.rate_setting):
+            return False
+        self.count()
+        return True
+
+    def has_room(self, request: HttpRequest, setting: str) -> bool:
+        """Whether one more request is within the rate. The cache's own errors allow it: the shop goes on."""
         try:
-            return bool(super().allow_request(request, view))
-        except Exception as error:  # the cache's own errors differ by backend; a shop without a cache goes on
+            rate, who = getattr(sessrec_settings, setting), self.who(request)
+            if not rate or who is None:
+                return True
+            number, self._seconds = parsed(rate)
+            return self._fits(f"sessrec:{type(self).__name__}:{setting}:{_hidden(who)}", number * self.factor)
+        except Exception as error:  # they differ by backend
             log("could not count the API's requests: is the cache reachable?", error)
             return True
 
-    def get_cache_key(self, request: Request, view: Any) -> str | None:
-        session_id = cookie.presented(request._request)
-        return self._key(str(session_id) if session_id else client_address(request._request))
+    def count(self) -> None:
+        """Count the request that has_room() was asked about."""
+        if self._key is None:
+            return
+        try:
+            if not cache.add(self._key, 1, 2 * self._seconds):
+                cache.incr(self._key)
+        except Exception as error:
+            log("could not count the API's requests: is the cache reachable?", error)
 
-    def _key(self, who: str | None) -> str | None:
-        """Keyed with the shop's secret, so that no address can be read out of the cache."""
-        if who is None:
-            return None
-        digest = salted_hmac("django_sessrec.throttle", who, algorithm="sha256").hexdigest()
-        return f"sessrec:{type(self).__name__}:{self.scope}:{digest}"
+    def wait(self) -> float:
+        """Seconds until the next request is within the rate."""
+        return self._wait
+
+    def who(self, request: HttpRequest) -> str | None:
+        """Whose requests are counted together."""
+        session_id = cookie.presented(request)
+        return str(session_id) if session_id else client_address(request)
+
+    def _fits(self, name: str, limit: int) -> bool:
+        period, passed = divmod(time.time(), self._seconds)
+        key, key_before = f"{name}:{period:.0f}", f"{name}:{period - 1:.0f}"
+        counts = cache.get_many([key, key_before])
+        now, before = counts.get(key, 0), counts.get(key_before, 0)
+        left = 1 - passed / self._seconds
+        if now + math.ceil(before * left) < limit:
+            self._key = key
+            return True
+        # Until few enough of the period before count: of this one, where this one alone reaches the limit.
+        self._wait = left - (limit - now - 1) / before if now < limit else left + 1 - (limit - 1) / now
+        self._wait *= self._seconds
+        return False
 
 
 class PerAddress(PerVisitor):
@@ -60,8 +95,30 @@ class PerAddress(PerVisitor):
 
     factor = ADDRESS_FACTOR
 
-    def get_cache_key(self, request: Request, view: Any) -> str | None:
-        return self._key(client_address(request._request))
+    def who(self, request: HttpRequest) -> str | None:
+        return client_address(request)
 
 
-THROTTLES: Sequence[type[SimpleRateThrottle]] = (PerVisitor, PerAddress)
+THROTTLES: Sequence[type[PerVisitor]] = (PerVisitor, PerAddress)
+
+
+def admitted(request: HttpRequest, setting: str, classes: Iterable[type[PerVisitor]] = THROTTLES) -> bool:
+    """Whether all throttles have room for the request, which is then counted; else it is not."""
+    throttles = [each() for each in classes]
+    if not all(each.has_room(request, setting) for each in throttles):
+        return False
+    for each in throttles:
+        each.count()
+    return True
+
+
+@lru_cache
+def parsed(rate: str) -> tuple[int, int]:
+    """Requests and seconds of a rate such as "120/min"."""
+    number, period = rate.split("/")
+    return int(number), SECONDS[period[0]]
+
+
+def _hidden(who: str) -> str:
+    """Keyed with the shop's secret, so that no address can be read out of the cache."""
+    return salted_hmac("django_sessrec.throttle", who, algorithm="sha256").hexdigest()

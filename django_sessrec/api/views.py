@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from drf_spectacular.openapi import AutoSchema
@@ -22,8 +22,8 @@ from rest_framework.utils.encoders import JSONEncoder
 from rest_framework.views import APIView
 
 from django_sessrec.api.exceptions import Malformed, TooLarge, problem
-from django_sessrec.api.permissions import FromTheShop
-from django_sessrec.api.throttling import THROTTLES
+from django_sessrec.api.permissions import FromTheShop, is_from_the_shop
+from django_sessrec.api.throttling import THROTTLES, admitted
 from django_sessrec.capture import origins
 from django_sessrec.capture.tracker import Tracker
 from django_sessrec.conf import sessrec_settings
@@ -100,6 +100,30 @@ class SessrecView(APIView):
     schema = AutoSchema()
     rate_setting = "THROTTLE_RECOMMENDATIONS"
     browsers_only = False
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """The plain answer where there is one, else the framework's.
+
+        REST framework takes as long to read, check and render a request as a list takes to make. It answers
+        whatever is not the usual request: errors, other methods, clients over their rate.
+        """
+        answer = self.plain(request, *args, **kwargs) if request.method == "GET" else None
+        if answer is None:
+            return super().dispatch(request, *args, **kwargs)
+        answer["Allow"] = ", ".join(self.allowed_methods)
+        answer["Cache-Control"] = "private, no-store"
+        if sessrec_settings.TRUSTED_ORIGINS:
+            _share(request, answer)
+        return answer
+
+    def plain(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
+        """The answer to a usual GET without REST framework; None leaves it to that."""
+        return None
+
+    def admits(self, request: HttpRequest) -> bool:
+        """Whether a plain answer may be given: permitted, and counted as within its rate."""
+        permitted = is_from_the_shop(request, browsers_only=self.browsers_only)
+        return permitted and admitted(request, self.rate_setting)
 
     def perform_authentication(self, request: Request) -> None:
         """None: the framework would put an anonymous user over the shop's own."""

@@ -1,0 +1,71 @@
+"""A usual GET is answered without REST framework, and says what REST framework would say."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from django_sessrec.api import recommendations
+from django_sessrec.api.views import SessrecView
+from tests.support.api import BROWSER
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.api.urls")]
+
+LIST, SLOT = "/sessrec/recommendations/", "/sessrec/slot/product_page/"
+USUAL = [
+    (LIST, {"placement": "product_page"}),
+    (LIST, {"placement": "product_page", "item_id": "3", "limit": "2", "language": "de"}),
+    (LIST, {"placement": "product_page", "item_id": "no such", "other": "1"}),
+    (SLOT, {"item_id": "3", "language": "fr"}),
+]
+UNUSUAL = [
+    (LIST, {}),
+    (LIST, {"placement": "no such"}),
+    (LIST, {"placement": "product_page", "limit": "0"}),
+    (LIST, {"placement": "product_page", "limit": "101"}),
+    (LIST, {"placement": "product_page", "limit": "²"}),
+    (LIST, {"placement": "product_page", "item_id": " 3 "}),
+    (LIST, {"placement": "product_page", "item_id": "tea\0"}),
+    (LIST, {"placement": "product_page", "item_id": "绿茶"}),
+    (LIST, {"placement": "product_page", "item_id": "x" * 2_000}),
+    (LIST, {"placement": "product_page", "language": "x" * 21}),
+    ("/sessrec/slot/no_such/", {}),
+    (SLOT, {"limit": "-1"}),
+]
+HEADERS = ("Content-Type", "Cache-Control", "Allow", "Vary", "Sessrec-Consent", "Access-Control-Allow-Origin")
+
+
+@pytest.fixture
+def by_framework(monkeypatch):
+    """Switches plain answers off."""
+
+    def switch_off():
+        for view in (recommendations.RecommendationsView, recommendations.SlotView):
+            monkeypatch.setattr(view, "plain", SessrecView.plain)
+
+    return switch_off
+
+
+def answer_of(path, query, **headers):
+    answer = Client(headers=BROWSER | headers).get(path, query)
+    said = {name: answer.get(name) for name in HEADERS}
+    return answer.status_code, said, answer.content, hasattr(answer, "accepted_renderer")
+
+
+@pytest.mark.parametrize(("path", "query"), USUAL + UNUSUAL)
+@pytest.mark.parametrize("origin", [None, "https://www.example.com"])
+def test_both_say_the_same(products, settings, by_framework, path, query, origin):
+    settings.SESSREC = settings.SESSREC | {"TRUSTED_ORIGINS": ["https://www.example.com"]}
+    headers = {"Origin": origin} if origin else {}
+    *plain, by_rest = answer_of(path, query, **headers)
+    by_framework()
+    *framed, _ = answer_of(path, query, **headers)
+    assert plain == framed
+    assert (path, query) in UNUSUAL or not by_rest
+
+
+def test_prices_are_written_as_the_framework_writes_them(products, by_framework):
+    plain = answer_of(*USUAL[0])[2]
+    assert isinstance(json.loads(plain)["items"][0]["price"], str)
+    by_framework()
+    assert answer_of(*USUAL[0])[2] == plain

@@ -1,0 +1,61 @@
+"""Rates hold over any minute, not only over those of the clock."""
+
+import pytest
+from django.core.cache import cache
+from django.test import RequestFactory
+
+from django_sessrec.api import throttling
+
+MINUTE = 60
+
+
+@pytest.fixture
+def clock(monkeypatch, settings):
+    """A clock that stands where the test puts it, and a limit of six a minute."""
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "6/min", "NUM_PROXIES": 0}
+    cache.clear()
+    now = [1_000 * MINUTE]
+    monkeypatch.setattr(throttling.time, "time", lambda: now[0])
+
+    def stand(seconds):
+        now[0] = 1_000 * MINUTE + seconds
+
+    return stand
+
+
+def asked(times=1):
+    request = RequestFactory().get("/", REMOTE_ADDR="93.184.216.34")
+    return [throttling.admitted(request, "THROTTLE_EVENTS") for _ in range(times)]
+
+
+def test_a_rate_holds_over_the_end_of_a_minute(clock):
+    clock(59)
+    assert asked(7) == [True] * 6 + [False]
+    clock(61)
+    assert asked() == [False]
+    clock(90)
+    assert asked(4) == [True] * 3 + [False], "half of the minute before counts"
+    clock(200)
+    assert asked(6) == [True] * 6
+
+
+def test_what_was_refused_does_not_count(clock):
+    clock(0)
+    asked(60)
+    clock(60 + 10)
+    assert asked(2) == [True, False]
+
+
+@pytest.mark.parametrize(("first", "then"), [(0, 30), (59, 60), (59, 100), (10, 69)])
+def test_who_waits_as_long_as_is_said_is_admitted(clock, first, then):
+    request = RequestFactory().get("/", REMOTE_ADDR="93.184.216.34")
+    clock(first)
+    asked(6)
+    clock(then)
+    throttle = throttling.PerVisitor()
+    while throttle.has_room(request, "THROTTLE_EVENTS"):
+        throttle.count()
+        throttle = throttling.PerVisitor()
+    assert throttle.wait() > 0
+    clock(then + throttle.wait() + 0.001)
+    assert asked() == [True]
