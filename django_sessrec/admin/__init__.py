@@ -3,6 +3,7 @@
 from django_sessrec.admin import (  # noqa: F401
     audit,
     events,
+    experiments,
     health,
     inspector,
     placements,

@@ -26,6 +26,7 @@ class Tab:
 TABS = (
     Tab(_("Today"), "app_list", "sessrec.view_report"),
     Tab(_("Placements"), "sessrec_ruleset_changelist", "sessrec.view_ruleset"),
+    Tab(_("Experiments"), "sessrec_experiment_changelist", "sessrec.view_experiment"),
     Tab(_("Models"), "sessrec_trainingrun_changelist", "sessrec.view_trainingrun"),
     Tab(_("Inspector"), "sessrec_inspector_changelist", "sessrec.view_inspector"),
     Tab(_("Products and data"), "sessrec_products", "sessrec.view_report"),

@@ -171,6 +171,7 @@ def _made(request: HttpRequest, query: dict[str, Any]) -> Recommendations:
         item=query.get("item_id"),
         items=query.get("item_ids"),
         limit=query.get("limit"),
+        leave_out=query.get("leave_out", ()),
     )
 
 

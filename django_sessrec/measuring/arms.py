@@ -138,7 +138,7 @@ PREFERRED: Final = """(
         FROM (
             SELECT item_id, (row_number() OVER (ORDER BY n))::int - 1 AS place
             FROM unnest(item_ids, reasons) WITH ORDINALITY AS drafted (item_id, reason, n)
-            WHERE reason NOT IN ('pinned', 'sponsored', 'rule')
+            WHERE coalesce(reason, '') NOT IN ('pinned', 'sponsored', 'rule')
         ) AS drafted WHERE item_id = ANY (clicked)
     ) AS credited
 )"""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.db.models import Min
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
@@ -54,12 +55,12 @@ def start(experiment: Experiment) -> None:
     Raises ExperimentError where it is no draft, or another one is open on its placement.
     """
     if experiment.state != State.DRAFT:
-        raise ExperimentError("Only a draft can be started.")
+        raise ExperimentError(_("Only a draft can be started."))
     open_ones = Experiment.objects.filter(
         placement=experiment.placement, state__in=(State.WAITING, State.RUNNING), declared=False
     )
     if other := open_ones.first():
-        raise ExperimentError(f"“{other}” is open on this placement: stop it first.")
+        raise ExperimentError(_("“%(other)s” is open on this placement: stop it first.") % {"other": other})
     experiment.state = State.WAITING
     experiment.save()
     _begin_if_ready(experiment)
@@ -68,7 +69,7 @@ def start(experiment: Experiment) -> None:
 def ramp(experiment: Experiment, part: float) -> None:
     """Let this share of all sessions take part, 0 to 1; those that take part already stay."""
     if not experiment.is_open:
-        raise ExperimentError("Only an open experiment can be ramped.")
+        raise ExperimentError(_("Only an open experiment can be ramped."))
     experiment.part = part
     experiment.save()
     serving.forget()
@@ -77,9 +78,9 @@ def ramp(experiment: Experiment, part: float) -> None:
 def stop(experiment: Experiment, reason: str, keep: str = "") -> None:
     """End it; `keep` names a variant that everybody gets from now on, instead of the placement as it is."""
     if not experiment.is_open:
-        raise ExperimentError("Only an open experiment can be stopped.")
+        raise ExperimentError(_("Only an open experiment can be stopped."))
     if experiment.declared:
-        raise ExperimentError("The settings declare it: take it out of them.")
+        raise ExperimentError(_("The settings declare it: take it out of them."))
     experiment.state, experiment.stopped_at = State.STOPPED, timezone.now()
     experiment.stop_reason, experiment.kept = reason, keep
     experiment.save()
@@ -89,10 +90,17 @@ def stop(experiment: Experiment, reason: str, keep: str = "") -> None:
 def keep(experiment: Experiment, variant: str) -> None:
     """Give everybody a variant of a stopped experiment, or with an empty name the placement as it is."""
     if experiment.state != State.STOPPED or experiment.declared:
-        raise ExperimentError("Only an experiment that was stopped here leaves a variant.")
+        raise ExperimentError(_("Only an experiment that was stopped here leaves a variant."))
     experiment.kept = variant
     experiment.save()
     serving.forget()
+
+
+def discard(experiment: Experiment) -> None:
+    """Delete a draft; what has run stays, with its figures."""
+    if experiment.state != State.DRAFT:
+        raise ExperimentError(_("Only a draft can be discarded."))
+    experiment.delete()
 
 
 def waits_for(experiment: Experiment) -> list[str]:

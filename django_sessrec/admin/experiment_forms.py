@@ -1,0 +1,189 @@
+"""Forms of experiments: a new one with its variants, a ramp, a stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError
+from django.utils.translation import gettext_lazy as _
+
+from django_sessrec import database
+from django_sessrec.admin.acts import ReasonForm
+from django_sessrec.admin.words import placement_name
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.conf.entries import MAX_LIMIT
+from django_sessrec.experiment_models import INTERLEAVED, Experiment, Variant
+
+PARTS: Final = ((0.1, "10 %"), (0.25, "25 %"), (0.5, "50 %"), (1.0, "100 %"))
+SHADOW: Final = ("0", _("0 %: nobody, as in a pilot's shadow"))
+FEWEST, MOST = 2, 5  # variants
+
+
+class ExperimentForm(forms.Form):
+    """What is asked of a new experiment; the placement can't be changed afterwards."""
+
+    template_name = "admin/sessrec/includes/fields.html"
+    name = forms.CharField(
+        label=_("Name"), max_length=80, help_text=_("A question, such as: Does the ranker pay?")
+    )
+    placement = forms.ChoiceField(label=_("Placement"))
+    kind = forms.ChoiceField(label=_("Kind"), choices=Experiment.Kind.choices)
+    goal = forms.ChoiceField(
+        label=_("Decided by"), choices=Experiment.Goal.choices, initial=Experiment.Goal.ORDERS
+    )
+    effect = forms.FloatField(
+        label=_("Smallest difference worth finding, in per cent"),
+        initial=5,
+        min_value=0.5,
+        max_value=100,
+        help_text=_("The smaller, the longer it takes: a half takes four times as long."),
+    )
+    stops_itself = forms.BooleanField(
+        label=_("Stop by itself when a variant is surely worse"), required=False, initial=True
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["placement"].choices = [  # type: ignore[attr-defined]
+            (name, placement_name(name)) for name in sessrec_settings.PLACEMENTS
+        ]
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"].strip()
+        declared = (sessrec_settings.placement(each)["EXPERIMENT"] for each in sessrec_settings.PLACEMENTS)
+        taken = name in {each["NAME"] for each in declared if each}
+        if taken or Experiment.objects.filter(name=name).exists():
+            raise ValidationError(_("Another experiment has this name: choose a new one."))
+        return name
+
+
+class VariantForm(forms.Form):
+    """One variant: its share and what it changes; the first one is the control."""
+
+    template_name = "admin/sessrec/includes/fields.html"
+    name = forms.CharField(label=_("Name"), max_length=40)
+    share = forms.FloatField(label=_("Share"), initial=50, min_value=0, max_value=1_000_000)
+    models = forms.CharField(
+        label=_("Models, in this order"),
+        required=False,
+        help_text=_("Separated by commas; empty: as the placement is now."),
+    )
+    limit = forms.IntegerField(
+        label=_("Length of the list"), required=False, min_value=1, max_value=MAX_LIMIT
+    )
+    holdout = forms.BooleanField(label=_("No recommendations at all (holdout)"), required=False)
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"].strip()
+        if name == INTERLEAVED:
+            raise ValidationError(_("This name is taken: choose another."))
+        return name
+
+    def clean_models(self) -> list[str]:
+        given = [each.strip() for each in self.cleaned_data["models"].split(",") if each.strip()]
+        if unknown := [each for each in given if each not in sessrec_settings.MODELS]:
+            raise ValidationError(
+                _("Unknown: %(unknown)s. The models are %(known)s."),
+                params={"unknown": ", ".join(unknown), "known": ", ".join(sessrec_settings.MODELS)},
+            )
+        return given
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Keys of a placement."""
+        given = {"MODELS": self.cleaned_data["models"], "LIMIT": self.cleaned_data["limit"]}
+        return {key: value for key, value in given.items() if value}
+
+
+class BaseVariants(forms.BaseFormSet):
+    """The variants of one experiment, as far as each is filled in."""
+
+    kind = ""
+
+    def clean(self) -> None:
+        if any(self.errors):
+            return
+        chosen = self.filled()
+        shares = [form.cleaned_data["share"] for form in chosen]
+        holdouts = [form.cleaned_data["holdout"] for form in chosen]
+        if len(chosen) < FEWEST:
+            raise ValidationError(_("An experiment compares at least two variants."))
+        if len({form.cleaned_data["name"] for form in chosen}) < len(chosen):
+            raise ValidationError(_("Give each variant a name of its own."))
+        if sum(share > 0 for share in shares) < FEWEST:
+            raise ValidationError(_("At least two variants need a share of more than 0."))
+        if all(held for held, share in zip(holdouts, shares, strict=True) if share):
+            raise ValidationError(_("A holdout of everybody shows no recommendations, and compares nothing."))
+        if self.kind == Experiment.Kind.INTERLEAVING:
+            models = {tuple(form.changes.get("MODELS", ())) for form in chosen}
+            if len(chosen) != FEWEST or any(holdouts) or len(models) != FEWEST:
+                raise ValidationError(_("Interleaving compares exactly two variants with different models."))
+
+    def filled(self) -> list[VariantForm]:
+        return [form for form in self.forms if form.has_changed() and form.cleaned_data.get("name")]
+
+
+_Variants = forms.formset_factory(
+    VariantForm, formset=BaseVariants, extra=MOST, max_num=MOST, absolute_max=MOST
+)
+
+
+def variants_form(given: Any) -> BaseVariants:
+    """Room for MOST variants, of which those that are filled in count; `given`: what was posted."""
+    made: BaseVariants = _Variants(given, prefix="variants")  # type: ignore[assignment]
+    made.kind = given.get("kind", "") if given is not None else ""
+    return made
+
+
+def create(form: ExperimentForm, variants: BaseVariants, by: str) -> Experiment:
+    """Store the draft. ValidationError where somebody took the name meanwhile."""
+    given = form.cleaned_data
+    pilot = given["kind"] == Experiment.Kind.PILOT
+    try:
+        with database.atomic():
+            experiment: Experiment = Experiment.objects.create(
+                name=given["name"],
+                placement=given["placement"],
+                kind=given["kind"],
+                goal=given["goal"],
+                effect=given["effect"] / 100,
+                stops_itself=given["stops_itself"] or pilot,
+                part=0.0 if pilot else 1.0,
+                created_by=by,
+            )
+            Variant.objects.bulk_create(
+                Variant(
+                    experiment=experiment,
+                    name=each.cleaned_data["name"],
+                    place=place,
+                    share=each.cleaned_data["share"],
+                    changes=each.changes,
+                    holdout=each.cleaned_data["holdout"],
+                )
+                for place, each in enumerate(variants.filled())
+            )
+    except IntegrityError as error:
+        raise ValidationError(_("Another experiment has this name: choose a new one.")) from error
+    return experiment
+
+
+class RampForm(ReasonForm):
+    """The share of sessions that take part."""
+
+    part = forms.TypedChoiceField(
+        label=_("Sessions that take part"), choices=[SHADOW, *PARTS], coerce=float, initial=1.0
+    )
+
+
+def stop_form(variants: Iterable[Variant]) -> type[ReasonForm]:
+    """A form that asks what everybody gets afterwards."""
+    choices: list[tuple[str, Any]] = [("", _("the placement as it is in the settings"))]
+    choices += [(each.name, each.name) for each in variants if not each.holdout]
+
+    class StopForm(ReasonForm):
+        keep = forms.ChoiceField(label=_("Afterwards everybody gets"), choices=choices, required=False)
+
+    return StopForm

@@ -1,0 +1,270 @@
+"""An experiment's verdict in a sentence, and its figures as a table with a forest plot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Final
+
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from django_sessrec.admin.formatting import NONE, PER_CENT, fixed, percent, whole
+from django_sessrec.experiment_models import Experiment, Variant
+from django_sessrec.measuring.arms import Arm
+from django_sessrec.measuring.comparison import Difference
+from django_sessrec.measuring.sequences import ALARM
+from django_sessrec.measuring.verdicts import Judgement, Verdict
+
+TITLES: Final[Mapping[str, str | Promise]] = {
+    "clicks": gettext_lazy("Clicked lists, of 100 lists"),
+    "orders": gettext_lazy("Sessions with an order, of 100"),
+    "revenue": gettext_lazy("Sales per 100 sessions"),
+    "full": gettext_lazy("Full lists, of 100 lists"),
+    "refunds": gettext_lazy("Refunded order lines, of 100"),
+    "preference": gettext_lazy("Clicks won, per 100 sessions"),
+}
+GUARDED: Final = ("full", "refunds")
+WIDTH: Final = 200  # of the plot, in its own units
+Reach = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A line of the forest plot, in the plot's own units; None where nothing is known yet."""
+
+    low: float
+    value: float
+    high: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One measure of one variant beside the control's."""
+
+    title: str | Promise
+    variant: str
+    control: str
+    figure: str
+    difference: str
+    interval: Interval | None
+    kind: str = ""  # "better" or "worse" where that is known
+    decides: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All lines over one scale, on which `zero` is the control."""
+
+    lines: Sequence[Line] = ()
+    zero: float = WIDTH / 2
+    ends: tuple[str, str] = ("", "")
+    guards: Sequence[tuple[str, bool, str]] = field(default=())  # title, whether it holds, note
+
+
+def sentence(experiment: Experiment, judged: Judgement, waits_for: Sequence[str] = ()) -> str:
+    """The verdict, with how sure it is."""
+    if experiment.state == Experiment.State.DRAFT:
+        return _("A draft: no session takes part yet.")
+    if judged.verdict == Verdict.WAITING:
+        if waits_for:
+            models = ", ".join(waits_for)
+            return _("Waiting for %(models)s, of which no run serves yet. Nothing is compared before.") % {
+                "models": models
+            }
+        return _("Waiting. Nothing is compared before every variant serves.")
+    if judged.verdict == Verdict.EMPTY:
+        return _("No session has taken part yet.")
+    if judged.verdict == Verdict.BROKEN:
+        return _(
+            "The sessions are not split as planned, which chance does in less than one case in 1,000. Do not"
+            " trust these figures: look for a cache or an error that loses lists of one variant."
+        )
+    return _known(experiment, judged)
+
+
+def _known(experiment: Experiment, judged: Judgement) -> str:
+    variant, bounds = judged.decides
+    if bounds is None:
+        return _("Too early: there are too few sessions to say anything.")
+    measure = _goal(experiment)
+    unit = UNITS[measure]
+    low, high = (amount(measure, end, experiment.currency, signed=True) for end in (bounds.low, bounds.high))
+    words = {"variant": variant, "low": low, "high": high, "what": unit}
+    if judged.verdict == Verdict.BETTER:
+        return _("“%(variant)s” is better: between %(low)s and %(high)s %(what)s.") % words
+    if judged.verdict == Verdict.WORSE:
+        return _("“%(variant)s” is worse than the control: between %(low)s and %(high)s %(what)s.") % words
+    if judged.verdict == Verdict.ALIKE:
+        words["effect"] = percent(experiment.effect)
+        return (
+            _("No difference worth finding: between %(low)s and %(high)s %(what)s, less than %(effect)s.")
+            % words
+        )
+    early = _("Too early. “%(variant)s” brings between %(low)s and %(high)s %(what)s. You may look daily.")
+    return f"{early % words} {remaining(experiment, judged)}".strip()
+
+
+UNITS: Final[Mapping[str, str | Promise]] = {
+    "clicks": gettext_lazy("clicked lists per 100 lists"),
+    "orders": gettext_lazy("orders per 100 sessions"),
+    "revenue": gettext_lazy("of sales per 100 sessions"),
+    "preference": gettext_lazy("clicks per 100 sessions, held against the other model"),
+}
+
+
+def remaining(experiment: Experiment, judged: Judgement) -> str:
+    """How long it still takes at this traffic; empty where that is unknown."""
+    if experiment.counted_from is None or not judged.needed or not judged.sessions:
+        return ""
+    days = max((timezone.now() - experiment.counted_from).total_seconds() / 86_400, 1 / 24)
+    left = ceil((judged.needed - judged.sessions) / (judged.sessions / days))
+    effect = percent(experiment.effect)
+    if left <= 0:
+        return _("A difference of %(effect)s would most likely have shown by now.") % {"effect": effect}
+    words = ngettext(
+        "At this traffic a difference of %(effect)s shows after about %(days)s more day.",
+        "At this traffic a difference of %(effect)s shows after about %(days)s more days.",
+        left,
+    )
+    return words % {"effect": effect, "days": whole(left)}
+
+
+def figures(experiment: Experiment, judged: Judgement) -> Figures:
+    """Every measure of every variant against the control's, the one that decides first."""
+    goal = _goal(experiment)
+    known = [
+        (name, variant, bounds)
+        for variant, by_name in judged.differences.items()
+        for name, bounds in by_name.items()
+        if name not in GUARDED
+    ]
+    known.sort(key=lambda line: line[0] != goal)
+    interleaved = goal == "preference"
+    control = Arm() if interleaved else judged.control
+    reaches = [
+        _relative(bounds, control.ratio(name).value, interleaved)
+        for name, _variant, bounds in known
+        if bounds
+    ]
+    most = max((abs(end) for reach in reaches if reach for end in reach), default=0.0)
+    most = min(most, 1.0) or 1.0
+    lines = []
+    for name, variant, bounds in known:
+        reach = _relative(bounds, control.ratio(name).value, interleaved) if bounds else None
+        label = judged.decides[0] if interleaved else variant
+        lines.append(
+            Line(
+                TITLES[name],
+                label,
+                NONE if interleaved else amount(name, control.ratio(name).value, experiment.currency),
+                NONE
+                if interleaved
+                else amount(name, judged.arms[variant].ratio(name).value, experiment.currency),
+                _difference(name, bounds, experiment.currency),
+                _interval(reach, bounds, most, f"{label}: {_difference(name, bounds, experiment.currency)}"),
+                _kind(bounds),
+                name == goal,
+            )
+        )
+    ends = (
+        (f"\N{MINUS SIGN}{part(round(most, 2))}", f"+{part(round(most, 2))}") if not interleaved else ("", "")
+    )
+    return Figures(lines, WIDTH / 2, ends, guards(judged))
+
+
+def guards(judged: Judgement) -> list[tuple[str, bool, str]]:
+    """The guard rails of all variants, with the share of lists that each one's own model answered."""
+    found = []
+    for variant, by_name in judged.differences.items():
+        for name in GUARDED:
+            if name in by_name:
+                rate, usual = judged.arms[variant].ratio(name).value, judged.control.ratio(name).value
+                note = NONE if rate is None or usual is None else f"{percent(rate)} / {percent(usual)}"
+                found.append((f"{TITLES[name]}: {variant}", (variant, name) not in judged.failed, note))
+    return found
+
+
+def answered(arm: Arm) -> str:
+    """The share of an arm's lists that its own model made."""
+    share = arm.ratio("answered").value
+    return NONE if share is None else percent(share)
+
+
+def split(judged: Judgement) -> str:
+    """Whether the sessions are split as planned, with the chance of such a split."""
+    chance = f"p = {fixed(judged.split, 3 if judged.split < 0.1 else 2)}"
+    return f"{_('not as planned') if judged.split < ALARM else _('as planned')} ({chance})"
+
+
+def amount(name: str, value: float | None, currency: str, *, signed: bool = False) -> str:
+    """A figure of 100 sessions or lists."""
+    if value is None:
+        return NONE
+    text = fixed(abs(100 * value), 0 if name == "revenue" and abs(value) >= 1 else 2)
+    sign = "\N{MINUS SIGN}" if value < 0 else "+" if signed else ""
+    return f"{sign}{text} {currency}".rstrip() if name == "revenue" else f"{sign}{text}"
+
+
+def _difference(name: str, bounds: Difference | None, currency: str) -> str:
+    if bounds is None:
+        return NONE
+    value, low, high = (
+        amount(name, each, currency, signed=True) for each in (bounds.value, bounds.low, bounds.high)
+    )
+    return f"{value} [{low} \N{HORIZONTAL ELLIPSIS} {high}]"
+
+
+def _relative(bounds: Difference, control: float | None, absolute: bool) -> Reach | None:
+    """The ends as shares of the control's figure."""
+    scale = 1.0 if absolute else control
+    return (bounds.low / scale, bounds.high / scale) if scale else None
+
+
+def _interval(reach: Reach | None, bounds: Difference | None, most: float, label: str) -> Interval | None:
+    if reach is None or bounds is None:
+        return None
+    low, high = (WIDTH / 2 * (1 + max(-1.0, min(1.0, end / most))) for end in reach)
+    return Interval(round(low, 1), round((low + high) / 2, 1), round(high, 1), label)
+
+
+def _kind(bounds: Difference | None) -> str:
+    if bounds is None or bounds.low <= 0 <= bounds.high:
+        return ""
+    return "better" if bounds.low > 0 else "worse"
+
+
+def _goal(experiment: Experiment) -> str:
+    return "preference" if experiment.kind == Experiment.Kind.INTERLEAVING else str(experiment.goal)
+
+
+def duration(days: int | None, needed: int | None) -> str:
+    """A plan in words."""
+    if days is None or needed is None:
+        return _("Unknown: too few sessions of this placement in the last days.")
+    return ngettext(
+        "About %(days)s day, for %(sessions)s sessions.",
+        "About %(days)s days, for %(sessions)s sessions.",
+        days,
+    ) % {"days": whole(days), "sessions": whole(needed)}
+
+
+def part(share: float) -> str:
+    """The share of sessions that take part, without a decimal where none is needed."""
+    return fixed(100 * share, 0 if share * 100 == round(share * 100) else 1) + PER_CENT
+
+
+def changes(variant: Variant) -> str:
+    """What a variant changes of its placement."""
+    if variant.holdout:
+        return _("no recommendations")
+    labels = {"MODELS": _("models"), "LIMIT": _("length of the list")}
+    parts = []
+    for key, value in variant.changes.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        parts.append(f"{labels.get(key, key)}: {text}")
+    return "; ".join(parts) or NONE

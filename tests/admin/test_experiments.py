@@ -1,0 +1,288 @@
+"""Experiments in the admin: made, started, ramped, stopped; the verdict, its figures and checks."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+from django.utils import timezone
+
+from django_sessrec.experiment_models import INTERLEAVED, Experiment
+from django_sessrec.ids import uuid7
+from django_sessrec.models import AuditEntry, Promotion
+from tests.support.admin import a_run, page
+from tests.support.axe import violations
+from tests.support.browser import needs_chromium
+from tests.support.experiments import a_running_one, an_experiment, takes_part
+from tests.support.history import click, minutes, show
+
+pytestmark = pytest.mark.django_db
+
+LIST = "admin:sessrec_experiment_changelist"
+NAME = "Does it pay?"
+
+
+@pytest.fixture(autouse=True)
+def shop(fresh_process, placement):
+    placement()
+
+
+def one(experiment):
+    return reverse("admin:sessrec_experiment_change", args=[experiment.pk])
+
+
+def act(client, name, experiment, **answers):
+    url = reverse(f"admin:sessrec_experiment_{name}", args=[experiment.pk])
+    return client.post(url, {"confirmed": "1", "reason": "because", **answers}, follow=True)
+
+
+def said(answer):
+    return " ".join(str(message) for message in answer.context["messages"])
+
+
+def serve(*models):
+    for model in models:
+        Promotion.objects.create(model=model, run=a_run(model=model), promoted_by="test")
+
+
+def sessions_of(experiment, clicks=(0, 0), number=100):
+    """So many sessions of either arm with two lists, of which these shares per cent are clicked."""
+    at = timezone.now() - timedelta(hours=2)
+    for arm, percent in zip(("old", "new"), clicks, strict=True):
+        for each in range(number):
+            takes_part(
+                at,
+                arm,
+                lists=2,
+                clicks=2 * (each < percent),
+                experiment=experiment.name,
+                spends=each % 9 or None,
+            )
+
+
+GIVEN = {
+    "name": NAME,
+    "placement": "product_page",
+    "kind": "split",
+    "goal": "orders",
+    "effect": "10",
+    "stops_itself": "on",
+    "variants-TOTAL_FORMS": "5",
+    "variants-INITIAL_FORMS": "0",
+    "variants-0-name": "as it is",
+    "variants-0-share": "50",
+    "variants-1-name": "co-views",
+    "variants-1-share": "50",
+    "variants-1-models": "itemknn, neighbours",
+    "variants-1-limit": "6",
+    **{f"variants-{number}-share": "50" for number in (2, 3, 4)},
+}
+NEW = "admin:sessrec_experiment_new"
+
+
+def test_a_new_experiment_is_a_draft(admin_client):
+    assert "Save as draft" in page(admin_client, reverse(NEW))
+    answer = admin_client.post(reverse(NEW), GIVEN, follow=True)
+    assert "A draft: no session takes part yet." in answer.content.decode()
+    experiment = Experiment.objects.get()
+    assert (experiment.state, experiment.effect, experiment.part) == ("draft", 0.1, 1.0)
+    assert [(each.name, each.share, each.changes) for each in experiment.variants.all()] == [
+        ("as it is", 50, {}),
+        ("co-views", 50, {"MODELS": ["itemknn", "neighbours"], "LIMIT": 6}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (
+            dict.fromkeys(["variants-1-name", "variants-1-models", "variants-1-limit"], ""),
+            "at least two variants",
+        ),
+        ({"variants-1-name": "as it is"}, "a name of its own"),
+        ({"variants-1-share": "0"}, "share of more than 0"),
+        ({"variants-1-models": "crystal-ball"}, "Unknown: crystal-ball"),
+        ({"variants-0-holdout": "on", "variants-1-holdout": "on"}, "holdout of everybody"),
+        ({"variants-0-name": INTERLEAVED}, "This name is taken"),
+        ({"kind": "interleaving", "variants-1-models": ""}, "two variants with different models"),
+        ({"kind": "interleaving", "variants-2-name": "third"}, "two variants with different models"),
+        ({"effect": "0"}, "greater than or equal to 0.5"),
+        ({"placement": "nowhere"}, "nowhere"),
+    ],
+)
+def test_what_compares_nothing_is_refused(admin_client, changed, told):
+    answer = admin_client.post(reverse(NEW), GIVEN | changed)
+    assert told in answer.content.decode()
+    assert not Experiment.objects.exists()
+
+
+def test_a_name_is_given_once(admin_client, placement):
+    an_experiment(NAME)
+    assert "has this name" in admin_client.post(reverse(NEW), GIVEN).content.decode()
+    placement(EXPERIMENT={"NAME": "declared", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}})
+    assert "has this name" in admin_client.post(reverse(NEW), GIVEN | {"name": "declared"}).content.decode()
+
+
+def test_a_pilot_begins_in_the_shadow(admin_client):
+    admin_client.post(reverse(NEW), GIVEN | {"kind": "pilot"})
+    assert Experiment.objects.get().part == 0
+
+
+def test_start_asks_and_waits_for_the_models(admin_client):
+    serve("neighbours")
+    experiment = an_experiment()
+    asked = admin_client.post(reverse("admin:sessrec_experiment_start", args=[experiment.pk]))
+    assert "waits until a run of itemknn serves" in asked.content.decode()
+    assert Experiment.objects.get().state == "draft"
+    html = act(admin_client, "start", experiment).content.decode()
+    assert "Waiting for itemknn, of which no run serves yet." in html
+    entry = AuditEntry.objects.get(action="experiment")
+    assert (entry.done_by, entry.reason) == ("admin", "because")
+    assert entry.detail == {"experiment": NAME, "change": "started"}
+
+
+def test_ramp_stop_and_what_everybody_gets(admin_client):
+    serve("neighbours", "itemknn")
+    experiment = an_experiment()
+    act(admin_client, "start", experiment)
+    act(admin_client, "ramp", experiment, part="0.25")
+    experiment.refresh_from_db()
+    assert (experiment.state, experiment.part) == ("running", 0.25)
+    html = act(admin_client, "stop", experiment, keep="new").content.decode()
+    assert "Everybody gets since" in html
+    experiment.refresh_from_db()
+    assert (experiment.state, experiment.kept, experiment.stop_reason) == ("stopped", "new", "because")
+    act(admin_client, "keep", experiment, keep="")
+    assert Experiment.objects.get().kept == ""
+    changes = [entry.detail["change"] for entry in AuditEntry.objects.order_by("pk")]
+    assert changes == ["started", "ramped", "stopped", "kept"]
+
+
+def test_what_the_state_does_not_allow_is_refused_with_its_reason(admin_client):
+    experiment = an_experiment()
+    assert "Only an open experiment" in said(act(admin_client, "stop", experiment, keep=""))
+    assert "Only an open experiment" in said(act(admin_client, "ramp", experiment, part="0.5"))
+    an_experiment("Other?", state="running")
+    assert "stop it first" in said(act(admin_client, "start", experiment))
+    assert not AuditEntry.objects.exists()
+
+
+def test_a_draft_is_discarded_and_nothing_else(admin_client):
+    running = an_experiment("Other?", state="running")
+    assert "Only a draft" in said(act(admin_client, "discard", running))
+    draft = an_experiment()
+    assert "is changed" in said(act(admin_client, "discard", draft))
+    assert list(Experiment.objects.all()) == [running]
+
+
+@pytest.mark.parametrize("name", ["start", "ramp", "stop", "keep", "discard"])
+def test_only_who_may_run_experiments_acts_and_a_link_changes_nothing(client, django_user_model, name):
+    experiment = an_experiment()
+    url = reverse(f"admin:sessrec_experiment_{name}", args=[experiment.pk])
+    user = django_user_model.objects.create_user("clerk", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_experiment"))
+    client.force_login(user)
+    assert client.post(url).status_code == 403
+    assert client.get(url).status_code == 405
+    assert client.get(reverse(NEW)).status_code == 403
+    assert url not in page(client, one(experiment))
+    assert "New experiment" not in page(client, reverse(LIST))
+
+
+def test_who_may_not_look_does_not_see(client, django_user_model):
+    client.force_login(django_user_model.objects.create_user("nobody", is_staff=True))
+    experiment = an_experiment()
+    page(client, reverse(LIST), status=403)
+    page(client, one(experiment), status=403)
+
+
+def test_an_empty_list_says_what_an_experiment_is(admin_client):
+    assert "No experiment yet" in page(admin_client, reverse(LIST))
+
+
+def test_the_settings_experiments_are_listed_and_not_changed_here(admin_client, placement):
+    placement(EXPERIMENT={"NAME": "declared", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}})
+    assert "declared" in page(admin_client, reverse(LIST))
+    html = page(admin_client, one(Experiment.objects.get()))
+    assert "settings declare this experiment" in html
+    assert "Stop…" not in html
+
+
+def test_an_experiment_without_traffic_says_so(admin_client):
+    experiment = a_running_one(timezone.now() - timedelta(days=1))
+    html = page(admin_client, one(experiment))
+    assert "No session has taken part yet." in html
+    assert "1,000 sessions" in html
+
+
+def test_a_close_race_is_too_early(admin_client):
+    experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks")
+    sessions_of(experiment, (50, 52))
+    html = page(admin_client, one(experiment))
+    assert "Too early. “new” brings between" in html
+    assert "shows after about" in html
+    assert "as planned (p = 1.00)" in html
+    assert html.count("sessrec-forest-line") == 3
+    assert "Too early" in page(admin_client, reverse(LIST))
+
+
+def test_a_winner_is_named_with_its_interval(admin_client):
+    experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks", tuned_for=200)
+    sessions_of(experiment, (10, 80))
+    html = page(admin_client, one(experiment))
+    assert "“new” is better: between +" in html
+    assert "sessrec-forest-better" in html
+
+
+def test_a_broken_split_is_told_before_any_winner(admin_client):
+    experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks")
+    sessions_of(experiment, (10, 80))
+    experiment.variants.filter(name="old").update(share=5)
+    html = page(admin_client, one(experiment))
+    assert "not split as planned" in html
+    assert "not as planned (p = 0.000)" in html
+
+
+def test_the_share_that_a_variants_own_model_answered_is_shown(admin_client):
+    experiment = a_running_one(timezone.now() - timedelta(days=1))
+    at = timezone.now() - timedelta(hours=2)
+    for model in ("neighbours", "itemknn"):
+        takes_part(at, "new", model=model)
+    assert "50.0\N{NO-BREAK SPACE}%</td>" in page(admin_client, one(experiment))
+
+
+def test_a_removed_variant_is_told(admin_client):
+    experiment = a_running_one(timezone.now() - timedelta(days=1))
+    takes_part(timezone.now() - timedelta(hours=1), "gone")
+    assert "1 session belongs to a variant that was removed" in page(admin_client, one(experiment))
+
+
+def test_interleaving_says_which_model_wins_clicks(admin_client):
+    experiment = a_running_one(timezone.now() - timedelta(days=1), kind="interleaving")
+    at = timezone.now() - timedelta(hours=2)
+    for number in range(80):
+        session = uuid7(at)
+        shown = show(session, at, ["1", "2"], experiment=experiment.name, variant=INTERLEAVED)
+        click(session, at + minutes(1), "12"[number % 2], shown)
+    html = page(admin_client, one(experiment))
+    assert "“new” brings between" in html
+    assert "Clicks won, per 100 sessions" in html
+
+
+def test_an_unknown_experiment_is_not_found(admin_client):
+    assert admin_client.get(reverse("admin:sessrec_experiment_change", args=[99])).status_code == 404
+    assert admin_client.post(reverse("admin:sessrec_experiment_start", args=[99])).status_code == 404
+
+
+@pytest.mark.e2e
+@pytest.mark.django_db(transaction=True)
+@needs_chromium
+def test_no_page_breaks_a_rule_of_accessibility(tab):
+    experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks", tuned_for=200)
+    sessions_of(experiment, (10, 80))
+    for address in (reverse(LIST), one(experiment), reverse(NEW)):
+        for size in ({"width": 1280, "height": 800}, {"width": 390, "height": 844}):
+            tab.set_viewport_size(size)
+            tab.goto(address)
+            assert violations(tab) == []
+            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), address
