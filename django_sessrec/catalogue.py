@@ -60,6 +60,10 @@ class Catalogue(ABC):
         where a list is made without one, such as in a preview.
         """
 
+    def known(self, item_ids: Collection[str]) -> Mapping[Any, Any]:
+        """As `resolve`, with those that are not offered now: staff read their names in the admin."""
+        return self.resolve(item_ids)
+
     def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
         """Fields of a resolved item for the default templates and the REST view, where they become JSON.
 
@@ -91,6 +95,14 @@ class Catalogue(ABC):
     def attribute_values(self, attribute: str, text: str, limit: int) -> Iterable[tuple[str, str]]:
         """Values of an attribute that contain the text, each with its name: what the rules' editor offers."""
         return []
+
+    def basket(self, request: HttpRequest) -> Iterable[Any] | None:
+        """Ids, or objects, of what is in the visitor's basket, the line added last at the end.
+
+        None: the session's own add_to_cart and remove_from_cart events tell it. Asked with consent only, once
+        for each list, so answer from the request, a cookie or a cache.
+        """
+        return None
 
     def kind(self, item: Any) -> str | None:
         """What the item is one of, in the plural and in the page's language, such as "tents".
@@ -188,6 +200,10 @@ class ModelCatalogue(Catalogue):
     def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> Mapping[Any, Any]:
         wanted = {f"{self.id_field}__in": self.native_ids(item_ids)}
         return {self.item_id(item): item for item in self.available(self.queryset()).filter(**wanted)}
+
+    def known(self, item_ids: Collection[str]) -> Mapping[Any, Any]:
+        wanted = {f"{self.id_field}__in": self.native_ids(item_ids)}
+        return {self.item_id(item): item for item in self.queryset().filter(**wanted)}
 
     def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
         fields = {"title": self.title_field, "image": self.image_field, "price": self.price_field}
@@ -346,6 +362,11 @@ class TextCatalogue:
         found = self.shop.resolve(item_ids, request)
         return {self.id_of(item_id): item for item_id, item in found.items()}
 
+    def known(self, item_ids: Collection[str]) -> dict[str, Any]:
+        """Id -> the shop's object, those that may not be shown now included."""
+        found = self.shop.known(item_ids) if item_ids else {}
+        return {self.id_of(item_id): item for item_id, item in found.items()}
+
     def sensitive(self, item_ids: Collection[str]) -> set[str]:
         """Those of the ids that are sensitive."""
         return {self.id_of(each) for each in self.shop.sensitive(item_ids)} if item_ids else set()
@@ -405,6 +426,11 @@ class TextCatalogue:
         """Values of an attribute that contain the text, each with its name."""
         found = islice(self.shop.attribute_values(attribute, text, limit), limit)
         return [(str(value), str(name)) for value, name in found]
+
+    def basket(self, request: HttpRequest | None) -> list[str] | None:
+        """Ids of the lines of the shop's own basket; None where it has none to tell."""
+        lines = None if request is None else self.shop.basket(request)
+        return None if lines is None else list(dict.fromkeys(self.id_of(each) for each in lines))
 
     def kind(self, item: Any) -> str:
         """What the item is one of, in the plural; empty where the shop does not say."""

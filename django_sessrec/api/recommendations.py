@@ -79,9 +79,7 @@ class RecommendationsView(SessrecView):
         ):
             return None
         with _language_of_the_page(query):
-            answer = _as_json(_made(request, query))
-            body = ShopJSON().render(answer, ShopJSON.media_type, {})
-        return HttpResponse(body, content_type=ShopJSON.media_type)
+            return ShopJSON.response(_as_json(_made(request, query)))
 
     @documented(
         operation_id="recommendations",
@@ -175,6 +173,7 @@ def _made(request: HttpRequest, query: dict[str, Any]) -> Recommendations:
         limit=query.get("limit"),
         category=query.get("category"),
         query=query.get("query", ""),
+        leave_out=query.get("leave_out", ()),
     )
 
 

@@ -51,6 +51,12 @@ class Query(OfThePage):
         required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
     )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
+    leave_out = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_ITEM_ID),
+        required=False,
+        max_length=MAX_LIMIT,
+        help_text="Products that the list must not show, such as those elsewhere on the page.",
+    )
     language = serializers.CharField(
         required=False,
         max_length=MAX_LANGUAGE,
@@ -74,6 +80,12 @@ class SlotQuery(OfThePage):
 
     item_id = serializers.CharField(required=False, max_length=MAX_ITEM_ID)
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
+    leave_out = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_ITEM_ID),
+        required=False,
+        max_length=MAX_LIMIT,
+        help_text="Products that the list must not show, such as those elsewhere on the page.",
+    )
     language = serializers.CharField(
         required=False,
         max_length=MAX_LANGUAGE,

@@ -1,4 +1,4 @@
-"""The keys of the settings that are dicts themselves: QUARANTINE, a model, a placement, an experiment."""
+"""The keys of settings that are dicts themselves: QUARANTINE, ALARMS, a model, a placement, an experiment."""
 
 from __future__ import annotations
 
@@ -44,6 +44,55 @@ QUARANTINE: Final[Mapping[str, Setting[int | None]]] = MappingProxyType(
     }
 )
 
+# Each of yesterday or of the last week, against the four weeks before; None turns an alarm off.
+ALARMS: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
+    {
+        "TRAFFIC_FALL": Setting(
+            0.5,
+            (*NUMBER, NoneType),
+            "share of the usual sessions of that weekday that may be missing yesterday",
+            above=0,
+            high=1,
+        ),
+        "BOT_SHARE": Setting(
+            0.5,
+            (*NUMBER, NoneType),
+            "share of yesterday's sessions that may be bots or quarantined",
+            above=0,
+            high=1,
+        ),
+        "CLICKS_FALL": Setting(
+            0.3,
+            (*NUMBER, NoneType),
+            "share by which the click-through rate of a week may fall; chance alone rings no alarm",
+            above=0,
+            high=1,
+        ),
+        "SALES_FALL": Setting(
+            0.5,
+            (*NUMBER, NoneType),
+            "share by which a week's sales after a click may fall; chance alone rings no alarm",
+            above=0,
+            high=1,
+        ),
+        "LIST_FALL": Setting(
+            0.2, (*NUMBER, NoneType), "share by which a week's lists may be shorter", above=0, high=1
+        ),
+        "MODEL_INTERVALS": Setting(
+            3, (*NUMBER, NoneType), "times `EVERY_HOURS` that the model in service may be old", low=1
+        ),
+        "ACCURACY_FALL": Setting(
+            0.2,
+            (*NUMBER, NoneType),
+            "share by which a run's hit rate may be lower than the median of the five runs before",
+            above=0,
+            high=1,
+        ),
+        "MIN_DAYS": Setting(14, int, "days with figures before any alarm of traffic, lists or sales", low=7),
+        "MAIL": Setting(True, bool, "whether `MANAGERS` get a mail, once a day, while an alarm rings"),
+    }
+)
+
 MODEL: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
     {
         "ESTIMATOR": Setting(None, str, "dotted path of the estimator class", required=True),
@@ -82,9 +131,10 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             None,
             LIST,
             "steps that bring candidates, asked in this order; `None` is `model`, `co_views`, `category`,"
-            " `popular`, `static`. `recently_viewed` is one more: the session's own items, the newest first."
-            " And for every page: `search` (what the page's query names), `trending`, `watched` (in the last"
-            " half hour), `best_sellers`, `new`",
+            " `popular`, `static`. Two more are `recently_viewed`, the session's own items, the newest first,"
+            " and `bought_together`, what others bought with the basket and the item on screen. And for every"
+            " page: `search` (what the page's query names), `trending`, `watched` (in the last half hour),"
+            " `best_sellers`, `new`",
         ),
         "INTENTS": Setting(
             "mixed",

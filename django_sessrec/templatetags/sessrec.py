@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -38,8 +39,11 @@ def sessrec_recommendations(
     limit: int | str | None = None,
     category: Any = None,
     query: str = "",
+    leave_out: Iterable[Any] = (),
 ) -> SafeString | str:
     """Render the placement's list; nothing where it is empty, but for a comment under DEBUG.
+
+    leave_out: what it must not show, ids or the shop's objects; what other lists of the page show is left out
 
     On a page that is fetched ahead the list is the same for everybody and stands in a placeholder: once the
     page is shown, the script brings the visitor's own, and records list and view.
@@ -47,7 +51,15 @@ def sessrec_recommendations(
     request = context.get("request")
     if request is not None and is_prefetch(request):
         return _shown_later(request, placement, item, limit, category, query)
-    made = recommend(request, placement, item=item, limit=limit, category=category, query=query)
+    made = recommend(
+        request,
+        placement,
+        item=item,
+        limit=limit,
+        leave_out=leave_out or (),
+        category=category,
+        query=query,
+    )
     return rendered(made, request)
 
 
@@ -58,12 +70,20 @@ def sessrec_list(
     placement: str,
     item: Any = None,
     limit: int | str | None = None,
+    leave_out: Iterable[Any] = (),
     category: Any = None,
     query: str = "",
 ) -> Recommendations:
     """Hand over the placement's list, for a template's own loop: {% sessrec_list "home" as recs %}."""
-    request = context.get("request")
-    return recommend(request, placement, item=item, limit=limit, category=category, query=query)
+    return recommend(
+        context.get("request"),
+        placement,
+        item=item,
+        limit=limit,
+        leave_out=leave_out or (),
+        category=category,
+        query=query,
+    )
 
 
 @register.simple_tag(takes_context=True)
