@@ -69,6 +69,9 @@ EXAMPLE = OpenApiExample(
 )
 
 
+LOOKED_AT_CLOSER: Final = frozenset({"leave_out", "category", "query"})  # lists, and words of any language
+
+
 class RecommendationsView(SessrecView):
     def plain(self, request: HttpRequest) -> HttpResponse | None:
         query = _usual(request, {"placement", "item_id", "limit", "language"})
@@ -130,6 +133,8 @@ def _slot(request: HttpRequest, query: dict[str, Any]) -> HttpResponse:
 
 def _usual(request: HttpRequest, known: Set[str]) -> dict[str, Any] | None:
     """The query as _checked() would answer it; None where that has to look closer, or refuses it."""
+    if not LOOKED_AT_CLOSER.isdisjoint(request.GET):
+        return None
     query: dict[str, Any] = {name: value for name, value in request.GET.items() if name in known}
     for name, value in query.items():
         if not value or not value.isascii() or not value.isprintable() or value != value.strip():
