@@ -14,6 +14,7 @@ from tests.demo.models import Product
 SLOTS = """
 <!-- slot -->{% sessrec_recommendations "product_page" item=product %}<!-- /slot -->
 <!-- slot -->{% sessrec_recommendations "seen" %}<!-- /slot -->
+<!-- slot -->{% sessrec_recommendations "everywhere" category="kind 1" query="tea 9" %}<!-- /slot -->
 <!-- slot -->{% sessrec_why "product_page" %}<!-- /slot -->
 <!-- slot -->{% sessrec_list "product_page" item=product limit=3 as recs %}
 {% for rec in recs.items %}{{ rec.url }}{% endfor %}<!-- /slot -->

@@ -12,11 +12,12 @@ from asgiref.sync import async_to_sync
 from celery import Celery, current_app
 from django.db import connection
 from django.test import AsyncClient, Client
+from django.utils import timezone
 
 from django_sessrec.capture import cookie, rec_id
 from django_sessrec.capture.partitions import ensure_ahead
 from django_sessrec.ids import time_of, uuid7
-from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.models import Promotion, RuleSet, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.testing import reset
@@ -146,6 +147,25 @@ class Walk:
         return pages
 
 
+def merchants_rules() -> None:
+    """A live rule of each kind for product pages."""
+    live = RuleSet.objects.create(placement="product_page", published_at=timezone.now())
+    kind = {"attribute": "category", "values": ["kind 1"]}
+    for name, given in (
+        ("hide", {"attribute": "item", "values": ["29"]}),
+        ("related", {"attribute": "category", "same": True}),
+        ("price", {"relative": True, "low": 0.1}),
+        ("stock", {"pieces": 2, "last": True}),
+        ("boost", {**kind, "places": 2}),
+        ("beside", {**kind, "other": {"attribute": "category", "values": ["kind 2"]}}),
+        ("cap", {"attribute": "category", "most": 1, "window": 3}),
+        ("pin", {"item": "28", "position": 3, "on_screen": {"attribute": "category", "values": ["kind 2"]}}),
+        ("sponsored", {"item": "27", "position": 4}),
+    ):
+        live.rules.create(kind=name, parameters=given)
+    live.rules.create(kind="pin", parameters={"item": "26", "position": 1}, group="trade")
+
+
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory) -> Path:
     """A folder with one model, fitted on walks through every other product."""
@@ -160,7 +180,8 @@ def shop(transactional_db, settings, artifacts) -> Iterator[None]:
     """Thirty products, a model in service, and no broker."""
     settings.ROOT_URLCONF = "tests.chaos.pages"
     settings.SESSREC = {
-        "CATALOGUE": "tests.demo.recommendations.DemoCatalogue",
+        "CATALOGUE": "tests.chaos.rules.WithVariants",
+        "CUSTOMER_GROUP": "tests.chaos.rules.group",
         "CONSENT": "tests.demo.recommendations.consent",
         "TRACKED_VIEWS": dict.fromkeys(
             ("sync_product", "sync_cached", "async_product", "async_cached"), "pk"
@@ -173,11 +194,14 @@ def shop(transactional_db, settings, artifacts) -> Iterator[None]:
                 "EXPERIMENT": {"NAME": "e", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}},
             },
             "seen": {"STEPS": ["recently_viewed"]},
+            "everywhere": {"STEPS": ["search", "trending", "watched", "best_sellers", "new", "category"]},
         },
     }
     Product.objects.bulk_create(
-        Product(pk=n, name=f"tea {n}", category=f"kind {n % 3}") for n in range(1, 31)
+        Product(pk=n, name=f"tea {n}", category=f"kind {n % 3}", family="round" if n in (20, 22) else "")
+        for n in range(1, 31)
     )
+    merchants_rules()
     run = TrainingRun.objects.create(
         model="neighbours", trigger="test", state="published", artifact="published"
     )
