@@ -16,6 +16,8 @@ from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment, Variant
 from django_sessrec.measuring.arms import arms, usual
+from django_sessrec.measuring.days import day_of, today
+from django_sessrec.measuring.rollups import days_with_rows, roll_up
 from django_sessrec.measuring.sequences import TUNED_FOR
 from django_sessrec.measuring.verdicts import Judgement, Verdict, judge, planned_sessions
 from django_sessrec.models import AuditEntry, Event, EventName, Promotion
@@ -218,6 +220,9 @@ def _begin_if_ready(experiment: Experiment) -> bool:
     experiment.state = State.RUNNING
     experiment.save()
     serving.forget()
+    if experiment.declared:  # its sessions had variants before: these days are summed anew
+        for day in days_with_rows(day_of(experiment.counted_from), today()):
+            roll_up(day)
     return True
 
 

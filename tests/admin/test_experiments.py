@@ -286,3 +286,12 @@ def test_no_page_breaks_a_rule_of_accessibility(tab):
             tab.goto(address)
             assert violations(tab) == []
             assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), address
+
+
+def test_today_says_the_verdict_of_open_experiments(admin_client):
+    an_experiment("Waits?", state="waiting", placement="home")
+    a_running_one(timezone.now() - timedelta(days=1))
+    takes_part(timezone.now() - timedelta(hours=1), "old")
+    today = page(admin_client, reverse("admin:app_list", args=["sessrec"]))
+    assert "Waiting for itemknn, neighbours" in today
+    assert "Too early: there are too few sessions to say anything." in today

@@ -176,6 +176,16 @@ def test_what_the_settings_declare_is_counted_since_its_last_model_first_served(
     assert take_in_declared() == []
 
 
+def test_days_before_a_declared_experiment_had_its_row_are_summed_anew(placement):
+    declared(placement, a={"SHARE": 1, "MODELS": ["itemknn"]}, b={"SHARE": 1})
+    serve("itemknn", "neighbours")
+    Promotion.objects.update(promoted_at=NOW - timedelta(days=3))
+    takes_part(NOW - timedelta(days=2), "a", experiment="declared", model="itemknn")
+    roll_up_due()
+    tend()
+    assert judgement(Experiment.objects.get()).arms["a"].sessions == 1
+
+
 def test_what_the_settings_drop_is_stopped_and_comes_back_with_them(placement):
     variants = {"a": {"SHARE": 1}, "b": {"SHARE": 1}}
     serve("neighbours")
