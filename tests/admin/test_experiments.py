@@ -14,7 +14,7 @@ from tests.support.admin import a_run, page
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
 from tests.support.experiments import a_running_one, an_experiment, takes_part
-from tests.support.history import click, minutes, show
+from tests.support.history import click, happen, minutes, show
 
 pytestmark = pytest.mark.django_db
 
@@ -295,3 +295,21 @@ def test_today_says_the_verdict_of_open_experiments(admin_client):
     today = page(admin_client, reverse("admin:app_list", args=["sessrec"]))
     assert "Waiting for itemknn, neighbours" in today
     assert "Too early: there are too few sessions to say anything." in today
+
+
+def test_a_pilot_in_the_shadow_says_what_it_would_show(admin_client, products, trails, promote):
+    promote(trails)
+    experiment = an_experiment(
+        state="running",
+        part=0,
+        kind="pilot",
+        counted_from=timezone.now(),
+        variants={"old": {}, "new": {"LIMIT": 4}},
+    )
+    at = timezone.now() - timedelta(hours=1)
+    session = uuid7(at)
+    happen(session, at, "view_item", str(products[8].pk))
+    show(session, at, ["1"], placement="product_page")
+    html = page(admin_client, one(experiment))
+    assert "“new” would start 0.0" in html
+    assert "of the latest 1 sessions" in html
