@@ -206,7 +206,8 @@ def _json_able(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _begin_if_ready(experiment: Experiment) -> bool:
     """Whether a waiting experiment runs now; a declared one is counted since its last model was promoted."""
-    if experiment.state != State.WAITING or waits_for(experiment):
+    known = experiment.placement in sessrec_settings.PLACEMENTS
+    if experiment.state != State.WAITING or not known or waits_for(experiment):
         return False
     variants = list(experiment.variants.all())
     for each in variants:
@@ -239,6 +240,8 @@ def _first_model(experiment: Experiment, variant: Variant) -> str:
 
 
 def _settings(experiment: Experiment, variant: Variant) -> Mapping[str, Any]:
+    if experiment.placement not in sessrec_settings.PLACEMENTS:  # the shop took it out since
+        return {"MODELS": (), "LIMIT": 0, **variant.changes}
     return {**sessrec_settings.placement(experiment.placement), **variant.changes}
 
 

@@ -93,6 +93,14 @@ def test_only_a_draft_is_started(state):
         start(an_experiment(state=state))
 
 
+def test_it_waits_where_the_settings_lost_its_placement():
+    serve("itemknn", "neighbours")
+    experiment = an_experiment(placement="gone", state="waiting", variants={"old": {}, "new": {}})
+    assert waits_for(experiment) == []
+    assert tend()["begun"] == []
+    assert plan(experiment).days is None
+
+
 def test_only_an_open_one_is_ramped_or_stopped():
     for act in (lambda each: ramp(each, 0.5), lambda each: stop(each, "why")):
         with pytest.raises(ExperimentError):
