@@ -22,6 +22,7 @@ class SessrecConfig(AppConfig):
         from django_sessrec import checks  # noqa: F401
 
         post_migrate.connect(make_partitions, sender=self)
+        post_migrate.connect(make_views, sender=self)
 
 
 def make_partitions(
@@ -43,6 +44,19 @@ def make_partitions(
             partitions.ensure_ahead()
     elif verbosity and any(migration.app_label == SessrecConfig.label for migration, _backwards in plan):
         (stdout or sys.stdout).write(_why_no_tables(connection))
+
+
+def make_views(*, using: str, plan: Sequence[tuple[Migration, bool]] = (), **_: Any) -> None:
+    """Make the views for BI tools, wherever migrations of the app have just been applied."""
+    from django_sessrec import database
+    from django_sessrec.measuring import views
+
+    connection = connections[using]
+    migrated = any(migration.app_label == SessrecConfig.label for migration, _backwards in plan)
+    if migrated and database.holds_tables(connection):
+        existing = set(connection.introspection.table_names())
+        if {view.table for view in views.VIEWS} <= existing:  # not those of an older version, taken back to
+            views.make_views(connection)
 
 
 def _why_no_tables(connection: BaseDatabaseWrapper) -> str:

@@ -27,10 +27,11 @@ from django.db import transaction
 from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.capture.event import EventError, make
 from django_sessrec.capture.history import History, session_uuid, without_sensitive
+from django_sessrec.capture.orders_without_session import NOBODY, is_counted, keep, order_event
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rows import row_of
 from django_sessrec.capture.sensitive import sensitive_among
-from django_sessrec.capture.tracker import in_a_thread, open_transaction
+from django_sessrec.capture.tracker import after_commit, in_a_thread, open_transaction
 from django_sessrec.models import Event, EventName
 
 __all__ = ["EventError", "EventName", "ImportResult", "Refusal", "arecord", "import_events", "record"]
@@ -44,7 +45,7 @@ FIELDS: Final = frozenset(
 
 def record(
     *,
-    session_id: UUID | str,
+    session_id: UUID | str | None,
     name: str,
     item_id: Any = "",
     at: datetime | None = None,
@@ -57,7 +58,9 @@ def record(
 ) -> UUID:
     """Record what happened to an item, without a request; return the event's id.
 
-    session_id: `request.sessrec.session_id` of then, or another system's own name of the session
+    session_id: `request.sessrec.session_id` of then, or another system's own name of the session. None, of
+                an order without consent: its purchases and refunds add to the shop's total where
+                COUNT_ALL_ORDERS is on, and nothing else of it is kept
     name:       of EventName; Segment's and Google Retail's names are understood
     item_id:    an item id or the shop's own object
     at:         aware, now by default; not older than RETENTION_DAYS, not in the future
@@ -81,6 +84,8 @@ def record(
         "currency": currency,
         "source": _source(source),
     }
+    if session_id is None:
+        return _count_order(name, item_id, at=at, order_id=order_id, **given)
     if at is not None and (key or order_id is not None):
         event = History().event(session_id, at, name, item_id, order_id=order_id, key=key, **given)
     else:
@@ -90,6 +95,17 @@ def record(
             transaction.on_commit(partial(_deliver, event), using=alias)
         else:
             _deliver(event)
+    event_id: UUID = event.event_id
+    return event_id
+
+
+def _count_order(name: str, item_id: Any, *, order_id: str | int | None, **given: Any) -> UUID:
+    """The id that the event of an order without a session would have."""
+    event = order_event(name, item_id, order_id=order_id, **given)
+    if event is None:
+        return NOBODY
+    if is_counted(name):
+        after_commit(partial(keep, event, order_id))
     event_id: UUID = event.event_id
     return event_id
 

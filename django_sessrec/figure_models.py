@@ -123,6 +123,7 @@ class DailyRevenue(DailyGroup):
     direct_refunded = models.DecimalField(max_digits=20, decimal_places=2)
     assisted_refunded = models.DecimalField(max_digits=20, decimal_places=2)
     total_refunded = models.DecimalField(max_digits=20, decimal_places=2)
+    without_session = models.DecimalField(max_digits=20, decimal_places=2, default=0)
     # Sums over buyers, net of refunds, for intervals.
     direct_squares = models.FloatField()
     direct_by_total = models.FloatField()
@@ -131,6 +132,23 @@ class DailyRevenue(DailyGroup):
     class Meta:
         verbose_name = _("sales of a day")
         verbose_name_plural = _("sales by day")
+
+
+class DailyPages(SessrecModel):
+    """Tracked pages of a day by consent, counted as they are shown."""
+
+    day = models.DateField(primary_key=True)
+    with_consent = models.BigIntegerField(default=0)
+    without_consent = models.BigIntegerField(default=0)  # nobody has asked, or the answer was no
+    staff = models.BigIntegerField(default=0)
+    bots = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("pages of a day")
+        verbose_name_plural = _("pages by day")
+
+    def __str__(self) -> str:
+        return str(self.day)
 
 
 class DailyShop(SessrecModel):

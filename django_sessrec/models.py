@@ -23,6 +23,7 @@ from django_sessrec.figure_models import (  # noqa: F401 - Django looks for mode
     Attribution,
     DailyItem,
     DailyLists,
+    DailyPages,
     DailyRevenue,
     DailyShop,
     Refund,

@@ -65,27 +65,31 @@ FROM made WHERE buys AND place = 0 AND mod((draw * 100)::numeric, 1) < {REFUNDED
 
 # The same figures in the plainest words that say them, of all days at once.
 RAW_LISTS = """
-SELECT placement, count(*), sum(cardinality(item_ids)),
-       count(*) FILTER (WHERE EXISTS (
-           SELECT FROM sessrec_event e WHERE e.impression_id = i.impression_id AND e.name = 'view_item_list'
-       )),
-       count(*) FILTER (WHERE EXISTS (
-           SELECT FROM sessrec_event e WHERE e.impression_id = i.impression_id AND e.name = 'select_item'
-       ))
-FROM sessrec_impression i GROUP BY placement ORDER BY placement
+WITH told AS (
+    SELECT impression_id, bool_or(name = 'view_item_list') AS seen, bool_or(name = 'select_item') AS clicked
+    FROM sessrec_event WHERE impression_id IS NOT NULL GROUP BY impression_id
+)
+SELECT placement, count(*), sum(cardinality(item_ids)), count(*) FILTER (WHERE seen),
+       count(*) FILTER (WHERE clicked)
+FROM sessrec_impression LEFT JOIN told USING (impression_id) GROUP BY placement ORDER BY placement
 """
 RAW_MONEY = """
-SELECT p.currency, sum(p.quantity * p.price - coalesce(r.back, 0)),
-       sum(p.quantity * p.price - coalesce(r.back, 0)) FILTER (WHERE EXISTS (
-           SELECT FROM sessrec_event c
-           WHERE c.session_id = p.session_id AND c.item_id = p.item_id AND c.name = 'select_item'
-             AND c.occurred_at <= p.occurred_at))
-FROM sessrec_event p
-LEFT JOIN (
-    SELECT session_id, item_id, sum(quantity * price) AS back
-    FROM sessrec_event WHERE name = 'refund' GROUP BY 1, 2
-) r ON r.session_id = p.session_id AND r.item_id = p.item_id
-WHERE p.name = 'purchase' GROUP BY p.currency ORDER BY p.currency
+WITH sold AS (
+    SELECT session_id, item_id, currency, occurred_at, quantity * price AS amount
+    FROM sessrec_event WHERE name = 'purchase'
+),
+back AS (
+    SELECT session_id, item_id, sum(quantity * price) AS amount
+    FROM sessrec_event WHERE name = 'refund' GROUP BY session_id, item_id
+),
+clicked AS (
+    SELECT session_id, item_id, min(occurred_at) AS first
+    FROM sessrec_event WHERE name = 'select_item' GROUP BY session_id, item_id
+)
+SELECT currency, sum(sold.amount - coalesce(back.amount, 0)),
+       sum(sold.amount - coalesce(back.amount, 0)) FILTER (WHERE first <= occurred_at)
+FROM sold LEFT JOIN back USING (session_id, item_id) LEFT JOIN clicked USING (session_id, item_id)
+GROUP BY currency ORDER BY currency
 """
 
 

@@ -16,10 +16,17 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
 
-from django_sessrec.capture import consent, cookie, request_filters, session_limit
+from django_sessrec.capture import (
+    consent,
+    cookie,
+    orders_without_session,
+    request_filters,
+    session_limit,
+)
 from django_sessrec.capture.buffers import Rejected
 from django_sessrec.capture.event import MAX_POSITION, NAMES, EventError, clean_item_id, make, readable_id
 from django_sessrec.capture.outbox import outbox
+from django_sessrec.capture.page_counts import count_page
 from django_sessrec.capture.rec_id import verify
 from django_sessrec.capture.shared_caches import keep_out_of_page_caches, keep_out_of_shared_caches
 from django_sessrec.catalogue import get_catalogue
@@ -154,6 +161,9 @@ class Tracker:
                     "A purchase is not recorded: this request brings no session and may not begin one. Keep "
                     "request.sessrec.session_id with the order and call django_sessrec.events.record"
                 )
+            self._count_order(
+                name, item_id, quantity=quantity, price=price, currency=currency, order_id=order_id
+            )
             return
         given = {"quantity": quantity, "price": price, "currency": currency, "position": position}
         try:
@@ -244,7 +254,10 @@ class Tracker:
         if not (viewed or self._touched or self._awaits_commit or self._has_rows):
             return
         session_id = self.session_id
-        if session_id is None or not request_filters.counts(self._request):
+        captured = session_id is not None and request_filters.counts(self._request)
+        if viewed is not None:
+            count_page(self._request, in_session=session_id is not None, captured=captured)
+        if session_id is None or not captured:
             self._drop()
             return
         if viewed is not None:
@@ -282,6 +295,22 @@ class Tracker:
                 position=int(position),
             )
             self.pending.append(click)
+
+    def _count_order(self, name: str, item_id: Any, *, order_id: str | int | None, **amount: Any) -> None:
+        """Let an order of a visitor without consent add to the shop's total, where the shop wants that."""
+        if (
+            not orders_without_session.is_counted(name)
+            or not request_filters.counts(self._request)
+            or request_filters.from_bot(self._request)
+        ):
+            return
+        try:
+            event = orders_without_session.order_event(name, item_id, order_id=order_id, **amount)
+        except EventError as problem:
+            logger.warning("request.sessrec: %s", problem)
+            return
+        if event is not None:
+            after_commit(partial(orders_without_session.keep, event, order_id))
 
     def _refuse(self, problem: EventError, given: dict[str, Any]) -> None:
         """Keep wrong input as a failed event, where anything may be kept."""
@@ -340,6 +369,14 @@ class Tracker:
         cookie.delete(self._request, response)
         if session_id is not None:
             outbox.erase(session_id)
+
+
+def after_commit(verb: Callable[[], None]) -> None:
+    """Call once the transaction commits in which the shop's code runs; at once where it runs in none."""
+    if alias := open_transaction():
+        transaction.on_commit(verb, using=alias)
+    else:
+        verb()
 
 
 def open_transaction() -> str | None:

@@ -149,6 +149,20 @@ class Settings:
         " training and reports until staff releases it",
     )
 
+    ORDER_LINES_DAYS = Setting[int | None](
+        730,
+        (int, NoneType),
+        "how long order lines, each with a hash of order id and product, wait for refunds; later refunds take"
+        " nothing. The sums by day stay. `None` keeps the lines for good",
+        low=1,
+    )
+    COUNT_ALL_ORDERS = Setting[bool](
+        False,
+        bool,
+        "also add orders of visitors without consent to the shop's total: day, amount, and a hash of the"
+        " order's line, without session, product or visitor",
+    )
+
     # Training
     ARTIFACTS = Setting[str | Path | None](
         None,

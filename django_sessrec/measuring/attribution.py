@@ -34,6 +34,7 @@ selects AS MATERIALIZED (
     JOIN sessrec_impression i USING (impression_id, session_id)
     WHERE s.name = 'select_item' AND s.impression_id IS NOT NULL AND NOT s.bot AND NOT i.bot
       AND s.occurred_at >= %(before)s AND s.occurred_at < %(after)s
+      AND i.shown_at >= %(first_list)s AND i.shown_at < %(last_list)s
       AND i.shown_at BETWEEN s.occurred_at - %(horizon)s AND s.occurred_at + %(horizon)s
       AND s.item_id = ANY (i.item_ids)
       AND NOT EXISTS (SELECT FROM held WHERE held.session_id = i.session_id)
@@ -136,6 +137,7 @@ SELECT r.event_id, coalesce(own.reference, (
            SELECT {LINE.format("p")} FROM sessrec_event p
            WHERE p.session_id = r.session_id AND p.item_id = r.item_id AND p.name = 'purchase'
              AND p.occurred_at <= r.occurred_at AND p.occurred_at > r.occurred_at - %(horizon)s
+             AND p.occurred_at >= %(before)s AND p.occurred_at < %(end)s
            ORDER BY p.occurred_at DESC LIMIT 1
        ), {LINE.format("r")}),
        %(day)s, true, r.quantity, r.price, r.currency

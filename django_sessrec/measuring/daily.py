@@ -107,17 +107,19 @@ WITH buyers AS (
            sum(amount - refunded) AS total,
            coalesce(sum(refunded) FILTER (WHERE credit = 'direct'), 0) AS direct_refunded,
            coalesce(sum(refunded) FILTER (WHERE credit = 'assisted'), 0) AS assisted_refunded,
-           sum(refunded) AS total_refunded
+           sum(refunded) AS total_refunded,
+           coalesce(sum(amount - refunded) FILTER (WHERE NOT in_session), 0) AS without_session
     FROM sessrec_attribution WHERE ordered_on = %(day)s
     GROUP BY GROUPING SETS ({_sets("currency", "buyer")})
 )
 INSERT INTO sessrec_dailyrevenue (
     day, grouped_by, {NAMES}, currency, direct_orders, assisted_orders, orders, direct, assisted, total,
-    direct_refunded, assisted_refunded, total_refunded, direct_squares, direct_by_total, total_squares
+    direct_refunded, assisted_refunded, total_refunded, without_session, direct_squares, direct_by_total,
+    total_squares
 )
 SELECT %(day)s, {_case()}, {EMPTY}, currency, count(*) FILTER (WHERE has_direct),
        count(*) FILTER (WHERE has_assisted), count(*), sum(direct), sum(assisted), sum(total),
-       sum(direct_refunded), sum(assisted_refunded), sum(total_refunded),
+       sum(direct_refunded), sum(assisted_refunded), sum(total_refunded), sum(without_session),
        sum(direct::float8 * direct::float8), sum(direct::float8 * total::float8),
        sum(total::float8 * total::float8)
 FROM buyers WHERE has_direct OR has_assisted OR grouping_set IN (0, {2 ** len(COLUMNS) - 1})

@@ -149,6 +149,13 @@ MONEY: Final = (
         "money",
         "less",
     ),
+    Definition(
+        "without_session",
+        _("Sales without consent"),
+        _("order lines of visitors without consent, less their refunds; needs COUNT_ALL_ORDERS"),
+        "money",
+        "neither",
+    ),
 )
 
 # Each a column of sessrec_dailyshop and an attribute of Sessions.
@@ -163,6 +170,20 @@ SESSIONS: Final = (
     Definition(
         "quarantined", _("Quarantined sessions"), _("sessions whose clicks no person makes"), "count", "less"
     ),
+)
+
+# Each a column of sessrec_dailypages and an attribute of Pages.
+PAGES: Final = (
+    Definition("with_consent", _("Pages with consent"), _("tracked pages of sessions with consent"), "count"),
+    Definition(
+        "without_consent",
+        _("Pages without consent"),
+        _("tracked pages of visitors who were not asked or said no"),
+        "count",
+        "less",
+    ),
+    Definition("staff", _("Pages of staff"), _("tracked pages of signed-in staff"), "count", "neither"),
+    Definition("bots", _("Pages of bots"), _("tracked pages of programs that say so"), "count", "less"),
 )
 
 DEFINITIONS: Final[Mapping[str, Definition]] = {

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, TypeVar
 from django_sessrec import database
 from django_sessrec.measuring.comparison import Squares, effective_trials, margin_of_sum, ratio_interval
 from django_sessrec.measuring.daily import GROUPINGS, PAIRS, key_of
-from django_sessrec.measuring.definitions import COUNTS, RATES, SESSIONS
+from django_sessrec.measuring.definitions import COUNTS, PAGES, RATES, SESSIONS, Definition
 from django_sessrec.measuring.proportions import Rate
 
 
@@ -48,6 +48,7 @@ class Money:
     direct_refunded: Decimal = NO_DECIMAL
     assisted_refunded: Decimal = NO_DECIMAL
     total_refunded: Decimal = NO_DECIMAL
+    without_session: Decimal = NO_DECIMAL
     direct_orders: int = 0
     assisted_orders: int = 0
     orders: int = 0
@@ -55,6 +56,11 @@ class Money:
 
     def __add__(self, other: Money) -> Money:
         return Money(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+    @property
+    def recorded(self) -> Decimal:
+        """Sales of sessions with consent, which alone can be credited to a list."""
+        return self.total - self.without_session
 
     @property
     def share(self) -> float | None:
@@ -130,6 +136,22 @@ class Sessions:
     quarantined: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Tracked pages by consent, see definitions.PAGES."""
+
+    with_consent: int = 0
+    without_consent: int = 0
+    staff: int = 0
+    bots: int = 0
+
+    @property
+    def consent_share(self) -> float | None:
+        """The share of people's pages that belong to sessions with consent; None where there was none."""
+        people = self.with_consent + self.without_consent
+        return self.with_consent / people if people else None
+
+
 def figures(start: date, end: date, by: Sequence[str] = ()) -> dict[tuple[Any, ...], Kpi]:
     """Figures of the days from `start` to `end`, both included, one entry per value of `by`.
 
@@ -161,16 +183,25 @@ def by_week(figures: Mapping[tuple[Any, ...], Kpi]) -> dict[tuple[Any, ...], Kpi
 
 def sessions(start: date, end: date) -> dict[date, Sessions]:
     """The shop's sessions by day, from `start` to `end`, both included, where there is a roll-up."""
-    names = ", ".join(each.key for each in SESSIONS)
+    return {day: Sessions(**counts) for day, counts in _by_day("sessrec_dailyshop", SESSIONS, start, end)}
+
+
+def pages(start: date, end: date) -> dict[date, Pages]:
+    """The shop's tracked pages by day, from `start` to `end`, both included, where there were any."""
+    return {day: Pages(**counts) for day, counts in _by_day("sessrec_dailypages", PAGES, start, end)}
+
+
+def _by_day(
+    table: str, counted: Sequence[Definition], start: date, end: date
+) -> list[tuple[date, dict[str, int]]]:
+    names = [each.key for each in counted]
     with database.connection().cursor() as cursor:
         cursor.execute(
-            f"SELECT day, {names} FROM sessrec_dailyshop WHERE day BETWEEN %s AND %s ORDER BY day",  # noqa: S608
+            f"SELECT day, {', '.join(names)} FROM {table} "  # noqa: S608
+            "WHERE day BETWEEN %s AND %s ORDER BY day",
             [start, end],
         )
-        return {
-            day: Sessions(**dict(zip((each.key for each in SESSIONS), row, strict=True)))
-            for day, *row in cursor.fetchall()
-        }
+        return [(day, dict(zip(names, row, strict=True))) for day, *row in cursor.fetchall()]
 
 
 LISTS: Final = f"""
@@ -180,8 +211,8 @@ FROM sessrec_dailylists WHERE day BETWEEN %s AND %s AND grouped_by = %s GROUP BY
 """  # noqa: S608
 REVENUE: Final = """
 SELECT {columns} currency, sum(direct), sum(assisted), sum(total), sum(direct_refunded),
-       sum(assisted_refunded), sum(total_refunded), sum(direct_orders), sum(assisted_orders), sum(orders),
-       sum(direct_squares), sum(direct_by_total), sum(total_squares)
+       sum(assisted_refunded), sum(total_refunded), sum(without_session), sum(direct_orders),
+       sum(assisted_orders), sum(orders), sum(direct_squares), sum(direct_by_total), sum(total_squares)
 FROM sessrec_dailyrevenue WHERE day BETWEEN %s AND %s AND grouped_by = %s GROUP BY {columns} currency
 """
 

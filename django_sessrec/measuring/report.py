@@ -16,7 +16,7 @@ from typing import Final
 from django_sessrec.figure_models import RolledUpDay
 from django_sessrec.measuring import kpis, rollups
 from django_sessrec.measuring.days import ONE, today
-from django_sessrec.measuring.kpis import Kpi, Sessions
+from django_sessrec.measuring.kpis import Kpi, Pages, Sessions
 
 PAGE_SECONDS: Final = 2.0  # that a page may spend on sums which the schedule has not made yet
 
@@ -38,6 +38,7 @@ class Report:
     by_day, by_day_before: day -> figures; days without any are left out
     by_placement, by_model, by_step: placement, model ("": none), or placement and step -> figures
     sessions, sessions_before: day -> the shop's sessions
+    pages, pages_before: day -> its tracked pages by consent
     counted_at: when the latest of these sums was made; None where there is none
     uncounted: days of the period whose sums are missing, because the schedule has not made them
     """
@@ -52,6 +53,8 @@ class Report:
     by_step: Mapping[tuple[str, ...], Compared]
     sessions: Mapping[date, Sessions]
     sessions_before: Mapping[date, Sessions]
+    pages: Mapping[date, Pages]
+    pages_before: Mapping[date, Pages]
     counted_at: datetime | None
     uncounted: list[date]
 
@@ -77,6 +80,8 @@ def report(start: date, end: date) -> Report:
         by_step=_pairs(now, before, ("placement", "step")),
         sessions=kpis.sessions(*now),
         sessions_before=kpis.sessions(*before),
+        pages=kpis.pages(*now),
+        pages_before=kpis.pages(*before),
         counted_at=counted_at,
         uncounted=uncounted,
     )

@@ -32,7 +32,8 @@ class Rollup:
     table:    its name; it has a column `day`
     insert:   an INSERT of one day's rows. It may use the parameters %(day)s, %(start)s and %(end)s (the day's
               first moment and the next one's), %(horizon)s (ATTRIBUTION_HOURS), %(before)s and %(after)s (how
-              far clicks and purchases reach beyond the day), %(time_zone)s
+              far clicks and purchases reach beyond the day), %(first_list)s and %(last_list)s (how far the
+              lists of these clicks do), %(time_zone)s
     from_raw: whether it reads events and impressions; else it reads what outlives them, and is made anew
               whenever a refund reaches an old day
     """
@@ -88,6 +89,8 @@ HAS_ROWS: Final = """
 SELECT EXISTS (SELECT FROM sessrec_event WHERE occurred_at >= %(start)s AND occurred_at < %(end)s)
     OR EXISTS (SELECT FROM sessrec_impression WHERE shown_at >= %(start)s AND shown_at < %(end)s)
 """
+
+HAS_LINES: Final = "SELECT EXISTS (SELECT FROM sessrec_attribution WHERE ordered_on = %(day)s)"
 
 
 class BusyError(Exception):
@@ -160,9 +163,14 @@ def roll_up(day: date, *, wait: bool = True, timeout_seconds: float | None = Non
             cursor.execute(attribution.KEEP_REFUNDS, values)
         cursor.execute(attribution.TAKE_REFUNDS, values)
         refunded = {each for (each,) in cursor.fetchall()} - {day}
-        _fill(cursor, [each for each in ROLLUPS if from_raw or not each.from_raw or known is None], values)
+        cursor.execute(HAS_LINES, values)
+        has_lines = bool(cursor.fetchone()[0])
+        # Sums of lines that are past ORDER_LINES_DAYS stay as they are.
+        wanted = (each for each in ROLLUPS if from_raw or known is None or (has_lines and not each.from_raw))
+        _fill(cursor, wanted, values)
         for other in refunded:
             _fill(cursor, [each for each in ROLLUPS if not each.from_raw], parameters(other))
+        RolledUpDay.objects.filter(day__in=refunded).update(rolled_up_at=now)  # for exports
         RolledUpDay.objects.update_or_create(day=day, defaults={"rolled_up_at": now, "state": state})
     return from_raw
 
@@ -204,6 +212,8 @@ def parameters(day: date) -> dict[str, Any]:
         "horizon": horizon,
         "before": start - horizon,
         "after": end + 2 * horizon,
+        "first_list": start - 2 * horizon,
+        "last_list": end + 3 * horizon,
         "time_zone": timezone.get_default_timezone_name(),
     }
 
@@ -261,7 +271,7 @@ def _judged_days(since: datetime) -> dict[date, datetime]:
 def _state(day: date, counters: dict[date, int], without_session: dict[date, int]) -> str:
     """What a day's sums are made of: it differs once rows have come, or a setting has changed."""
     values = parameters(day)
-    inserted = sum(counters.get(each, 0) for each in _utc_days(values["before"], values["after"]))
+    inserted = sum(counters.get(each, 0) for each in _utc_days(values["first_list"], values["after"]))
     hours, zone = sessrec_settings.ATTRIBUTION_HOURS, values["time_zone"]
     return f"{inserted} {without_session.get(day, 0)} {hours} {zone}"
 
@@ -274,7 +284,7 @@ def _has_partitions(day: date, counters: dict[date, int]) -> bool:
 def _is_frozen(day: date, now: datetime) -> bool:
     """Whether raw rows that its sums are made of may be gone."""
     kept = sessrec_settings.RETENTION_DAYS
-    return kept is not None and parameters(day)["before"] < now - timedelta(kept)
+    return kept is not None and parameters(day)["first_list"] < now - timedelta(kept)
 
 
 def _utc_days(start: datetime, end: datetime) -> Iterable[date]:

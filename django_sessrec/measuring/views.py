@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import override
 
 from django_sessrec.measuring.daily import COLUMNS, FINEST, key_of
-from django_sessrec.measuring.definitions import COUNTED, MONEY, SESSIONS, Definition
+from django_sessrec.measuring.definitions import COUNTED, MONEY, PAGES, SESSIONS, Definition
 
 SMALLEST: Final = 5
 
@@ -33,9 +33,10 @@ GROUP_WORDS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view: its columns in order with what they mean, and the query."""
+    """A view: the table that it reads, its columns in order with what they mean, and the query."""
 
     name: str
+    table: str
     words: str
     columns: Mapping[str, str]
     sql: str
@@ -76,6 +77,7 @@ _finest = f"grouped_by = '{key_of(FINEST)}'"
 _lists = {"sessions": "sessions that the lists were shown to", **_words(COUNTED)}
 _sales = {**ORDERS, **_words(MONEY)}
 _sessions = _words(SESSIONS)
+_pages = _words(PAGES)
 _list_keys = ("day", *COLUMNS)
 
 
@@ -86,12 +88,14 @@ def _described(keys: Sequence[str], sums: Mapping[str, str]) -> dict[str, str]:
 VIEWS: Final[Sequence[View]] = (
     View(
         "sessrec_bi_lists",
+        "sessrec_dailylists",
         "lists and what visitors did with them, on the day on which the list was shown",
         _described(_list_keys, _lists),
         _merged("sessrec_dailylists", _list_keys, list(_lists), f"sessions < {SMALLEST}", _finest),
     ),
     View(
         "sessrec_bi_sales",
+        "sessrec_dailyrevenue",
         "what orders brought, on the day of the order; rows without a placement are orders without a list",
         _described((*_list_keys, "currency"), _sales),
         _merged(
@@ -104,12 +108,14 @@ VIEWS: Final[Sequence[View]] = (
     ),
     View(
         "sessrec_bi_sessions",
+        "sessrec_dailyshop",
         "the shop's sessions, by what became of them",
         _described(("day",), _sessions),
         f"SELECT day, {', '.join(_sessions)} FROM sessrec_dailyshop",  # noqa: S608
     ),
     View(
         "sessrec_bi_items",
+        "sessrec_dailyitem",
         "what happened to each product: lists on the day they were shown, orders on the day of the order",
         _described(("day", "item_id"), ITEMS),
         _merged(
@@ -120,13 +126,20 @@ VIEWS: Final[Sequence[View]] = (
             "true",
         ),
     ),
+    View(
+        "sessrec_bi_pages",
+        "sessrec_dailypages",
+        "tracked pages by consent, counted as they were shown",
+        _described(("day",), _pages),
+        f"SELECT day, {', '.join(_pages)} FROM sessrec_dailypages",  # noqa: S608
+    ),
 )
 
 
 def make_views(connection: BaseDatabaseWrapper) -> None:
     """Make the views, or replace them, with a comment on each view and column; grants on them stay.
 
-    For a migration. Postgres refuses another order of columns, or fewer: new ones come last.
+    Postgres refuses another order of columns, or fewer: new ones come last.
     """
     with connection.cursor() as cursor:
         for view in VIEWS:
@@ -137,7 +150,7 @@ def make_views(connection: BaseDatabaseWrapper) -> None:
 
 
 def drop_views(connection: BaseDatabaseWrapper) -> None:
-    """Drop the views, for a migration that is taken back."""
+    """Drop the views, before a migration is taken back that made what they read."""
     with connection.cursor() as cursor:
         for view in VIEWS:
             cursor.execute(f'DROP VIEW IF EXISTS "{view.name}"')

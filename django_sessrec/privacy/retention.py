@@ -13,6 +13,7 @@ from django_sessrec.capture import partitions
 from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.capture.fast_query import patient
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.figure_models import Attribution, Refund
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Receipt, Withdrawal
 
 # A write that had begun when its session was withdrawn may have ended after the deletion; a retried one
@@ -59,6 +60,7 @@ class Purged:
     withdrawals: int
     quarantines: int
     late_rows: int  # of withdrawn sessions
+    order_lines: int = 0  # past ORDER_LINES_DAYS
 
 
 def purge(*, force: bool = False) -> Purged:
@@ -75,9 +77,10 @@ def purge(*, force: bool = False) -> Purged:
         swept = erase_sessions(_withdrawn_since(now - SWEPT_AGAIN), wait_seconds=0.0)
     late_rows = sum(swept.rows.values())
     Receipt.objects.filter(received_at__lt=now - RECEIPTS_KEPT).delete()
+    order_lines = _drop_order_lines(now)
     days = sessrec_settings.RETENTION_DAYS
     if days is None:
-        return Purged([], 0, 0, 0, late_rows)
+        return Purged([], 0, 0, 0, late_rows, order_lines)
     if not force:
         _refuse_the_implausible(days, now)
     oldest = now - timedelta(days)
@@ -88,7 +91,18 @@ def purge(*, force: bool = False) -> Purged:
         Withdrawal.objects.filter(withdrawn_at__lt=oldest - timedelta(1)).delete()[0],
         Quarantine.objects.filter(found_at__lt=oldest - timedelta(1)).delete()[0],
         late_rows,
+        order_lines,
     )
+
+
+def _drop_order_lines(now: datetime) -> int:
+    """Delete lines and refunds past ORDER_LINES_DAYS; the sums made of them stay."""
+    days = sessrec_settings.ORDER_LINES_DAYS
+    if days is None:
+        return 0
+    oldest = (now - timedelta(days)).date()
+    Refund.objects.filter(refunded_on__lt=oldest).delete()
+    return Attribution.objects.filter(ordered_on__lt=oldest).delete()[0]
 
 
 def _refuse_the_implausible(days: int, now: datetime) -> None:

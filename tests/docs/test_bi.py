@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from django_sessrec.figure_models import DailyPages
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import day_of
 from django_sessrec.measuring.kpis import figures
@@ -46,6 +47,7 @@ def sold(db):
         click(visit, NOON + minutes(1), "1", shown)
         buy(visit, NOON + minutes(2), "1", "10.01")
     roll_up(DAY)
+    DailyPages.objects.create(day=DAY, with_consent=3, without_consent=1)
 
 
 def test_every_view_is_a_source():

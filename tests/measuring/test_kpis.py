@@ -60,7 +60,7 @@ def test_a_day_worked_out_by_hand():
             clicks=3,
             carts=1,
             purchases=1,
-            money={"EUR": Money(Decimal(21), Decimal(99), Decimal(120), 0, 0, 0, 1, 1, 2)},
+            money={"EUR": Money(Decimal(21), Decimal(99), Decimal(120), 0, 0, 0, 0, 1, 1, 2)},
         )
     }
 

@@ -11,7 +11,10 @@ from django_sessrec import database
 from django_sessrec.capture import partitions, store
 from django_sessrec.capture.event import make
 from django_sessrec.capture.failed_events import store_failed
+from django_sessrec.figure_models import Attribution, Refund
 from django_sessrec.ids import uuid7
+from django_sessrec.measuring.kpis import figures
+from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.models import Event, FailedEvent, Withdrawal
 from django_sessrec.privacy.retention import ImplausiblePurgeError, oldest_rows, purge
 
@@ -119,3 +122,18 @@ def test_a_row_that_slipped_in_while_its_visit_was_withdrawn_goes():
     Withdrawal.objects.create(session_id=event.session_id)
     assert purge().late_rows == 1
     assert not Event.objects.exists()
+
+
+def test_order_lines_go_after_their_own_time_and_sums_stay(settings):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": None, "ORDER_LINES_DAYS": 30}
+    day = days_ago(40).date()
+    for number, ordered_on in enumerate((day, days_ago(5).date())):
+        Attribution.objects.create(reference=str(number), ordered_on=ordered_on, buyer=1, amount=10)
+        Refund.objects.create(event_id=uuid7(), reference=str(number), refunded_on=ordered_on)
+        roll_up(ordered_on)
+    before = figures(day, timezone.now().date())
+    assert before[()].money[""].orders == 2
+    assert purge().order_lines == 1
+    assert (Attribution.objects.get().reference, Refund.objects.get().reference) == ("1", "1")
+    roll_up(day)
+    assert figures(day, timezone.now().date()) == before

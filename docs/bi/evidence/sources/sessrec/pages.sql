@@ -1,0 +1,1 @@
+SELECT * FROM sessrec_bi_pages

@@ -1,0 +1,109 @@
+"""Orders of visitors without consent add to the shop's total where the shop wants it, and to nothing else."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import RequestFactory
+from django.utils import timezone
+
+from django_sessrec import events
+from django_sessrec.capture.event import EventError
+from django_sessrec.figure_models import Attribution
+from django_sessrec.measuring.days import today
+from django_sessrec.measuring.kpis import figures
+from django_sessrec.measuring.rollups import roll_up
+from django_sessrec.middleware import SessrecMiddleware
+from django_sessrec.models import Event
+from tests.support.tables import rows_of_the_app
+from tests.support.visits import FIREFOX
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def count_all(shop):
+    shop.SESSREC = {**shop.SESSREC, "COUNT_ALL_ORDERS": True}
+
+
+def order(*lines, number="1001", name="purchase", consent="none", user_agent=FIREFOX):
+    """A thank-you page that records an order's lines."""
+
+    def page(request):
+        for item_id, price in lines:
+            request.sessrec.record(name, item_id, price=price, currency="EUR", order_id=number)
+        return HttpResponse("thank you")
+
+    request = RequestFactory(headers={"user-agent": user_agent}).get("/")
+    request.resolver_match = None
+    request.COOKIES["consent"] = consent
+    with transaction.atomic():
+        return SessrecMiddleware(page)(request)
+
+
+def money():
+    roll_up(today())
+    whole = figures(today(), today()).get(())
+    return whole and whole.money["EUR"]
+
+
+def test_by_default_nothing_is_kept_of_them(shop):
+    before = list(rows_of_the_app())
+    assert not order(("1", "10")).cookies
+    assert list(rows_of_the_app()) == before
+
+
+def test_the_total_holds_them_and_nothing_else_does(count_all):
+    order(("1", "10"), ("2", "5.50"))
+    assert (money().total, money().without_session, money().recorded) == (
+        Decimal("15.50"),
+        Decimal("15.50"),
+        0,
+    )
+    assert (money().orders, money().direct) == (1, 0)
+    assert not Event.objects.exists()
+    assert set(Attribution.objects.values_list("item_id", "in_session")) == {("", False)}
+
+
+def test_a_page_loaded_again_counts_once_and_a_refund_finds_its_order(count_all):
+    for _load in range(3):
+        order(("1", "10"))
+    order(("1", "4"), name="refund")
+    assert (money().total, money().total_refunded) == (6, 4)
+
+
+def test_an_order_that_is_told_with_a_session_as_well_counts_once(count_all):
+    order(("1", "10"))
+    order(("1", "10"), consent="session")
+    assert (money().total, money().without_session) == (10, 0)
+
+
+def test_bots_and_sensitive_products_add_nothing(count_all):
+    order(("sensitive", "10"))
+    order(("1", "10"), user_agent="Googlebot/2.1 (+http://www.google.com/bot.html)")
+    assert money() is None
+
+
+def test_a_wrong_amount_is_logged_and_counts_nothing(count_all, caplog):
+    assert order(("1", "cheap")).content == b"thank you"
+    assert "price 'cheap' is not an amount" in caplog.text
+    assert money() is None
+
+
+def test_a_webhook_tells_them_without_a_session(count_all):
+    at = timezone.now() - timedelta(seconds=5)
+    given = {"name": "purchase", "item_id": "1", "at": at, "price": "10", "currency": "EUR", "order_id": "7"}
+    first = events.record(session_id=None, **given)
+    assert events.record(session_id=None, **given).hex[-19:] == first.hex[-19:]
+    assert money().without_session == 10
+    with pytest.raises(EventError, match="price"):
+        events.record(session_id=None, **{**given, "price": "cheap"})
+
+
+def test_an_order_that_is_rolled_back_counts_nothing(count_all):
+    with transaction.atomic():
+        order(("1", "10"))
+        transaction.set_rollback(True)
+    assert money() is None
