@@ -60,6 +60,10 @@ class Catalogue(ABC):
         where a list is made without one, such as in a preview.
         """
 
+    def known(self, item_ids: Collection[str]) -> Mapping[Any, Any]:
+        """As `resolve`, with those that are not offered now: staff read their names in the admin."""
+        return self.resolve(item_ids)
+
     def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
         """Fields of a resolved item for the default templates and the REST view, where they become JSON.
 
@@ -177,6 +181,10 @@ class ModelCatalogue(Catalogue):
     def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> Mapping[Any, Any]:
         wanted = {f"{self.id_field}__in": self.native_ids(item_ids)}
         return {self.item_id(item): item for item in self.available(self.queryset()).filter(**wanted)}
+
+    def known(self, item_ids: Collection[str]) -> Mapping[Any, Any]:
+        wanted = {f"{self.id_field}__in": self.native_ids(item_ids)}
+        return {self.item_id(item): item for item in self.queryset().filter(**wanted)}
 
     def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
         fields = {"title": self.title_field, "image": self.image_field, "price": self.price_field}
@@ -320,6 +328,11 @@ class TextCatalogue:
         if not item_ids:
             return {}
         found = self.shop.resolve(item_ids, request)
+        return {self.id_of(item_id): item for item_id, item in found.items()}
+
+    def known(self, item_ids: Collection[str]) -> dict[str, Any]:
+        """Id -> the shop's object, those that may not be shown now included."""
+        found = self.shop.known(item_ids) if item_ids else {}
         return {self.id_of(item_id): item for item_id, item in found.items()}
 
     def sensitive(self, item_ids: Collection[str]) -> set[str]:

@@ -32,7 +32,7 @@ from django.test.utils import override_settings
 
 from django_sessrec import events as events_door
 from django_sessrec import safety
-from django_sessrec.capture import client_address, page_counts
+from django_sessrec.capture import client_address, page_counts, session_limit
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.store import WriteResult
 from django_sessrec.capture.tracker import Tracker
@@ -142,6 +142,7 @@ def reset() -> None:
     for room in (active_models, experiments, families, merchant_rules, page_counts, popular, safety):
         room.forget()
     client_address.warn_of_proxies.cache_clear()
+    session_limit.cache_breaker.resume()
 
 
 def _nothing(_given: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from django.utils.translation import gettext as _
 
@@ -27,24 +27,33 @@ class ShownProduct:
 
 
 def shown_products(item_ids: Iterable[str]) -> dict[str, ShownProduct]:
-    """Id -> product, of all these, in one query of the catalogue; what raises there is shown by its id."""
+    """Id -> product, of all these; what raises in the shop's catalogue is shown by its id.
+
+    One query, and one more where some are not offered now.
+    """
     wanted = list(dict.fromkeys(item_ids))
-    resolved = _resolved(wanted)
-    return {item_id: _described(item_id, resolved.get(item_id)) for item_id in wanted}
+    offered = _looked_up(wanted, "resolve")
+    missing = [item_id for item_id in wanted if item_id not in offered]
+    hidden = _looked_up(missing, "known")
+    return {
+        item_id: _described(item_id, offered.get(item_id) or hidden.get(item_id), item_id in offered)
+        for item_id in wanted
+    }
 
 
 @never_raises("look up products", default=NOTHING)
-def _resolved(item_ids: Collection[str]) -> dict[str, Any]:
-    return get_catalogue().resolve(item_ids)
+def _looked_up(item_ids: Collection[str], method: Literal["resolve", "known"]) -> dict[str, Any]:
+    found: dict[str, Any] = getattr(get_catalogue(), method)(item_ids)
+    return found
 
 
-def _described(item_id: str, item: Any) -> ShownProduct:
-    fields = _fields(item) if item is not None else None
-    if not fields:
-        return ShownProduct(item_id, _("%(item)s (not offered now)") % {"item": item_id}, offered=False)
-    return ShownProduct(
-        item_id, str(fields["title"]), fields.get("image") or "", str(fields["url"]), fields.get("price")
-    )
+def _described(item_id: str, item: Any, offered: bool) -> ShownProduct:
+    fields = _fields(item) if item is not None else {}
+    title = str(fields["title"]) if fields else item_id
+    if not offered:
+        title = _("%(item)s (not offered now)") % {"item": title}
+    image, url = (str(fields.get(name) or "") for name in ("image", "url"))
+    return ShownProduct(item_id, title, image, url, fields.get("price"), offered)
 
 
 @never_raises("describe a product", default=NOTHING)

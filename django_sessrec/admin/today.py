@@ -24,6 +24,7 @@ from django_sessrec.measuring.definitions import DEFINITIONS
 from django_sessrec.measuring.kpis import Kpi, Money
 from django_sessrec.measuring.report import Compared, Report, report
 from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.operations.alarms import alarms
 from django_sessrec.operations.experiments import judgement, waits_for
 from django_sessrec.operations.findings import Finding, Level
 from django_sessrec.operations.readiness import Step, steps, sum_of
@@ -264,7 +265,7 @@ def _rows(this: Report, currency: str) -> Iterator[dict[str, str]]:
 
 def needs_you(setup: Sequence[Step]) -> list[Finding | Step]:
     """What somebody should do, the worst first; a step of setting up only where nothing is wrong."""
-    found = [each for each in trained_models() if each.level != Level.OK]
+    found = [each for each in (*alarms(), *trained_models()) if each.level != Level.OK]
     found.sort(key=lambda each: each.level != Level.FAIL)
     needs: list[Finding | Step] = [*found, *(step for step in setup if not step.done)]
     return needs[:MOST_FINDINGS]

@@ -28,7 +28,7 @@ from django_sessrec.capture.fast_query import bounded, patient
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Impression, Promotion, TrainingRun
-from django_sessrec.operations import heartbeat
+from django_sessrec.operations import alarms, heartbeat
 
 LATELY = timedelta(minutes=5)
 RUNS = timedelta(days=7)
@@ -64,6 +64,7 @@ class Figures(Collector):
             "lists": partial(_in_time, _lists),
             "trainings": partial(_in_time, _trainings),
             "programs": partial(_in_time, _programs),
+            "alarms": partial(_in_time, _alarms),
             **({"stream": _stream} if stream.configured() else {}),
         }
         for part, read in parts.items():
@@ -127,6 +128,13 @@ def _programs() -> list[Metric]:
         if program.seen_at is not None:
             silence.add_metric([program.name], _seconds_since(program.seen_at))
     return [silence]
+
+
+def _alarms() -> list[Metric]:
+    rings = _gauge("alarm", "1 while the alarm rings, else 0.", "alarm")
+    for name, now in alarms.ringing().items():
+        rings.add_metric([name], float(now))
+    return [rings]
 
 
 def _stream() -> list[Metric]:

@@ -16,7 +16,7 @@ from rest_framework.throttling import BaseThrottle
 
 from django_sessrec.capture import cookie
 from django_sessrec.capture.client_address import client_address
-from django_sessrec.conf import sessrec_settings
+from django_sessrec.conf import SETTINGS, sessrec_settings
 from django_sessrec.safety import log
 
 ADDRESS_FACTOR = 20  # visitors behind one address, as in an office or a mobile network
@@ -47,10 +47,10 @@ class PerVisitor(BaseThrottle):
     def has_room(self, request: HttpRequest, setting: str) -> bool:
         """Whether one more request is within the rate. The cache's own errors allow it: the shop goes on."""
         try:
-            rate, who = getattr(sessrec_settings, setting), self.who(request)
-            if not rate or who is None:
+            rate, who = rate_of(setting), self.who(request)
+            if rate is None or who is None:
                 return True
-            number, self._seconds = parsed(rate)
+            number, self._seconds = rate
             return self._fits(f"sessrec:{type(self).__name__}:{setting}:{_hidden(who)}", number * self.factor)
         except Exception as error:  # they differ by backend
             log("could not count the API's requests: is the cache reachable?", error)
@@ -110,6 +110,17 @@ def admitted(request: HttpRequest, setting: str, classes: Iterable[type[PerVisit
     for each in throttles:
         each.count()
     return True
+
+
+def rate_of(setting: str) -> tuple[int, int] | None:
+    """Requests and seconds of the setting, of its default where it is no rate; None for no limit."""
+    rate = getattr(sessrec_settings, setting)
+    try:
+        return parsed(rate) if rate else None
+    except Exception as error:  # a check says so, too
+        default = SETTINGS[setting].default
+        log(f"SESSREC[{setting!r}] = {rate!r} is no rate; {default!r} is used", error)
+        return parsed(default)
 
 
 @lru_cache

@@ -28,7 +28,7 @@ class Check:
 NOT_A_DICT = Check("sessrec.E001", "`SESSREC` is not a dict", 'write `SESSREC = {"CATALOGUE": "..."}`')
 UNKNOWN_KEY = Check(
     "sessrec.E002",
-    "an unknown key, in `SESSREC`, `QUARANTINE`, a model, a placement, an experiment or a variant",
+    "an unknown key, in `SESSREC`, `QUARANTINE`, `ALARMS`, a model, a placement, an experiment or a variant",
     "the nearest known key is named",
 )
 WRONG_TYPE = Check(

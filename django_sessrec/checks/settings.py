@@ -31,6 +31,7 @@ def findings() -> Iterator[CheckMessage]:
     """All that is wrong in SESSREC, which is a dict."""
     yield from _keys("SESSREC", sessrec_settings.given, SETTINGS)
     yield from _keys("SESSREC['QUARANTINE']", _mapping(sessrec_settings.QUARANTINE), entries.QUARANTINE)
+    yield from _keys("SESSREC['ALARMS']", _mapping(sessrec_settings.ALARMS), entries.ALARMS)
     yield from _catalogue()
     yield from _callables()
     yield from _clients()

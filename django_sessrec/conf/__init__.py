@@ -3,9 +3,9 @@
 The shop's one dict is read live over these declarations; the checks and the settings' reference page
 (docs/reference/settings.md) derive from them.
 
-Merging has one rule. A dict whose keys are the app's (QUARANTINE, a model, a placement) is merged over the
-defaults of these keys. A dict whose keys the shop chooses (MODELS, PLACEMENTS, TRACKED_VIEWS) replaces the
-default: merged, it could never leave out the default's model.
+Merging has one rule. A dict whose keys are the app's (QUARANTINE, ALARMS, a model, a placement) is merged
+over the defaults of these keys. A dict whose keys the shop chooses (MODELS, PLACEMENTS, TRACKED_VIEWS)
+replaces the default: merged, it could never leave out the default's model.
 """
 
 from __future__ import annotations
@@ -228,6 +228,9 @@ class Settings:
         str,
         "what Prometheus sends to read `metrics/`, as `Authorization: Bearer`; without it nobody may",
     )
+    ALARMS = Setting[Mapping[str, Any]](
+        {}, dict, "the thresholds from which a figure rings an alarm on Today, by mail and in metrics, below"
+    )
     ATTRIBUTION_HOURS = Setting[float](
         24, NUMBER, "a purchase counts for a click on a recommendation at most this old", above=0
     )
@@ -256,6 +259,11 @@ class Settings:
     def quarantine(self) -> Mapping[str, int | None]:
         """The bounds of the rules that send a session into quarantine, over their defaults."""
         return {**QUARANTINE_DEFAULTS, **self.QUARANTINE}
+
+    @property
+    def alarms(self) -> Mapping[str, Any]:
+        """The thresholds of the alarms, over their defaults."""
+        return {**ALARM_DEFAULTS, **self.ALARMS}
 
     def model(self, name: str) -> Mapping[str, Any]:
         """One model over its defaults; an unknown name lists the known ones."""
@@ -298,6 +306,7 @@ def _defaults(table: Mapping[str, Setting[Any]]) -> Mapping[str, Any]:
 
 
 QUARANTINE_DEFAULTS: Final = _defaults(entries.QUARANTINE)
+ALARM_DEFAULTS: Final = _defaults(entries.ALARMS)
 MODEL_DEFAULTS: Final = _defaults(entries.MODEL)
 PLACEMENT_DEFAULTS: Final = _defaults(entries.PLACEMENT)
 

@@ -1,4 +1,4 @@
-"""The keys of the settings that are dicts themselves: QUARANTINE, a model, a placement, an experiment."""
+"""The keys of settings that are dicts themselves: QUARANTINE, ALARMS, a model, a placement, an experiment."""
 
 from __future__ import annotations
 
@@ -41,6 +41,55 @@ QUARANTINE: Final[Mapping[str, Setting[int | None]]] = MappingProxyType(
         "MAX_SESSION_HOURS": Setting(
             12, (int, NoneType), "`endless`: more hours without a pause of `SESSION_IDLE_MINUTES`", low=2
         ),
+    }
+)
+
+# Each of yesterday or of the last week, against the four weeks before; None turns an alarm off.
+ALARMS: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
+    {
+        "TRAFFIC_FALL": Setting(
+            0.5,
+            (*NUMBER, NoneType),
+            "share of the usual sessions of that weekday that may be missing yesterday",
+            above=0,
+            high=1,
+        ),
+        "BOT_SHARE": Setting(
+            0.5,
+            (*NUMBER, NoneType),
+            "share of yesterday's sessions that may be bots or quarantined",
+            above=0,
+            high=1,
+        ),
+        "CLICKS_FALL": Setting(
+            0.3,
+            (*NUMBER, NoneType),
+            "share by which the click-through rate of a week may fall; chance alone rings no alarm",
+            above=0,
+            high=1,
+        ),
+        "SALES_FALL": Setting(
+            0.5,
+            (*NUMBER, NoneType),
+            "share by which a week's sales after a click may fall; chance alone rings no alarm",
+            above=0,
+            high=1,
+        ),
+        "LIST_FALL": Setting(
+            0.2, (*NUMBER, NoneType), "share by which a week's lists may be shorter", above=0, high=1
+        ),
+        "MODEL_INTERVALS": Setting(
+            3, (*NUMBER, NoneType), "times `EVERY_HOURS` that the model in service may be old", low=1
+        ),
+        "ACCURACY_FALL": Setting(
+            0.2,
+            (*NUMBER, NoneType),
+            "share by which a run's hit rate may be lower than the median of the five runs before",
+            above=0,
+            high=1,
+        ),
+        "MIN_DAYS": Setting(14, int, "days with figures before any alarm of traffic, lists or sales", low=7),
+        "MAIL": Setting(True, bool, "whether `MANAGERS` get a mail, once a day, while an alarm rings"),
     }
 )
 

@@ -28,7 +28,10 @@ def given() -> Mapping[str, Any]:
     """What the shop wrote. A page asks some twenty times, and Django's settings take a while for each."""
     global _given
     if _given is None:
-        _given = getattr(settings, "SESSREC", {})
+        found: Mapping[str, Any] | None = getattr(settings, "SESSREC", None)
+        if found is None:  # maybe not yet: a settings module may import tasks.schedule before it says SESSREC
+            return {}
+        _given = found
     return _given
 
 

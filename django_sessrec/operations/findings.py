@@ -65,6 +65,14 @@ class Code(StrEnum):
     CONSENT_INVALID = "consent.invalid"
     CONSENT_RAISES = "consent.raises"
     PROXY_UNEXPLAINED = "proxy.unexplained"
+    ALARM_NONE = "alarm.none"
+    ALARM_TRAFFIC = "alarm.traffic"
+    ALARM_BOTS = "alarm.bots"
+    ALARM_CLICKS = "alarm.clicks"
+    ALARM_SALES = "alarm.sales"
+    ALARM_SHORT_LISTS = "alarm.short_lists"
+    ALARM_MODEL_AGE = "alarm.model_age"
+    ALARM_ACCURACY = "alarm.accuracy"
     EXAMINATION_RAISED = "examination.raised"  # its subject is that of the examination
 
 

@@ -59,3 +59,11 @@ def test_who_waits_as_long_as_is_said_is_admitted(clock, first, then):
     assert throttle.wait() > 0
     clock(then + throttle.wait() + 0.001)
     assert asked() == [True]
+
+
+@pytest.mark.parametrize("wrong", ["many", "6/fortnight", "/min", 5])
+def test_a_rate_that_is_none_costs_no_request_and_the_default_holds(clock, settings, caplog, wrong):
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": wrong}
+    clock(1)
+    assert asked(200) == [True] * 120 + [False] * 80
+    assert caplog.text.count("is no rate; '120/min' is used") == 1

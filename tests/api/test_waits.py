@@ -7,6 +7,7 @@ from django.db import connection
 
 from django_sessrec.capture import fast_query
 from tests.support.api import an_event, send
+from tests.support.capture import reconnected
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.urls("tests.api.urls")]
 
@@ -49,6 +50,14 @@ def test_the_probe_gives_up(client, locked):
 def test_the_probe_asks_a_database_that_pages_have_given_up(client):
     fast_query.database_breaker.rest()
     assert client.get("/sessrec/health/ready").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("view", ["live", "ready"])
+def test_a_probe_is_answered_under_atomic_requests(client, view):
+    """Their transaction would fail before the probe is asked, which is an error 500 for the load balancer."""
+    with reconnected(HOST="/nowhere", ATOMIC_REQUESTS=True):
+        answer = client.get(f"/sessrec/health/{view}")
+    assert answer.status_code == {"live": 200, "ready": 503}[view]
 
 
 def test_a_visitor_is_told_that_it_is_not_available(visitor, locked):

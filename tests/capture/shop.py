@@ -1,9 +1,11 @@
 """What this shop writes to be captured: a catalogue with one sensitive item, and consents of every kind."""
 
 import asyncio
+from time import sleep
 
 from django.core.cache.backends.base import BaseCache
 
+from django_sessrec.capture import session_limit
 from django_sessrec.catalogue import Catalogue
 from django_sessrec.models import Heartbeat
 
@@ -46,6 +48,20 @@ def from_the_cookie(request):
 
 def internal(request):
     return "internal" in request.GET
+
+
+class LateCache(BaseCache):
+    """A cache whose server answers late."""
+
+    asked = 0
+
+    def __init__(self, _location, parameters):
+        super().__init__(parameters)
+
+    def add(self, *args, **kwargs):
+        LateCache.asked += 1
+        sleep(session_limit.SLOW_SECONDS + 0.01)
+        return True
 
 
 class NoCache(BaseCache):

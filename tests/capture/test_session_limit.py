@@ -5,6 +5,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from django_sessrec.models import Event
+from tests.capture.shop import LateCache
 from tests.support.capture import captured
 from tests.support.visits import FIREFOX
 
@@ -84,3 +85,11 @@ def test_without_a_cache_pages_go_on(bounded):
 def test_none_turns_it_off(bounded):
     bounded.SESSREC = bounded.SESSREC | {"SESSIONS_PER_CLIENT": None}
     assert all("sessrec" in come().cookies for _ in range(5))
+
+
+def test_one_page_waits_for_a_cache_that_answers_late_and_the_others_do_not_ask(bounded):
+    bounded.CACHES = {"default": {"BACKEND": "tests.capture.shop.LateCache"}}
+    LateCache.asked = 0
+    assert all("sessrec" in come().cookies for _ in range(3))
+    assert LateCache.asked == 1
+    assert len(captured()) == 3

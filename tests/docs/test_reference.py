@@ -31,7 +31,14 @@ def test_tables_made_from_the_code_are_up_to_date(page):
 
 
 def test_every_setting_is_documented():
-    dicts = (MODEL_SETTINGS, entries.QUARANTINE, entries.PLACEMENT, entries.EXPERIMENT, entries.VARIANT)
+    dicts = (
+        MODEL_SETTINGS,
+        entries.QUARANTINE,
+        entries.ALARMS,
+        entries.PLACEMENT,
+        entries.EXPERIMENT,
+        entries.VARIANT,
+    )
     assert first_column("settings.md") == {key for table in (SETTINGS, *dicts) for key in table}
 
 

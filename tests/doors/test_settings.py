@@ -1,5 +1,9 @@
 """The shop's dict over the declared defaults."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -102,3 +106,25 @@ def test_a_price_without_currency_is_in_the_shops(sessrec):
     assert event.make("purchase", price=3, **given).currency == "CHF"
     assert event.make("purchase", price=3, currency="EUR", **given).currency == "EUR"
     assert event.make("view_item", **given).currency == ""
+
+
+def test_settings_that_ask_the_app_before_they_name_its_dict_are_read_all_the_same(tmp_path):
+    """The tutorial's CELERY_BEAT_SCHEDULE = schedule() may stand above SESSREC."""
+    (tmp_path / "early.py").write_text(
+        "from django_sessrec.tasks import schedule\n"
+        "CELERY_BEAT_SCHEDULE = schedule()\n"
+        "SESSREC = {'COOKIE_NAME': 'visit', 'TRAIN_QUEUE': 'late'}\n"
+    )
+    asks = (
+        "from django.conf import settings; settings.DEBUG;"
+        "from django_sessrec.conf import sessrec_settings; print(sessrec_settings.COOKIE_NAME)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", asks],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "early", "PYTHONPATH": str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "visit"

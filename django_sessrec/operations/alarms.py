@@ -1,0 +1,199 @@
+"""Alarms: figures of whole days that fall out of their usual range, each with its threshold in the settings.
+
+Yesterday and the last week are held against the four weeks before them, from the roll-ups. Before a shop has
+MIN_DAYS days of figures every alarm is silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from statistics import median
+from typing import Final
+
+from django.core.mail import mail_managers
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.measuring.comparison import difference
+from django_sessrec.measuring.days import ONE, today
+from django_sessrec.measuring.kpis import Kpi, Sessions, figures, sessions
+from django_sessrec.models import Promotion, Receipt, TrainingRun
+from django_sessrec.operations.findings import Code, Finding, ok, warn
+
+WEEKS: Final = 4  # that yesterday is held against, each with its own same weekday
+RUNS: Final = 5  # earlier training runs that the newest is held against
+MAILED: Final = "alarm mail"  # name of the receipt that says which day was mailed
+TITLES: Final = {
+    Code.ALARM_TRAFFIC: "traffic",
+    Code.ALARM_BOTS: "bots",
+    Code.ALARM_CLICKS: "clicks",
+    Code.ALARM_SALES: "sales",
+    Code.ALARM_SHORT_LISTS: "short_lists",
+    Code.ALARM_MODEL_AGE: "model_age",
+    Code.ALARM_ACCURACY: "accuracy",
+}
+
+
+def alarms() -> Iterator[Finding]:
+    """The alarms that ring; where none does, one finding that says so."""
+    found = [*_of_days(), *_of_models()]
+    yield from found
+    if not found:
+        yield ok(Code.ALARM_NONE, _("Traffic, bots, clicks, sales, lists and models are as usual."))
+
+
+def ringing() -> Mapping[str, bool]:
+    """Every alarm by its name, and whether it rings."""
+    now = {finding.code for finding in alarms()}
+    return {name: code in now for code, name in TITLES.items()}
+
+
+def mail() -> bool:
+    """Tell MANAGERS once a day which alarms ring; whether a mail was sent."""
+    found = [finding for finding in alarms() if finding.code in TITLES]
+    day = today().isoformat()
+    if not found or not sessrec_settings.alarms["MAIL"]:
+        return False
+    receipt, made = Receipt.objects.get_or_create(name=MAILED, defaults={"messages": [day]})
+    if not made and receipt.messages == [day]:
+        return False
+    lines = [f"{finding.message}\n    {finding.remedy}" for finding in found]
+    mail_managers(_("Recommendations: %(count)d alarms") % {"count": len(found)}, "\n\n".join(lines))
+    Receipt.objects.filter(name=MAILED).update(messages=[day], received_at=timezone.now())
+    return True
+
+
+def _of_days() -> Iterator[Finding]:
+    bounds = sessrec_settings.alarms
+    yesterday = today() - ONE
+    shop = sessions(yesterday - timedelta(weeks=WEEKS), yesterday)
+    if not shop or (yesterday - min(shop)).days < bounds["MIN_DAYS"]:
+        return
+    yield from _traffic(shop, yesterday, bounds)
+    week = (yesterday - timedelta(days=6), yesterday)
+    before = (yesterday - timedelta(days=6 + 7 * WEEKS), yesterday - timedelta(days=7))
+    now, usual = (figures(*days).get((), Kpi()) for days in (week, before))
+    yield from _lists(now, usual, bounds)
+    yield from _sales(now, usual, bounds)
+
+
+def _traffic(
+    shop: Mapping[date, Sessions], yesterday: date, bounds: Mapping[str, float | None]
+) -> Iterator[Finding]:
+    now = shop.get(yesterday, Sessions())
+    same_days = [
+        shop[day].sessions
+        for week in range(1, WEEKS + 1)
+        if (day := yesterday - timedelta(weeks=week)) in shop
+    ]
+    usual = median(same_days) if same_days else 0
+    least = bounds["TRAFFIC_FALL"]
+    if least is not None and usual and now.sessions < (1 - least) * usual:
+        yield warn(
+            Code.ALARM_TRAFFIC,
+            _("%(now)d sessions were captured yesterday; %(usual)d are usual on this weekday.")
+            % {"now": now.sessions, "usual": usual},
+            _("See whether the shop had fewer visitors, or whether consent, middleware or template changed."),
+        )
+    most = bounds["BOT_SHARE"]
+    every = now.sessions + now.bots + now.quarantined
+    left_out = now.bots + now.quarantined
+    if most is not None and every and left_out > most * every:
+        yield warn(
+            Code.ALARM_BOTS,
+            _("%(share).0f %% of yesterday's sessions were bots or quarantined.")
+            % {"share": 100 * left_out / every},
+            _("They count nowhere. Read under Quarantined sessions what they did, and block them in front."),
+        )
+
+
+def _lists(now: Kpi, usual: Kpi, bounds: Mapping[str, float | None]) -> Iterator[Finding]:
+    if not (now.impressions and usual.impressions):
+        return
+    ctr, usual_ctr = now.rate("ctr"), usual.rate("ctr")
+    changed = difference(ctr, usual_ctr)
+    fall = bounds["CLICKS_FALL"]
+    if (
+        fall is not None
+        and changed is not None
+        and changed.high < 0  # beyond chance
+        and (ctr.value or 0) < (1 - fall) * (usual_ctr.value or 0)
+    ):
+        yield warn(
+            Code.ALARM_CLICKS,
+            _("%(now).1f %% of the last week's lists were clicked; %(usual).1f %% are usual.")
+            % {"now": 100 * (ctr.value or 0), "usual": 100 * (usual_ctr.value or 0)},
+            _("Compare the run that serves with the one before under Models; look at rules and templates."),
+        )
+    length, usual_length = (each.items_shown / each.impressions for each in (now, usual))
+    shorter = bounds["LIST_FALL"]
+    if shorter is not None and length < (1 - shorter) * usual_length:
+        yield warn(
+            Code.ALARM_SHORT_LISTS,
+            _("Lists held %(now).1f products in the last week; %(usual).1f are usual.")
+            % {"now": length, "usual": usual_length},
+            _("See whether rules leave out too much, and whether products are sold out."),
+        )
+
+
+def _sales(now: Kpi, usual: Kpi, bounds: Mapping[str, float | None]) -> Iterator[Finding]:
+    fall = bounds["SALES_FALL"]
+    if fall is None:
+        return
+    for currency, money in usual.money.items():
+        a_week = float(money.direct) / WEEKS
+        sold = float(now.money[currency].direct) if currency in now.money else 0.0
+        margin = usual.revenue_margin(currency)
+        if margin is None or a_week <= 0:
+            continue
+        by_chance = margin / WEEKS**0.5  # the width of one week, from that of four
+        if sold < (1 - fall) * a_week and sold < a_week - by_chance:
+            yield warn(
+                Code.ALARM_SALES,
+                _("Sales after a click were %(now).2f %(currency)s in the last week; %(usual).2f are usual.")
+                % {"now": sold, "usual": a_week, "currency": currency},
+                _("See under Today whether the whole shop sold less, and under Placements which list fell."),
+            )
+
+
+def _of_models() -> Iterator[Finding]:
+    bounds = sessrec_settings.alarms
+    for name in sessrec_settings.MODELS:
+        run = Promotion.objects.active(name)
+        if run is None:
+            continue
+        intervals = bounds["MODEL_INTERVALS"]
+        age = timezone.now() - run.created_at
+        planned = timedelta(hours=sessrec_settings.model(name)["EVERY_HOURS"])
+        if intervals is not None and age > intervals * planned:
+            yield warn(
+                Code.ALARM_MODEL_AGE,
+                _("%(run)s is %(hours)d hours old; a new one is due every %(due)d hours.")
+                % {"run": run, "hours": age.total_seconds() / 3600, "due": planned.total_seconds() / 3600},
+                _("See under Models why later runs failed or were refused, and whether the worker runs."),
+            )
+        yield from _accuracy(run, bounds["ACCURACY_FALL"])
+
+
+def _accuracy(run: TrainingRun, fall: float | None) -> Iterator[Finding]:
+    earlier = TrainingRun.objects.filter(model=run.model, pk__lt=run.pk, state=TrainingRun.State.PUBLISHED)
+    hits = [_hit_rate(each) for each in earlier[:RUNS]]
+    known = [each for each in hits if each is not None]
+    now = _hit_rate(run)
+    if fall is None or now is None or len(known) < RUNS:
+        return
+    usual = median(known)
+    if now < (1 - fall) * usual:
+        yield warn(
+            Code.ALARM_ACCURACY,
+            _("%(run)s found %(now).1f %% of the next clicks in its test; %(usual).1f %% are usual.")
+            % {"run": run, "now": now, "usual": usual},
+            _("Compare it with the run before under Models; look for a broken product feed or bots."),
+        )
+
+
+def _hit_rate(run: TrainingRun) -> float | None:
+    found = run.figures.get("candidate", {}).get("hr@20")
+    return float(found) if isinstance(found, int | float) else None
