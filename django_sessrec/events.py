@@ -58,9 +58,9 @@ def record(
 ) -> UUID:
     """Record what happened to an item, without a request; return the event's id.
 
-    session_id: `request.sessrec.session_id` of then, or another system's own name of the session. None, of
-                an order without consent: its purchases and refunds add to the shop's total where
-                COUNT_ALL_ORDERS is on, and nothing else of it is kept
+    session_id: `request.sessrec.session_id` of then, or another system's own name of the session. Where
+                COUNT_ALL_ORDERS is on, None for an order without consent: its purchases and refunds add
+                to the shop's total, and nothing else of it is kept
     name:       of EventName; Segment's and Google Retail's names are understood
     item_id:    an item id or the shop's own object
     at:         aware, now by default; not older than RETENTION_DAYS, not in the future
@@ -84,7 +84,7 @@ def record(
         "currency": currency,
         "source": _source(source),
     }
-    if session_id is None:
+    if session_id is None and is_counted(name):
         return _count_order(name, item_id, at=at, order_id=order_id, **given)
     if at is not None and (key or order_id is not None):
         event = History().event(session_id, at, name, item_id, order_id=order_id, key=key, **given)
@@ -102,10 +102,9 @@ def record(
 def _count_order(name: str, item_id: Any, *, order_id: str | int | None, **given: Any) -> UUID:
     """The id that the event of an order without a session would have."""
     event = order_event(name, item_id, order_id=order_id, **given)
-    if event is None:
+    if event is None:  # sensitive
         return NOBODY
-    if is_counted(name):
-        after_commit(partial(keep, event, order_id))
+    after_commit(partial(keep, event, order_id))
     event_id: UUID = event.event_id
     return event_id
 

@@ -282,9 +282,12 @@ def _has_partitions(day: date, counters: dict[date, int]) -> bool:
 
 
 def _is_frozen(day: date, now: datetime) -> bool:
-    """Whether raw rows that its sums are made of may be gone."""
+    """Whether raw rows that its sums are made of may be gone; today and yesterday still change."""
     kept = sessrec_settings.RETENTION_DAYS
-    return kept is not None and parameters(day)["first_list"] < now - timedelta(kept)
+    if kept is None or day >= day_of(now) - ONE:
+        return False
+    first_list: datetime = parameters(day)["first_list"]
+    return first_list < now - timedelta(kept)
 
 
 def _utc_days(start: datetime, end: datetime) -> Iterable[date]:

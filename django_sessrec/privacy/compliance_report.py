@@ -73,6 +73,8 @@ def _processing() -> dict[str, Any]:
         "tracked_views": sorted(sessrec_settings.TRACKED_VIEWS),
         "database": sessrec_settings.DATABASE,
         "training_window_days": sessrec_settings.TRAINING_WINDOW_DAYS,
+        "order_lines_days": sessrec_settings.ORDER_LINES_DAYS,
+        "count_all_orders": sessrec_settings.COUNT_ALL_ORDERS,
     }
 
 

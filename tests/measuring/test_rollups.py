@@ -232,6 +232,18 @@ def test_a_day_near_the_end_of_retention_keeps_its_figures(busy_day, settings):
     assert figures(DAY, DAY) == before
 
 
+def test_today_is_counted_however_short_rows_are_kept(settings):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 1}
+    now = timezone.now()
+    show(uuid7(now), now, ["1"])
+    roll_up(today())
+    show(uuid7(now), now, ["1"])
+    age()
+    assert today() in due_days()
+    assert roll_up(today())
+    assert figures(today(), today())[()].impressions == 2
+
+
 def test_an_order_told_on_two_days_counts_on_the_first():
     visit = uuid7(NOON)
     tell(visit, "purchase", "1001", NOON)

@@ -124,3 +124,10 @@ def test_the_command_writes_both_and_leaves_a_trace(past, tmp_path, capsys):
     assert AuditEntry.objects.first().action == "evidence"
     with pytest.raises(CommandError, match="can't be written"):
         call_command("sessrec_evidence", out=out / "evidence.md")
+
+
+def test_it_says_what_is_counted_without_consent(past, settings):
+    settings.SESSREC = settings.SESSREC | {"COUNT_ALL_ORDERS": True, "ORDER_LINES_DAYS": None}
+    words = as_markdown(compliance_report(NOW))
+    assert "had; of orders the day, the amount and a hash of order and product" in words
+    assert "these lines are not deleted by age" in words
