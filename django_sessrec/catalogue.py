@@ -96,6 +96,14 @@ class Catalogue(ABC):
         """Values of an attribute that contain the text, each with its name: what the rules' editor offers."""
         return []
 
+    def basket(self, request: HttpRequest) -> Iterable[Any] | None:
+        """Ids, or objects, of what is in the visitor's basket, the line added last at the end.
+
+        None: the session's own add_to_cart and remove_from_cart events tell it. Asked with consent only, once
+        for each list, so answer from the request, a cookie or a cache.
+        """
+        return None
+
     def kind(self, item: Any) -> str | None:
         """What the item is one of, in the plural and in the page's language, such as "tents".
 
@@ -386,6 +394,11 @@ class TextCatalogue:
         """Values of an attribute that contain the text, each with its name."""
         found = islice(self.shop.attribute_values(attribute, text, limit), limit)
         return [(str(value), str(name)) for value, name in found]
+
+    def basket(self, request: HttpRequest | None) -> list[str] | None:
+        """Ids of the lines of the shop's own basket; None where it has none to tell."""
+        lines = None if request is None else self.shop.basket(request)
+        return None if lines is None else list(dict.fromkeys(self.id_of(each) for each in lines))
 
     def kind(self, item: Any) -> str:
         """What the item is one of, in the plural; empty where the shop does not say."""

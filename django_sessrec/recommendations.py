@@ -18,7 +18,7 @@ replay or a test:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.http import HttpRequest
@@ -67,6 +67,7 @@ def get_recommendations(
     item: Any = None,
     items: Sequence[Any] | None = None,
     limit: int | None = None,
+    leave_out: Iterable[Any] = (),
 ) -> Recommendations:
     """The placement's list for the visit that this request belongs to.
 
@@ -77,8 +78,10 @@ def get_recommendations(
     item: what is on screen, an id or the shop's object; by default the item of TRACKED_VIEWS
     items: the session's items, oldest first, from a client that keeps them itself; used with consent only
     limit: in place of the placement's LIMIT, from 1 to 100
+    leave_out: what the list must not show, ids or the shop's objects, such as what the page shows already;
+        what other placements of this request show is left out by itself
     """
-    return recommend(request, placement, item=item, items=items, limit=limit)
+    return recommend(request, placement, item=item, items=items, limit=limit, leave_out=leave_out)
 
 
 async def aget_recommendations(
@@ -88,9 +91,10 @@ async def aget_recommendations(
     item: Any = None,
     items: Sequence[Any] | None = None,
     limit: int | None = None,
+    leave_out: Iterable[Any] = (),
 ) -> Recommendations:
     """get_recommendations() for async views; hand its answer to the template, or to render()."""
-    return await arecommend(request, placement, item=item, items=items, limit=limit)
+    return await arecommend(request, placement, item=item, items=items, limit=limit, leave_out=leave_out)
 
 
 def render(recommendations: Recommendations, request: HttpRequest | None = None) -> SafeString:

@@ -78,6 +78,9 @@ LOGGING = {"version": 1, "loggers": {"celery.app.trace": QUIET, "celery.worker.s
 
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
 
+# What others bought with it, then what they looked at; of a kind that is in the basket there is enough.
+WITH_A_BASKET = ["bought_together", "model", "co_views", "popular", "static"]
+
 SESSREC = {
     "CATALOGUE": "example_shop.shop.recommendations.ProductCatalogue",
     "CONSENT": "example_shop.shop.recommendations.consent",
@@ -92,6 +95,7 @@ SESSREC = {
             "ESTIMATOR": "django_sessrec.neural.Ranked",
             "OPTIONS": {"network": {"embedding_size": 64}},
         },
+        "bought_together": {"ESTIMATOR": "django_sessrec.recsys.BoughtTogether", "MIN_SESSIONS": 50},
     },
     "PLACEMENTS": {
         "product_page": {
@@ -106,10 +110,13 @@ SESSREC = {
             },
         },
         "basket": {
+            "STEPS": WITH_A_BASKET,
             "LIMIT": 4,
             "TITLE": _("Goes well with your basket"),
             "MAX_PER_CATEGORY": 2,
         },
+        "thanks": {"STEPS": WITH_A_BASKET, "LIMIT": 4, "TITLE": _("Goes well with your order")},
+        "goes_with": {"STEPS": ["bought_together"], "LIMIT": 4},
         "recently_viewed": {"STEPS": ["recently_viewed"], "LIMIT": 6},
         "home": {"LIMIT": 8, "TITLE": _("Picked for you"), "MAX_PER_CATEGORY": 4, "INTENTS": "rows"},
     },

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import OpenApiExample
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +16,7 @@ from rest_framework.response import Response
 from django_sessrec.api.exceptions import Malformed
 from django_sessrec.api.openapi import documented
 from django_sessrec.api.serializers import EventsAnswer, EventsBody, problems
-from django_sessrec.api.views import SessrecView, tracker_of
+from django_sessrec.api.views import MAX_BODY, SessrecView, ShopJSON, read_json, tracker_of
 from django_sessrec.capture import request_filters, store
 from django_sessrec.capture.buffers import Rejected
 from django_sessrec.capture.event import CLOCK_SKEW, NAMES, EventError, make, readable_id
@@ -48,6 +49,13 @@ class Rejection(NamedTuple):
 class EventsView(SessrecView):
     rate_setting = "THROTTLE_EVENTS"
     browsers_only = True
+    plain_method = "POST"
+
+    def plain(self, request: HttpRequest) -> HttpResponse | None:
+        length = request.META.get("CONTENT_LENGTH") or ""
+        if not length.isdecimal() or not 0 < int(length) <= MAX_BODY or not self.admits(request):
+            return None
+        return ShopJSON.response(_recorded(request, read_json(request.body)), HTTPStatus.ACCEPTED)
 
     @documented(
         operation_id="events",
@@ -73,21 +81,26 @@ class EventsView(SessrecView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given = _events_of(request.data)
-        tracker = tracker_of(request)
-        if tracker is None or tracker.session_id is None:
-            return _answer(0, 0, [Rejection(index, "no_consent") for index in range(len(given))])
-        if not request_filters.counts(request._request):
-            return _answer(0, 0, [Rejection(index, "not_counted") for index in range(len(given))])
-        bot, ahead = request_filters.from_bot(request._request), _clock_ahead(request.data)
-        events, refusals = _read(given, tracker.session_id, bot=bot, ahead=ahead)
-        tracker.touch()  # the visit goes on, or begins
-        written = outbox.deliver(list(events.values())) if events else store.WriteResult()
-        if written is None:  # a task stores them later
-            return _answer(len(events), 0, refusals, bot=bot)
-        if written.withdrawn:
-            refusals += [Rejection(index, "withdrawn") for index in events]
-        return _answer(written.stored, written.duplicate, refusals, bot=bot)
+        return Response(_recorded(request._request, request.data), status=HTTPStatus.ACCEPTED)
+
+
+def _recorded(request: HttpRequest, body: Any) -> dict[str, Any]:
+    """Record the body's events; what the answer says of them."""
+    given = _events_of(body)
+    tracker = tracker_of(request)
+    if tracker is None or tracker.session_id is None:
+        return _answer(0, 0, [Rejection(index, "no_consent") for index in range(len(given))])
+    if not request_filters.counts(request):
+        return _answer(0, 0, [Rejection(index, "not_counted") for index in range(len(given))])
+    bot, ahead = request_filters.from_bot(request), _clock_ahead(body)
+    events, refusals = _read(given, tracker.session_id, bot=bot, ahead=ahead)
+    tracker.touch()  # the visit goes on, or begins
+    written = outbox.deliver(list(events.values())) if events else store.WriteResult()
+    if written is None:  # a task stores them later
+        return _answer(len(events), 0, refusals, bot=bot)
+    if written.withdrawn:
+        refusals += [Rejection(index, "withdrawn") for index in events]
+    return _answer(written.stored, written.duplicate, refusals, bot=bot)
 
 
 def _events_of(body: Any) -> list[Any]:
@@ -226,9 +239,11 @@ def _storable(value: Any) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _answer(accepted: int, duplicates: int, refusals: list[Rejection], *, bot: bool = False) -> Response:
+def _answer(
+    accepted: int, duplicates: int, refusals: list[Rejection], *, bot: bool = False
+) -> dict[str, Any]:
     rejected = [{"index": index, "code": code} for index, code, _detail in sorted(refusals)]
     body: dict[str, Any] = {"accepted": accepted, "duplicates": duplicates, "rejected": rejected}
     if bot:
         body["bot"] = True
-    return Response(body, status=HTTPStatus.ACCEPTED)
+    return body

@@ -44,7 +44,7 @@ class PersonalisationView(SessrecView):
             cookie.switch_on(request._request, response)
             return response
         cookie.switch_off(request._request, response)
-        if tracker := tracker_of(request):
+        if tracker := tracker_of(request._request):
             tracker.withdraw()
         return response
 

@@ -79,9 +79,7 @@ class RecommendationsView(SessrecView):
         ):
             return None
         with _language_of_the_page(query):
-            answer = _as_json(_made(request, query))
-            body = ShopJSON().render(answer, ShopJSON.media_type, {})
-        return HttpResponse(body, content_type=ShopJSON.media_type)
+            return ShopJSON.response(_as_json(_made(request, query)))
 
     @documented(
         operation_id="recommendations",
@@ -173,6 +171,7 @@ def _made(request: HttpRequest, query: dict[str, Any]) -> Recommendations:
         item=query.get("item_id"),
         items=query.get("item_ids"),
         limit=query.get("limit"),
+        leave_out=query.get("leave_out", ()),
     )
 
 

@@ -37,6 +37,12 @@ class Query(serializers.Serializer):
         required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
     )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
+    leave_out = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_ITEM_ID),
+        required=False,
+        max_length=MAX_LIMIT,
+        help_text="Products that the list must not show, such as those elsewhere on the page.",
+    )
     language = serializers.CharField(
         required=False,
         max_length=MAX_LANGUAGE,
@@ -60,6 +66,12 @@ class SlotQuery(serializers.Serializer):
 
     item_id = serializers.CharField(required=False, max_length=MAX_ITEM_ID)
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
+    leave_out = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_ITEM_ID),
+        required=False,
+        max_length=MAX_LIMIT,
+        help_text="Products that the list must not show, such as those elsewhere on the page.",
+    )
     language = serializers.CharField(
         required=False,
         max_length=MAX_LANGUAGE,

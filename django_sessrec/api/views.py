@@ -39,10 +39,7 @@ class BoundedJSON(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        try:
-            return json.loads(_bounded(stream), parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
-            raise Malformed(f"The body is not JSON: {error}") from None
+        return read_json(_bounded(stream))
 
 
 class BoundedForm(BaseParser):
@@ -73,6 +70,21 @@ class ShopEncoder(JSONEncoder):
 class ShopJSON(JSONRenderer):
     encoder_class = ShopEncoder
 
+    @classmethod
+    def response(cls, data: Any, status: int = HTTPStatus.OK) -> HttpResponse:
+        """The response that REST framework would make of the data."""
+        return HttpResponse(
+            cls().render(data, cls.media_type, {}), status=status, content_type=cls.media_type
+        )
+
+
+def read_json(body: bytes) -> Any:
+    """The JSON of a body; Malformed where it is none."""
+    try:
+        return json.loads(body, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"The body is not JSON: {error}") from None
+
 
 class AlwaysTheFirst(BaseContentNegotiation):
     """Content negotiation with one renderer, so that no request is refused."""
@@ -100,6 +112,7 @@ class SessrecView(APIView):
     schema = AutoSchema()
     rate_setting = "THROTTLE_RECOMMENDATIONS"
     browsers_only = False
+    plain_method = "GET"
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """The plain answer where there is one, else the framework's.
@@ -107,7 +120,12 @@ class SessrecView(APIView):
         REST framework takes as long to read, check and render a request as a list takes to make. It answers
         whatever is not the usual request: errors, other methods, clients over their rate.
         """
-        answer = self.plain(request, *args, **kwargs) if request.method == "GET" else None
+        answer = None
+        if request.method == self.plain_method:
+            try:
+                answer = self.plain(request, *args, **kwargs)
+            except Exception as problem:
+                return self._failed(request, problem)
         if answer is None:
             return super().dispatch(request, *args, **kwargs)
         answer["Allow"] = ", ".join(self.allowed_methods)
@@ -117,8 +135,16 @@ class SessrecView(APIView):
         return answer
 
     def plain(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
-        """The answer to a usual GET without REST framework; None leaves it to that."""
+        """The answer to a usual request of `plain_method` without REST framework; None leaves it to that."""
         return None
+
+    def _failed(self, request: HttpRequest, problem: Exception) -> HttpResponseBase:
+        """REST framework's answer to an exception of its own views."""
+        framed = self.request = self.initialize_request(request)
+        self.format_kwarg = None
+        framed.accepted_renderer, framed.accepted_media_type = self.perform_content_negotiation(framed)
+        self.headers = self.default_response_headers
+        return self.finalize_response(framed, self.handle_exception(problem))
 
     def admits(self, request: HttpRequest) -> bool:
         """Whether a plain answer may be given: permitted, and counted as within its rate."""
@@ -147,10 +173,9 @@ class SessrecView(APIView):
         return Response(status=HTTPStatus.NO_CONTENT)
 
 
-def tracker_of(request: Request) -> Tracker | None:
+def tracker_of(request: HttpRequest) -> Tracker | None:
     """request.sessrec; None where the middleware is missing, which a system check reports."""
-    django_request: HttpRequest = request._request
-    return getattr(django_request, "sessrec", None)
+    return getattr(request, "sessrec", None)
 
 
 def _share(request: HttpRequest, response: HttpResponseBase) -> None:

@@ -69,6 +69,7 @@ class Tracker:
         self._request = request
         self._impressions: list[Impression] = []
         self._refused: list[Rejected] = []
+        self.on_page: dict[str, list[str]] = {}  # by placement, the items of the lists made so far
         self.pending: list[Event] = []  # recorded, and written once the response is made
 
     @cached_property

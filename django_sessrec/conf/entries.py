@@ -131,7 +131,8 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             None,
             LIST,
             "steps that bring candidates, asked in this order; `None` is `model`, `co_views`, `category`,"
-            " `popular`, `static`. `recently_viewed` is one more: the session's own items, the newest first",
+            " `popular`, `static`. Two more are `recently_viewed`, the session's own items, the newest first,"
+            " and `bought_together`, what others bought with the basket and the item on screen",
         ),
         "INTENTS": Setting(
             "mixed",

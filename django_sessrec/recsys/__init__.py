@@ -4,6 +4,7 @@ A model of your own needs only the names exported here; docs/reference/models.md
 """
 
 from django_sessrec.recsys.blend import Blend
+from django_sessrec.recsys.bought_together import BoughtTogether
 from django_sessrec.recsys.evaluation import Cases, Report, evaluate
 from django_sessrec.recsys.itemknn import ItemKNN
 from django_sessrec.recsys.items import ItemIndex
@@ -25,6 +26,7 @@ from django_sessrec.recsys.tuning import TunedNeighbours
 
 __all__ = [
     "Blend",
+    "BoughtTogether",
     "Cases",
     "Estimator",
     "ItemIndex",

@@ -22,6 +22,7 @@ ITEM_IDS = "item_ids.json"
 KINDS = {
     "popularity": "django_sessrec.recsys.popularity.PopularityRecommender",
     "itemknn": "django_sessrec.recsys.itemknn.ItemKNNRecommender",
+    "bought_together": "django_sessrec.recsys.bought_together.BoughtTogetherRecommender",
     "neighbours": "django_sessrec.recsys.neighbours.NeighboursRecommender",
     "exported": "django_sessrec.recsys.onnx_recommender.OnnxRecommender",
     "ranked": "django_sessrec.recsys.ranked.RankedRecommender",

@@ -257,7 +257,7 @@ def _figures(ranked: NDArray[np.float64], new: NDArray[np.bool_]) -> dict[str, A
         "mrr": float(hits.sum() / n),
         "ndcg": float(gain(1 / hits).sum() / n),
         "cases_new": len(of_new),
-        "hr_new": np.count_nonzero(of_new) / n_new,
+        "hr_new": float(np.count_nonzero(of_new) / n_new),
         "mrr_new": float(of_new.sum() / n_new),
     }
 

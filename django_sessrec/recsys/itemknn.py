@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,8 @@ class ItemKNN:
         validation: SessionLog | None = None,
         progress: Progress | None = None,
     ) -> ItemKNNRecommender:
-        session, item = _distinct_items(sessions)
-        first, second, together = _pairs(session, item, self.window, len(sessions.index))
+        session, item = distinct_items(sessions)
+        first, second, together = pairs(session, item, self.window, len(sessions.index))
         seen = np.bincount(item, minlength=len(sessions.index))
         cosine = together / np.sqrt(seen[first].astype(np.float64) * seen[second])
         order = np.lexsort((second, -cosine, first))
@@ -62,6 +62,7 @@ class ItemKNNRecommender(Recommender):
     """Similar items per item; an empty session is answered with popularity."""
 
     kind = "itemknn"
+    source: ClassVar[Source] = Source.CO_VIEWED
 
     def __init__(
         self,
@@ -99,7 +100,7 @@ class ItemKNNRecommender(Recommender):
             cosine = self.cosine[self.offsets[item] : self.offsets[item + 1]]
             for share, row in zip(shares, rows, strict=True):
                 share.extend((-weight * float(value), item) for value in cosine[similar == row])
-        return [Reason(Source.CO_VIEWED, tuple(item for _, item in sorted(share))) for share in shares]
+        return [Reason(self.source, tuple(item for _, item in sorted(share))) for share in shares]
 
     def _speakers(self, session: Rows) -> list[tuple[float, int]]:
         """(weight, row) of the last distinct items, newest first."""
@@ -125,7 +126,7 @@ class ItemKNNRecommender(Recommender):
         return cls(popularity, offsets, similar, cosine, parameters["clicks"])
 
 
-def _distinct_items(sessions: SessionLog) -> tuple[NDArray[np.int64], Rows]:
+def distinct_items(sessions: SessionLog) -> tuple[NDArray[np.int64], Rows]:
     """Each session's items once, in order of first click: (session, row) of each."""
     session = np.repeat(np.arange(len(sessions)), sessions.lengths)
     _, first_click = np.unique(session * len(sessions.index) + sessions.items, return_index=True)
@@ -133,7 +134,7 @@ def _distinct_items(sessions: SessionLog) -> tuple[NDArray[np.int64], Rows]:
     return session[first_click], sessions.items[first_click]
 
 
-def _pairs(
+def pairs(
     session: NDArray[np.int64], item: Rows, window: int, n_items: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Ordered pairs of items within `window` in a session: first, second, sessions with both."""

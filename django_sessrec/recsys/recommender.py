@@ -52,6 +52,7 @@ class Source(StrEnum):
     VIEWED = "viewed"  # the item was clicked in this session
     NEIGHBOURS = "neighbours"  # past sessions that are like this one
     CO_VIEWED = "co_viewed"  # past sessions with the last click in them
+    BOUGHT_TOGETHER = "bought_together"  # past baskets and orders
     NETWORK = "network"
     POPULAR = "popular"  # no click of the session
     SESSION = "session"  # a model that does not say more
@@ -237,6 +238,32 @@ class Refreshable(Estimator, Protocol):
         ...
 
 
+class LearnsFromBaskets(Estimator, Protocol):
+    """An estimator that is fitted and tested on baskets in place of sessions.
+
+    A basket is what one session put into it or bought, each item once. Its class says
+    `learns_from = "baskets"`.
+    """
+
+    learns_from: ClassVar[str]
+
+    def fit(
+        self,
+        sessions: SessionLog,
+        *,
+        validation: SessionLog | None = None,
+        progress: Progress | None = None,
+        views: SessionLog | None = None,
+    ) -> Recommender:
+        """sessions: the baskets. views: the clicks of the same time, over the same index."""
+        ...
+
+
+def learns_from_baskets(estimator: Estimator | type) -> TypeGuard[LearnsFromBaskets]:
+    """Whether it, or the class, is one of LearnsFromBaskets."""
+    return getattr(estimator, "learns_from", "clicks") == "baskets"
+
+
 def is_resumable(estimator: Estimator) -> TypeGuard[Resumable]:
     """Whether its fit takes `checkpoints`."""
     return "checkpoints" in inspect.signature(estimator.fit).parameters
@@ -255,13 +282,16 @@ def offer(
     progress: Progress | None = None,
     checkpoints: Path | None = None,
     warm_start: Recommender | None = None,
+    views: SessionLog | None = None,
 ) -> Recommender:
-    """Fit, handing over `checkpoints` and `warm_start` only where the estimator's fit takes them."""
+    """Fit, handing over `checkpoints`, `warm_start` and `views` only where the estimator's fit takes them."""
     optional: dict[str, Any] = {}
     if is_resumable(estimator):
         optional["checkpoints"] = checkpoints
     if is_refreshable(estimator):
         optional["warm_start"] = warm_start
+    if learns_from_baskets(estimator):
+        optional["views"] = views
     return estimator.fit(sessions, validation=validation, progress=progress, **optional)
 
 

@@ -20,13 +20,16 @@ from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.popular import viewed_lately
 from django_sessrec.serving.visit import Visit
 
-PINNED, SPONSORED, RULE, RECENTLY_VIEWED, MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = STEPS = (
-    "pinned", "sponsored", "rule", "recently_viewed", "model", "co_views", "category", "popular", "static",
+PINNED, SPONSORED, RULE = BY_SHOP = ("pinned", "sponsored", "rule")
+RECENTLY_VIEWED, BOUGHT_TOGETHER = "recently_viewed", "bought_together"
+MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = USUAL_STEPS = (
+    "model", "co_views", "category", "popular", "static",
 )  # fmt: skip
-USUAL_STEPS: Final = (MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC)
-BY_HAND: Final = frozenset({PINNED, SPONSORED, RULE})  # put there by the shop, by no step of the fallback
+STEPS: Final = (*BY_SHOP, RECENTLY_VIEWED, BOUGHT_TOGETHER, *USUAL_STEPS)
+BY_HAND: Final = frozenset(BY_SHOP)  # put there by the shop, by no step of the fallback
 FOR_EVERYBODY: Final = frozenset({POPULAR, STATIC})  # neither the visit nor the page has a say
 REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", STATIC)
+BASKET_MODEL: Final = "bought_together"  # this key in SESSREC["MODELS"] answers the step of its name
 CO_VIEWS_MODEL: Final = "itemknn"  # this key in SESSREC["MODELS"] is asked for co-views first
 DEPTH: Final = 4  # times the list's length that each model is asked for
 MAX_VARIANTS: Final = 2  # of a family that a model names: the best, and a spare one
@@ -99,7 +102,7 @@ class Asked:
     def hidden(self) -> set[str]:
         """What the rules by id leave out of this list."""
         viewed = self.visit.items if self.placement.hide_viewed else ()
-        ids = {*viewed, *self.visit.basket, *self.visit.purchases, *self.placement.excluded}
+        ids = {*viewed, *self.visit.decided, *self.visit.left_out, *self.placement.excluded}
         return ids | {self.family[item_id] for item_id in ids if item_id in self.family}
 
     def heard_by(self, index: ItemIndex, session: Sequence[str]) -> Sequence[str]:
@@ -124,6 +127,8 @@ def candidates(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> 
     heard.
     """
     clicks = visit.clicks
+    if BOUGHT_TOGETHER in placement.steps:  # the shop's own basket may be older than the session
+        clicks = [*(each for each in visit.anchors if each not in clicks), *clicks]
     sensitive = catalogue.sensitive(set(clicks))
     session = [item_id for item_id in clicks if item_id not in sensitive]
     families = families_of(catalogue)
@@ -165,6 +170,12 @@ def _in_order(asked: Asked) -> list[str]:
 
 def _by_session(asked: Asked) -> list[Question]:
     return _ranked(asked.placement.models, asked.session, asked, MODEL)
+
+
+def _by_basket(asked: Asked) -> list[Question]:
+    anchors = {*asked.visit.anchors}
+    lines = [item_id for item_id in asked.session if item_id in anchors]
+    return _ranked([BASKET_MODEL], lines, asked, BOUGHT_TOGETHER)
 
 
 def _by_last_item(asked: Asked) -> list[Question]:
@@ -276,6 +287,7 @@ def _static(asked: Asked) -> list[Candidate]:
 QUESTIONS: Final[Mapping[str, Callable[[Asked], list[Question]]]] = MappingProxyType(
     {
         RECENTLY_VIEWED: lambda asked: [partial(_recently_viewed, asked)],
+        BOUGHT_TOGETHER: _by_basket,
         MODEL: _by_session,
         CO_VIEWS: _by_last_item,
         CATEGORY: lambda asked: [partial(_same_category, asked)],

@@ -18,6 +18,7 @@ ALONE: Final[Mapping[str, str]] = {
 OF_AN_ITEM: Final[Mapping[str, str]] = {
     Source.NEIGHBOURS: gettext_noop("From other visits with %(title)s"),
     Source.CO_VIEWED: gettext_noop("Viewed together with %(title)s"),
+    Source.BOUGHT_TOGETHER: gettext_noop("Bought together with %(title)s"),
     Source.NETWORK: gettext_noop("Similar to %(title)s"),
     Source.SESSION: gettext_noop("Because you viewed %(title)s"),
     "same_category": gettext_noop("In the same category as %(title)s"),

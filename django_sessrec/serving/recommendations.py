@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -25,6 +25,7 @@ from django_sessrec.serving import cards, links
 from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.fallback import (
+    BOUGHT_TOGETHER,
     FOR_EVERYBODY,
     MODEL,
     PINNED,
@@ -143,15 +144,19 @@ def recommend(
     item: Any = None,
     items: Sequence[Any] | None = None,
     limit: Any = None,
+    leave_out: Iterable[Any] = (),
 ) -> Recommendations:
     """The placement's list for this visit; never raises, an error is logged and leaves the list empty.
 
     The arguments are those of django_sessrec.recommendations.get_recommendations().
     """
     with isolated(f"make the list of the placement {placement!r}"):
-        visit = visit_of(request, item=item, items=items)
+        on_page: dict[str, list[str]] = getattr(getattr(request, "sessrec", None), "on_page", {})
+        elsewhere = [each for name, shown in on_page.items() if name != placement for each in shown]
+        visit = visit_of(request, item=item, items=items, leave_out=[*leave_out, *elsewhere])
         settled = placement_for(placement, visit, limit=limit)
         choice = choose(visit, settled, request=request)
+        on_page[placement] = [each.item_id for each in choice.chosen]
         impression = remember(choice, visit, settled, request)
         return _shown(choice, visit, settled, impression, request)
     return Recommendations(placement)
@@ -239,6 +244,8 @@ def _title(choice: Choice, placement: Placement) -> str:
     answer = choice.answer
     if answer is not None and answer.step == RECENTLY_VIEWED:
         return str(placement.title or _("Recently viewed"))
+    if answer is not None and answer.step == BOUGHT_TOGETHER:
+        return str(placement.title or _("Often bought together"))
     if answer is None or answer.step not in FOR_EVERYBODY:
         return str(placement.title or _("You may also like"))
     popular = _("Popular right now") if answer.step == POPULAR else _("From our range")

@@ -22,7 +22,15 @@ from django.utils.module_loading import import_string
 
 from django_sessrec.catalogue import Attributes, TextCatalogue
 from django_sessrec.safety import isolated
-from django_sessrec.serving.fallback import BY_HAND, PINNED, RECENTLY_VIEWED, RULE, SPONSORED, Candidate
+from django_sessrec.serving.fallback import (
+    BOUGHT_TOGETHER,
+    BY_HAND,
+    PINNED,
+    RECENTLY_VIEWED,
+    RULE,
+    SPONSORED,
+    Candidate,
+)
 from django_sessrec.serving.families import families_of
 from django_sessrec.serving.placements import ROWS, Placement
 from django_sessrec.serving.visit import Visit, group_of
@@ -130,7 +138,12 @@ def excluded(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 
 def in_basket_or_bought(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """What the visitor has already decided on."""
-    return _without({*context.visit.basket, *context.visit.purchases}, items)
+    return _without(context.visit.decided, items)
+
+
+def left_out(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """What the request leaves out, and what another list of its page shows."""
+    return _without(context.visit.left_out, items)
 
 
 def viewed(items: list[Candidate], context: RuleContext) -> list[Candidate]:
@@ -215,6 +228,28 @@ def limit(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     return items[: context.placement.limit] if len(items) > context.placement.limit else items
 
 
+def not_in_place_of_it(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """Where a list is what goes with a basket: nothing of a category that is in it already.
+
+    A category that all have tells nothing.
+    """
+    if BOUGHT_TOGETHER not in context.placement.steps:
+        return items
+    anchors = context.look_up(context.visit.anchors)
+    there = set().union(*(_categories(item, context) for item in anchors.values()))
+    of_item = {each.item_id: _categories(each.item, context) for each in items}
+    if not there or (there.union(*of_item.values()) == there and len(there) == 1):
+        return items
+    kept = [each for each in items if each.step in BY_HAND or not of_item[each.item_id] & there]
+    return kept if len(kept) < len(items) else items
+
+
+def _categories(item: Any, context: RuleContext) -> set[str]:
+    with isolated("tell an item's category", savepoints=False):
+        return context.catalogue.categories(item)
+    return set()
+
+
 def every_intent(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """An intent that lost its places to what the shop does not offer now gets one in the middle."""
     if not any(each.intent for each in items):
@@ -240,8 +275,8 @@ def in_rows(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 
 
 PROPOSING: tuple[Rule, ...] = (sponsored, pinned)
-BY_ID: tuple[Rule, ...] = (never_the_item_on_screen, excluded, in_basket_or_bought, viewed)
-BY_CATALOGUE: tuple[Rule, ...] = (available, not_sensitive, every_intent)
+BY_ID: tuple[Rule, ...] = (never_the_item_on_screen, excluded, in_basket_or_bought, left_out, viewed)
+BY_CATALOGUE: tuple[Rule, ...] = (available, not_sensitive, not_in_place_of_it, every_intent)
 CAPPING: tuple[Rule, ...] = (one_of_a_family, max_per_category)
 LAST: tuple[Rule, ...] = (describable, limit, in_rows)
 

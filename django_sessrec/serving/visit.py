@@ -21,6 +21,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import EventName
 from django_sessrec.safety import isolated
 
+MAX_BASKET_LINES: Final = 200  # newest lines of the shop's own basket
 MAX_SESSION_ITEMS: Final = 50  # newest clicks of a session: no model listens further back
 
 
@@ -40,10 +41,11 @@ class Visit:
     session_id: UUID | None = None
     consent: Level = CONTEXTUAL
     at: datetime = field(default_factory=timezone.now)
+    left_out: Sequence[str] = ()  # what the request leaves out, and what other lists of its page show
     group: str | None = None  # the customer's, for rules; None: the page's request tells it
 
     def __post_init__(self) -> None:
-        for name in ("items", "basket", "purchases"):
+        for name in ("items", "basket", "purchases", "left_out"):
             given = getattr(self, name)
             if given and (ids := _as_text(name, given)) is not given:
                 object.__setattr__(self, name, ids)
@@ -58,6 +60,17 @@ class Visit:
             return [*self.items, self.current]
         return list(self.items)
 
+    @property
+    def decided(self) -> set[str]:
+        """What the visitor has in the basket or has bought."""
+        return {*self.basket, *self.purchases}
+
+    @property
+    def anchors(self) -> list[str]:
+        """What something is bought with: the basket and the item on screen, else what was just bought."""
+        on_screen = [self.current] if self.current and self.current not in self.basket else []
+        return [*self.basket, *on_screen] or list(self.purchases)
+
 
 def _as_text(name: str, given: Iterable[Any]) -> Sequence[str]:
     """The item ids as text; what is given itself where it is a list of text already, as on every page."""
@@ -70,7 +83,13 @@ def _as_text(name: str, given: Iterable[Any]) -> Sequence[str]:
     return tuple(id_of(each) for each in ids)
 
 
-def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[Any] | None = None) -> Visit:
+def visit_of(
+    request: HttpRequest | None,
+    *,
+    item: Any = None,
+    items: Sequence[Any] | None = None,
+    leave_out: Iterable[Any] = (),
+) -> Visit:
     """The visit that this request belongs to; one query where the visitor has consented, else none.
 
     From here on the response is private, whatever else is true of the request: a shared cache that kept it
@@ -78,21 +97,28 @@ def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[A
 
     - `item`: what is on screen, an id or the shop's object; without it, the item of TRACKED_VIEWS
     - `items`: the session's items, oldest first, from a client that keeps them; ignored without consent
+    - `leave_out`: what no list of this visit shows, ids or the shop's objects
     """
     catalogue = get_catalogue()
     tracker: Tracker | None = getattr(request, "sessrec", None)
     current = _current(item, tracker, catalogue)
+    left_out: tuple[str, ...] = ()
+    with isolated("tell the ids that a list leaves out"):
+        left_out = tuple(map(catalogue.id_of, leave_out))
     if tracker is None or tracker.answered:  # its headers have left: it can't be marked private any more
-        return Visit(current=current)
+        return Visit(current=current, left_out=left_out)
     session_id = tracker.session_id
     if session_id is None:
-        return Visit(current=current)
+        return Visit(current=current, left_out=left_out)
     tracker.keep_private()
     if items is not None:
         named = _as_text("items", items)[-MAX_SESSION_ITEMS:]
-        return Visit(items=named, current=current, session_id=session_id, consent=SESSION)
+        return Visit(items=named, current=current, session_id=session_id, consent=SESSION, left_out=left_out)
     events = _events_of(tracker, session_id)
     basket, purchases = _basket_and_purchases(events)
+    with isolated("ask the shop for its basket"):
+        lines = catalogue.basket(request)
+        basket = basket if lines is None else tuple(lines[-MAX_BASKET_LINES:])
     return Visit(
         items=tuple(each.item_id for each in events if each.name in CLICK_EVENTS)[-MAX_SESSION_ITEMS:],
         current=current,
@@ -100,6 +126,7 @@ def visit_of(request: HttpRequest | None, *, item: Any = None, items: Sequence[A
         purchases=purchases,
         session_id=session_id,
         consent=SESSION,
+        left_out=left_out,
     )
 
 

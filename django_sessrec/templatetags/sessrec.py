@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -31,9 +32,15 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 @never_raises("show recommendations", default="")
 def sessrec_recommendations(
-    context: Context, placement: str, item: Any = None, limit: int | str | None = None
+    context: Context,
+    placement: str,
+    item: Any = None,
+    limit: int | str | None = None,
+    leave_out: Iterable[Any] = (),
 ) -> SafeString | str:
     """Render the placement's list; nothing where it is empty, but for a comment under DEBUG.
+
+    leave_out: what it must not show, ids or the shop's objects; what other lists of the page show is left out
 
     On a page that is fetched ahead the list is the same for everybody and stands in a placeholder: once the
     page is shown, the script brings the visitor's own, and records list and view.
@@ -41,16 +48,22 @@ def sessrec_recommendations(
     request = context.get("request")
     if request is not None and is_prefetch(request):
         return _shown_later(request, placement, item, limit)
-    return rendered(recommend(request, placement, item=item, limit=limit), request)
+    made = recommend(request, placement, item=item, limit=limit, leave_out=leave_out or ())
+    return rendered(made, request)
 
 
 @register.simple_tag(takes_context=True)
 @never_raises("hand over recommendations", default=Recommendations(""))
 def sessrec_list(
-    context: Context, placement: str, item: Any = None, limit: int | str | None = None
+    context: Context,
+    placement: str,
+    item: Any = None,
+    limit: int | str | None = None,
+    leave_out: Iterable[Any] = (),
 ) -> Recommendations:
     """Hand over the placement's list, for a template's own loop: {% sessrec_list "home" as recs %}."""
-    return recommend(context.get("request"), placement, item=item, limit=limit)
+    request = context.get("request")
+    return recommend(request, placement, item=item, limit=limit, leave_out=leave_out or ())
 
 
 @register.simple_tag(takes_context=True)

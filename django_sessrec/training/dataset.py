@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from itertools import islice
@@ -23,6 +23,8 @@ from django_sessrec.recsys.sessions import SessionLog
 LONGEST = 1_000  # clicks; a longer session is a bot's
 DAY_MS = 86_400_000
 ASKED_AT_ONCE = 5_000  # ids: PostgreSQL takes 65,535 parameters in a statement, others fewer
+CLICKED = ["view_item", "add_to_cart"]
+BOUGHT = ["add_to_cart", "purchase"]
 RELOAD_MS = 1_000  # the same product again within this time is a reload or a double click, not interest
 
 ITEMS = """
@@ -30,7 +32,7 @@ ITEMS = """
            count(*) FILTER (WHERE bot), count(*) FILTER (WHERE NOT bot AND held.session_id IS NOT NULL)
     FROM sessrec_event event
     LEFT JOIN sessrec_quarantine held ON held.session_id = event.session_id AND held.released_at IS NULL
-    WHERE occurred_at >= %s AND occurred_at < %s AND name IN ('view_item', 'add_to_cart') AND item_id <> ''
+    WHERE occurred_at >= %s AND occurred_at < %s AND name = ANY (%s) AND item_id <> ''
     GROUP BY item_id
     ORDER BY item_id COLLATE "C"
 """
@@ -41,8 +43,7 @@ CLICKS = """
     COPY (
         SELECT event_id, uuid_hash_extended(session_id, 0), hashtextextended(item_id, 0), name = 'add_to_cart'
         FROM sessrec_event AS event
-        WHERE occurred_at >= %s AND occurred_at < %s AND name IN ('view_item', 'add_to_cart')
-          AND item_id <> '' AND NOT bot
+        WHERE occurred_at >= %s AND occurred_at < %s AND name = ANY (%s) AND item_id <> '' AND NOT bot
           AND NOT EXISTS (SELECT FROM sessrec_withdrawal WHERE session_id = event.session_id)
           AND NOT EXISTS (
               SELECT FROM sessrec_quarantine WHERE session_id = event.session_id AND released_at IS NULL
@@ -94,9 +95,33 @@ def read(start: datetime, end: datetime) -> tuple[SessionLog, TrainingCounts]:
     Left out: bots, quarantined and withdrawn sessions, sensitive items, reloads, sessions of more than
     LONGEST clicks, and what bots push: an item beyond MAX_ITEM_SHARE, or where nothing speaks for it.
     """
-    index, hashes, rows, left_out = _items(start, end)
-    clicks = np.concatenate([np.zeros(0, CLICK), *_clicks(start, end, hashes, rows)])
-    clicks = _without_repeats(clicks[np.lexsort((clicks["id_high"], clicks["session"]))])
+    index, clicks, left_out = _read(start, end, CLICKED)
+    return _counted(index, _without_repeats(clicks), left_out)
+
+
+def read_baskets(start: datetime, end: datetime) -> tuple[SessionLog, TrainingCounts]:
+    """What each session put into its basket or bought in [start, end), each item once, the first time counts.
+
+    Left out is what `read` leaves out.
+    """
+    index, clicks, left_out = _read(start, end, BOUGHT)
+    pair = np.stack([clicks["session"], clicks["row"].astype(np.int64)], axis=1)
+    _, first = np.unique(pair, axis=0, return_index=True)
+    return _counted(index, clicks[np.sort(first)], left_out)
+
+
+def _read(
+    start: datetime, end: datetime, names: Sequence[str]
+) -> tuple[ItemIndex, NDArray[Any], dict[str, int]]:
+    """The items, the events of these names as CLICK in order of session and time, and what is left out."""
+    index, hashes, rows, left_out = _items(start, end, names)
+    clicks = np.concatenate([np.zeros(0, CLICK), *_clicks(start, end, names, hashes, rows)])
+    return index, clicks[np.lexsort((clicks["id_high"], clicks["session"]))], left_out
+
+
+def _counted(
+    index: ItemIndex, clicks: NDArray[Any], left_out: Mapping[str, int]
+) -> tuple[SessionLog, TrainingCounts]:
     clicks, endless_sessions = _without_endless(clicks)
     clicks, capped_clicks = _without_excess(clicks)
     milliseconds = (clicks["id_high"] >> np.uint64(16)).astype(np.int64)  # the first 48 bits of a UUIDv7
@@ -114,14 +139,14 @@ def read(start: datetime, end: datetime) -> tuple[SessionLog, TrainingCounts]:
 
 
 def _items(
-    start: datetime, end: datetime
+    start: datetime, end: datetime, names: Sequence[str]
 ) -> tuple[ItemIndex, NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
     """The items that may be trained on, hash and row of each, and how many clicks are left out why.
 
     The variants of a family are one item, under the family's id: a view of each counts for all.
     """
     with database.connection().cursor() as cursor:
-        cursor.execute(ITEMS, [start, end])
+        cursor.execute(ITEMS, [start, end, list(names)])
         found = cursor.fetchall()
     sensitive = _sensitive([item_id for item_id, *_ in found])
     kept = [(item_id, code) for item_id, code, *_ in found if item_id not in sensitive]
@@ -162,12 +187,16 @@ def _sensitive(item_ids: Sequence[str]) -> set[str]:
 
 
 def _clicks(
-    start: datetime, end: datetime, hashes: NDArray[np.int64], rows: NDArray[np.int64]
+    start: datetime,
+    end: datetime,
+    names: Sequence[str],
+    hashes: NDArray[np.int64],
+    rows: NDArray[np.int64],
 ) -> Iterator[NDArray[Any]]:
     """Blocks of CLICK; hashes, rows: (n_items,), of each item. Clicks on other items are dropped."""
     order = np.argsort(hashes)
     ordered = hashes[order]
-    for block in _copied(start, end):
+    for block in _copied(start, end, names):
         place = np.searchsorted(ordered, block["item"]).clip(max=max(0, len(ordered) - 1))
         known = ordered[place] == block["item"] if len(ordered) else np.zeros(len(block), np.bool_)
         clicks = np.empty(np.count_nonzero(known), CLICK)
@@ -177,14 +206,14 @@ def _clicks(
         yield clicks
 
 
-def _copied(start: datetime, end: datetime) -> Iterator[NDArray[Any]]:
+def _copied(start: datetime, end: datetime, names: Sequence[str]) -> Iterator[NDArray[Any]]:
     """Blocks of COPIED, straight from the driver: Django's cursor knows no COPY with parameters."""
     connection = database.connection()
     connection.ensure_connection()
     with (
         connection.wrap_database_errors,
         connection.connection.cursor() as cursor,
-        cursor.copy(CLICKS, [start, end]) as copy,
+        cursor.copy(CLICKS, [start, end, list(names)]) as copy,
     ):
         messages, header = iter(copy), COPY_HEADER
         while block := b"".join(islice(messages, BLOCK)):  # a message is a row; the first has the header

@@ -9,6 +9,7 @@ from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -26,11 +27,12 @@ from django_sessrec.recsys.recommender import (
     Recommender,
     is_refreshable,
     is_resumable,
+    learns_from_baskets,
     offer,
 )
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import artifact_store, gate, incumbents, resume, split
-from django_sessrec.training.dataset import TrainingCounts, read
+from django_sessrec.training.dataset import TrainingCounts, read, read_baskets
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.model_card import card
 from django_sessrec.training.promotion import held_by, promote
@@ -103,10 +105,12 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     estimator = _estimator(run)
     artifact_store.prepare()
     recorder.stage("read")
-    sessions = _sessions(run, settings["MIN_SESSIONS"], keep=is_resumable(estimator))
+    sessions = _sessions(run, estimator, settings["MIN_SESSIONS"])
     earlier, last_days = split.by_time(sessions, settings["VALIDATION_FRACTION"])
     run.counts["tested_from"] = int(last_days.started.min(initial=sessions.times.max(initial=0)))
     start = starts(run, refreshable=is_refreshable(estimator))
+
+    views = _views(run) if learns_from_baskets(estimator) else None
 
     def fit(stage: str, sessions: SessionLog, validation: SessionLog | None = None) -> Recommender:
         recorder.stage(stage)
@@ -117,6 +121,7 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
             progress=recorder,
             checkpoints=resume.folder(run.model) / stage,
             warm_start=start.get(stage),
+            views=views and _until(views, sessions),
         )
 
     earlier = earlier.compacted()
@@ -165,35 +170,50 @@ def _estimator(run: TrainingRun) -> Estimator:
     return found
 
 
-def _sessions(run: TrainingRun, min_sessions: int, *, keep: bool) -> SessionLog:
-    """The window's, or those of a killed run that this one resumes."""
+def _sessions(run: TrainingRun, estimator: Estimator, min_sessions: int) -> SessionLog:
+    """The window's, or those of a killed run that this one resumes: sessions, or baskets."""
+    keep = is_resumable(estimator)
     if keep and (sessions := resume.resume(run)) is not None:
         return sessions
     run.window_end = timezone.now()
     run.window_start = run.window_end - window(run.model)
     quarantine(run.window_start, run.window_end)
-    sessions, counts = read(run.window_start, run.window_end)
+    read_sessions = read_baskets if learns_from_baskets(estimator) else read
+    sessions, counts = read_sessions(run.window_start, run.window_end)
     run.counts = counts.as_dict()
-    _refuse_too_little(counts, window(run.model), min_sessions)
+    what = _("baskets of two products or more") if learns_from_baskets(estimator) else ""
+    _refuse_too_little(counts, window(run.model), min_sessions, what or _("sessions of two clicks or more"))
     run.window_start = datetime.fromtimestamp(sessions.started[0], UTC)  # a young shop has fewer days
     if keep:
         resume.keep(run, sessions)
     return sessions
 
 
-def _refuse_too_little(counts: TrainingCounts, window: timedelta, needed: int) -> None:
+def _views(run: TrainingRun) -> SessionLog:
+    """The clicks of the run's window, which _sessions has set."""
+    return read(run.window_end - window(run.model), run.window_end)[0]  # type: ignore[operator, arg-type]
+
+
+def _until(views: SessionLog, baskets: SessionLog) -> SessionLog:
+    """The clicks of sessions that began before the last of the baskets, over their index."""
+    stop = np.searchsorted(views.started, baskets.started.max(initial=0), side="right")
+    return views.slice(0, int(stop)).reindexed(baskets.index)
+
+
+def _refuse_too_little(counts: TrainingCounts, window: timedelta, needed: int, what: str) -> None:
     if counts.sessions_of_two >= needed and counts.items > 1:
         return
     raise Refused(
         _(
-            "The last %(days)d days hold %(sessions)d sessions of two clicks or more and %(items)d products; "
-            "a training run needs %(needed)d such sessions and two products."
+            "The last %(days)d days hold %(sessions)d %(what)s and %(items)d products; a training run needs "
+            "%(needed)d of them and two products."
         )
         % {
             "days": window.days,
             "sessions": counts.sessions_of_two,
             "items": counts.items,
             "needed": needed,
+            "what": what,
         }
     )
 

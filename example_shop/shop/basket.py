@@ -49,6 +49,11 @@ class Basket:
     def __len__(self) -> int:
         return sum(self._quantities.values())
 
+    @property
+    def products(self) -> list[int]:
+        """Keys of the products, in the order in which they came."""
+        return list(self._quantities)
+
     def quantity(self, product: Product) -> int:
         return self._quantities.get(product.pk, 0)
 

@@ -52,7 +52,10 @@ def _visit(visitors: ShopVisitors, at: datetime, draw: np.random.Generator) -> I
     for row in visitors.visit(draw):
         yield Happening(session_id, at, EventName.VIEW_ITEM, row, bot=False)
         at += _pause(draw)
-        if draw.random() < BASKET_AFTER_VIEW:
+        kinds = {visitors.goods[each].kind for each in basket}
+        if (
+            draw.random() < BASKET_AFTER_VIEW and visitors.goods[row].kind not in kinds
+        ):  # one teapot is enough
             basket.append(row)
             yield Happening(session_id, at, EventName.ADD_TO_CART, row, bot=False)
             at += _pause(draw)

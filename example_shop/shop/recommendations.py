@@ -7,6 +7,7 @@ from django.http import HttpRequest
 
 from django_sessrec.catalogue import ModelCatalogue
 from example_shop.shop.assortment import departments
+from example_shop.shop.basket import Basket
 from example_shop.shop.consent import answer
 from example_shop.shop.models import Product, ProductQuerySet
 
@@ -22,6 +23,9 @@ class ProductCatalogue(ModelCatalogue):
 
     def available(self, queryset: ProductQuerySet) -> ProductQuerySet:
         return queryset.in_stock()
+
+    def basket(self, request: HttpRequest) -> list[int]:
+        return Basket.of(request).products
 
     def kind(self, item: Product) -> str:
         return _names_of_kinds()[item.category_id]

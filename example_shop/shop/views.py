@@ -81,7 +81,12 @@ def basket(request: HttpRequest) -> HttpResponse:
 
 def _basket_page(request: HttpRequest, **extra: Any) -> HttpResponse:
     lines = Basket.of(request).lines()
-    context = {"lines": lines, "total": sum(line.total for line in lines), **extra}
+    context = {
+        "lines": lines,
+        "in_basket": [line.product for line in lines],
+        "total": sum(line.total for line in lines),
+        **extra,
+    }
     return render(request, "shop/basket.html", context)
 
 

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 
-from django_sessrec.api import recommendations
+from django_sessrec.api import events, recommendations
 from django_sessrec.api.views import SessrecView
 from tests.support.api import BROWSER
 
@@ -40,7 +41,7 @@ def by_framework(monkeypatch):
     """Switches plain answers off."""
 
     def switch_off():
-        for view in (recommendations.RecommendationsView, recommendations.SlotView):
+        for view in (recommendations.RecommendationsView, recommendations.SlotView, events.EventsView):
             monkeypatch.setattr(view, "plain", SessrecView.plain)
 
     return switch_off
@@ -69,3 +70,27 @@ def test_prices_are_written_as_the_framework_writes_them(products, by_framework)
     assert isinstance(json.loads(plain)["items"][0]["price"], str)
     by_framework()
     assert answer_of(*USUAL[0])[2] == plain
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "{", "[]", '{"events": 1}', '{"events": []}', '{"events": [{"event": "view_item"}]}', "x" * 50_000],
+)
+def test_events_are_answered_as_by_the_framework(by_framework, body):
+    def answer():
+        sent = Client(headers=BROWSER).post("/sessrec/events/", body, content_type="text/plain")
+        return sent.status_code, {name: sent.get(name) for name in HEADERS}, sent.content
+
+    plain = answer()
+    by_framework()
+    assert answer() == plain
+
+
+def test_what_a_plain_answer_raises_is_answered_as_by_the_framework(monkeypatch):
+    def out_of_reach(*_arguments):
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(events, "_recorded", out_of_reach)
+    answer = Client(headers=BROWSER).post("/sessrec/events/", '{"events": []}', content_type="text/plain")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert answer["Content-Type"] == "application/problem+json"

@@ -11,6 +11,7 @@ from django_sessrec.ids import uuid7
 from django_sessrec.models import Impression
 from django_sessrec.recommendations import Placement, Visit, choose, placement_for, remember, visit_of
 from tests.demo.models import Product
+from tests.demo.recommendations import DemoCatalogue
 from tests.support.visits import FIREFOX
 
 pytestmark = pytest.mark.django_db
@@ -197,3 +198,88 @@ def test_nothing_is_remembered_without_a_session_or_a_list(visit, products):
 )
 def test_a_limit_may_be_text_and_is_kept_in_bounds(given, limit):
     assert placement_for("product_page", limit=given).limit == limit
+
+
+@pytest.fixture
+def basket_shop(products, promote, settings) -> list[str]:
+    """Ids of ten teas, cups and pots; whoever buys tea n buys cup n."""
+    settings.SESSREC["MODELS"] |= {"bought_together": {"ESTIMATOR": "django_sessrec.recsys.BoughtTogether"}}
+    ids = [str(product.pk) for product in products]
+    promote([[ids[n], ids[10 + n]] for n in range(10) for _ in range(4)], "bought_together")
+    promote([[ids[n], ids[(n + 1) % 10], ids[10 + n]] for n in range(10) for _ in range(4)])
+    return ids
+
+
+WITH_A_BASKET = Placement(
+    "basket", ("neighbours",), steps=("bought_together", "model", "co_views", "popular", "static"), limit=4
+)
+
+
+def test_what_goes_with_the_basket_is_first_what_was_bought_with_all_its_lines(basket_shop):
+    lines = (basket_shop[0], basket_shop[1])
+    items = choose(Visit(list(lines), basket=lines), WITH_A_BASKET).items
+    assert [each.item_id for each in items[:2]] == [basket_shop[10], basket_shop[11]]
+    assert {(each.step, each.reason) for each in items[:2]} == {("bought_together", "bought_together")}
+
+
+def test_nothing_of_a_kind_that_is_in_the_basket_is_recommended(basket_shop):
+    tea, cup = basket_shop[0], basket_shop[12]
+    choice = choose(Visit([tea, cup], basket=(tea, cup)), WITH_A_BASKET)
+    assert {each.item.category for each in choice.items} == {"pot"}
+    assert "not_in_place_of_it" in {each.trace[-1].rule for each in choice.dropped}
+
+
+def test_a_shop_of_one_category_still_has_a_list_for_its_basket(basket_shop):
+    Product.objects.update(category="all")
+    lines = (basket_shop[0],)
+    items = choose(Visit(list(lines), basket=lines), WITH_A_BASKET).items
+    assert items[0].item_id == basket_shop[10]
+    assert len(items) == 4
+
+
+def test_a_basket_of_two_hundred_lines_has_a_list(basket_shop):
+    unknown = tuple(f"gone-{n}" for n in range(199))
+    items = choose(Visit([], basket=(*unknown, basket_shop[0])), WITH_A_BASKET).items
+    assert items[0].item_id == basket_shop[10]
+
+
+def test_after_the_order_the_list_goes_with_what_was_bought(basket_shop):
+    bought = Visit([basket_shop[3]], purchases=(basket_shop[3],))
+    items = choose(bought, WITH_A_BASKET).items
+    assert items[0].item_id == basket_shop[13]
+    assert basket_shop[3] not in {each.item_id for each in items}
+
+
+def test_without_a_basket_the_step_knows_nothing(basket_shop):
+    assert choose(Visit(), Placement("with", steps=("bought_together",))).items == []
+
+
+class OwnBasket(DemoCatalogue):
+    """A shop that keeps baskets itself."""
+
+    def basket(self, request):
+        return request.COOKIES.get("lines", "").split()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_shops_own_basket_stands_in_place_of_the_sessions_events(basket_shop, settings):
+    settings.SESSREC["CATALOGUE"] = f"{__name__}.OwnBasket"
+    request = request_of()
+    request.sessrec.record("add_to_cart", basket_shop[5])
+    request.COOKIES["lines"] = f"{basket_shop[0]} {basket_shop[1]} {basket_shop[0]}"
+    visit = visit_of(request)
+    assert visit.basket == (basket_shop[0], basket_shop[1])
+    items = choose(visit, WITH_A_BASKET, request=request).items
+    assert {each.item_id for each in items[:2]} == {basket_shop[10], basket_shop[11]}, (
+        "also of an earlier visit"
+    )
+    stranger = request_of(consent="no")
+    stranger.COOKIES["lines"] = basket_shop[0]
+    assert visit_of(stranger).basket == (), "without consent a list hears the page alone"
+
+
+def test_what_the_request_leaves_out_is_not_shown(visit):
+    first = choose(visit, Placement("preview", ("neighbours",))).items[0].item_id
+    choice = choose(replace(visit, left_out=(first,)), Placement("preview", ("neighbours",)))
+    assert first not in {each.item_id for each in choice.items}
+    assert trace_of(first, choice) == [("left_out", "dropped", 0)]

@@ -205,3 +205,32 @@ def test_tag_on_the_event_loop_is_empty_and_says_why(products, caplog):
 
     assert async_to_sync(view)().items == []
     assert "SynchronousOnlyOperation" in caplog.text
+
+
+def test_no_product_is_twice_on_a_page(products, trails, promote, placement, settings):
+    promote(trails)
+    placement()
+    settings.SESSREC["PLACEMENTS"]["below"] = {"MODELS": ["neighbours"], "LIMIT": 8}
+    request = request_of()
+    above = get_recommendations(request, "product_page", item=products[8])
+    below = get_recommendations(request, "below", item=products[8])
+    assert len(above.items) == len(below.items) == 8
+    assert not {*ids(above)} & {*ids(below)}
+    again = get_recommendations(request, "product_page", item=products[8])
+    assert ids(again) == ids(above), "a placement asked twice is the same list"
+    assert ids(get_recommendations(request_of(), "below", item=products[8])) == ids(above), "another page"
+
+
+def test_a_list_leaves_out_what_its_caller_names(products, trails, promote):
+    promote(trails)
+    shown = get_recommendations(None, "product_page", item=products[8])
+    rest = get_recommendations(
+        None, "product_page", item=products[8], leave_out=[products[10], *ids(shown)[:2]]
+    )
+    assert not {str(products[10].pk), *ids(shown)[:2]} & {*ids(rest)}
+    assert len(rest.items) == 8
+
+
+def test_what_names_no_item_is_left_out_of_what_is_left_out(products, caplog):
+    assert len(get_recommendations(None, "product_page", leave_out=[1.5]).items) == 8
+    assert "could not tell the ids that a list leaves out" in caplog.text

@@ -4,12 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from django_sessrec.models import TrainingRun
+from django_sessrec.recsys.bought_together import BoughtTogether
 from django_sessrec.recsys.itemknn import ItemKNN
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.recommender import Estimator, Recommender
 from django_sessrec.recsys.sessions import SessionLog
 
-ESTIMATORS: dict[str, Estimator] = {"neighbours": Neighbours(), "itemknn": ItemKNN(), "ranked": ItemKNN()}
+ESTIMATORS: dict[str, Estimator] = {
+    "neighbours": Neighbours(),
+    "itemknn": ItemKNN(),
+    "ranked": ItemKNN(),
+    "bought_together": BoughtTogether(),
+}
 
 
 def log_of_trails(trails: Sequence[Sequence[str]]) -> SessionLog:

@@ -10,7 +10,7 @@ from django.db import connection
 from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Quarantine, Withdrawal
-from django_sessrec.training.dataset import LONGEST, read
+from django_sessrec.training.dataset import LONGEST, read, read_baskets
 from tests.demo.models import Product
 from tests.support.capture import reconnected
 from tests.support.visits import click_row, store_visits, synthetic_visits
@@ -157,3 +157,21 @@ def test_clicks_of_one_millisecond_keep_their_order():
 def test_without_events_the_log_is_empty():
     log, counts = read(START, NOW)
     assert len(log) == counts.clicks == counts.items == 0
+
+
+def test_a_basket_is_what_a_session_put_into_it_or_bought_each_item_once():
+    one, other = uuid7(START), uuid7(START + timedelta(hours=1))
+    minute = timedelta(minutes=1)
+    copy_events(
+        [
+            click_row(one, "viewed", START),
+            click_row(one, "kettle", START + minute, name="add_to_cart"),
+            click_row(one, "cup", START + 2 * minute, name="add_to_cart"),
+            click_row(one, "kettle", START + 3 * minute, name="purchase"),
+            click_row(other, "socks", START + timedelta(hours=1), name="purchase"),
+            click_row(uuid7(START), "robot", START, name="purchase", bot=True),
+        ]
+    )
+    log, counts = read_baskets(START, NOW)
+    assert sessions_of(log) == [["kettle", "cup"], ["socks"]]
+    assert (counts.sessions, counts.sessions_of_two, counts.items, counts.bot_clicks) == (2, 1, 3, 1)

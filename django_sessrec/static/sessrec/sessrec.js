@@ -9,20 +9,38 @@ const HALF = 0.5, LONG_ENOUGH = 1000; // the Media Rating Council's viewable imp
 const STEPS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1];
 const SLOT = "[data-sessrec-slot]:not([data-sessrec-filled])", LIST = "[data-sessrec-rec]";
 const TAG = /([?&])sessrec=([\w-]+)\.(\d+)(&|(?=#)|$)/; // of a recommended link
-let recorded = 0, firstAnswer;
+const MOST_LEFT_OUT = 100;
+let recorded = 0, latestAnswer;
+const answered = new WeakSet(); // placeholders that hold the visitor's own list
 const told = new Set(); // signed lists that were seen, and links that were clicked: each counts once
 
-/** The first answer may bring the session's cookie; asked together, each placeholder would begin a session. */
+/**
+ * One after another: the first answer may bring the session's cookie, and each list leaves out what those before
+ * it show.
+ */
 function fill(placeholder) {
   placeholder.dataset.sessrecFilled = ""; // a framework that takes the page back from its memory brings it filled
-  const filling = firstAnswer ? firstAnswer.then(() => ask(placeholder)) : ask(placeholder);
-  firstAnswer ??= filling;
+  const next = () => ask(placeholder);
+  latestAnswer = latestAnswer?.then(next, next) ?? next();
+}
+
+/** The placeholder's address, with what the page shows elsewhere; not with what stands in for another list. */
+function addressOf(placeholder) {
+  const elsewhere = [...document.querySelectorAll("[data-sessrec-item]")].filter((item) => {
+    const around = item.closest("[data-sessrec-slot]");
+    return around !== placeholder && (!around || answered.has(around));
+  });
+  const items = [...new Set(elsewhere.map((item) => item.dataset.sessrecItem))].slice(0, MOST_LEFT_OUT);
+  const { sessrecSlot } = placeholder.dataset;
+  const query = new URLSearchParams(items.map((item) => ["leave_out", item]));
+  return items.length ? `${sessrecSlot}${sessrecSlot.includes("?") ? "&" : "?"}${query}` : sessrecSlot;
 }
 
 async function ask(placeholder) {
-  const response = await fetch(placeholder.dataset.sessrecSlot, { credentials: "include" }).catch(() => ({}));
+  const response = await fetch(addressOf(placeholder), { credentials: "include" }).catch(() => ({}));
   if (!response.ok) return;
   placeholder.innerHTML = await response.text();
+  answered.add(placeholder);
   placeholder.dispatchEvent(new CustomEvent("sessrec:filled", { bubbles: true }));
   const item = placeholder.dataset.sessrecView;
   if (item && response.headers.get("Sessrec-Consent") === "session") recordView(item);

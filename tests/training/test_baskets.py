@@ -1,0 +1,55 @@
+"""A model that learns from baskets: read, tested on baskets, published."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from django_sessrec.capture.bulk_copy import copy_events
+from django_sessrec.ids import uuid7
+from django_sessrec.models import TrainingRun
+from django_sessrec.training.pipeline import train
+from tests.support.visits import click_row, store_visits, synthetic_visits
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def basket_model(sessrec):
+    sessrec["MODELS"] = {"bought_together": {"ESTIMATOR": "django_sessrec.recsys.BoughtTogether"}}
+
+
+def store_baskets(baskets: int) -> None:
+    """Whoever buys kettle n buys cup n; everybody looks at two kettles first."""
+    draw = np.random.default_rng(0)
+    rows = []
+    for n in range(baskets):
+        session_id = uuid7(at := NOW - timedelta(days=8) + n * timedelta(days=7) / baskets)
+        kind = int(draw.integers(20))
+        lines = [(f"kettle-{kind}", "view_item"), (f"kettle-{(kind + 1) % 20}", "view_item")]
+        lines += [
+            (f"{what}-{kind}", name) for what in ("kettle", "cup") for name in ("add_to_cart", "purchase")
+        ]
+        rows += [click_row(session_id, item, at + 9 * i * timedelta(seconds=1), name=name)
+                 for i, (item, name) in enumerate(lines)]  # fmt: skip
+    copy_events(rows)
+
+
+def test_baskets_become_a_model_of_what_is_bought_together(basket_model):
+    store_baskets(400)
+    run = train("bought_together", trigger="command")
+    assert run.state == TrainingRun.State.PUBLISHED, run.verdict + run.error
+    assert run.counts["sessions_of_two"] == 400
+    assert run.counts["clicks"] == 800, "a line is one, however often it was recorded"
+    assert run.figures["candidate"]["hr@20"] > run.figures["baseline"]["hr@20"]
+    best = run.open().recommend(["kettle-3"], 1)[0]
+    assert (best.item_id, best.source) == ("cup-3", "bought_together")
+
+
+def test_too_few_baskets_are_refused_in_the_words_of_baskets(basket_model):
+    store_visits(synthetic_visits())
+    store_baskets(20)
+    run = train("bought_together", trigger="command")
+    assert run.state == TrainingRun.State.REFUSED
+    assert "20 baskets of two products or more" in run.verdict
