@@ -1,4 +1,4 @@
-"""The pages' pictures: `python -m docs.screenshots [shop] [phone] [report]`, in a shop of its own.
+"""The pages' pictures: `python -m docs.screenshots [shop] [phone] [today] ...`, in a shop of its own.
 
 Its visitors are simulated, its lists are made by the package. Each picture is a WebP of less than 150 kB
 below docs/images/.
@@ -21,6 +21,12 @@ ADMIN = {"width": 1280, "height": 780}  # down to the first table
 MARGIN = 24  # pixels around the list in its picture
 # A headless browser is taken for a bot.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+COCKPIT = {
+    "today": "",
+    "compare": "trainingrun/compare/?one=2&other=1",
+    "inspector": "inspector/?item=100",
+    "products": "report/products/",
+}
 CLICKS = ("mug", "teapot")  # what the visitor looks for before the picture is taken
 TO_WEBP = """async (png) => {
     const image = new Image();
@@ -81,11 +87,33 @@ def report(browser: Browser, url: str, name: str, scheme: str) -> None:
     page.close()
 
 
+def cockpit(browser: Browser, url: str, names: list[str]) -> None:
+    """The pages of staff, Today also in the dark and on a phone."""
+    for scheme, size, suffix in (("light", ADMIN, ""), ("dark", ADMIN, "-dark"), ("light", PHONE, "-phone")):
+        page = browser.new_page(viewport=size, color_scheme=scheme)
+        page.goto(f"{url}/admin/login/?next=/admin/sessrec/")
+        page.fill("#id_username", "admin")
+        page.fill("#id_password", "admin")
+        page.click("[type=submit]")
+        for name in names if not suffix else [each for each in names if each == "today"]:
+            page.goto(f"{url}/admin/sessrec/{COCKPIT[name]}")
+            page.wait_for_load_state("networkidle")
+            if size == ADMIN and page.locator("#main.shifted").count():
+                page.locator("#toggle-nav-sidebar").click()
+            save(page, name + suffix)
+        page.close()
+
+
 def main(names: list[str]) -> None:
     """The named pictures, or all."""
-    prepare = ["fill_shop", "simulate_history --days 5 --sessions-per-day 500", "sessrec_train neighbours"]
-    if "report" in names:
-        prepare.append("simulate_lists --sessions-per-day 20")
+    days = 35 if "report" in names or COCKPIT.keys() & {*names} else 5
+    prepare = [
+        "fill_shop",
+        f"simulate_history --days {days} --sessions-per-day 300",
+        "sessrec_train neighbours",
+    ]
+    if days > 5:
+        prepare += ["simulate_lists", "sessrec_rollup", "sessrec_train neighbours"]
     with running_shop("example_shop.settings", ["web"], prepare) as shop, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         if "shop" in names:
@@ -94,8 +122,9 @@ def main(names: list[str]) -> None:
             product_page(browser, shop.url, "phone", PHONE, device_scale_factor=2)
         if "report" in names:
             report(browser, shop.url, "report", "light")
+        cockpit(browser, shop.url, [name for name in COCKPIT if name in names])
         browser.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["shop", "phone", "report"])
+    main(sys.argv[1:] or ["shop", "phone", "report", *COCKPIT])

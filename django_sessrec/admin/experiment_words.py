@@ -18,6 +18,7 @@ from django_sessrec.measuring.arms import Arm
 from django_sessrec.measuring.comparison import Difference
 from django_sessrec.measuring.sequences import ALARM
 from django_sessrec.measuring.verdicts import Judgement, Verdict
+from django_sessrec.serving.shadow import Shadow
 
 TITLES: Final[Mapping[str, str | Promise]] = {
     "clicks": gettext_lazy("Clicked lists, of 100 lists"),
@@ -268,3 +269,29 @@ def changes(variant: Variant) -> str:
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         parts.append(f"{labels.get(key, key)}: {text}")
     return "; ".join(parts) or NONE
+
+
+def shadows(found: Sequence[Shadow]) -> list[str]:
+    """What each variant of a pilot would show, in a sentence."""
+    told = _(
+        "“%(variant)s” would start %(other)s of the lists of the latest %(lists)s sessions with another"
+        " product. It shares %(shared)s of the control's products, %(filled)s of its lists are full, and its"
+        " own model makes %(answered)s of them."
+    )
+    return [
+        told
+        % {
+            "variant": each.variant,
+            "lists": whole(each.lists),
+            **{
+                name: percent(getattr(each, field))
+                for name, field in {
+                    "other": "other_first",
+                    "shared": "shared",
+                    "filled": "filled",
+                    "answered": "answered",
+                }.items()
+            },
+        }
+        for each in found
+    ]

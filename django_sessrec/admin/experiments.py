@@ -25,6 +25,7 @@ from django_sessrec.measuring.rollups import roll_up_due
 from django_sessrec.measuring.verdicts import Judgement
 from django_sessrec.operations import experiments as room
 from django_sessrec.operations.experiments import ExperimentError
+from django_sessrec.serving.shadow import shadow
 
 ROLL_UP_SECONDS: Final = 2.0  # that a page waits for today's figures
 SHOWN: Final = 100  # experiments in the list
@@ -85,6 +86,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             "split": words.split(judged),
             "removed": judged.removed,
             "plan": self._plan(experiment),
+            "shadows": words.shadows(shadow(experiment.placement)) if _in_shadow(experiment) else [],
             **(extra_context or {}),
         }
         return TemplateResponse(request, "admin/sessrec/experiment.html", context)
@@ -239,6 +241,11 @@ class ExperimentAdmin(ReadOnlyAdmin):
 
     def _page(self, experiment: Experiment) -> str:
         return reverse(f"{self.admin_site.name}:sessrec_experiment_change", args=[experiment.pk])
+
+
+def _in_shadow(experiment: Experiment) -> bool:
+    """Whether it is a pilot that changes no page yet."""
+    return experiment.state == State.RUNNING and experiment.part == 0
 
 
 def _row(experiment: Experiment, judged: Judgement | None = None) -> dict[str, Any]:

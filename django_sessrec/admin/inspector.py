@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST
 from django_sessrec.admin.acts import Act, Question, asked, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.inspected import lists_now, teachers
-from django_sessrec.admin.products import shown_products
+from django_sessrec.admin.products import product_figures, shown_products
 from django_sessrec.admin.timeline import end_of, latest_sessions, state_of, timeline
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.models import AuditEntry, Inspector
@@ -130,7 +130,10 @@ def _of_session(request: HttpRequest, session_id: UUID) -> tuple[dict[str, Any],
 def _of_product(term: str, item_id: str) -> tuple[dict[str, Any], Visit]:
     """The product that is called so, or those among which to choose."""
     if not term:
-        return ({"product": shown_products([item_id])[item_id]} if item_id else {}), Visit(current=item_id)
+        if not item_id:
+            return {}, Visit()
+        found = {"product": shown_products([item_id])[item_id], "figures": product_figures(item_id)}
+        return found, Visit(current=item_id)
     called = list(_called(term))
     if len(called) == 1:
         return _of_product("", called[0])

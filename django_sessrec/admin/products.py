@@ -6,17 +6,23 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from django.db.models import Sum
 from django.utils.translation import gettext as _
 
+from django_sessrec.admin.formatting import whole
 from django_sessrec.catalogue import get_catalogue
+from django_sessrec.figure_models import DailyItem
+from django_sessrec.measuring.days import last_days
 from django_sessrec.safety import never_raises
+
+DAYS = 28
 
 NOTHING: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class ShownProduct:
-    """One product; of what the catalogue does not offer now only the id is known."""
+    """One product; offered: whether the catalogue offers it now. One that it does not know has an id only."""
 
     item_id: str
     title: str
@@ -59,3 +65,17 @@ def _described(item_id: str, item: Any, offered: bool) -> ShownProduct:
 @never_raises("describe a product", default=NOTHING)
 def _fields(item: Any) -> dict[str, Any]:
     return get_catalogue().describe(item)
+
+
+def product_figures(item_id: str) -> list[tuple[str, str]]:
+    """What became of a product in the lists and orders of the last DAYS days, each with its label."""
+    names = {
+        "shown": _("Shown in lists"),
+        "seen": _("Seen"),
+        "clicked": _("Clicked"),
+        "bought": _("Bought after a click"),
+        "sold": _("Bought in all"),
+    }
+    days = DailyItem.objects.filter(item_id=item_id, day__range=last_days(DAYS))
+    sums = days.aggregate(**{name: Sum(name) for name in names})
+    return [(label, whole(sums[name] or 0)) for name, label in names.items()]

@@ -12,6 +12,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from django_sessrec.admin import experiment_words
 from django_sessrec.admin.charts import Chart, Point, line_chart, sparkline
 from django_sessrec.admin.formatting import NONE, fixed, interval, money, percent, signed, whole
 from django_sessrec.admin.run_figures import overall_progress, stage_label
@@ -24,6 +25,7 @@ from django_sessrec.measuring.kpis import Kpi, Money
 from django_sessrec.measuring.report import Compared, Report, report
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import alarms
+from django_sessrec.operations.experiments import judgement, waits_for
 from django_sessrec.operations.findings import Finding, Level
 from django_sessrec.operations.readiness import Step, steps, sum_of
 from django_sessrec.operations.trained_models import trained_models
@@ -270,9 +272,10 @@ def needs_you(setup: Sequence[Step]) -> list[Finding | Step]:
 
 
 def _experiments() -> Iterator[dict[str, Any]]:
-    """Open experiments and their state."""
-    for experiment in Experiment.objects.filter(state__in=OPEN, declared=False):
-        yield {"experiment": experiment, "state": experiment.get_state_display()}
+    """Open experiments and the verdict on each."""
+    for experiment in Experiment.objects.filter(state__in=OPEN):
+        verdict = experiment_words.sentence(experiment, judgement(experiment), waits_for(experiment))
+        yield {"experiment": experiment, "state": verdict}
 
 
 def _running() -> Iterator[dict[str, Any]]:

@@ -16,6 +16,8 @@ from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment, Variant
 from django_sessrec.measuring.arms import arms, usual
+from django_sessrec.measuring.days import day_of, today
+from django_sessrec.measuring.rollups import days_with_rows, roll_up
 from django_sessrec.measuring.sequences import TUNED_FOR
 from django_sessrec.measuring.verdicts import Judgement, Verdict, judge, planned_sessions
 from django_sessrec.models import AuditEntry, Event, EventName, Promotion
@@ -204,7 +206,8 @@ def _json_able(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _begin_if_ready(experiment: Experiment) -> bool:
     """Whether a waiting experiment runs now; a declared one is counted since its last model was promoted."""
-    if experiment.state != State.WAITING or waits_for(experiment):
+    known = experiment.placement in sessrec_settings.PLACEMENTS
+    if experiment.state != State.WAITING or not known or waits_for(experiment):
         return False
     variants = list(experiment.variants.all())
     for each in variants:
@@ -218,6 +221,9 @@ def _begin_if_ready(experiment: Experiment) -> bool:
     experiment.state = State.RUNNING
     experiment.save()
     serving.forget()
+    if experiment.declared:  # its sessions had variants before: these days are summed anew
+        for day in days_with_rows(day_of(experiment.counted_from), today()):
+            roll_up(day)
     return True
 
 
@@ -234,6 +240,8 @@ def _first_model(experiment: Experiment, variant: Variant) -> str:
 
 
 def _settings(experiment: Experiment, variant: Variant) -> Mapping[str, Any]:
+    if experiment.placement not in sessrec_settings.PLACEMENTS:  # the shop took it out since
+        return {"MODELS": (), "LIMIT": 0, **variant.changes}
     return {**sessrec_settings.placement(experiment.placement), **variant.changes}
 
 

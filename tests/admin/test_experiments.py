@@ -14,7 +14,7 @@ from tests.support.admin import a_run, page
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
 from tests.support.experiments import a_running_one, an_experiment, takes_part
-from tests.support.history import click, minutes, show
+from tests.support.history import click, happen, minutes, show
 
 pytestmark = pytest.mark.django_db
 
@@ -286,3 +286,30 @@ def test_no_page_breaks_a_rule_of_accessibility(tab):
             tab.goto(address)
             assert violations(tab) == []
             assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), address
+
+
+def test_today_says_the_verdict_of_open_experiments(admin_client):
+    an_experiment("Waits?", state="waiting", placement="home")
+    a_running_one(timezone.now() - timedelta(days=1))
+    takes_part(timezone.now() - timedelta(hours=1), "old")
+    today = page(admin_client, reverse("admin:app_list", args=["sessrec"]))
+    assert "Waiting for itemknn, neighbours" in today
+    assert "Too early: there are too few sessions to say anything." in today
+
+
+def test_a_pilot_in_the_shadow_says_what_it_would_show(admin_client, products, trails, promote):
+    promote(trails)
+    experiment = an_experiment(
+        state="running",
+        part=0,
+        kind="pilot",
+        counted_from=timezone.now(),
+        variants={"old": {}, "new": {"LIMIT": 4}},
+    )
+    at = timezone.now() - timedelta(hours=1)
+    session = uuid7(at)
+    happen(session, at, "view_item", str(products[8].pk))
+    show(session, at, ["1"], placement="product_page")
+    html = page(admin_client, one(experiment))
+    assert "“new” would start 0.0" in html
+    assert "of the latest 1 sessions" in html

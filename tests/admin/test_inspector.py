@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.management import call_command
 from django.urls import reverse
 
 from django_sessrec.capture import cookie
@@ -71,6 +72,12 @@ def test_a_product_is_found_by_its_name(admin_client, model, products):
     assert "The list that it gets now" in html
     assert "tea 3" in html
     assert f"neighbours #{model.pk}" in html
+
+
+def test_a_product_shows_what_became_of_it_in_four_weeks(admin_client, session, products):
+    call_command("sessrec_rollup")
+    figures = dict(admin_client.get(reverse(PAGE), {"item": products[2].pk}).context["figures"])
+    assert (figures["Shown in lists"], figures["Clicked"], figures["Bought in all"]) == ("1", "1", "0")
 
 
 def test_several_products_are_offered(admin_client, model, products):

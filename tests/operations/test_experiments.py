@@ -93,6 +93,14 @@ def test_only_a_draft_is_started(state):
         start(an_experiment(state=state))
 
 
+def test_it_waits_where_the_settings_lost_its_placement():
+    serve("itemknn", "neighbours")
+    experiment = an_experiment(placement="gone", state="waiting", variants={"old": {}, "new": {}})
+    assert waits_for(experiment) == []
+    assert tend()["begun"] == []
+    assert plan(experiment).days is None
+
+
 def test_only_an_open_one_is_ramped_or_stopped():
     for act in (lambda each: ramp(each, 0.5), lambda each: stop(each, "why")):
         with pytest.raises(ExperimentError):
@@ -174,6 +182,16 @@ def test_what_the_settings_declare_is_counted_since_its_last_model_first_served(
         ("b", 3, "neighbours"),
     ]
     assert take_in_declared() == []
+
+
+def test_days_before_a_declared_experiment_had_its_row_are_summed_anew(placement):
+    declared(placement, a={"SHARE": 1, "MODELS": ["itemknn"]}, b={"SHARE": 1})
+    serve("itemknn", "neighbours")
+    Promotion.objects.update(promoted_at=NOW - timedelta(days=3))
+    takes_part(NOW - timedelta(days=2), "a", experiment="declared", model="itemknn")
+    roll_up_due()
+    tend()
+    assert judgement(Experiment.objects.get()).arms["a"].sessions == 1
 
 
 def test_what_the_settings_drop_is_stopped_and_comes_back_with_them(placement):
