@@ -71,7 +71,7 @@ EXAMPLE = OpenApiExample(
 
 class RecommendationsView(SessrecView):
     def plain(self, request: HttpRequest) -> HttpResponse | None:
-        query = _usual(request, {"placement", "item_id", "limit", "language"})
+        query = _usual(request, {"placement", "item_id", "limit", "language", "leave_out"})
         if (
             query is None
             or query.get("placement") not in sessrec_settings.PLACEMENTS
@@ -104,7 +104,7 @@ class RecommendationsView(SessrecView):
 
 class SlotView(SessrecView):
     def plain(self, request: HttpRequest, placement: str) -> HttpResponse | None:
-        query = _usual(request, {"item_id", "limit", "language"})
+        query = _usual(request, {"item_id", "limit", "language", "leave_out"})
         if query is None or placement not in sessrec_settings.PLACEMENTS or not self.admits(request):
             return None
         return _slot(request, {"placement": placement, **query})
@@ -129,7 +129,10 @@ def _slot(request: HttpRequest, query: dict[str, Any]) -> HttpResponse:
 
 
 def _usual(request: HttpRequest, known: Set[str]) -> dict[str, Any] | None:
-    """The query as _checked() would answer it; None where that has to look closer, or refuses it."""
+    """The query as _checked() would answer it; None where that has to look closer, or refuses it.
+
+    A list of several values, such as leave_out, it has to look at.
+    """
     query: dict[str, Any] = {name: value for name, value in request.GET.items() if name in known}
     for name, value in query.items():
         if not value or not value.isascii() or not value.isprintable() or value != value.strip():

@@ -135,3 +135,16 @@ def test_the_slot_without_consent(stranger, products):
 def test_an_unknown_slot(stranger):
     answer = stranger.get("/sessrec/slot/nowhere/")
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_placement")
+
+
+def test_a_list_leaves_out_what_the_request_names(stranger, products):
+    two = [str(product.pk) for product in products[:2]]
+    query = {"placement": "product_page", "limit": 5, "leave_out": two}
+    got = stranger.get(URL, query).json()["items"]
+    posted = stranger.post(URL, query, content_type="application/json", headers=BROWSER).json()["items"]
+    for items in (got, posted):
+        assert len(items) == 5
+        assert not {*two} & {item["item_id"] for item in items}
+    slot = stranger.get("/sessrec/slot/product_page/", {"leave_out": two}).content.decode()
+    assert slot.count("data-sessrec-item=") == 8
+    assert not any(f'data-sessrec-item="{item_id}"' in slot for item_id in two)
