@@ -40,9 +40,8 @@ class SessrecHttpRequest(HttpRequest):
 Response: TypeAlias = HttpResponseBase | Awaitable[HttpResponseBase]
 
 
-@sync_to_async
-def _finish(tracker: Tracker, response: HttpResponseBase) -> None:
-    tracker.finish(response)
+# The method itself, which never raises: a function around it would be one more thing that can.
+_finish = sync_to_async(Tracker.finish)
 
 
 class SessrecMiddleware:
