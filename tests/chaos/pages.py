@@ -13,6 +13,8 @@ from tests.demo.models import Product
 
 SLOTS = """
 <!-- slot -->{% sessrec_recommendations "product_page" item=product %}<!-- /slot -->
+<!-- slot -->{% sessrec_recommendations "rows" item=product %}<!-- /slot -->
+<!-- slot -->{% sessrec_recommendations "basket" %}<!-- /slot -->
 <!-- slot -->{% sessrec_recommendations "seen" %}<!-- /slot -->
 <!-- slot -->{% sessrec_recommendations "everywhere" category="kind 1" query="tea 9" %}<!-- /slot -->
 <!-- slot -->{% sessrec_why "product_page" %}<!-- /slot -->
