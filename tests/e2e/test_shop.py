@@ -118,6 +118,8 @@ def trained_in_the_admin(page):
     before = newest.locator("th").inner_text()
     card = page.locator(".sessrec-model", has=page.get_by_role("link", name="neighbours", exact=True))
     card.get_by_role("button", name="Train now").click()
+    page.get_by_label("Why?").fill("The range has changed.")
+    page.get_by_role("button", name="Train neighbours").click()
     expect(newest.locator("th")).not_to_have_text(before, timeout=30_000)
     newest.locator(".sessrec-serving").wait_for(timeout=60_000)
     return int(newest.locator("th a").inner_text().removeprefix("neighbours #"))

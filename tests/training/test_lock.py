@@ -18,8 +18,8 @@ State = TrainingRun.State
 TRAIN = """
 import json, os, django
 from django.conf import settings
-django.setup()
 settings.SESSREC = json.loads(os.environ["SESSREC"])
+django.setup()
 from django_sessrec.training.pipeline import train
 train("popularity", trigger="schedule")
 """

@@ -23,8 +23,8 @@ SLOW_NET = "tests.training.slow_net.SlowNet"
 TRAIN = """
 import json, os, django
 from django.conf import settings
-django.setup()
 settings.SESSREC = json.loads(os.environ["SESSREC"])
+django.setup()
 from django_sessrec.training.pipeline import train
 train("net", trigger="schedule")
 """
