@@ -40,8 +40,8 @@ def follow(page: Page, link: Locator) -> None:
 
 
 def slot(page: Page) -> Locator:
-    """The links of the list on this page."""
-    return page.locator("[data-sessrec-placement] .card a")
+    """The links of the product page's own list."""
+    return page.locator("[data-sessrec-placement='product_page'] .card a")
 
 
 def shown(page: Page) -> list[str]:
