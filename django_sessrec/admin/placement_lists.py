@@ -17,7 +17,7 @@ from django_sessrec.admin.rule_words import Words
 from django_sessrec.admin.words import step_name
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import PLACEMENT_DEFAULTS, sessrec_settings
-from django_sessrec.models import RuleSet
+from django_sessrec.rule_models import RuleSet
 from django_sessrec.safety import isolated
 from django_sessrec.serving import merchant_rules
 from django_sessrec.serving.choose import REFILLED, Choice, choose

@@ -31,7 +31,8 @@ from django_sessrec.admin.rule_words import Words
 from django_sessrec.admin.words import placement_name
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import AuditEntry, PlacementRule, RuleSet
+from django_sessrec.models import AuditEntry
+from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.safety import never_raises
 from django_sessrec.serving import merchant_rules
 from django_sessrec.serving.merchant_rules import ITEM, Merchandising

@@ -15,7 +15,7 @@ from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.checks.templates import labels_sponsored
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
-from django_sessrec.models import PlacementRule
+from django_sessrec.rule_models import PlacementRule
 from django_sessrec.safety import isolated
 from django_sessrec.serving.merchant_rules import ITEM
 from django_sessrec.serving.placements import placement_for

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.utils.translation import ngettext
 
 from django_sessrec.admin.rule_words import Words
-from django_sessrec.models import PlacementRule
+from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving.merchant_rules import trace_name
 from django_sessrec.serving.preview import Example
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.admin.rule_words import Words
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import PlacementRule
+from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving.merchant_rules import BY_PLACE, ITEM, MerchantRule
 from django_sessrec.serving.placements import Placement
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django_sessrec.capture.consent import Level
 from django_sessrec.capture.cookie import LONGEST_SESSION
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import PlacementRule
+from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving import visit
 from django_sessrec.serving.active_models import active
 from django_sessrec.serving.fallback import USUAL_STEPS

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from operator import is_
 from typing import Final
 
-from django_sessrec.models import PlacementRule
+from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving.fallback import BY_HAND, PINNED, SPONSORED, Candidate
 from django_sessrec.serving.merchant_rules import BY_PLACE, ITEM, SOFT, Match, MerchantRule
 from django_sessrec.serving.rules import Rule, RuleContext, guarded

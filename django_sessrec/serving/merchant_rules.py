@@ -15,7 +15,7 @@ from typing import Any, Final
 from django_sessrec.capture.fast_query import bounded, database_breaker
 from django_sessrec.conf import entries
 from django_sessrec.conf.entries import MAX_LIMIT
-from django_sessrec.models import PlacementRule, RuleSet
+from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.safety import isolated, log
 from django_sessrec.serving.ttl import CachedValue
 

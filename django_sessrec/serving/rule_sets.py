@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from django.utils import timezone
 
 from django_sessrec import database
-from django_sessrec.models import PlacementRule, RuleSet
+from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.serving import merchant_rules
 
 COPIED = ("kind", "parameters", "starts_at", "ends_at", "group", "note")
