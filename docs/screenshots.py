@@ -74,19 +74,6 @@ def around(page: Page, selector: str) -> dict[str, float]:
     return {"x": 0, "y": top, "width": page.viewport_size["width"], "height": box["height"] + 2 * MARGIN}
 
 
-def report(browser: Browser, url: str, name: str, scheme: str) -> None:
-    """The admin's report, its figures by placement, model and variant."""
-    page = browser.new_page(viewport=ADMIN, color_scheme=scheme)
-    page.goto(f"{url}/admin/login/?next=/admin/sessrec/report/")
-    page.fill("#id_username", "admin")
-    page.fill("#id_password", "admin")
-    page.click("[type=submit]")
-    page.wait_for_load_state("networkidle")
-    page.locator("#toggle-nav-sidebar").click()
-    save(page, name)
-    page.close()
-
-
 def cockpit(browser: Browser, url: str, names: list[str]) -> None:
     """The pages of staff, Today also in the dark and on a phone."""
     for scheme, size, suffix in (("light", ADMIN, ""), ("dark", ADMIN, "-dark"), ("light", PHONE, "-phone")):
@@ -106,7 +93,7 @@ def cockpit(browser: Browser, url: str, names: list[str]) -> None:
 
 def main(names: list[str]) -> None:
     """The named pictures, or all."""
-    days = 35 if "report" in names or COCKPIT.keys() & {*names} else 5
+    days = 35 if COCKPIT.keys() & {*names} else 5
     prepare = [
         "fill_shop",
         f"simulate_history --days {days} --sessions-per-day 300",
@@ -120,11 +107,9 @@ def main(names: list[str]) -> None:
             product_page(browser, shop.url, "shop", SHOP)
         if "phone" in names:
             product_page(browser, shop.url, "phone", PHONE, device_scale_factor=2)
-        if "report" in names:
-            report(browser, shop.url, "report", "light")
         cockpit(browser, shop.url, [name for name in COCKPIT if name in names])
         browser.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["shop", "phone", "report", *COCKPIT])
+    main(sys.argv[1:] or ["shop", "phone", *COCKPIT])

@@ -8,6 +8,7 @@ all of them. A list that would stay short gets back what the SOFT rules left out
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -214,17 +215,19 @@ class Plan:
         return place
 
 
-class _Check:
+class _Check(ABC):
     """What one rule asks of the next place."""
 
     def __init__(self, rule: MerchantRule, facets: Facets, fixed: Mapping[int, Candidate]) -> None:
         self.rule, self.facets, self.fixed = rule, facets, fixed
 
+    @abstractmethod
     def lets(self, candidate: Candidate) -> bool:
-        raise NotImplementedError
+        """Whether the product may stand there."""
 
+    @abstractmethod
     def count(self, candidate: Candidate) -> None:
-        raise NotImplementedError
+        """Take in that it does."""
 
 
 class _Cap(_Check):
