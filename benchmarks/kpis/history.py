@@ -87,7 +87,7 @@ clicked AS (
     FROM sessrec_event WHERE name = 'select_item' GROUP BY session_id, item_id
 )
 SELECT currency, sum(sold.amount - coalesce(back.amount, 0)),
-       sum(sold.amount - coalesce(back.amount, 0)) FILTER (WHERE first <= occurred_at)
+       coalesce(sum(sold.amount - coalesce(back.amount, 0)) FILTER (WHERE first <= occurred_at), 0)
 FROM sold LEFT JOIN back USING (session_id, item_id) LEFT JOIN clicked USING (session_id, item_id)
 GROUP BY currency ORDER BY currency
 """
