@@ -111,9 +111,7 @@ def _known(experiment: Experiment, judged: Judgement) -> str:
             % words
         )
     if experiment.state == Experiment.State.STOPPED:
-        stopped = _(
-            "Stopped before that was sure: “%(variant)s” brought between %(low)s and %(high)s %(what)s."
-        )
+        stopped = _("Stopped without a result: “%(variant)s” brought between %(low)s and %(high)s %(what)s.")
         return stopped % words
     early = _("Too early. “%(variant)s” brings between %(low)s and %(high)s %(what)s. You may look daily.")
     return f"{early % words} {remaining(experiment, judged)}".strip()
