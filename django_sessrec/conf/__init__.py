@@ -186,6 +186,14 @@ class Settings:
     TRAIN_QUEUE = Setting[str](
         "train", str, "the Celery queue of training runs, for a worker of its own", form=(".+", "not empty")
     )
+    TRAIN_NICENESS = Setting[int](
+        10,
+        int,
+        "how far training runs of a worker or a command let other processes of the machine go first, as"
+        " `nice` counts it; 0 leaves their priority as it is",
+        low=0,
+        high=19,
+    )
     TRAINING_WINDOW_DAYS = Setting[int](
         90,
         int,
