@@ -371,10 +371,10 @@ class TrainingRun(SessrecModel):
     def open(self, *, hold_out: bool = False) -> Recommender:
         """The published or the hold-out model; ArtifactError says why one does not open."""
         folder = self.hold_out_folder if hold_out else self.folder
-        self.check(folder, hold_out=hold_out)
+        self.require_published(folder, hold_out=hold_out)
         return artifact.load(folder, _own_recommender(self.model))
 
-    def check(self, folder: Path, *, hold_out: bool = False) -> None:
+    def require_published(self, folder: Path, *, hold_out: bool = False) -> None:
         """Raise ArtifactError unless the folder's manifest is the one that this run published."""
         published = self.hold_out_sha256 if hold_out else self.sha256
         if published and artifact.digest(folder) != published:

@@ -149,7 +149,8 @@ def _hosts() -> list[Metric]:
     promoted = {model: Promotion.objects.active(model) for model in sessrec_settings.MODELS}
     last_seen: dict[str, datetime] = {}
     for row in HostedModel.objects.filter(model__in=promoted).select_related("run"):
-        current.add_metric([row.host, row.model], float(row.run == promoted[row.model]))
+        if promoted[row.model] is not None:
+            current.add_metric([row.host, row.model], float(row.run == promoted[row.model]))
         last_seen[row.host] = max(row.seen_at, last_seen.get(row.host, row.seen_at))
     now = database.now()
     for host, moment in last_seen.items():

@@ -114,11 +114,11 @@ class Fetcher:
                 remembered.pop(folder, None)
 
     def _verify(self, run: TrainingRun, folder: Path, *, hold_out: bool) -> None:
-        """Hash what lies here already, once unless it changes; remove it where it is not what the run published."""
+        """Hash what lies here already, once unless it changes; remove what the run did not publish."""
         if not folder.exists() or self._verified.get(folder) == _fingerprint(folder):
             return
         try:
-            run.check(folder, hold_out=hold_out)
+            run.require_published(folder, hold_out=hold_out)
             artifact.verify(folder)
         except artifact.ArtifactError as error:
             log.warning("%s is fetched again: %s", folder.name, error)
