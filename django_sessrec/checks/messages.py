@@ -38,7 +38,7 @@ NO_CATALOGUE = Check("sessrec.E004", "`CATALOGUE` is missing", "subclass `ModelC
 WRONG_KIND = Check(
     "sessrec.E005",
     "a dotted path names the wrong kind of object",
-    "a `Catalogue` subclass, or a function",
+    "a `Catalogue` or `Recommender` subclass, or a function",
 )
 NOT_IMPORTABLE = Check(
     "sessrec.E006",

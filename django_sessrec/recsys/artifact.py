@@ -154,7 +154,8 @@ def class_of(kind: object, own: type[Recommender] | None = None) -> type[Recomme
     path = KINDS.get(kind) if isinstance(kind, str) else None
     if path is None:
         known = ", ".join(KINDS)
-        raise ValueError(f"unknown kind {kind!r}; known are {known}, and what the model names as RECOMMENDER")
+        remedy = "Name a class of your own as the model's RECOMMENDER"
+        raise ValueError(f"unknown kind {kind!r}; known are {known}. {remedy}")
     found: type[Recommender] = import_object(path)
     return found
 

@@ -30,7 +30,8 @@ class ActiveModel:
     @cached_property
     def popular(self) -> list[str]:
         """What the model says of a visitor who clicked nothing, best first."""
-        return [each.item_id for each in self.recommender.recommend([], POPULAR)]
+        found = self.recommender.rank([], POPULAR)
+        return self.recommender.index.item_ids(found.rows)
 
 
 _models: dict[str, CachedValue[ActiveModel | None]] = {}

@@ -120,6 +120,16 @@ def test_an_estimators_module_in_another_encoding_is_read(tmp_path, monkeypatch)
         (GOOD | {"PLACEMENTS": {"home": {"LIMIT": True}}}, "sessrec.E003", "int"),
         (model(ESTIMATOR="django_sessrec.neural.GRU4Rec", GATE_TOLERANCE=2), "sessrec.E015", "at most 1"),
         (model(ESTIMATOR="django_sessrec.neural.GRU4Rec", RECOMMENDER="x.Y"), "sessrec.E006", "spelling"),
+        (
+            model(ESTIMATOR="django_sessrec.recsys.ItemKNN", RECOMMENDER="django_sessrec.recsys.ItemKNN"),
+            "sessrec.E005",
+            "Subclass django_sessrec.recsys.Recommender",
+        ),
+        (
+            model(ESTIMATOR="django_sessrec.recsys.ItemKNN", RECOMMENDER="django_sessrec.recsys.Recommender"),
+            "sessrec.E005",
+            "kind is a text",
+        ),
         *(
             (GOOD | {"TRUSTED_ORIGINS": [wrong]}, "sessrec.E026", "no slash")
             for wrong in (
