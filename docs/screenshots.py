@@ -102,7 +102,9 @@ def cockpit(browser: Browser, urls: dict[str, str], names: list[str]) -> None:
         page.fill("#id_password", "admin")
         page.click("[type=submit]")
         for name in names:
-            page.goto(f"{url}/admin/sessrec/{COCKPIT[name]}")
+            answer = page.goto(f"{url}/admin/sessrec/{COCKPIT[name]}")
+            if answer is None or not answer.ok:
+                raise RuntimeError(f"{page.url} is no page to take a picture of: {page.title()}")
             page.wait_for_load_state("networkidle")
             if page.locator("#main.shifted").count() and size == ADMIN:
                 page.locator("#toggle-nav-sidebar").click()
