@@ -108,6 +108,7 @@ def cockpit(browser: Browser, urls: dict[str, str], names: list[str]) -> None:
             page.wait_for_load_state("networkidle")
             if page.locator("#main.shifted").count() and size == ADMIN:
                 page.locator("#toggle-nav-sidebar").click()
+            page.evaluate("scrollTo(0, 0)")
             save(page, name + suffix, 0.82 if not suffix else 0.7)
         page.close()
 
