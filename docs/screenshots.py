@@ -138,7 +138,7 @@ def main(names: list[str]) -> None:
         "sessrec_train neighbours",
     ]
     if days > 5:
-        prepare += ["simulate_lists", "sessrec_rollup", "sessrec_train neighbours"]
+        prepare += ["simulate_lists", "sessrec_rollup", "sessrec_train neighbours bought_together"]
     with running_shop("example_shop.settings", ["web"], prepare) as shop, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         if "shop" in names:

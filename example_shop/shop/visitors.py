@@ -92,7 +92,7 @@ class ShopVisitors:
         return _pick(odds, draw)
 
     def companion(self, row: int) -> int | None:
-        """The product that most people use this one with, of another kind; None where nothing goes with it."""
+        """The product that most people use this one with, of another kind; None where none goes with it."""
         others = np.flatnonzero(self._companions[self._kind[row], self._kind])
         return int(others[self._after[row, others].argmax()]) if len(others) else None
 
