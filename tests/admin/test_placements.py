@@ -415,3 +415,13 @@ def test_the_list_of_one_customer_group(admin_client, shop, sessrec):
     ]
     assert first_of[0] != first_of[1] == str(shop[21].pk)
     assert "Select a valid choice" in page(admin_client, f"{usual}&group=nobody")
+
+
+def test_the_list_of_placements_says_who_is_asked(admin_client, shop, sessrec):
+    sessrec["PLACEMENTS"] = {
+        NAME: {"MODELS": ["neighbours"]},
+        "basket": {"MODELS": ["neighbours"], "STEPS": ["bought_together", "model", "popular"]},
+    }
+    html = page(admin_client, reverse("admin:sessrec_ruleset_changelist"))
+    assert ">neighbours</td>" in html
+    assert ">bought together, neighbours, most popular</td>" in html
