@@ -25,7 +25,7 @@ from django_sessrec.measuring import rollups
 from django_sessrec.measuring.comparison import difference
 from django_sessrec.measuring.days import last_days, today
 from django_sessrec.measuring.export import csv_lines
-from django_sessrec.measuring.kpis import Kpi, by_week, figures
+from django_sessrec.measuring.kpis import Kpi, figures
 from django_sessrec.measuring.report import PAGE_SECONDS, counted
 from django_sessrec.models import AuditEntry, Report
 
@@ -129,9 +129,8 @@ def _figures(start: date, end: date) -> dict[str, Any]:
         _table(_("By step"), (_("Placement"), _("Step")), figures(start, end, ("placement", "step"))),
     ]
     weekly = (end - start).days >= DAYS_ONE_BY_ONE
-    by_day, of_placements = figures(start, end, ("day",)), figures(start, end, ("placement", "day"))
-    if weekly:
-        by_day, of_placements = by_week(by_day), by_week(of_placements)
+    step = "week" if weekly else "day"
+    by_day, of_placements = figures(start, end, (step,)), figures(start, end, ("placement", step))
     latest_first = {(date_format(day),): kpi for (day,), kpi in reversed(by_day.items())}
     return {
         "cards": cards(figures(start, end).get((), Kpi())),

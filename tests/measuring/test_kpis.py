@@ -311,7 +311,27 @@ def test_coarser_groups_add_up():
     assert sum(of_day("placement", "model").values(), Kpi()) == figures(DAY, DAY)[()] == Kpi(3, 4)
 
 
-@pytest.mark.parametrize("by", [("visitor",), ("variant",), ("placement", "session_id"), ("day", "day")])
+def test_weeks_add_up_days_and_begin_with_the_period():
+    monday = DAY - timedelta(days=DAY.weekday())
+    days = [monday - timedelta(days=each) for each in (10, 8, 7, 1)]
+    for day in days:
+        at = first_moment(day) + timedelta(hours=12)
+        visit = uuid7(at)
+        click(visit, at + minutes(1), "1", show(visit, at, ["1", "2"]))
+        buy(visit, at + minutes(2), "1", "10")
+        roll_up(day)
+    start = monday - timedelta(days=10)
+    weeks = figures(start, monday, ("placement", "week"))
+    assert list(weeks) == [("home", start), ("home", monday - timedelta(days=7))]
+    by_day = figures(start, monday, ("day",))
+    assert sum(weeks.values(), Kpi()) == sum(by_day.values(), Kpi())
+    assert weeks[("home", start)] == by_day[(days[0],)] + by_day[(days[1],)]
+    assert weeks[("home", start)].squares == (by_day[(days[0],)] + by_day[(days[1],)]).squares
+
+
+@pytest.mark.parametrize(
+    "by", [("visitor",), ("variant",), ("placement", "session_id"), ("day", "day"), ("day", "week")]
+)
 def test_unknown_groupings_name_the_known_ones(by):
     with pytest.raises(ValueError, match="placement, step"):
         figures(DAY, DAY, by)
