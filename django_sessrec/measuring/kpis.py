@@ -31,6 +31,8 @@ DIMENSIONS: Final[Mapping[str, str]] = {  # name -> column
     "step": "step",
     "experiment": "experiment",
     "variant": "variant",
+    "session_length": "session_length",  # products that the session had clicked before the list
+    "intents": "intents",  # of the session
 }
 NO_DECIMAL: Final = Decimal(0)
 
@@ -78,7 +80,7 @@ class Money:
 class Kpi:
     """The counts of one group of lists, and what their orders brought; those of disjoint groups add up.
 
-    The first eight: see definitions.COUNTED. Seen lists lack those of browsers without the script.
+    The first nine: see definitions.COUNTED. Seen lists lack those of browsers without the script.
     money: currency -> its sums; of the whole shop where the group is everything
     sessions: that the lists were shown to, counted anew each day
     squares: pairs of counts -> sum of their products over the sessions, for intervals; added up they are
@@ -93,6 +95,7 @@ class Kpi:
     clicks: int = 0
     carts: int = 0
     purchases: int = 0
+    short_impressions: int = 0
     money: Mapping[str, Money] = field(default_factory=dict)
     sessions: int = field(default=0, compare=False)
     squares: Mapping[tuple[str, str], float] = field(default_factory=dict, compare=False)
@@ -146,11 +149,18 @@ class Pages:
     staff: int = 0
     bots: int = 0
 
+    def __add__(self, other: Pages) -> Pages:
+        return Pages(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+    @property
+    def people(self) -> int:
+        """Pages that were not shown to staff or bots."""
+        return self.with_consent + self.without_consent
+
     @property
     def consent_share(self) -> float | None:
         """The share of people's pages that belong to sessions with consent; None where there was none."""
-        people = self.with_consent + self.without_consent
-        return self.with_consent / people if people else None
+        return self.with_consent / self.people if self.people else None
 
 
 def figures(start: date, end: date, by: Sequence[str] = ()) -> dict[tuple[Any, ...], Kpi]:

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import django
 from django.conf import settings
 
 from django_sessrec.checks.messages import CHECKS
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
 from django_sessrec.conf.setting import Setting
 from django_sessrec.measuring import definitions
-from django_sessrec.measuring.views import VIEWS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (
@@ -50,6 +50,8 @@ def _table(mark: str, sections: list[str]) -> str:
             rows = ((f"`{check.id}`", check.wrong, check.remedy) for check in CHECKS)
             return _markdown(("id", "what is wrong", "remedy"), rows)
         case "views":
+            from django_sessrec.measuring.views import VIEWS  # its tables need Django to be set up
+
             rows = (
                 (f"`{view.name}`", view.words, ", ".join(f"`{column}`" for column in view.columns))
                 for view in VIEWS
@@ -93,6 +95,8 @@ def _markdown(heads: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    settings.configure(USE_I18N=False)  # the names of figures are translated
+    # The names of figures are translated, and views read tables.
+    settings.configure(USE_I18N=False, INSTALLED_APPS=["django_sessrec"])
+    django.setup()
     for page in PAGES:
         page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")
