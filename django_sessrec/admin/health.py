@@ -21,6 +21,7 @@ from django_sessrec.capture import ledger, partitions
 from django_sessrec.capture.ledger import Counts
 from django_sessrec.capture.replay import replayable
 from django_sessrec.models import FailedEvent, Heartbeat
+from django_sessrec.operations import hosts
 from django_sessrec.operations.examination import examine
 from django_sessrec.operations.findings import Level
 from django_sessrec.operations.heartbeat import programs
@@ -49,6 +50,7 @@ class HealthAdmin(ReadOnlyAdmin):
             "cards": _cards(days.get(timezone.now().date(), Counts())),
             **_findings(request),
             "programs": programs(),
+            "hosts": hosts.rows(),
             "days": {
                 "keys": (_("Day"),),
                 "headings": [heading for heading, _cell in _cells(Counts())],

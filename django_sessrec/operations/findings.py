@@ -48,10 +48,16 @@ class Code(StrEnum):
     MODEL_SERVES = "model.serves"
     MODEL_MISSING = "model.missing"
     MODEL_UNREADABLE = "model.unreadable"
+    MODEL_NOT_HERE = "model.not_here"  # with ARTIFACTS_STORAGE: this host has not fetched it
     MODEL_EXPIRES = "model.expires"  # its oldest click is near RETENTION_DAYS
     MODEL_EXPIRED = "model.expired"
     MODEL_NOT_TRAINED = "model.not_trained"  # the latest training failed or was refused
     MODEL_HELD = "model.held"
+    HOST_CURRENT = "host.current"
+    HOST_FETCHES = "host.fetches"
+    HOST_KEEPS_OLD = "host.keeps_old"  # it can't fetch the promoted run
+    HOST_SILENT = "host.silent"
+    HOST_NONE = "host.none"
     CATALOGUE_KNOWS = "catalogue.knows"
     CATALOGUE_EMPTY = "catalogue.empty"
     CATALOGUE_UNKNOWN_IDS = "catalogue.unknown_ids"

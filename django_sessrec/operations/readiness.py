@@ -26,7 +26,7 @@ NOTHING: list[str] = []
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of setting up; `line` is what to add where it is not done yet."""
+    """One step of setting up; `line` is what to add or to run where it is not done yet."""
 
     key: str
     title: str
@@ -108,13 +108,13 @@ def _steps() -> Iterator[Step]:
         _("Lists follow the clicks of the session."),
         "python manage.py sessrec_train",
     )
-    alive = all(program.alive for program in programs())
+    background = programs()
     yield Step(
         "processes",
         _("Background processes run"),
-        alive,
+        all(program.alive for program in background),
         _("Models are trained on schedule, old rows are removed, figures are counted."),
-        "celery -A shop worker --beat",
+        "\n".join(program.command for program in background),
     )
 
 

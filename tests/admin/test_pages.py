@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 import django_sessrec
 from django_sessrec.admin.run_figures import learning_curves, overall_progress
 from django_sessrec.capture import cookie, ledger, store
 from django_sessrec.ids import uuid7
-from django_sessrec.models import Event, Impression, TrainingRun
+from django_sessrec.models import Event, HostedModel, Impression, Promotion, TrainingRun
 from django_sessrec.training.model_card import limits
 from tests.demo.models import Product
 from tests.support.admin import FIGURES, LISTS, a_run, page
 from tests.support.history import happen, show
+from tests.support.storages import folder_storage, share_models_through
 
 pytestmark = pytest.mark.django_db
 
@@ -237,6 +239,19 @@ def test_health_of_a_stream_that_is_away_is_a_page_all_the_same(admin_client, se
     html = page(admin_client, reverse("admin:sessrec_heartbeat_changelist"))
     assert "<strong>stream</strong>: ConnectionError" in html
     assert "consumer was never seen." in html
+
+
+def test_health_says_what_each_host_serves(admin_client, settings, tmp_path):
+    share_models_through(settings, folder_storage(tmp_path))
+    run, now = a_run(), timezone.now()
+    row = {"model": "neighbours", "size": 2_000_000, "changed_at": now, "seen_at": now}
+    HostedModel.objects.create(host="web1", run=run, **row)
+    HostedModel.objects.create(host="web2", run=None, problem="the storage holds no <model>", **row)
+    Promotion.objects.create(model="neighbours", run=run, promoted_by="test")
+    html = page(admin_client, reverse("admin:sessrec_heartbeat_changelist"))
+    assert f"<td>#{run.pk}</td>" in html
+    assert "web2 has no neighbours, and can&#x27;t fetch" in html
+    assert "the storage holds no &lt;model&gt;" in html
 
 
 def test_only_who_may_see_heartbeats_sees_health(client, django_user_model):

@@ -5,13 +5,14 @@ A page marks each with `<!-- settings from CATALOGUE -->`, `<!-- entries PLACEME
 is between, and a test holds the pages to it.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import django
-from django.conf import settings
+from django.utils import translation
 
 from django_sessrec.checks.messages import CHECKS
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
@@ -50,7 +51,7 @@ def _table(mark: str, sections: list[str]) -> str:
             rows = ((f"`{check.id}`", check.wrong, check.remedy) for check in CHECKS)
             return _markdown(("id", "what is wrong", "remedy"), rows)
         case "views":
-            from django_sessrec.measuring.views import VIEWS  # its tables need Django to be set up
+            from django_sessrec.measuring.views import VIEWS  # needs Django's apps
 
             rows = (
                 (f"`{view.name}`", view.words, ", ".join(f"`{column}`" for column in view.columns))
@@ -95,8 +96,8 @@ def _markdown(heads: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    # The names of figures are translated, and views read tables.
-    settings.configure(USE_I18N=False, INSTALLED_APPS=["django_sessrec"])
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
-    for page in PAGES:
-        page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")
+    with translation.override("en"):  # the names of figures are translated
+        for page in PAGES:
+            page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -107,7 +107,7 @@ UPDATE sessrec_rolledupday SET state = '';
 class Migration(OwnDatabaseMigration):
 
     dependencies = [
-        ('sessrec', '0009_pages_and_orders'),
+        ('sessrec', '0010_hosts'),
     ]
 
     operations = [
