@@ -31,6 +31,7 @@ TITLES: Final[Mapping[str, str | Promise]] = {
 }
 GUARDED: Final = ("full", "refunds", "time")
 WIDTH: Final = 200  # of the plot, in its own units
+EDGE: Final = 6  # of these that stay free at either end
 Reach = tuple[float, float]
 
 
@@ -42,6 +43,7 @@ class Interval:
     value: float
     high: float
     label: str
+    beyond: int = 0  # -1 or 1 where it reaches out of the plot on that side
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ def sentence(experiment: Experiment, judged: Judgement, waits_for: Sequence[str]
 def _known(experiment: Experiment, judged: Judgement) -> str:
     variant, bounds = judged.decides
     if bounds is None:
+        if experiment.state == Experiment.State.STOPPED:
+            return _("Stopped with too few sessions to say anything.")
         return _("Too early: there are too few sessions to say anything.")
     measure = _goal(experiment)
     unit = UNITS[measure]
@@ -107,6 +111,9 @@ def _known(experiment: Experiment, judged: Judgement) -> str:
             _("No difference worth finding: between %(low)s and %(high)s %(what)s, less than %(effect)s.")
             % words
         )
+    if experiment.state == Experiment.State.STOPPED:
+        stopped = _("Stopped without a result: “%(variant)s” brought between %(low)s and %(high)s %(what)s.")
+        return stopped % words
     early = _("Too early. “%(variant)s” brings between %(low)s and %(high)s %(what)s. You may look daily.")
     return f"{early % words} {remaining(experiment, judged)}".strip()
 
@@ -234,8 +241,15 @@ def _relative(bounds: Difference, control: float | None, absolute: bool) -> Reac
 def _interval(reach: Reach | None, bounds: Difference | None, most: float, label: str) -> Interval | None:
     if reach is None or bounds is None:
         return None
-    low, high = (WIDTH / 2 * (1 + max(-1.0, min(1.0, end / most))) for end in reach)
-    return Interval(round(low, 1), round((low + high) / 2, 1), round(high, 1), label)
+    low, high = (end / most for end in reach)
+    beyond = 1 if high > 1 else -1 if low < -1 else 0
+    low, middle, high = (_place(share) for share in (low, (low + high) / 2, high))
+    return Interval(low, middle, high, label, beyond)
+
+
+def _place(share: float) -> float:
+    """From the left, with room for a dot at the ends."""
+    return round(WIDTH / 2 + (WIDTH / 2 - EDGE) * max(-1.0, min(1.0, share)), 1)
 
 
 def _kind(bounds: Difference | None) -> str:

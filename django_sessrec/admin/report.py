@@ -40,7 +40,7 @@ class ReportAdmin(ReadOnlyAdmin):
     """The page in place of a list of rows, and its figures as CSV."""
 
     class Media:
-        css = {"all": ["sessrec/admin.css", "sessrec/admin-charts.css"]}
+        css = {"all": ["sessrec/admin-charts.css"]}
 
     def get_urls(self) -> list[URLPattern]:
         own = self.admin_site.admin_view

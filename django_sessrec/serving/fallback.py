@@ -18,7 +18,7 @@ from django_sessrec.safety import isolated
 from django_sessrec.serving import shop_wide
 from django_sessrec.serving.active_models import active
 from django_sessrec.serving.composing import ComposedRanking, composed
-from django_sessrec.serving.families import Families, families_of
+from django_sessrec.serving.families import Families, families_of, heard
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.popular import viewed_lately
 from django_sessrec.serving.shop_wide import of_categories
@@ -118,14 +118,8 @@ class Asked:
         return ids | {self.family[item_id] for item_id in ids if item_id in self.family}
 
     def heard_by(self, index: ItemIndex, session: Sequence[str]) -> Sequence[str]:
-        """What a model hears of the session: families in place of variants.
-
-        A model that was trained before the shop named families knows variants, and hears them.
-        """
-        if not self.family:
-            return session
-        named = (self.family.get(item_id, item_id) for item_id in session)
-        return [name if name in index else item_id for name, item_id in zip(named, session, strict=True)]
+        """What a model hears of the session."""
+        return heard(index, session, self.family)
 
 
 Question = Callable[[], list[Candidate]]

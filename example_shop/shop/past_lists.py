@@ -29,9 +29,9 @@ BUYS_WHAT_IT_CLICKED = 0.1  # of the winner's lists
 A_SECOND = timedelta(seconds=1)
 
 HALVES = {"a": {"SHARE": 50}, "b": {"SHARE": 50}}
-SAME = "is-the-split-fair"  # an A/A test on the home page, until three weeks ago
+SAME = "Is the split fair?"  # an A/A test on the home page, until three weeks ago
 SAME_DAYS = range(21, 36)
-WINNER = "popular-or-neighbours"  # on the product page, until a week ago: the neighbours win
+WINNER = "Do lists that follow the session pay?"  # on the product page, until a week ago: the neighbours win
 WINNER_DAYS = range(7, 29)
 VARIANTS = {"popular": {"SHARE": 50}, MODEL: {"SHARE": 50}}
 
@@ -46,8 +46,10 @@ class PastLists:
         self.serving = serving
         self.products = products
         self.draw = draw
-        self.popular = serving.popular if serving else list(products)
         self.orders = 0
+        by_stock = sorted(products, key=lambda item_id: products[item_id].stock)
+        self.shown_first = {products[item_id].family: item_id for item_id in by_stock}  # of each family
+        self.popular = self._in_stock(serving.popular) if serving else list(products)
 
     def rows(self, events: Iterable[Event], ago: int) -> Iterator[Event | Impression]:
         """What to store for one day's events, ordered by session and time; ago: the day's age in days."""
@@ -128,10 +130,19 @@ class PastLists:
         if self.serving is None:
             return self._without(hidden, k)
         model = self.serving.recommender
-        session = model.index.rows(clicks)
-        rows, _scores = model.top(session, k, exclude=model.index.rows(hidden).tolist())
-        found = model.index.item_ids(rows)
+        session, out = (model.index.rows(map(self._known_as, items)) for items in (clicks, hidden))
+        rows, _scores = model.top(session, k, exclude=out.tolist())
+        found = self._in_stock(model.index.item_ids(rows))
         return found + self._without({*found, *hidden}, k - len(found))
+
+    def _known_as(self, item_id: str) -> str:
+        """What the model calls a product: by its family, where it has one."""
+        return self.products[item_id].family or item_id
+
+    def _in_stock(self, names: Iterable[str]) -> list[str]:
+        """Products, each family as the colour of which there is most."""
+        shown = (self.shown_first.get(name, name) for name in names)
+        return [item_id for item_id in shown if self.products[item_id].stock]
 
     def _without(self, hidden: set[str], k: int) -> list[str]:
         """The most popular ones that are not hidden."""
