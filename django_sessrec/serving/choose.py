@@ -12,6 +12,8 @@ from django.http import HttpRequest
 
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated
+from django_sessrec.serving.arranging import arranging
+from django_sessrec.serving.facets import Facets
 from django_sessrec.serving.fallback import (
     ADDED,
     AT_FIRST,
@@ -26,7 +28,7 @@ from django_sessrec.serving.fallback import (
 )
 from django_sessrec.serving.families import families_of
 from django_sessrec.serving.interleaving import interleaved, teams
-from django_sessrec.serving.merchandising import Facets, arranging, in_force, refill, sifting
+from django_sessrec.serving.merchandising import in_force, refill, sifting
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.rules import (
     BY_CATALOGUE,
