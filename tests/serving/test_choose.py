@@ -319,4 +319,5 @@ def test_what_is_sold_out_is_replaced_even_if_it_is_all_that_was_looked_up_first
     first = [each.item_id for each in choose(visit, replace(placement, limit=6)).chosen]
     Product.objects.filter(pk__in=first).update(stock=0)
     items = [each.item_id for each in choose(visit, placement).chosen]
-    assert len(items) == 4 and not {*items} & {*first}
+    assert len(items) == 4
+    assert not {*items} & {*first}
