@@ -218,7 +218,8 @@ def _from_files(
     kinds = [click_files.NAMES.index(name) for name in names]
     counts = dict.fromkeys(("bot_clicks", "quarantined_clicks", "sensitive_clicks"), 0)
     ids: list[str] = []
-    codes, blocks = np.zeros(0, np.int64), []  # the hash of each item, in the order in which they were met
+    codes = np.zeros(0, np.int64)  # the hash of each item, in the order in which they were met
+    blocks: list[NDArray[Any]] = []
     for day in click_files.days(start, end):
         milliseconds = day.clicks["id_high"] >> np.uint64(16)
         wanted = (milliseconds >= first) & (milliseconds < last)
