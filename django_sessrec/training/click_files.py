@@ -266,10 +266,7 @@ def _write(day: date, what: Day) -> None:
 def _opened(day: date) -> Day | None:
     """The file, or None where it is missing, damaged or of another version."""
     found = _arrays(day, "clicks", "codes", "ids", "starts", "facts")
-    if found is None or found["clicks"].dtype != CLICK:
-        return None
-    *arrays, facts = found.values()
-    return Day(*arrays, facts)
+    return None if found is None or found["clicks"].dtype != CLICK else Day(**found)
 
 
 def _facts(day: date) -> dict[str, Any] | None:
