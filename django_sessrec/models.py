@@ -15,13 +15,16 @@ from django_sessrec import artifact_storage
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.database import RoutedManager, SessrecModel
 from django_sessrec.experiment_models import (  # noqa: F401 - Django looks for models here
+    ArmLine,
     DailyArm,
+    DailyArmOrders,
     Experiment,
     Variant,
 )
 from django_sessrec.fields import TextArrayField
 from django_sessrec.figure_models import (  # noqa: F401 - Django looks for models here
     Attribution,
+    DailyCatalogue,
     DailyItem,
     DailyLists,
     DailyPages,
@@ -84,6 +87,11 @@ class Impression(SessrecModel):
     # Of serving.fallback.REASONS, one for each item.
     reasons = TextArrayField(_("reasons"), default=list, blank=True)
     bot = models.BooleanField(_("bot"), default=False)
+    # How the list was asked for and made; null where that is not known.
+    wanted = models.SmallIntegerField(_("items wanted"), null=True, blank=True)
+    session_clicks = models.SmallIntegerField(_("clicks before it"), null=True, blank=True)
+    session_intents = models.SmallIntegerField(_("intents of the session"), null=True, blank=True)
+    duration_us = models.IntegerField(_("microseconds that it took"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("impression")

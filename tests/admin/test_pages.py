@@ -189,7 +189,21 @@ def test_the_list_compares_a_run_with_what_was_tested_on_its_days(admin_client):
 
 def test_an_impression_says_what_brought_each_item(admin_client, rows):
     html = page(admin_client, reverse("admin:sessrec_impression_change", args=[rows["impression"].pk]))
-    assert "<li>1: neighbours</li><li>&lt;b&gt;2&lt;/b&gt;: network</li>" in html
+    assert "<li>1 (not offered now): similar past sessions</li>" in html
+    assert "<li>&lt;b&gt;2&lt;/b&gt; (not offered now): neural network</li>" in html
+
+
+def test_raw_lists_name_products_in_one_query_a_page(admin_client, products, django_assert_max_num_queries):
+    now = datetime.now(UTC)
+    for product in products[:5]:
+        session = uuid7(now)
+        happen(session, now, "view_item", str(product.pk))
+        show(session, now, [str(each.pk) for each in products[:3]], placement="product_page")
+    for name, words in (("event", products[4].name), ("impression", "Product page")):
+        with django_assert_max_num_queries(12):
+            html = page(admin_client, reverse(f"admin:sessrec_{name}_changelist"))
+        assert words in html
+    assert products[2].name in html
 
 
 def test_an_event_whose_impression_is_pruned_still_has_its_page(admin_client, rows):
