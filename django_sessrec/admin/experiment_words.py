@@ -26,9 +26,10 @@ TITLES: Final[Mapping[str, str | Promise]] = {
     "revenue": gettext_lazy("Sales per 100 sessions"),
     "full": gettext_lazy("Full lists, of 100 lists"),
     "refunds": gettext_lazy("Refunded order lines, of 100"),
+    "time": gettext_lazy("Time that a list takes"),
     "preference": gettext_lazy("Clicks won, per 100 sessions"),
 }
-GUARDED: Final = ("full", "refunds")
+GUARDED: Final = ("full", "refunds", "time")
 WIDTH: Final = 200  # of the plot, in its own units
 EDGE: Final = 6  # of these that stay free at either end
 Reach = tuple[float, float]
@@ -192,9 +193,13 @@ def guards(judged: Judgement) -> list[tuple[str, bool, str]]:
         for name in GUARDED:
             if name in by_name:
                 rate, usual = judged.arms[variant].ratio(name).value, judged.control.ratio(name).value
-                note = NONE if rate is None or usual is None else f"{percent(rate)} / {percent(usual)}"
+                note = " / ".join(_guarded(name, each) for each in (rate, usual) if each is not None) or NONE
                 found.append((f"{TITLES[name]}: {variant}", (variant, name) not in judged.failed, note))
     return found
+
+
+def _guarded(name: str, value: float) -> str:
+    return f"{fixed(value, 1)}\N{NO-BREAK SPACE}ms" if name == "time" else percent(value)
 
 
 def answered(arm: Arm) -> str:

@@ -4,7 +4,7 @@ The truth is known: lists of the model are followed where they name what the vis
 ones by chance, and every tenth product that was clicked in the winner's lists is bought besides.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from uuid import UUID
@@ -14,6 +14,7 @@ import numpy as np
 from django_sessrec.capture.event import make
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Event, EventName, Impression
+from django_sessrec.recsys.composition import live
 from django_sessrec.serving.active_models import ActiveModel
 from django_sessrec.serving.experiments import assigned
 from example_shop.shop.history import refund_of
@@ -72,7 +73,8 @@ class PastLists:
             elif event.name == EventName.ADD_TO_CART:
                 items = self._ranked([event.item_id], {*viewed}, 4)
                 step = "model" if self.serving else "popular"
-                yield from self._by_chance("basket", session_id, event.occurred_at + A_SECOND, items, step)
+                at = event.occurred_at + A_SECOND
+                yield from self._by_chance("basket", session_id, at, items, step, viewed=viewed)
 
     def _beside(
         self, view: Event, viewed: list[str], later: Event | None, ago: int
@@ -90,6 +92,8 @@ class PastLists:
             "model" if by_model else "popular",
             WINNER if variant else "",
             variant,
+            8,
+            viewed,
         )
         yield shown
         followed = later is not None and later.item_id in items and self.draw.random() < LOOKS_AT_SUGGESTIONS
@@ -109,11 +113,12 @@ class PastLists:
         step: str,
         experiment: str = "",
         variant: str = "",
+        viewed: Sequence[str] = (),
     ) -> Iterator[Event | Impression]:
         """A list that is clicked now and then, whatever it holds."""
         if not items:
             return
-        shown = self._impression(placement, session_id, at, items, step, experiment, variant)
+        shown = self._impression(placement, session_id, at, items, step, experiment, variant, 4, viewed)
         yield shown
         if self.draw.random() < SEES_LIST[placement]:
             yield self._event(EventName.VIEW_ITEM_LIST, shown)
@@ -158,6 +163,8 @@ class PastLists:
         step: str,
         experiment: str,
         variant: str,
+        wanted: int,
+        viewed: Sequence[str],
     ) -> Impression:
         impression_id = uuid7(at)
         by_model = step == "model" and self.serving is not None
@@ -173,7 +180,16 @@ class PastLists:
             variant=variant,
             item_ids=items,
             reasons=["neighbours" if by_model else "popular"] * len(items),
+            wanted=wanted,
+            session_clicks=len(viewed),
+            session_intents=self._intents(viewed) if by_model else None,
+            duration_us=2_000 + impression_id.int % 5_000,
         )
+
+    def _intents(self, viewed: Sequence[str]) -> int | None:
+        if self.serving is None or self.serving.intents is None:
+            return None
+        return len(live(self.serving.recommender.index.rows(viewed), self.serving.intents))
 
     def _event(
         self, name: EventName, shown: Impression, item_id: str = "", at: datetime | None = None
