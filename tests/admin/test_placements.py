@@ -377,7 +377,7 @@ def test_what_a_placement_brought_and_who_made_its_lists(admin_client, shop):
             if made_by
             else {"model": "", "step": "popular"}
         )
-        shown = show(session, now, items, placement=NAME, **step)
+        shown = show(session, now, items, placement=NAME, wanted=8, **step)
         if not n:
             click(session, now, items[0], shown, position=1)
             buy(session, now, items[0], "9.90")
