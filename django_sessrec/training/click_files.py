@@ -196,6 +196,15 @@ def _holds(day: date, sessions: Codes) -> bool:
     return found is None or bool(np.isin(found.clicks["session"], sessions).any())
 
 
+def tidy() -> list[date]:
+    """`discard`, or remove every file once CLICK_FILES is no longer set; returns the days removed."""
+    if sessrec_settings.CLICK_FILES:
+        return discard()
+    days = [day for day, _ in _files()]
+    discard_all()
+    return days
+
+
 def discard_all() -> int:
     """Remove every file; returns how many there were."""
     found = [path for _, path in _files()]
