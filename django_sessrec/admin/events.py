@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import zip_longest
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
@@ -23,6 +22,8 @@ from django_sessrec.admin.acts import Act, Question, asked, may
 from django_sessrec.admin.base import EstimatingPaginator, ReadOnlyAdmin
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.forms import first_moment
+from django_sessrec.admin.sessions import SESSION_OF, SessionOf, SessionsList
+from django_sessrec.admin.timeline import end_of
 from django_sessrec.capture.replay import replay
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.models import AuditEntry, Event, FailedEvent, Impression, Source
@@ -85,7 +86,7 @@ class CameFrom(admin.SimpleListFilter):
         return queryset.filter(source=self.value()) if self.value() else queryset
 
 
-class PartitionedAdmin(ReadOnlyAdmin):
+class PartitionedAdmin(SessionsList):
     """Base of lists of partitioned tables, ordered by the id, which carries the time and is indexed."""
 
     item_lookup = "item_id__in"  # given a list
@@ -99,22 +100,16 @@ class PartitionedAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str
     ) -> tuple[QuerySet, bool]:
+        """Of the products called so; for a session's id the address names one of its rows."""
         term = search_term.strip()
-        return (queryset.filter(self.matching(term)) if term else queryset), False
-
-    def matching(self, term: str) -> Q:
-        """Of a session's id, which a cookie's value begins with, or of the products called so."""
-        try:
-            return Q(session_id=UUID(term.partition(".")[0]))
-        except ValueError:
-            return Q((self.item_lookup, [term, *_called(term)]))
+        return (queryset.filter(Q((self.item_lookup, [term, *_called(term)]))) if term else queryset), False
 
     @admin.display(description=_("session"))
     def session(self, row: Event | Impression) -> str:
         """The end of the session's id, leading to all that this list has of the session."""
-        end = str(row.session_id)[-6:]
+        end = end_of(row.session_id)
         shown = _("%(session)s (bot)") % {"session": end} if row.bot else end
-        return format_html('<a href="?q={}">{}</a>', row.session_id, shown)
+        return format_html('<a href="?{}={}">{}</a>', SESSION_OF, row.pk, shown)
 
 
 NOTHING: Sequence[str] = ()
@@ -129,8 +124,8 @@ def _called(text: str) -> Sequence[str]:
 @admin.register(Event)
 class EventAdmin(PartitionedAdmin):
     list_display = ("occurred_at", "event", "item_id", "from_list", "worth", "came_from", "session")
-    list_filter = (OccurredOn, "name", CameFrom, "bot")
-    search_fields = ("session_id", "item_id")
+    list_filter = (OccurredOn, "name", CameFrom, "bot", SessionOf)
+    search_fields = ("item_id",)
 
     @admin.display(description=_("event"))
     def event(self, event: Event) -> str:
@@ -159,8 +154,8 @@ class EventAdmin(PartitionedAdmin):
 class ImpressionAdmin(PartitionedAdmin):
     item_lookup = "item_ids__overlap"
     list_display = ("shown_at", "placement", "model", "step", "variant", "items", "session")
-    list_filter = (ShownOn, "bot")
-    search_fields = ("session_id", "item_ids")
+    list_filter = (ShownOn, "bot", SessionOf)
+    search_fields = ("item_ids",)
     exclude = ("item_ids", "reasons")
     readonly_fields = ("why_each",)
 

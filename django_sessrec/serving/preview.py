@@ -13,6 +13,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.utils import timezone
 
+from django_sessrec import database
 from django_sessrec.capture.consent import SESSION
 from django_sessrec.capture.event import CLICK_EVENTS
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
@@ -87,9 +88,10 @@ def recent_visits(placement: str, limit: int = SESSIONS) -> list[Visit]:
         .values_list("session_id", "occurred_at", "name", "item_id", "quantity")
     )
     by_session: dict[UUID, list[Any]] = defaultdict(list)
-    for session_id, occurred_at, *event in events:
-        if occurred_at <= chosen[session_id]:
-            by_session[session_id].append((occurred_at, *event))
+    with database.values_apart():
+        for session_id, occurred_at, *event in events:
+            if occurred_at <= chosen[session_id]:
+                by_session[session_id].append((occurred_at, *event))
     return [_visit(session_id, at, by_session[session_id]) for session_id, at in chosen.items()]
 
 

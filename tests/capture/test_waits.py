@@ -1,15 +1,9 @@
 """Whatever hangs, a page waits two seconds at most for all of it, and the next one nothing."""
 
 import json
-import os
-import shutil
-import signal
-import threading
 import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
-import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
@@ -24,15 +18,12 @@ from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Heartbeat
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import own_folder, scratch_folder
-from example_shop.stack.postgres import Postgres
 from example_shop.stack.valkey import Valkey
 from tests.support.capture import celery_on, event, in_the_ledger, reconnected, settle
+from tests.support.hanging import SLACK, frozen, locked, own_server
 from tests.support.pgbouncer import BINARY, PgBouncer
 from tests.support.visits import visit_in
 
-# Far above what is promised, so that a busy machine fails no test, and far below a wait without bound.
-SLACK = 3.0
-RELEASED_AFTER = 20.0  # seconds: a wait without bound ends, and fails its test
 TABLES = ["event", "impression", "failedevent", "withdrawal", "ledger", "receipt"]
 SET_UPS = {
     "CONN_MAX_AGE 60": {},
@@ -51,13 +42,8 @@ HANGS = [
 
 @pytest.fixture(scope="module")
 def server():
-    """A Postgres that tests may hang."""
-    folder = own_folder(own_folder(scratch_folder()) / "waits")
-    postgres = Postgres(folder, durable=False)
-    postgres.start()
-    yield postgres
-    postgres.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    with own_server("waits") as postgres:
+        yield postgres
 
 
 @pytest.fixture
@@ -85,49 +71,6 @@ def set_up(request, shop, server):
 def no_broker(tmp_path):
     with celery_on(f"redis+socket://{tmp_path}/nobody.sock"):
         yield
-
-
-def family(pid):
-    """The process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]
-
-
-@contextmanager
-def frozen(program):
-    """The program hangs: it takes connections, for the kernel does, and never answers."""
-    pids = family(program.pid)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-
-    def thaw():
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-    with released(thaw):
-        yield
-
-
-@contextmanager
-def locked(server, table):
-    """A table that somebody has locked, as a migration does."""
-    with psycopg.connect(server.url) as other:
-        other.execute(f"LOCK TABLE sessrec_{table} IN ACCESS EXCLUSIVE MODE")
-        with released(other.rollback):
-            yield
-
-
-@contextmanager
-def released(release):
-    """Release at the end, or after RELEASED_AFTER."""
-    timer = threading.Timer(RELEASED_AFTER, release)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        release()
 
 
 def seconds(ask):
