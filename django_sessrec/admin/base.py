@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse, TemplateResponse
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern
 from django.utils.translation import gettext as _
 
 from django_sessrec.capture.fast_query import within
@@ -40,12 +40,11 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         css = {"all": ["sessrec/admin.css"]}
 
     @property
-    def urls(self) -> list[URLPattern | URLResolver]:
+    def urls(self) -> list[URLPattern]:
         """Django's pages and a subclass's own, each with its deadline."""
-        addresses = list(self.get_urls())
+        addresses = super().urls
         for each in addresses:
-            if isinstance(each, URLPattern):
-                each.callback = self._in_time(each.callback)
+            each.callback = self._in_time(each.callback)
         return addresses
 
     def _in_time(self, view: View) -> View:
@@ -57,7 +56,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
             except NO_ANSWER as problem:
                 return self._given_up(request, problem)
             if isinstance(answer, SimpleTemplateResponse):  # its template reads rows, too
-                answer.render = self._rendered_in_time(request, answer)  # type: ignore[method-assign]
+                answer.render = self._rendered_in_time(request, answer)  # type: ignore[method-assign, assignment]
             return answer
 
         return bounded
