@@ -12,10 +12,12 @@ from django.contrib import admin
 from django.core.paginator import Paginator
 from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.urls import URLPattern
+from django.utils.functional import Promise
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from django_sessrec.capture.fast_query import within
@@ -32,12 +34,20 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     """Base of read-only lists of rows that only the app writes. Every page of it is answered in time."""
 
     actions: Sequence[str] | None = None
+    heading: str | Promise = ""  # of the list; by default what its rows are called
     sortable_by = ()
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER  # a count per filter
 
     class Media:
-        css = {"all": ["sessrec/admin.css"]}
+        css = {"all": ["sessrec/admin.css", "sessrec/admin-tables.css", "sessrec/admin-pages.css"]}
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        title = {"title": self.heading or capfirst(str(self.opts.verbose_name_plural))}
+        answer: HttpResponse = super().changelist_view(request, title | (extra_context or {}))
+        return answer
 
     @property
     def urls(self) -> list[URLPattern]:
