@@ -146,5 +146,16 @@ UNKNOWN_STEP = Check(
     "a placement or a variant names a step that does not exist: it brings no item",
     "the known steps are listed",
 )
+UNKNOWN_STORAGE = Check(
+    "sessrec.E041",
+    "`ARTIFACTS_STORAGE` is not in `STORAGES`, or its storage can't be made",
+    "the known aliases are listed",
+)
+UNFIT_STORAGE = Check(
+    "sessrec.E042",
+    "`ARTIFACTS_STORAGE` is open to everybody (the storage of media or static files, a folder below"
+    " `MEDIA_ROOT`, an ACL `public-...`), or is the folder `ARTIFACTS` itself",
+    "give models a storage of their own, which no web server serves",
+)
 
 CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

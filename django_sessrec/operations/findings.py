@@ -48,10 +48,16 @@ class Code(StrEnum):
     MODEL_SERVES = "model.serves"
     MODEL_MISSING = "model.missing"
     MODEL_UNREADABLE = "model.unreadable"
+    MODEL_NOT_HERE = "model.not_here"  # with ARTIFACTS_STORAGE: this host has not fetched it
     MODEL_EXPIRES = "model.expires"  # its oldest click is near RETENTION_DAYS
     MODEL_EXPIRED = "model.expired"
     MODEL_NOT_TRAINED = "model.not_trained"  # the latest training failed or was refused
     MODEL_HELD = "model.held"
+    HOST_CURRENT = "host.current"
+    HOST_FETCHES = "host.fetches"
+    HOST_KEEPS_OLD = "host.keeps_old"  # it can't fetch the promoted run
+    HOST_SILENT = "host.silent"
+    HOST_NONE = "host.none"
     CATALOGUE_KNOWS = "catalogue.knows"
     CATALOGUE_EMPTY = "catalogue.empty"
     CATALOGUE_UNKNOWN_IDS = "catalogue.unknown_ids"
@@ -65,15 +71,22 @@ class Code(StrEnum):
     CONSENT_INVALID = "consent.invalid"
     CONSENT_RAISES = "consent.raises"
     PROXY_UNEXPLAINED = "proxy.unexplained"
+    FIGURES_FRESH = "figures.fresh"
+    FIGURES_STALE = "figures.stale"
+    FIGURES_NONE = "figures.none"
     ALARM_NONE = "alarm.none"
     ALARM_TRAFFIC = "alarm.traffic"
     ALARM_BOTS = "alarm.bots"
     ALARM_CLICKS = "alarm.clicks"
     ALARM_SALES = "alarm.sales"
     ALARM_SHORT_LISTS = "alarm.short_lists"
+    ALARM_FULL_LISTS = "alarm.full_lists"
+    ALARM_CONSENT = "alarm.consent"
+    ALARM_ITEM_CHURN = "alarm.item_churn"
     ALARM_MODEL_AGE = "alarm.model_age"
     ALARM_ACCURACY = "alarm.accuracy"
     EXAMINATION_RAISED = "examination.raised"  # its subject is that of the examination
+    EXAMINATION_UNANSWERED = "examination.unanswered"  # so is its
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from django_sessrec.safety import isolated
 from django_sessrec.serving import shop_wide
 from django_sessrec.serving.active_models import active
 from django_sessrec.serving.composing import ComposedRanking, composed
-from django_sessrec.serving.families import Families, families_of
+from django_sessrec.serving.families import Families, families_of, heard
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.popular import viewed_lately
 from django_sessrec.serving.shop_wide import of_categories
@@ -40,6 +40,8 @@ REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", *SHOP_STEPS
 BASKET_MODEL: Final = "bought_together"  # this key in SESSREC["MODELS"] answers the step of its name
 CO_VIEWS_MODEL: Final = "itemknn"  # this key in SESSREC["MODELS"] is asked for co-views first
 DEPTH: Final = 4  # times the list's length that each model is asked for
+AT_FIRST: Final = 1.5  # times the list's length that is explained and looked up where no rule may drop more
+SPARE: Final = 2  # the same for rules, and in all: replaces sold-out items without a second query
 MAX_VARIANTS: Final = 2  # of a family that a model names: the best, and a spare one
 MIN_LETTERS: Final = 3  # of a query's word that is searched for by itself
 MAX_WORDS: Final = 4  # of a query, so searched
@@ -68,6 +70,7 @@ class Candidate:
     - `fields`: what Catalogue.describe() says of it, once it is sure to be shown
     - `trace`: what each rule did to it, in order; empty while rules are at work
     - `intent`: the newest clicked item of the earlier intent that it stands for; empty for the leading one
+    - `intents`: live intents of the session, as its model tells them apart; None where it does not
     """
 
     item_id: str
@@ -82,12 +85,14 @@ class Candidate:
     fields: dict[str, Any] | None = None
     trace: tuple[Trace, ...] = ()
     intent: str = ""
+    intents: int | None = field(default=None, compare=False)
 
     def resolved(self, offered: Mapping[str, Any]) -> None:
         """Take the shop's objects from those that may be shown. Nobody else has the candidate yet."""
         object.__setattr__(self, "item", offered.get(self.item_id))
-        named = tuple(offered[item_id] for item_id in self.because if item_id in offered)
-        object.__setattr__(self, "because_items", named)
+        if self.because:
+            named = [offered[item_id] for item_id in self.because if item_id in offered]
+            object.__setattr__(self, "because_items", tuple(named))
 
     def described(self, fields: dict[str, Any]) -> None:
         """Take what the catalogue says of it."""
@@ -116,14 +121,8 @@ class Asked:
         return ids | {self.family[item_id] for item_id in ids if item_id in self.family}
 
     def heard_by(self, index: ItemIndex, session: Sequence[str]) -> Sequence[str]:
-        """What a model hears of the session: families in place of variants.
-
-        A model that was trained before the shop named families knows variants, and hears them.
-        """
-        if not self.family:
-            return session
-        named = (self.family.get(item_id, item_id) for item_id in session)
-        return [name if name in index else item_id for name, item_id in zip(named, session, strict=True)]
+        """What a model hears of the session."""
+        return heard(index, session, self.family)
 
 
 Question = Callable[[], list[Candidate]]
@@ -198,7 +197,7 @@ def _by_last_item(asked: Asked) -> list[Question]:
 
 def _ranked(models: Iterable[str], session: Sequence[str], asked: Asked, step: str) -> list[Question]:
     rankings = [_Ranked(model, session, asked, step) for model in models]
-    return [question for each in rankings for question in (each.first, each.rest)]
+    return [question for each in rankings for question in (each.first, each.spare, each.rest)]
 
 
 def _co_views_models(models: Sequence[str]) -> list[str]:
@@ -215,7 +214,7 @@ def _knows(model: str, item_id: str) -> bool:
 class _Ranked:
     """What a model ranks for the session; nothing where it never saw one of its items.
 
-    A reason costs more than a rank, so the second half is explained only when it is asked for.
+    A reason costs more than a rank, so items further down are explained only when they are asked for.
     """
 
     def __init__(self, model: str, session: Sequence[str], asked: Asked, step: str) -> None:
@@ -223,6 +222,7 @@ class _Ranked:
         self._run_id: int | None = None
         self._ranking: Ranking | None = None
         self._composed: ComposedRanking | None = None
+        self._intents: int | None = None
         self._clicked: dict[str, str] = {}  # what the model heard -> the variant that was clicked
 
     def first(self) -> list[Candidate]:
@@ -237,13 +237,17 @@ class _Ranked:
             self._clicked = dict(zip(heard, self._session, strict=True))
         self._ranking = serving.recommender.rank(heard, asked.depth, exclude=heard[-1:])
         if self._step == MODEL:
-            self._composed = composed(
+            self._composed, self._intents = composed(
                 self._ranking, serving.intents, asked.placement, asked.depth, asked.hidden
             )
-        return self._explained(0, asked.depth // 2)
+        return self._explained(0, _times(AT_FIRST, asked.placement))
+
+    def spare(self) -> list[Candidate]:
+        placement = self._asked.placement
+        return self._explained(_times(AT_FIRST, placement), _times(SPARE, placement))
 
     def rest(self) -> list[Candidate]:
-        return self._explained(self._asked.depth // 2, None)
+        return self._explained(_times(SPARE, self._asked.placement), None)
 
     def _explained(self, start: int, stop: int | None) -> list[Candidate]:
         return [
@@ -251,19 +255,27 @@ class _Ranked:
                 each.item_id,
                 self._step,
                 each.source,
-                tuple(self._clicked.get(item_id, item_id) for item_id in each.because[:MAX_BECAUSE]),
+                self._as_clicked(each.because[:MAX_BECAUSE]),
                 each.score,
                 self._model,
                 self._run_id,
                 intent=self._clicked.get(intent, intent),
+                intents=self._intents,
             )
             for each, intent in self._recommendations(start, stop)
         ]
+
+    def _as_clicked(self, heard: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple([self._clicked.get(each, each) for each in heard]) if self._clicked else heard
 
     def _recommendations(self, start: int, stop: int | None) -> list[tuple[Recommendation, str]]:
         if self._composed is not None:
             return self._composed.explained(start, stop)
         return [(each, "") for each in self._ranking.explained(start, stop)] if self._ranking else []
+
+
+def _times(factor: float, placement: Placement) -> int:
+    return int(factor * placement.limit)
 
 
 def _recently_viewed(asked: Asked) -> list[Candidate]:
