@@ -3,7 +3,8 @@
 Order: hide; same or other brand, price window, stock; up, down; then the shop's limit per category; then
 never beside, at most so many of a kind, and the places of pinned and sponsored products, which are settled
 together. What is hidden never shows. Products that the shop placed itself obey no other rule, and count for
-all of them. A list that would stay short gets back what the SOFT rules left out.
+all of them: no other variant of their families is shown. A list that would stay short gets back what the SOFT
+rules left out.
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from typing import Final
 
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving.fallback import BY_HAND, PINNED, SPONSORED, Candidate
+from django_sessrec.serving.families import families_of
 from django_sessrec.serving.merchant_rules import BY_PLACE, ITEM, SOFT, Match, MerchantRule
-from django_sessrec.serving.rules import Rule, RuleContext, guarded
+from django_sessrec.serving.rules import Rule, RuleContext, guarded, one_of_a_family
 
 Kind = PlacementRule.Kind
 Stage = tuple[str, Rule]
+FAMILY: Final = one_of_a_family.__name__
 ARRANGED: Final = 2  # times the list's length that is arranged: some can't be described, and are not shown
 NOWHERE: Final[frozenset[str]] = frozenset()
 
@@ -66,6 +69,7 @@ def arranging(rules: Sequence[MerchantRule], facets: Facets) -> Iterator[Stage]:
         checks = [
             *(_NeverBeside(rule, facets, fixed) for rule in beside),
             *(_Cap(rule, facets, fixed) for rule in caps),
+            *_other_variants(fixed.values(), items, context),
         ]
         plan.settle(items, checks, placed, fixed, context.placement.limit * ARRANGED)
 
@@ -78,8 +82,8 @@ def arranging(rules: Sequence[MerchantRule], facets: Facets) -> Iterator[Stage]:
     for number, rule in enumerate(places):
         yield rule.name, plan.placing(rule, None if number else settle)
     yield "arranged", settled
-    for rule in (*beside, *caps):
-        yield rule.name, plan.without(rule)
+    for name in (*(rule.name for rule in (*beside, *caps)), FAMILY):
+        yield name, plan.without(name)
 
 
 def refill(items: Sequence[Candidate], dropped: Iterable[Candidate], context: RuleContext) -> list[Candidate]:
@@ -183,7 +187,7 @@ class Plan:
             if each.step not in BY_HAND:
                 for check in checks:
                     if not check.lets(each):
-                        kept_by[each.item_id] = check.rule.name
+                        kept_by[each.item_id] = check.name
                         break
                 else:
                     return each, {}
@@ -191,11 +195,13 @@ class Plan:
                 return each, {}
         return None, kept_by
 
-    def without(self, rule: MerchantRule) -> Rule:
+    def without(self, name: str) -> Rule:
+        """The step of the rule of this name, which leaves out what it kept from every place."""
+
         def leave_out(items: list[Candidate], _context: RuleContext) -> list[Candidate]:
-            if rule.name not in self.left_out.values():
+            if name not in self.left_out.values():
                 return items
-            return [each for each in items if self.left_out.get(each.item_id) != rule.name]
+            return [each for each in items if self.left_out.get(each.item_id) != name]
 
         return leave_out
 
@@ -216,10 +222,10 @@ class Plan:
 
 
 class _Check(ABC):
-    """What one rule asks of the next place."""
+    """What one rule, known to traces by its name, asks of the next place."""
 
-    def __init__(self, rule: MerchantRule, facets: Facets, fixed: Mapping[int, Candidate]) -> None:
-        self.rule, self.facets, self.fixed = rule, facets, fixed
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     @abstractmethod
     def lets(self, candidate: Candidate) -> bool:
@@ -234,7 +240,8 @@ class _Cap(_Check):
     """At most so many products with one value among so many places in a row, fixed ones ahead included."""
 
     def __init__(self, rule: MerchantRule, facets: Facets, fixed: Mapping[int, Candidate]) -> None:
-        super().__init__(rule, facets, fixed)
+        super().__init__(rule.name)
+        self.rule, self.facets = rule, facets
         self.so_far: list[frozenset[str]] = []  # the values of each place
         self.inside: Counter[str] = Counter()  # of the places that share a window with the next one
         ahead = ((place, self._values(each)) for place, each in fixed.items())
@@ -273,7 +280,7 @@ class _NeverBeside(_Check):
     """Two kinds of products of which a list, and the page it stands on, have one at most."""
 
     def __init__(self, rule: MerchantRule, facets: Facets, fixed: Mapping[int, Candidate]) -> None:
-        super().__init__(rule, facets, fixed)
+        super().__init__(rule.name)
         self.sides = facets.matching(rule.what), facets.matching(rule.other)
         self.has = [False, False]
         for each in fixed.values():
@@ -287,6 +294,34 @@ class _NeverBeside(_Check):
 
     def count(self, candidate: Candidate) -> None:
         self.has = [had or candidate.item_id in side for had, side in zip(self.has, self.sides, strict=True)]
+
+
+class _OtherVariants(_Check):
+    """No other variant of a family that the shop has placed a variant of."""
+
+    def __init__(self, variants: Collection[str]) -> None:
+        super().__init__(FAMILY)
+        self.variants = variants
+
+    def lets(self, candidate: Candidate) -> bool:
+        return candidate.item_id not in self.variants
+
+    def count(self, candidate: Candidate) -> None:
+        """Nothing changes: what the shop has placed was known from the start."""
+
+
+def _other_variants(
+    placed: Collection[Candidate], items: Iterable[Candidate], context: RuleContext
+) -> Iterator[_Check]:
+    """The check of families, where there is anything to check."""
+    families = families_of(context.catalogue) if placed else None
+    if families is None:
+        return
+    family = families.of({each.item_id for each in (*placed, *items)})
+    stand_for = {family[each.item_id] for each in placed if each.item_id in family}
+    variants = {item_id for item_id, of_item in family.items() if of_item in stand_for}
+    if variants:
+        yield _OtherVariants(variants)
 
 
 def _placed(
