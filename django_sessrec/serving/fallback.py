@@ -262,8 +262,11 @@ class _Ranked:
 
     def _recommendations(self, start: int, stop: int | None) -> list[tuple[Recommendation, str]]:
         if self._composed is not None:
-            return self._composed.explained(start, stop)
-        return [(each, "") for each in self._ranking.explained(start, stop)] if self._ranking else []
+            found = self._composed.explained(start, stop)
+        else:
+            found = [(each, "") for each in self._ranking.explained(start, stop)] if self._ranking else []
+        least = sessrec_settings.MIN_REASON_SESSIONS
+        return [(each.supported(least), intent) for each, intent in found]
 
 
 def _recently_viewed(asked: Asked) -> list[Candidate]:
