@@ -93,7 +93,7 @@ class Tally:
 
 @contextmanager
 def shop(models: Sequence[str]) -> Iterator[dict[str, str]]:
-    """The example shop with its history, and these models promoted, and that of baskets if it passes its gate;
+    """The example shop with its history and these models promoted, and that of baskets if it passes its gate;
     yields what became of each."""
     folder = Path(tempfile.mkdtemp(prefix="sessrec-bench-"))
     postgres = Postgres(scratch_folder(), durable=False)
