@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
-from celery import Celery, Task, current_app, shared_task
+from celery import Celery, Task, current_app, current_task, shared_task
 from celery.exceptions import Reject
 from celery.signals import beat_init, worker_ready
 from django.db import Error, InterfaceError, OperationalError
@@ -79,6 +79,9 @@ def train(model: str | None = None, trigger: str = "task") -> dict[str, str]:
 @shared_task
 def train_due() -> dict[str, str]:
     """Train what is due, or was killed; asked twice at once, it trains each once."""
+    from django_sessrec.training import click_files
+
+    click_files.discard()  # here, where they are: who was erased must not wait for the next training run
     return {name: _train(name, "schedule", only_if_due=True) for name in sessrec_settings.MODELS}
 
 
@@ -242,8 +245,11 @@ def _try_again(task: Task, problem: Error) -> NoReturn:
 
 
 def _train(model: str, trigger: str, *, only_if_due: bool = False) -> str:
+    from django_sessrec.training.good_neighbour import give_way
     from django_sessrec.training.pipeline import AlreadyTraining, train
 
+    if current_task and not current_task.request.called_directly:
+        give_way()
     try:
         run = train(model, trigger=trigger, only_if_due=only_if_due)
     except AlreadyTraining as reason:

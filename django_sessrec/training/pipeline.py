@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from django_sessrec import database
+from django_sessrec.artifact_storage import StorageError
 from django_sessrec.capture.bot_rules import quarantine
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
@@ -152,7 +153,10 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
         else:
             finish(run, TrainingRun.State.PUBLISHED, str(verdict))
             promote(run, run.trigger, _("passed the gate"))
-    artifact_store.prune(run.model)
+    try:
+        artifact_store.prune(run.model)
+    except StorageError as error:  # the run serves all the same; the hourly upkeep tries again
+        log.warning("artifacts of %s are still in the storage: %s", run.model, error)
 
 
 def _estimator(run: TrainingRun) -> Estimator:
@@ -179,7 +183,9 @@ def _sessions(run: TrainingRun, estimator: Estimator, min_sessions: int) -> Sess
     run.window_start = run.window_end - window(run.model)
     quarantine(run.window_start, run.window_end)
     read_sessions = read_baskets if learns_from_baskets(estimator) else read
-    sessions, counts = read_sessions(run.window_start, run.window_end)
+    sessions, counts = read_sessions(
+        run.window_start, run.window_end, from_files=sessrec_settings.CLICK_FILES
+    )
     run.counts = counts.as_dict()
     what = _("baskets of two products or more") if learns_from_baskets(estimator) else ""
     _refuse_too_little(counts, window(run.model), min_sessions, what or _("sessions of two clicks or more"))
@@ -191,7 +197,8 @@ def _sessions(run: TrainingRun, estimator: Estimator, min_sessions: int) -> Sess
 
 def _views(run: TrainingRun) -> SessionLog:
     """The clicks of the run's window, which _sessions has set."""
-    return read(run.window_end - window(run.model), run.window_end)[0]  # type: ignore[operator, arg-type]
+    start = run.window_end - window(run.model)  # type: ignore[operator]
+    return read(start, run.window_end, from_files=sessrec_settings.CLICK_FILES)[0]  # type: ignore[arg-type]
 
 
 def _until(views: SessionLog, baskets: SessionLog) -> SessionLog:

@@ -6,10 +6,15 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from django_sessrec.admin.products import shown_products
+from django_sessrec.figure_models import DailyItem
 from django_sessrec.ids import uuid7
+from django_sessrec.measuring.days import today
 from django_sessrec.models import PlacementRule
+from django_sessrec.operations.catalogue_quality import quality
 from django_sessrec.recommendations import Placement, Visit, choose, get_recommendations
 from django_sessrec.serving import families
+from django_sessrec.serving.inspection import lists_side_by_side, standings
 from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.training.dataset import read
 from tests.demo.models import Product
@@ -159,3 +164,24 @@ def test_two_variants_that_a_merchant_places_are_both_shown(shop):
     ]
     choice = listed(Visit(current=str(shop[18].pk)), merchandising=Merchandising.of(rules))
     assert [each.item_id for each in choice.items if each.item.family == "round"] == placed
+
+
+def test_the_inspector_asks_models_by_families_and_shows_variants(shop):
+    variant = str(shop[20].pk)
+    [own, _popular] = lists_side_by_side([variant], 8)
+    assert own.items, "the model knows the family of the product"
+    [standing] = standings([str(shop[18].pk)], variant)
+    assert standing.knows
+    assert standing.rank
+    shown = shown_products(["round", variant, "piano"])
+    assert shown["round"].title in {each.name for each in shop[20:24]}
+    assert shown["round"].offered
+    assert not shown["piano"].offered
+
+
+def test_a_variant_is_not_never_shown_where_another_of_its_family_is(shop):
+    DailyItem.objects.create(
+        day=today(), item_id=str(shop[20].pk), shown=9, seen=9, clicked=1, bought=0, sold=0
+    )
+    [never] = [group for group in quality().groups if group.key == "never_shown"]
+    assert never.count == len(shop) - 4
