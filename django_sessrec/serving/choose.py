@@ -31,7 +31,7 @@ from django_sessrec.serving.rules import (
 from django_sessrec.serving.visit import Visit
 
 SPARE: Final = 2  # times the list that is looked up at once: replaces sold-out items without a second query
-SPARE_FOR_RULES: Final = 4  # times the list, next, where a merchant's rules leave some out
+SPARE_FOR_RULES: Final = (3, 6)  # in its place, and next, where a merchant's rules leave some out
 SPARE_AGAIN: Final = 12  # times the list that is looked up in all where that was not enough
 
 REFILLED: Final = "refilled"  # in traces: back in a list that the merchant's rules had left short
@@ -140,13 +140,13 @@ def choose(
     proposed = candidates(visit, placement, catalogue)
     taken: dict[str, Candidate] = {}
     choice = Choice()
-    between = (SPARE_FOR_RULES,) if placement.merchandising.rules else ()
-    for times in (SPARE, *between, SPARE_AGAIN):
+    looks = SPARE_FOR_RULES if placement.merchandising.rules else (SPARE,)
+    for times in (*looks, SPARE_AGAIN):
         wanted, had = placement.limit * times, len(taken)
         first = _by_id(taken, context)
         while len(first.chosen) < wanted and _take(taken, proposed, wanted - len(first.chosen)):
             first = _by_id(taken, context)
-        if times > SPARE and len(taken) == had:  # no step has anything left
+        if times > looks[0] and len(taken) == had:  # no step has anything left
             break
         choice = _by_rules(first, own, context)
         if len(choice.chosen) >= placement.limit:

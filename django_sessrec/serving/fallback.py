@@ -211,11 +211,13 @@ def _knows(model: str, item_id: str) -> bool:
 class _Ranked:
     """What a model ranks for the session; nothing where it never saw one of its items.
 
-    A reason costs more than a rank, so the second half is explained only when it is asked for.
+    A reason costs more than a rank, so the second half is explained only when it is asked for; where a
+    merchant's rules leave some out, the last quarter.
     """
 
     def __init__(self, model: str, session: Sequence[str], asked: Asked, step: str) -> None:
         self._model, self._session, self._asked, self._step = model, session, asked, step
+        self._at_once = asked.depth * (3 if asked.placement.merchandising.rules else 2) // 4
         self._run_id: int | None = None
         self._ranking: Ranking | None = None
         self._composed: ComposedRanking | None = None
@@ -237,10 +239,10 @@ class _Ranked:
             self._composed, self._intents = composed(
                 self._ranking, serving.intents, asked.placement, asked.depth, asked.hidden
             )
-        return self._explained(0, asked.depth // 2)
+        return self._explained(0, self._at_once)
 
     def rest(self) -> list[Candidate]:
-        return self._explained(self._asked.depth // 2, None)
+        return self._explained(self._at_once, None)
 
     def _explained(self, start: int, stop: int | None) -> list[Candidate]:
         return [
