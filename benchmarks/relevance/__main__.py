@@ -5,6 +5,8 @@
 - `new_clicks`, with `--data`: HR@20 and MRR@20 of clicks on items new to the session, in lists without the
   session's items, as the model ranks and composed; what composing loses, in points
 - `rules`: what twenty live rules cost a list
+- `pages`: what the example shop's pages show: products twice, bought again, or in place of those in the
+  basket, and reasons that rest on too little
 
 The JSON is written after each part.
 """
@@ -33,7 +35,8 @@ from django_sessrec.recsys.sessions import SessionLog
 SIMULATED_SESSIONS = 15_000
 MOST_CASES = 12_000
 SMALL_SHOP: dict[str, dict[str, Any]] = {"ranked": {"network": {"embedding_size": 64}}}  # as the example shop
-PARTS = ("two_intents", "new_clicks", "rules")
+SERVED = ("neighbours", "ranked")  # models that the example shop's settings name
+PARTS = ("two_intents", "new_clicks", "rules", "pages")
 
 
 def main() -> None:
@@ -79,12 +82,15 @@ def measured(
             figures[name] = new_clicks(recommender, intents, cases, counts)
         yield "new_clicks", figures
     if "rules" in parts:
-        yield "rules", rules_apart()
+        yield "rules", in_a_shop_of_its_own("rules")
+    if "pages" in parts:
+        served = [name for name in names if name in SERVED] or ["neighbours"]
+        yield "pages", in_a_shop_of_its_own("pages", "--models", ",".join(served))
 
 
-def rules_apart() -> dict[str, Any]:
-    """benchmarks.relevance.rules in a process of its own: it has another shop, with settings of its own."""
-    command = [sys.executable, "-m", "benchmarks.relevance.rules"]
+def in_a_shop_of_its_own(part: str, *arguments: str) -> dict[str, Any]:
+    """The figures of a module of this folder, in a process of its own: it has settings and a database."""
+    command = [sys.executable, "-m", f"benchmarks.relevance.{part}", *arguments]
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures: dict[str, Any] = json.loads(printed[printed.index("{") :])
     return figures

@@ -17,6 +17,7 @@ from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.poisoning import within_bounds
+from django_sessrec.recsys.recommender import Recommender, learns_from_baskets
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import bulk_read, click_files
 
@@ -103,6 +104,11 @@ def read_baskets(
     pair = np.stack([clicks["session"], clicks["row"].astype(np.int64)], axis=1)
     _, first = np.unique(pair, axis=0, return_index=True)
     return _counted(index, clicks[np.sort(first)], left_out)
+
+
+def read_for(model: type[Recommender], start: datetime, end: datetime) -> SessionLog:
+    """What a recommender of this class is judged by: baskets where it has learnt from them, else sessions."""
+    return (read_baskets if learns_from_baskets(model) else read)(start, end)[0]
 
 
 def _read(
