@@ -30,6 +30,7 @@ from django_sessrec.figure_models import (  # noqa: F401 - Django looks for mode
     RolledUpDay,
 )
 from django_sessrec.recsys import artifact
+from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import Recommender
@@ -366,6 +367,10 @@ class TrainingRun(SessrecModel):
     def open_intents(self, index: ItemIndex) -> Intents | None:
         """The likeness of the published model's items; None where it was trained before there was one."""
         return artifact.load_intents(self.folder, index)
+
+    def open_cold_start(self, index: ItemIndex) -> ColdStart | None:
+        """What the published model knows of products from their content; None where it knows nothing."""
+        return artifact.load_cold_start(self.folder, index)
 
     def note(self, sentence: str) -> None:
         """Say something that stays with the verdict; not yet saved."""

@@ -4,6 +4,7 @@
   of 8 without a new item of the kind that is not on screen, as the model ranks and composed by intents
 - `new_clicks`, with `--data`: HR@20 and MRR@20 of clicks on items new to the session, in lists without the
   session's items, as the model ranks and composed; what composing loses, in points
+- `cold`: HR of clicks on products that the model has never seen, beside the category's lists
 - `rules`: what twenty live rules cost a list
 
 The JSON is written after each part.
@@ -23,6 +24,7 @@ from typing import Any
 from benchmarks.accuracy.models import MODELS, estimators_named
 from benchmarks.datasets import last_days_of_train, load
 from benchmarks.fitting import fit_in_subprocesses
+from benchmarks.relevance.cold import cold
 from benchmarks.relevance.intents import new_clicks, two_intents
 from benchmarks.relevance.simulation import simulate
 from django_sessrec.recsys import artifact
@@ -33,7 +35,7 @@ from django_sessrec.recsys.sessions import SessionLog
 SIMULATED_SESSIONS = 15_000
 MOST_CASES = 12_000
 SMALL_SHOP: dict[str, dict[str, Any]] = {"ranked": {"network": {"embedding_size": 64}}}  # as the example shop
-PARTS = ("two_intents", "new_clicks", "rules")
+PARTS = ("two_intents", "new_clicks", "cold", "rules")
 
 
 def main() -> None:
@@ -78,6 +80,8 @@ def measured(
             recommender = fitted(name, estimator, dataset.train)
             figures[name] = new_clicks(recommender, intents, cases, counts)
         yield "new_clicks", figures
+    if "cold" in parts:
+        yield "cold", cold(judge)
     if "rules" in parts:
         yield "rules", rules_apart()
 

@@ -41,6 +41,7 @@ SETTINGS: Final[Mapping[str, str | Promise]] = {
     "SPONSORED": gettext_lazy("Sponsored products"),
     "EXCLUDED": gettext_lazy("Products that are never shown"),
     "HIDE_VIEWED": gettext_lazy("Leaves out what the session has viewed"),
+    "NEW_PRODUCTS": gettext_lazy("Places for new products"),
     "MAX_PER_CATEGORY": gettext_lazy("Most products of one category"),
     "RULES": gettext_lazy("Rules in the shop's code"),
 }

@@ -24,6 +24,7 @@ def step_name(step: str) -> str:
         "model": _("a model, for the session"),
         "co_views": _("a model, for the last click"),
         "category": _("the same category"),
+        "content": _("similar by its description"),
         "popular": _("most popular"),
         "search": _("the search"),
         "trending": _("trending"),

@@ -63,6 +63,13 @@ class Settings:
         "dotted path of a function of the request that returns the name of the customer's group, or `None`;"
         " asked only where a merchant's rule is for one group, and the page is then private",
     )
+    ITEM_VECTORS = Setting[str | None](
+        None,
+        str,
+        "dotted path of a function of a dict of products by id that returns vectors by id, all of one length,"
+        " such as of a text or image model that the shop runs: they take the place of title, attributes and"
+        " price for products that no model knows yet",
+    )
     CURRENCY = Setting[str](
         "",
         str,

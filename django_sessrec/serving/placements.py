@@ -34,6 +34,7 @@ class Placement:
     sponsored: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     hide_viewed: bool = True
+    new_products: int = 1  # places of the list for products that the model does not know
     max_per_category: int | None = None
     rules: tuple[Any, ...] = ()  # dotted paths, or the rules themselves
     experiment: str = ""  # that the session takes part in
@@ -144,6 +145,7 @@ def _merged(
         sponsored=tuple(map(str, merged["SPONSORED"])),
         excluded=tuple(map(str, merged["EXCLUDED"])),
         hide_viewed=bool(merged["HIDE_VIEWED"]),
+        new_products=int(merged["NEW_PRODUCTS"]),
         max_per_category=merged["MAX_PER_CATEGORY"],
         rules=tuple(merged["RULES"]),
         experiment=experiment,

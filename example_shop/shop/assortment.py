@@ -70,17 +70,17 @@ def _category(slug: str, name: str, shown: Kind, position: int, parent: str | No
     )
 
 
-def products(seed: int = 1) -> list[Product]:
+def products(seed: int = 1, per_kind: int = PRODUCTS_PER_KIND) -> list[Product]:
     """The same seed gives the same goods, name for name and price for price."""
     dice = random.Random(seed)
-    return [product for d in departments() for kind in d.kinds for product in _of(kind, d, dice)]
+    return [product for d in departments() for kind in d.kinds for product in _of(kind, d, per_kind, dice)]
 
 
-def _of(kind: Kind, department: Department, dice: random.Random) -> list[Product]:
+def _of(kind: Kind, department: Department, number: int, dice: random.Random) -> list[Product]:
     makers = [(maker, collection) for maker, names in department.makers.items() for collection in names]
     sizes = [size.replace(" ", "\N{NO-BREAK SPACE}") for size in kind.sizes] or [""]
     possible = list(itertools.product(makers, range(len(kind.styles)), range(len(sizes)), kind.colours))
-    chosen = sorted(dice.sample(possible, PRODUCTS_PER_KIND))
+    chosen = sorted(dice.sample(possible, min(number, len(possible))))
     return [
         Product(
             category_id=kind.slug,
