@@ -20,6 +20,7 @@
 #   make bench-scale    OUT=build/scale.json: 1 and 10 million clicks on a million items
 #   make bench-experiments OUT=build/experiments.json: do the statistics of experiments keep their promises
 #   make bench-kpis     OUT=build/kpis.json: the reports of a year with 1 and 10 million lists
+#   make bench-neighbourly OUT=build/neighbourly.json: a fit beside a loaded shop, and what each costs the other
 #   make bench-peers    DATA=folder OUT=build/peers.json: beside other libraries, which go into .venv-peers
 #   make chaos          OUT=build/chaos.json: kills everything in turn, under load
 #                       benchmarks/README.md says what each answers and needs
@@ -39,7 +40,7 @@ OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $
 
 .PHONY: shop test test-fast test-matrix test-recipes lint docs messages bench-models bench-leak bench-capture \
 	bench-serving bench-poison bench-bounds bench-scale bench-experiments bench-kpis \
-	bench-relevance bench-peers chaos clean
+	bench-relevance bench-neighbourly bench-peers chaos clean
 
 shop: .venv/shop.stamp
 	@$(BIN)/python -m example_shop.stack shop
@@ -70,9 +71,10 @@ bench-models: BENCHMARK = accuracy
 bench-leak: BENCHMARK = accuracy.leak
 bench-poison: BENCHMARK = poisoning
 bench-bounds: BENCHMARK = poisoning.bounds
-bench-capture bench-serving bench-scale bench-experiments bench-kpis bench-relevance: BENCHMARK = $(@:bench-%=%)
+bench-capture bench-serving bench-scale bench-experiments bench-kpis bench-relevance bench-neighbourly: BENCHMARK = \
+	$(@:bench-%=%)
 bench-models bench-leak bench-poison bench-bounds bench-capture bench-serving bench-scale bench-experiments \
-	bench-kpis bench-relevance: .venv/dev.stamp
+	bench-kpis bench-relevance bench-neighbourly: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.$(BENCHMARK) $(OPTIONS)
 
 bench-peers: .venv/dev.stamp .venv-peers/stamp

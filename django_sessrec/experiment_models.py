@@ -91,9 +91,8 @@ class Variant(SessrecModel):
     share = models.FloatField(_("share"), default=1.0)  # relative to the other variants'
     changes: Any = models.JSONField(_("changed settings"), default=dict, blank=True)  # keys of a placement
     holdout = models.BooleanField(_("no recommendations"), default=False)
-    # Of the placement with these changes, as it was when the experiment began.
+    # Of the placement with these changes, as they were when the experiment began.
     model = models.TextField(_("first model"), blank=True)  # key in SESSREC["MODELS"]
-    length = models.SmallIntegerField(_("length of its lists"), default=0)
 
     class Meta:
         verbose_name = _("variant")
@@ -115,8 +114,35 @@ class DailyArm(SessrecModel):
     experiment = models.TextField()
     variant = models.TextField()
     sessions = models.IntegerField()
-    sums = FloatArrayField()  # see measuring.arms.MEASURES
-    products = FloatArrayField()  # see measuring.arms.PAIRS
+    sums = FloatArrayField()  # see measuring.arms.OF_LISTS
+    products = FloatArrayField()
+
+    def __str__(self) -> str:
+        return f"{self.day} · {self.experiment} · {self.variant}"
+
+
+class DailyArmOrders(SessrecModel):
+    """What these sessions have ordered, as sums."""
+
+    pk = models.CompositePrimaryKey("day", "experiment", "variant")
+    day = models.DateField()
+    experiment = models.TextField()
+    variant = models.TextField()
+    sums = FloatArrayField()  # see measuring.arms.OF_ORDERS
+    products = FloatArrayField()
+
+    def __str__(self) -> str:
+        return f"{self.day} · {self.experiment} · {self.variant}"
+
+
+class ArmLine(SessrecModel):
+    """An order's line that counts in an arm, without its session: a later refund finds its way by it."""
+
+    day = models.DateField(db_index=True)  # of the session's first list
+    experiment = models.TextField()
+    variant = models.TextField()
+    buyer = models.BigIntegerField()  # a number among the day's: whose lines are one session's
+    reference = models.TextField(db_index=True)  # of Attribution
 
     def __str__(self) -> str:
         return f"{self.day} · {self.experiment} · {self.variant}"

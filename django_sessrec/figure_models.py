@@ -38,6 +38,8 @@ class Attribution(SessrecModel):
     step = models.TextField(blank=True)
     experiment = models.TextField(blank=True)
     variant = models.TextField(blank=True)
+    session_clicks = models.SmallIntegerField(null=True, blank=True)
+    session_intents = models.SmallIntegerField(null=True, blank=True)
 
     class Meta:
         verbose_name = _("order line")
@@ -66,6 +68,12 @@ class Refund(SessrecModel):
         return f"{self.refunded_on} · {self.reference}"
 
 
+GROUP = (
+    *("day", "grouped_by", "placement", "model", "run_id", "step", "experiment", "variant"),
+    *("session_length", "intents"),
+)
+
+
 class DailyGroup(SessrecModel):
     """A group of a day's lists: `grouped_by` names the dimensions in use, those left out are empty or 0."""
 
@@ -77,6 +85,8 @@ class DailyGroup(SessrecModel):
     step = models.TextField(blank=True)
     experiment = models.TextField(blank=True)
     variant = models.TextField(blank=True)
+    session_length = models.TextField(blank=True)  # see daily.SESSION_LENGTHS
+    intents = models.TextField(blank=True)  # see daily.INTENTS
 
     class Meta:
         abstract = True
@@ -88,9 +98,7 @@ class DailyGroup(SessrecModel):
 class DailyLists(DailyGroup):
     """What was shown on a day, and what visitors did with it."""
 
-    pk = models.CompositePrimaryKey(
-        "day", "grouped_by", "placement", "model", "run_id", "step", "experiment", "variant"
-    )
+    pk = models.CompositePrimaryKey(*GROUP)
     sessions = models.IntegerField()
     impressions = models.IntegerField()
     items_shown = models.IntegerField()
@@ -100,7 +108,8 @@ class DailyLists(DailyGroup):
     clicks = models.IntegerField()
     carts = models.IntegerField()
     purchases = models.IntegerField()
-    squares = FloatArrayField()  # see kpis.PAIRS
+    short_impressions = models.IntegerField(default=0)
+    squares = FloatArrayField()  # see daily.PAIRS
 
     class Meta:
         verbose_name = _("figures of a day")
@@ -110,9 +119,7 @@ class DailyLists(DailyGroup):
 class DailyRevenue(DailyGroup):
     """What the orders of a day brought in one currency; of the whole shop where nothing is grouped by."""
 
-    pk = models.CompositePrimaryKey(
-        "day", "grouped_by", "placement", "model", "run_id", "step", "experiment", "variant", "currency"
-    )
+    pk = models.CompositePrimaryKey(*GROUP, "currency")
     currency = models.TextField(blank=True)
     direct_orders = models.IntegerField()
     assisted_orders = models.IntegerField()
@@ -188,6 +195,21 @@ class DailyItem(SessrecModel):
 
     def __str__(self) -> str:
         return f"{self.day} · {self.item_id}"
+
+
+class DailyCatalogue(SessrecModel):
+    """How many of the products in lists a week earlier the shop still offered on a day."""
+
+    day = models.DateField(primary_key=True)
+    looked_at = models.IntegerField()
+    gone = models.IntegerField()  # of these, not offered any more
+
+    class Meta:
+        verbose_name = _("catalogue of a day")
+        verbose_name_plural = _("catalogue by day")
+
+    def __str__(self) -> str:
+        return str(self.day)
 
 
 class RolledUpDay(SessrecModel):

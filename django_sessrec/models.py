@@ -11,16 +11,20 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 
+from django_sessrec import artifact_storage
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.database import RoutedManager, SessrecModel
 from django_sessrec.experiment_models import (  # noqa: F401 - Django looks for models here
+    ArmLine,
     DailyArm,
+    DailyArmOrders,
     Experiment,
     Variant,
 )
 from django_sessrec.fields import TextArrayField
 from django_sessrec.figure_models import (  # noqa: F401 - Django looks for models here
     Attribution,
+    DailyCatalogue,
     DailyItem,
     DailyLists,
     DailyPages,
@@ -29,6 +33,7 @@ from django_sessrec.figure_models import (  # noqa: F401 - Django looks for mode
     Refund,
     RolledUpDay,
 )
+from django_sessrec.host_models import HostedModel  # noqa: F401 - Django looks for models here
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
@@ -36,6 +41,7 @@ from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import Recommender
 from django_sessrec.rule_models import PlacementRule, RuleSet  # noqa: F401 - Django looks for models here
 
+RECENT_PROMOTIONS = 10  # among which a host without the latest artifact looks for one that it has
 HOLD_OUT = "-hold-out"
 """How the folder's name of a model ends that was fitted without the last days."""
 
@@ -82,6 +88,11 @@ class Impression(SessrecModel):
     # Of serving.fallback.REASONS, one for each item.
     reasons = TextArrayField(_("reasons"), default=list, blank=True)
     bot = models.BooleanField(_("bot"), default=False)
+    # How the list was asked for and made; null where that is not known.
+    wanted = models.SmallIntegerField(_("items wanted"), null=True, blank=True)
+    session_clicks = models.SmallIntegerField(_("clicks before it"), null=True, blank=True)
+    session_intents = models.SmallIntegerField(_("intents of the session"), null=True, blank=True)
+    duration_us = models.IntegerField(_("microseconds that it took"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("impression")
@@ -315,6 +326,10 @@ class TrainingRun(SessrecModel):
     verdict = models.TextField(_("verdict"), blank=True)
     error = models.TextField(_("error"), blank=True)
     artifact = models.TextField(_("artifact"), blank=True)  # folder name under SESSREC["ARTIFACTS"]
+    sha256 = models.TextField(
+        _("sha256 of the artifact"), blank=True
+    )  # of its manifest, which names all files
+    hold_out_sha256 = models.TextField(_("sha256 of the hold-out artifact"), blank=True)
     started_from = models.ForeignKey(  # the run that this one refreshes; none if trained from scratch
         "self",
         models.SET_NULL,
@@ -357,12 +372,31 @@ class TrainingRun(SessrecModel):
     @property
     def is_expired(self) -> bool:
         """Whether its model may neither stay on disk nor serve any longer."""
-        return self.expires_at is not None and self.expires_at <= timezone.now()
+        return self.is_expired_at(timezone.now())
+
+    def is_expired_at(self, moment: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= moment
 
     def open(self, *, hold_out: bool = False) -> Recommender:
         """The published or the hold-out model; ArtifactError says why one does not open."""
         folder = self.hold_out_folder if hold_out else self.folder
+        self.require_published(folder, hold_out=hold_out)
         return artifact.load(folder, _own_recommender(self.model))
+
+    def require_published(self, folder: Path, *, hold_out: bool = False) -> None:
+        """Raise ArtifactError unless the folder's manifest is the one that this run published."""
+        published = self.hold_out_sha256 if hold_out else self.sha256
+        if published and artifact.digest(folder) != published:
+            raise artifact.ArtifactError(f"{folder} is not the artifact that {self} published; train anew")
+
+    def manifest(self) -> dict[str, Any]:
+        """The published model's manifest, from this host's folder or else from the storage.
+
+        Raises ArtifactError, and artifact_storage.StorageError where the storage does not answer.
+        """
+        if artifact_storage.configured() and not self.folder.exists():
+            return artifact_storage.manifest_of(self.folder.name, self.sha256)
+        return artifact.read_manifest(self.folder)
 
     def open_intents(self, index: ItemIndex) -> Intents | None:
         """The likeness of the published model's items; None where it was trained before there was one."""
@@ -395,6 +429,11 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
         """The run that serves `model` now: the latest promotion's."""
         latest = self.filter(model=model).select_related("run").order_by("-pk").first()
         return latest.run if latest else None
+
+    def on_this_host(self, model: str) -> TrainingRun | None:
+        """The run promoted last of those whose artifact is in this host's folder."""
+        latest = self.filter(model=model).select_related("run").order_by("-pk")[:RECENT_PROMOTIONS]
+        return next((each.run for each in latest if each.run.artifact and each.run.folder.exists()), None)
 
 
 PromotionTrail = RoutedManager.from_queryset(PromotionQuerySet)

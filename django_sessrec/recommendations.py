@@ -14,6 +14,8 @@ replay or a test:
     placement = placement_for("product_page", visit)
     choice = choose(visit, placement)
     [(each.item_id, each.reason, each.trace) for each in choice.items]
+
+`stored_visit(session_id, at=moment)` is a session as the page of that moment saw it.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from django_sessrec.serving.recommendations import (
     rendered,
 )
 from django_sessrec.serving.rules import Rule, RuleContext
-from django_sessrec.serving.visit import Visit, visit_of
+from django_sessrec.serving.visit import Visit, stored_visit, visit_of
 
 __all__ = [
     "REASONS",
@@ -56,6 +58,7 @@ __all__ = [
     "placement_for",
     "remember",
     "render",
+    "stored_visit",
     "visit_of",
 ]
 

@@ -14,7 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
-from celery import Celery, Task, current_app, shared_task
+from celery import Celery, Task, current_app, current_task, shared_task
 from celery.exceptions import Reject
 from celery.signals import beat_init, worker_ready
 from django.db import Error, InterfaceError, OperationalError
@@ -242,8 +242,11 @@ def _try_again(task: Task, problem: Error) -> NoReturn:
 
 
 def _train(model: str, trigger: str, *, only_if_due: bool = False) -> str:
+    from django_sessrec.training.good_neighbour import give_way
     from django_sessrec.training.pipeline import AlreadyTraining, train
 
+    if current_task and not current_task.request.called_directly:
+        give_way()
     try:
         run = train(model, trigger=trigger, only_if_due=only_if_due)
     except AlreadyTraining as reason:

@@ -1,17 +1,20 @@
 """The pages' pictures: `python -m docs.screenshots [shop] [phone] [today] ...`, in a shop of its own.
 
 Its visitors are simulated, its lists are made by the package. Each picture is a WebP of less than 150 kB
-below docs/images/.
+below docs/images/. A page of staff has four: light, dark, on a phone, and with django-unfold.
 """
 
 import base64
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from example_shop.stack.running import running_shop
+from example_shop.stack.running import RunningShop, free_port, running_shop
+from example_shop.stack.shop import HOST, shop_programs
 
 IMAGES = Path(__file__).parent / "images"
 LARGEST = 150_000  # bytes
@@ -21,29 +24,44 @@ ADMIN = {"width": 1280, "height": 780}  # down to the first table
 MARGIN = 24  # pixels around the list in its picture
 # A headless browser is taken for a bot.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-COCKPIT = {
+COCKPIT = {  # name -> address below the admin's
     "today": "",
+    "report": "report/",
+    "placements": "ruleset/",
+    "placement": "ruleset/product_page/?product=100",
+    "experiments": "experiment/",
+    "experiment": "experiment/2/change/",
+    "models": "trainingrun/",
+    "run": "trainingrun/1/change/",
     "compare": "trainingrun/compare/?one=2&other=1",
     "inspector": "inspector/?item=100",
     "products": "report/products/",
+    "health": "heartbeat/",
+    "events": "event/",
+}
+LOOKS = {  # suffix -> scheme and size; the address's port tells whether it is django-unfold's
+    "": ("light", ADMIN),
+    "-dark": ("dark", ADMIN),
+    "-phone": ("light", PHONE),
+    "-unfold": ("light", ADMIN),
 }
 CLICKS = ("mug", "teapot")  # what the visitor looks for before the picture is taken
-TO_WEBP = """async (png) => {
+TO_WEBP = """async ([png, quality]) => {
     const image = new Image();
     image.src = `data:image/png;base64,${png}`;
     await image.decode();
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [image.width, image.height];
     canvas.getContext("2d").drawImage(image, 0, 0);
-    return canvas.toDataURL("image/webp", 0.82).split(",")[1];
+    return canvas.toDataURL("image/webp", quality).split(",")[1];
 }"""
 
 
-def save(page: Page, name: str, **options: object) -> None:
+def save(page: Page, name: str, quality: float = 0.82, **options: object) -> None:
     """Take a picture of the page and keep it as WebP, which Chromium itself encodes."""
     png = base64.b64encode(page.screenshot(animations="disabled", **options)).decode()
     encoder = page.context.browser.new_page()
-    webp = base64.b64decode(encoder.evaluate(TO_WEBP, png))
+    webp = base64.b64decode(encoder.evaluate(TO_WEBP, [png, quality]))
     encoder.close()
     if len(webp) > LARGEST:
         raise ValueError(f"{name}.webp takes {len(webp)} bytes; at most {LARGEST} are allowed")
@@ -74,21 +92,38 @@ def around(page: Page, selector: str) -> dict[str, float]:
     return {"x": 0, "y": top, "width": page.viewport_size["width"], "height": box["height"] + 2 * MARGIN}
 
 
-def cockpit(browser: Browser, url: str, names: list[str]) -> None:
-    """The pages of staff, Today also in the dark and on a phone."""
-    for scheme, size, suffix in (("light", ADMIN, ""), ("dark", ADMIN, "-dark"), ("light", PHONE, "-phone")):
+def cockpit(browser: Browser, urls: dict[str, str], names: list[str]) -> None:
+    """The pages of staff in each look."""
+    for suffix, (scheme, size) in LOOKS.items():
         page = browser.new_page(viewport=size, color_scheme=scheme)
-        page.goto(f"{url}/admin/login/?next=/admin/sessrec/")
+        url = urls["unfold" if suffix == "-unfold" else "own"]
+        page.goto(f"{url}/admin/login/?next=/admin/sessrec/experiment/")  # takes in what the settings declare
         page.fill("#id_username", "admin")
         page.fill("#id_password", "admin")
         page.click("[type=submit]")
-        for name in names if not suffix else [each for each in names if each == "today"]:
+        for name in names:
             page.goto(f"{url}/admin/sessrec/{COCKPIT[name]}")
             page.wait_for_load_state("networkidle")
-            if size == ADMIN and page.locator("#main.shifted").count():
+            if page.locator("#main.shifted").count() and size == ADMIN:
                 page.locator("#toggle-nav-sidebar").click()
-            save(page, name + suffix)
+            save(page, name + suffix, 0.82 if not suffix else 0.7)
         page.close()
+
+
+def with_unfold(shop: RunningShop) -> str:
+    """Serve the same shop with django-unfold beside it; its address."""
+    port = free_port()
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.shop.unfold_settings"}
+    [web] = [each for each in shop_programs(shop.folder, port) if each.name == "web"]
+    web.environment |= {**shop.environment, **settings}
+    web.log = web.log.with_name("unfold.log")
+    subprocess.run(
+        [sys.executable, "-m", "django", "collectstatic", "--no-input", "--verbosity", "0"],
+        env={**os.environ, **web.environment},
+        check=True,
+    )
+    shop.supervisor.start(web)
+    return f"http://{HOST}:{port}"
 
 
 def main(names: list[str]) -> None:
@@ -107,7 +142,8 @@ def main(names: list[str]) -> None:
             product_page(browser, shop.url, "shop", SHOP)
         if "phone" in names:
             product_page(browser, shop.url, "phone", PHONE, device_scale_factor=2)
-        cockpit(browser, shop.url, [name for name in COCKPIT if name in names])
+        if pages := [name for name in COCKPIT if name in names]:
+            cockpit(browser, {"own": shop.url, "unfold": with_unfold(shop)}, pages)
         browser.close()
 
 

@@ -102,7 +102,7 @@ SESSREC = {
             "TITLE": _("You may also like"),
             "MAX_PER_CATEGORY": 4,
             "EXPERIMENT": {
-                "NAME": "does-the-ranker-pay",
+                "NAME": "Does the ranker pay?",
                 "VARIANTS": {
                     "neighbours": {"SHARE": 50, "MODELS": ["neighbours"]},
                     "ranked": {"SHARE": 50, "MODELS": ["ranked", "neighbours"]},

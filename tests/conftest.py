@@ -17,7 +17,7 @@ pytest_plugins = ["tests.support.fixtures"]
 TESTS = Path(__file__).parent
 # What fits networks, starts whole programs or installs something; `make test-fast` goes without.
 SLOW = (
-    *("benchmarks", "neural", "shop", "stack"),
+    *("benchmarks", "hosts", "neural", "shop", "stack"),
     *(
         "docs/test_tutorial.py",
         "training/test_lock.py",

@@ -155,7 +155,15 @@ def empty() -> None:
     from django_sessrec.capture import partitions
 
     tables = ["event", "impression", "attribution", "refund", "rolledupday"]
-    tables += ["dailylists", "dailyrevenue", "dailyshop", "dailyitem"]
+    tables += [
+        "dailylists",
+        "dailyrevenue",
+        "dailyshop",
+        "dailyitem",
+        "dailyarm",
+        "dailyarmorders",
+        "armline",
+    ]
     with connection.cursor() as cursor:
         for table in tables:
             cursor.execute(f"TRUNCATE sessrec_{table}")

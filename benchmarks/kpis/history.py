@@ -30,7 +30,7 @@ FROM sessions CROSS JOIN generate_series(0, {LISTS_PER_SESSION - 1}) AS place;
 
 INSERT INTO sessrec_impression (
     impression_id, shown_at, session_id, placement, model, run_id, step, experiment, variant, item_ids,
-    reasons, bot
+    reasons, bot, wanted, session_clicks, session_intents, duration_us
 )
 SELECT {UUID7.format(at="at", digits="digits")}, {TIME.format("at")}, session_id,
        (ARRAY['home', 'product_page', 'basket', 'category'])[place + 1],
@@ -39,7 +39,7 @@ SELECT {UUID7.format(at="at", digits="digits")}, {TIME.format("at")}, session_id
        CASE WHEN place = 1 THEN 'ranker' ELSE '' END,
        CASE WHEN place = 1 THEN CASE WHEN get_byte(uuid_send(session_id), 15) < 128 THEN 'a' ELSE 'b' END
             ELSE '' END,
-       items, '{{}}', false
+       items, '{{}}', false, 8, 3 * place, 1 + (draw * 2)::int, 1000 + (draw * 9000)::int
 FROM made;
 
 INSERT INTO sessrec_event (

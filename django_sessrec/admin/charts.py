@@ -8,6 +8,7 @@ from math import ceil, floor, log10
 
 GRID_LINES = 4
 TINY = 1e-9
+GAP = 0.2  # share of a column that stays free beside its bar
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +140,52 @@ def _band(edges: Sequence[tuple[float, float, float]]) -> str:
     there = [f"{x},{high}" for x, _low, high in edges]
     back = [f"{x},{low}" for x, low, _high in reversed(edges)]
     return " ".join(there + back)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A rectangle, and its label, which a pointer shows."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One colour of stacked bars: its number, its share of the whole, and its part of each bar."""
+
+    name: str
+    number: int
+    share: float
+    bars: Sequence[Bar]
+
+
+def stacked_bars(
+    columns: Sequence[Mapping[str, float]], label: Callable[[int, str, float], str]
+) -> list[Layer]:
+    """Each column's parts as shares of it, stacked from below, the largest layer first.
+
+    An empty column stays empty. label: what a pointer shows of a column's number, a name and its share
+    """
+    totals: dict[str, float] = {}
+    for column in columns:
+        for name, part in column.items():
+            totals[name] = totals.get(name, 0.0) + part
+    whole = sum(totals.values())
+    step = 100 / max(1, len(columns))
+    heights = [100.0] * len(columns)  # how far down each bar still reaches
+    layers = []
+    for number, name in enumerate(sorted(filter(totals.get, totals), key=lambda name: -totals[name]), 1):
+        bars = []
+        for place, column in enumerate(columns):
+            if amount := column.get(name):
+                share = amount / sum(column.values())
+                heights[place] -= 100 * share
+                x, y = round(step * (place + GAP / 2), 2), round(heights[place], 2)
+                width = round(step * (1 - GAP), 2)
+                bars.append(Bar(x, y, width, round(100 * share, 2), label(place, name, share)))
+        layers.append(Layer(name, number, totals[name] / whole, bars))
+    return layers

@@ -45,6 +45,7 @@ class Row:
 
     label: str
     pair: Pair
+    cases: str
     one: str
     other: str
     difference: str
@@ -125,6 +126,7 @@ def _row(label: str, pair: Pair, interval: Interval) -> Row:
     return Row(
         label,
         pair,
+        whole(pair.cases),
         fixed(100 * pair.one, 1) + PER_CENT,
         fixed(100 * pair.other, 1) + PER_CENT,
         signed(100 * pair.difference, 1),

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import zip_longest
+from typing import Any
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_date
@@ -23,6 +26,8 @@ from django_sessrec.admin.acts import Act, Question, asked, may
 from django_sessrec.admin.base import EstimatingPaginator, ReadOnlyAdmin
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.forms import first_moment
+from django_sessrec.admin.products import ShownProduct, shown_products
+from django_sessrec.admin.words import placement_name, reason_name, step_name
 from django_sessrec.capture.replay import replay
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.models import AuditEntry, Event, FailedEvent, Impression, Source
@@ -85,6 +90,17 @@ class CameFrom(admin.SimpleListFilter):
         return queryset.filter(source=self.value()) if self.value() else queryset
 
 
+class NamedRows(ChangeList):
+    """One page of rows, each with the products that it names: looked up once for all of them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: list[Any] = list(self.result_list)
+        products = shown_products(item_id for row in self.result_list for item_id in _items_of(row))
+        for row in self.result_list:
+            row.products = products
+
+
 class PartitionedAdmin(ReadOnlyAdmin):
     """Base of lists of partitioned tables, ordered by the id, which carries the time and is indexed."""
 
@@ -95,6 +111,9 @@ class PartitionedAdmin(ReadOnlyAdmin):
     search_help_text = _(
         "A session's id or cookie, or an item's id or name. Choose a day to find an item faster."
     )
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NamedRows
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str
@@ -117,6 +136,19 @@ class PartitionedAdmin(ReadOnlyAdmin):
         return format_html('<a href="?q={}">{}</a>', row.session_id, shown)
 
 
+def _items_of(row: Event | Impression) -> list[str]:
+    """The ids of the row's products, in order."""
+    ids = row.item_ids if isinstance(row, Impression) else [row.item_id]
+    return [item_id for item_id in ids if item_id]
+
+
+def _products_of(row: Event | Impression) -> list[ShownProduct]:
+    """The row's products: those of its whole page where it has one."""
+    ids = _items_of(row)
+    products = getattr(row, "products", None) or shown_products(ids)
+    return [products[item_id] for item_id in ids]
+
+
 NOTHING: Sequence[str] = ()
 
 
@@ -128,13 +160,21 @@ def _called(text: str) -> Sequence[str]:
 
 @admin.register(Event)
 class EventAdmin(PartitionedAdmin):
-    list_display = ("occurred_at", "event", "item_id", "from_list", "worth", "came_from", "session")
+    list_display = ("occurred_at", "event", "product", "from_list", "worth", "came_from", "session")
     list_filter = (OccurredOn, "name", CameFrom, "bot")
     search_fields = ("session_id", "item_id")
 
     @admin.display(description=_("event"))
     def event(self, event: Event) -> str:
         return event.get_name_display()
+
+    @admin.display(description=_("product"))
+    def product(self, event: Event) -> str | None:
+        """Picture and name, with the id."""
+        for product in _products_of(event):
+            words = {"product": product, "note": product.item_id if product.title != product.item_id else ""}
+            return render_to_string("admin/sessrec/includes/product.html", words)
+        return None
 
     @admin.display(description=_("from list"))
     def from_list(self, event: Event) -> str | None:
@@ -158,19 +198,39 @@ class EventAdmin(PartitionedAdmin):
 @admin.register(Impression)
 class ImpressionAdmin(PartitionedAdmin):
     item_lookup = "item_ids__overlap"
-    list_display = ("shown_at", "placement", "model", "step", "variant", "items", "session")
+    list_display = ("shown_at", "where", "made_by", "variant", "items", "session")
     list_filter = (ShownOn, "bot")
     search_fields = ("session_id", "item_ids")
     exclude = ("item_ids", "reasons")
     readonly_fields = ("why_each",)
 
+    @admin.display(description=_("placement"))
+    def where(self, impression: Impression) -> str:
+        return placement_name(impression.placement)
+
+    @admin.display(description=_("from"))
+    def made_by(self, impression: Impression) -> str:
+        """The model, or what stood in for one."""
+        return impression.model or step_name(impression.step)
+
     @admin.display(description=_("items"))
     def items(self, impression: Impression) -> str:
-        return Truncator(", ".join(impression.item_ids)).chars(CHARACTERS_IN_LIST)
+        """The pictures in order, each with its name; the names where the shop has no pictures."""
+        products = _products_of(impression)
+        if not any(product.image for product in products):
+            return Truncator(", ".join(product.title for product in products)).chars(CHARACTERS_IN_LIST)
+        picture = '<img src="{0}" alt="{1}" title="{1}" width="32" height="32" loading="lazy">'
+        parts = (
+            (format_html(picture if product.image else "<span>{1}</span>", product.image, product.title),)
+            for product in products
+        )
+        return format_html('<span class="sessrec-pictures">{}</span>', format_html_join("", "{}", parts))
 
     @admin.display(description=_("items, each with its reason"))
     def why_each(self, impression: Impression) -> str:
-        lines = zip_longest(impression.item_ids, impression.reasons, fillvalue=NONE)
+        titles = [product.title for product in _products_of(impression)]
+        reasons = [reason_name(reason) for reason in impression.reasons]
+        lines = zip_longest(titles, reasons, fillvalue=NONE)
         return format_html("<ol>{}</ol>", format_html_join("", "<li>{}: {}</li>", lines))
 
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_sessrec import database
 from django_sessrec.admin.acts import ReasonForm
+from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.words import placement_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
@@ -20,6 +21,9 @@ from django_sessrec.experiment_models import INTERLEAVED, Experiment, Variant
 PARTS: Final = ((0.1, "10 %"), (0.25, "25 %"), (0.5, "50 %"), (1.0, "100 %"))
 SHADOW: Final = ("0", _("0 %: nobody, as in a pilot's shadow"))
 FEWEST, MOST = 2, 5  # variants
+FIRST: Final = "model_1"
+# Fields of a variant's models; each model answers where those before it can't.
+ASKED: Final = {FIRST: _("First model"), "model_2": _("Second model"), "model_3": _("Third model")}
 
 
 class ExperimentForm(forms.Form):
@@ -66,15 +70,18 @@ class VariantForm(forms.Form):
     template_name = "admin/sessrec/includes/fields.html"
     name = forms.CharField(label=_("Name"), max_length=40)
     share = forms.FloatField(label=_("Share"), initial=50, min_value=0, max_value=1_000_000)
-    models = forms.CharField(
-        label=_("Models, in this order"),
-        required=False,
-        help_text=_("Separated by commas; empty: as the placement is now."),
-    )
     limit = forms.IntegerField(
         label=_("Length of the list"), required=False, min_value=1, max_value=MAX_LIMIT
     )
     holdout = forms.BooleanField(label=_("No recommendations at all (holdout)"), required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        known = [(name, name) for name in sessrec_settings.MODELS]
+        for field, label in list(ASKED.items())[: len(known)]:
+            none = _("as the placement is now") if field == FIRST else NONE
+            self.fields[field] = forms.ChoiceField(label=label, required=False, choices=[("", none), *known])
+        self.order_fields(["name", "share", *ASKED])
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"].strip()
@@ -82,19 +89,21 @@ class VariantForm(forms.Form):
             raise ValidationError(_("This name is taken: choose another."))
         return name
 
-    def clean_models(self) -> list[str]:
-        given = [each.strip() for each in self.cleaned_data["models"].split(",") if each.strip()]
-        if unknown := [each for each in given if each not in sessrec_settings.MODELS]:
-            raise ValidationError(
-                _("Unknown: %(unknown)s. The models are %(known)s."),
-                params={"unknown": ", ".join(unknown), "known": ", ".join(sessrec_settings.MODELS)},
-            )
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if self.models and not given.get(FIRST):
+            self.add_error(FIRST, _("Choose the first model, too."))
         return given
+
+    @property
+    def models(self) -> list[str]:
+        """The chosen models in the order in which they are asked."""
+        return list(dict.fromkeys(filter(None, map(self.cleaned_data.get, ASKED))))
 
     @property
     def changes(self) -> dict[str, Any]:
         """Keys of a placement."""
-        given = {"MODELS": self.cleaned_data["models"], "LIMIT": self.cleaned_data["limit"]}
+        given = {"MODELS": self.models, "LIMIT": self.cleaned_data["limit"]}
         return {key: value for key, value in given.items() if value}
 
 

@@ -26,10 +26,12 @@ TITLES: Final[Mapping[str, str | Promise]] = {
     "revenue": gettext_lazy("Sales per 100 sessions"),
     "full": gettext_lazy("Full lists, of 100 lists"),
     "refunds": gettext_lazy("Refunded order lines, of 100"),
+    "time": gettext_lazy("Time that a list takes"),
     "preference": gettext_lazy("Clicks won, per 100 sessions"),
 }
-GUARDED: Final = ("full", "refunds")
+GUARDED: Final = ("full", "refunds", "time")
 WIDTH: Final = 200  # of the plot, in its own units
+EDGE: Final = 6  # of these that stay free at either end
 Reach = tuple[float, float]
 
 
@@ -41,6 +43,7 @@ class Interval:
     value: float
     high: float
     label: str
+    beyond: int = 0  # -1 or 1 where it reaches out of the plot on that side
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ def sentence(experiment: Experiment, judged: Judgement, waits_for: Sequence[str]
 def _known(experiment: Experiment, judged: Judgement) -> str:
     variant, bounds = judged.decides
     if bounds is None:
+        if experiment.state == Experiment.State.STOPPED:
+            return _("Stopped with too few sessions to say anything.")
         return _("Too early: there are too few sessions to say anything.")
     measure = _goal(experiment)
     unit = UNITS[measure]
@@ -106,6 +111,9 @@ def _known(experiment: Experiment, judged: Judgement) -> str:
             _("No difference worth finding: between %(low)s and %(high)s %(what)s, less than %(effect)s.")
             % words
         )
+    if experiment.state == Experiment.State.STOPPED:
+        stopped = _("Stopped without a result: “%(variant)s” brought between %(low)s and %(high)s %(what)s.")
+        return stopped % words
     early = _("Too early. “%(variant)s” brings between %(low)s and %(high)s %(what)s. You may look daily.")
     return f"{early % words} {remaining(experiment, judged)}".strip()
 
@@ -185,9 +193,13 @@ def guards(judged: Judgement) -> list[tuple[str, bool, str]]:
         for name in GUARDED:
             if name in by_name:
                 rate, usual = judged.arms[variant].ratio(name).value, judged.control.ratio(name).value
-                note = NONE if rate is None or usual is None else f"{percent(rate)} / {percent(usual)}"
+                note = " / ".join(_guarded(name, each) for each in (rate, usual) if each is not None) or NONE
                 found.append((f"{TITLES[name]}: {variant}", (variant, name) not in judged.failed, note))
     return found
+
+
+def _guarded(name: str, value: float) -> str:
+    return f"{fixed(value, 1)}\N{NO-BREAK SPACE}ms" if name == "time" else percent(value)
 
 
 def answered(arm: Arm) -> str:
@@ -229,8 +241,15 @@ def _relative(bounds: Difference, control: float | None, absolute: bool) -> Reac
 def _interval(reach: Reach | None, bounds: Difference | None, most: float, label: str) -> Interval | None:
     if reach is None or bounds is None:
         return None
-    low, high = (WIDTH / 2 * (1 + max(-1.0, min(1.0, end / most))) for end in reach)
-    return Interval(round(low, 1), round((low + high) / 2, 1), round(high, 1), label)
+    low, high = (end / most for end in reach)
+    beyond = 1 if high > 1 else -1 if low < -1 else 0
+    low, middle, high = (_place(share) for share in (low, (low + high) / 2, high))
+    return Interval(low, middle, high, label, beyond)
+
+
+def _place(share: float) -> float:
+    """From the left, with room for a dot at the ends."""
+    return round(WIDTH / 2 + (WIDTH / 2 - EDGE) * max(-1.0, min(1.0, share)), 1)
 
 
 def _kind(bounds: Difference | None) -> str:

@@ -17,7 +17,14 @@ from django.views.decorators.http import require_POST
 from django_sessrec.admin import experiment_words as words
 from django_sessrec.admin.acts import Act, Question, ReasonForm, asked, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
-from django_sessrec.admin.experiment_forms import ExperimentForm, RampForm, create, stop_form, variants_form
+from django_sessrec.admin.experiment_forms import (
+    FEWEST,
+    ExperimentForm,
+    RampForm,
+    create,
+    stop_form,
+    variants_form,
+)
 from django_sessrec.admin.formatting import whole
 from django_sessrec.admin.words import placement_name
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
@@ -107,6 +114,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
         context = self._context(request, _("New experiment")) | {
             "form": form,
             "variants": variants,
+            "more": given is not None and any(each.has_changed() for each in variants.forms[FEWEST:]),
             "list": self._list(),
         }
         return TemplateResponse(request, "admin/sessrec/experiment_form.html", context)
@@ -276,7 +284,7 @@ def _arms(experiment: Experiment, judged: Judgement) -> list[dict[str, Any]]:
                 "changes": words.changes(each),
                 "share": words.part(each.share / whole_share),
                 "sessions": whole(arm.sessions) if arm else whole(0),
-                "answered": words.answered(arm) if arm else "",
+                "answered": words.answered(arm) if arm and (each.model or each.holdout) else "",
             }
         )
     return rows

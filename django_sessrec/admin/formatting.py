@@ -31,7 +31,7 @@ def cells(kpi: Kpi) -> list[tuple[str, Cell]]:
     return [
         (name("direct"), _revenue(kpi)),
         (name("purchases"), Cell(whole(kpi.purchases))),
-        (name("impressions"), Cell(whole(kpi.impressions))),
+        (name("impressions"), Cell(whole(kpi.impressions), _short(kpi))),
         (name("viewability"), share(kpi.rate("viewability")) if kpi.seen_impressions else Cell(NONE)),
         (name("ctr"), share(kpi.rate("ctr"))),
         (name("viewable_ctr"), share(kpi.rate("viewable_ctr"))),
@@ -63,6 +63,12 @@ def cards(kpi: Kpi) -> list[tuple[str, Cell]]:
 def name(key: str) -> str:
     """What people read for a KPI."""
     return str(DEFINITIONS[key].name)
+
+
+def _short(kpi: Kpi) -> str:
+    """Lists with fewer products than wanted; nothing where all are full."""
+    part = kpi.rate("short_share").value
+    return _("%s of them too short") % percent(part) if part else ""
 
 
 def _seen(kpi: Kpi) -> Cell:

@@ -1,4 +1,4 @@
-"""The Health page: findings, background processes and the outcome of every row."""
+"""The page Health and alerts: findings, alarms, background processes and the outcome of every row."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from django_sessrec.admin.alarm_rows import alarm_rows, mail_sentence
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.formatting import Cell, whole
 from django_sessrec.capture import ledger, partitions
 from django_sessrec.capture.ledger import Counts
 from django_sessrec.capture.replay import replayable
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import FailedEvent, Heartbeat
+from django_sessrec.operations import hosts
 from django_sessrec.operations.examination import examine
 from django_sessrec.operations.findings import Level
 from django_sessrec.operations.heartbeat import programs
@@ -34,7 +37,7 @@ class HealthAdmin(ReadOnlyAdmin):
     """The page in place of a list of heartbeats."""
 
     class Media:
-        css = {"all": ["sessrec/admin.css", "sessrec/admin-charts.css"]}
+        css = {"all": ["sessrec/admin-charts.css"]}
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -43,12 +46,13 @@ class HealthAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         days = ledger.by_day(DAYS)
         context = self.admin_site.each_context(request) | {
-            "title": _("Health"),
+            "title": _("Health and alerts"),
             "opts": self.opts,
             "media": self.media,
             "cards": _cards(days.get(timezone.now().date(), Counts())),
             **_findings(request),
             "programs": programs(),
+            "hosts": hosts.rows(),
             "days": {
                 "keys": (_("Day"),),
                 "headings": [heading for heading, _cell in _cells(Counts())],
@@ -76,7 +80,13 @@ def _findings(request: HttpRequest) -> dict[str, Any]:
 
     found = list(examine(tasks.broker(), request))
     worst_first = [each for level in (Level.FAIL, Level.WARN) for each in found if each.level == level]
-    return {"problems": worst_first, "in_order": [each for each in found if each.level == Level.OK]}
+    return {
+        "problems": worst_first,
+        "in_order": [each for each in found if each.level == Level.OK],
+        "alarms": alarm_rows({each.code for each in found}),
+        "mail": mail_sentence(),
+        "min_days": sessrec_settings.alarms["MIN_DAYS"],
+    }
 
 
 def _cards(today: Counts) -> list[tuple[str, Cell]]:

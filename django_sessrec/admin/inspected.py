@@ -19,6 +19,7 @@ from django_sessrec.safety import never_raises
 from django_sessrec.serving.active_models import ActiveModel, active
 from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.fallback import Candidate
+from django_sessrec.serving.families import family_of, heard
 from django_sessrec.serving.inspection import POPULAR, absence, lists_side_by_side, standings
 from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.visit import Visit
@@ -135,6 +136,7 @@ def teachers(visit: Visit, item_id: str) -> dict[str, Any]:
 def _of_model(serving: ActiveModel, clicks: Sequence[str], item_id: str) -> dict[str, Any]:
     model = serving.recommender
     assert isinstance(model, NeighboursRecommender)  # noqa: S101  # for mypy
+    *clicks, item_id = heard(model.index, [*clicks, item_id], family_of([*clicks, item_id]))
     if item_id not in model.index:
         best = model.recommend(clicks, 1, exclude=clicks)
         item_id = best[0].item_id if best else ""

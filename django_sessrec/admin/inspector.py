@@ -60,6 +60,7 @@ class InspectorAdmin(ReadOnlyAdmin):
             "media": self.media,
             "may_inspect": may(request, Act.INSPECT),
             "may_take_out": may(request, Act.QUARANTINE),
+            "may_see_rules": request.user.has_perm("sessrec.view_ruleset"),
         }
         if session_id is not None:
             require(request, Act.INSPECT)
@@ -69,7 +70,7 @@ class InspectorAdmin(ReadOnlyAdmin):
         context |= found
         if visit.clicks:
             context |= lists_now(visit, given.get("placement", ""), given.get("other", "").strip())
-        if session_id is not None and visit.clicks:
+        if visit.clicks and context["may_inspect"]:
             context |= teachers(visit, given.get("why", ""))
         if not visit.clicks and session_id is None and not term and context["may_inspect"]:
             context["latest"] = latest_sessions()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django import forms
@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_sessrec.admin.formatting import NONE
-from django_sessrec.admin.rule_forms import ProductField
+from django_sessrec.admin.rule_fields import ProductField
 from django_sessrec.admin.rule_words import Words
 from django_sessrec.admin.words import step_name
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import PLACEMENT_DEFAULTS, sessrec_settings
-from django_sessrec.rule_models import RuleSet
+from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.safety import isolated
 from django_sessrec.serving import merchant_rules
 from django_sessrec.serving.choose import REFILLED, Choice, choose
@@ -63,10 +63,20 @@ class Shown:
 
 
 class ListForm(forms.Form):
-    """Whose list: a product's page, or one of the recent sessions."""
+    """Whose list: a product's page, or one of the recent sessions; for the customers of one group."""
 
     product = ProductField(label=gettext_lazy("On the page of"), required=False)
+    group = forms.ChoiceField(label=gettext_lazy("For customers of the group"), required=False)
     session = forms.IntegerField(required=False, min_value=1, max_value=RECENT, widget=forms.HiddenInput)
+
+    def __init__(self, given: Any, rules: Iterable[PlacementRule]) -> None:
+        """rules: those that may name a group; where none does, no group is asked for."""
+        super().__init__(given)
+        if groups := sorted({rule.group for rule in rules} - {""}):
+            choices = [("", gettext_lazy("none")), *((name, name) for name in groups)]
+            self.fields["group"].choices = choices  # type: ignore[attr-defined]
+        else:
+            del self.fields["group"]
 
 
 def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -> dict[str, Any]:
@@ -77,8 +87,9 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
     catalogue = RememberingCatalogue(get_catalogue())
     chosen = 0
     visit = recent[0] if recent else None
+    group = ""
     if form.is_bound and form.is_valid():
-        number = form.cleaned_data["session"]
+        number, group = form.cleaned_data["session"], form.cleaned_data.get("group", "")
         if form.cleaned_data["product"]:
             visit, chosen = Visit(current=form.cleaned_data["product"]), -1
         elif number and number <= len(recent):
@@ -86,6 +97,7 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
     if visit is None:
         items = catalogue.fallback(1)
         visit, chosen = Visit(current=items[0] if items else ""), -1
+    visit = replace(visit, group=group)
     lists = [merchant_rules.live(name)]
     if draft is not None:
         lists.append(Merchandising.of(draft.rules.all(), draft.changes))
@@ -98,7 +110,7 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
     last = choices[-1]
     return {
         "recent": [(n + 1, _clicks(each, words), n == chosen) for n, each in enumerate(recent)],
-        "clicks": _clicks(visit, words),
+        "clicks": [words.product(item_id) for item_id in visit.items[-CLICKS:]],
         "current": words.product(visit.current) if visit.current else "",
         "live_list": shown[0],
         "draft_list": shown[1] if draft else None,

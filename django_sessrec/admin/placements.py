@@ -18,13 +18,10 @@ from django.views.decorators.http import require_GET, require_POST
 
 from django_sessrec.admin.acts import Act, Question, asked, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.placement_figures import placement_figures
 from django_sessrec.admin.placement_lists import ListForm, live_lists, settings_table
-from django_sessrec.admin.rule_forms import (
-    FORMS,
-    ChangesForm,
-    RuleForm,
-    labelled,
-)
+from django_sessrec.admin.rule_fields import labelled
+from django_sessrec.admin.rule_forms import FORMS, ChangesForm, RuleForm
 from django_sessrec.admin.rule_lines import example_lists, in_order, most_named, rule_line
 from django_sessrec.admin.rule_warnings import warnings
 from django_sessrec.admin.rule_words import Words
@@ -50,7 +47,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     """The list of placements, and a page for each."""
 
     class Media:
-        css = {"all": ["sessrec/admin.css", "sessrec/admin-rules.css"]}
+        css = {"all": ["sessrec/admin-charts.css", "sessrec/admin-rules.css"]}
         js = [Script("sessrec/admin-rules.js", type="module")]
 
     def get_urls(self) -> list[URLPattern]:
@@ -86,7 +83,8 @@ class PlacementAdmin(ReadOnlyAdmin):
             placements.append(
                 {
                     "name": name,
-                    "title": title_of(name, settled),
+                    "title": placement_name(name),
+                    "heading": settled.title if settled else "",
                     "url": self._url("page", name),
                     "models": ", ".join(settled.models) if settled else "",
                     "limit": settled.limit if settled else "",
@@ -109,14 +107,14 @@ class PlacementAdmin(ReadOnlyAdmin):
         catalogue = get_catalogue()
         everything = rows + (list(live.rules.all()) if draft and live else [])
         words = Words(catalogue, everything)
-        form = ListForm(request.GET or None)
+        form = ListForm(request.GET or None, everything)
         lists = live_lists(name, form, draft, words)
         drafted = _settled(name, draft)
         return self._answer(
             request,
             "placement.html",
             {
-                "title": title_of(name, settled),
+                "title": placement_name(name),
                 "name": name,
                 "draft": draft,
                 "live": live,
@@ -125,6 +123,7 @@ class PlacementAdmin(ReadOnlyAdmin):
                 "kinds": [(kind, PlacementRule.Kind(kind).label) for kind in FORMS],
                 "form": form,
                 **lists,
+                **placement_figures(name, settled.limit),
                 "settings": settings_table(name, drafted or settled, shown, changed_by=draft is not None),
                 "history": RuleSet.objects.history(name)[:VERSIONS],
                 "may_change": may(request, Act.RULES),
@@ -151,7 +150,7 @@ class PlacementAdmin(ReadOnlyAdmin):
             request,
             "placement_preview.html",
             {
-                "title": _("Preview: %(placement)s") % {"placement": title_of(name, settled)},
+                "title": _("Preview: %(placement)s") % {"placement": placement_name(name)},
                 "name": name,
                 "draft": draft,
                 "compared": compared,
@@ -180,7 +179,7 @@ class PlacementAdmin(ReadOnlyAdmin):
             draft.save()
             return self._to_page(name)
         return self._form(
-            request, name, _("Settings: %(placement)s") % {"placement": title_of(name, settled)}, form
+            request, name, _("Settings: %(placement)s") % {"placement": placement_name(name)}, form
         )
 
     def add_rule(self, request: HttpRequest, name: str, kind: str) -> HttpResponse:
@@ -242,8 +241,7 @@ class PlacementAdmin(ReadOnlyAdmin):
         draft = get_object_or_404(RuleSet, placement=name, published_at=None)
         number = draft.rules.count()
         question = Question(
-            title=_("Go live with the draft of %(placement)s?")
-            % {"placement": title_of(name, _settled(name))},
+            title=_("Go live with the draft of %(placement)s?") % {"placement": placement_name(name)},
             button=_("Go live"),
             back=self._url("page", name),
             sentences=[
@@ -273,7 +271,7 @@ class PlacementAdmin(ReadOnlyAdmin):
         """Ask, and delete the draft."""
         draft = get_object_or_404(RuleSet, placement=name, published_at=None)
         question = Question(
-            title=_("Discard the draft of %(placement)s?") % {"placement": _title(name)},
+            title=_("Discard the draft of %(placement)s?") % {"placement": placement_name(name)},
             button=_("Discard"),
             back=self._url("page", name),
             sentences=[_("The draft's changes are deleted. What is live stays live.")],
@@ -291,8 +289,7 @@ class PlacementAdmin(ReadOnlyAdmin):
         earlier = get_object_or_404(RuleSet.objects.history(name), pk=pk)
         number = earlier.rules.count()
         question = Question(
-            title=_("Bring this version of %(placement)s back?")
-            % {"placement": title_of(name, _settled(name))},
+            title=_("Bring this version of %(placement)s back?") % {"placement": placement_name(name)},
             button=_("Bring back"),
             back=self._url("page", name),
             facts=[
@@ -339,16 +336,6 @@ class PlacementAdmin(ReadOnlyAdmin):
 
     def _to_page(self, name: str, query: str = "") -> HttpResponse:
         return HttpResponseRedirect(self._url("page", name) + (f"?{query}" if query else ""))
-
-
-def title_of(name: str, settled: Placement | None) -> str:
-    """The placement's heading where it has one, and its name."""
-    words = str(settled.title) if settled is not None and settled.title else ""
-    return f"{words} ({name})" if words else placement_name(name)
-
-
-def _title(name: str) -> str:
-    return title_of(name, _settled(name))
 
 
 def _settled(name: str, rule_set: RuleSet | None = None) -> Placement | None:

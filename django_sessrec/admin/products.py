@@ -35,16 +35,29 @@ class ShownProduct:
 def shown_products(item_ids: Iterable[str]) -> dict[str, ShownProduct]:
     """Id -> product, of all these; what raises in the shop's catalogue is shown by its id.
 
-    One query, and one more where some are not offered now.
+    A family, which models name in place of its variants, is shown as the variant that lists show first. One
+    query, and one or two more where some are not offered now, or are families.
     """
     wanted = list(dict.fromkeys(item_ids))
     offered = _looked_up(wanted, "resolve")
     missing = [item_id for item_id in wanted if item_id not in offered]
-    hidden = _looked_up(missing, "known")
+    offered |= _of_families(missing)
+    hidden = _looked_up([item_id for item_id in missing if item_id not in offered], "known")
     return {
         item_id: _described(item_id, offered.get(item_id) or hidden.get(item_id), item_id in offered)
         for item_id in wanted
     }
+
+
+@never_raises("look up families", default=NOTHING)
+def _of_families(ids: Collection[str]) -> dict[str, Any]:
+    """Family -> its first variant, of the families among these."""
+    catalogue = get_catalogue()
+    if not (ids and catalogue.has_families):
+        return {}
+    first = {family: items[0] for family, items in catalogue.variants(ids).items() if items}
+    found = catalogue.resolve(list(first.values()))
+    return {family: found[item_id] for family, item_id in first.items() if item_id in found}
 
 
 @never_raises("look up products", default=NOTHING)

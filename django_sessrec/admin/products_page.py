@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django_sessrec.admin.formatting import NONE, Cell, percent, whole
 from django_sessrec.admin.products import shown_products
 from django_sessrec.measuring.days import last_days
-from django_sessrec.measuring.kpis import Kpi, figures, sessions
+from django_sessrec.measuring.kpis import Kpi, Pages, Sessions, figures, pages, sessions
 from django_sessrec.models import Withdrawal
 from django_sessrec.operations.catalogue_quality import DAYS, Quality, quality
 from django_sessrec.operations.readiness import steps, sum_of
@@ -32,6 +32,7 @@ def products_page(model_admin: admin.ModelAdmin, request: HttpRequest) -> HttpRe
         "setup": setup,
         "done": sum(step.done for step in setup),
         "looked_at": found.looked_at,
+        "looked_at_words": whole(found.looked_at),
         "groups": [
             {"group": group, "products": [products[item_id] for item_id in group.item_ids]}
             for group in found.groups
@@ -59,15 +60,17 @@ def _quality() -> Quality:
 def _visitors() -> list[tuple[str, Cell]]:
     """Whose visits count, of the last days."""
     days = last_days(DAYS)
-    shop = sum_of(sessions(*days).values())
+    shop = sum_of(Sessions, sessions(*days).values())
+    seen_pages = sum_of(Pages, pages(*days).values())
     whole_shop = figures(*days).get((), Kpi())
     every = shop.sessions + shop.bots + shop.quarantined
     seen = whole_shop.rate("viewability").value
     return [
         (
             _("Sessions with consent"),
-            Cell(whole(shop.sessions), _("others leave no row, so nobody counts them")),
+            Cell(whole(shop.sessions), _("others leave no row: of them only pages are counted")),
         ),
+        (_("Pages with consent"), _consent(seen_pages)),
         (
             _("Withdrawn or erased"),
             Cell(whole(Withdrawal.objects.count()), _("sessions of the retention time")),
@@ -77,6 +80,15 @@ def _visitors() -> list[tuple[str, Cell]]:
         (_("With a list"), _share(shop.with_list, shop.sessions)),
         (_("Lists not seen"), Cell(NONE if not seen else percent(1 - seen), _("nobody scrolled to them"))),
     ]
+
+
+def _consent(seen: Pages) -> Cell:
+    """The share of people's pages that figures and training know of."""
+    share = seen.consent_share
+    if share is None:
+        return Cell(NONE, _("counted from the first product page on"))
+    people = seen.with_consent + seen.without_consent
+    return Cell(percent(share), _("of %s pages") % whole(people))
 
 
 def _share(part: int, of: int) -> Cell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
 
@@ -23,9 +23,10 @@ from django_sessrec.admin.products_page import products_page
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.measuring import rollups
 from django_sessrec.measuring.comparison import difference
+from django_sessrec.measuring.daily import INTENTS, SESSION_LENGTHS
 from django_sessrec.measuring.days import last_days, today
 from django_sessrec.measuring.export import csv_lines
-from django_sessrec.measuring.kpis import Kpi, by_week, figures
+from django_sessrec.measuring.kpis import Kpi, figures
 from django_sessrec.measuring.report import PAGE_SECONDS, counted
 from django_sessrec.models import AuditEntry, Report
 
@@ -39,7 +40,7 @@ class ReportAdmin(ReadOnlyAdmin):
     """The page in place of a list of rows, and its figures as CSV."""
 
     class Media:
-        css = {"all": ["sessrec/admin.css", "sessrec/admin-charts.css"]}
+        css = {"all": ["sessrec/admin-charts.css"]}
 
     def get_urls(self) -> list[URLPattern]:
         own = self.admin_site.admin_view
@@ -127,11 +128,14 @@ def _figures(start: date, end: date) -> dict[str, Any]:
         ),
         _experiments(variants),
         _table(_("By step"), (_("Placement"), _("Step")), figures(start, end, ("placement", "step"))),
+        _split(
+            _("By clicks made before"), _("Clicks"), SESSION_LENGTHS, figures(start, end, ("session_length",))
+        ),
+        _split(_("By intents of the session"), _("Intents"), INTENTS, figures(start, end, ("intents",))),
     ]
     weekly = (end - start).days >= DAYS_ONE_BY_ONE
-    by_day, of_placements = figures(start, end, ("day",)), figures(start, end, ("placement", "day"))
-    if weekly:
-        by_day, of_placements = by_week(by_day), by_week(of_placements)
+    step = "week" if weekly else "day"
+    by_day, of_placements = figures(start, end, (step,)), figures(start, end, ("placement", step))
     latest_first = {(date_format(day),): kpi for (day,), kpi in reversed(by_day.items())}
     return {
         "cards": cards(figures(start, end).get((), Kpi())),
@@ -155,6 +159,12 @@ def _table(title: str, keys: tuple[str, ...], figures: Mapping[Any, Kpi]) -> dic
         "headings": [heading for heading, _cell in cells(Kpi())],
         "rows": [(key, cells(kpi)) for key, kpi in figures.items()],
     }
+
+
+def _split(title: str, key: str, groups: Iterable[str], figures: Mapping[tuple[str], Kpi]) -> dict[str, Any]:
+    """The figures by kind of session, in the order of `groups`; lists of which it is not known come last."""
+    named = {(name or _("not known"),): figures[name,] for name in (*groups, "") if (name,) in figures}
+    return _table(title, (key,), named if set(figures) - {("",)} else {})
 
 
 def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:

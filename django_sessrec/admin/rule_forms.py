@@ -11,7 +11,18 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from django_sessrec.catalogue import TextCatalogue, get_catalogue
+from django_sessrec.admin.rule_fields import (
+    EitherField,
+    LinesField,
+    LocalInput,
+    ProductField,
+    attribute_name,
+    attributes_offered,
+    labelled,
+    product_id,
+    value_of,
+)
+from django_sessrec.catalogue import get_catalogue
 from django_sessrec.checks.templates import labels_sponsored
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
@@ -21,102 +32,6 @@ from django_sessrec.serving.merchant_rules import ITEM
 from django_sessrec.serving.placements import placement_for
 
 Kind = PlacementRule.Kind
-MAX_VALUES: Final = 500  # of one rule
-NAMESAKES: Final = 6  # products of one name that a message lists
-SAMPLED: Final = 20  # products whose attributes are offered
-NAMES: Final = {
-    ITEM: _("product"),
-    "brand": _("brand"),
-    "category": _("category"),
-    "tags": _("tag"),
-}
-
-
-def attribute_name(attribute: str) -> str:
-    """An attribute as people call it."""
-    return str(NAMES.get(attribute, attribute))
-
-
-def attributes_offered(catalogue: TextCatalogue) -> list[str]:
-    """What the shop's products have, by a sample of them; brand and category at least."""
-    found = {"brand": None, "category": None}
-    with isolated("read the attributes of some products"):
-        for item in catalogue.resolve(catalogue.fallback(SAMPLED)).values():
-            found |= dict.fromkeys(catalogue.attributes(item).texts)
-    return list(found)
-
-
-class ProductField(forms.CharField):
-    """A product by its name or id; the answer is its id. The name may carry the id: "Teapot [42]"."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        hint = _("A part of its name, or its id.")
-        super().__init__(max_length=300, **{"help_text": hint, **kwargs})
-        self.widget.attrs |= {"data-sessrec-suggest": ITEM, "autocomplete": "off"}
-
-    def clean(self, value: Any) -> str:
-        text = super().clean(value)
-        return product_id(text, get_catalogue()) if text else ""
-
-
-class LinesField(forms.CharField):
-    """Several texts, one a line; the answer is a list without repetitions."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(widget=forms.Textarea(attrs={"rows": 3}), **kwargs)
-
-    def prepare_value(self, value: Any) -> Any:
-        return "\n".join(value) if isinstance(value, list | tuple) else value
-
-    def clean(self, value: Any) -> list[str]:
-        lines = [line.strip() for line in super().clean(value).splitlines()]
-        values = list(dict.fromkeys(line for line in lines if line))
-        if len(values) > MAX_VALUES:
-            raise ValidationError(_("At most %(number)d lines."), params={"number": MAX_VALUES})
-        return values
-
-
-def product_id(text: str, catalogue: TextCatalogue) -> str:
-    """The id of the product that the text names; ValidationError where it is none, or several."""
-    text = text.strip()
-    given = text[:-1].rpartition("[")[2].strip() if text.endswith("]") else text
-    if catalogue.resolve([given]):
-        return given
-    found = catalogue.search(text, NAMESAKES)
-    if len(found) == 1 or given in found:
-        return given if given in found else found[0]
-    if not found:
-        raise ValidationError(_("No product is called “%(text)s”."), params={"text": text})
-    offered = catalogue.resolve(found)
-    exact = [item_id for item_id in offered if title(item_id, offered, catalogue).lower() == text.lower()]
-    if len(exact) == 1:
-        return exact[0]
-    named = ", ".join(labelled(item_id, offered, catalogue) for item_id in found)
-    raise ValidationError(
-        _("Several products are called so. Copy one of these: %(products)s"), params={"products": named}
-    )
-
-
-def title(item_id: str, offered: Mapping[str, Any], catalogue: TextCatalogue) -> str:
-    """The product's title, or its id where the catalogue does not offer it."""
-    with isolated("describe a product for the admin", savepoints=False):
-        if (item := offered.get(item_id)) is not None:
-            return str(catalogue.describe(item)["title"])
-    return item_id
-
-
-def labelled(item_id: str, offered: Mapping[str, Any], catalogue: TextCatalogue) -> str:
-    """The product's title with its id, as ProductField takes it."""
-    return f"{title(item_id, offered, catalogue)} [{item_id}]"
-
-
-class LocalInput(forms.DateTimeInput):
-    """The browser's own picker of day and time."""
-
-    input_type = "datetime-local"
-
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%dT%H:%M")
 
 
 class RuleForm(forms.Form):
@@ -124,6 +39,7 @@ class RuleForm(forms.Form):
 
     template_name = "admin/sessrec/includes/fields.html"
     kind: ClassVar[Kind]
+    stored: ClassVar[tuple[str, ...]] = ()  # fields that are parameters of the kind as they are
     matches: ClassVar[tuple[str, ...]] = ("on_screen",)  # prefixes of attribute and values
 
     on_screen_attribute = forms.ChoiceField(label=_("Only on pages of products with this"), required=False)
@@ -217,7 +133,7 @@ class RuleForm(forms.Form):
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The kind's own."""
-        raise NotImplementedError
+        return {name: given[name] for name in self.stored}
 
     def match(self, prefix: str, given: Mapping[str, Any]) -> dict[str, Any]:
         return {"attribute": given[f"{prefix}_attribute"], "values": given[f"{prefix}_values"]}
@@ -245,24 +161,11 @@ class RuleForm(forms.Form):
         return (labelled(item_id, offered, self.catalogue) for item_id in match["values"])
 
 
-def value_of(attribute: str, text: str, catalogue: TextCatalogue) -> str:
-    """The value that a person wrote or named; what the catalogue does not know stays as it is written."""
-    offered: list[tuple[str, str]] = []
-    with isolated("search the values of an attribute"):
-        offered = catalogue.attribute_values(attribute, text, NAMESAKES)
-    for value, name in offered:
-        if text == value or text.lower() == name.lower():
-            return value
-    return text
-
-
 class PinForm(RuleForm):
     kind = Kind.PIN
+    stored = ("item", "position")
     item = ProductField(label=_("Product"))
     position = forms.IntegerField(label=_("Place"), min_value=1, max_value=MAX_LIMIT, initial=1)
-
-    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {"item": given["item"], "position": given["position"]}
 
 
 class SponsoredForm(PinForm):
@@ -284,11 +187,12 @@ class HideForm(RuleForm):
     what_values = LinesField(label=_("… that is one of"), help_text=_("One a line."))
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return self.match("what", given)
+        return super().parameters(given) | self.match("what", given)
 
 
 class BoostForm(HideForm):
     kind = Kind.BOOST
+    stored = ("places",)
     places = forms.IntegerField(
         label=_("Places"),
         min_value=0,
@@ -296,9 +200,6 @@ class BoostForm(HideForm):
         initial=4,
         help_text=_("How far; 0 is all the way."),
     )
-
-    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return super().parameters(given) | {"places": given["places"]}
 
 
 class BuryForm(BoostForm):
@@ -317,6 +218,7 @@ class BesideForm(HideForm):
 
 class CapForm(RuleForm):
     kind = Kind.CAP
+    stored = ("attribute", "most", "window")
     most = forms.IntegerField(label=_("At most"), min_value=1, max_value=MAX_LIMIT, initial=2)
     attribute = forms.ChoiceField(label=_("products of the same"), choices=())
     window = forms.IntegerField(
@@ -334,32 +236,22 @@ class CapForm(RuleForm):
             self.add_error("window", gettext("So few places can never hold more: nothing would change."))
         return given
 
-    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: given[name] for name in ("attribute", "most", "window")}
-
 
 class RelatedForm(RuleForm):
     kind = Kind.RELATED
-    same = forms.ChoiceField(
-        label=_("Show only products of"),
-        choices=[("True", _("the same")), ("", _("another"))],
-        required=False,
-    )
+    stored = ("same", "attribute")
+    same = EitherField(label=_("Show only products of"), yes=_("the same"), no=_("another"), initial="True")
     attribute = forms.ChoiceField(label=_("… as the product on the page"), choices=())
-
-    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {"same": bool(given["same"]), "attribute": given["attribute"]}
 
 
 class PriceForm(RuleForm):
     kind = Kind.PRICE
-    relative = forms.ChoiceField(
+    stored = ("relative",)
+    relative = EitherField(
         label=_("Prices are"),
-        choices=[
-            ("True", _("in per cent of the price of the product on the page")),
-            ("", _("amounts, as in the catalogue")),
-        ],
-        required=False,
+        yes=_("in per cent of the price of the product on the page"),
+        no=_("amounts, as in the catalogue"),
+        initial="True",
     )
     low = forms.FloatField(label=_("Lowest"), required=False, min_value=0)
     high = forms.FloatField(label=_("Highest"), required=False, min_value=0)
@@ -384,20 +276,14 @@ class PriceForm(RuleForm):
         divided = 100 if given["relative"] else 1
         ends = {end: given[end] for end in ("low", "high")}
         shares = {end: value / divided for end, value in ends.items() if value is not None}
-        return {"relative": bool(given["relative"]), **shares}
+        return super().parameters(given) | shares
 
 
 class StockForm(RuleForm):
     kind = Kind.STOCK
+    stored = ("pieces", "last")
     pieces = forms.IntegerField(label=_("Products with less in stock than"), min_value=1, initial=2)
-    last = forms.ChoiceField(
-        label=_("are"),
-        choices=[("", _("left out")), ("True", _("shown last"))],
-        required=False,
-    )
-
-    def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {"pieces": given["pieces"], "last": bool(given["last"])}
+    last = EitherField(label=_("are"), yes=_("shown last"), no=_("left out"))
 
 
 FORMS: Final[Mapping[str, type[RuleForm]]] = {

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_sessrec.admin.formatting import PER_CENT
-from django_sessrec.admin.rule_forms import attribute_name, title
+from django_sessrec.admin.rule_fields import attribute_name, title
 from django_sessrec.admin.words import trace_words
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.rule_models import PlacementRule

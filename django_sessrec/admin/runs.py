@@ -50,9 +50,10 @@ class TrainingRunAdmin(ReadOnlyAdmin):
 
     list_display = ("run", "started", "badge", "hit_rate", "reciprocal_rank", "took", "why")
     list_per_page = 50
+    heading = _("Models")
 
     class Media:
-        css = {"all": ["sessrec/admin.css", "sessrec/admin-charts.css"]}
+        css = {"all": ["sessrec/admin-charts.css"]}
         js = [Script("sessrec/admin-live.js", type="module")]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TrainingRun]:

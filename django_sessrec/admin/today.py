@@ -21,7 +21,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment
 from django_sessrec.measuring.days import each_day, last_days
 from django_sessrec.measuring.definitions import DEFINITIONS
-from django_sessrec.measuring.kpis import Kpi, Money
+from django_sessrec.measuring.kpis import Kpi, Money, Pages, Sessions
 from django_sessrec.measuring.report import Compared, Report, report
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import alarms
@@ -163,14 +163,19 @@ def _cards(this: Report, currency: str) -> Iterator[Card]:
         sparkline([each.rate("ctr").value or 0.0 for each in of_days]),
         [_definition("viewability"), _definition("ctr")],
     )
-    visits, visits_before = (sum_of(each.values()) for each in (this.sessions, this.sessions_before))
+    visits, visits_before = (
+        sum_of(Sessions, each.values()) for each in (this.sessions, this.sessions_before)
+    )
     left_out = visits.bots + visits.quarantined
+    notes = [ngettext("%s bot or quarantined", "%s bots or quarantined", left_out) % whole(left_out)]
+    if (consent := sum_of(Pages, this.pages.values()).consent_share) is not None:
+        notes.append(_("%s of the pages with consent") % percent(consent))
     yield Card(
         _("Sessions that count"),
         whole(visits.sessions),
         _relative(visits.sessions, visits_before.sessions),
         _good(visits.sessions, visits_before.sessions),
-        ngettext("%s bot or quarantined", "%s bots or quarantined", left_out) % whole(left_out),
+        "; ".join(notes),
         sparkline(
             [
                 float(this.sessions[day].sessions) if day in this.sessions else 0.0
@@ -295,6 +300,7 @@ def _of_placement(name: str, each: Compared, currency: str) -> dict[str, Any]:
     good = _good(now.direct, before.direct)
     return {
         "name": placement_name(name),
+        "key": name if name in sessrec_settings.PLACEMENTS else "",  # one that the shop took out has no page
         "shown": whole(each.now.impressions),
         "seen": percent(seen) if seen else NONE,
         "clicked": NONE if clicked is None else percent(clicked),

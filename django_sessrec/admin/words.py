@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
+from django_sessrec.experiment_models import HOLDOUT
 from django_sessrec.serving.choose import REFILLED
 from django_sessrec.serving.fallback import DROPPED, MOVED, Trace
 from django_sessrec.serving.merchant_rules import MERCHANT
@@ -32,6 +33,7 @@ def step_name(step: str) -> str:
         "best_sellers": _("bestsellers"),
         "new": _("new products"),
         "static": _("the shop's own fallback"),
+        HOLDOUT: _("none, on purpose"),
     }
     return known.get(step, step.replace("_", " "))
 

@@ -23,9 +23,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from django_sessrec import database
 from django_sessrec.capture import ledger, partitions, stream
 from django_sessrec.capture.fast_query import bounded, patient
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.host_models import HostedModel
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Impression, Promotion, TrainingRun
 from django_sessrec.operations import alarms, heartbeat
@@ -33,7 +35,7 @@ from django_sessrec.operations import alarms, heartbeat
 LATELY = timedelta(minutes=5)
 RUNS = timedelta(days=7)
 PREFIX = "sessrec_"
-TIMEOUT_SECONDS = 2.0  # for each part; a scrape waits ten by default
+TIMEOUT_SECONDS = 1.5  # for each of six parts; a scrape waits ten seconds by default
 
 logger = logging.getLogger("django_sessrec")
 
@@ -65,6 +67,7 @@ class Figures(Collector):
             "trainings": partial(_in_time, _trainings),
             "programs": partial(_in_time, _programs),
             "alarms": partial(_in_time, _alarms),
+            "hosts": partial(_in_time, _hosts),
             **({"stream": _stream} if stream.configured() else {}),
         }
         for part, read in parts.items():
@@ -79,7 +82,7 @@ class Figures(Collector):
 
 
 def _in_time(read: Callable[[], list[Metric]]) -> list[Metric]:
-    """A part that the database knows: four of them are read or given up before Prometheus stops waiting."""
+    """A part that the database knows: each is read or given up before Prometheus stops waiting."""
     with patient(TIMEOUT_SECONDS), bounded():
         return read()
 
@@ -135,6 +138,24 @@ def _alarms() -> list[Metric]:
     for name, now in alarms.ringing().items():
         rings.add_metric([name], float(now))
     return [rings]
+
+
+def _hosts() -> list[Metric]:
+    """Of the hosts that fetch models; without ARTIFACTS_STORAGE there are none."""
+    current = _gauge(
+        "host_model_current", "1 where the host has the run in service, else 0.", "host", "model"
+    )
+    seen = _gauge("host_seen_age_seconds", "Time since a host last looked for models.", "host")
+    promoted = {model: Promotion.objects.active(model) for model in sessrec_settings.MODELS}
+    last_seen: dict[str, datetime] = {}
+    for row in HostedModel.objects.filter(model__in=promoted).select_related("run"):
+        if promoted[row.model] is not None:
+            current.add_metric([row.host, row.model], float(row.run == promoted[row.model]))
+        last_seen[row.host] = max(row.seen_at, last_seen.get(row.host, row.seen_at))
+    now = database.now()
+    for host, moment in last_seen.items():
+        seen.add_metric([host], (now - moment).total_seconds())
+    return [current, seen]
 
 
 def _stream() -> list[Metric]:

@@ -211,6 +211,12 @@ class MyImpression(serializers.Serializer):
     bot = serializers.BooleanField()
     item_ids = serializers.ListField(child=serializers.CharField())
     reasons = serializers.ListField(child=serializers.CharField(), help_text="The code of each.")
+    wanted = serializers.IntegerField(allow_null=True, help_text="Items that the placement asks for.")
+    session_clicks = serializers.IntegerField(allow_null=True, help_text="Clicks that the list could hear.")
+    session_intents = serializers.IntegerField(
+        allow_null=True, help_text="Kinds of things that the session is after, as the model tells them apart."
+    )
+    duration_us = serializers.IntegerField(allow_null=True, help_text="Microseconds that the list took.")
 
 
 class MyFailedEvent(serializers.Serializer):

@@ -178,7 +178,8 @@ def impression_from(payload: Mapping[str, Any]) -> Impression:
 
 
 def _row_from(model: type[Row], payload: Mapping[str, Any]) -> Row:
-    fields = model._meta.concrete_fields
+    """A message of an older version lacks the columns that are new."""
+    fields = (field for field in model._meta.concrete_fields if field.attname in payload)
     return model(**{field.attname: field.to_python(payload[field.attname]) for field in fields})
 
 

@@ -52,7 +52,10 @@ SQL_TYPES: Final[Mapping[str, str]] = MappingProxyType(
         "bot": "bool",
     }
 )
-NULLABLE: Final = frozenset({"impression_id", "position", "price", "run_id"})
+NULLABLE: Final = frozenset(
+    {"impression_id", "position", "price"}
+    | {"run_id", "wanted", "session_clicks", "session_intents", "duration_us"}
+)
 _values = attrgetter(*EventRow._fields)
 
 

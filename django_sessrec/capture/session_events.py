@@ -31,20 +31,38 @@ class SessionEvent(NamedTuple):
         return time_of(UUID(self.event_id))
 
 
-def session_events(session_id: UUID, limit: int = MAX_SESSION_EVENTS) -> list[SessionEvent]:
+def session_events(
+    session_id: UUID, limit: int = MAX_SESSION_EVENTS, *, until: datetime | None = None
+) -> list[SessionEvent]:
     """The session's newest SESSION_EVENTS, oldest first, those still in the stream included; no bot's.
+
+    until: aware; events after it are left out
 
     One query. Raises django.db.Error where the database does not answer in time.
     """
-    start = time_of(session_id)  # so that Postgres opens the session's days, two at most, and no others
-    since, until = start - CLOCK_SKEW, start + LONGEST_SESSION - CLOCK_SKEW
+    since, last = _days_of(session_id)
+    if until is not None:
+        last = str(until)
     # Durable is what needs no setting: nothing is written.
-    found = call_with_deadline(READ, str(session_id), NAMES, str(since), str(until), str(limit), durable=True)
+    found = call_with_deadline(READ, str(session_id), NAMES, since, last, str(limit), durable=True)
     stored = [_event_of(text) for text in reversed(json.loads(found or "[]"))]
     waiting = [SessionEvent(*each) for each in stream.events_of(session_id)]
+    if until is not None:
+        waiting = [each for each in waiting if each.at <= until]
     if not waiting:
         return stored
     return sorted({each.event_id: each for each in (*stored, *waiting)}.values())[-limit:]
+
+
+def _days_of(session_id: UUID) -> tuple[str, str]:
+    """The bounds of the session's days, two at most, so that Postgres opens no others.
+
+    Of an imported session, whose id carries no time, nothing is known.
+    """
+    if session_id.version != 7:
+        return "-infinity", "infinity"
+    start = time_of(session_id)
+    return str(start - CLOCK_SKEW), str(start + LONGEST_SESSION - CLOCK_SKEW)
 
 
 def _event_of(text: str) -> SessionEvent:

@@ -9,6 +9,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage
+from django.core.exceptions import ImproperlyConfigured
+from django.core.files.storage import FileSystemStorage, InvalidStorageError, Storage, storages
 from django.db import DEFAULT_DB_ALIAS, connections, router
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RegexPattern
@@ -19,6 +21,7 @@ from django_sessrec.conf import sessrec_settings
 MIDDLEWARE = "django_sessrec.middleware.SessrecMiddleware"
 TEMPLATES = "django.template.backends.django.DjangoTemplates"
 REQUEST = "django.template.context_processors.request"
+PUBLIC_STORAGES = {"default", "staticfiles"}  # of media and static files
 
 
 def findings() -> Iterator[CheckMessage]:
@@ -28,6 +31,7 @@ def findings() -> Iterator[CheckMessage]:
     yield from _templates()
     yield from _urls()
     yield from _artifacts()
+    yield from _artifacts_storage()
     yield from _time_zones()
 
 
@@ -139,6 +143,42 @@ def _artifacts() -> Iterator[CheckMessage]:
                 f"The folder of models, {str(folder)!r}, is below {name}, which is served to everybody.",
                 "Set SESSREC['ARTIFACTS'] to a folder outside it.",
             )
+
+
+def _artifacts_storage() -> Iterator[CheckMessage]:
+    """A storage that others may read hands them what visitors click together."""
+    alias: Any = sessrec_settings.ARTIFACTS_STORAGE
+    if alias is None or not isinstance(alias, str):  # a finding about its type reports it
+        return
+    try:
+        storage = storages[alias]
+    except (InvalidStorageError, ImproperlyConfigured, TypeError) as problem:
+        known = ", ".join(sorted({*settings.STORAGES} - PUBLIC_STORAGES)) or "none beside the public ones"
+        yield messages.UNKNOWN_STORAGE(
+            f"SESSREC['ARTIFACTS_STORAGE'] = {alias!r} is no storage: {problem}", f"In STORAGES: {known}."
+        )
+        return
+    if reason := _unfit(alias, storage):
+        yield messages.UNFIT_STORAGE(
+            f"SESSREC['ARTIFACTS_STORAGE'] = {alias!r} {reason}.",
+            "Add a storage of its own to STORAGES, which no web server serves.",
+        )
+
+
+def _unfit(alias: str, storage: Storage) -> str:
+    """Why models must not go into this storage; empty where they may."""
+    if alias in PUBLIC_STORAGES:
+        return "is the storage of files that are served to everybody"
+    if str(getattr(storage, "default_acl", "") or "").startswith("public"):
+        return f"gives its files the ACL {storage.default_acl!r}"  # type: ignore[attr-defined]
+    if isinstance(storage, FileSystemStorage):
+        location = Path(storage.location).resolve()
+        if location == sessrec_settings.artifacts.resolve():
+            return "is the folder ARTIFACTS itself, into which it is fetched"
+        roots = [Path(root).resolve() for root in (settings.MEDIA_ROOT, settings.STATIC_ROOT) if root]
+        if any(location.is_relative_to(root) for root in roots):
+            return f"is the folder {str(location)!r}, which is served to everybody"
+    return ""
 
 
 def _time_zones() -> Iterator[CheckMessage]:

@@ -38,7 +38,7 @@ NO_CATALOGUE = Check("sessrec.E004", "`CATALOGUE` is missing", "subclass `ModelC
 WRONG_KIND = Check(
     "sessrec.E005",
     "a dotted path names the wrong kind of object",
-    "a `Catalogue` subclass, or a function",
+    "a `Catalogue` or `Recommender` subclass, or a function",
 )
 NOT_IMPORTABLE = Check(
     "sessrec.E006",
@@ -145,6 +145,17 @@ UNKNOWN_STEP = Check(
     "sessrec.E035",
     "a placement or a variant names a step that does not exist: it brings no item",
     "the known steps are listed",
+)
+UNKNOWN_STORAGE = Check(
+    "sessrec.E041",
+    "`ARTIFACTS_STORAGE` is not in `STORAGES`, or its storage can't be made",
+    "the known aliases are listed",
+)
+UNFIT_STORAGE = Check(
+    "sessrec.E042",
+    "`ARTIFACTS_STORAGE` is open to everybody (the storage of media or static files, a folder below"
+    " `MEDIA_ROOT`, an ACL `public-...`), or is the folder `ARTIFACTS` itself",
+    "give models a storage of their own, which no web server serves",
 )
 
 CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

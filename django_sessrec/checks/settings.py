@@ -22,6 +22,7 @@ from django_sessrec.checks import messages
 from django_sessrec.checks.templates import labels_sponsored
 from django_sessrec.conf import MODEL_SETTINGS, PLACEMENT_DEFAULTS, SETTINGS, entries, sessrec_settings
 from django_sessrec.conf.setting import Setting, unknown_keys
+from django_sessrec.recsys.recommender import Recommender
 
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#*\sA-Z]+")  # as browsers write it: it is compared as text
 Table = Mapping[str, Setting[Any]]
@@ -181,10 +182,29 @@ def _models() -> Iterator[CheckMessage]:
             yield messages.NO_ESTIMATOR(
                 f"{where} names no ESTIMATOR.", "Give the dotted path of an estimator class."
             )
-        for key in ("ESTIMATOR", "RECOMMENDER"):
-            path = model.get(key)
-            if isinstance(path, str):
-                yield from _unimported(f"{where}[{key!r}] = {path!r}", path)
+        if isinstance(path := model.get("ESTIMATOR"), str):
+            yield from _unimported(f"{where}['ESTIMATOR'] = {path!r}", path)
+        if isinstance(path := model.get("RECOMMENDER"), str):
+            yield from _recommender(f"{where}['RECOMMENDER']", path)
+
+
+def _recommender(where: str, path: str) -> Iterator[CheckMessage]:
+    """A class that opens a model's artifacts: web processes import it, so it is imported here, too."""
+    found, problems = _imported(where, path)
+    yield from problems
+    if problems:
+        return
+    if not (isinstance(found, type) and issubclass(found, Recommender)):
+        yield messages.WRONG_KIND(
+            f"{path} is not a Recommender.", "Subclass django_sessrec.recsys.Recommender."
+        )
+        return
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    if not isinstance(getattr(found, "kind", None), str):
+        missing.insert(0, "kind")
+    if missing:
+        hint = "Implement it in your subclass; kind is a text, which names the class in its artifacts."
+        yield messages.WRONG_KIND(f"{path} does not implement {', '.join(missing)}.", hint)
 
 
 def _placements() -> Iterator[CheckMessage]:

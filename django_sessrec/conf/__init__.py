@@ -175,7 +175,15 @@ class Settings:
         None,
         (str, Path),
         "folder of the published models, by default `sessrec_artifacts` in `BASE_DIR`; shared by web and"
-        " training machines, never below `MEDIA_ROOT`",
+        " training machines, or with `ARTIFACTS_STORAGE` each machine's own; never below `MEDIA_ROOT`",
+    )
+    ARTIFACTS_STORAGE = Setting[str | None](
+        None,
+        str,
+        "alias in Django's `STORAGES` through which machines without a common folder share models: the"
+        " training worker publishes into it, and `sessrec_fetch` on each machine brings them into its"
+        " `ARTIFACTS`",
+        form=(".+", "not empty"),
     )
     MODELS = Setting[Mapping[str, Mapping[str, Any]]](
         {"neighbours": {"ESTIMATOR": "django_sessrec.recsys.TunedNeighbours", "EVERY_HOURS": 1}},
@@ -184,6 +192,14 @@ class Settings:
     )
     TRAIN_QUEUE = Setting[str](
         "train", str, "the Celery queue of training runs, for a worker of its own", form=(".+", "not empty")
+    )
+    TRAIN_NICENESS = Setting[int](
+        10,
+        int,
+        "how far training runs of a worker or a command let other processes of the machine go first, as"
+        " `nice` counts it; 0 leaves their priority as it is",
+        low=0,
+        high=19,
     )
     TRAINING_WINDOW_DAYS = Setting[int](
         90,

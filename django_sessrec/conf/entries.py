@@ -78,6 +78,37 @@ ALARMS: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
         "LIST_FALL": Setting(
             0.2, (*NUMBER, NoneType), "share by which a week's lists may be shorter", above=0, high=1
         ),
+        "FULL_LISTS_FALL": Setting(
+            0.05,
+            (*NUMBER, NoneType),
+            "share of a week's lists that may hold fewer items than wanted, beyond what is usual; chance"
+            " alone rings no alarm",
+            above=0,
+            high=1,
+        ),
+        "CONSENT_FALL": Setting(
+            0.2,
+            (*NUMBER, NoneType),
+            "share by which the share of pages with consent may fall in a week, and below that of each week"
+            " before",
+            above=0,
+            high=1,
+        ),
+        "ITEM_CHURN": Setting(
+            0.2,
+            (*NUMBER, NoneType),
+            "share of the products in lists a week ago that the shop may offer no longer, beyond what is"
+            " usual",
+            above=0,
+            high=1,
+        ),
+        "SLOWER_LISTS_MS": Setting(
+            20,
+            (*NUMBER, NoneType),
+            "milliseconds by which a variant's lists may surely take longer than the control's; more fail its"
+            " guard rail",
+            low=0,
+        ),
         "MODEL_INTERVALS": Setting(
             3, (*NUMBER, NoneType), "times `EVERY_HOURS` that the model in service may be old", low=1
         ),

@@ -3,6 +3,9 @@
 A session belongs to the variant and the day of its first list since the experiment is counted. What it does
 afterwards counts, whatever it was recommended: orders of the session, not only those after a click. Bots and
 quarantined sessions count nowhere; an erased session takes its figures with it.
+
+Lists are summed from raw rows. Orders are summed from the order lines that outlive these, which know what
+came back at any age: `sessrec_armline` says which lines count in which arm.
 """
 
 # ruff: noqa: S608 - only the constants of this file are put together
@@ -15,17 +18,22 @@ from datetime import datetime
 from typing import Any, Final
 
 from django_sessrec import database
-from django_sessrec.experiment_models import DailyArm, Experiment
+from django_sessrec.experiment_models import DailyArm, DailyArmOrders, Experiment
+from django_sessrec.measuring.attribution import LINE
 from django_sessrec.measuring.comparison import Squares
 from django_sessrec.measuring.sequences import Ratio
 
 HOURS: Final = 24  # of the longest session, see capture.cookie
-# Of a session.
-MEASURES: Final = (
-    *("lists", "answered", "filled", "clicked"),  # lists: all; by the variant's own model; as long as planned
-    *("ordered", "lines", "refunded", "revenue"),  # 1 after an order; its lines; those that came back; sales
-    "preferred",  # clicks on the second model's items less those on the first's, in interleaved lists
-)
+# Of a session. lists: all; by the variant's own model; as long as wanted. preferred: clicks on the second
+# model's items less those on the first's, in interleaved lists. milliseconds: that its lists took.
+OF_LISTS: Final = ("lists", "answered", "filled", "clicked", "preferred", "milliseconds")
+OF_ORDERS: Final = (
+    "ordered",
+    "lines",
+    "refunded",
+    "revenue",
+)  # 1 after an order; its lines; come back; sales
+MEASURES: Final = (*OF_LISTS, *OF_ORDERS)
 RATIOS: Final[Mapping[str, tuple[str, str]]] = {  # name -> hits, trials; "" is the session itself
     "clicks": ("clicked", "lists"),
     "orders": ("ordered", ""),
@@ -34,39 +42,49 @@ RATIOS: Final[Mapping[str, tuple[str, str]]] = {  # name -> hits, trials; "" is 
     "full": ("filled", "lists"),
     "answered": ("answered", "lists"),
     "refunds": ("refunded", "lines"),
+    "time": ("milliseconds", "lists"),
 }
-PAIRS: Final = tuple(
-    dict.fromkeys(
-        pair
-        for hits, trials in RATIOS.values()
-        for pair in (((hits, hits), (hits, trials), (trials, trials)) if trials else ((hits, hits),))
-    )
-)
-LINE: Final = "right(replace({}.event_id::text, '-', ''), 19)"  # of an order, see attribution
 
-# The lists of experiments; and those of one placement, as they would be without one.
+
+def _pairs(measures: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """The pairs whose products an interval needs, of the ratios of these measures."""
+    return tuple(
+        dict.fromkeys(
+            pair
+            for hits, trials in RATIOS.values()
+            for pair in (((hits, hits), (hits, trials), (trials, trials)) if trials else ((hits, hits),))
+            if hits in measures
+        )
+    )
+
+
+PAIRS_OF_LISTS: Final = _pairs(OF_LISTS)
+PAIRS_OF_ORDERS: Final = _pairs(OF_ORDERS)
+PAIRS: Final = (*PAIRS_OF_LISTS, *PAIRS_OF_ORDERS)
+
+# The lists of experiments; and those of one placement, as they would be without one. A list whose length
+# nobody has noted counts as full.
 OF_EXPERIMENTS: Final = """
     SELECT i.impression_id, i.session_id, i.shown_at, i.experiment, i.variant, i.item_ids, i.reasons,
+           i.duration_us,
            coalesce(v.holdout, false)
                OR i.step = 'model' AND i.model = coalesce(v.model, i.model) AS answered,
-           coalesce(v.holdout, false) OR cardinality(i.item_ids) >= coalesce(v.length, x.longest) AS filled,
+           coalesce(v.holdout, false) OR cardinality(i.item_ids) >= coalesce(i.wanted, 0) AS filled,
            x.cap, x.currency
     FROM sessrec_impression i
-    JOIN (
-        SELECT e.*, (SELECT max(v.length) FROM sessrec_variant v WHERE v.experiment_id = e.id) AS longest
-        FROM sessrec_experiment e WHERE e.counted_from IS NOT NULL
-    ) x ON x.name = i.experiment
+    JOIN sessrec_experiment x ON x.name = i.experiment AND x.counted_from IS NOT NULL
     LEFT JOIN sessrec_variant v ON v.experiment_id = x.id AND v.name = i.variant
     WHERE i.shown_at >= x.counted_from AND (x.stopped_at IS NULL OR i.shown_at < x.stopped_at)
 """
 OF_PLACEMENT: Final = """
     SELECT i.impression_id, i.session_id, i.shown_at, '' AS experiment, '' AS variant, i.item_ids, i.reasons,
-           true AS answered, true AS filled, %(cap)s::numeric AS cap, %(currency)s::text AS currency
+           i.duration_us, true AS answered, true AS filled,
+           %(cap)s::numeric AS cap, %(currency)s::text AS currency
     FROM sessrec_impression i WHERE i.placement = %(placement)s
 """
 # Only orders are joined, by the index of their sessions: Postgres expects one row of a WITH query that holds
 # thousands, and would join it to another one by one. All the rest is grouping.
-SQL: Final = """
+ENTERED: Final = """
 WITH held AS MATERIALIZED (SELECT session_id FROM sessrec_quarantine WHERE released_at IS NULL),
 shown AS MATERIALIZED (
     {lists} AND i.shown_at >= {before} AND i.shown_at < {after} AND NOT i.bot
@@ -75,13 +93,13 @@ shown AS MATERIALIZED (
 lists AS (
     SELECT impression_id, session_id, min(shown_at) AS shown_at, max(experiment) AS experiment,
            max(variant) AS variant, max(cap) AS cap, max(currency) AS currency,
-           bool_or(answered) AS answered, bool_or(filled) AS filled,
+           max(duration_us) AS duration_us, bool_or(answered) AS answered, bool_or(filled) AS filled,
            max(item_ids) AS item_ids, max(reasons) AS reasons,
            array_agg(DISTINCT clicked) FILTER (WHERE clicked IS NOT NULL) AS clicked
     FROM (
         SELECT shown.*, NULL AS clicked FROM shown
         UNION ALL
-        SELECT impression_id, session_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, item_id
+        SELECT impression_id, session_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, item_id
         FROM sessrec_event
         WHERE name = 'select_item' AND impression_id IS NOT NULL AND NOT bot
           AND occurred_at >= {before} AND occurred_at < {after}
@@ -93,41 +111,33 @@ entered AS MATERIALIZED (
            (array_agg(variant ORDER BY shown_at))[1] AS variant, count(*) AS lists,
            count(*) FILTER (WHERE answered) AS answered, count(*) FILTER (WHERE filled) AS filled,
            count(*) FILTER (WHERE clicked && item_ids) AS clicked,
-           coalesce(sum({preferred}) FILTER (WHERE variant = 'interleaved'), 0) AS preferred
+           coalesce(sum({preferred}) FILTER (WHERE variant = 'interleaved'), 0) AS preferred,
+           coalesce(sum(duration_us), 0) / 1000.0 AS milliseconds
     FROM lists GROUP BY session_id, experiment
     HAVING min(shown_at) >= %(start)s AND min(shown_at) < %(end)s
 ),
 bought AS (
-    SELECT DISTINCT ON (n.experiment, n.session_id, {line})
-           n.session_id, n.experiment, p.currency = n.wanted AS counts,
-           p.quantity * coalesce(p.price, 0) AS amount
+    SELECT DISTINCT n.session_id, n.experiment, n.variant, n.cap, n.wanted, {line} AS reference
     FROM entered n JOIN sessrec_event p USING (session_id)
     WHERE p.name = 'purchase' AND NOT p.bot AND p.occurred_at >= n.first_at AND p.occurred_at < {after}
-    ORDER BY n.experiment, n.session_id, {line}, p.occurred_at
-),
-refunds AS (
-    SELECT n.session_id, n.experiment, r.currency = n.wanted AS counts,
-           r.quantity * coalesce(r.price, 0) AS amount
-    FROM entered n JOIN sessrec_event r USING (session_id)
-    WHERE r.name = 'refund' AND NOT r.bot AND r.occurred_at >= n.first_at
-),
-sessions AS (
-    SELECT experiment, max(variant) AS variant, sum(lists) AS lists, sum(answered) AS answered,
-           sum(filled) AS filled, sum(clicked) AS clicked, sum(preferred) AS preferred,
-           least(sum(lines), 1) AS ordered, sum(lines) AS lines, least(sum(lines), sum(refunded)) AS refunded,
-           greatest(0, least(max(cap), sum(amount))) AS revenue
-    FROM (
-        SELECT session_id, experiment, variant, cap, lists, answered, filled, clicked, preferred,
-               0 AS lines, 0 AS refunded, 0 AS amount
-        FROM entered
-        UNION ALL
-        SELECT session_id, experiment, NULL, NULL, 0, 0, 0, 0, 0, 1, 0, amount * counts::int FROM bought
-        UNION ALL
-        SELECT session_id, experiment, NULL, NULL, 0, 0, 0, 0, 0, 0, 1, -amount * counts::int FROM refunds
-    ) AS rows GROUP BY session_id, experiment
 )
-SELECT experiment, variant, count(*)::int, ARRAY[{sums}]::float8[], ARRAY[{squares}]::float8[]
-FROM sessions GROUP BY experiment, variant
+"""
+LISTS: Final = """
+SELECT experiment, variant, count(*)::int AS sessions, ARRAY[{sums}]::float8[] AS sums,
+       ARRAY[{squares}]::float8[] AS products
+FROM entered GROUP BY experiment, variant
+"""
+# {lines}: experiment, variant, buyer, cap and wanted currency of each line that counts.
+ORDERS: Final = """
+SELECT experiment, variant, ARRAY[{sums}]::float8[] AS sums, ARRAY[{squares}]::float8[] AS products
+FROM (
+    SELECT counted.experiment, counted.variant, 1 AS ordered, count(*) AS lines,
+           count(*) FILTER (WHERE line.refunded > 0) AS refunded,
+           greatest(0, least(max(cap), coalesce(sum(line.amount - line.refunded)
+               FILTER (WHERE line.currency = wanted), 0))) AS revenue
+    FROM ({lines}) AS counted JOIN sessrec_attribution line USING (reference)
+    GROUP BY counted.experiment, counted.variant, counted.buyer
+) AS sessions GROUP BY experiment, variant
 """
 # What the clicks of an interleaved list say: the place among its drafted items tells the team.
 PREFERRED: Final = """(
@@ -178,9 +188,12 @@ class Arm:
 
 def arms(experiment: Experiment) -> dict[str, Arm]:
     """Variant -> its sessions since the experiment is counted, as of the last roll-up."""
+    named = {"experiment": experiment.name}
+    orders = {(row.day, row.variant): row for row in DailyArmOrders.objects.filter(**named)}
     found: dict[str, Arm] = {}
-    for row in DailyArm.objects.filter(experiment=experiment.name):
-        found[row.variant] = found.get(row.variant, Arm()) + Arm(row.sessions, row.sums, row.products)
+    for row in DailyArm.objects.filter(**named):
+        arm = _arm(row.sessions, row.sums, row.products, orders.get((row.day, row.variant)))
+        found[row.variant] = found.get(row.variant, Arm()) + arm
     return found
 
 
@@ -188,24 +201,69 @@ def usual(placement: str, start: datetime, end: datetime, currency: str = "", ca
     """All sessions of a placement as one arm, from which an experiment is planned; times are aware."""
     values = {"placement": placement, "currency": currency, "cap": cap, "start": start, "end": end}
     with database.connection().cursor() as cursor:
-        cursor.execute(_sql(OF_PLACEMENT), values)
-        return next((Arm(*sums) for _experiment, _variant, *sums in cursor.fetchall()), Arm())
+        cursor.execute(USUAL, values)
+        return next((Arm(*sums) for sums in cursor.fetchall()), Arm())
 
 
-def _sql(lists: str) -> str:
-    return SQL.format(
+def _arm(
+    sessions: int, sums: Sequence[float], products: Sequence[float], orders: DailyArmOrders | None
+) -> Arm:
+    ordered = orders.sums if orders else (0.0,) * len(OF_ORDERS)
+    squares = orders.products if orders else (0.0,) * len(PAIRS_OF_ORDERS)
+    return Arm(sessions, [*sums, *ordered], [*products, *squares])
+
+
+def _entered(lists: str) -> str:
+    return ENTERED.format(
         lists=lists,
         preferred=PREFERRED,
         line=LINE.format("p"),
         before=f"%(start)s - interval '{HOURS} hours'",
         after=f"%(end)s + interval '{2 * HOURS} hours'",
-        sums=", ".join(f"sum({measure})" for measure in MEASURES),
-        squares=", ".join(f"sum({one}::float8 * {other})" for one, other in PAIRS),
     )
 
 
+def _summed(sql: str, measures: Sequence[str], pairs: Sequence[tuple[str, str]], lines: str = "") -> str:
+    return sql.format(
+        lines=lines,
+        sums=", ".join(f"sum({measure})" for measure in measures),
+        squares=", ".join(f"sum({one}::float8 * {other})" for one, other in pairs),
+    )
+
+
+OF_SESSIONS: Final = _summed(LISTS, OF_LISTS, PAIRS_OF_LISTS)
+BOUGHT: Final = "SELECT *, session_id AS buyer FROM bought"
+USUAL: Final = f"""
+{_entered(OF_PLACEMENT)}
+SELECT l.sessions, l.sums || coalesce(o.sums, array_fill(0::float8, ARRAY[{len(OF_ORDERS)}])),
+       l.products || coalesce(o.products, array_fill(0::float8, ARRAY[{len(PAIRS_OF_ORDERS)}]))
+FROM ({OF_SESSIONS}) AS l
+LEFT JOIN ({_summed(ORDERS, OF_ORDERS, PAIRS_OF_ORDERS, BOUGHT)}) AS o ON true
+"""
+
 # One day's rows, for measuring.rollups: a session is the day's on which its first list was shown.
 DAY: Final = f"""
+{_entered(OF_EXPERIMENTS)},
+counted AS (
+    INSERT INTO sessrec_armline (day, experiment, variant, buyer, reference)
+    SELECT %(day)s, experiment, variant, dense_rank() OVER (ORDER BY session_id), reference FROM bought
+)
 INSERT INTO sessrec_dailyarm (day, experiment, variant, sessions, sums, products)
-SELECT %(day)s, arms.* FROM ({_sql(OF_EXPERIMENTS)}) AS arms
+SELECT %(day)s, arms.* FROM ({OF_SESSIONS}) AS arms
+"""
+KNOWN: Final = """
+    SELECT known.*, x.cap, x.currency AS wanted
+    FROM sessrec_armline known JOIN sessrec_experiment x ON x.name = known.experiment
+    WHERE known.day = %(day)s
+"""
+ORDERS_OF_DAY: Final = f"""
+INSERT INTO sessrec_dailyarmorders (day, experiment, variant, sums, products)
+SELECT %(day)s, orders.* FROM ({_summed(ORDERS, OF_ORDERS, PAIRS_OF_ORDERS, KNOWN)}) AS orders
+"""
+# The days of sessions that lines of another day belong to, or lines that came back.
+DAYS_OF_LINES: Final = """
+SELECT day FROM sessrec_armline WHERE reference = ANY (%(references)s)
+UNION
+SELECT known.day FROM sessrec_attribution line JOIN sessrec_armline known USING (reference)
+WHERE line.ordered_on = %(day)s
 """

@@ -18,7 +18,7 @@ from __future__ import annotations
 from typing import Final
 
 LINE: Final = "right(replace({}.event_id::text, '-', ''), 19)"  # all of the id but time and version
-LIST: Final = "placement, model, run_id, step, experiment, variant"
+LIST: Final = "placement, model, run_id, step, experiment, variant, session_clicks, session_intents"
 IMPRESSION: Final = f"impression_id, session_id, shown_at, {LIST}"
 
 # Every time is bounded, so that Postgres opens few partitions: those of the window once, and for each click
@@ -105,14 +105,14 @@ SELECT reference, %(day)s, dense_rank() OVER (ORDER BY session_id), true, item_i
        quantity * coalesce(price, 0), 0,
        coalesce(credit, 'none'), (shown_at AT TIME ZONE %(time_zone)s)::date,
        coalesce(placement, ''), coalesce(model, ''), coalesce(run_id, 0), coalesce(step, ''),
-       coalesce(experiment, ''), coalesce(variant, '')
+       coalesce(experiment, ''), coalesce(variant, ''), session_clicks, session_intents
 FROM sold LEFT JOIN credited USING (reference)
 ON CONFLICT (reference) DO UPDATE SET
     (ordered_on, buyer, in_session, item_id, quantity, price, currency, amount, credit, shown_on, {LIST})
     = (excluded.ordered_on, excluded.buyer, excluded.in_session, excluded.item_id, excluded.quantity,
        excluded.price, excluded.currency, excluded.amount, excluded.credit, excluded.shown_on,
        excluded.placement, excluded.model, excluded.run_id, excluded.step, excluded.experiment,
-       excluded.variant)
+       excluded.variant, excluded.session_clicks, excluded.session_intents)
 WHERE known.ordered_on >= excluded.ordered_on
 """
 )
@@ -160,5 +160,5 @@ FROM (
     GROUP BY line.reference
 ) AS back
 WHERE line.reference = back.reference AND line.refunded <> back.refunded
-RETURNING line.ordered_on
+RETURNING line.reference
 """

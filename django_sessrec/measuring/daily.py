@@ -7,15 +7,19 @@ interval, and what a session adds to two groups can't be told from the groups' s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from django_sessrec.experiment_models import HOLDOUT
 from django_sessrec.measuring.attribution import CLICKS
 from django_sessrec.measuring.definitions import COUNTS, RATES
+from django_sessrec.recsys import evaluation
 
-COLUMNS: Final = ("placement", "model", "run_id", "step", "experiment", "variant")
-FINEST: Final = COLUMNS
+FINEST: Final = ("placement", "model", "run_id", "step", "experiment", "variant")
+COLUMNS: Final = (*FINEST, "session_length", "intents")
+# Clicks before the list, those of models' tests; and live intents. Empty: not known.
+SESSION_LENGTHS: Final[Mapping[str, tuple[int, int]]] = {"0": (0, 0), **evaluation.LENGTHS}
+INTENTS: Final[Mapping[str, tuple[int, int]]] = evaluation.INTENTS
 GROUPINGS: Final[Sequence[tuple[str, ...]]] = (
     (),
     ("placement",),
@@ -23,6 +27,8 @@ GROUPINGS: Final[Sequence[tuple[str, ...]]] = (
     ("placement", "model"),
     ("placement", "step"),
     ("placement", "experiment", "variant"),
+    ("session_length",),
+    ("intents",),
     FINEST,
 )
 # Of each pair the sum of their product over the sessions: for intervals of rates, see comparison.py.
@@ -33,7 +39,24 @@ PAIRS: Final = tuple(
 )
 
 NAMES: Final = ", ".join(COLUMNS)
-OF_LIST: Final = "i.placement, i.model, coalesce(i.run_id, 0) AS run_id, i.step, i.experiment, i.variant"
+BIGGEST: Final = 2**15 - 1  # smallint
+
+
+def _in_groups(column: str, groups: Mapping[str, tuple[int, int]]) -> str:
+    cases = (
+        f"WHEN {column} BETWEEN {least} AND {min(most, BIGGEST)} THEN '{name}'"
+        for name, (least, most) in groups.items()
+    )
+    return f"CASE {' '.join(cases)} ELSE '' END"
+
+
+GROUPS: Final = (
+    f"{_in_groups('i.session_clicks', SESSION_LENGTHS)} AS session_length,"
+    f" {_in_groups('i.session_intents', INTENTS)} AS intents"
+)
+OF_LIST: Final = (
+    "i.placement, i.model, coalesce(i.run_id, 0) AS run_id, i.step, i.experiment, i.variant, " + GROUPS
+)
 EMPTY: Final = ", ".join(f"coalesce({name}, {0 if name == 'run_id' else repr('')})" for name in COLUMNS)
 
 
@@ -42,15 +65,15 @@ def key_of(grouping: Sequence[str]) -> str:
     return ",".join(grouping)
 
 
-def _case() -> str:
-    """Postgres's number of a grouping set -> its key: a bit for each column left out, the first highest."""
+def _number(grouping: Sequence[str]) -> int:
+    """Postgres's number of a grouping set: a bit for each column left out, the first highest."""
     highest = len(COLUMNS) - 1
-    sets = {
-        sum(1 << highest - place for place, name in enumerate(COLUMNS) if name not in grouping): key_of(
-            grouping
-        )
-        for grouping in GROUPINGS
-    }
+    return sum(1 << highest - place for place, name in enumerate(COLUMNS) if name not in grouping)
+
+
+def _case() -> str:
+    """Postgres's number of a grouping set -> its key."""
+    sets = {_number(grouping): key_of(grouping) for grouping in GROUPINGS}
     return "CASE grouping_set " + " ".join(f"WHEN {bits} THEN '{key}'" for bits, key in sets.items()) + " END"
 
 
@@ -71,7 +94,8 @@ parts AS (
     SELECT i.session_id, {OF_LIST}, count(*)::int AS impressions,
            sum(cardinality(i.item_ids))::int AS items_shown,
            count(seen.impression_id)::int AS seen_impressions,
-           0 AS clicked_impressions, 0 AS seen_and_clicked, 0 AS clicks, 0 AS carts, 0 AS purchases
+           0 AS clicked_impressions, 0 AS seen_and_clicked, 0 AS clicks, 0 AS carts, 0 AS purchases,
+           (count(*) FILTER (WHERE cardinality(i.item_ids) < i.wanted))::int AS short_impressions
     FROM sessrec_impression i LEFT JOIN seen USING (impression_id)
     WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s AND NOT i.bot AND i.step <> '{HOLDOUT}'
       AND NOT EXISTS (SELECT FROM held WHERE held.session_id = i.session_id)
@@ -79,7 +103,7 @@ parts AS (
     UNION ALL
     SELECT i.session_id, {OF_LIST}, 0, 0, 0, count(DISTINCT i.impression_id)::int,
            count(DISTINCT seen.impression_id)::int, count(*)::int, (count(*) FILTER (WHERE i.carted))::int,
-           (count(*) FILTER (WHERE i.bought))::int
+           (count(*) FILTER (WHERE i.bought))::int, 0
     FROM clicks i LEFT JOIN seen USING (impression_id)
     WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s
     GROUP BY i.session_id, {NAMES}
@@ -109,7 +133,7 @@ WITH buyers AS (
            coalesce(sum(refunded) FILTER (WHERE credit = 'assisted'), 0) AS assisted_refunded,
            sum(refunded) AS total_refunded,
            coalesce(sum(amount - refunded) FILTER (WHERE NOT in_session), 0) AS without_session
-    FROM sessrec_attribution WHERE ordered_on = %(day)s
+    FROM (SELECT i.*, {GROUPS} FROM sessrec_attribution i WHERE ordered_on = %(day)s) AS lines
     GROUP BY GROUPING SETS ({_sets("currency", "buyer")})
 )
 INSERT INTO sessrec_dailyrevenue (
@@ -122,8 +146,12 @@ SELECT %(day)s, {_case()}, {EMPTY}, currency, count(*) FILTER (WHERE has_direct)
        sum(direct_refunded), sum(assisted_refunded), sum(total_refunded), sum(without_session),
        sum(direct::float8 * direct::float8), sum(direct::float8 * total::float8),
        sum(total::float8 * total::float8)
-FROM buyers WHERE has_direct OR has_assisted OR grouping_set IN (0, {2 ** len(COLUMNS) - 1})
+FROM buyers WHERE has_direct OR has_assisted OR grouping_set IN ({_number(())}, {_number(FINEST)})
 GROUP BY grouping_set, {NAMES}, currency
+"""
+
+DAYS_OF_LINES: Final = """
+SELECT DISTINCT ordered_on FROM sessrec_attribution WHERE reference = ANY (%(references)s)
 """
 
 SHOP: Final = """

@@ -64,6 +64,13 @@ COUNTED: Final = (
         "carts", _("Put into the basket"), _("clicked products that were then put into the basket"), "count"
     ),
     Definition("purchases", _("Purchases"), _("clicked products that were then bought"), "count"),
+    Definition(
+        "short_impressions",
+        _("Short lists"),
+        _("lists with fewer products than their placement asks for"),
+        "count",
+        "less",
+    ),
 )
 
 SHARES: Final = (
@@ -108,6 +115,14 @@ SHARES: Final = (
         _("clicked products that were bought / clicked products"),
         "share",
         parts=("purchases", "clicks"),
+    ),
+    Definition(
+        "short_share",
+        _("Short of products"),
+        _("short lists / lists shown"),
+        "share",
+        "less",
+        parts=("short_impressions", "impressions"),
     ),
 )
 

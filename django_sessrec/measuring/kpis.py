@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any, Final, Protocol, TypeVar
 
@@ -24,12 +24,15 @@ Sum = TypeVar("Sum", bound=Addable)
 
 DIMENSIONS: Final[Mapping[str, str]] = {  # name -> column
     "day": "day",
+    "week": "week",  # see WEEK
     "placement": "placement",
     "model": "model",
     "run": "run_id",
     "step": "step",
     "experiment": "experiment",
     "variant": "variant",
+    "session_length": "session_length",  # products that the session had clicked before the list
+    "intents": "intents",  # of the session
 }
 NO_DECIMAL: Final = Decimal(0)
 
@@ -77,7 +80,7 @@ class Money:
 class Kpi:
     """The counts of one group of lists, and what their orders brought; those of disjoint groups add up.
 
-    The first eight: see definitions.COUNTED. Seen lists lack those of browsers without the script.
+    The first nine: see definitions.COUNTED. Seen lists lack those of browsers without the script.
     money: currency -> its sums; of the whole shop where the group is everything
     sessions: that the lists were shown to, counted anew each day
     squares: pairs of counts -> sum of their products over the sessions, for intervals; added up they are
@@ -92,6 +95,7 @@ class Kpi:
     clicks: int = 0
     carts: int = 0
     purchases: int = 0
+    short_impressions: int = 0
     money: Mapping[str, Money] = field(default_factory=dict)
     sessions: int = field(default=0, compare=False)
     squares: Mapping[tuple[str, str], float] = field(default_factory=dict, compare=False)
@@ -145,40 +149,40 @@ class Pages:
     staff: int = 0
     bots: int = 0
 
+    def __add__(self, other: Pages) -> Pages:
+        return Pages(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+    @property
+    def people(self) -> int:
+        """Pages that were not shown to staff or bots."""
+        return self.with_consent + self.without_consent
+
     @property
     def consent_share(self) -> float | None:
         """The share of people's pages that belong to sessions with consent; None where there was none."""
-        people = self.with_consent + self.without_consent
-        return self.with_consent / people if people else None
+        return self.with_consent / self.people if self.people else None
 
 
 def figures(start: date, end: date, by: Sequence[str] = ()) -> dict[tuple[Any, ...], Kpi]:
     """Figures of the days from `start` to `end`, both included, one entry per value of `by`.
 
-    by: "day" and one of daily.GROUPINGS, in any order; without any, the whole, under the key ()
+    by: "day" or "week" and one of daily.GROUPINGS, in any order; without any, the whole, under the key (). A
+        week is named by its first day of the period.
 
     Days are the shop's. Lists and what happened to them count on the day on which the list was shown, so
     those of the last days still grow; money counts on the day of the order. Raises ValueError for another
     grouping.
     """
     columns = [DIMENSIONS.get(name, name) for name in by]
-    grouping = next((each for each in GROUPINGS if set(each) == set(columns) - {"day"}), None)
-    if grouping is None or len(set(by)) < len(by):
+    grouping = next((each for each in GROUPINGS if set(each) == set(columns) - {"day", "week"}), None)
+    if grouping is None or len(set(by)) < len(by) or {"day", "week"} <= set(by):
         names = {column: name for name, column in DIMENSIONS.items()}
         known = " | ".join(", ".join(names[each] for each in grouping) or "()" for grouping in GROUPINGS)
-        raise ValueError(f"can't group by {', '.join(by)}; choose from {known}, with or without day")
-    values = [start, end, key_of(grouping)]
+        raise ValueError(f"can't group by {', '.join(by)}; choose from {known}, with or without day or week")
+    values = {"start": start, "end": end, "grouping": key_of(grouping)}
     lists = ((key, _lists(*row)) for key, row in _read(LISTS, columns, values))
     money = ((key, Kpi(money={row[0]: _money(*row[1:])})) for key, row in _read(REVENUE, columns, values))
     return _grouped([*lists, *money])
-
-
-def by_week(figures: Mapping[tuple[Any, ...], Kpi]) -> dict[tuple[Any, ...], Kpi]:
-    """Figures whose keys end with a day, added up by week: its first day in the figures ends the key."""
-    firsts: dict[date, date] = {}
-    for *_others, day in sorted(figures, key=lambda key: key[-1]):
-        firsts.setdefault(_monday(day), day)
-    return _grouped(((*others, firsts[_monday(day)]), kpi) for (*others, day), kpi in figures.items())
 
 
 def sessions(start: date, end: date) -> dict[date, Sessions]:
@@ -204,25 +208,28 @@ def _by_day(
         return [(day, dict(zip(names, row, strict=True))) for day, *row in cursor.fetchall()]
 
 
+WEEK: Final = "greatest(date_trunc('week', day)::date, %(start)s)"
 LISTS: Final = f"""
 SELECT {{columns}} sum(sessions), ARRAY[{", ".join(f"sum({name})" for name in COUNTS)}]::bigint[],
        ARRAY[{", ".join(f"sum(squares[{number}])" for number in range(1, len(PAIRS) + 1))}]
-FROM sessrec_dailylists WHERE day BETWEEN %s AND %s AND grouped_by = %s GROUP BY {{columns}} grouped_by
+FROM sessrec_dailylists WHERE day BETWEEN %(start)s AND %(end)s AND grouped_by = %(grouping)s
+GROUP BY {{groups}} grouped_by
 """  # noqa: S608
 REVENUE: Final = """
 SELECT {columns} currency, sum(direct), sum(assisted), sum(total), sum(direct_refunded),
        sum(assisted_refunded), sum(total_refunded), sum(without_session), sum(direct_orders),
        sum(assisted_orders), sum(orders), sum(direct_squares), sum(direct_by_total), sum(total_squares)
-FROM sessrec_dailyrevenue WHERE day BETWEEN %s AND %s AND grouped_by = %s GROUP BY {columns} currency
+FROM sessrec_dailyrevenue WHERE day BETWEEN %(start)s AND %(end)s AND grouped_by = %(grouping)s
+GROUP BY {groups} currency
 """
 
 
 def _read(
-    sql: str, columns: Sequence[str], values: Sequence[Any]
+    sql: str, columns: Sequence[str], values: Mapping[str, Any]
 ) -> Iterable[tuple[tuple[Any, ...], Sequence[Any]]]:
     """The rows of a period: key and sums."""
     with database.connection().cursor() as cursor:
-        cursor.execute(sql.format(columns="".join(f"{column}, " for column in columns)), values)
+        cursor.execute(_grouped_sql(sql, columns), values)
         rows = cursor.fetchall()
     width = len(columns)
     return [
@@ -230,8 +237,10 @@ def _read(
     ]
 
 
-def _monday(day: date) -> date:
-    return day - timedelta(days=day.weekday())
+def _grouped_sql(sql: str, columns: Sequence[str]) -> str:
+    """Groups by their place: %(start)s, sent twice, would be two parameters, and no group."""
+    selected = "".join(f"{WEEK if column == 'week' else column}, " for column in columns)
+    return sql.format(columns=selected, groups="".join(f"{place}, " for place in range(1, len(columns) + 1)))
 
 
 def _plain(column: str, value: Any) -> Any:

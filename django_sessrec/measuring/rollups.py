@@ -34,21 +34,25 @@ class Rollup:
               first moment and the next one's), %(horizon)s (ATTRIBUTION_HOURS), %(before)s and %(after)s (how
               far clicks and purchases reach beyond the day), %(first_list)s and %(last_list)s (how far the
               lists of these clicks do), %(time_zone)s
-    from_raw: whether it reads events and impressions; else it reads what outlives them, and is made anew
-              whenever a refund reaches an old day
+    also:     further tables that the statement fills
+    stale:    for one that reads order lines, which outlive events and impressions, in place of these: a
+              SELECT of the days to be made anew once lines have changed. It may use %(references)s, those of
+              the lines with new refunds, and %(day)s, whose lines may all be new
     """
 
     table: str
     insert: str
-    from_raw: bool = True
+    also: tuple[str, ...] = ()
+    stale: str = ""
 
 
 ROLLUPS: Final[Sequence[Rollup]] = (
     Rollup("sessrec_dailylists", daily.LISTS),
     Rollup("sessrec_dailyshop", daily.SHOP),
     Rollup("sessrec_dailyitem", daily.ITEMS),
-    Rollup("sessrec_dailyarm", arms.DAY),
-    Rollup("sessrec_dailyrevenue", daily.REVENUE, from_raw=False),
+    Rollup("sessrec_dailyarm", arms.DAY, also=("sessrec_armline",)),
+    Rollup("sessrec_dailyrevenue", daily.REVENUE, stale=daily.DAYS_OF_LINES),
+    Rollup("sessrec_dailyarmorders", arms.ORDERS_OF_DAY, stale=arms.DAYS_OF_LINES),
 )
 
 LOCK: Final = 0x5E55_0DA1  # of pg_advisory_xact_lock: two at once take turns, day by day
@@ -110,7 +114,7 @@ def due_days(now: datetime | None = None) -> list[date]:
         return []
     made = {each.day: each for each in RolledUpDay.objects.all()}
     without_session = _by_day(WITHOUT_SESSION, {})
-    since = max((each.rolled_up_at for each in made.values()), default=now) - QUARANTINE_OVERLAP
+    since = max((min(each.rolled_up_at, now) for each in made.values()), default=now) - QUARANTINE_OVERLAP
     judged = _judged_days(since)
     days = (day for day in each_day(min(counters) - ONE, day_of(now)) if _has_partitions(day, counters))
     due = []
@@ -122,12 +126,11 @@ def due_days(now: datetime | None = None) -> list[date]:
         if _is_frozen(day, now):
             continue
         changed = known.state != _state(day, counters, without_session)
-        changed |= day in judged and judged[day] > known.rolled_up_at
-        if day == day_of(now):
-            wanted = known.rolled_up_at <= now - FRESH
-        else:
-            wanted = changed and known.rolled_up_at <= now - SETTLED
-        if wanted:
+        # One that was made in the future was made before a clock was put back: it says nothing.
+        from_the_future = known.rolled_up_at > now
+        changed |= day in judged and (from_the_future or judged[day] > known.rolled_up_at)
+        settled = FRESH if day == day_of(now) else SETTLED
+        if (changed or day == day_of(now)) and (from_the_future or known.rolled_up_at <= now - settled):
             due.append(day)
     return due[::-1]
 
@@ -162,14 +165,14 @@ def roll_up(day: date, *, wait: bool = True, timeout_seconds: float | None = Non
             cursor.execute(attribution.KEEP_LINES, values)
             cursor.execute(attribution.KEEP_REFUNDS, values)
         cursor.execute(attribution.TAKE_REFUNDS, values)
-        refunded = {each for (each,) in cursor.fetchall()} - {day}
+        references = [reference for (reference,) in cursor.fetchall()]
         cursor.execute(HAS_LINES, values)
         has_lines = bool(cursor.fetchone()[0])
-        # Sums of lines that are past ORDER_LINES_DAYS stay as they are.
-        wanted = (each for each in ROLLUPS if from_raw or known is None or (has_lines and not each.from_raw))
-        _fill(cursor, wanted, values)
-        for other in refunded:
-            _fill(cursor, [each for each in ROLLUPS if not each.from_raw], parameters(other))
+        for each in ROLLUPS:
+            # Sums of lines that are past ORDER_LINES_DAYS stay as they are.
+            if from_raw or known is None or (has_lines and each.stale):
+                _fill(cursor, each, values)
+        refunded = _fill_stale(cursor, day, references)
         RolledUpDay.objects.filter(day__in=refunded).update(rolled_up_at=now)  # for exports
         RolledUpDay.objects.update_or_create(day=day, defaults={"rolled_up_at": now, "state": state})
     return from_raw
@@ -186,7 +189,8 @@ def roll_up_due(seconds: float | None = None) -> list[date]:
     if seconds is None:
         return [day for day in due_days() if roll_up(day) or True]
     began, done = timezone.now(), []
-    if RolledUpDay.objects.filter(day=day_of(began), rolled_up_at__gte=began - 2 * FRESH).exists():
+    lately = (began - 2 * FRESH, began)
+    if RolledUpDay.objects.filter(day=day_of(began), rolled_up_at__range=lately).exists():
         return []  # the schedule works
     try:
         for day in due_days():
@@ -218,10 +222,23 @@ def parameters(day: date) -> dict[str, Any]:
     }
 
 
-def _fill(cursor: CursorWrapper, rollups: Iterable[Rollup], values: dict[str, Any]) -> None:
-    for rollup in rollups:
-        cursor.execute(f"DELETE FROM {rollup.table} WHERE day = %(day)s", values)  # noqa: S608
-        cursor.execute(rollup.insert, values)
+def _fill(cursor: CursorWrapper, rollup: Rollup, values: dict[str, Any]) -> None:
+    for table in (rollup.table, *rollup.also):
+        cursor.execute(f"DELETE FROM {table} WHERE day = %(day)s", values)  # noqa: S608
+    cursor.execute(rollup.insert, values)
+
+
+def _fill_stale(cursor: CursorWrapper, day: date, references: list[str]) -> set[date]:
+    """Make anew what other days say of lines that have changed with this one; return these days."""
+    stale = set()
+    for rollup in ROLLUPS:
+        if rollup.stale:
+            cursor.execute(rollup.stale, {"day": day, "references": references})
+            others = {each for (each,) in cursor.fetchall()} - {day}
+            for other in others:
+                _fill(cursor, rollup, parameters(other))
+            stale |= others
+    return stale
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from math import ceil
 from typing import Final
 
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import INTERLEAVED, Experiment, Variant
 from django_sessrec.measuring.arms import Arm
 from django_sessrec.measuring.comparison import Difference
@@ -22,9 +23,9 @@ from django_sessrec.measuring.sequences import (
     sessions_needed,
 )
 
-COMPARED: Final = ("clicks", "orders", "revenue", "full", "refunds")
-# Guard rails, and the direction that is bad: fewer full lists, more refunds.
-GUARDS: Final[Mapping[str, int]] = {"full": -1, "refunds": 1}
+COMPARED: Final = ("clicks", "orders", "revenue", "full", "refunds", "time")
+# Guard rails, and the direction that is bad: fewer full lists, more refunds, slower lists.
+GUARDS: Final[Mapping[str, int]] = {"full": -1, "refunds": 1, "time": 1}
 
 
 class Verdict(Enum):
@@ -88,8 +89,8 @@ def judge(experiment: Experiment, variants: Sequence[Variant], found: Mapping[st
     failed = [
         (name, guard)
         for name, known in differences.items()
-        for guard, bad in GUARDS.items()
-        if (bounds := known[guard]) is not None and (bounds.high < 0 if bad < 0 else bounds.low > 0)
+        for guard in GUARDS
+        if (bounds := known[guard]) is not None and _fails(guard, bounds)
     ]
     goal = str(experiment.goal)
     needed = planned_sessions(experiment, control, [each.share for each in variants])
@@ -100,6 +101,14 @@ def judge(experiment: Experiment, variants: Sequence[Variant], found: Mapping[st
     elif split < ALARM:
         verdict = Verdict.BROKEN
     return Judgement(verdict, arms, differences, split, failed, decides, needed, removed)
+
+
+def _fails(guard: str, bounds: Difference) -> bool:
+    """Whether a variant is surely worse than the control; a few milliseconds are what another model costs."""
+    if guard == "time":
+        allowed = sessrec_settings.alarms["SLOWER_LISTS_MS"]
+        return allowed is not None and bounds.low > allowed
+    return bounds.high < 0 if GUARDS[guard] < 0 else bounds.low > 0
 
 
 def planned_sessions(experiment: Experiment, control: Arm, shares: Sequence[float]) -> int | None:

@@ -13,7 +13,7 @@ from typing import Final
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import override
 
-from django_sessrec.measuring.daily import COLUMNS, FINEST, key_of
+from django_sessrec.measuring.daily import FINEST, key_of
 from django_sessrec.measuring.definitions import COUNTED, MONEY, PAGES, SESSIONS, Definition
 
 SMALLEST: Final = 5
@@ -78,7 +78,7 @@ _lists = {"sessions": "sessions that the lists were shown to", **_words(COUNTED)
 _sales = {**ORDERS, **_words(MONEY)}
 _sessions = _words(SESSIONS)
 _pages = _words(PAGES)
-_list_keys = ("day", *COLUMNS)
+_list_keys = ("day", *FINEST)
 
 
 def _described(keys: Sequence[str], sums: Mapping[str, str]) -> dict[str, str]:

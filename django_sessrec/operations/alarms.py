@@ -16,9 +16,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.figure_models import DailyCatalogue
 from django_sessrec.measuring.comparison import difference
 from django_sessrec.measuring.days import ONE, today
-from django_sessrec.measuring.kpis import Kpi, Sessions, figures, sessions
+from django_sessrec.measuring.kpis import Kpi, Pages, Sessions, figures, pages, sessions
+from django_sessrec.measuring.proportions import Rate
 from django_sessrec.models import Promotion, Receipt, TrainingRun
 from django_sessrec.operations.findings import Code, Finding, ok, warn
 
@@ -31,6 +33,9 @@ TITLES: Final = {
     Code.ALARM_CLICKS: "clicks",
     Code.ALARM_SALES: "sales",
     Code.ALARM_SHORT_LISTS: "short_lists",
+    Code.ALARM_FULL_LISTS: "full_lists",
+    Code.ALARM_CONSENT: "consent",
+    Code.ALARM_ITEM_CHURN: "item_churn",
     Code.ALARM_MODEL_AGE: "model_age",
     Code.ALARM_ACCURACY: "accuracy",
 }
@@ -38,10 +43,13 @@ TITLES: Final = {
 
 def alarms() -> Iterator[Finding]:
     """The alarms that ring; where none does, one finding that says so."""
-    found = [*_of_days(), *_of_models()]
+    found = [*_of_days(), *_of_consent(), *_of_catalogue(), *_of_models()]
     yield from found
     if not found:
-        yield ok(Code.ALARM_NONE, _("Traffic, bots, clicks, sales, lists and models are as usual."))
+        yield ok(
+            Code.ALARM_NONE,
+            _("Traffic, consent, bots, clicks, sales, lists, products and models are as usual."),
+        )
 
 
 def ringing() -> Mapping[str, bool]:
@@ -135,6 +143,74 @@ def _lists(now: Kpi, usual: Kpi, bounds: Mapping[str, float | None]) -> Iterator
             _("Lists held %(now).1f products in the last week; %(usual).1f are usual.")
             % {"now": length, "usual": usual_length},
             _("See whether rules leave out too much, and whether products are sold out."),
+        )
+    yield from _full_lists(now.rate("short_share"), usual.rate("short_share"), bounds)
+
+
+def _full_lists(short: Rate, usual: Rate, bounds: Mapping[str, float | None]) -> Iterator[Finding]:
+    fall, more = bounds["FULL_LISTS_FALL"], difference(short, usual)
+    if fall is None or more is None or more.value <= fall or more.low <= 0:  # chance
+        return
+    yield warn(
+        Code.ALARM_FULL_LISTS,
+        _(
+            "%(now).1f %% of the last week's lists were shorter than their placement asks for; %(usual).1f %%"
+            " are usual."
+        )
+        % {"now": 100 * (short.value or 0), "usual": 100 * (usual.value or 0)},
+        _("See under Placements which lists are short, and whether rules or sold-out products shorten them."),
+    )
+
+
+def _of_consent() -> Iterator[Finding]:
+    """The last week below each of those before: pages of one visit answer alike, and weeks do not."""
+    bounds = sessrec_settings.alarms
+    fall, yesterday = bounds["CONSENT_FALL"], today() - ONE
+    counted = pages(yesterday - timedelta(days=6 + 7 * WEEKS), yesterday)
+    if fall is None or not counted or (yesterday - min(counted)).days < bounds["MIN_DAYS"]:
+        return
+    weeks = [Pages() for _week in range(WEEKS + 1)]
+    for day, of_day in counted.items():
+        weeks[(yesterday - day).days // 7] += of_day
+    now, *before = weeks
+    shares = [week.consent_share for week in before if week.consent_share is not None]
+    if now.consent_share is None or not shares:
+        return
+    usual = median(shares)
+    surely = Rate(now.with_consent, now.people).interval[1]
+    if surely < (1 - fall) * usual and surely < min(shares):
+        yield warn(
+            Code.ALARM_CONSENT,
+            _("%(now).0f %% of the last week's pages had consent; %(usual).0f %% are usual.")
+            % {"now": 100 * now.consent_share, "usual": 100 * usual},
+            _(
+                "See whether the consent banner or its texts changed: without consent nothing is recommended"
+                " from clicks, and nothing counted."
+            ),
+        )
+
+
+def _of_catalogue() -> Iterator[Finding]:
+    bounds = sessrec_settings.alarms
+    allowed, day = bounds["ITEM_CHURN"], today()
+    known = DailyCatalogue.objects.filter(day__gte=day - timedelta(weeks=WEEKS)).order_by("-day")
+    rates = [Rate(each.gone, each.looked_at) for each in known]
+    if allowed is None or len(rates) <= bounds["MIN_DAYS"] or known[0].day < day - ONE:
+        return
+    now, *before = rates
+    usual = median(each.value or 0 for each in before)
+    if (now.value or 0) > usual + allowed and now.interval[0] > usual:
+        yield warn(
+            Code.ALARM_ITEM_CHURN,
+            _(
+                "%(now).0f %% of the products in last week's lists are not offered any more; %(usual).0f %%"
+                " are usual."
+            )
+            % {"now": 100 * (now.value or 0), "usual": 100 * usual},
+            _(
+                "See whether an import took products out or gave them new ids: models know the old ones only,"
+                " until they are trained again."
+            ),
         )
 
 

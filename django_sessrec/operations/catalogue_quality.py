@@ -13,6 +13,7 @@ from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.figure_models import DailyItem
 from django_sessrec.measuring.days import last_days
 from django_sessrec.safety import isolated
+from django_sessrec.serving.families import family_of
 
 DAYS: Final = 28
 MOST: Final = 2_000  # products looked at of those shown most, and of the catalogue's own
@@ -53,6 +54,8 @@ def quality() -> Quality:
     own = catalogue.fallback(MOST)
     wanted = list(dict.fromkeys([*figures, *own]))
     offered = catalogue.resolve(wanted)
+    family = family_of(wanted)
+    shown_families = {family[item_id] for item_id in figures if item_id in family}  # by one of their variants
     flaws = {item_id: set(_flaws(catalogue, item)) for item_id, item in offered.items()}
     shown, clicked = (sum(row[name] for row in figures.values()) for name in ("shown", "clicked"))
     enough = FEW * shown / clicked if clicked else float("inf")  # times shown until a click is due
@@ -62,7 +65,11 @@ def quality() -> Quality:
             name: [item_id for item_id in wanted if name in flaws.get(item_id, ())]
             for name in ("undescribed", "picture", "category", "price")
         },
-        "never_shown": [item_id for item_id in own if item_id in offered and item_id not in figures],
+        "never_shown": [
+            item_id
+            for item_id in own
+            if item_id in offered and item_id not in figures and family.get(item_id) not in shown_families
+        ],
         "in_vain": [
             item_id
             for item_id, row in figures.items()

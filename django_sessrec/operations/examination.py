@@ -9,8 +9,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from django_sessrec import database
-from django_sessrec.operations import services, shop, storage
+from django_sessrec.operations import hosts, services, shop, storage
 from django_sessrec.operations.alarms import alarms
+from django_sessrec.operations.figures import figures
 from django_sessrec.operations.findings import Code, Finding, Level
 from django_sessrec.operations.trained_models import trained_models
 
@@ -33,6 +34,8 @@ def examine(broker: services.Broker, request: HttpRequest | None = None) -> Iter
         "stream": services.stream_backlog,
         "process": services.processes,
         "model": trained_models,
+        "host": hosts.copies,
+        "figures": figures,
         "alarm": alarms,
         "catalogue": shop.catalogue,
         "events": shop.events,

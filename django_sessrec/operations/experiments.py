@@ -148,7 +148,7 @@ def why_stop(experiment: Experiment) -> str:
         return ""
     if judged.failed:
         variant, guard = judged.failed[0]
-        words = {"full": "fewer full lists", "refunds": "more refunds"}
+        words = {"full": "fewer full lists", "refunds": "more refunds", "time": "slower lists"}
         return f"guard rail: “{variant}” surely has {words[guard]} than the control"
     if judged.verdict == Verdict.WORSE:
         return "no variant is as good as the control"
@@ -212,7 +212,6 @@ def _begin_if_ready(experiment: Experiment) -> bool:
     variants = list(experiment.variants.all())
     for each in variants:
         each.model = _first_model(experiment, each)
-        each.length = _settings(experiment, each)["LIMIT"]
         each.save()
     experiment.counted_from = _all_served_from(variants) if experiment.declared else timezone.now()
     experiment.currency = sessrec_settings.CURRENCY or _usual_currency()
@@ -241,7 +240,7 @@ def _first_model(experiment: Experiment, variant: Variant) -> str:
 
 def _settings(experiment: Experiment, variant: Variant) -> Mapping[str, Any]:
     if experiment.placement not in sessrec_settings.PLACEMENTS:  # the shop took it out since
-        return {"MODELS": (), "LIMIT": 0, **variant.changes}
+        return {"MODELS": (), **variant.changes}
     return {**sessrec_settings.placement(experiment.placement), **variant.changes}
 
 

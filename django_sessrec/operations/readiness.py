@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 from django.utils.translation import gettext as _
 
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.measuring.days import last_days
-from django_sessrec.measuring.kpis import Kpi, Sessions, figures, sessions
+from django_sessrec.measuring.kpis import Kpi, Pages, Sessions, figures, sessions
 from django_sessrec.models import Promotion
 from django_sessrec.operations.heartbeat import programs
 from django_sessrec.safety import never_raises
@@ -22,11 +23,12 @@ BASKET_LINE = (
 ORDER_LINE = BASKET_LINE.replace("add_to_cart", "purchase")[:-1] + ", order_id=order.pk)"
 REFUND_LINE = BASKET_LINE.replace("add_to_cart", "refund")[:-1] + ", order_id=order.pk)"
 NOTHING: list[str] = []
+Counted = TypeVar("Counted", Sessions, Pages)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of setting up; `line` is what to add where it is not done yet."""
+    """One step of setting up; `line` is what to add or to run where it is not done yet."""
 
     key: str
     title: str
@@ -42,7 +44,7 @@ def steps() -> list[Step]:
 
 def _steps() -> Iterator[Step]:
     days = last_days(DAYS)
-    shop = sum_of(sessions(*days).values())
+    shop = sum_of(Sessions, sessions(*days).values())
     whole = figures(*days).get((), Kpi())
     refunded = any(money.total_refunded for money in whole.money.values())
     yield Step(
@@ -108,23 +110,23 @@ def _steps() -> Iterator[Step]:
         _("Lists follow the clicks of the session."),
         "python manage.py sessrec_train",
     )
-    alive = all(program.alive for program in programs())
+    background = programs()
     yield Step(
         "processes",
         _("Background processes run"),
-        alive,
+        all(program.alive for program in background),
         _("Models are trained on schedule, old rows are removed, figures are counted."),
-        "celery -A shop worker --beat",
+        "\n".join(program.command for program in background),
     )
 
 
-def sum_of(days: Iterable[Sessions]) -> Sessions:
-    """The sessions of several days together."""
-    total = dict.fromkeys((field.name for field in fields(Sessions)), 0)
+def sum_of(kind: type[Counted], days: Iterable[Counted]) -> Counted:
+    """The sessions, or the pages, of several days together."""
+    total = dict.fromkeys((field.name for field in fields(kind)), 0)
     for each in days:
         for name in total:
             total[name] += getattr(each, name)
-    return Sessions(**total)
+    return kind(**total)
 
 
 @never_raises("ask the catalogue for products", default=NOTHING)

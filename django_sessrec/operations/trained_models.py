@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from django_sessrec import artifact_storage
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.findings import Code, Finding, ago, fail, ok, warn
@@ -52,6 +53,12 @@ def _in_service(model: str, active: TrainingRun) -> Finding:
             Code.MODEL_EXPIRED,
             _("%(run)s no longer serves: its oldest click has reached RETENTION_DAYS.") % {"run": active},
             train_again,
+        )
+    if artifact_storage.configured() and not active.folder.exists():
+        return warn(
+            Code.MODEL_NOT_HERE,
+            _("%(run)s serves, and is not on this host.") % {"run": active},
+            _("If this host shows lists, run sessrec_fetch on it; see its line below."),
         )
     try:
         active.open()

@@ -7,9 +7,9 @@ from typing import Any
 
 from django_sessrec.capture import bot_rules, partitions
 from django_sessrec.measuring import rollups
-from django_sessrec.operations import alarms
+from django_sessrec.operations import alarms, item_churn
 from django_sessrec.privacy import retention
-from django_sessrec.training import artifact_store, resume, run_recorder
+from django_sessrec.training import artifact_store, host_copies, resume, run_recorder
 
 
 class UpkeepError(Exception):
@@ -22,11 +22,13 @@ def verbs(*, force: bool = False) -> dict[str, Callable[[], Any]]:
         "partitions": partitions.ensure_ahead,
         "quarantined": bot_rules.quarantine,
         "rolled_up": rollups.roll_up_due,  # before what the sums are made of is deleted
+        "churn_counted": item_churn.count_churn,
         "alarms_mailed": alarms.mail,
         "purged": lambda: retention.purge(force=force),
         "stale_runs": run_recorder.fail_stale,
         "unfinished_trainings": resume.discard_old,
         "artifacts": artifact_store.prune_all,
+        "silent_hosts": host_copies.forget_silent,
     }
 
 

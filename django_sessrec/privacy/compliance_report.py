@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 import django_sessrec
+from django_sessrec.artifact_storage import StorageError
 from django_sessrec.capture.cookie import LONGEST_SESSION, OFF_LASTS
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import AuditEntry, Promotion, Quarantine
@@ -123,8 +124,8 @@ def _models() -> Iterator[dict[str, Any]]:
             yield {"model": model, "run": None}
             continue
         try:
-            manifest = artifact.read_manifest(run.folder)
-        except artifact.ArtifactError as problem:
+            manifest = run.manifest()
+        except (artifact.ArtifactError, StorageError) as problem:
             yield {"model": model, "run": run.pk, "problem": str(problem)}
             continue
         yield {"model": model, "run": run.pk, "card": manifest["card"]}

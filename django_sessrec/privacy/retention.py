@@ -13,6 +13,7 @@ from django_sessrec.capture import partitions
 from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.capture.fast_query import patient
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.experiment_models import ArmLine
 from django_sessrec.figure_models import Attribution, Refund
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Receipt, Withdrawal
 
@@ -102,6 +103,7 @@ def _drop_order_lines(now: datetime) -> int:
         return 0
     oldest = (now - timedelta(days)).date()
     Refund.objects.filter(refunded_on__lt=oldest).delete()
+    ArmLine.objects.filter(day__lt=oldest).delete()
     return Attribution.objects.filter(ordered_on__lt=oldest).delete()[0]
 
 

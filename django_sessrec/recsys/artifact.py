@@ -75,9 +75,7 @@ def save(
         }
         text = json.dumps(manifest, ensure_ascii=False, indent=2, allow_nan=False)
         (unfinished / MANIFEST).write_text(text, encoding="utf-8")
-        _make_readable_and_durable(unfinished)
-        unfinished.rename(folder)
-        _fsync(folder.parent)
+        move_into_place(unfinished, folder)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
@@ -88,16 +86,37 @@ def load(folder: Path, own: type[Recommender] | None = None) -> Recommender:
 
     own: a class that opens artifacts of its `kind`, asked before those of this package.
     """
-    manifest = read_manifest(folder)
-    for name, sha256 in manifest["files"].items():
-        if _sha256(folder / name) != sha256:
-            raise ArtifactError(f"{folder / name} is truncated or was changed: its sha256 is not {sha256}")
+    manifest = verify(folder)
     try:
         recommender = class_of(manifest["kind"], own)
         index = ItemIndex(json.loads((folder / ITEM_IDS).read_text(encoding="utf-8")))
         return recommender.load(folder, index, manifest["parameters"])
     except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
         raise ArtifactError(f"{folder} does not open as {manifest['kind']!r}: {error}") from error
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """The manifest of an artifact, each of whose bytes is as it was saved; ArtifactError otherwise."""
+    manifest = read_manifest(folder)
+    for name, sha256 in manifest["files"].items():
+        if _sha256(folder / name) != sha256:
+            raise ArtifactError(f"{folder / name} is truncated or was changed: its sha256 is not {sha256}")
+    return manifest
+
+
+def digest(folder: Path) -> str:
+    """The sha256 of the manifest, which names that of every file: one value for the whole artifact."""
+    try:
+        return _sha256(folder / MANIFEST)
+    except OSError as error:
+        raise ArtifactError(f"{folder} holds no readable {MANIFEST}: {error.strerror}") from error
+
+
+def move_into_place(unfinished: Path, folder: Path) -> None:
+    """Let the files of `unfinished` appear as `folder`, all at once: readable to others, and on the disk."""
+    _make_readable_and_durable(unfinished)
+    unfinished.rename(folder)
+    _fsync(folder.parent)
 
 
 def load_intents(folder: Path, index: ItemIndex) -> Intents | None:
@@ -121,25 +140,30 @@ def load_cold_start(folder: Path, index: ItemIndex) -> ColdStart | None:
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest, once its shape and the folder's list of files are found in order."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        text = (folder / MANIFEST).read_bytes()
     except OSError as error:
         raise ArtifactError(f"{folder} holds no readable {MANIFEST}: {error.strerror}") from error
+    manifest = parse_manifest(text, str(folder))
+    # Also refuses "../x": no such name is ever present.
+    if listed_apart := {*manifest["files"], MANIFEST} ^ _files(folder):
+        raise ArtifactError(f"{folder} and its manifest disagree on these files: {sorted(listed_apart)}")
+    return manifest
+
+
+def parse_manifest(text: bytes, where: str) -> dict[str, Any]:
+    """The manifest of the artifact at `where`, found in order; its files are not looked at."""
+    try:
+        manifest = json.loads(text)
     except ValueError as error:
-        raise ArtifactError(f"{folder / MANIFEST} is truncated or not JSON: {error}") from error
+        raise ArtifactError(f"{where}/{MANIFEST} is truncated or not JSON: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else None
-        raise ArtifactError(
-            f"{folder} has artifact format {found!r}, this version reads {FORMAT}; train anew"
-        )
+        raise ArtifactError(f"{where} has artifact format {found!r}, this version reads {FORMAT}; train anew")
     files = manifest.get("files")
     if not isinstance(files, dict) or not isinstance(manifest.get("parameters"), dict):
-        raise ArtifactError(f"{folder / MANIFEST} must name its files and parameters; train anew")
-    if listed_apart := {*files, MANIFEST} ^ _files(
-        folder
-    ):  # also refuses "../x": no such name is ever present
-        raise ArtifactError(f"{folder} and its manifest disagree on these files: {sorted(listed_apart)}")
+        raise ArtifactError(f"{where}/{MANIFEST} must name its files and parameters; train anew")
     if ITEM_IDS not in files:
-        raise ArtifactError(f"{folder} holds no {ITEM_IDS}; train anew")
+        raise ArtifactError(f"{where} holds no {ITEM_IDS}; train anew")
     return manifest
 
 
@@ -150,7 +174,8 @@ def class_of(kind: object, own: type[Recommender] | None = None) -> type[Recomme
     path = KINDS.get(kind) if isinstance(kind, str) else None
     if path is None:
         known = ", ".join(KINDS)
-        raise ValueError(f"unknown kind {kind!r}; known are {known}, and what the model names as RECOMMENDER")
+        remedy = "Name a class of your own as the model's RECOMMENDER"
+        raise ValueError(f"unknown kind {kind!r}; known are {known}. {remedy}")
     found: type[Recommender] = import_object(path)
     return found
 

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property, partial
 
+from django_sessrec import artifact_storage
 from django_sessrec.capture.fast_query import bounded, database_breaker
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys.cold_start import ColdStart
@@ -31,7 +32,8 @@ class ActiveModel:
     @cached_property
     def popular(self) -> list[str]:
         """What the model says of a visitor who clicked nothing, best first."""
-        return [each.item_id for each in self.recommender.recommend([], POPULAR)]
+        found = self.recommender.rank([], POPULAR)
+        return self.recommender.index.item_ids(found.rows)
 
 
 _models: dict[str, CachedValue[ActiveModel | None]] = {}
@@ -40,7 +42,9 @@ _models: dict[str, CachedValue[ActiveModel | None]] = {}
 def active(model: str) -> ActiveModel | None:
     """The model's promoted run; a new promotion is noticed within CHECK_SECONDS.
 
-    A missing database, folder or file leaves the run so far in service. None before the first one.
+    A missing database, folder or file leaves the run so far in service. None before the first one. Where
+    hosts fetch models (ARTIFACTS_STORAGE), a promotion counts once `sessrec_fetch` has brought its artifact
+    here: nothing is fetched while a page waits.
     """
     if model not in _models:
         _models.setdefault(model, CachedValue(None, partial(_renewed, model)))
@@ -63,6 +67,8 @@ def _renewed(model: str, current: ActiveModel | None) -> ActiveModel | None:
     with isolated(f"look up the promoted run of {model!r}"):
         with bounded():
             run = Promotion.objects.active(model)
+            if run and artifact_storage.configured() and not run.folder.exists():
+                run = Promotion.objects.on_this_host(model)
         if run is None or run.is_expired:
             current = None
         elif current is None or current.run_id != run.pk:

@@ -12,9 +12,11 @@ from django.http import HttpRequest
 
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated
+from django_sessrec.serving.arranging import arranging
+from django_sessrec.serving.facets import Facets
 from django_sessrec.serving.fallback import ADDED, BY_HAND, DROPPED, MOVED, Candidate, Trace, candidates
 from django_sessrec.serving.interleaving import interleaved, teams
-from django_sessrec.serving.merchandising import Facets, arranging, in_force, refill, sifting
+from django_sessrec.serving.merchandising import in_force, refill, sifting
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.rules import (
     BY_CATALOGUE,

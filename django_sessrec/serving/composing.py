@@ -40,17 +40,19 @@ class ComposedRanking(NamedTuple):
 
 def composed(
     ranking: Ranking, intents: Intents | None, placement: Placement, depth: int, hidden: Collection[str]
-) -> ComposedRanking | None:
-    """The ranking of a whole session, with places for its earlier intents; None where it has none.
+) -> tuple[ComposedRanking | None, int | None]:
+    """The ranking of a whole session, with places for its earlier intents, and how many intents are live.
+
+    None in place of the ranking where there is one intent only, and of the number where nobody asks.
 
     depth:  candidates asked of the model for each of them
     hidden: ids that the rules leave out: they get no place, and stand at the end, so that traces tell of them
     """
     if placement.intents == OFF or intents is None:
-        return None
+        return None, None
     alive = live(ranking.session, intents)
     if len(alive) < 2:
-        return None
+        return None, len(alive)
     index = ranking.recommender.index
     left_out = {*index.rows(hidden).tolist()}
 
@@ -66,4 +68,4 @@ def composed(
     chosen = [each._replace(intent=index.ids[intent.rows[-1]] if intent else "") for each, intent in found]
     taken = {each.number for each in chosen if each.ranking is ranking}
     rest = [Place(ranking, n) for n in range(len(ranking.rows)) if n not in taken]
-    return ComposedRanking([*chosen, *rest])
+    return ComposedRanking([*chosen, *rest]), len(alive)

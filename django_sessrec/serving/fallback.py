@@ -20,7 +20,7 @@ from django_sessrec.serving import shop_wide
 from django_sessrec.serving.active_models import ActiveModel, active
 from django_sessrec.serving.cold_start import HEARD, new_products
 from django_sessrec.serving.composing import ComposedRanking, composed
-from django_sessrec.serving.families import Families, families_of
+from django_sessrec.serving.families import Families, families_of, heard
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.popular import viewed_lately
 from django_sessrec.serving.shop_wide import of_categories
@@ -71,6 +71,7 @@ class Candidate:
     - `fields`: what Catalogue.describe() says of it, once it is sure to be shown
     - `trace`: what each rule did to it, in order; empty while rules are at work
     - `intent`: the newest clicked item of the earlier intent that it stands for; empty for the leading one
+    - `intents`: live intents of the session, as its model tells them apart; None where it does not
     """
 
     item_id: str
@@ -85,6 +86,7 @@ class Candidate:
     fields: dict[str, Any] | None = None
     trace: tuple[Trace, ...] = ()
     intent: str = ""
+    intents: int | None = field(default=None, compare=False)
 
     def resolved(self, offered: Mapping[str, Any]) -> None:
         """Take the shop's objects from those that may be shown. Nobody else has the candidate yet."""
@@ -119,14 +121,8 @@ class Asked:
         return ids | {self.family[item_id] for item_id in ids if item_id in self.family}
 
     def heard_by(self, index: ItemIndex, session: Sequence[str]) -> Sequence[str]:
-        """What a model hears of the session: families in place of variants.
-
-        A model that was trained before the shop named families knows variants, and hears them.
-        """
-        if not self.family:
-            return session
-        named = (self.family.get(item_id, item_id) for item_id in session)
-        return [name if name in index else item_id for name, item_id in zip(named, session, strict=True)]
+        """What a model hears of the session."""
+        return heard(index, session, self.family)
 
     def stand_ins(self, model: ActiveModel, heard: Sequence[str]) -> dict[str, str]:
         """By id of each of the last items that the model does not know, a known one that is like it."""
@@ -235,6 +231,7 @@ class _Ranked:
         self._run_id: int | None = None
         self._ranking: Ranking | None = None
         self._composed: ComposedRanking | None = None
+        self._intents: int | None = None
         self._clicked: dict[str, str] = {}  # what the model heard -> the variant that was clicked
 
     def first(self) -> list[Candidate]:
@@ -256,7 +253,7 @@ class _Ranked:
             exclude=[*heard[-1:], *stand_ins.values()],  # nobody has viewed these
         )
         if self._step == MODEL:
-            self._composed = composed(
+            self._composed, self._intents = composed(
                 self._ranking, serving.intents, asked.placement, asked.depth, asked.hidden
             )
         found = self._explained(0, asked.depth // 2)
@@ -282,6 +279,7 @@ class _Ranked:
                 self._model,
                 self._run_id,
                 intent=self._clicked.get(intent, intent),
+                intents=self._intents,
             )
             for each, intent in self._recommendations(start, stop)
         ]

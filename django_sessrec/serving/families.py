@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django_sessrec.catalogue import TextCatalogue
+from django_sessrec.catalogue import TextCatalogue, get_catalogue
+from django_sessrec.recsys.items import ItemIndex
 
 KEPT_SECONDS = 60.0
 MAX_KEPT: Final = 200_000  # ids and families in one process
@@ -54,6 +55,23 @@ class Families:
 def families_of(catalogue: TextCatalogue) -> Families | None:
     """The catalogue's families; None where the shop has none, which costs a list nothing."""
     return Families(catalogue) if catalogue.has_families else None
+
+
+def family_of(item_ids: Collection[str]) -> dict[str, str]:
+    """Id -> family, of the shop's items that are variants; models know families only."""
+    families = families_of(get_catalogue())
+    return families.of(set(item_ids)) if families is not None else {}
+
+
+def heard(index: ItemIndex, session: Sequence[str], family: Mapping[str, str]) -> Sequence[str]:
+    """What a model hears of the session: families in place of variants.
+
+    A model that was trained before the shop named families knows variants, and hears them.
+    """
+    if not family:
+        return session
+    named = (family.get(item_id, item_id) for item_id in session)
+    return [name if name in index else item_id for name, item_id in zip(named, session, strict=True)]
 
 
 def forget() -> None:

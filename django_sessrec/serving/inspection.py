@@ -12,6 +12,7 @@ from django_sessrec.recsys.recommender import Recommendation
 from django_sessrec.serving.active_models import active
 from django_sessrec.serving.choose import Choice
 from django_sessrec.serving.fallback import DROPPED
+from django_sessrec.serving.families import family_of, heard
 from django_sessrec.serving.popular import viewed_lately
 
 POPULAR = "popular"
@@ -52,10 +53,12 @@ class Absence:
 def lists_side_by_side(clicks: Sequence[str], k: int) -> list[ModelList]:
     """The best k of each model that serves, without what was clicked, and what is popular beside them."""
     clicked = set(clicks)
+    family = family_of(clicks)
     lists = []
     for model in sessrec_settings.MODELS:
         if serving := active(model):
-            found = serving.recommender.recommend(clicks, k, exclude=clicks)
+            words = heard(serving.recommender.index, clicks, family)
+            found = serving.recommender.recommend(words, k, exclude=words)
             lists.append(ModelList(model, serving.run_id, found))
     popular = [item_id for item_id in viewed_lately() if item_id not in clicked][:k]
     lists.append(ModelList(POPULAR, None, [Recommendation(item_id, 0.0, POPULAR) for item_id in popular]))
@@ -65,18 +68,20 @@ def lists_side_by_side(clicks: Sequence[str], k: int) -> list[ModelList]:
 def standings(clicks: Sequence[str], item_id: str) -> list[Standing]:
     """The item's rank with each model that serves, among all but what was clicked; ties count against it."""
     found = []
+    family = family_of([*clicks, item_id])
     for model in sessrec_settings.MODELS:
         serving = active(model)
         if serving is None:
             continue
         recommender = serving.recommender
         index = recommender.index
-        ranks = Standing(model, serving.run_id, item_id in index, None, len(index) - 1)
+        *words, named = heard(index, [*clicks, item_id], family)
+        ranks = Standing(model, serving.run_id, named in index, None, len(index) - 1)
         if ranks.knows:
-            scores = recommender.scores([index.rows(clicks)])[0].copy()
-            [row] = index.rows([item_id])
+            scores = recommender.scores([index.rows(words)])[0].copy()
+            [row] = index.rows([named])
             own = scores[row]
-            scores[index.rows([each for each in clicks if each != item_id])] = -np.inf
+            scores[index.rows([each for each in words if each != named])] = -np.inf
             if own > -np.inf:
                 ranks = Standing(model, serving.run_id, True, int(np.count_nonzero(scores >= own)), ranks.of)
         found.append(ranks)

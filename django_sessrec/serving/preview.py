@@ -13,16 +13,15 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.utils import timezone
 
-from django_sessrec.capture.consent import SESSION
-from django_sessrec.capture.event import CLICK_EVENTS
+from django_sessrec.capture.event import CLICK_EVENTS, SESSION_EVENTS
+from django_sessrec.capture.session_events import SessionEvent
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.models import Event, EventName, Impression
 from django_sessrec.serving.choose import REFILLED, Choice, choose
 from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.serving.placements import placement_for
-from django_sessrec.serving.visit import MAX_SESSION_ITEMS, Visit
+from django_sessrec.serving.visit import Visit, visit_from_events
 
-READ: Final = frozenset({*CLICK_EVENTS, EventName.REMOVE_FROM_CART, EventName.PURCHASE})
 SESSIONS: Final = 200
 DAYS: Final = 7
 LISTS_PER_SESSION: Final = 8  # read at most for each session that is wanted
@@ -81,39 +80,27 @@ def recent_visits(placement: str, limit: int = SESSIONS) -> list[Visit]:
     chosen = dict(list(moments.items())[:limit])
     events = (
         Event.objects.filter(
-            session_id__in=chosen, occurred_at__gte=since - timedelta(days=1), name__in=READ, bot=False
+            session_id__in=chosen,
+            occurred_at__gte=since - timedelta(days=1),
+            name__in=SESSION_EVENTS,
+            bot=False,
         )
         .order_by("event_id")
-        .values_list("session_id", "occurred_at", "name", "item_id", "quantity")
+        .values_list("session_id", "event_id", "name", "item_id", "quantity")
     )
-    by_session: dict[UUID, list[Any]] = defaultdict(list)
-    for session_id, occurred_at, *event in events:
-        if occurred_at <= chosen[session_id]:
-            by_session[session_id].append((occurred_at, *event))
+    by_session: dict[UUID, list[SessionEvent]] = defaultdict(list)
+    for session_id, event_id, *what in events:
+        event = SessionEvent(str(event_id), *what)
+        if event.at <= chosen[session_id]:
+            by_session[session_id].append(event)
     return [_visit(session_id, at, by_session[session_id]) for session_id, at in chosen.items()]
 
 
-def _visit(session_id: UUID, at: Any, events: Sequence[tuple[Any, str, str, int]]) -> Visit:
+def _visit(session_id: UUID, at: Any, events: Sequence[SessionEvent]) -> Visit:
     """The session at the moment of a list; a view just before it is the page that the list stands on."""
-    clicks = [item_id for _at, name, item_id, _quantity in events if name in CLICK_EVENTS]
-    basket: Counter[str] = Counter()
-    purchases: dict[str, None] = {}
-    for _at, name, item_id, quantity in events:
-        if name == EventName.PURCHASE:
-            purchases[item_id] = None
-            basket[item_id] = 0
-        elif name in (EventName.ADD_TO_CART, EventName.REMOVE_FROM_CART):
-            basket[item_id] += quantity if name == EventName.ADD_TO_CART else -quantity
-    views = [event for event in events if event[1] == EventName.VIEW_ITEM]
-    on_page = bool(views) and at - views[-1][0] <= BELONGS
-    return Visit(
-        items=tuple(clicks[-MAX_SESSION_ITEMS:]),
-        current=views[-1][2] if on_page else "",
-        basket=tuple(item_id for item_id, quantity in basket.items() if quantity > 0),
-        purchases=tuple(purchases),
-        session_id=session_id,
-        consent=SESSION,
-    )
+    views = [each for each in events if each.name == EventName.VIEW_ITEM]
+    on_page = bool(views) and at - views[-1].at <= BELONGS
+    return visit_from_events(session_id, events, current=views[-1].item_id if on_page else "")
 
 
 def compare(

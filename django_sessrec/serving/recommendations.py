@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter_ns
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -157,6 +158,7 @@ def recommend(
     The arguments are those of django_sessrec.recommendations.get_recommendations().
     """
     with isolated(f"make the list of the placement {placement!r}"):
+        began = perf_counter_ns()
         on_page: dict[str, list[str]] = getattr(getattr(request, "sessrec", None), "on_page", {})
         elsewhere = [each for name, shown in on_page.items() if name != placement for each in shown]
         left_out = [*leave_out, *elsewhere]
@@ -164,7 +166,7 @@ def recommend(
         settled = placement_for(placement, visit, limit=limit)
         choice = choose(visit, settled, request=request)
         on_page[placement] = [each.item_id for each in choice.chosen]
-        impression = remember(choice, visit, settled, request)
+        impression = remember(choice, visit, settled, request, (perf_counter_ns() - began) // 1_000)
         return _shown(choice, visit, settled, impression, request)
     return Recommendations(placement)
 
@@ -173,13 +175,19 @@ arecommend = sync_to_async(recommend)
 
 
 def remember(
-    choice: Choice, visit: Visit, placement: Placement, request: HttpRequest | None = None
+    choice: Choice,
+    visit: Visit,
+    placement: Placement,
+    request: HttpRequest | None = None,
+    duration_us: int | None = None,
 ) -> Impression | None:
     """The row that says what was shown; None without consent, or for an empty list.
 
     A holdout's list is empty and has a row all the same: its sessions are counted.
 
     With a request it is written once the response is made, without one nobody writes it.
+
+    duration_us: microseconds that the list took
     """
     answer = choice.answer
     if visit.session_id is None or not (answer or placement.holdout):
@@ -198,6 +206,10 @@ def remember(
         variant=placement.variant,
         item_ids=[each.item_id for each in choice.chosen],
         reasons=[each.reason for each in choice.chosen],
+        wanted=placement.limit,
+        session_clicks=len(visit.clicks),
+        session_intents=answer.intents if answer else None,
+        duration_us=duration_us,
     )
     if request is not None:
         request.sessrec.show(impression)  # type: ignore[attr-defined]

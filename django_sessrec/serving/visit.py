@@ -147,21 +147,34 @@ def _visit_of(
     )
 
 
-def stored_visit(session_id: UUID) -> Visit:
-    """The visit as its next page would see it, for a preview or a replay: its last item is on screen.
+def stored_visit(session_id: UUID, *, at: datetime | None = None) -> Visit:
+    """The visit as its page of that moment saw it, for a preview, a replay or a test; needs no request.
 
-    Raises django.db.Error where the database does not answer in time.
+    at: aware, by default now. The last item clicked until then is on screen; a merchant's rules count by
+        their dates at that moment.
+
+    Raises ValueError for a time without a zone, django.db.Error where the database does not answer in time.
     """
-    events = session_events(session_id)
-    clicks = [each.item_id for each in events if each.name in CLICK_EVENTS][-MAX_SESSION_ITEMS:]
+    if at is not None and timezone.is_naive(at):
+        raise ValueError(f"at = {at!r} has no time zone")
+    events = session_events(session_id, until=at)
+    clicks = [each.item_id for each in events if each.name in CLICK_EVENTS]
+    return visit_from_events(session_id, events, current=clicks[-1] if clicks else "", at=at)
+
+
+def visit_from_events(
+    session_id: UUID, events: Sequence[SessionEvent], *, current: str, at: datetime | None = None
+) -> Visit:
+    """The visit after these events of a session, oldest first, with `current` on screen."""
     basket, purchases = _basket_and_purchases(events)
     return Visit(
-        items=tuple(clicks),
-        current=clicks[-1] if clicks else "",
+        items=tuple(each.item_id for each in events if each.name in CLICK_EVENTS)[-MAX_SESSION_ITEMS:],
+        current=current,
         basket=basket,
         purchases=purchases,
         session_id=session_id,
         consent=SESSION,
+        at=at or timezone.now(),
     )
 
 

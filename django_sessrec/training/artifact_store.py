@@ -1,14 +1,16 @@
-"""Artifacts of training runs on disk: written, and removed when they or their clicks are too old."""
+"""Artifacts of training runs: written, published, and removed when they or their clicks are too old."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from django_sessrec import artifact_storage, database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import HOLD_OUT, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
@@ -18,12 +20,16 @@ from django_sessrec.recsys.recommender import Recommender
 
 log = logging.getLogger("django_sessrec")
 
+ENDED_BADLY = (TrainingRun.State.FAILED, TrainingRun.State.REFUSED)
 KEPT = 5
 """Published runs per model whose artifacts stay, for rolling back."""
 
 
 def prepare() -> None:
-    """Make the folder of artifacts; a training run that could not publish must not begin."""
+    """Make the folder of artifacts; a training run that could not publish must not begin.
+
+    Raises OSError, and StorageError where there is a storage that can't be written.
+    """
     home = sessrec_settings.artifacts
     try:
         _make_readable(home)
@@ -31,6 +37,8 @@ def prepare() -> None:
             pass
     except OSError as error:
         raise OSError(f"SESSREC['ARTIFACTS'] = {home} can't be written: {error.strerror}") from error
+    if artifact_storage.configured():
+        artifact_storage.check_writable()
 
 
 def _make_readable(folder: Path) -> None:
@@ -50,7 +58,10 @@ def publish(
     intents: Intents | None = None,
     cold_start: ColdStart | None = None,
 ) -> None:
-    """Write both models of a run; the name is set on `run` and not yet saved.
+    """Write both models of a run, and into the storage where there is one; `run` gets name and checksums.
+
+    The row is saved before anything is in the storage, so that what a killed worker leaves there is found.
+    Raises OSError and StorageError.
 
     intents: likeness of the published model's items
     cold_start: item embeddings of the products that it does not know
@@ -62,10 +73,44 @@ def publish(
         home = sessrec_settings.artifacts
         raise OSError(f"SESSREC['ARTIFACTS'] = {home}: the disk is full, or fails: {error}") from error
     run.artifact = run.folder.name
+    run.sha256, run.hold_out_sha256 = artifact.digest(run.folder), artifact.digest(run.hold_out_folder)
+    run.save(update_fields=["artifact", "sha256", "hold_out_sha256"])
+    if artifact_storage.configured():
+        artifact_storage.upload(run.hold_out_folder)
+        artifact_storage.upload(run.folder)
+
+
+def bring(run: TrainingRun, *, hold_out: bool = False) -> None:
+    """Fetch a run's artifact into this host's folder, if models are shared by a storage and it is not there.
+
+    Raises ArtifactError, StorageError and OSError as artifact_storage.download does.
+    """
+    folder = run.hold_out_folder if hold_out else run.folder
+    if artifact_storage.configured() and not folder.exists():
+        sha256 = run.hold_out_sha256 if hold_out else run.sha256
+        artifact_storage.download(folder.name, sha256, folder)
+
+
+def opened(run: TrainingRun, *, hold_out: bool = False) -> Recommender:
+    """A run's model, fetched first where need be. Never in a request: raises as `bring` and `run.open` do."""
+    bring(run, hold_out=hold_out)
+    return run.open(hold_out=hold_out)
 
 
 def remove(run: TrainingRun) -> None:
-    """Remove what a run has on disk, half-written folders of a killed one included."""
+    """Remove what a run has on this host and in the storage, half-written and half-published included.
+
+    Raises StorageError after the host's own folders are gone; the row then says what is still to be removed.
+    """
+    _remove_here(run)
+    if artifact_storage.configured() and (run.sha256 or run.hold_out_sha256):
+        artifact_storage.delete(run.folder.name)
+        artifact_storage.delete(run.hold_out_folder.name)
+        run.sha256 = run.hold_out_sha256 = ""
+        run.save(update_fields=["sha256", "hold_out_sha256"])
+
+
+def _remove_here(run: TrainingRun) -> None:
     name = run.folder.name
     for pattern in (name, f"{name}{HOLD_OUT}", f".{name}*"):
         for path in sessrec_settings.artifacts.glob(pattern):
@@ -76,23 +121,49 @@ def prune(model: str) -> list[str]:
     """Remove the artifacts that may not or need not stay; returns their names.
 
     KEPT published ones stay, and the one in service; none whose oldest click has reached RETENTION_DAYS,
-    and none of a model that has left SESSREC["MODELS"].
+    and none of a model that has left SESSREC["MODELS"]. Raises StorageError as `remove` does.
     """
-    published = TrainingRun.objects.filter(model=model, state=TrainingRun.State.PUBLISHED).order_by("-pk")
+    removed = _superfluous(model)
     active = Promotion.objects.active(model)
-    on_disk = [run for run in published if run.folder.exists() or run.hold_out_folder.exists()]
-    removed = [run for run in on_disk if not _may_stay(run)]
-    kept = [run for run in on_disk if run not in removed]
-    removed += [run for run in kept[KEPT:] if run != active]
     for run in removed:
-        remove(run)
         if run == active and model in sessrec_settings.MODELS:
             log.error(
                 "%s served and was removed: its oldest click has reached RETENTION_DAYS (%s), and no newer "
                 "run has replaced it. Lists fall back until one does: run sessrec_train %s",
                 *(run, sessrec_settings.RETENTION_DAYS, model),
             )
+    for run in removed:
+        _remove_here(run)
+    ended_badly = TrainingRun.objects.filter(model=model, state__in=ENDED_BADLY).exclude(sha256="")
+    for run in (*removed, *ended_badly):
+        remove(run)
     return [run.artifact for run in removed]
+
+
+def prune_here(model: str) -> list[str]:
+    """As `prune`, but of this host's folder only, where what it serves stays, however old the run."""
+    present = [run for run in _superfluous(model) if run.folder.exists() or run.hold_out_folder.exists()]
+    serves, now = Promotion.objects.on_this_host(model), database.now()
+    here = [run for run in present if run != serves or not _may_stay(run, now)]
+    for run in here:
+        _remove_here(run)
+    return [run.artifact for run in here]
+
+
+def _superfluous(model: str) -> list[TrainingRun]:
+    """Runs whose artifacts are here or in the storage, and may not or need not stay."""
+    published = TrainingRun.objects.filter(model=model, state=TrainingRun.State.PUBLISHED).order_by("-pk")
+    active = Promotion.objects.active(model)
+    present = [run for run in published if _is_present(run)]
+    now = database.now()  # one host's wrong clock removes nothing
+    removed = [run for run in present if not _may_stay(run, now)]
+    kept = [run for run in present if run not in removed]
+    return removed + [run for run in kept[KEPT:] if run != active]
+
+
+def _is_present(run: TrainingRun) -> bool:
+    stored = artifact_storage.configured() and bool(run.sha256 or run.hold_out_sha256)
+    return stored or run.folder.exists() or run.hold_out_folder.exists()
 
 
 def prune_all() -> list[str]:
@@ -101,5 +172,5 @@ def prune_all() -> list[str]:
     return [name for model in models for name in prune(model)]
 
 
-def _may_stay(run: TrainingRun) -> bool:
-    return run.model in sessrec_settings.MODELS and not run.is_expired
+def _may_stay(run: TrainingRun, now: datetime) -> bool:
+    return run.model in sessrec_settings.MODELS and not run.is_expired_at(now)

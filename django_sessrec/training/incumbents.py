@@ -9,6 +9,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Recommender
+from django_sessrec.training import artifact_store
 
 log = logging.getLogger("django_sessrec")
 
@@ -34,11 +35,14 @@ def _below(model: str) -> Iterator[str]:
 
 
 def _hold_out(run: TrainingRun | None) -> Recommender | None:
-    """The run's model as the gate tested it; None, with a warning, where it does not open."""
+    """The run's model as the gate tested it; None, with a warning, where it does not open.
+
+    StorageError where it can't be told whether it does: no candidate passes because the storage is away.
+    """
     if run is None:
         return None
     try:
-        return run.open(hold_out=True)
+        return artifact_store.opened(run, hold_out=True)
     except artifact.ArtifactError as error:
         log.warning("%s serves but can't be compared with a candidate: %s", run, error)
         return None

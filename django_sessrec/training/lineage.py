@@ -7,12 +7,13 @@ clicks contain the model's in order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django_sessrec.capture.event import CLICK_EVENTS
 from django_sessrec.models import Event, TrainingRun
+from django_sessrec.serving.families import family_of
 
 TOLERANCE = timedelta(seconds=2)  # of a whole second, and of an age kept in 32 bits
 LASTS = timedelta(days=1)
@@ -25,21 +26,27 @@ def stored_session(run: TrainingRun, item_ids: Sequence[str], age_days: float) -
         return None
     began = datetime.fromtimestamp(newest, UTC) - timedelta(days=age_days)
     clicks = Event.objects.filter(name__in=CLICK_EVENTS, bot=False)
-    first = clicks.filter(
-        item_id=item_ids[0], occurred_at__gte=began - TOLERANCE, occurred_at__lte=began + TOLERANCE
-    )
-    for session_id in first.order_by("event_id").values_list("session_id", flat=True).distinct():
+    near = {"occurred_at__gte": began - TOLERANCE, "occurred_at__lte": began + TOLERANCE}
+    first = list(clicks.filter(**near).order_by("event_id").values_list("session_id", "item_id"))
+    names = _names([item_id for _session_id, item_id in first])
+    for session_id in dict.fromkeys(each for each, item_id in first if item_ids[0] in names[item_id]):
         of_session = clicks.filter(
             session_id=session_id, occurred_at__gte=began - TOLERANCE, occurred_at__lt=began + LASTS
         )
-        if _contains(
-            of_session.order_by("occurred_at", "event_id").values_list("item_id", flat=True), item_ids
-        ):
+        clicked = of_session.order_by("occurred_at", "event_id").values_list("item_id", flat=True)
+        if _contains(list(clicked), item_ids):
             return UUID(str(session_id))
     return None
 
 
-def _contains(clicked: Iterable[str], item_ids: Sequence[str]) -> bool:
+def _contains(clicked: Sequence[str], item_ids: Sequence[str]) -> bool:
     """Whether the clicks hold these in order; training leaves out reloads, and what bots push."""
-    rest = iter(clicked)
-    return all(item_id in rest for item_id in item_ids)
+    names = _names(clicked)
+    rest = iter([names[item_id] for item_id in clicked])
+    return all(any(item_id in each for each in rest) for item_id in item_ids)
+
+
+def _names(item_ids: Sequence[str]) -> dict[str, set[str]]:
+    """What a run may call each item: by its id, or as a variant by its family."""
+    family = family_of(item_ids)
+    return {item_id: {item_id, family.get(item_id, item_id)} for item_id in item_ids}

@@ -15,6 +15,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from django_sessrec import database
+from django_sessrec.artifact_storage import StorageError
 from django_sessrec.capture.bot_rules import quarantine
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
@@ -154,7 +155,10 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
         else:
             finish(run, TrainingRun.State.PUBLISHED, str(verdict))
             promote(run, run.trigger, _("passed the gate"))
-    artifact_store.prune(run.model)
+    try:
+        artifact_store.prune(run.model)
+    except StorageError as error:  # the run serves all the same; the hourly upkeep tries again
+        log.warning("artifacts of %s are still in the storage: %s", run.model, error)
 
 
 def _estimator(run: TrainingRun) -> Estimator:

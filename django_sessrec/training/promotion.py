@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext as _
 
+from django_sessrec import artifact_storage
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 
@@ -18,7 +19,8 @@ def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
     """Let `run` serve its model; web processes notice within seconds.
 
     by: "schedule", "command", or a staff user's name. Raises PromotionError unless the run is published,
-    its artifact opens and has its model card.
+    its artifact opens and has its model card. Where this host does not have the artifact, the storage's
+    manifest is read instead: each host verifies the rest before it serves it.
     """
     if run.state != TrainingRun.State.PUBLISHED:
         raise PromotionError(
@@ -26,9 +28,10 @@ def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
             % {"run": run, "state": run.get_state_display()}
         )
     try:
-        run.open()
-        card = artifact.read_manifest(run.folder).get("card")
-    except artifact.ArtifactError as error:
+        if run.folder.exists() or not artifact_storage.configured():
+            run.open()
+        card = run.manifest().get("card")
+    except (artifact.ArtifactError, artifact_storage.StorageError) as error:
         raise PromotionError(
             _("The artifact of %(run)s can't be opened: %(error)s") % {"run": run, "error": error}
         ) from error

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django_sessrec.models import TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.recommender import Recommender
+from django_sessrec.training import artifact_store
 from django_sessrec.training.resume import recipe
 
 
@@ -22,7 +23,10 @@ def starts(run: TrainingRun, *, refreshable: bool) -> Mapping[str, Recommender]:
         return {}
     try:
         _check(run, run.started_from, refreshable=refreshable)
-        found = {"fit": run.started_from.open(hold_out=True), "refit": run.started_from.open()}
+        found = {
+            "fit": artifact_store.opened(run.started_from, hold_out=True),
+            "refit": artifact_store.opened(run.started_from),
+        }
     except (ValueError, artifact.ArtifactError) as reason:
         run.note(_("Trained from scratch: %(reason)s.") % {"reason": str(reason).rstrip(".")})
         run.started_from = None

@@ -11,6 +11,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from django_sessrec.artifact_storage import StorageError
 from django_sessrec.models import TrainingRun
 from django_sessrec.training import artifact_store
 from django_sessrec.training.lock import training_lock
@@ -91,7 +92,10 @@ def fail_killed(model: str) -> list[TrainingRun]:
 
 def fail(run: TrainingRun, reason: str, error: str = "") -> None:
     """End a run as failed, with the traceback as `error`, and remove what it left on disk."""
-    artifact_store.remove(run)
+    try:
+        artifact_store.remove(run)
+    except StorageError as problem:
+        log.warning("what %s has published can't be removed yet: %s", run, problem)
     run.artifact, run.error = "", error
     finish(run, TrainingRun.State.FAILED, reason)
     log.error("Training run %s failed: %s", run, reason)

@@ -7,10 +7,11 @@ from enum import Enum, auto
 
 from django.utils import timezone
 
+from django_sessrec.artifact_storage import StorageError
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys.artifact import ArtifactError
-from django_sessrec.training import resume
+from django_sessrec.training import artifact_store, resume
 from django_sessrec.training.window import expires_soon
 
 RETRY_HOURS = 1  # a failed run is tried again after this long, or sooner where it is due
@@ -59,8 +60,10 @@ def _must_be_replaced(model: str) -> bool:
 def _opens(run: TrainingRun) -> bool:
     if run.pk not in _opened:
         try:
-            run.open()
+            artifact_store.opened(run)
         except ArtifactError:
             return False
+        except StorageError:  # away for now, which says nothing of the artifact
+            return True
         _opened.add(run.pk)
     return True

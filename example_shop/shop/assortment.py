@@ -3,6 +3,7 @@
 import itertools
 import random
 import tomllib
+from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
@@ -73,7 +74,12 @@ def _category(slug: str, name: str, shown: Kind, position: int, parent: str | No
 def products(seed: int = 1, per_kind: int = PRODUCTS_PER_KIND) -> list[Product]:
     """The same seed gives the same goods, name for name and price for price."""
     dice = random.Random(seed)
-    return [product for d in departments() for kind in d.kinds for product in _of(kind, d, per_kind, dice)]
+    made = [product for d in departments() for kind in d.kinds for product in _of(kind, d, per_kind, dice)]
+    colours = Counter(product.family for product in made)
+    for product in made:
+        if colours[product.family] == 1:
+            product.family = ""
+    return made
 
 
 def _of(kind: Kind, department: Department, number: int, dice: random.Random) -> list[Product]:
@@ -84,10 +90,11 @@ def _of(kind: Kind, department: Department, number: int, dice: random.Random) ->
     return [
         Product(
             category_id=kind.slug,
-            name=(name := _name(collection, kind.styles[style], sizes[size], colour)),
-            slug=slugify(name.replace(".", "-")),
+            name=(name := _name(collection, kind.styles[style], sizes[size], Colour(colour).label.lower())),
+            slug=_slug(name),
             maker=maker,
             collection=collection,
+            family=_slug(_name(collection, kind.styles[style], sizes[size])),
             colour=colour,
             description=_description(kind, maker, dice),
             price=_price(kind, style / len(kind.styles), size / len(sizes), dice),
@@ -98,8 +105,12 @@ def _of(kind: Kind, department: Department, number: int, dice: random.Random) ->
     ]
 
 
-def _name(collection: str, style: str, size: str, colour: str) -> str:
-    return ", ".join(filter(None, [f"{collection} {style}", size, Colour(colour).label.lower()]))
+def _name(collection: str, style: str, size: str, colour: str = "") -> str:
+    return ", ".join(filter(None, [f"{collection} {style}", size, colour]))
+
+
+def _slug(name: str) -> str:
+    return slugify(name.replace(".", "-"))
 
 
 def _description(kind: Kind, maker: str, dice: random.Random) -> str:

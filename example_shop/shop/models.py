@@ -82,6 +82,8 @@ class Product(models.Model):
     slug = models.SlugField(max_length=120, unique=True)
     maker = models.CharField(_("maker"), max_length=60)
     collection = models.CharField(_("collection"), max_length=60)
+    # What its colours share; empty for what comes in one colour only.
+    family = models.SlugField(_("family"), max_length=120, blank=True)
     colour = models.CharField(_("colour"), max_length=20, choices=Colour)
     description = models.TextField(_("description"))
     price = models.DecimalField(_("price"), max_digits=8, decimal_places=2)
@@ -99,6 +101,12 @@ class Product(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("shop:product_detail", args=[self.pk, self.slug])
+
+    @property
+    def other_colours(self) -> ProductQuerySet:
+        """The rest of its family."""
+        family = Product.objects.filter(family=self.family) if self.family else Product.objects.none()
+        return family.exclude(pk=self.pk)
 
     @property
     def picture_url(self) -> str:

@@ -4,7 +4,7 @@ The truth is known: lists of the model are followed where they name what the vis
 ones by chance, and every tenth product that was clicked in the winner's lists is bought besides.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby, pairwise
 from uuid import UUID
@@ -14,6 +14,7 @@ import numpy as np
 from django_sessrec.capture.event import make
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Event, EventName, Impression
+from django_sessrec.recsys.composition import live
 from django_sessrec.serving.active_models import ActiveModel
 from django_sessrec.serving.experiments import assigned
 from example_shop.shop.history import refund_of
@@ -28,9 +29,9 @@ BUYS_WHAT_IT_CLICKED = 0.1  # of the winner's lists
 A_SECOND = timedelta(seconds=1)
 
 HALVES = {"a": {"SHARE": 50}, "b": {"SHARE": 50}}
-SAME = "is-the-split-fair"  # an A/A test on the home page, until three weeks ago
+SAME = "Is the split fair?"  # an A/A test on the home page, until three weeks ago
 SAME_DAYS = range(21, 36)
-WINNER = "popular-or-neighbours"  # on the product page, until a week ago: the neighbours win
+WINNER = "Do lists that follow the session pay?"  # on the product page, until a week ago: the neighbours win
 WINNER_DAYS = range(7, 29)
 VARIANTS = {"popular": {"SHARE": 50}, MODEL: {"SHARE": 50}}
 
@@ -45,8 +46,10 @@ class PastLists:
         self.serving = serving
         self.products = products
         self.draw = draw
-        self.popular = serving.popular if serving else list(products)
         self.orders = 0
+        by_stock = sorted(products, key=lambda item_id: products[item_id].stock)
+        self.shown_first = {products[item_id].family: item_id for item_id in by_stock}  # of each family
+        self.popular = self._in_stock(serving.popular) if serving else list(products)
 
     def rows(self, events: Iterable[Event], ago: int) -> Iterator[Event | Impression]:
         """What to store for one day's events, ordered by session and time; ago: the day's age in days."""
@@ -70,7 +73,8 @@ class PastLists:
             elif event.name == EventName.ADD_TO_CART:
                 items = self._ranked([event.item_id], {*viewed}, 4)
                 step = "model" if self.serving else "popular"
-                yield from self._by_chance("basket", session_id, event.occurred_at + A_SECOND, items, step)
+                at = event.occurred_at + A_SECOND
+                yield from self._by_chance("basket", session_id, at, items, step, viewed=viewed)
 
     def _beside(
         self, view: Event, viewed: list[str], later: Event | None, ago: int
@@ -88,6 +92,8 @@ class PastLists:
             "model" if by_model else "popular",
             WINNER if variant else "",
             variant,
+            8,
+            viewed,
         )
         yield shown
         followed = later is not None and later.item_id in items and self.draw.random() < LOOKS_AT_SUGGESTIONS
@@ -107,11 +113,12 @@ class PastLists:
         step: str,
         experiment: str = "",
         variant: str = "",
+        viewed: Sequence[str] = (),
     ) -> Iterator[Event | Impression]:
         """A list that is clicked now and then, whatever it holds."""
         if not items:
             return
-        shown = self._impression(placement, session_id, at, items, step, experiment, variant)
+        shown = self._impression(placement, session_id, at, items, step, experiment, variant, 4, viewed)
         yield shown
         if self.draw.random() < SEES_LIST[placement]:
             yield self._event(EventName.VIEW_ITEM_LIST, shown)
@@ -123,10 +130,19 @@ class PastLists:
         if self.serving is None:
             return self._without(hidden, k)
         model = self.serving.recommender
-        session = model.index.rows(clicks)
-        rows, _scores = model.top(session, k, exclude=model.index.rows(hidden).tolist())
-        found = model.index.item_ids(rows)
+        session, out = (model.index.rows(map(self._known_as, items)) for items in (clicks, hidden))
+        rows, _scores = model.top(session, k, exclude=out.tolist())
+        found = self._in_stock(model.index.item_ids(rows))
         return found + self._without({*found, *hidden}, k - len(found))
+
+    def _known_as(self, item_id: str) -> str:
+        """What the model calls a product: by its family, where it has one."""
+        return self.products[item_id].family or item_id
+
+    def _in_stock(self, names: Iterable[str]) -> list[str]:
+        """Products, each family as the colour of which there is most."""
+        shown = (self.shown_first.get(name, name) for name in names)
+        return [item_id for item_id in shown if self.products[item_id].stock]
 
     def _without(self, hidden: set[str], k: int) -> list[str]:
         """The most popular ones that are not hidden."""
@@ -147,6 +163,8 @@ class PastLists:
         step: str,
         experiment: str,
         variant: str,
+        wanted: int,
+        viewed: Sequence[str],
     ) -> Impression:
         impression_id = uuid7(at)
         by_model = step == "model" and self.serving is not None
@@ -162,7 +180,16 @@ class PastLists:
             variant=variant,
             item_ids=items,
             reasons=["neighbours" if by_model else "popular"] * len(items),
+            wanted=wanted,
+            session_clicks=len(viewed),
+            session_intents=self._intents(viewed) if by_model else None,
+            duration_us=2_000 + impression_id.int % 5_000,
         )
+
+    def _intents(self, viewed: Sequence[str]) -> int | None:
+        if self.serving is None or self.serving.intents is None:
+            return None
+        return len(live(self.serving.recommender.index.rows(viewed), self.serving.intents))
 
     def _event(
         self, name: EventName, shown: Impression, item_id: str = "", at: datetime | None = None

@@ -20,6 +20,7 @@ class ProductCatalogue(ModelCatalogue):
     category_field = "category_id"
     brand_field = "maker"
     stock_field = "stock"
+    parent_field = "family"
 
     def available(self, queryset: ProductQuerySet) -> ProductQuerySet:
         return queryset.in_stock()

@@ -73,6 +73,7 @@ class Traffic:
 
     def _wander(self, browser: Browser, draw: np.random.Generator) -> None:
         visited: list[int] = []
+        held: set[str] = set()  # kinds in the basket: one teapot is enough
         mind, page = None, None
         for intent in self.visitors.intents(draw):
             if page is None or intent is not mind:
@@ -86,8 +87,10 @@ class Traffic:
             mind = intent
             visited.append(row)
             page = self._look(browser.get(link))
-            if draw.random() < BASKET_AFTER_VIEW:
-                self._look(browser.post(f"/basket/add/{self.visitors.goods[row].item_id}/"))
+            goods = self.visitors.goods[row]
+            if draw.random() < BASKET_AFTER_VIEW and goods.kind not in held:
+                held.add(goods.kind)
+                self._look(browser.post(f"/basket/add/{goods.item_id}/"))
                 self.seen("put into baskets")
             if not self.visitors.stays(len(visited), draw):
                 return

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_sessrec.admin.charts import Point, line_chart, round_ticks
+from django_sessrec.admin.charts import Point, line_chart, round_ticks, stacked_bars
 
 values = st.floats(-1e9, 1e9, allow_nan=False, allow_infinity=False)
 
@@ -53,3 +53,27 @@ def test_the_scale_is_the_periods_not_the_datas():
 
 def test_no_points_no_chart():
     assert line_chart("t", {"a": []}, ends=((0, ""), (1, ""))) is None
+
+
+columns = st.lists(st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 10**9)), min_size=1, max_size=30)
+
+
+@given(columns)
+def test_the_parts_of_each_bar_fill_it_and_stand_on_each_other(columns):
+    layers = stacked_bars(columns, lambda place, name, share: f"{place} {name} {share}")
+    by_place = {}
+    for layer in layers:
+        for bar in layer.bars:
+            by_place.setdefault(bar.x, []).append(bar)
+    assert len(by_place) == sum(any(column.values()) for column in columns)
+    for bars in by_place.values():
+        assert sum(bar.height for bar in bars) == pytest.approx(100, abs=0.1)
+        assert bars[0].y + bars[0].height == pytest.approx(100, abs=0.1)
+        for below, above in pairwise(bars):
+            assert above.y + above.height == pytest.approx(below.y, abs=0.1)
+
+
+def test_the_largest_layer_comes_first_with_its_share_of_all():
+    layers = stacked_bars([{"a": 1, "b": 2}, {}, {"b": 1}], lambda place, name, _share: f"{name}{place}")
+    assert [(each.name, each.number, each.share) for each in layers] == [("b", 1, 0.75), ("a", 2, 0.25)]
+    assert [bar.label for bar in layers[0].bars] == ["b0", "b2"]

@@ -73,7 +73,8 @@ GIVEN = {
     "variants-0-share": "50",
     "variants-1-name": "co-views",
     "variants-1-share": "50",
-    "variants-1-models": "itemknn, neighbours",
+    "variants-1-model_1": "itemknn",
+    "variants-1-model_2": "neighbours",
     "variants-1-limit": "6",
     **{f"variants-{number}-share": "50" for number in (2, 3, 4)},
 }
@@ -96,15 +97,21 @@ def test_a_new_experiment_is_a_draft(admin_client):
     ("changed", "told"),
     [
         (
-            dict.fromkeys(["variants-1-name", "variants-1-models", "variants-1-limit"], ""),
+            dict.fromkeys(
+                ["variants-1-name", "variants-1-model_1", "variants-1-model_2", "variants-1-limit"], ""
+            ),
             "at least two variants",
         ),
         ({"variants-1-name": "as it is"}, "a name of its own"),
         ({"variants-1-share": "0"}, "share of more than 0"),
-        ({"variants-1-models": "crystal-ball"}, "Unknown: crystal-ball"),
+        ({"variants-1-model_1": "crystal-ball"}, "crystal-ball is not one of the available choices"),
+        ({"variants-1-model_1": ""}, "Choose the first model, too"),
         ({"variants-0-holdout": "on", "variants-1-holdout": "on"}, "holdout of everybody"),
         ({"variants-0-name": INTERLEAVED}, "This name is taken"),
-        ({"kind": "interleaving", "variants-1-models": ""}, "two variants with different models"),
+        (
+            {"kind": "interleaving", "variants-1-model_1": "", "variants-1-model_2": ""},
+            "two variants with different models",
+        ),
         ({"kind": "interleaving", "variants-2-name": "third"}, "two variants with different models"),
         ({"effect": "0"}, "greater than or equal to 0.5"),
         ({"placement": "nowhere"}, "nowhere"),

@@ -123,6 +123,14 @@ def test_past_sessions_that_taught_it_are_named_exactly_and_can_be_taken_out(adm
     assert "In quarantine: taken out by staff." in ask(admin_client, session=str(past["id"]))
 
 
+def test_past_sessions_that_taught_a_products_list_are_for_who_may_inspect(
+    clerk, admin_client, model, products
+):
+    first = str(products[0].pk)
+    assert f"Past sessions that taught neighbours #{model.pk}" in ask(admin_client, item=first)
+    assert "Past sessions that taught" not in ask(clerk, item=first)
+
+
 def test_why_another_product_is_not_there(admin_client, model, products):
     first = str(products[0].pk)
     html = ask(admin_client, item=first, other=products[2].name)

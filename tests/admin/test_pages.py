@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 import django_sessrec
 from django_sessrec.admin.run_figures import learning_curves, overall_progress
 from django_sessrec.capture import cookie, ledger, store
 from django_sessrec.ids import uuid7
-from django_sessrec.models import Event, Impression, TrainingRun
+from django_sessrec.models import Event, HostedModel, Impression, Promotion, TrainingRun
 from django_sessrec.training.model_card import limits
 from tests.demo.models import Product
 from tests.support.admin import FIGURES, LISTS, a_run, page
 from tests.support.history import happen, show
+from tests.support.storages import folder_storage, share_models_through
 
 pytestmark = pytest.mark.django_db
 
@@ -187,7 +189,21 @@ def test_the_list_compares_a_run_with_what_was_tested_on_its_days(admin_client):
 
 def test_an_impression_says_what_brought_each_item(admin_client, rows):
     html = page(admin_client, reverse("admin:sessrec_impression_change", args=[rows["impression"].pk]))
-    assert "<li>1: neighbours</li><li>&lt;b&gt;2&lt;/b&gt;: network</li>" in html
+    assert "<li>1 (not offered now): similar past sessions</li>" in html
+    assert "<li>&lt;b&gt;2&lt;/b&gt; (not offered now): neural network</li>" in html
+
+
+def test_raw_lists_name_products_in_one_query_a_page(admin_client, products, django_assert_max_num_queries):
+    now = datetime.now(UTC)
+    for product in products[:5]:
+        session = uuid7(now)
+        happen(session, now, "view_item", str(product.pk))
+        show(session, now, [str(each.pk) for each in products[:3]], placement="product_page")
+    for name, words in (("event", products[4].name), ("impression", "Product page")):
+        with django_assert_max_num_queries(12):
+            html = page(admin_client, reverse(f"admin:sessrec_{name}_changelist"))
+        assert words in html
+    assert products[2].name in html
 
 
 def test_an_event_whose_impression_is_pruned_still_has_its_page(admin_client, rows):
@@ -237,6 +253,19 @@ def test_health_of_a_stream_that_is_away_is_a_page_all_the_same(admin_client, se
     html = page(admin_client, reverse("admin:sessrec_heartbeat_changelist"))
     assert "<strong>stream</strong>: ConnectionError" in html
     assert "consumer was never seen." in html
+
+
+def test_health_says_what_each_host_serves(admin_client, settings, tmp_path):
+    share_models_through(settings, folder_storage(tmp_path))
+    run, now = a_run(), timezone.now()
+    row = {"model": "neighbours", "size": 2_000_000, "changed_at": now, "seen_at": now}
+    HostedModel.objects.create(host="web1", run=run, **row)
+    HostedModel.objects.create(host="web2", run=None, problem="the storage holds no <model>", **row)
+    Promotion.objects.create(model="neighbours", run=run, promoted_by="test")
+    html = page(admin_client, reverse("admin:sessrec_heartbeat_changelist"))
+    assert f"<td>#{run.pk}</td>" in html
+    assert "web2 has no neighbours, and can&#x27;t fetch" in html
+    assert "the storage holds no &lt;model&gt;" in html
 
 
 def test_only_who_may_see_heartbeats_sees_health(client, django_user_model):

@@ -8,12 +8,17 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from django_sessrec.models import AuditEntry, PlacementRule, RuleSet
+from django_sessrec.admin.placement_figures import without_rare
+from django_sessrec.ids import uuid7
+from django_sessrec.measuring.days import today
+from django_sessrec.measuring.rollups import roll_up
+from django_sessrec.models import AuditEntry, PlacementRule, RuleSet, TrainingRun
 from django_sessrec.recommendations import get_recommendations
 from django_sessrec.serving import merchant_rules
 from django_sessrec.serving.rule_sets import draft_of, live_set, publish
 from tests.demo.models import Product
 from tests.support.admin import page
+from tests.support.history import buy, click, show
 
 pytestmark = pytest.mark.django_db
 NAME = "product_page"
@@ -332,7 +337,8 @@ def test_the_list_of_placements_says_what_each_has(admin_client, shop):
     confirmed(admin_client, "publish")
     add(admin_client, "pin", item="pot 3", position=2)
     html = page(admin_client, reverse("admin:sessrec_ruleset_changelist"))
-    assert "You may also like (product_page)" in html
+    assert "Product page</a>" in html
+    assert "You may also like" in html
     assert html.count(">draft<") == 1
 
 
@@ -356,3 +362,56 @@ def test_who_may_look_and_who_may_change(client, shop):
 def test_a_link_changes_nothing(admin_client, shop, view):
     draft_of(NAME, "ada")
     assert admin_client.get(url(view, NAME)).status_code == 405
+
+
+def test_what_a_placement_brought_and_who_made_its_lists(admin_client, shop):
+    html = page(admin_client, url("page", NAME))
+    assert "What it brought" not in html, "nothing was shown yet"
+    now = timezone.now()
+    run = TrainingRun.objects.get()
+    for n, made_by in enumerate(["neighbours"] * 3 + [""]):
+        session = uuid7(now)
+        items = [str(each.pk) for each in shop[n : n + 8 - (n == 3)]]
+        step = (
+            {"model": made_by, "run_id": run.pk, "step": "model"}
+            if made_by
+            else {"model": "", "step": "popular"}
+        )
+        shown = show(session, now, items, placement=NAME, **step)
+        if not n:
+            click(session, now, items[0], shown, position=1)
+            buy(session, now, items[0], "9.90")
+    show(uuid7(now), now, [], placement=NAME, model="", step="holdout", variant="none")
+    roll_up(today())
+    answer = admin_client.get(url("page", NAME))
+    figures = {str(heading): cell.text for heading, cell in answer.context["figures"]}
+    assert figures["Sales after a click"] == "9.90 EUR"
+    assert figures["Full lists"] == "75.0\N{NO-BREAK SPACE}%"
+    assert (figures["Products in a list"], figures["Different products"]) == ("7.8", "10")
+    assert [(name, share) for _number, name, share in answer.context["sources"].legend] == [
+        ("neighbours", "75.0\N{NO-BREAK SPACE}%"),
+        ("most popular", "25.0\N{NO-BREAK SPACE}%"),
+    ]
+    assert answer.content.decode().count("<rect ") == 2
+
+
+def test_rare_sources_are_one_layer():
+    made = {str(number): {"monday": number, "tuesday": 1} for number in range(1, 9)}
+    few = without_rare(made)
+    assert list(few) == ["8", "7", "6", "5", "4", "others"]
+    assert few["others"] == {"monday": 6, "tuesday": 3}
+    assert without_rare({"1": {"monday": 1}}) == {"1": {"monday": 1}}
+
+
+def test_the_list_of_one_customer_group(admin_client, shop, sessrec):
+    usual = url("page", NAME) + f"?product={shop[8].pk}"
+    assert "For customers of the group" not in page(admin_client, usual)
+    draft = draft_of(NAME, "ada")
+    draft.rules.create(kind="pin", parameters={"item": str(shop[21].pk), "position": 1}, group="trade")
+    publish(draft, "ada", "for traders")
+    assert "For customers of the group" in page(admin_client, usual)
+    first_of = [
+        admin_client.get(f"{usual}&group={group}").context["live_list"][0].item_id for group in ("", "trade")
+    ]
+    assert first_of[0] != first_of[1] == str(shop[21].pk)
+    assert "Select a valid choice" in page(admin_client, f"{usual}&group=nobody")

@@ -3,6 +3,8 @@
 import pytest
 from django.urls import reverse
 
+from django_sessrec.measuring.days import today
+from django_sessrec.models import DailyPages
 from tests.demo.models import Product
 from tests.support.admin import page
 from tests.support.axe import violations
@@ -21,6 +23,15 @@ def test_flaws_readiness_and_visitors_are_on_the_page(admin_client):
     assert "Readiness:" in html
     assert "Sessions with consent" in html
     assert f"{reverse('admin:sessrec_inspector_changelist')}?item=" in html
+
+
+def test_the_share_of_pages_with_consent(admin_client):
+    card = {str(heading): cell.text for heading, cell in admin_client.get(reverse(PAGE)).context["cards"]}
+    assert card["Pages with consent"] == "\N{EN DASH}"
+    DailyPages.objects.create(day=today(), with_consent=30, without_consent=10, bots=99)
+    answer = admin_client.get(reverse(PAGE))
+    cards = {str(heading): (cell.text, cell.note) for heading, cell in answer.context["cards"]}
+    assert cards["Pages with consent"] == ("75.0\N{NO-BREAK SPACE}%", "of 40 pages")
 
 
 def test_a_catalogue_that_raises_leaves_the_rest(admin_client, settings):

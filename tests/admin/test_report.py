@@ -43,6 +43,21 @@ def test_cards_tables_and_chart(admin_client, earnings):
     assert 'class="sessrec-stroke"' in html
 
 
+def test_lists_are_split_by_clicks_made_before_and_by_intents(admin_client):
+    at = datetime.now(UTC) - timedelta(days=1)
+    for clicks, intents in ((12, 3), (3, 1), (None, None)):
+        columns = {"session_clicks": clicks, "session_intents": intents, "wanted": clicks}
+        show(uuid7(at), at, ["1", "2"], **columns)
+    html = page(admin_client, reverse("admin:sessrec_report_changelist"))
+    assert "66.7\xa0% of them too short" in html
+    for heading, groups in (
+        ("By clicks made before", ["3-4", "10+", "not known"]),
+        ("By intents of the session", ["1", "3+", "not known"]),
+    ):
+        section = html.partition(heading)[2].partition("</section>")[0]
+        assert re.findall(r'scope="row">\s*(.*?)\s*</th>', section) == groups
+
+
 def test_variants_are_held_against_the_experiments_first(admin_client):
     at = datetime.now(UTC) - timedelta(days=1)
     for variant, clicked in (("a", 2), ("b", 8)):

@@ -88,7 +88,7 @@ def test_a_part_that_is_locked_is_given_up(scraper, monkeypatch):
 
     monkeypatch.setattr(ledger, "total", locked)
     found = figures(scraper)
-    assert asked == [("1800ms",)]
+    assert asked == [("1300ms",)]
     assert found["sessrec_up", "ledger"] == 0
     assert found["sessrec_up", "lists"] == 1
     assert not database_breaker.resting

@@ -106,7 +106,19 @@ def test_an_event_survives_json(item_id, quantity, price, position):
 def test_an_impression_survives_json():
     shown = Impression(
         impression_id=uuid7(), shown_at=datetime.now(UTC), session_id=SESSION, placement="page", step="model",
-        item_ids=["1", "2"], run_id=3,
+        item_ids=["1", "2"], run_id=3, wanted=8, session_clicks=2, session_intents=1, duration_us=2_500,
     )  # fmt: skip
     again = impression_from(to_payload(shown))
+    assert vars(again) | {"_state": None} == vars(shown) | {"_state": None}
+
+
+def test_a_message_of_a_version_with_fewer_columns_is_understood():
+    shown = Impression(
+        impression_id=uuid7(), shown_at=datetime.now(UTC), session_id=SESSION, placement="page", step="model",
+        item_ids=["1", "2"],
+    )  # fmt: skip
+    payload = to_payload(shown)
+    for column in ("wanted", "session_clicks", "session_intents", "duration_us"):
+        del payload[column]
+    again = impression_from(payload)
     assert vars(again) | {"_state": None} == vars(shown) | {"_state": None}

@@ -1,5 +1,7 @@
 """What a session did so far: in order, with names and quantities, out of Postgres and the stream."""
 
+from datetime import timedelta
+
 import pytest
 
 from django_sessrec.capture.event import make
@@ -29,6 +31,14 @@ def test_events_come_oldest_first_with_their_quantities(backend):
     assert [(each.name, each.item_id, each.quantity) for each in found] == DONE
     assert sorted(each.at for each in found) == [each.at for each in found]
     assert session_events(session_id, limit=1) == found[-1:]
+
+
+def test_events_after_the_moment_asked_for_are_left_out(backend):
+    session_id = uuid7()
+    outbox.deliver(done(session_id))
+    *earlier, last = session_events(session_id)
+    assert session_events(session_id, until=last.at) == [*earlier, last]
+    assert session_events(session_id, until=last.at - timedelta(minutes=1)) == []
 
 
 def test_searches_lists_and_bots_are_left_out(backend):

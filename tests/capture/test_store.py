@@ -1,5 +1,6 @@
 """Each row once, whoever sends it how often; and the session's items out again."""
 
+import json
 import re
 import threading
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,19 @@ def test_events_and_impressions_are_stored_as_they_are():
         to_payload(purchase),
     ]
     assert to_payload(Impression.objects.get()) == to_payload(impression)
+
+
+def test_a_list_says_how_it_was_asked_for_and_one_of_an_older_version_does_not():
+    lists = [shown(uuid7(), "1"), shown(uuid7(), "1")]
+    told = {"wanted": 8, "session_clicks": 3, "session_intents": 2, "duration_us": 4_200}
+    for column, value in told.items():
+        setattr(lists[0], column, value)
+    payloads = [to_payload(each) for each in lists]
+    payloads[1] = {name: value for name, value in payloads[1].items() if name not in told}
+    assert store.write_json(json.dumps(payloads), "[]") == WriteResult(stored=2)
+    stored = dict(Impression.objects.values_list("pk", "wanted"))
+    assert stored == {lists[0].pk: 8, lists[1].pk: None}
+    assert Impression.objects.filter(**told).get().pk == lists[0].pk
 
 
 def test_an_event_by_itself_is_stored_as_it_is():

@@ -35,7 +35,10 @@ def acts(user):
     ("name", "may"),
     [
         (ANALYST, {Act.EXPORT, Act.INSPECT}),
-        (MERCHANT, {Act.EXPORT, Act.INSPECT, Act.RULES, Act.EXPERIMENT, Act.PROMOTE, Act.TRAIN}),
+        (
+            MERCHANT,
+            {Act.EXPORT, Act.INSPECT, Act.RULES, Act.EXPERIMENT, Act.PROMOTE, Act.TRAIN, Act.QUARANTINE},
+        ),
         (OPERATOR, {Act.PROMOTE, Act.TRAIN, Act.QUARANTINE, Act.REPLAY}),
     ],
 )

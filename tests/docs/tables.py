@@ -5,18 +5,19 @@ A page marks each with `<!-- settings from CATALOGUE -->`, `<!-- entries PLACEME
 is between, and a test holds the pages to it.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
+import django
+from django.utils import translation
 
 from django_sessrec.checks.messages import CHECKS
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
 from django_sessrec.conf.setting import Setting
 from django_sessrec.measuring import definitions
-from django_sessrec.measuring.views import VIEWS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (
@@ -50,6 +51,8 @@ def _table(mark: str, sections: list[str]) -> str:
             rows = ((f"`{check.id}`", check.wrong, check.remedy) for check in CHECKS)
             return _markdown(("id", "what is wrong", "remedy"), rows)
         case "views":
+            from django_sessrec.measuring.views import VIEWS  # needs Django's apps
+
             rows = (
                 (f"`{view.name}`", view.words, ", ".join(f"`{column}`" for column in view.columns))
                 for view in VIEWS
@@ -93,6 +96,8 @@ def _markdown(heads: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 if __name__ == "__main__":
-    settings.configure(USE_I18N=False)  # the names of figures are translated
-    for page in PAGES:
-        page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    django.setup()
+    with translation.override("en"):  # the names of figures are translated
+        for page in PAGES:
+            page.write_text(written(page.read_text(encoding="utf-8")), encoding="utf-8")

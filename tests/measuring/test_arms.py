@@ -1,17 +1,20 @@
 """Sums of an experiment's arms, by hand from a few sessions."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
+from django_sessrec.capture import partitions, store
 from django_sessrec.capture.cookie import LONGEST_SESSION
 from django_sessrec.capture.erasure import erase_sessions
-from django_sessrec.experiment_models import INTERLEAVED, DailyArm
-from django_sessrec.ids import uuid7
+from django_sessrec.experiment_models import INTERLEAVED, ArmLine, DailyArm, DailyArmOrders
+from django_sessrec.ids import order_line_id, time_of, uuid7
 from django_sessrec.measuring.arms import HOURS, MEASURES, PAIRS, Arm, arms, usual
 from django_sessrec.measuring.days import ONE, day_of, first_moment
 from django_sessrec.measuring.rollups import roll_up
-from django_sessrec.models import DailyLists, DailyShop, Quarantine
+from django_sessrec.models import DailyLists, DailyShop, Event, Quarantine
+from django_sessrec.privacy.retention import purge
 from django_sessrec.serving.interleaving import teams
 from tests.support.experiments import a_running_one, takes_part
 from tests.support.history import buy, click, minutes, show
@@ -121,7 +124,7 @@ def test_lists_of_another_model_and_short_ones_are_told(experiment):
     takes_part(NOON, "new", model="itemknn")
     takes_part(NOON, "new", model="", step="popular")
     short = uuid7(NOON)
-    show(short, NOON, ["1"], experiment=experiment.name, variant="new", model="neighbours")
+    show(short, NOON, ["1"], experiment=experiment.name, variant="new", model="neighbours", wanted=2)
     arm = arms_of(experiment)["new"]
     assert (arm.sum("lists"), arm.sum("answered"), arm.sum("filled")) == (3, 1, 2)
 
@@ -202,6 +205,83 @@ def test_interleaved_clicks_are_credited_to_the_team_of_their_place():
 def test_the_usual_sessions_of_a_placement_are_one_arm():
     takes_part(NOON, "old", lists=2, clicks=1, spends=500, placement="home", experiment="")
     takes_part(NOON, "old", lists=1, placement="basket", experiment="")
+    roll_up(day_of(NOON))
     arm = usual("home", NOON - timedelta(days=1), LATER, "EUR", 100)
     assert (arm.sessions, arm.sum("lists"), arm.sum("clicked"), arm.sum("revenue")) == (1, 2, 1, 100)
+    assert arm.ratio("revenue").squares.hits == 100**2
     assert usual("nowhere", NOON, LATER) == Arm()
+    assert usual("basket", NOON - timedelta(days=1), LATER).sum("ordered") == 0
+
+
+def test_the_time_of_a_list_is_a_mean_over_lists(experiment):
+    takes_part(NOON, "new", lists=3, duration_us=4_000)
+    takes_part(NOON, "new", duration_us=12_000)
+    takes_part(NOON, "new")  # stored by a version that did not say
+    time = arms_of(experiment)["new"].ratio("time")
+    assert (time.hits, time.trials, time.squares.hits) == (24, 5, 12**2 + 12**2)
+
+
+def refund(session, at, order="1001", price="10"):
+    tell(session, "refund", order, at, price)
+
+
+def tell(session, name, order, at, price="10"):
+    event = Event(order_line_id(order, "7", at), at, session, name, "7")
+    event.occurred_at = time_of(event.event_id)
+    event.price, event.currency = Decimal(price), "EUR"
+    assert store.write([event]).stored == 1
+
+
+@pytest.fixture
+def long_ago():
+    """An experiment of four weeks ago: two sessions with an order each, the second past midnight."""
+    at = NOON - timedelta(days=24)
+    experiment = a_running_one(at - minutes(9))
+    first, second = (takes_part(at + timedelta(hours=hours), "new") for hours in (0, 11))
+    tell(first, "purchase", "1001", at + minutes(5), "30")
+    tell(second, "purchase", "1002", at + timedelta(hours=13), "20")
+    for days in (0, 1):  # the earlier day first: what was ordered after midnight is not known yet
+        roll_up(day_of(at) + days * ONE)
+    return experiment, at, first
+
+
+def test_an_order_past_midnight_counts_on_the_day_of_its_sessions_first_list(long_ago):
+    experiment, at, _first = long_ago
+    arm = arms(experiment)["new"]
+    assert (arm.sessions, arm.sum("ordered"), arm.sum("revenue")) == (2, 2, 50)
+    assert arm.ratio("revenue").squares.hits == 30**2 + 20**2
+    assert {row.day for row in DailyArmOrders.objects.all()} == {day_of(at)}
+
+
+def test_a_refund_on_day_20_reaches_its_arm(long_ago):
+    experiment, at, first = long_ago
+    later = at + timedelta(days=20)
+    refund(first, later, price="12")
+    refund(first, later, order="1002", price="20")
+    roll_up(day_of(later))
+    arm = arms(experiment)["new"]
+    assert (arm.sum("ordered"), arm.sum("revenue"), arm.sum("refunded")) == (2, 18, 2)
+    assert arm.ratio("revenue").squares.hits == 18**2
+    assert arm.ratio("refunds").value == 1
+
+
+def test_a_refund_reaches_its_arm_when_the_raw_rows_are_gone(long_ago, settings):
+    experiment, at, first = long_ago
+    partitions.drop_older_than(10)
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 10}
+    refund(first, at + timedelta(days=20), price="30")
+    roll_up(day_of(at + timedelta(days=20)))
+    arm = arms(experiment)["new"]
+    assert (arm.sessions, arm.sum("lists"), arm.sum("revenue")) == (2, 2, 20)
+    roll_up(day_of(at))
+    assert arms(experiment)["new"] == arm, "a day that is made anew later keeps what it knew"
+
+
+def test_lines_that_are_past_their_time_leave_the_sums_as_they_are(long_ago, settings):
+    experiment, at, first = long_ago
+    settings.SESSREC = {**settings.SESSREC, "ORDER_LINES_DAYS": 23}
+    purge()
+    refund(first, at + timedelta(days=20), order="1002", price="20")
+    roll_up(day_of(at + timedelta(days=20)))
+    assert arms(experiment)["new"].sum("revenue") == 50
+    assert not ArmLine.objects.exists()

@@ -311,7 +311,52 @@ def test_coarser_groups_add_up():
     assert sum(of_day("placement", "model").values(), Kpi()) == figures(DAY, DAY)[()] == Kpi(3, 4)
 
 
-@pytest.mark.parametrize("by", [("visitor",), ("variant",), ("placement", "session_id"), ("day", "day")])
+def test_lists_with_fewer_products_than_wanted_are_short():
+    visit = uuid7(NOON)
+    show(visit, NOON, ["1", "2"], wanted=2)
+    show(visit, NOON, ["1", "2"], wanted=3)
+    show(visit, NOON, ["1"])  # stored by a version that did not say
+    assert of_day()[("home",)].rate("short_share") == Rate(1, 3)
+
+
+def test_lists_and_sales_by_what_was_known_of_the_session():
+    for clicks, intents, price in ((0, None, None), (3, 1, "20"), (4, 2, "5"), (12, 3, None)):
+        visit = uuid7(NOON)
+        shown = show(visit, NOON, ["1", "2"], session_clicks=clicks, session_intents=intents)
+        if price:
+            click(visit, NOON + minutes(1), "1", shown)
+            buy(visit, NOON + minutes(2), "1", price)
+    show(uuid7(NOON), NOON, ["1", "2"])  # stored by a version that did not say
+    by_length, by_intents = of_day("session_length"), of_day("intents")
+    assert {key: kpi.impressions for (key,), kpi in by_length.items()} == {"": 1, "0": 1, "10+": 1, "3-4": 2}
+    assert {key: kpi.impressions for (key,), kpi in by_intents.items()} == {"": 2, "1": 1, "2": 1, "3+": 1}
+    assert by_length["3-4",].rate("ctr") == Rate(2, 2)
+    assert by_length["3-4",].money == euros(25, buyers=2)
+    assert by_intents["2",].money == euros(5)
+    assert by_intents["3+",].money == {}
+
+
+def test_weeks_add_up_days_and_begin_with_the_period():
+    monday = DAY - timedelta(days=DAY.weekday())
+    days = [monday - timedelta(days=each) for each in (10, 8, 7, 1)]
+    for day in days:
+        at = first_moment(day) + timedelta(hours=12)
+        visit = uuid7(at)
+        click(visit, at + minutes(1), "1", show(visit, at, ["1", "2"]))
+        buy(visit, at + minutes(2), "1", "10")
+        roll_up(day)
+    start = monday - timedelta(days=10)
+    weeks = figures(start, monday, ("placement", "week"))
+    assert list(weeks) == [("home", start), ("home", monday - timedelta(days=7))]
+    by_day = figures(start, monday, ("day",))
+    assert sum(weeks.values(), Kpi()) == sum(by_day.values(), Kpi())
+    assert weeks[("home", start)] == by_day[(days[0],)] + by_day[(days[1],)]
+    assert weeks[("home", start)].squares == (by_day[(days[0],)] + by_day[(days[1],)]).squares
+
+
+@pytest.mark.parametrize(
+    "by", [("visitor",), ("variant",), ("placement", "session_id"), ("day", "day"), ("day", "week")]
+)
 def test_unknown_groupings_name_the_known_ones(by):
     with pytest.raises(ValueError, match="placement, step"):
         figures(DAY, DAY, by)

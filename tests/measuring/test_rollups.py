@@ -26,6 +26,7 @@ from tests.support.tables import rows_of_the_app
 NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
 DAY = day_of(NOON)
 TABLES = ("sessrec_attribution", *(rollup.table for rollup in rollups.ROLLUPS))
+TABLES += tuple(table for rollup in rollups.ROLLUPS for table in rollup.also)
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +46,7 @@ def all_sums():
     sums = {}
     with connection.cursor() as cursor:
         for table in TABLES:
-            cursor.execute(f"SELECT whole::text FROM {table} whole ORDER BY 1")
+            cursor.execute(f"SELECT (to_jsonb(whole) - 'id')::text FROM {table} whole ORDER BY 1")
             sums[table] = cursor.fetchall()
     return sums
 
@@ -65,7 +66,7 @@ def busy_day():
 
 def test_a_day_made_twice_is_the_same(busy_day):
     a_running_one(NOON - minutes(9))
-    takes_part(NOON, "new")
+    takes_part(NOON, "new", spends=5)
     assert roll_up(DAY)
     once = all_sums()
     assert all(once.values())
@@ -96,6 +97,41 @@ def test_a_roll_up_that_is_killed_half_way_leaves_the_day_as_it_was(busy_day, mo
     with pytest.raises(Error, match="division by zero"), database.atomic():
         roll_up(DAY)
     assert all_sums() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_roll_up_whose_connection_is_cut_leaves_the_day_as_it_was(busy_day, monkeypatch):
+    roll_up(DAY)
+    before = all_sums()
+    tell(uuid7(NOON), "purchase", "late", NOON)
+    endless = Rollup("sessrec_dailyshop", "SELECT pg_sleep(60)")
+    monkeypatch.setattr(rollups, "ROLLUPS", (*rollups.ROLLUPS, endless))
+    problems = []
+
+    def work():
+        try:
+            roll_up(DAY)
+        except Error as problem:
+            problems.append(problem)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    cut = False
+    with connection.cursor() as cursor:
+        while thread.is_alive() and not cut:
+            cursor.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                "WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'"
+            )
+            cut = cursor.fetchone()[0] == 1
+    thread.join()
+    assert len(problems) == 1
+    assert all_sums() == before
+    monkeypatch.undo()
+    assert roll_up(DAY), "the lock went with the connection"
+    assert money().total == 46
 
 
 @pytest.mark.django_db(transaction=True)
@@ -192,6 +228,22 @@ def test_no_day_is_made_anew_within_minutes(busy_day):
     assert due_days() == []
     RolledUpDay.objects.filter(day=today()).update(rolled_up_at=timezone.now() - rollups.FRESH)
     assert due_days() == [today()]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_clock_that_was_put_back_stops_no_roll_up(busy_day):
+    roll_up_due()
+    ahead = timezone.now() + timedelta(days=400)
+    RolledUpDay.objects.update(rolled_up_at=ahead)
+    all_flushed()
+    assert today() in due_days()
+    happen(uuid7(NOON), NOON, "view_item", "7")
+    all_flushed()
+    assert {DAY, today()} <= set(due_days())
+    visit = Event.objects.filter(name="purchase").first().session_id
+    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
+    assert {DAY, today()} <= set(roll_up_due(seconds=60.0))
+    assert not RolledUpDay.objects.filter(day=DAY, rolled_up_at=ahead).exists()
 
 
 def test_another_time_zone_makes_every_day_due(busy_day, settings):

@@ -1,5 +1,6 @@
 """Verdicts on arms whose figures are made up, so that each verdict is met."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -107,6 +108,27 @@ def test_fewer_full_lists_and_more_refunds_fail_the_guard_rails():
     assert verdict(found).failed == [("new", "full"), ("new", "refunds")]
     better = {"old": found["new"], "new": found["old"]}
     assert verdict(better).failed == []
+
+
+def timed(mean):
+    """Lists that take so many milliseconds, give or take half."""
+    arm = an_arm(1_000, 100, milliseconds=1_000 * mean)
+    spread = {("milliseconds", "milliseconds"): 1_250.0 * mean**2, ("milliseconds", "lists"): 1_000.0 * mean}
+    return replace(
+        arm, products=[spread.get(pair, known) for pair, known in zip(PAIRS, arm.products, strict=True)]
+    )
+
+
+@pytest.mark.parametrize(("mean", "failed"), [(40, [("new", "time")]), (25, [])])
+def test_lists_that_surely_take_much_longer_fail_the_guard_rail(mean, failed):
+    judged = verdict({"old": timed(10), "new": timed(mean)})
+    assert judged.failed == failed
+    assert judged.differences["new"]["time"].value == pytest.approx(mean - 10)
+
+
+def test_the_guard_rail_of_time_can_be_turned_off(settings):
+    settings.SESSREC = {"ALARMS": {"SLOWER_LISTS_MS": None}}
+    assert verdict({"old": timed(10), "new": timed(90)}).failed == []
 
 
 def test_a_variant_with_a_share_of_nought_is_planned_for_never():

@@ -98,7 +98,7 @@ def test_the_schema_is_the_documented_one():
     assert {view.name: list(view.columns) for view in VIEWS} == {
         "sessrec_bi_lists": [
             *(*group, "sessions", "impressions", "items_shown", "seen_impressions", "clicked_impressions"),
-            *("seen_and_clicked", "clicks", "carts", "purchases"),
+            *("seen_and_clicked", "clicks", "carts", "purchases", "short_impressions"),
         ],
         "sessrec_bi_sales": [
             *(*group, "currency", "direct_orders", "assisted_orders", "orders", "direct", "assisted"),

@@ -6,7 +6,13 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from django_sessrec.figure_models import DailyLists, DailyRevenue, DailyShop
+from django_sessrec.figure_models import (
+    DailyCatalogue,
+    DailyLists,
+    DailyPages,
+    DailyRevenue,
+    DailyShop,
+)
 from django_sessrec.measuring.daily import PAIRS
 from django_sessrec.measuring.days import ONE, today
 from django_sessrec.models import Promotion, TrainingRun
@@ -22,7 +28,19 @@ def rings():
     return {name for name, now in ringing().items() if now}
 
 
-def a_day(ago, *, sessions=1000, bots=20, lists=1000, clicked=100, length=8, sales=500, buyers=10):
+def a_day(
+    ago,
+    *,
+    sessions=1000,
+    bots=20,
+    lists=1000,
+    clicked=100,
+    length=8,
+    short=10,
+    sales=500,
+    buyers=10,
+    consent=60,
+):
     """A day's sums, each list of a session of its own and each buyer for the same amount."""
     day = today() - ago * ONE
     DailyShop.objects.create(
@@ -37,6 +55,7 @@ def a_day(ago, *, sessions=1000, bots=20, lists=1000, clicked=100, length=8, sal
         "clicks": clicked,
         "carts": 0,
         "purchases": 0,
+        "short_impressions": short,
     }
     squares = [float(min(counts[one], counts[other])) for one, other in PAIRS]
     DailyLists.objects.create(day=day, grouped_by="", sessions=lists, squares=squares, **counts)
@@ -47,11 +66,19 @@ def a_day(ago, *, sessions=1000, bots=20, lists=1000, clicked=100, length=8, sal
         direct=sales, assisted=0, total=sales, direct_refunded=0, assisted_refunded=0, total_refunded=0,
         direct_squares=buyers * each**2, direct_by_total=buyers * each**2, total_squares=buyers * each**2,
     )  # fmt: skip
+    DailyPages.objects.create(day=day, with_consent=10 * consent, without_consent=1000 - 10 * consent)
 
 
 def usual(days=40, *, first=8):
     for ago in range(first, days):
         a_day(ago)
+
+
+def churned(share, *, usual=0.05, days=20):
+    """A catalogue of which a share of the products in last week's lists is gone today."""
+    for ago in range(days):
+        gone = round(200 * (usual if ago else share))
+        DailyCatalogue.objects.create(day=today() - ago * ONE, looked_at=200, gone=gone)
 
 
 def week(**columns):
@@ -75,6 +102,8 @@ def test_a_usual_week_rings_nothing():
         ({"clicked": 50}, "clicks"),
         ({"sales": 100}, "sales"),
         ({"length": 5}, "short_lists"),
+        ({"short": 70}, "full_lists"),
+        ({"consent": 45}, "consent"),
     ],
 )
 def test_each_alarm_rings_by_itself(columns, alarm):
@@ -87,7 +116,17 @@ def test_each_alarm_rings_by_itself(columns, alarm):
 
 
 @pytest.mark.parametrize(
-    "columns", [{"sessions": 600}, {"bots": 900}, {"clicked": 80}, {"sales": 300}, {"length": 7}]
+    "columns",
+    [
+        {"sessions": 600},
+        {"bots": 900},
+        {"clicked": 80},
+        {"sales": 300},
+        {"length": 7},
+        {"short": 55},
+        {"consent": 50},
+        {"consent": 100},
+    ],
 )
 def test_a_smaller_change_rings_nothing(columns):
     usual()
@@ -98,13 +137,27 @@ def test_a_smaller_change_rings_nothing(columns):
 def test_what_may_be_chance_rings_nothing():
     for ago in range(1, 40):
         few = ago < 8
-        a_day(ago, lists=10, clicked=0 if few and ago % 2 else 1, sales=10 if few else 40, buyers=1)
-    assert "clicks" not in rings()
+        clicked, short = (0, 2) if few and ago % 2 else (1, 1)
+        a_day(ago, lists=10, clicked=clicked, short=short, sales=10 if few else 40, buyers=1)
+    assert not rings() & {"clicks", "full_lists"}
+
+
+def test_a_week_with_less_consent_than_one_before_is_not_yet_alarming():
+    for ago in range(1, 40):
+        a_day(ago, consent=45 if ago < 8 or 15 <= ago < 22 else 60)
+    assert rings() == set()
+
+
+def test_a_shop_that_counts_no_pages_is_not_told_of_consent():
+    usual()
+    week(consent=1)
+    DailyPages.objects.all().delete()
+    assert rings() == set()
 
 
 def test_the_first_days_are_silent():
     for ago in range(1, 12):
-        a_day(ago, sessions=10 if ago == 1 else 1000, bots=5000)
+        a_day(ago, sessions=10 if ago == 1 else 1000, bots=5000, consent=1 if ago < 8 else 60)
     assert rings() == set()
 
 
@@ -113,11 +166,32 @@ def test_a_day_without_a_single_row_rings():
     assert "traffic" in rings()
 
 
+@pytest.mark.parametrize(("share", "expected"), [(0.3, {"item_churn"}), (0.2, set())])
+def test_products_that_go_in_great_number_ring(share, expected):
+    churned(share)
+    assert rings() == expected
+
+
+def test_a_shop_of_flash_sales_is_used_to_churn():
+    churned(1.0, usual=0.9)
+    assert rings() == set()
+
+
+def test_the_first_days_of_a_catalogue_are_silent():
+    churned(1.0, days=14)
+    assert rings() == set()
+
+
 def test_none_turns_an_alarm_off(settings):
     usual()
-    week(sessions=100, bots=5000, clicked=1, sales=1, length=1)
-    off = ("TRAFFIC_FALL", "BOT_SHARE", "CLICKS_FALL", "SALES_FALL", "LIST_FALL")
-    assert rings() == {"traffic", "bots", "clicks", "sales", "short_lists"}
+    week(sessions=100, bots=5000, clicked=1, sales=1, length=1, short=999, consent=1)
+    churned(0.9)
+    off = (
+        *("TRAFFIC_FALL", "BOT_SHARE", "CLICKS_FALL", "SALES_FALL", "LIST_FALL", "FULL_LISTS_FALL"),
+        *("CONSENT_FALL", "ITEM_CHURN"),
+    )
+    every = {"traffic", "bots", "clicks", "sales", "short_lists", "full_lists", "consent", "item_churn"}
+    assert rings() == every
     settings.SESSREC = {**settings.SESSREC, "ALARMS": dict.fromkeys(off)}
     assert rings() == set()
 

@@ -55,10 +55,7 @@ def test_it_waits_until_every_variants_first_model_serves():
     experiment.refresh_from_db()
     assert experiment.state == "running"
     assert experiment.counted_from is not None
-    assert [(each.model, each.length) for each in experiment.variants.all()] == [
-        ("itemknn", 8),
-        ("neighbours", 8),
-    ]
+    assert [each.model for each in experiment.variants.all()] == ["itemknn", "neighbours"]
 
 
 def test_a_variant_that_never_serves_never_wins():
@@ -144,6 +141,7 @@ def test_a_plan_is_made_in_days_of_the_placements_traffic():
                 placement="product_page",
                 spends=10 if number % 2 else None,
             )
+    roll_up_due()
     experiment = an_experiment(effect=0.2, part=0.5)
     planned = plan(experiment)
     assert planned.a_day == pytest.approx(100 / 7 / 2)
@@ -250,13 +248,13 @@ def test_one_that_may_not_stop_itself_goes_on():
 
 def test_a_guard_rail_that_fails_stops_it():
     experiment = a_running_one(NOW - timedelta(days=1), tuned_for=200)
-    experiment.variants.filter(name="new").update(length=2)
     at = timezone.now() - timedelta(hours=3)
     for number in range(100):
         takes_part(at, "old")
         session = takes_part(at, "new", model="neighbours")
         if number % 3:
-            show(session, at, ["1"], experiment=experiment.name, variant="new", model="neighbours")
+            columns = {"experiment": experiment.name, "variant": "new", "wanted": 2}
+            show(session, at, ["1"], model="neighbours", **columns)
     roll_up_due()
     assert judgement(experiment).failed == [("new", "full")]
     assert tend()["stopped"] == ["Does it pay?"]

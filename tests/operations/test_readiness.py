@@ -30,6 +30,13 @@ def test_a_new_shop_has_connected_consent_and_nothing_else():
         assert step.line
 
 
+def test_the_lines_for_background_processes_start_each_of_them(settings):
+    settings.SESSREC = {**settings.SESSREC, "TRAIN_QUEUE": "slow"}
+    [line] = [step.line for step in steps() if step.key == "processes"]
+    assert line.splitlines() == [program.command for program in programs()]
+    assert "--queues slow " in line
+
+
 def test_each_step_is_done_once_it_was_seen(settings):
     at = datetime.now(UTC) - timedelta(minutes=30)
     session_id = uuid7(at)

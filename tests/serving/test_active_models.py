@@ -40,6 +40,15 @@ def test_promotion_is_noticed_at_the_next_check_only(trails, promote, monkeypatc
         assert serving_run() == first.pk
 
 
+def test_popular_items_of_a_model_ask_for_no_reasons(trails, promote, monkeypatch):
+    promote(trails)
+    model = active("neighbours")
+    expected = [each.item_id for each in model.recommender.recommend([], active_models.POPULAR)]
+    monkeypatch.setattr(type(model.recommender), "because", None)
+    assert model.popular == expected
+    assert len(expected) > 1
+
+
 def test_unchanged_run_is_not_opened_again(trails, promote):
     promote(trails)
     assert active("neighbours") is active("neighbours")

@@ -188,6 +188,7 @@ def test_nothing_is_remembered_without_a_session_or_a_list(visit, products):
     impression = remember(choice, hers, settled)
     assert impression.session_id == session_id
     assert impression.item_ids == [each.item_id for each in choice.items]
+    assert (impression.wanted, impression.session_clicks) == (8, len(visit.clicks))
     assert not Impression.objects.exists()
     nothing = Placement("none", rules=(lambda items, context: [],))
     assert remember(choose(hers, nothing), hers, nothing) is None

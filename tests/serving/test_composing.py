@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from django_sessrec.ids import uuid7
 from django_sessrec.recommendations import Placement, Visit, choose, get_recommendations, render
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.serving.active_models import active
+from django_sessrec.serving.recommendations import remember
 from tests.demo.models import Product
 from tests.demo.recommendations import DemoCatalogue
 from tests.serving.test_choose import request_of
@@ -58,6 +60,19 @@ def test_what_stands_for_an_intent_names_its_newest_click_and_its_reasons(shop, 
     for_tea = items[2]
     assert set(for_tea.because) <= {shop[0], shop[1]}
     assert (for_tea.step, for_tea.model) == ("model", "neighbours")
+
+
+def intents_of(visit, **keys):
+    settled = Placement("preview", ("neighbours",), **keys)
+    with_session = replace(visit, session_id=uuid7(), consent="session")
+    return remember(choose(with_session, settled), with_session, settled).session_intents
+
+
+def test_a_list_remembers_how_many_intents_its_session_has(shop, two_minds):
+    assert intents_of(two_minds) == 2
+    assert intents_of(Visit([shop[0]], shop[1])) == 1
+    assert intents_of(two_minds, intents="off") is None
+    assert intents_of(Visit(), steps=("popular",)) is None
 
 
 def test_a_session_with_one_intent_gets_the_list_as_ranked(shop):

@@ -6,9 +6,14 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from django_sessrec.admin.products import shown_products
+from django_sessrec.figure_models import DailyItem
 from django_sessrec.ids import uuid7
+from django_sessrec.measuring.days import today
+from django_sessrec.operations.catalogue_quality import quality
 from django_sessrec.recommendations import Placement, Visit, choose, get_recommendations
 from django_sessrec.serving import families
+from django_sessrec.serving.inspection import lists_side_by_side, standings
 from django_sessrec.training.dataset import read
 from tests.demo.models import Product
 from tests.demo.recommendations import DemoCatalogue
@@ -133,3 +138,24 @@ def test_views_of_variants_are_learnt_as_views_of_the_family(shop):
     log, counts = read(now - timedelta(days=1), now + timedelta(minutes=1))
     assert log.index.item_ids(log[0]) == [names[0], "round", "round", names[3]]
     assert (counts.items, counts.sessions) == (3, 1)
+
+
+def test_the_inspector_asks_models_by_families_and_shows_variants(shop):
+    variant = str(shop[20].pk)
+    [own, _popular] = lists_side_by_side([variant], 8)
+    assert own.items, "the model knows the family of the product"
+    [standing] = standings([str(shop[18].pk)], variant)
+    assert standing.knows
+    assert standing.rank
+    shown = shown_products(["round", variant, "piano"])
+    assert shown["round"].title in {each.name for each in shop[20:24]}
+    assert shown["round"].offered
+    assert not shown["piano"].offered
+
+
+def test_a_variant_is_not_never_shown_where_another_of_its_family_is(shop):
+    DailyItem.objects.create(
+        day=today(), item_id=str(shop[20].pk), shown=9, seen=9, clicked=1, bought=0, sold=0
+    )
+    [never] = [group for group in quality().groups if group.key == "never_shown"]
+    assert never.count == len(shop) - 4

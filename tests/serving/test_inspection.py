@@ -5,8 +5,7 @@ import pytest
 from django_sessrec.serving.choose import choose
 from django_sessrec.serving.inspection import POPULAR, absence, lists_side_by_side, standings
 from django_sessrec.serving.placements import placement_for
-from django_sessrec.serving.visit import Visit, stored_visit
-from tests.support.visits import store_visits
+from django_sessrec.serving.visit import Visit
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_process")]
 
@@ -51,15 +50,3 @@ def test_the_rule_that_left_an_item_out_is_named(products, promote, trails, plac
     assert absence(choice, first, offered=True).position == 1
     never = absence(choice, "unheard of", offered=False)
     assert (never.position, never.rule, never.offered) == (None, None, False)
-
-
-def test_a_stored_visit_is_what_its_next_page_would_see(products):
-    from datetime import UTC, datetime
-
-    from django_sessrec.ids import uuid7
-
-    session_id = uuid7(at := datetime.now(UTC))
-    store_visits([(session_id, at, ["1", "2", "3"])])
-    visit = stored_visit(session_id)
-    assert (visit.items, visit.current, visit.session_id) == (("1", "2", "3"), "3", session_id)
-    assert stored_visit(uuid7(at)).clicks == []

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -11,7 +12,9 @@ from django.core.management import call_command
 from django_sessrec.measuring.days import last_days
 from django_sessrec.measuring.kpis import figures
 from django_sessrec.measuring.rollups import roll_up_due
-from django_sessrec.models import Event
+from django_sessrec.models import Event, Experiment
+from django_sessrec.operations.experiments import judgement
+from example_shop.shop.past_lists import WINNER, WINNER_DAYS
 from example_shop.stack.folders import CHECKOUT
 from tests.support.processes import process, wait_for
 
@@ -36,6 +39,20 @@ def test_simulated_lists_give_the_report_figures_of_each_day(goods):
     assert len(days) >= 2
     assert all(kpi.impressions > kpi.seen_impressions > 0 for kpi in days)
     assert sum(kpi.clicks for kpi in days) > 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_experiments_of_past_lists_stand_in_the_admin_with_their_figures(goods):
+    call_command("simulate_history", "--days", "9", "--sessions-per-day", "40", stdout=StringIO())
+    for _twice in range(2):
+        call_command("simulate_lists", "--days", "9", stdout=StringIO())
+    roll_up_due()
+    experiment = Experiment.objects.get()
+    assert (experiment.name, experiment.state) == (WINNER, "stopped")
+    judged = judgement(experiment)
+    assert list(judged.arms) == ["popular", "neighbours"]
+    assert all(arm.sessions > 10 for arm in judged.arms.values())
+    assert experiment.stopped_at - experiment.counted_from == timedelta(days=len(WINNER_DAYS))
 
 
 def test_without_a_database_a_command_says_how_to_start_it(tmp_path):

@@ -1,5 +1,7 @@
 """Every page answers, under the strict policy, and in a form that everybody can use."""
 
+import re
+
 import pytest
 from django.core.checks import run_checks
 from django.urls import reverse
@@ -89,6 +91,20 @@ def test_a_product_has_one_address(visitor):
     product = Product.objects.first()
     moved = visitor.get(f"/product/{product.pk}/an-older-name/")
     assert (moved.status_code, moved.headers["Location"]) == (301, product.get_absolute_url())
+
+
+def test_a_product_shows_its_other_colours_and_lists_one_of_a_family(visitor):
+    product = Product.objects.in_stock().exclude(family="").first()
+    html = visitor.get(product.get_absolute_url()).content.decode()
+    assert "Also in" in html
+    assert all(other.get_absolute_url() in html for other in product.other_colours)
+    alone = Product.objects.filter(family="").first()
+    assert "Also in" not in visitor.get(alone.get_absolute_url()).content.decode()
+    shown = re.findall(r'data-sessrec-item="(\d+)"', html)
+    families = [each.family for each in Product.objects.filter(pk__in=shown) if each.family]
+    assert len(shown) >= 8
+    assert len(set(families)) == len(families)
+    assert product.family not in families
 
 
 def test_looking_around_sets_no_cookie(visitor):

@@ -33,6 +33,18 @@ def test_each_kind_is_there_in_its_price_range(goods):
     assert Category.objects.filter(parent=None).count() == 12
 
 
+def test_colours_of_one_thing_are_a_family_and_differ_in_nothing_else():
+    families = {}
+    for product in assortment.products():
+        if product.family:
+            families.setdefault(product.family, []).append(product)
+    assert len(families) > 100
+    for members in families.values():
+        assert len(members) > 1
+        assert len({member.colour for member in members}) == len(members)
+        assert len({member.name.rpartition(", ")[0] for member in members}) == 1
+
+
 def test_names_are_unique_and_some_goods_are_sold_out():
     products = assortment.products()
     assert max(Counter(product.slug for product in products).values()) == 1

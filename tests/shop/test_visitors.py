@@ -7,11 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import Sum
 
 from django_sessrec.measuring.days import last_days
 from django_sessrec.measuring.kpis import figures
 from django_sessrec.measuring.rollups import roll_up_due
-from django_sessrec.models import Event, Impression
+from django_sessrec.models import DailyPages, Event, Impression
 from example_shop.shop import assortment
 from example_shop.shop.browser import Browser, StrangeHostError
 from example_shop.shop.history import happenings
@@ -81,6 +82,13 @@ def test_history_is_written_as_events():
     )
     assert set(events.values_list("item_id", flat=True)) <= known
     assert events.filter(bot=True).exists()
+    views = events.filter(name="view_item")
+    counted = DailyPages.objects.aggregate(
+        **{name: Sum(name) for name in ("with_consent", "without_consent", "bots")}
+    )
+    assert counted["with_consent"] == views.filter(bot=False).count()
+    assert counted["bots"] == views.filter(bot=True).count()
+    assert 0 < counted["without_consent"] < counted["with_consent"]
     assert not events.filter(occurred_at__gt=datetime.now(UTC)).exists()
 
 
@@ -159,3 +167,8 @@ def test_visitors_click_buy_and_leave_their_events(live_server):
     recorded = Counter(Event.objects.values_list("name", flat=True))
     assert recorded["select_item"] > 0
     assert recorded["view_item"] > recorded["select_item"]
+    kinds = dict(Product.objects.values_list("pk", "category_id"))
+    added = Event.objects.filter(name="add_to_cart").values_list("session_id", "item_id")
+    assert added
+    held = Counter((session, kinds[int(item_id)]) for session, item_id in added)
+    assert set(held.values()) == {1}, "one teapot is enough"

@@ -27,7 +27,7 @@ def a_running_one(at: datetime, name: str = "Does it pay?", **columns: Any):
     given = {"state": "running", "counted_from": at, "tuned_for": 1_000, "currency": "EUR", **columns}
     experiment = an_experiment(name, **given)
     for variant in experiment.variants.all():
-        variant.model, variant.length = variant.changes.get("MODELS", [""])[0], 2
+        variant.model = variant.changes.get("MODELS", [""])[0]
         variant.save()
     return experiment
 

@@ -16,6 +16,7 @@ from django_sessrec.serving import active_models, cold_start, experiments, merch
 from django_sessrec.training.cold_start import learn_cold_start
 from tests.demo.models import Product
 from tests.support.models import ESTIMATORS, fitted, folder_of, log_of_trails
+from tests.support.storages import BUCKET, folder_storage, s3_storage, share_models_through
 from tests.support.visits import FIREFOX, store_visits, synthetic_visits
 
 Promote = Callable[..., TrainingRun]
@@ -130,3 +131,26 @@ def sessrec(settings, tmp_path):
 def visits(transactional_db):
     """600 sessions of the last days in Postgres."""
     store_visits(synthetic_visits())
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    """An S3 server with an empty bucket."""
+    boto3 = pytest.importorskip("boto3", reason="the dependency group dev brings it")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    boto3.client("s3", endpoint_url=url, **keys).create_bucket(Bucket=BUCKET)
+    yield url
+    server.stop()
+
+
+@pytest.fixture(params=["folder", "s3"])
+def storage(request, settings, tmp_path: Path) -> None:
+    """Models are shared through a storage: once a folder, once S3."""
+    if request.param == "s3":
+        entry = s3_storage(request.getfixturevalue("s3_url"), f"{tmp_path.parent.name}/{tmp_path.name}")
+    else:
+        entry = folder_storage(tmp_path / "storage")
+    share_models_through(settings, entry)

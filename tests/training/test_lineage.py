@@ -9,6 +9,7 @@ from django_sessrec.models import Event, TrainingRun
 from django_sessrec.recsys.neighbour_sessions import sessions_behind
 from django_sessrec.training.lineage import stored_session
 from django_sessrec.training.pipeline import train
+from tests.demo.models import Product
 from tests.support.visits import store_visits, synthetic_visits
 
 pytestmark = pytest.mark.django_db
@@ -69,3 +70,17 @@ def test_the_published_model_of_a_run_without_refit_counts_from_its_own_newest_s
     found = [stored_session(run, *each) for each in behind(run, [clicked], best)[:5]]
     assert found
     assert None not in found
+
+
+def test_a_session_of_variants_is_found_by_their_families(sessrec, products):
+    sessrec["CATALOGUE"] = "tests.serving.test_families.FamilyCatalogue"
+    round_pots, plain = products[20:22], products[5]
+    Product.objects.filter(pk__in=[each.pk for each in round_pots]).update(family="round")
+    at = datetime.now(UTC) - timedelta(days=2, seconds=17)
+    session_id = uuid7(at)
+    store_visits(synthetic_visits())
+    store_visits([(session_id, at, [str(round_pots[0].pk), str(round_pots[1].pk), str(plain.pk)])])
+    run = train("neighbours", trigger="schedule")
+    [(item_ids, age_days)] = behind(run, ["round"], str(plain.pk))
+    assert item_ids[0] == "round"
+    assert stored_session(run, item_ids, age_days) == session_id

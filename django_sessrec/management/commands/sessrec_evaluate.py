@@ -12,6 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from django_sessrec.artifact_storage import StorageError
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import HOLD_OUT, Promotion, TrainingRun
@@ -19,7 +20,7 @@ from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import evaluate
 from django_sessrec.recsys.recommender import Recommender
 from django_sessrec.recsys.sessions import SessionLog
-from django_sessrec.training import split
+from django_sessrec.training import artifact_store, split
 from django_sessrec.training.dataset import read
 
 SEEN = (
@@ -85,6 +86,10 @@ def _target(target: str) -> tuple[str, Path, Callable[[], Recommender]]:
     run = TrainingRun.objects.filter(pk=target).first() if numbered else Promotion.objects.active(target)
     if run is None or not run.artifact:
         raise CommandError(f"{target!r} is not an active model, a run with an artifact, or a folder")
+    try:
+        artifact_store.bring(run, hold_out=True)
+    except (artifact.ArtifactError, StorageError, OSError) as problem:
+        raise CommandError(f"{run}: {problem}") from problem
     return str(run), run.hold_out_folder, partial(run.open, hold_out=True)
 
 

@@ -16,7 +16,14 @@ RAW = {
     "withdrawal",
 }
 ANALYST = {"export_figures", "inspect_sessions"}
-MERCHANT = {*ANALYST, "edit_rules", "promote_models", "run_experiments", "train_models"}
+MERCHANT = {
+    *ANALYST,
+    "edit_rules",
+    "promote_models",
+    "quarantine_sessions",
+    "run_experiments",
+    "train_models",
+}
 OPERATOR = {"promote_models", "quarantine_sessions", "replay_events", "train_models"}
 
 

@@ -12,6 +12,7 @@ from django.utils.module_loading import import_string
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import TrainingRun
+from django_sessrec.training.good_neighbour import give_way
 from django_sessrec.training.pipeline import AlreadyTraining, train
 
 
@@ -27,6 +28,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--refresh", action="store_true", help="start from the models in service, which is faster"
         )
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """As a program of its own; called from other code, it leaves that process's priority alone."""
+        give_way()
+        super().run_from_argv(argv)
 
     def handle(self, *, models: list[str], refresh: bool, **options: Any) -> None:
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:

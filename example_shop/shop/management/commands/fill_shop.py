@@ -9,7 +9,8 @@ from django.db import transaction
 from example_shop.shop import assortment
 from example_shop.shop.models import Category, Product
 
-PRODUCT_FIELDS = ["category", "name", "maker", "collection", "colour", "description", "price", "variation"]
+PRODUCT_FIELDS = ["category", "name", "maker", "collection", "family", "colour", "description", "price"]
+PRODUCT_FIELDS += ["variation"]
 
 
 class Command(BaseCommand):

@@ -3,7 +3,7 @@
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,13 @@ from django_sessrec.capture.event import make
 from django_sessrec.capture.rows import EventRow, row_of
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
-from django_sessrec.models import EventName, Source
+from django_sessrec.models import DailyPages, EventName, Source
 from example_shop.shop.history import Happening, happenings, refund_of
 from example_shop.shop.models import Product
 from example_shop.shop.population import visitors_of
+from example_shop.shop.traffic import DECLINES, IGNORES_BANNER
+
+WITHOUT = DECLINES + IGNORES_BANNER  # share of visits without consent
 
 
 class Command(BaseCommand):
@@ -39,15 +42,26 @@ class Command(BaseCommand):
         total = 0
         with transaction.atomic(using=sessrec_settings.DATABASE):  # interrupted, it leaves nothing
             for day in [today - timedelta(days=ago) for ago in range(days, -1, -1)]:
+                happened = happenings(visitors, day, sessions_per_day, draw)
+                until_now = [each for each in happened if each.at <= now]
                 written = copy_events(
-                    row
-                    for each in happenings(visitors, day, sessions_per_day, draw)
-                    if each.at <= now
-                    for row in self._rows(each, products[each.row], draw)
+                    row for each in until_now for row in self._rows(each, products[each.row], draw)
                 )
+                self._count_pages(day.date(), until_now, np.random.default_rng([seed, day.toordinal()]))
                 total += written
                 self.stdout.write(f"{day:%a %d %b}: {written:,} events")
         self.stdout.write(self.style.SUCCESS(f"{total:,} events in {time.monotonic() - began:.1f} s"))
+
+    def _count_pages(self, day: date, happened: list[Happening], draw: np.random.Generator) -> None:
+        """The day's pages, with those of visitors who declined or ignored the banner."""
+        views = [each for each in happened if each.name == EventName.VIEW_ITEM]
+        bots = sum(each.bot for each in views)
+        with_consent = len(views) - bots
+        pages, _new = DailyPages.objects.get_or_create(day=day)
+        pages.with_consent += with_consent
+        pages.without_consent += int(draw.negative_binomial(with_consent, 1 - WITHOUT)) if with_consent else 0
+        pages.bots += bots
+        pages.save()
 
     def _rows(self, happening: Happening, product: Product, draw: np.random.Generator) -> Iterator[EventRow]:
         """The happening as a row of sessrec_event; one in ten order lines has a refund, too."""

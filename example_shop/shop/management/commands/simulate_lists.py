@@ -12,6 +12,7 @@ from django_sessrec.capture import store
 from django_sessrec.models import Event, Impression
 from django_sessrec.serving.active_models import active
 from example_shop.shop.models import Product
+from example_shop.shop.past_experiments import remember
 from example_shop.shop.past_lists import MODEL, PastLists
 
 AT_ONCE = 1_000  # rows of a transaction
@@ -36,6 +37,7 @@ class Command(BaseCommand):
             lists = self._day(past, day, ago=(today - day).days)
             total += lists
             self.stdout.write(f"{day:%a %d %b}: {lists:,} lists")
+        remember(today, days)
         self.stdout.write(self.style.SUCCESS(f"{total:,} lists in {time.monotonic() - began:.1f} s"))
 
     def _day(self, past: PastLists, day: date, *, ago: int) -> int:

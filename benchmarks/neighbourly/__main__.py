@@ -1,0 +1,104 @@
+"""Training beside a busy shop: `python -m benchmarks.neighbourly --out build/neighbourly.json`.
+
+Granian with its pages, Postgres, their visitors and a network's fit share the cores. Visitors come at a
+steady rate, a share of what the shop can take, and an answer's time counts from when its request was due.
+The shop alone, the shop with a fit beside it, and the fit alone take turns. The JSON:
+
+    fit_share            targets/s beside the shop, over the fair share: targets/s alone times the share of
+                         the cores that the shop alone leaves idle
+    page_p90_ratio       p90 of the page with a fit beside it, over p90 without
+    *_as_before          both with the fit at the shop's own priority, with as many threads as cores
+    page_p50_ratio       as page_p90_ratio
+    rate, capacity       requests/s sent, and what the shop takes with nothing else to do
+    idle_share           of the cores, with the shop alone
+    alone, beside        medians: p50_ms, p90_ms, targets_per_s, threads
+    load_before          the machine's load of the last minute when this began; cores
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.neighbourly.fitting import Fit
+from benchmarks.neighbourly.steady import SteadyLoad
+from benchmarks.serving.__main__ import PAGES, server, shop
+from benchmarks.serving.visitors import visit
+from django_sessrec.training.good_neighbour import free_cores
+
+MODES = ("", "_as_before")
+Figures = dict[str, list[float]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--items", type=int, default=43_000)
+    parser.add_argument("--sessions", type=int, default=100_000, help="that the shop's model is fitted on")
+    parser.add_argument(
+        "--load", type=float, default=0.4, help="share of the shop's capacity that is asked for"
+    )
+    parser.add_argument("--seconds", type=float, default=15, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    load_before = os.getloadavg()[0]
+    with shop(options.items, options.sessions) as visits, server(2) as (port, _pid):
+        figures = measure(port, visits, options)
+    figures |= {"load_before": load_before, "cores": float(os.cpu_count() or 1)}
+    for name, value in figures.items():
+        print(f"{name:28}", value)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def measure(port: int, visits: Any, options: argparse.Namespace) -> dict[str, Any]:
+    page = PAGES["tagged"]
+    for _ in range(2):  # the first is the warm-up
+        load = visit(port, page, visits, consent=True, requests=2_000, connections=8)
+    capacity = load.figures()["requests_per_s"]
+    rate = capacity * options.load
+    found: dict[str, Figures] = {}
+
+    def note(where: str, **values: float) -> None:
+        for name, value in values.items():
+            found.setdefault(where, {}).setdefault(name, []).append(value)
+
+    for _ in range(options.rounds):
+        with SteadyLoad(port, page, visits, rate) as visitors:
+            idle = free_cores(os.sched_getaffinity(0), options.seconds)
+            note("alone", idle=idle, **visitors.percentiles(options.seconds))
+        for mode in MODES:
+            with SteadyLoad(port, page, visits, rate) as visitors:
+                time.sleep(2)  # the shop is busy when the fit begins
+                with Fit(as_before=bool(mode)) as fit:
+                    time.sleep(options.seconds)
+                    note(
+                        f"beside{mode}",
+                        **fit.figures(options.seconds),
+                        **visitors.percentiles(options.seconds),
+                    )
+            with Fit(as_before=bool(mode)) as fit:
+                time.sleep(options.seconds)
+                note(f"alone{mode}", **fit.figures(options.seconds))
+    medians = {
+        where: {name: statistics.median(values) for name, values in figures.items()}
+        for where, figures in found.items()
+    }
+    idle_share = medians["alone"]["idle"] / len(os.sched_getaffinity(0))
+    ratios = {}
+    for mode in MODES:
+        beside, quiet = medians[f"beside{mode}"], medians["alone"]
+        ratios[f"fit_share{mode}"] = beside["targets_per_s"] / (quiet["targets_per_s"] * idle_share)
+        for name in ("p90", "p50"):
+            ratios[f"page_{name}_ratio{mode}"] = beside[f"{name}_ms"] / quiet[f"{name}_ms"]
+    return {**ratios, "rate": rate, "capacity": capacity, "idle_share": idle_share, **medians}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""A network's fit in a process of its own, which tells how far it is: as a training worker runs it, or as
+it ran before there was any consideration.
+
+`python -m benchmarks.neighbourly.fitting [--as-before]` fits until it is killed, and writes a line of JSON
+twice a second.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.fitting import threads
+from example_shop.stack.processes import die_with_parent
+
+SESSIONS, ITEMS = 40_000, 5_000
+TELL_EVERY = 0.5  # seconds
+
+
+class Fit:
+    """A context with a fit under way, past its start and its first steps."""
+
+    def __init__(self, *, as_before: bool) -> None:
+        command = [sys.executable, "-m", __name__, *(["--as-before"] if as_before else [])]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._told: list[dict[str, float]] = []
+        self._ready = threading.Event()
+        self._reader = threading.Thread(target=self._listen)
+
+    def __enter__(self) -> Self:
+        self._reader.start()
+        self._ready.wait(120)
+        if not self._told:
+            self._process.kill()
+            raise RuntimeError("the fit did not start; its standard error says why")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+
+    def figures(self, seconds: float) -> dict[str, float]:
+        """targets_per_s over the last so many seconds, and threads."""
+        since = time.monotonic() - seconds
+        told = [each for each in list(self._told) if each["at"] >= since]
+        first, last = told[0], told[-1]
+        rate = (last["targets"] - first["targets"]) / (last["at"] - first["at"])
+        return {"targets_per_s": rate, "threads": last["threads"]}
+
+    def _listen(self) -> None:
+        for line in self._process.stdout or ():
+            self._told.append(json.loads(line))
+            if len(self._told) > 2:
+                self._ready.set()
+        self._ready.set()
+
+
+def main() -> None:
+    die_with_parent(signal.SIGKILL)
+    if "--as-before" not in sys.argv:
+        import django
+
+        from django_sessrec.training.good_neighbour import give_way
+
+        django.setup()
+        give_way()
+    fit_on_and_on()
+
+
+def fit_on_and_on() -> None:
+    """Training steps of GRU4Rec on a synthetic shop, epoch after epoch."""
+    from django_sessrec.neural import GRU4Rec
+    from django_sessrec.neural.training import Trainer
+    from django_sessrec.recsys.synthetic import synthetic_shop
+
+    recipe = GRU4Rec(epochs=10_000)
+    sessions = synthetic_shop(items=ITEMS, groups=50, sessions=SESSIONS).log
+    trainer = Trainer(recipe.encoder(recipe.initial_vectors(sessions)).train(), recipe, sessions)
+    targets, told_at = 0, 0.0
+    while True:
+        for chosen in trainer.sampler.batches():
+            trainer.step(chosen)
+            targets += trainer.sampler.windows.n_targets_of(chosen)
+            if (now := time.monotonic()) - told_at > TELL_EVERY:
+                told_at = now
+                tell(at=now, targets=targets, threads=threads())
+
+
+def tell(**values: Any) -> None:
+    sys.stdout.write(json.dumps(values) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""Visitors who come at a steady rate, whether or not the answers do."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from itertools import chain, count, cycle
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from benchmarks.serving.visitors import SESSION_COOKIE, _get
+
+CONNECTIONS = 32  # requests that may be under way at once
+
+
+class SteadyLoad:
+    """A context in which a thread sends GETs of address.format(item), `rate` of them a second."""
+
+    def __init__(self, port: int, address: str, visits: Sequence[Sequence[str]], rate: float) -> None:
+        self._port, self._address, self._rate = port, address, rate
+        self._clicks = cycle(chain.from_iterable(((item, not n) for n, item in enumerate(v)) for v in visits))
+        self._answers: deque[tuple[float, float]] = deque()  # when each was due, and seconds until its answer
+        self._stop = threading.Event()
+        self._problem: Exception | None = None
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._problem is not None and error is None:
+            raise self._problem
+
+    def percentiles(self, seconds: float) -> dict[str, float]:
+        """p50_ms and p90_ms of the requests that were due in the last so many seconds."""
+        since = time.monotonic() - seconds
+        answers = [taken for due, taken in list(self._answers) if due >= since]
+        if not answers:
+            raise RuntimeError("no request was answered") from self._problem
+        p50, p90 = np.percentile(answers, [50, 90]) * 1e3
+        return {"p50_ms": float(p50), "p90_ms": float(p90)}
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._all())
+        except Exception as problem:  # raised where the context ends
+            self._problem = problem
+
+    async def _all(self) -> None:
+        began = time.monotonic()
+        self._due = (began + n / self._rate for n in count())
+        await asyncio.gather(*(self._browse() for _ in range(CONNECTIONS)))
+
+    async def _browse(self) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        cookies = b"consent=yes"
+        while not self._stop.is_set():
+            due, (item, first_click) = next(self._due), next(self._clicks)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if first_click:
+                cookies = b"consent=yes"
+            head = await _get(reader, writer, self._address.format(item), cookies)
+            self._answers.append((due, time.monotonic() - due))
+            if found := SESSION_COOKIE.search(head):
+                cookies = b"consent=yes; " + found[1]
+        writer.close()
+        await writer.wait_closed()

@@ -1,0 +1,77 @@
+"""Consideration for what else runs on the host: a training run's priority, and the threads that it takes.
+
+For processes that train and do nothing else, before they import torch. The loops in which torch's threads
+wait for each other are bounded by neural/openmp.py, in any process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from django_sessrec.conf import sessrec_settings
+
+log = logging.getLogger("django_sessrec")
+
+THREADS: Final = "OMP_NUM_THREADS"  # which torch reads when it is imported
+SAMPLE_SECONDS: Final = 1.0  # a busy shop's cores are taken by turns
+STAT, QUOTA = Path("/proc/stat"), Path("/sys/fs/cgroup/cpu.max")
+
+
+def give_way() -> None:
+    """Let the shop's processes go first, and take no more threads than cores that are free or allowed.
+
+    Priority is given up for good, as the system has it. Whoever has set OMP_NUM_THREADS keeps it.
+    """
+    if hasattr(os, "setpriority"):
+        niceness = max(sessrec_settings.TRAIN_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+    if THREADS in os.environ or not hasattr(os, "sched_getaffinity"):
+        return
+    cores, allowed = os.sched_getaffinity(0), allowed_cores()
+    threads = threads_for(free_cores(cores), min(len(cores), allowed))
+    if threads < len(cores):
+        os.environ[THREADS] = str(threads)
+        log.info(
+            "trains with %d of %d threads: the other cores are taken, or not this container's",
+            threads,
+            len(cores),
+        )
+
+
+def threads_for(free: float, cores: float) -> int:
+    """Threads where so many of `cores` are free: one that finds no core holds up all others of a step."""
+    return max(1, min(round(free), int(cores)))
+
+
+def free_cores(cores: set[int], seconds: float = SAMPLE_SECONDS) -> float:
+    """How many of these nothing used, seen for so long; all of them where the system does not tell."""
+    before = _idle(cores)
+    began = time.monotonic()
+    time.sleep(seconds)
+    idle = _idle(cores) - before
+    if not before:
+        return float(len(cores))
+    return idle / os.sysconf("SC_CLK_TCK") / (time.monotonic() - began)
+
+
+def _idle(cores: set[int]) -> int:
+    """Clock ticks that the cores have spent idle, or waiting for a disk; 0 without /proc/stat."""
+    names = {f"cpu{core}" for core in cores}
+    try:
+        lines = [line.split() for line in STAT.read_text("ascii").splitlines()]
+    except OSError:
+        return 0
+    return sum(int(fields[4]) + int(fields[5]) for fields in lines if fields[0] in names)
+
+
+def allowed_cores() -> float:
+    """Cores that the container may use at a time, by its quota of control groups; infinite without one."""
+    try:
+        quota, period = QUOTA.read_text("ascii").split()
+    except (OSError, ValueError):
+        return float("inf")
+    return float("inf") if quota == "max" else int(quota) / int(period)

@@ -1,0 +1,50 @@
+"""Health and alerts: every alarm with its threshold, and who is told."""
+
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from django_sessrec.admin.alarm_rows import WORDS
+from django_sessrec.conf import entries
+from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.operations.alarms import TITLES
+from tests.support.admin import a_run, page
+
+pytestmark = pytest.mark.django_db
+PAGE = "admin:sessrec_heartbeat_changelist"
+
+
+def test_every_alarm_has_its_words_and_its_threshold():
+    assert {*TITLES.values()} <= {*WORDS}
+    assert {WORDS[name].threshold for name in TITLES.values()} <= {*entries.ALARMS}
+
+
+def test_an_alarm_is_off_silent_or_rings(admin_client, sessrec):
+    sessrec["ALARMS"] = {"TRAFFIC_FALL": None, "MODEL_INTERVALS": 2}
+    sessrec["MODELS"] = {"neighbours": {"ESTIMATOR": "django_sessrec.recsys.Neighbours", "EVERY_HOURS": 1}}
+    Promotion.objects.create(model="neighbours", run=a_run(), promoted_by="schedule")
+    TrainingRun.objects.update(created_at=timezone.now() - timedelta(days=9))
+    answer = admin_client.get(reverse(PAGE))
+    states = {str(title): (words, state) for title, words, state in answer.context["alarms"]}
+    assert states["Traffic"] == ("its threshold TRAFFIC_FALL is not set", "off")
+    assert states["Age of a model"] == (
+        "a model in service is older than 2 times the hours between its training runs",
+        "rings",
+    )
+    assert states["Bots"][1] == "silent"
+
+
+@pytest.mark.parametrize(
+    ("managers", "mail", "told"),
+    [
+        ([], True, "No mail is sent: MANAGERS"),
+        (["ada@example.com"], False, "have turned it off"),
+        (["ada@example.com"], True, "1 address is told by mail once a day"),
+    ],
+)
+def test_who_is_told(admin_client, sessrec, settings, managers, mail, told):
+    settings.MANAGERS = managers
+    sessrec["ALARMS"] = {"MAIL": mail}
+    assert told in page(admin_client, reverse(PAGE))

@@ -1,0 +1,88 @@
+"""A stored session as the page of any moment saw it, without a request."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from django_sessrec.events import import_events
+from django_sessrec.ids import uuid7
+from django_sessrec.models import Event
+from django_sessrec.recommendations import choose, placement_for, stored_visit
+from tests.support.history import happen
+from tests.support.visits import store_visits
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_process")]
+
+
+@pytest.fixture
+def session() -> tuple[UUID, datetime]:
+    """Product 1 viewed at once, put into the basket a minute later, 2 viewed after that, and 1 bought."""
+    at = datetime.now(UTC) - timedelta(hours=1)
+    session_id = uuid7(at)
+    for minutes, name, item_id in [
+        (0, "view_item", "1"),
+        (1, "add_to_cart", "1"),
+        (2, "view_item", "2"),
+        (3, "purchase", "1"),
+    ]:
+        happen(session_id, at + timedelta(minutes=minutes), name, item_id)
+    return session_id, at
+
+
+def test_a_visit_is_what_its_next_page_would_see(session):
+    session_id, _at = session
+    visit = stored_visit(session_id)
+    assert (visit.items, visit.current, visit.session_id) == (("1", "1", "2"), "2", session_id)
+    assert (visit.basket, visit.purchases, visit.consent) == ((), ("1",), "session")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "items", "current", "basket"),
+    [
+        (-1, (), "", ()),
+        (0.5, ("1",), "1", ()),
+        (1.5, ("1", "1"), "1", ("1",)),
+        (2.5, ("1", "1", "2"), "2", ("1",)),
+    ],
+)
+def test_a_visit_of_an_earlier_moment_knows_nothing_of_later_ones(session, minutes, items, current, basket):
+    session_id, at = session
+    moment = at + timedelta(minutes=minutes)
+    visit = stored_visit(session_id, at=moment)
+    assert (visit.items, visit.current, visit.basket, visit.purchases) == (items, current, basket, ())
+    assert visit.at == moment
+
+
+@pytest.mark.parametrize("session_id", ["till-7", uuid4()])
+def test_an_imported_session_is_a_visit_whatever_its_id(session_id):
+    at = datetime.now(UTC) - timedelta(days=3)
+    import_events(
+        {"session_id": session_id, "name": "view_item", "item_id": item_id, "at": at + timedelta(minutes=n)}
+        for n, item_id in enumerate(["1", "2"])
+    )
+    stored = Event.objects.values_list("session_id", flat=True).first()
+    assert stored_visit(stored).items == ("1", "2")
+    assert stored_visit(stored, at=at).items == ("1",)
+
+
+def test_a_session_that_is_not_stored_is_an_empty_visit():
+    assert stored_visit(uuid7()).clicks == []
+    assert stored_visit(uuid4()).clicks == []
+
+
+def test_a_moment_without_a_time_zone_is_refused():
+    with pytest.raises(ValueError, match="no time zone"):
+        stored_visit(uuid7(), at=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+def test_its_list_is_made_without_a_request_under_any_placement(products, promote, trails, placement):
+    promote(trails)
+    at = datetime.now(UTC) - timedelta(hours=1)
+    session_id = uuid7(at)
+    store_visits([(session_id, at, trails[0][:3])])
+    placement(HIDE_VIEWED=False)
+    early, late = stored_visit(session_id, at=at), stored_visit(session_id)
+    lists = [choose(visit, placement_for("product_page", visit)) for visit in (early, late)]
+    assert [each.model for each in lists[0].items[:1]] == ["neighbours"]
+    assert [each.item_id for each in lists[0].items] != [each.item_id for each in lists[1].items]

@@ -1,0 +1,127 @@
+"""A training run lets the shop go first, and takes no threads for which there is no core."""
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from django_sessrec.training import good_neighbour
+from django_sessrec.training.good_neighbour import allowed_cores, free_cores, give_way, threads_for
+
+TELL = """
+import os, sys
+import django
+from django.conf import settings
+settings.configure(SESSREC={"TRAIN_NICENESS": int(sys.argv[1])})
+from django_sessrec.training.good_neighbour import give_way
+give_way()
+print(os.getpriority(os.PRIO_PROCESS, 0), os.environ.get("OMP_NUM_THREADS", "unset"))
+"""
+
+
+def told(niceness, *, first="", **environment):
+    """Priority and threads of a process that gives way."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
+    done = subprocess.run(
+        [sys.executable, "-c", first + TELL, str(niceness)],
+        env=others | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """machine(cores, free): what the system says; nothing is changed in the tests' own process."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    given = []
+    system = SimpleNamespace(
+        environ={},
+        PRIO_PROCESS=os.PRIO_PROCESS,
+        getpriority=lambda *_: 0,
+        setpriority=lambda *args: given.append(args),
+    )
+    monkeypatch.setattr(good_neighbour, "os", system)
+    monkeypatch.setattr(good_neighbour, "allowed_cores", lambda: float("inf"))
+
+    def machine(cores, free):
+        system.sched_getaffinity = lambda _: set(range(cores))
+        monkeypatch.setattr(good_neighbour, "free_cores", lambda _cores: free)
+        give_way()
+        return system.environ.get("OMP_NUM_THREADS")
+
+    return machine
+
+
+def test_its_priority_is_lower_and_never_raised():
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    assert int(told(min(19, ours + 3), OMP_NUM_THREADS="1")[0]) == min(19, ours + 3)
+    assert int(told(0, OMP_NUM_THREADS="1")[0]) == ours
+    lowest = "import os; os.setpriority(os.PRIO_PROCESS, 0, 19)\n"
+    assert told(0, first=lowest, OMP_NUM_THREADS="1")[0] == "19"
+
+
+def test_threads_that_somebody_has_set_stay():
+    assert told(0, OMP_NUM_THREADS="7")[1] == "7"
+
+
+@pytest.mark.parametrize(
+    ("cores", "free", "threads"),
+    [
+        (2, 2.0, None),
+        (2, 1.6, None),
+        (2, 1.2, "1"),
+        (2, 0.1, "1"),
+        (16, 15.7, None),
+        (16, 4.4, "4"),
+        (1, 0, None),
+    ],
+)
+def test_it_takes_the_threads_for_which_there_are_cores(machine, cores, free, threads):
+    assert machine(cores, free) == threads
+
+
+def test_a_container_is_held_to_its_quota():
+    assert threads_for(free=16.0, cores=2.0) == 2
+    assert threads_for(free=16.0, cores=0.5) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"),
+    [
+        ("max 100000\n", float("inf")),
+        ("150000 100000\n", 1.5),
+        ("nonsense", float("inf")),
+        (None, float("inf")),
+    ],
+)
+def test_the_quota_is_read_where_there_is_one(tmp_path, monkeypatch, text, cores):
+    monkeypatch.setattr(good_neighbour, "QUOTA", tmp_path / "cpu.max")
+    if text is not None:
+        (tmp_path / "cpu.max").write_text(text)
+    assert allowed_cores() == cores
+
+
+def test_idle_cores_are_counted_among_those_that_the_process_may_use(tmp_path, monkeypatch):
+    stat = tmp_path / "stat"
+    ticks = os.sysconf("SC_CLK_TCK")
+    monkeypatch.setattr(good_neighbour, "STAT", stat)
+
+    def write(*idle):
+        lines = [f"cpu{core} 9 9 9 {ticks_idle} 0 0 0 0 0 0" for core, ticks_idle in enumerate(idle)]
+        stat.write_text("\n".join(["cpu  9 9 9 999999 0 0 0 0 0 0", *lines, "intr 5"]))
+
+    write(100, 100, 100)
+    monkeypatch.setattr(good_neighbour.time, "sleep", lambda _: write(100 + ticks, 100, 100 + 5 * ticks))
+    clock = iter([0.0, 1.0])
+    monkeypatch.setattr(good_neighbour.time, "monotonic", lambda: next(clock))
+    assert free_cores({0, 1}) == 1.0
+
+
+def test_where_the_system_does_not_tell_all_cores_count_as_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(good_neighbour, "STAT", tmp_path / "nothing")
+    assert free_cores({0, 1, 2}, seconds=0) == 3.0
