@@ -1,10 +1,10 @@
 """Whether new products are found: HR@20 of clicks on products that the model has never seen.
 
 The example shop's simulated visitors, in a shop to which products are added every day: they click what is
-there, new or not, by what it is. Model and mapping are fitted on the days before the judged ones; the clicks
-of these are the labels: on products that arrived in these days (`cold`), on the others (`known`), on all, and all
-after a look at a product that arrived in these days (`after_cold`), in percent found in lists of 8 and 20
-without the session's items. `--judge validation` judges five days earlier.
+there, new or not, by what it is. Model and mapping are fitted on the days before the judged ones; the labels
+are the clicks of these days: on products that arrived in them (`cold`), on the others (`known`), on all, and
+all after a look at such a product (`after_cold`), in percent found in lists of 8 and 20 without the session's
+items. `--judge validation` judges five days earlier.
 
 - `category`: what ModelCatalogue.related() lists of the last item's category, the oldest first
 - `category_newest`: the same, the newest first
