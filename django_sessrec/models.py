@@ -21,7 +21,7 @@ from django_sessrec.experiment_models import (  # noqa: F401 - Django looks for 
     Experiment,
     Variant,
 )
-from django_sessrec.fields import TextArrayField
+from django_sessrec.fields import FloatArrayField, TextArrayField
 from django_sessrec.figure_models import (  # noqa: F401 - Django looks for models here
     Attribution,
     DailyCatalogue,
@@ -88,6 +88,8 @@ class Impression(SessrecModel):
     # Of serving.fallback.REASONS, one for each item.
     reasons = TextArrayField(_("reasons"), default=list, blank=True)
     bot = models.BooleanField(_("bot"), default=False)
+    # Probability with which each item was drawn for its place; null where the placement does not explore.
+    propensities = FloatArrayField(_("propensities"), null=True, blank=True)
     # How the list was asked for and made; null where that is not known.
     wanted = models.SmallIntegerField(_("items wanted"), null=True, blank=True)
     session_clicks = models.SmallIntegerField(_("clicks before it"), null=True, blank=True)

@@ -4,6 +4,7 @@
   of 8 without a new item of the kind that is not on screen, as the model ranks and composed by intents
 - `new_clicks`, with `--data`: HR@20 and MRR@20 of clicks on items new to the session, in lists without the
   session's items, as the model ranks and composed; what composing loses, in points
+- `variety`, `rotation`, with `--data`: what these cost on clicks on items new to the session
 - `cold`: HR of clicks on products that the model has never seen, beside the category's lists
 - `rules`: what twenty live rules cost a list
 
@@ -27,6 +28,7 @@ from benchmarks.fitting import fit_in_subprocesses
 from benchmarks.relevance.cold import cold
 from benchmarks.relevance.intents import new_clicks, two_intents
 from benchmarks.relevance.simulation import simulate
+from benchmarks.relevance.variety import rotation, variety
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Estimator, Recommender
@@ -34,8 +36,9 @@ from django_sessrec.recsys.sessions import SessionLog
 
 SIMULATED_SESSIONS = 15_000
 MOST_CASES = 12_000
+FEWER_CASES = 4_000  # of parts that ask a model several times a case
 SMALL_SHOP: dict[str, dict[str, Any]] = {"ranked": {"network": {"embedding_size": 64}}}  # as the example shop
-PARTS = ("two_intents", "new_clicks", "cold", "rules")
+PARTS = ("two_intents", "new_clicks", "variety", "cold", "rules")
 
 
 def main() -> None:
@@ -80,6 +83,12 @@ def measured(
             recommender = fitted(name, estimator, dataset.train)
             figures[name] = new_clicks(recommender, intents, cases, counts)
         yield "new_clicks", figures
+    if "variety" in parts and data is not None:
+        dataset = load(data) if judge == "test" else last_days_of_train(load(data))
+        intents, cases = Intents.of(dataset.train), dataset.test.thinned(FEWER_CASES)
+        models = {name: fitted(name, estimator, dataset.train) for name, estimator in estimators(names)}
+        yield "variety", {name: variety(each, intents, cases) for name, each in models.items()}
+        yield "rotation", {name: rotation(each, cases) for name, each in models.items()}
     if "cold" in parts:
         yield "cold", cold(judge)
     if "rules" in parts:

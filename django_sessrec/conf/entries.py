@@ -205,6 +205,29 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             low=0,
             high=MAX_LIMIT,
         ),
+        "VARIETY": Setting(
+            0.0,
+            NUMBER,
+            "how much unlike the items above it the next item of the list should be: `0` leaves the order to"
+            " relevance, `1` looks at unlikeness alone",
+            low=0,
+            high=1,
+        ),
+        "ROTATE_AFTER": Setting(
+            None,
+            (int, NoneType),
+            "lists of this placement in which a session is shown an item without a click on it, after which"
+            " the item goes to the end; one more query for each list",
+            low=1,
+        ),
+        "EXPLORE": Setting(
+            0.0,
+            NUMBER,
+            "probability with which a place goes to any of the candidates, so that more can be learnt from"
+            " lists; the impression keeps the probability of each item",
+            low=0,
+            high=0.5,
+        ),
         "MAX_PER_CATEGORY": Setting(None, int, "most items of one category", low=1),
         "RULES": Setting(
             [], LIST, "dotted paths of the shop's own rules, applied in this order after the built-in ones"

@@ -33,6 +33,9 @@ class ListRules:
     excluded: int
     hide_viewed: bool
     new_products: int  # places that a model's list has for products too new for it
+    varied: bool
+    rotate_after: int | None
+    explored: int  # places of a hundred that are drawn by chance
     max_per_category: int | None
     own: int  # rules of the shop's own, in its code and in the admin
 
@@ -103,6 +106,9 @@ def _rules(placement: Placement) -> ListRules:
         excluded=len(placement.excluded),
         hide_viewed=placement.hide_viewed,
         new_products=placement.new_products if MODEL in (placement.steps or USUAL_STEPS) else 0,
+        varied=placement.variety > 0,
+        rotate_after=placement.rotate_after,
+        explored=ceil(100 * placement.explore),
         max_per_category=placement.max_per_category,
         own=len(placement.rules) + len(by_hand) - paid,
     )

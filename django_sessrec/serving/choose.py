@@ -28,12 +28,14 @@ from django_sessrec.serving.rules import (
     RuleContext,
     own_rules,
 )
+from django_sessrec.serving.variety import explored, rotated, varied
 from django_sessrec.serving.visit import Visit
 
 SPARE: Final = 2  # times the list that is looked up at once: replaces sold-out items without a second query
 SPARE_FOR_RULES: Final = 4  # times the list, next, where a merchant's rules leave some out
 SPARE_AGAIN: Final = 12  # times the list that is looked up in all where that was not enough
 
+VARYING: Final[tuple[Rule, ...]] = (varied, rotated, explored)
 REFILLED: Final = "refilled"  # in traces: back in a list that the merchant's rules had left short
 
 
@@ -178,10 +180,10 @@ def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) 
         if any(id(each) not in known for each in choice.chosen):  # judge it as all the rest was
             choice = _applied((*BY_ID, *BY_CATALOGUE), choice, context)
     if not context.placement.merchandising.rules:
-        return _applied((*CAPPING, *LAST), choice, context)
+        return _applied((*CAPPING, *VARYING, *LAST), choice, context)
     rules, facets = in_force(context), Facets(context, choice.chosen)
     choice = _staged(sifting(rules, facets), choice, context)
-    choice = _applied(CAPPING, choice, context)
+    choice = _applied((*CAPPING, *VARYING), choice, context)
     choice = _staged(arranging(rules, facets), choice, context)
     return _applied(LAST, choice, context)
 

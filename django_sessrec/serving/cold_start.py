@@ -74,7 +74,7 @@ class NewProducts:
         heard = list(dict.fromkeys(reversed(session)))[:HEARD][::-1]
         if not heard or not self._memory.newest:
             return []
-        likeness = self._vectors(heard) @ self._memory.matrix.T * session_weights(len(heard))[:, None]
+        likeness = self.vectors(heard) @ self._memory.matrix.T * session_weights(len(heard))[:, None]
         score, because = likeness.sum(axis=0), likeness.argmax(axis=0)
         left_out = {*hidden, *session}
         found: list[Similar] = []
@@ -91,7 +91,7 @@ class NewProducts:
         known = self._memory.stands_for
         for item_id in unknown:
             if item_id not in known:
-                known[item_id] = self._nearest(self._vectors([item_id])[0])
+                known[item_id] = self._nearest(self.vectors([item_id])[0])
         return {item_id: stands for item_id in unknown if (stands := known[item_id])}
 
     def _nearest(self, vector: FloatArray) -> str:
@@ -122,7 +122,7 @@ class NewProducts:
             self._map(new)
             mapped = tuple(item_id for item_id in new if item_id in memory.vectors)
             if mapped != memory.newest:
-                memory.matrix = self._vectors(mapped)
+                memory.matrix = self.vectors(mapped)
                 memory.newest = mapped
 
     def _map(self, item_ids: Sequence[str]) -> None:
@@ -140,7 +140,7 @@ class NewProducts:
         for item_id in unknown:  # one without content is not asked for again
             memory.vectors.setdefault(item_id, np.zeros(DIMENSIONS, np.float32))
 
-    def _vectors(self, item_ids: Sequence[str]) -> FloatArray:
+    def vectors(self, item_ids: Sequence[str]) -> FloatArray:
         """(n, DIMENSIONS): those of the model, mapped ones where it has none."""
         new = [each for each in item_ids if each not in self._memory.vectors and each not in self._index]
         self._map(new)

@@ -70,6 +70,7 @@ class Candidate:
     - `because_items`: the shop's objects of `because`, without those that may not be shown
     - `fields`: what Catalogue.describe() says of it, once it is sure to be shown
     - `trace`: what each rule did to it, in order; empty while rules are at work
+    - `propensity`: the probability with which it was drawn for its place, where the placement explores
     - `intent`: the newest clicked item of the earlier intent that it stands for; empty for the leading one
     - `intents`: live intents of the session, as its model tells them apart; None where it does not
     """
@@ -87,6 +88,7 @@ class Candidate:
     trace: tuple[Trace, ...] = ()
     intent: str = ""
     intents: int | None = field(default=None, compare=False)
+    propensity: float | None = None
 
     def resolved(self, offered: Mapping[str, Any]) -> None:
         """Take the shop's objects from those that may be shown. Nobody else has the candidate yet."""
