@@ -79,6 +79,9 @@ def train(model: str | None = None, trigger: str = "task") -> dict[str, str]:
 @shared_task
 def train_due() -> dict[str, str]:
     """Train what is due, or was killed; asked twice at once, it trains each once."""
+    from django_sessrec.training import click_files
+
+    click_files.discard()  # here, where they are: who was erased must not wait for the next training run
     return {name: _train(name, "schedule", only_if_due=True) for name in sessrec_settings.MODELS}
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.fitting import fit_in_subprocesses
 from benchmarks.latency import query_latency
-from benchmarks.scale.steps import read, stored
+from benchmarks.scale.steps import read, read_from_files, stored
 from django_sessrec.recsys.evaluation import Cases
 from django_sessrec.recsys.recommender import import_object
 from example_shop.stack.folders import scratch_folder
@@ -65,6 +65,7 @@ def measure(items: int, clicks: int, models: list[str]) -> Iterator[dict[str, fl
         yield apart(stored, url, items, clicks)
         figures, sessions = apart(read, url)
         yield figures
+        yield apart(read_from_files, url)
     cases = Cases.from_log(sessions.slice(max(0, len(sessions) - 10 * QUESTIONS), len(sessions)))
     cases = cases.thinned(QUESTIONS)
     for model in models:

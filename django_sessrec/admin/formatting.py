@@ -68,7 +68,7 @@ def name(key: str) -> str:
 def _short(kpi: Kpi) -> str:
     """Lists with fewer products than wanted; nothing where all are full."""
     part = kpi.rate("short_share").value
-    return _("%s of them too short") % percent(part) if part else ""
+    return _("%s too short") % percent(part) if part else ""
 
 
 def _seen(kpi: Kpi) -> Cell:

@@ -168,4 +168,5 @@ def _weight(kept: Message | Rejected) -> tuple[int, int]:
 def _row_bytes(row: Event | Impression) -> int:
     if isinstance(row, Event):
         return EVENT_BYTES + len(row.item_id)
-    return IMPRESSION_BYTES + sum(TEXT_BYTES + len(text) for text in (*row.item_ids, *row.reasons))
+    texts = len(row.item_ids) + len(row.reasons)
+    return IMPRESSION_BYTES + TEXT_BYTES * texts + sum(map(len, row.item_ids)) + sum(map(len, row.reasons))

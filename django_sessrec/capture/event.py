@@ -43,6 +43,7 @@ CLICK_EVENTS: Final = frozenset({EventName.VIEW_ITEM, EventName.ADD_TO_CART})  #
 SESSION_EVENTS: Final = CLICK_EVENTS | {EventName.REMOVE_FROM_CART, EventName.PURCHASE}  # what lists read
 NAMES: Final[Mapping[str, EventName]] = {name.value: name for name in EventName} | dict(ALIASES)
 
+JSON_TYPES: Final = frozenset({str, int, bool, list})
 NO_OBJECT: Final = (NoneType, bool, float, complex, bytes, bytearray, list, tuple, set, frozenset)
 MAX_ITEM_ID: Final = 200  # characters
 MAX_QUANTITY: Final = 100_000
@@ -184,6 +185,8 @@ def _row_from(model: type[Row], payload: Mapping[str, Any]) -> Row:
 
 
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in JSON_TYPES:
+        return value
     if isinstance(value, UUID | Decimal):
         return str(value)
     return value.isoformat() if isinstance(value, date) else value

@@ -89,8 +89,8 @@ def as_json(rows: Iterable[Event | Impression]) -> list[str]:
 
 def _checked_payload(row: Event | Impression) -> dict[str, Any]:
     payload = to_payload(row)
-    texts = [each for each in payload.values() if isinstance(each, str)]
-    if isinstance(row, Impression):
+    texts = [each for each in payload.values() if type(each) is str]
+    if type(row) is Impression:
         texts += [*row.item_ids, *row.reasons]
     _refuse_unwritable("".join(texts), payload.items())
     return payload

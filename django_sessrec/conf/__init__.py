@@ -185,6 +185,12 @@ class Settings:
         " `ARTIFACTS`",
         form=(".+", "not empty"),
     )
+    CLICK_FILES = Setting[bool](
+        False,
+        bool,
+        "whether the training machine keeps each day's clicks as files beside its models, so that a training"
+        " run reads from Postgres only the days that have changed; for shops of some million clicks",
+    )
     MODELS = Setting[Mapping[str, Mapping[str, Any]]](
         {"neighbours": {"ESTIMATOR": "django_sessrec.recsys.TunedNeighbours", "EVERY_HOURS": 1}},
         dict,
@@ -269,6 +275,11 @@ class Settings:
         if self.ARTIFACTS:
             return Path(self.ARTIFACTS)
         return Path(getattr(django_settings, "BASE_DIR", ".")) / "sessrec_artifacts"
+
+    @property
+    def click_files(self) -> Path:
+        """Folder of the days' clicks that a training host keeps, where CLICK_FILES is set."""
+        return self.artifacts / ".clicks"
 
     @property
     def num_proxies(self) -> int | None:

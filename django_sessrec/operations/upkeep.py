@@ -9,7 +9,7 @@ from django_sessrec.capture import bot_rules, partitions
 from django_sessrec.measuring import rollups
 from django_sessrec.operations import alarms, item_churn
 from django_sessrec.privacy import retention
-from django_sessrec.training import artifact_store, host_copies, resume, run_recorder
+from django_sessrec.training import artifact_store, click_files, host_copies, resume, run_recorder
 
 
 class UpkeepError(Exception):
@@ -27,6 +27,7 @@ def verbs(*, force: bool = False) -> dict[str, Callable[[], Any]]:
         "purged": lambda: retention.purge(force=force),
         "stale_runs": run_recorder.fail_stale,
         "unfinished_trainings": resume.discard_old,
+        "click_files": click_files.discard,
         "artifacts": artifact_store.prune_all,
         "silent_hosts": host_copies.forget_silent,
     }

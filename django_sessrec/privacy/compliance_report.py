@@ -7,7 +7,7 @@ settings, tables and artifacts, so that it can't fall behind them. It names no s
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Q
@@ -16,11 +16,11 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 import django_sessrec
-from django_sessrec.artifact_storage import StorageError
+from django_sessrec.artifact_storage import UNFINISHED, StorageError
 from django_sessrec.capture.cookie import LONGEST_SESSION, OFF_LASTS
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import AuditEntry, Promotion, Quarantine
-from django_sessrec.privacy.retention import Oldest, oldest_rows
+from django_sessrec.privacy.retention import ALLOWANCE, Oldest, oldest_rows
 from django_sessrec.recsys import artifact
 
 LATEST = 200  # lines of each trail
@@ -105,15 +105,34 @@ def _dated(oldest: Oldest) -> dict[str, Any]:
 
 
 def _artifacts(now: datetime) -> Iterator[dict[str, Any]]:
-    """Every model in the folder of artifacts, served or not, and the oldest click that it was made of."""
+    """Every model in the folder of artifacts, served or not, and the oldest click that it was made of; the
+    click files count as one."""
     days = sessrec_settings.RETENTION_DAYS
     for folder in sorted(path for path in sessrec_settings.artifacts.glob("*") if path.is_dir()):
+        if folder == sessrec_settings.click_files:
+            yield from _click_files(now)
+            continue
+        if folder.name.startswith(UNFINISHED):  # on its way from the storage, and checked on arrival
+            continue
         try:
             oldest = artifact.read_manifest(folder)["card"]["window"][0]
             within = days is None or datetime.fromisoformat(oldest) >= now - timedelta(days)
         except (artifact.ArtifactError, LookupError, TypeError, ValueError):
             oldest, within = None, False  # what can't be read proves nothing
         yield {"artifact": folder.name, "oldest_click": oldest, "within_limit": within}
+
+
+def _click_files(now: datetime) -> Iterator[dict[str, Any]]:
+    """The oldest day of the click files, if there is one; a whole day goes with its partition."""
+    if oldest := min((path.stem for path in sessrec_settings.click_files.glob("[0-9]*.npz")), default=None):
+        day = datetime.strptime(oldest, "%Y%m%d").replace(tzinfo=UTC)
+        days = sessrec_settings.RETENTION_DAYS
+        within = days is None or day >= now - timedelta(days) - ALLOWANCE
+        yield {
+            "artifact": sessrec_settings.click_files.name,
+            "oldest_click": day.isoformat(),
+            "within_limit": within,
+        }
 
 
 def _models() -> Iterator[dict[str, Any]]:

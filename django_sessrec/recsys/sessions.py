@@ -52,6 +52,18 @@ class SessionLog:
         offsets = np.concatenate(([0], boundaries, [len(rows)])).astype(np.int64)
         return cls(index, np.asarray(rows, np.int32)[order], offsets, times[order])
 
+    @classmethod
+    def from_ordered(
+        cls, session_ids: NDArray[np.int64], rows: Rows, times: NDArray[np.int64], index: ItemIndex
+    ) -> SessionLog:
+        """As from_rows, for clicks (n_clicks,) that stand session after session, each in order of time."""
+        first = np.flatnonzero(np.diff(session_ids, prepend=session_ids[:1] + 1))
+        lengths = np.diff(first, append=len(rows))
+        order = np.argsort(times[first], kind="stable")
+        offsets = np.concatenate(([0], np.cumsum(lengths[order]))).astype(np.int64)
+        place = np.repeat(first[order] - offsets[:-1], lengths[order]) + np.arange(len(rows))
+        return cls(index, np.asarray(rows, np.int32)[place], offsets, times[place])
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -14,7 +14,19 @@ from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated
 from django_sessrec.serving.arranging import arranging
 from django_sessrec.serving.facets import Facets
-from django_sessrec.serving.fallback import ADDED, BY_HAND, DROPPED, MOVED, Candidate, Trace, candidates
+from django_sessrec.serving.fallback import (
+    ADDED,
+    AT_FIRST,
+    BOUGHT_TOGETHER,
+    BY_HAND,
+    DROPPED,
+    MOVED,
+    SPARE,
+    Candidate,
+    Trace,
+    candidates,
+)
+from django_sessrec.serving.families import families_of
 from django_sessrec.serving.interleaving import interleaved, teams
 from django_sessrec.serving.merchandising import in_force, refill, sifting
 from django_sessrec.serving.placements import Placement
@@ -31,7 +43,6 @@ from django_sessrec.serving.rules import (
 from django_sessrec.serving.variety import explored, rotated, varied
 from django_sessrec.serving.visit import Visit
 
-SPARE: Final = 2  # times the list that is looked up at once: replaces sold-out items without a second query
 SPARE_FOR_RULES: Final = 4  # times the list, next, where a merchant's rules leave some out
 SPARE_AGAIN: Final = 12  # times the list that is looked up in all where that was not enough
 
@@ -142,13 +153,12 @@ def choose(
     proposed = candidates(visit, placement, catalogue)
     taken: dict[str, Candidate] = {}
     choice = Choice()
-    between = (SPARE_FOR_RULES,) if placement.merchandising.rules else ()
-    for times in (SPARE, *between, SPARE_AGAIN):
-        wanted, had = placement.limit * times, len(taken)
-        first = _by_id(taken, context)
-        while len(first.chosen) < wanted and _take(taken, proposed, wanted - len(first.chosen)):
-            first = _by_id(taken, context)
-        if times > SPARE and len(taken) == had:  # no step has anything left
+    for times in _depths(context, own):
+        had = len(taken)
+        first = _gathered(times, taken, proposed, context)
+        if times == AT_FIRST and any(each.intent for each in first.chosen):  # see every_intent
+            first = _gathered(SPARE, taken, proposed, context)
+        if had and len(taken) == had:  # no step has anything left
             break
         choice = _by_rules(first, own, context)
         if len(choice.chosen) >= placement.limit:
@@ -156,6 +166,33 @@ def choose(
     if len(choice.chosen) < placement.limit and placement.merchandising.rules:
         choice = _refilled(choice, context)
     return choice
+
+
+def _depths(context: RuleContext, own: Sized) -> tuple[float, ...]:
+    """How many times the list's length is looked up, and where that was not enough, in all."""
+    placement = context.placement
+    if placement.merchandising.rules:
+        return SPARE, SPARE_FOR_RULES, SPARE_AGAIN
+    if placement.variety or placement.rotate_after or placement.explore:  # which choose among more
+        return SPARE_FOR_RULES, SPARE_AGAIN
+    may_drop_more = (
+        own
+        or placement.max_per_category is not None
+        or BOUGHT_TOGETHER in placement.steps
+        or families_of(context.catalogue) is not None
+    )
+    return SPARE if may_drop_more else AT_FIRST, SPARE_AGAIN
+
+
+def _gathered(
+    times: float, taken: dict[str, Candidate], proposed: Iterable[Candidate], context: RuleContext
+) -> Choice:
+    """The candidates that the rules by id leave, so many times the list's length while there are more."""
+    wanted = int(times * context.placement.limit)
+    first = _by_id(taken, context)
+    while len(first.chosen) < wanted and _take(taken, proposed, wanted - len(first.chosen)):
+        first = _by_id(taken, context)
+    return first
 
 
 def _take(taken: dict[str, Candidate], proposed: Iterable[Candidate], number: int) -> bool:

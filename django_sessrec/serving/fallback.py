@@ -43,6 +43,8 @@ REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", CONTENT, *S
 BASKET_MODEL: Final = "bought_together"  # this key in SESSREC["MODELS"] answers the step of its name
 CO_VIEWS_MODEL: Final = "itemknn"  # this key in SESSREC["MODELS"] is asked for co-views first
 DEPTH: Final = 4  # times the list's length that each model is asked for
+AT_FIRST: Final = 1.5  # times the list's length that is explained and looked up where no rule may drop more
+SPARE: Final = 2  # the same for rules, and in all: replaces sold-out items without a second query
 MAX_VARIANTS: Final = 2  # of a family that a model names: the best, and a spare one
 MIN_LETTERS: Final = 3  # of a query's word that is searched for by itself
 MAX_WORDS: Final = 4  # of a query, so searched
@@ -93,8 +95,9 @@ class Candidate:
     def resolved(self, offered: Mapping[str, Any]) -> None:
         """Take the shop's objects from those that may be shown. Nobody else has the candidate yet."""
         object.__setattr__(self, "item", offered.get(self.item_id))
-        named = tuple(offered[item_id] for item_id in self.because if item_id in offered)
-        object.__setattr__(self, "because_items", named)
+        if self.because:
+            named = [offered[item_id] for item_id in self.because if item_id in offered]
+            object.__setattr__(self, "because_items", tuple(named))
 
     def described(self, fields: dict[str, Any]) -> None:
         """Take what the catalogue says of it."""
@@ -204,7 +207,7 @@ def _by_last_item(asked: Asked) -> list[Question]:
 
 def _ranked(models: Iterable[str], session: Sequence[str], asked: Asked, step: str) -> list[Question]:
     rankings = [_Ranked(model, session, asked, step) for model in models]
-    return [question for each in rankings for question in (each.first, each.rest)]
+    return [question for each in rankings for question in (each.first, each.spare, each.rest)]
 
 
 def _co_views_models(models: Sequence[str]) -> list[str]:
@@ -225,7 +228,7 @@ def _hears(model: str, last: Sequence[str], asked: Asked) -> bool:
 class _Ranked:
     """What a model ranks for the session; nothing where it never saw one of its items.
 
-    A reason costs more than a rank, so the second half is explained only when it is asked for.
+    A reason costs more than a rank, so items further down are explained only when they are asked for.
     """
 
     def __init__(self, model: str, session: Sequence[str], asked: Asked, step: str) -> None:
@@ -258,7 +261,7 @@ class _Ranked:
             self._composed, self._intents = composed(
                 self._ranking, serving.intents, asked.placement, asked.depth, asked.hidden
             )
-        found = self._explained(0, asked.depth // 2)
+        found = self._explained(0, _times(AT_FIRST, asked.placement))
         if self._step == MODEL:
             if named[-1] in stand_ins:
                 like_it = Candidate(stand_ins[named[-1]], CONTENT, CONTENT, tuple(self._session[-1:]))
@@ -267,8 +270,12 @@ class _Ranked:
                 found = _with_new_products(found, _like_the_session(serving, asked), asked.placement)
         return found
 
+    def spare(self) -> list[Candidate]:
+        placement = self._asked.placement
+        return self._explained(_times(AT_FIRST, placement), _times(SPARE, placement))
+
     def rest(self) -> list[Candidate]:
-        return self._explained(self._asked.depth // 2, None)
+        return self._explained(_times(SPARE, self._asked.placement), None)
 
     def _explained(self, start: int, stop: int | None) -> list[Candidate]:
         return [
@@ -276,7 +283,7 @@ class _Ranked:
                 each.item_id,
                 self._step,
                 each.source,
-                tuple(self._clicked.get(item_id, item_id) for item_id in each.because[:MAX_BECAUSE]),
+                self._as_clicked(each.because[:MAX_BECAUSE]),
                 each.score,
                 self._model,
                 self._run_id,
@@ -286,10 +293,17 @@ class _Ranked:
             for each, intent in self._recommendations(start, stop)
         ]
 
+    def _as_clicked(self, heard: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple([self._clicked.get(each, each) for each in heard]) if self._clicked else heard
+
     def _recommendations(self, start: int, stop: int | None) -> list[tuple[Recommendation, str]]:
         if self._composed is not None:
             return self._composed.explained(start, stop)
         return [(each, "") for each in self._ranking.explained(start, stop)] if self._ranking else []
+
+
+def _times(factor: float, placement: Placement) -> int:
+    return int(factor * placement.limit)
 
 
 def _like_the_session(model: ActiveModel, asked: Asked) -> list[Candidate]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
-from itertools import islice
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.poisoning import within_bounds
 from django_sessrec.recsys.sessions import SessionLog
+from django_sessrec.training import bulk_read, click_files
 
 LONGEST = 1_000  # clicks; a longer session is a bot's
 DAY_MS = 86_400_000
@@ -37,29 +37,25 @@ ITEMS = """
     ORDER BY item_id COLLATE "C"
 """
 
-# Every column has a fixed width, so that NumPy reads the rows where they lie. Ids travel as 64-bit hashes;
-# the event's id, a UUIDv7, carries the time and orders clicks of one millisecond.
+# An hour's clicks come as one value, as COPIED. Ids travel as 64-bit hashes; the event's id, a UUIDv7,
+# carries the time and orders clicks of one millisecond.
 CLICKS = """
-    COPY (
-        SELECT event_id, uuid_hash_extended(session_id, 0), hashtextextended(item_id, 0), name = 'add_to_cart'
-        FROM sessrec_event AS event
-        WHERE occurred_at >= %s AND occurred_at < %s AND name = ANY (%s) AND item_id <> '' AND NOT bot
-          AND NOT EXISTS (SELECT FROM sessrec_withdrawal WHERE session_id = event.session_id)
-          AND NOT EXISTS (
-              SELECT FROM sessrec_quarantine WHERE session_id = event.session_id AND released_at IS NULL
-          )
-    ) TO STDOUT (FORMAT BINARY)
+    SELECT string_agg(
+        uuid_send(event_id) || int8send(uuid_hash_extended(session_id, 0))
+        || int8send(hashtextextended(item_id, 0)) || int2send((name = 'add_to_cart')::int::smallint), ''
+    )
+    FROM sessrec_event AS event
+    WHERE occurred_at >= %s AND occurred_at < %s AND name = ANY (%s) AND item_id <> '' AND NOT bot
+      AND NOT EXISTS (SELECT FROM sessrec_withdrawal WHERE session_id = event.session_id)
+      AND NOT EXISTS (
+          SELECT FROM sessrec_quarantine WHERE session_id = event.session_id AND released_at IS NULL
+      )
+    GROUP BY date_trunc('hour', occurred_at)
 """
 COPIED = np.dtype(
-    [
-        *[("columns", ">i2"), ("width_1", ">i4"), ("id_high", ">u8"), ("id_low", ">u8")],
-        *[("width_2", ">i4"), ("session", ">i8"), ("width_3", ">i4"), ("item", ">i8")],
-        *[("width_4", ">i4"), ("cart", "?")],
-    ]
+    [("id_high", ">u8"), ("id_low", ">u8"), ("session", ">i8"), ("item", ">i8"), ("cart", ">i2")]
 )
-COPY_HEADER = 19  # bytes
 CLICK = np.dtype([("id_high", np.uint64), ("session", np.int64), ("row", np.int32), ("cart", np.bool_)])
-BLOCK = 200_000  # rows held as COPIED before they are shrunk to CLICK
 
 
 def _labelled(label: Promise) -> Any:
@@ -89,34 +85,46 @@ class TrainingCounts:
         return asdict(self)
 
 
-def read(start: datetime, end: datetime) -> tuple[SessionLog, TrainingCounts]:
+def read(start: datetime, end: datetime, *, from_files: bool = False) -> tuple[SessionLog, TrainingCounts]:
     """Sessions of the clicks in [start, end): views, and baskets filled without a view before.
+
+    from_files: read from Postgres only what has changed since this host's click files were written
 
     Left out: bots, quarantined and withdrawn sessions, sensitive items, reloads, sessions of more than
     LONGEST clicks, and what bots push: an item beyond MAX_ITEM_SHARE, or where nothing speaks for it.
     """
-    index, clicks, left_out = _read(start, end, CLICKED)
+    index, clicks, left_out = _read(start, end, CLICKED, from_files=from_files)
     return _counted(index, _without_repeats(clicks), left_out)
 
 
-def read_baskets(start: datetime, end: datetime) -> tuple[SessionLog, TrainingCounts]:
+def read_baskets(
+    start: datetime, end: datetime, *, from_files: bool = False
+) -> tuple[SessionLog, TrainingCounts]:
     """What each session put into its basket or bought in [start, end), each item once, the first time counts.
 
     Left out is what `read` leaves out.
     """
-    index, clicks, left_out = _read(start, end, BOUGHT)
+    index, clicks, left_out = _read(start, end, BOUGHT, from_files=from_files)
     pair = np.stack([clicks["session"], clicks["row"].astype(np.int64)], axis=1)
     _, first = np.unique(pair, axis=0, return_index=True)
     return _counted(index, clicks[np.sort(first)], left_out)
 
 
 def _read(
-    start: datetime, end: datetime, names: Sequence[str]
+    start: datetime, end: datetime, names: Sequence[str], *, from_files: bool
 ) -> tuple[ItemIndex, NDArray[Any], dict[str, int]]:
     """The items, the events of these names as CLICK in order of session and time, and what is left out."""
-    index, hashes, rows, left_out = _items(start, end, names)
-    clicks = np.concatenate([np.zeros(0, CLICK), *_clicks(start, end, names, hashes, rows)])
+    start, end = _whole_milliseconds(start), _whole_milliseconds(end)  # an event's id carries no more
+    if from_files:
+        index, clicks, left_out = _from_files(start, end, names)
+    else:
+        index, hashes, rows, left_out = _items(start, end, names)
+        clicks = np.concatenate([np.zeros(0, CLICK), *_clicks(start, end, names, hashes, rows)])
     return index, clicks[np.lexsort((clicks["id_high"], clicks["session"]))], left_out
+
+
+def _whole_milliseconds(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def _counted(
@@ -125,7 +133,7 @@ def _counted(
     clicks, endless_sessions = _without_endless(clicks)
     clicks, capped_clicks = _without_excess(clicks)
     milliseconds = (clicks["id_high"] >> np.uint64(16)).astype(np.int64)  # the first 48 bits of a UUIDv7
-    log = SessionLog.from_rows(clicks["session"], clicks["row"], milliseconds // 1000, index).compacted()
+    log = SessionLog.from_ordered(clicks["session"], clicks["row"], milliseconds // 1000, index).compacted()
     counts = TrainingCounts(
         sessions=len(log),
         sessions_of_two=int(np.count_nonzero(log.lengths >= 2)),
@@ -141,29 +149,18 @@ def _counted(
 def _items(
     start: datetime, end: datetime, names: Sequence[str]
 ) -> tuple[ItemIndex, NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
-    """The items that may be trained on, hash and row of each, and how many clicks are left out why.
-
-    The variants of a family are one item, under the family's id: a view of each counts for all.
-    """
+    """The items that may be trained on, hash and row of each, and how many clicks are left out why."""
     with database.connection().cursor() as cursor:
         cursor.execute(ITEMS, [start, end, list(names)])
         found = cursor.fetchall()
-    sensitive = _sensitive([item_id for item_id, *_ in found])
-    kept = [(item_id, code) for item_id, code, *_ in found if item_id not in sensitive]
+    index, rows, sensitive = _rows_of([item_id for item_id, *_ in found])
     left_out = {
         "bot_clicks": sum(by_bots for *_, by_bots, _ in found),
         "quarantined_clicks": sum(quarantined for *_, quarantined in found),
-        "sensitive_clicks": sum(clicks for item_id, _, clicks, *_ in found if item_id in sensitive),
+        "sensitive_clicks": sum(each[2] for each, is_out in zip(found, sensitive, strict=True) if is_out),
     }
-    family = _families([item_id for item_id, _ in kept])
-    names = [family.get(item_id, item_id) for item_id, _ in kept]
-    row_of = {name: row for row, name in enumerate(dict.fromkeys(names), 1)}
-    return (
-        ItemIndex(list(row_of)),
-        np.array([code for _, code in kept], np.int64),
-        np.array([row_of[name] for name in names], np.int64),
-        left_out,
-    )
+    codes = np.array([code for _, code, *_ in found], np.int64)
+    return index, codes[~sensitive], rows[~sensitive], left_out
 
 
 def _families(item_ids: Sequence[str]) -> dict[str, str]:
@@ -194,32 +191,92 @@ def _clicks(
     rows: NDArray[np.int64],
 ) -> Iterator[NDArray[Any]]:
     """Blocks of CLICK; hashes, rows: (n_items,), of each item. Clicks on other items are dropped."""
-    order = np.argsort(hashes)
-    ordered = hashes[order]
     for block in _copied(start, end, names):
-        place = np.searchsorted(ordered, block["item"]).clip(max=max(0, len(ordered) - 1))
-        known = ordered[place] == block["item"] if len(ordered) else np.zeros(len(block), np.bool_)
+        place, known = _places(hashes, block["item"].astype(np.int64))
         clicks = np.empty(np.count_nonzero(known), CLICK)
-        clicks["row"] = rows[order[place[known]]]
+        clicks["row"] = rows[place[known]]
         for name in ("id_high", "session", "cart"):
             clicks[name] = block[name][known]
         yield clicks
 
 
 def _copied(start: datetime, end: datetime, names: Sequence[str]) -> Iterator[NDArray[Any]]:
-    """Blocks of COPIED, straight from the driver: Django's cursor knows no COPY with parameters."""
-    connection = database.connection()
-    connection.ensure_connection()
-    with (
-        connection.wrap_database_errors,
-        connection.connection.cursor() as cursor,
-        cursor.copy(CLICKS, [start, end, list(names)]) as copy,
-    ):
-        messages, header = iter(copy), COPY_HEADER
-        while block := b"".join(islice(messages, BLOCK)):  # a message is a row; the first has the header
-            rows = (len(block) - header) // COPIED.itemsize  # the last is followed by a trailer of 2 bytes
-            yield np.frombuffer(block, COPIED, rows, header)
-            header = 0
+    """Blocks of COPIED, a day's in one query, so that the server holds no more than that."""
+    while start < end:
+        midnight = datetime(start.year, start.month, start.day, tzinfo=UTC) + timedelta(days=1)
+        for block in bulk_read.values(CLICKS, [start, min(end, midnight), list(names)]):
+            yield np.frombuffer(block, COPIED)
+        start = midnight
+
+
+def _from_files(
+    start: datetime, end: datetime, names: Sequence[str]
+) -> tuple[ItemIndex, NDArray[Any], dict[str, int]]:
+    """As _read, from the click files; clicks in any order."""
+    withdrawn, quarantined = click_files.left_out()
+    first, last = (np.uint64(round(moment.timestamp() * 1000)) for moment in (start, end))
+    kinds = [click_files.NAMES.index(name) for name in names]
+    counts = dict.fromkeys(("bot_clicks", "quarantined_clicks", "sensitive_clicks"), 0)
+    ids: list[str] = []
+    codes = np.zeros(0, np.int64)  # the hash of each item, in the order in which they were met
+    blocks: list[NDArray[Any]] = []
+    for day in click_files.days(start, end):
+        milliseconds = day.clicks["id_high"] >> np.uint64(16)
+        wanted = (milliseconds >= first) & (milliseconds < last)
+        wanted &= np.isin(day.clicks["kind"] & 3, kinds)
+        wanted &= ~np.isin(day.clicks["session"], withdrawn)
+        found = day.clicks[wanted]
+        bot = found["kind"] >= click_files.BOT
+        held = np.isin(found["session"], quarantined)
+        counts["bot_clicks"] += int(np.count_nonzero(bot))
+        counts["quarantined_clicks"] += int(np.count_nonzero(held & ~bot))
+        found = found[~bot & ~held]
+        new = np.flatnonzero(np.isin(day.codes, np.setdiff1d(found["item"], codes)))
+        ids += [day.item_id(item) for item in new.tolist()]
+        codes = np.concatenate((codes, day.codes[new]))
+        place, known = _places(codes, found["item"])
+        clicks = np.empty(np.count_nonzero(known), CLICK)
+        clicks["row"] = place[known]
+        clicks["cart"] = (found["kind"] == click_files.NAMES.index("add_to_cart"))[known]
+        for name in ("id_high", "session"):
+            clicks[name] = found[name][known]
+        blocks.append(clicks)
+    clicks = np.concatenate([np.zeros(0, CLICK), *blocks])
+    index, rows, sensitive = _rows_of(ids)
+    kept = ~sensitive[clicks["row"]] if len(clicks) else np.zeros(0, np.bool_)
+    counts["sensitive_clicks"] = int(np.count_nonzero(~kept))
+    clicks = clicks[kept]
+    if len(clicks):
+        clicks["row"] = rows[clicks["row"]]
+    return index, clicks, counts
+
+
+def _rows_of(ids: Sequence[str]) -> tuple[ItemIndex, NDArray[np.int64], NDArray[np.bool_]]:
+    """The index of the items that may be trained on, the row of each id, and which are sensitive.
+
+    The variants of a family are one item, under the family's id: a view of each counts for all.
+    """
+    sensitive = _sensitive(ids)
+    kept = sorted(item_id for item_id in ids if item_id not in sensitive)
+    family = _families(kept)
+    row_of = {name: row for row, name in enumerate(dict.fromkeys(family.get(each, each) for each in kept), 1)}
+    rows = [0 if each in sensitive else row_of[family.get(each, each)] for each in ids]
+    return (
+        ItemIndex(list(row_of)),
+        np.array(rows, np.int64),
+        np.array([e in sensitive for e in ids], np.bool_),
+    )
+
+
+def _places(
+    codes: NDArray[np.int64], wanted: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The place of each wanted one among the codes, and whether it is among them."""
+    if not len(codes):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
+    order = np.argsort(codes)
+    place = order[np.searchsorted(codes[order], wanted).clip(max=len(codes) - 1)]
+    return place, codes[place] == wanted
 
 
 def _without_repeats(clicks: NDArray[Any]) -> NDArray[Any]:

@@ -185,7 +185,9 @@ def _sessions(run: TrainingRun, estimator: Estimator, min_sessions: int) -> Sess
     run.window_start = run.window_end - window(run.model)
     quarantine(run.window_start, run.window_end)
     read_sessions = read_baskets if learns_from_baskets(estimator) else read
-    sessions, counts = read_sessions(run.window_start, run.window_end)
+    sessions, counts = read_sessions(
+        run.window_start, run.window_end, from_files=sessrec_settings.CLICK_FILES
+    )
     run.counts = counts.as_dict()
     what = _("baskets of two products or more") if learns_from_baskets(estimator) else ""
     _refuse_too_little(counts, window(run.model), min_sessions, what or _("sessions of two clicks or more"))
@@ -197,7 +199,8 @@ def _sessions(run: TrainingRun, estimator: Estimator, min_sessions: int) -> Sess
 
 def _views(run: TrainingRun) -> SessionLog:
     """The clicks of the run's window, which _sessions has set."""
-    return read(run.window_end - window(run.model), run.window_end)[0]  # type: ignore[operator, arg-type]
+    start = run.window_end - window(run.model)  # type: ignore[operator]
+    return read(start, run.window_end, from_files=sessrec_settings.CLICK_FILES)[0]  # type: ignore[arg-type]
 
 
 def _until(views: SessionLog, baskets: SessionLog) -> SessionLog:

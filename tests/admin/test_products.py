@@ -1,14 +1,20 @@
 """Products and data: what needs a look, whose visits count, and how far the shop is."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from django.db import connection
 from django.urls import reverse
 
-from django_sessrec.measuring.days import today
+from django_sessrec.ids import uuid7
+from django_sessrec.measuring.days import day_of, today
+from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.models import DailyPages
 from tests.demo.models import Product
 from tests.support.admin import page
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
+from tests.support.history import buy, click, minutes, show
 
 pytestmark = pytest.mark.django_db
 PAGE = "admin:sessrec_products"
@@ -32,6 +38,28 @@ def test_the_share_of_pages_with_consent(admin_client):
     answer = admin_client.get(reverse(PAGE))
     cards = {str(heading): (cell.text, cell.note) for heading, cell in answer.context["cards"]}
     assert cards["Pages with consent"] == ("75.0\N{NO-BREAK SPACE}%", "of 40 pages")
+
+
+def test_products_deleted_after_they_were_bought_stay_in_the_figures(admin_client):
+    kept, gone = (Product.objects.create(name=name, category="tea") for name in ("green tea", "lost tea"))
+    at = datetime.now(UTC) - timedelta(days=1)
+    for number in range(6):
+        visit = uuid7(at + minutes(number))
+        shown = show(visit, at, [str(kept.pk), str(gone.pk)])
+        click(visit, at + minutes(1), str(gone.pk), shown)
+        buy(visit, at + minutes(2), str(gone.pk), "10")
+    gone_id = str(gone.pk)
+    gone.delete()
+    roll_up(day_of(at))
+    html = page(admin_client, reverse(PAGE))
+    assert "Shown lately, not offered now: 1" in html
+    assert "60.00" in page(admin_client, reverse("admin:sessrec_report_changelist"))
+    assert page(admin_client, reverse("admin:app_list", args=["sessrec"]))
+    inspector = reverse("admin:sessrec_inspector_changelist")
+    assert gone_id in page(admin_client, f"{inspector}?item={gone_id}")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT shown, sold FROM sessrec_bi_items WHERE item_id = %s", [gone_id])
+        assert cursor.fetchone() == (6, 6)
 
 
 def test_a_catalogue_that_raises_leaves_the_rest(admin_client, settings):

@@ -40,7 +40,15 @@ def test_the_whole_way_is_measured_at_each_size_with_its_growth(tmp_path):
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_text())
     assert set(figures) == {"12000", "24000", "growth"}
-    expected = {"import_s", "read_s", "neighbours_fit_s", "neighbours_load_s", "neighbours_query_us_p90"}
+    expected = {
+        "import_s",
+        "read_s",
+        "files_made_s",
+        "files_again_s",
+        "neighbours_fit_s",
+        "neighbours_load_s",
+        "neighbours_query_us_p90",
+    }
     assert expected <= set(figures["growth"])
     assert figures["growth"]["sessions"] == figures["24000"]["sessions"] / figures["12000"]["sessions"]
     assert figures["24000"]["clicks"] > 20_000

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from django_sessrec import tasks
 from django_sessrec.experiment_models import Experiment
+from django_sessrec.ids import uuid7
 from django_sessrec.measuring.rollups import roll_up_due
 from django_sessrec.measuring.verdicts import Verdict
 from django_sessrec.models import AuditEntry, Promotion
@@ -156,6 +157,27 @@ def test_nothing_is_planned_without_traffic():
     planned = plan(an_experiment())
     assert planned == Plan(None, 0)
     assert planned.days is None
+
+
+def test_a_holdout_of_all_sessions_is_compared_with_nothing():
+    serve("neighbours")
+    experiment = an_experiment(variants={"usual": {}, "none": None})
+    experiment.variants.filter(name="usual").update(share=0)
+    start(experiment)
+    assert experiment.state == "running"
+    at = timezone.now()
+    for _session in range(30):
+        columns = {"experiment": experiment.name, "variant": "none", "model": "", "step": "holdout"}
+        session = uuid7(at)
+        show(session, at, [], placement="product_page", **columns)
+        buy(session, at, "1", 10)
+    roll_up_due()
+    judged = judgement(experiment)
+    assert (judged.verdict, judged.decides[1], judged.needed) == (Verdict.EARLY, None, None)
+    assert (judged.arms["none"].sessions, judged.arms["none"].sum("ordered")) == (30, 30)
+    assert (judged.split, judged.failed) == (1, [])
+    assert plan(experiment).days is None
+    assert tend()["stopped"] == []
 
 
 def declared(placement, **variants):

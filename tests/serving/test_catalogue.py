@@ -1,14 +1,17 @@
 """The shop's catalogue as real shops write it: ids of any kind, pictures missing, several categories."""
 
+import contextlib
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db.models import FileField
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db.models import FileField, IntegerField
 from django.db.models.fields.files import FieldFile
 from django.test import Client
 
-from django_sessrec.catalogue import ModelCatalogue, TextCatalogue, get_catalogue
+from django_sessrec.catalogue import ModelCatalogue, TextCatalogue, _cleaned, get_catalogue
 from django_sessrec.models import Event
 from django_sessrec.recommendations import get_recommendations
 from tests.demo.models import Product
@@ -106,6 +109,30 @@ def test_ids_are_text_numbers_uuids_or_the_shops_objects(products):
     assert [catalogue.id_of(each) for each in ("a b", 7, uuid, products[0])] == [
         "a b", "7", str(uuid), str(products[0].pk),
     ]  # fmt: skip
+
+
+TEXTS = ["7", " 8 ", "+9", "-1", "0", "٣", "1_0", "2147483647", "2147483648", "9" * 30, "1.0", "x", ""]
+
+
+def as_the_field_says(field, texts):
+    """Each text that the field takes, asked one by one."""
+    taken = []
+    for text in texts:
+        with contextlib.suppress(ValidationError):
+            taken.append(field.clean(text, None))
+    return taken
+
+
+@pytest.mark.parametrize("texts", [TEXTS, TEXTS[:9], ["9" * 5000]], ids=["any", "whole numbers", "long"])
+def test_text_is_an_id_where_the_fields_own_checks_take_it(texts):
+    assert Groups().native_ids(texts) == as_the_field_says(User._meta.pk, texts)
+
+
+@pytest.mark.parametrize("validators", [[MinValueValidator(5)], [RegexValidator("7")]], ids=["bound", "own"])
+def test_a_fields_own_validators_are_heard(validators):
+    field = IntegerField(validators=validators)
+    field.model, field.name = Group, "code"
+    assert _cleaned(field, ["3", "7"]) == as_the_field_says(field, ["3", "7"]) == [7]
 
 
 class WithFiles(DemoCatalogue):

@@ -1,12 +1,14 @@
 """A list of any session under any placement, without a request, and why each item is in it or not."""
 
 from dataclasses import replace
+from typing import ClassVar
 from uuid import uuid4
 
 import pytest
 from django.test import RequestFactory
 
 from django_sessrec.capture.tracker import Tracker
+from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Impression
 from django_sessrec.recommendations import Placement, Visit, choose, placement_for, remember, visit_of
@@ -284,3 +286,38 @@ def test_what_the_request_leaves_out_is_not_shown(visit):
     choice = choose(replace(visit, left_out=(first,)), Placement("preview", ("neighbours",)))
     assert first not in {each.item_id for each in choice.items}
     assert trace_of(first, choice) == [("left_out", "dropped", 0)]
+
+
+class Asked(DemoCatalogue):
+    """Keeps what it is asked for."""
+
+    ids: ClassVar[list[list[str]]] = []
+
+    def resolve(self, item_ids, request=None):
+        self.ids.append(list(item_ids))
+        return super().resolve(item_ids, request)
+
+
+def test_a_list_is_looked_up_deeper_where_the_shops_rules_may_drop_more(products, visit):
+    seen: list[int] = []
+
+    def looks_on(items, context):
+        seen.append(len(items))
+        return items
+
+    catalogue = TextCatalogue(Asked())
+    Asked.ids.clear()
+    without_rules = placement_for("product_page", visit, limit=4)
+    assert len(choose(visit, without_rules, catalogue=catalogue).chosen) == 4
+    assert len(choose(visit, replace(without_rules, rules=(looks_on,)), catalogue=catalogue).chosen) == 4
+    plain, with_rules = (len({*ids} - {*visit.clicks}) for ids in Asked.ids)
+    assert (plain, with_rules, seen) == (6, 8, [8])
+
+
+def test_what_is_sold_out_is_replaced_even_if_it_is_all_that_was_looked_up_first(products, visit):
+    placement = placement_for("product_page", visit, limit=4)
+    first = [each.item_id for each in choose(visit, replace(placement, limit=6)).chosen]
+    Product.objects.filter(pk__in=first).update(stock=0)
+    items = [each.item_id for each in choose(visit, placement).chosen]
+    assert len(items) == 4
+    assert not {*items} & {*first}

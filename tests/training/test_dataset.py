@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +20,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 START = NOW - timedelta(days=10)
+
+
+@pytest.fixture(params=["postgres", "files"], autouse=True)
+def _source(request, monkeypatch, sessrec):
+    """Whatever is said of what a training run reads holds for the click files as well."""
+    if request.param == "files":
+        for verb in (read, read_baskets):
+            monkeypatch.setitem(globals(), verb.__name__, partial(verb, from_files=True))
 
 
 def sessions_of(log):

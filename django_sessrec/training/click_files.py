@@ -1,0 +1,331 @@
+"""Click files: the clicks of each day beside the artifacts, so that a training run reads from Postgres only
+the days that have changed.
+
+One file a day (UTC), of plain arrays: hashes of session and item, the time, what the click was, and each
+item's id. No session's id is in it. A file is as its rows in Postgres are, or it is made anew:
+
+    today and yesterday                  are made anew at each training run
+    late, changed or deleted rows        told by the statistics of the day's partition, at each training run
+    anything that these do not tell      one day a run, the one longest not compared, is compared by its
+                                         number of clicks and their checksum; `verify` compares all
+    an erased session                    the files that hold it are removed before the next training run, and
+                                         by the training worker every five minutes
+    a day past RETENTION_DAYS            its partition is dropped, and then its file
+    a damaged file                       zip's checksums
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from django_sessrec import database
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.training import bulk_read
+
+log = logging.getLogger("django_sessrec")
+
+FORMAT: Final = 1
+NAMES: Final = ("view_item", "add_to_cart", "purchase")
+BOT: Final = 4  # added to the place in NAMES
+ONE: Final = timedelta(days=1)
+SWEPT: Final = "swept"  # the file that says when erased sessions were last looked for
+OVERLAP: Final = timedelta(minutes=10)  # a withdrawal is dated before it can be seen
+ABANDONED_SECONDS: Final = 3_600  # after which an unfinished file is that of a killed process
+
+# An hour's clicks come as one value, as COPIED.
+DAY: Final = """
+    SELECT string_agg(
+        uuid_send(event_id) || int8send(uuid_hash_extended(session_id, 0))
+        || int8send(hashtextextended(item_id, 0))
+        || int2send((array_position(%s, name) - 1 + CASE WHEN bot THEN 4 ELSE 0 END)::smallint), ''
+    )
+    FROM sessrec_event AS event
+    WHERE occurred_at >= %s AND occurred_at < %s AND name = ANY (%s) AND item_id <> ''
+      AND NOT EXISTS (SELECT FROM sessrec_withdrawal WHERE session_id = event.session_id)
+    GROUP BY date_trunc('hour', occurred_at)
+"""
+ITEMS: Final = """
+    SELECT item_id, hashtextextended(item_id, 0) FROM sessrec_event
+    WHERE occurred_at >= %s AND occurred_at < %s AND name = ANY (%s) AND item_id <> ''
+    GROUP BY item_id
+"""
+CHECKSUM: Final = """
+    SELECT count(*), coalesce(bit_xor(uuid_hash_extended(session_id, 0) # hashtextextended(item_id, 0)), 0)
+    FROM sessrec_event AS event
+    WHERE occurred_at >= %s AND occurred_at < %s AND name = ANY (%s) AND item_id <> ''
+      AND NOT EXISTS (SELECT FROM sessrec_withdrawal WHERE session_id = event.session_id)
+"""
+# One query of the catalogue; a crash of the server sets the counters to 0, and the days are made anew.
+STATES: Final = """
+    SELECT child.relname, pg_stat_get_tuples_inserted(child.oid), pg_stat_get_tuples_updated(child.oid),
+           pg_stat_get_tuples_deleted(child.oid)
+    FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
+    WHERE inhparent = 'sessrec_event'::regclass AND child.relname ~ '^sessrec_event_[0-9]{8}$'
+"""
+WITHDRAWN: Final = """
+    SELECT uuid_hash_extended(session_id, 0) FROM sessrec_withdrawal WHERE withdrawn_at >= %s
+"""
+LEFT_OUT: Final = """
+    SELECT uuid_hash_extended(session_id, 0), %s FROM sessrec_withdrawal
+    UNION ALL
+    SELECT uuid_hash_extended(session_id, 0), %s FROM sessrec_quarantine WHERE released_at IS NULL
+"""
+COPIED: Final = np.dtype(
+    [("id_high", ">u8"), ("id_low", ">u8"), ("session", ">i8"), ("item", ">i8"), ("kind", ">i2")]
+)
+CLICK: Final = np.dtype(
+    [("id_high", np.uint64), ("session", np.int64), ("item", np.int64), ("kind", np.uint8)]
+)
+Clicks = NDArray[Any]  # of CLICK
+Codes = NDArray[np.int64]
+
+
+class Day(NamedTuple):
+    """One file, opened.
+
+    clicks: (n_clicks,) CLICK, in order of session and time; bots' and quarantined ones included
+    codes:  (n_items,) the hash of each item
+    ids:    (n_bytes,) uint8, the items' ids one after the other; item n is ids[starts[n]:starts[n + 1]]
+    facts:  what the file is made of, and when it was last compared with Postgres
+    """
+
+    clicks: Clicks
+    codes: Codes
+    ids: NDArray[np.uint8]
+    starts: Codes
+    facts: dict[str, Any]
+
+    def item_id(self, item: int) -> str:
+        return self.ids[self.starts[item] : self.starts[item + 1]].tobytes().decode()
+
+
+class Sessions(NamedTuple):
+    """Sorted hashes of sessions that teach nothing."""
+
+    withdrawn: Codes
+    quarantined: Codes
+
+
+def folder() -> Path:
+    return sessrec_settings.click_files
+
+
+def days(start: datetime, end: datetime) -> Iterator[Day]:
+    """The files of the days that [start, end) touches, the oldest first, each as Postgres has it now."""
+    discard()
+    states = _states()
+    wanted = [day for day in sorted(states) if start.date() <= day <= (end - timedelta.resolution).date()]
+    settled = database.now().date() - 2 * ONE  # the statistics of younger rows may still be on their way
+    kept = {
+        day: facts
+        for day in wanted
+        if day <= settled and (facts := _facts(day)) and facts["state"] == states[day]
+    }
+    if kept:
+        longest = min(kept, key=lambda day: (kept[day]["compared_at"], day))
+        if not compare(longest):
+            del kept[longest]
+    for day in wanted:
+        found = _opened(day) if day in kept else None
+        yield found or _written(day, states[day])
+
+
+def left_out() -> Sessions:
+    """The sessions whose clicks are not trained on, however old the files."""
+    with database.connection().cursor() as cursor:
+        cursor.execute(LEFT_OUT, [True, False])
+        rows = cursor.fetchall()
+    by_kind = [sorted(code for code, withdrawn in rows if withdrawn is kind) for kind in (True, False)]
+    return Sessions(*(np.array(codes, np.int64) for codes in by_kind))
+
+
+def discard() -> list[date]:
+    """Remove the files of days that were dropped, whose rows were deleted or changed, or that hold a session
+    that was erased since; returns the days."""
+    if not folder().exists():
+        return []
+    now, states, removed = database.now(), _states(), []
+    erased = _withdrawn_since(_swept_at() - OVERLAP)
+    for day, path in _files():
+        facts = _facts(day)
+        stays = facts is not None and day in states and facts["state"][1:] == states[day][1:]
+        if not stays or _holds(day, erased):
+            path.unlink(missing_ok=True)
+            removed.append(day)
+    for path in folder().glob(".*.npz"):
+        if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+            path.unlink(missing_ok=True)
+    (folder() / SWEPT).write_text(now.isoformat(), "ascii")
+    return removed
+
+
+def _swept_at() -> datetime:
+    """When erased sessions were last looked for in the files."""
+    try:
+        return datetime.fromisoformat((folder() / SWEPT).read_text("ascii"))
+    except (OSError, ValueError):
+        return datetime(1970, 1, 1, tzinfo=UTC) + OVERLAP
+
+
+def _withdrawn_since(moment: datetime) -> Codes:
+    with database.connection().cursor() as cursor:
+        cursor.execute(WITHDRAWN, [moment])
+        return np.array([code for (code,) in cursor.fetchall()], np.int64)
+
+
+def _holds(day: date, sessions: Codes) -> bool:
+    """Whether the file has clicks of one of the sessions; one that does not open is as good as that."""
+    if not len(sessions):
+        return False
+    found = _opened(day)
+    return found is None or bool(np.isin(found.clicks["session"], sessions).any())
+
+
+def discard_all() -> int:
+    """Remove every file; returns how many there were."""
+    found = [path for _, path in _files()]
+    for path in found:
+        path.unlink(missing_ok=True)
+    return len(found)
+
+
+def compare(day: date) -> bool:
+    """Whether the file holds as many clicks as Postgres, with the same checksum; it is removed if not."""
+    found = _opened(day)
+    with database.connection().cursor() as cursor:
+        cursor.execute(CHECKSUM, [*_bounds(day), list(NAMES)])
+        count, checksum = cursor.fetchone()
+    if found is not None and (len(found.clicks), _checksum(found.clicks)) == (count, checksum):
+        _write(day, found._replace(facts=found.facts | {"compared_at": _now()}))
+        return True
+    log.warning("the clicks of %s are not those of the database, and are read again", day)
+    _path(day).unlink(missing_ok=True)
+    return False
+
+
+def verify() -> dict[date, bool]:
+    """Compare every file with Postgres; day -> whether it was right. Wrong ones are removed."""
+    discard()
+    return {day: compare(day) for day, _ in _files()}
+
+
+def oldest() -> date | None:
+    """The oldest day of which there is a file."""
+    return min((day for day, _ in _files()), default=None)
+
+
+def _written(day: date, state: Sequence[int]) -> Day:
+    """The day as Postgres has it, kept as a file. `state` was read before: what came since shows."""
+    blocks = [np.zeros(0, CLICK), *_copied(day)]
+    clicks = np.concatenate(blocks)
+    with database.connection().cursor() as cursor:
+        cursor.execute(ITEMS, [*_bounds(day), list(NAMES)])
+        items = cursor.fetchall()
+    encoded = [item_id.encode() for item_id, _ in items]
+    found = Day(
+        clicks[np.lexsort((clicks["id_high"], clicks["session"]))],
+        np.array([code for _, code in items], np.int64),
+        np.frombuffer(b"".join(encoded), np.uint8),
+        np.concatenate(([0], np.cumsum([len(each) for each in encoded], dtype=np.int64))).astype(np.int64),
+        {"format": FORMAT, "state": list(state), "compared_at": _now()},
+    )
+    _write(day, found)
+    return found
+
+
+def _write(day: date, what: Day) -> None:
+    """Write the file, at once and readable by this user alone."""
+    folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, unfinished = tempfile.mkstemp(prefix=".", suffix=".npz", dir=folder())
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            facts = np.frombuffer(json.dumps(what.facts).encode(), np.uint8)
+            arrays = {"clicks": what.clicks, "codes": what.codes, "ids": what.ids, "starts": what.starts}
+            np.savez(file, allow_pickle=False, facts=facts, **arrays)
+        Path(unfinished).replace(_path(day))
+    except BaseException:
+        with suppress(FileNotFoundError):
+            Path(unfinished).unlink()
+        raise
+
+
+def _opened(day: date) -> Day | None:
+    """The file, or None where it is missing, damaged or of another version."""
+    found = _arrays(day, "clicks", "codes", "ids", "starts", "facts")
+    return None if found is None or found["clicks"].dtype != CLICK else Day(**found)
+
+
+def _facts(day: date) -> dict[str, Any] | None:
+    """What the file is made of, without reading its clicks; None as of _opened."""
+    found = _arrays(day, "facts")
+    return None if found is None else found["facts"]
+
+
+def _arrays(day: date, *names: str) -> dict[str, Any] | None:
+    try:
+        # Opened here: NumPy leaves a file open that it does not understand.
+        with _path(day).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            found: dict[str, Any] = {name: arrays[name] for name in names}
+            found["facts"] = json.loads(found["facts"].tobytes())
+            return found if found["facts"]["format"] == FORMAT else None
+    except (OSError, ValueError, LookupError, EOFError, TypeError, BadZipFile):
+        return None
+
+
+def _files() -> list[tuple[date, Path]]:
+    """Every file by its day, the oldest first."""
+    found = (path for path in folder().glob("*.npz") if re.fullmatch(r"\d{8}\.npz", path.name))
+    return sorted((_day(path.stem), path) for path in found)
+
+
+def _path(day: date) -> Path:
+    return folder() / f"{day:%Y%m%d}.npz"
+
+
+def _states() -> dict[date, list[int]]:
+    """Day -> rows ever inserted into, updated and deleted in its partition."""
+    with database.connection().cursor() as cursor:
+        cursor.execute(STATES)
+        return {_day(name[-8:]): list(counters) for name, *counters in cursor.fetchall()}
+
+
+def _day(text: str) -> date:
+    return datetime.strptime(text, "%Y%m%d").replace(tzinfo=UTC).date()
+
+
+def _bounds(day: date) -> tuple[datetime, datetime]:
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return start, start + ONE
+
+
+def _checksum(clicks: Clicks) -> int:
+    return int(np.bitwise_xor.reduce(clicks["session"] ^ clicks["item"])) if len(clicks) else 0
+
+
+def _now() -> str:
+    return database.now().isoformat()
+
+
+def _copied(day: date) -> Iterator[Clicks]:
+    """Blocks of CLICK."""
+    names = list(NAMES)
+    for block in bulk_read.values(DAY, [names, *_bounds(day), names]):
+        copied = np.frombuffer(block, COPIED)
+        clicks = np.empty(len(copied), CLICK)
+        for name in CLICK.names or ():
+            clicks[name] = copied[name]
+        yield clicks
