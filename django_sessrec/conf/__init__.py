@@ -24,7 +24,13 @@ from django_sessrec.conf import entries
 from django_sessrec.conf.setting import LIST, NUMBER, RATE, Setting, given
 
 # A model's own value of these overrides the one of all models.
-INHERITED: Final = ("TRAINING_WINDOW_DAYS", "VALIDATION_FRACTION", "MIN_SESSIONS", "GATE_TOLERANCE")
+INHERITED: Final = (
+    "TRAINING_WINDOW_DAYS",
+    "VALIDATION_FRACTION",
+    "MIN_SESSIONS",
+    "GATE_TOLERANCE",
+    "GATE_FIGURE",
+)
 
 
 class Settings:
@@ -229,6 +235,14 @@ class Settings:
         "share of the incumbent's hit rate and reciprocal rank that a candidate may lose and still pass",
         low=0,
         high=1,
+    )
+    GATE_FIGURE = Setting[str](
+        "both",
+        str,
+        "the figure by which a candidate passes: `hr`, how often the next click is in the list, for lists"
+        " that are looked at as a whole; `mrr`, how near the top it is, for lists whose first items matter;"
+        " or `both`",
+        form=("both|hr|mrr", "'both', 'hr' or 'mrr'"),
     )
     # A real day's most viewed product had 0.017 of its sessions, on two shops.
     MAX_ITEM_SHARE = Setting[float](

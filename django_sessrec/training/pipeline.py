@@ -134,7 +134,10 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     run.counts["cases"] = len(cases)
     run.figures = _figures(run, hold_out, earlier, cases, recorder)
     verdict = gate.verdict(
-        run.figures, tolerance=settings["GATE_TOLERANCE"], shows_known=gate.shows_known(run.model)
+        run.figures,
+        tolerance=settings["GATE_TOLERANCE"],
+        shows_known=gate.shows_known(run.model),
+        judged_by=settings["GATE_FIGURE"],
     )
     if not verdict.passed:
         raise Refused(str(verdict))

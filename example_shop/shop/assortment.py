@@ -5,6 +5,7 @@ import random
 import tomllib
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -80,6 +81,16 @@ def products(seed: int = 1, per_kind: int = PRODUCTS_PER_KIND) -> list[Product]:
         if colours[product.family] == 1:
             product.family = ""
     return made
+
+
+def arrivals(day: date, number: int = 3) -> list[Product]:
+    """What is new on this day: of the same kinds, but of no family that is in the range."""
+    there = {name for product in products() for name in (product.slug, product.family)} - {""}
+    reserve = [each for each in products(seed=2) if not {each.slug, each.family} & there]
+    chosen = random.Random(day.toordinal()).sample(reserve, number)
+    for product in chosen:
+        product.family = ""
+    return chosen
 
 
 def _of(kind: Kind, department: Department, number: int, dice: random.Random) -> list[Product]:
