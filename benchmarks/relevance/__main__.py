@@ -7,6 +7,8 @@
 - `variety`, `rotation`, with `--data`: what these cost on clicks on items new to the session
 - `cold`: HR of clicks on products that the model has never seen, beside the category's lists
 - `rules`: what twenty live rules cost a list
+- `pages`: what the example shop's pages show: products twice, bought again, or in place of those in the
+  basket, and reasons that rest on too little
 
 The JSON is written after each part.
 """
@@ -38,7 +40,8 @@ SIMULATED_SESSIONS = 15_000
 MOST_CASES = 12_000
 FEWER_CASES = 4_000  # of parts that ask a model several times a case
 SMALL_SHOP: dict[str, dict[str, Any]] = {"ranked": {"network": {"embedding_size": 64}}}  # as the example shop
-PARTS = ("two_intents", "new_clicks", "variety", "cold", "rules")
+SERVED = ("neighbours", "ranked")  # models that the example shop's settings name
+PARTS = ("two_intents", "new_clicks", "variety", "cold", "rules", "pages")
 
 
 def main() -> None:
@@ -92,12 +95,15 @@ def measured(
     if "cold" in parts:
         yield "cold", cold(judge)
     if "rules" in parts:
-        yield "rules", rules_apart()
+        yield "rules", in_a_shop_of_its_own("rules")
+    if "pages" in parts:
+        served = [name for name in names if name in SERVED] or ["neighbours"]
+        yield "pages", in_a_shop_of_its_own("pages", "--models", ",".join(served))
 
 
-def rules_apart() -> dict[str, Any]:
-    """benchmarks.relevance.rules in a process of its own: it has another shop, with settings of its own."""
-    command = [sys.executable, "-m", "benchmarks.relevance.rules"]
+def in_a_shop_of_its_own(part: str, *arguments: str) -> dict[str, Any]:
+    """The figures of a module of this folder, in a process of its own: it has settings and a database."""
+    command = [sys.executable, "-m", f"benchmarks.relevance.{part}", *arguments]
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures: dict[str, Any] = json.loads(printed[printed.index("{") :])
     return figures

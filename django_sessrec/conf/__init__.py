@@ -260,6 +260,13 @@ class Settings:
     PLACEMENTS = Setting[Mapping[str, Mapping[str, Any]]](
         {"product_page": {}}, dict, "placement name → its keys, below"
     )
+    MIN_REASON_SESSIONS = Setting[int](
+        3,
+        int,
+        "past sessions, or baskets, that must hold both products before a reason speaks of other visits; a"
+        ' reason with fewer says no more than "Because you viewed ..."',
+        low=1,
+    )
 
     # API and measuring
     THROTTLE_EVENTS = Setting[str]("120/min", str, "requests to `events/` per session", form=RATE)

@@ -45,6 +45,7 @@ CO_VIEWS_MODEL: Final = "itemknn"  # this key in SESSREC["MODELS"] is asked for 
 DEPTH: Final = 4  # times the list's length that each model is asked for
 AT_FIRST: Final = 1.5  # times the list's length that is explained and looked up where no rule may drop more
 SPARE: Final = 2  # the same for rules, and in all: replaces sold-out items without a second query
+UNDER_RULES: Final = 3  # the same for a merchant's rules
 MAX_VARIANTS: Final = 2  # of a family that a model names: the best, and a spare one
 MIN_LETTERS: Final = 3  # of a query's word that is searched for by itself
 MAX_WORDS: Final = 4  # of a query, so searched
@@ -272,10 +273,11 @@ class _Ranked:
 
     def spare(self) -> list[Candidate]:
         placement = self._asked.placement
-        return self._explained(_times(AT_FIRST, placement), _times(SPARE, placement))
+        return self._explained(_times(AT_FIRST, placement), _times(_spare(placement), placement))
 
     def rest(self) -> list[Candidate]:
-        return self._explained(_times(SPARE, self._asked.placement), None)
+        placement = self._asked.placement
+        return self._explained(_times(_spare(placement), placement), None)
 
     def _explained(self, start: int, stop: int | None) -> list[Candidate]:
         return [
@@ -298,8 +300,15 @@ class _Ranked:
 
     def _recommendations(self, start: int, stop: int | None) -> list[tuple[Recommendation, str]]:
         if self._composed is not None:
-            return self._composed.explained(start, stop)
-        return [(each, "") for each in self._ranking.explained(start, stop)] if self._ranking else []
+            found = self._composed.explained(start, stop)
+        else:
+            found = [(each, "") for each in self._ranking.explained(start, stop)] if self._ranking else []
+        least = sessrec_settings.MIN_REASON_SESSIONS
+        return [(each.supported(least), intent) for each, intent in found]
+
+
+def _spare(placement: Placement) -> int:
+    return UNDER_RULES if placement.merchandising.rules else SPARE
 
 
 def _times(factor: float, placement: Placement) -> int:

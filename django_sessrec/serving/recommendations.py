@@ -41,7 +41,7 @@ from django_sessrec.serving.fallback import (
     Trace,
 )
 from django_sessrec.serving.placements import ROWS, Placement, placement_for
-from django_sessrec.serving.reasons import words
+from django_sessrec.serving.reasons import OF_AN_ITEM, words
 from django_sessrec.serving.visit import Visit, visit_of
 
 
@@ -101,10 +101,14 @@ class RecommendedItem:
 
 
 class Row(NamedTuple):
-    """Items of a list that stand together under a heading."""
+    """Items of a list that stand together under a heading.
+
+    reason_text: the reason in words that all of them have, to be said once below the heading, on no card
+    """
 
     title: str
     items: list[RecommendedItem]
+    reason_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,7 @@ class Recommendations:
         found: dict[str, list[RecommendedItem]] = {}
         for item in self.items:
             found.setdefault(item.row, []).append(item)
-        return [Row(heading or self.title, items) for heading, items in found.items()]
+        return [Row(heading or self.title, items, _of_all(items)) for heading, items in found.items()]
 
 
 def recommend(
@@ -268,6 +272,15 @@ def _shown(
         variant=placement.variant,
         template=placement.template,
     )
+
+
+def _of_all(items: Sequence[RecommendedItem]) -> str:
+    """The reason that all of several items have, if it names another one; empty where they differ."""
+    reasons = {(each.reason, each.because_title) for each in items}
+    if len(items) < 2 or len(reasons) > 1 or any(each.sponsored for each in items):
+        return ""
+    [(reason, title)] = reasons
+    return words(reason, title) if reason in OF_AN_ITEM else ""
 
 
 def _title(choice: Choice, placement: Placement) -> str:
