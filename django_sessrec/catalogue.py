@@ -283,7 +283,8 @@ class ModelCatalogue(Catalogue):
 
     def newest(self, limit: int) -> Iterable[Any]:
         """By primary key."""
-        return self._ids(self.available(self.queryset()).order_by("-pk")[:limit])
+        newest = self.available(self._model._default_manager.all()).order_by("-pk")
+        return newest.values_list(self.id_field, flat=True)[:limit]
 
     def fallback(self, limit: int) -> Iterable[Any]:
         """The newest products."""

@@ -10,6 +10,7 @@ from django_sessrec.api.my_data import MyDataView
 from django_sessrec.api.personalisation import PersonalisationView
 from django_sessrec.api.recommendations import RecommendationsView, SlotView
 from django_sessrec.api.schema import SchemaView
+from django_sessrec.api.transactions import outside_transactions
 from django_sessrec.api.why import why
 
 app_name = "sessrec"
@@ -28,3 +29,6 @@ if find_spec("prometheus_client"):  # of the extra "metrics"
     from django_sessrec.api.metrics import metrics
 
     urlpatterns.append(path("metrics/", metrics, name="metrics"))
+
+for address in urlpatterns:
+    address.callback = outside_transactions(address.callback)

@@ -18,6 +18,7 @@ from benchmarks.chaos.sent import CountedBrowser, Sent
 from benchmarks.chaos.tally import Tally, tally
 from example_shop.stack.console import say
 from example_shop.stack.folders import own_folder, scratch_folder
+from example_shop.stack.pgbouncer import BINARY, PgBouncer
 from example_shop.stack.postgres import Postgres
 from example_shop.stack.processes import working_in
 from example_shop.stack.program import Program
@@ -36,6 +37,13 @@ PROGRAMS = ("web", "capture", "beat")
 PLENTY = "UPDATE shop_product SET stock = 1000000"  # so that whatever is put into a basket gets there
 
 
+# How pages reach the events: kept connections are the example shop's own way.
+STREAM = "stream"
+SET_UPS = (
+    *("CONN_MAX_AGE 60", "CONN_MAX_AGE 0", "CONN_MAX_AGE None", "ATOMIC_REQUESTS", "pool"),
+    *(("PgBouncer",) if BINARY else ()),
+    STREAM,
+)
 Kills = Sequence[tuple[str, ...]]  # programs that die one right after the other, before anything is mended
 
 ONE_EACH: Kills = [("web",), ("capture",), ("valkey",), ("postgres",)]
@@ -48,17 +56,21 @@ IN_TURN: Kills = [
 THE_CONSUMER: Kills = [("consumer",), ("postgres", "consumer")]
 
 
-def rehearse(kills: Kills, pace: float, *, stream: bool) -> Tally:
-    """Open the shop on one of its backends, kill its programs under load, and count once all has settled."""
+def rehearse(kills: Kills, pace: float, set_up: str) -> Tally:
+    """Open the shop in one of SET_UPS, kill its programs under load, and count once all has settled."""
     scratch_folder().mkdir(exist_ok=True)
     events = Postgres(own_folder(scratch_folder() / "events"))
+    pooler = PgBouncer(events) if set_up == "PgBouncer" else None
+    stream = set_up == STREAM
     running = running_shop(
         "benchmarks.chaos.settings",
         (*PROGRAMS, "consumer") if stream else PROGRAMS,
         PREPARE,
-        servers=[events],
+        servers=[events, *([pooler] if pooler else [])],
         stream=stream,
         EVENTS_URL=events.url,
+        SET_UP=set_up,
+        **({"POOLER_PORT": pooler.port} if pooler else {}),
     )
     with running as shop:
         shop.rows(PLENTY)
@@ -68,11 +80,12 @@ def rehearse(kills: Kills, pace: float, *, stream: bool) -> Tally:
             for names in kills:
                 shop.supervisor.watch(_after(pace))
                 dying = [programs[name] for name in names]
-                for program in dying:
-                    say(f"kill -9 {program.name}")
-                    _kill(program)
-                    shop.supervisor.watch(_after(0.5))
-                shop.supervisor.watch(partial(_back, dying))
+                with sent.fault():
+                    for program in dying:
+                        say(f"kill -9 {program.name}")
+                        _kill(program)
+                        shop.supervisor.watch(_after(0.5))
+                    shop.supervisor.watch(partial(_back, dying))
             shop.supervisor.watch(_after(pace))
         shop.supervisor.watch(_settled(sent, events.url))
         return tally(sent, events.url)

@@ -1,9 +1,13 @@
 """What the visitors sent and the shop answered, told from outside: what the tables must hold in the end."""
 
 import json
+import math
 import re
+import time
 from base64 import urlsafe_b64decode
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.client import HTTPException
@@ -17,6 +21,7 @@ PRODUCT = re.compile(r"^/product/(\d+)/")
 INTO_BASKET = re.compile(r"^/basket/add/(\d+)/")
 REC_ID = re.compile(r"[?&;]sessrec=([\w-]{43})\.")
 IMPRESSION_CHARACTERS = 22  # of a rec_id: 16 bytes and a few bits of its signature
+SLOW_SECONDS = 2.0
 EVENTS = "/sessrec/events/"
 TELLS_EVERY = 4  # product page that was looked at, with a script's own events
 TELLS_AGAIN_EVERY = 3  # time a script thinks that its events did not arrive
@@ -36,12 +41,31 @@ class Sent:
     requests_unanswered: int = 0
     server_errors: int = 0
     pages: int = 0
+    slow_pages: int = 0  # that took more than SLOW_SECONDS, and no program was away meanwhile
+    slow_in_faults: int = 0
+    slowest: float = 0.0  # seconds, of all pages
+    faults: list[tuple[float, float]] = field(default_factory=list)  # from and to, of time.monotonic()
     lock: Lock = field(default_factory=Lock)
 
     @property
     def rows(self) -> int:
         """Events and impressions sent, the refused ones among them, each as often as it was sent."""
         return self.answered.total() + len(self.impressions) + self.told.total() + self.refused.total()
+
+    @contextmanager
+    def fault(self) -> Iterator[None]:
+        """A time in which a program is away."""
+        self.faults.append((time.monotonic(), math.inf))
+        yield
+        self.faults[-1] = (self.faults[-1][0], time.monotonic())
+
+    def took(self, began: float, ended: float) -> None:
+        """Note how long a page took."""
+        self.slowest = max(self.slowest, ended - began)
+        if ended - began > SLOW_SECONDS:
+            in_fault = any(began < until and ended > since for since, until in self.faults)
+            self.slow_in_faults += in_fault
+            self.slow_pages += not in_fault
 
 
 class CountedBrowser(Browser):
@@ -53,6 +77,7 @@ class CountedBrowser(Browser):
         self.basket: set[str] = set()
 
     def _ask(self, method: str, path: str, body: str | None = None) -> Page:
+        began = time.monotonic()
         try:
             page = super()._ask(method, path, body)
         except ConnectionRefusedError:  # nobody was there to send it to
@@ -65,6 +90,7 @@ class CountedBrowser(Browser):
         with self.sent.lock:
             self.sent.server_errors += page.status >= HTTPStatus.INTERNAL_SERVER_ERROR
             self.sent.pages += page.status == HTTPStatus.OK
+            self.sent.took(began, time.monotonic())
             if page.status < HTTPStatus.BAD_REQUEST:
                 self.sent.answered.update(self._happenings(method, path))
                 self.sent.impressions.update(map(_impression, REC_ID.findall(page.html)))

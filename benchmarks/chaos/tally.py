@@ -31,6 +31,9 @@ class Tally:
     stored_twice: int  # rows that nobody sent, not even in a request without an answer
     http_5xx: int
     pages: int
+    slow_pages: int  # slower than two seconds while every program was there
+    slow_in_faults: int
+    slowest_seconds: float
 
 
 def tally(sent: Sent, database: str) -> Tally:
@@ -58,4 +61,7 @@ def tally(sent: Sent, database: str) -> Tally:
         stored_twice=sum(n for (session_id, _, _), n in beyond.items() if session_id in visits),
         http_5xx=sent.server_errors,
         pages=sent.pages,
+        slow_pages=sent.slow_pages,
+        slow_in_faults=sent.slow_in_faults,
+        slowest_seconds=round(sent.slowest, 2),
     )

@@ -1,24 +1,37 @@
-"""Base of the admin's lists: read-only, and millions of rows are not counted."""
+"""Base of the admin's pages: read-only, answered in time, and millions of rows are not counted."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import cached_property, wraps
+from http import HTTPStatus
+from typing import Any, Final
 
 from django.contrib import admin
 from django.core.paginator import Paginator
+from django.db import InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.template.response import SimpleTemplateResponse, TemplateResponse
+from django.urls import URLPattern
 from django.utils.functional import Promise
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+from django_sessrec.capture.fast_query import within
+from django_sessrec.safety import log
 
 COUNTED_EXACTLY = 20_000  # up to here a count costs a few milliseconds
+PAGE_SECONDS: Final = 15.0  # that a page may ask the events database; web servers give up after 30
+NO_ANSWER: Final = (OperationalError, InterfaceError)
+
+View = Callable[..., HttpResponseBase]
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Base of read-only lists of rows that only the app writes."""
+    """Base of read-only lists of rows that only the app writes. Every page of it is answered in time."""
 
     actions: Sequence[str] | None = None
     heading: str | Promise = ""  # of the list; by default what its rows are called
@@ -36,6 +49,50 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         answer: HttpResponse = super().changelist_view(request, title | (extra_context or {}))
         return answer
 
+    @property
+    def urls(self) -> list[URLPattern]:
+        """Django's pages and a subclass's own, each with its deadline."""
+        addresses = super().urls
+        for each in addresses:
+            each.callback = self._in_time(each.callback)
+        return addresses
+
+    def _in_time(self, view: View) -> View:
+        @wraps(view)
+        def bounded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            try:
+                with within(PAGE_SECONDS):
+                    answer = view(request, *args, **kwargs)
+            except NO_ANSWER as problem:
+                return self._given_up(request, problem)
+            if isinstance(answer, SimpleTemplateResponse):  # its template reads rows, too
+                answer.render = self._rendered_in_time(request, answer)  # type: ignore[method-assign, assignment]
+            return answer
+
+        return bounded
+
+    def _rendered_in_time(self, request: HttpRequest, answer: SimpleTemplateResponse) -> View:
+        def render() -> HttpResponseBase:
+            try:
+                with within(PAGE_SECONDS):
+                    return type(answer).render(answer)
+            except NO_ANSWER as problem:
+                return self._given_up(request, problem).render()
+
+        return render
+
+    def _given_up(self, request: HttpRequest, problem: Exception) -> TemplateResponse:
+        context = self.admin_site.each_context(request) | {
+            "title": _("The events database did not answer"),
+            "opts": self.opts,
+            "media": self.media,
+            "given_up": given_up(problem, posted=request.method == "POST"),
+        }
+        answer = TemplateResponse(request, "admin/sessrec/given_up.html", context)
+        answer.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        answer["Retry-After"] = "60"
+        return answer
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -44,6 +101,15 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False
+
+
+def given_up(problem: Exception, *, posted: bool = False) -> dict[str, Any]:
+    """What is said in place of a page that the events database did not answer; logged, too.
+
+    posted: whether the page was to do something
+    """
+    log("a page of the admin was given up", problem)
+    return {"seconds": round(PAGE_SECONDS), "problem": str(problem).partition("\n")[0], "posted": posted}
 
 
 class EstimatingPaginator(Paginator):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from itertools import zip_longest
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
@@ -27,6 +26,8 @@ from django_sessrec.admin.base import EstimatingPaginator, ReadOnlyAdmin
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.forms import first_moment
 from django_sessrec.admin.products import ShownProduct, shown_products
+from django_sessrec.admin.sessions import SESSION_OF, SessionOf, SessionsList
+from django_sessrec.admin.timeline import end_of
 from django_sessrec.admin.words import placement_name, reason_name, step_name
 from django_sessrec.capture.replay import replay
 from django_sessrec.catalogue import get_catalogue
@@ -101,7 +102,7 @@ class NamedRows(ChangeList):
             row.products = products
 
 
-class PartitionedAdmin(ReadOnlyAdmin):
+class PartitionedAdmin(SessionsList):
     """Base of lists of partitioned tables, ordered by the id, which carries the time and is indexed."""
 
     item_lookup = "item_id__in"  # given a list
@@ -118,22 +119,16 @@ class PartitionedAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str
     ) -> tuple[QuerySet, bool]:
+        """Of the products called so; for a session's id the address names one of its rows."""
         term = search_term.strip()
-        return (queryset.filter(self.matching(term)) if term else queryset), False
-
-    def matching(self, term: str) -> Q:
-        """Of a session's id, which a cookie's value begins with, or of the products called so."""
-        try:
-            return Q(session_id=UUID(term.partition(".")[0]))
-        except ValueError:
-            return Q((self.item_lookup, [term, *_called(term)]))
+        return (queryset.filter(Q((self.item_lookup, [term, *_called(term)]))) if term else queryset), False
 
     @admin.display(description=_("session"))
     def session(self, row: Event | Impression) -> str:
         """The end of the session's id, leading to all that this list has of the session."""
-        end = str(row.session_id)[-6:]
+        end = end_of(row.session_id)
         shown = _("%(session)s (bot)") % {"session": end} if row.bot else end
-        return format_html('<a href="?q={}">{}</a>', row.session_id, shown)
+        return format_html('<a href="?{}={}">{}</a>', SESSION_OF, row.pk, shown)
 
 
 def _items_of(row: Event | Impression) -> list[str]:
@@ -161,8 +156,8 @@ def _called(text: str) -> Sequence[str]:
 @admin.register(Event)
 class EventAdmin(PartitionedAdmin):
     list_display = ("occurred_at", "event", "product", "from_list", "worth", "came_from", "session")
-    list_filter = (OccurredOn, "name", CameFrom, "bot")
-    search_fields = ("session_id", "item_id")
+    list_filter = (OccurredOn, "name", CameFrom, "bot", SessionOf)
+    search_fields = ("item_id",)
 
     @admin.display(description=_("event"))
     def event(self, event: Event) -> str:
@@ -199,8 +194,8 @@ class EventAdmin(PartitionedAdmin):
 class ImpressionAdmin(PartitionedAdmin):
     item_lookup = "item_ids__overlap"
     list_display = ("shown_at", "where", "made_by", "variant", "items", "session")
-    list_filter = (ShownOn, "bot")
-    search_fields = ("session_id", "item_ids")
+    list_filter = (ShownOn, "bot", SessionOf)
+    search_fields = ("item_ids",)
     exclude = ("item_ids", "reasons")
     readonly_fields = ("why_each",)
 

@@ -22,6 +22,7 @@ from django_sessrec.admin.acts import Act, Question, asked, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.inspected import lists_now, products_called, teachers
 from django_sessrec.admin.products import product_figures, shown_products
+from django_sessrec.admin.sessions import session_in
 from django_sessrec.admin.timeline import end_of, latest_sessions, state_of, timeline
 from django_sessrec.models import AuditEntry, Inspector
 from django_sessrec.operations.quarantine import take_out
@@ -49,7 +50,7 @@ class InspectorAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         given = request.POST if request.method == "POST" else request.GET
         term = given.get("q", "").strip()
-        session_id = _session_of(request.POST.get("session", "") or term)
+        session_id = session_in(request.POST.get("session", "") or term)
         context = self.admin_site.each_context(request) | {
             "title": _("Inspector"),
             "opts": self.opts,
@@ -77,7 +78,7 @@ class InspectorAdmin(ReadOnlyAdmin):
     def take_out_view(self, request: HttpRequest) -> HttpResponse:
         """Leave a session out of training and reports."""
         require(request, Act.QUARANTINE)
-        session_id = _session_of(request.POST.get("session", ""))
+        session_id = session_in(request.POST.get("session", ""))
         if session_id is None:
             raise Http404
         page = reverse(f"{self.admin_site.name}:sessrec_inspector_changelist")
@@ -100,14 +101,6 @@ class InspectorAdmin(ReadOnlyAdmin):
             said = _("Session %(session)s was left out already.")
         self.message_user(request, said % words, messages.SUCCESS)
         return HttpResponseRedirect(page)
-
-
-def _session_of(text: str) -> UUID | None:
-    """The id in a session's id or cookie."""
-    try:
-        return UUID(text.strip().partition(".")[0])
-    except ValueError:
-        return None
 
 
 def _of_session(request: HttpRequest, session_id: UUID) -> tuple[dict[str, Any], Visit]:

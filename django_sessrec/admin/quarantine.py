@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from django_sessrec import database
 from django_sessrec.admin.acts import Act, Question, asked, may
-from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.sessions import SessionsList
+from django_sessrec.admin.timeline import end_of
 from django_sessrec.models import Quarantine
 from django_sessrec.operations.quarantine import release
 
@@ -29,26 +34,36 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Quarantine)
-class QuarantineAdmin(ReadOnlyAdmin):
+class QuarantineAdmin(SessionsList):
     """Quarantined sessions, counted by reason; who may change one may release it."""
 
     actions = ("release",)
     list_display = ("found_at", "reason", "clicks", "session", "released_at", "released_by")
     list_filter = ("reason", StateFilter)
     show_facets = admin.ShowFacets.ALWAYS
+    list_display_links = None  # the row's key is the session's id
     ordering = ("-found_at",)
-    search_fields = ("session_id",)
+    search_fields = ("session_id__endswith",)
+    search_help_text = _("A session's id or cookie, or the end of its id.")
     list_per_page = 50
+
+    def get_urls(self) -> list[URLPattern]:
+        return super().get_urls()[:1]  # without a page for each
+
+    def lead_to(self, session_id: UUID, address: QueryDict) -> bool:
+        address[SEARCH_VAR] = end_of(session_id)
+        return True
 
     @admin.display(description=_("session"))
     def session(self, row: Quarantine) -> str:
-        """The end of the session's id, leading to its events."""
-        url = reverse(f"{self.admin_site.name}:sessrec_event_changelist")
-        return format_html('<a href="{}?q={}">{}</a>', url, row.session_id, str(row.session_id)[-6:])
+        """The end of the session's id, leading to its events: a button of the template's form."""
+        button = '<button class="sessrec-link" form="sessrec-session" name="{}" value="{}">{}</button>'
+        return format_html(button, SEARCH_VAR, row.session_id, end_of(row.session_id))
 
     @admin.action(description=_("Release the selected sessions: they count again"), permissions=["release"])
     def release(self, request: HttpRequest, queryset: QuerySet[Quarantine]) -> HttpResponse | None:
-        chosen = list(queryset.values_list("pk", flat=True))
+        with database.values_apart():
+            chosen = list(queryset.values_list("pk", flat=True))
         question = Question(
             title=_("Release sessions from quarantine?"),
             button=ngettext("Release %d session", "Release %d sessions", len(chosen)) % len(chosen),

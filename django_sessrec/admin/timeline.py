@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from django_sessrec import database
 from django_sessrec.admin.products import ShownProduct, shown_products
 from django_sessrec.admin.words import placement_name, reason_name, step_name
 from django_sessrec.capture.cookie import CLOCK_SKEW, LONGEST_SESSION
@@ -52,9 +53,10 @@ def end_of(session_id: UUID) -> str:
 
 def timeline(session_id: UUID) -> list[Entry]:
     """The session's first events and lists; empty where nothing of it is stored."""
-    events = list(_of(Event, "occurred_at", session_id).order_by("occurred_at", "event_id")[:MOST_EVENTS])
+    in_order = _of(Event, "occurred_at", session_id).order_by("occurred_at", "event_id")
     shown = _of(Impression, "shown_at", session_id).select_related("run").order_by("shown_at")
-    impressions = list(shown[:MOST_LISTS])
+    with database.values_apart():
+        events, impressions = list(in_order[:MOST_EVENTS]), list(shown[:MOST_LISTS])
     ids = [event.item_id for event in events if event.item_id]
     products = shown_products([*ids, *(item for each in impressions for item in each.item_ids)])
     clicked = {
@@ -102,12 +104,15 @@ def _of_impression(
 
 def state_of(session_id: UUID) -> str:
     """Whether the session counts, and if not, why."""
-    held = Quarantine.objects.filter(pk=session_id, released_at=None).first()
+    with database.values_apart():
+        held = Quarantine.objects.filter(pk=session_id, released_at=None).first()
+        withdrawn = Withdrawal.objects.filter(pk=session_id).exists()
+        of_a_bot = _of(Event, "occurred_at", session_id).filter(bot=True).exists()
     if held is not None:
         return _("In quarantine: %(reason)s.") % {"reason": held.get_reason_display()}
-    if Withdrawal.objects.filter(pk=session_id).exists():
+    if withdrawn:
         return _("Its consent was withdrawn, or it was erased.")
-    if _of(Event, "occurred_at", session_id).filter(bot=True).exists():
+    if of_a_bot:
         return _("A bot's: left out of training and reports.")
     return _("With consent; it counts in training and reports.")
 

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
-from typing import TypeVar
 
-from django.db import Error, connections, transaction
+from django.db import Error
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
 from django_sessrec.capture import partitions
 from django_sessrec.capture.fast_query import bounded, patient
 
-View = TypeVar("View", bound=Callable[..., JsonResponse])
-
 TIMEOUT_SECONDS = 2.0  # a probe gives up soon, and leaves the thread that waits behind
 
 
-def outside_transactions(view: View) -> View:
-    """The view without ATOMIC_REQUESTS, whose transaction fails before the view is asked, as an error 500."""
-    for alias in connections:
-        view = transaction.non_atomic_requests(using=alias)(view)
-    return view
-
-
-@outside_transactions
 @never_cache
 def live(_request: HttpRequest) -> JsonResponse:
     """The process answers."""
     return JsonResponse({"status": "ok"})
 
 
-@outside_transactions
 @never_cache
 def ready(_request: HttpRequest) -> JsonResponse:
     """The database answers and can take today's rows."""

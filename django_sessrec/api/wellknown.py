@@ -6,7 +6,10 @@ Without the specification's optional `lastUpdate`: since when a shop abides, onl
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
+from django_sessrec.api.transactions import outside_transactions
 
+
+@outside_transactions
 def gpc(_request: HttpRequest) -> JsonResponse:
     return JsonResponse({"gpc": True})
 

@@ -86,7 +86,7 @@ class ClickFile:
                     session = session_uuid(self._session(line, values))
                 except EventError:
                     continue
-                with database.connection().cursor() as cursor:
+                with database.values_apart(), database.connection().cursor() as cursor:
                     cursor.execute(FIRST_IMPORTED, [session, Source.IMPORT])
                     [stored] = cursor.fetchone()
                 return stored and timedelta(days=round((stored - at) / timedelta(days=1)))

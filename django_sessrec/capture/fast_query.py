@@ -7,9 +7,8 @@ statement that Postgres cancels is logged with its text, and the text names no s
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from threading import local
 from typing import Any, Final
@@ -21,15 +20,31 @@ from psycopg import IsolationLevel, errors, pq
 
 from django_sessrec import database
 from django_sessrec.capture import libpq, prepared
-from django_sessrec.capture.breaker import Breaker, patience_left, waited_in_vain
+from django_sessrec.capture.deadlines import (
+    SERVER_MARGIN,
+    TIMEOUT_SECONDS,
+    UnansweredError,
+    before_deadline,
+    block_deadline,
+    connected,
+    database_breaker,
+    gave_up,
+    hang_up,
+    patient,
+)
 from django_sessrec.capture.libpq import Message, Preparation, Prepared, Row, Statement, Values
 
-TIMEOUT_SECONDS: Final = 1.2  # of a page: the server itself ends a statement after one, unless it hangs
-SERVER_MARGIN: Final = 0.2  # seconds that the server's own limit is shorter
-CONNECT_SECONDS: Final = 2  # whole seconds, and psycopg raises less to two
-POOL_SECONDS: Final = 1.0  # for a pool that has no connection to give
-AT_ONCE: Final = 0.1  # seconds: a server that refuses a connection so soon costs the next page nothing either
-PAUSE: Final = 5.0  # seconds in which no page asks a database that has failed to answer
+__all__ = [
+    "TIMEOUT_SECONDS",
+    "UnansweredError",
+    "bounded",
+    "call_with_deadline",
+    "database_breaker",
+    "execute_with_deadline",
+    "patient",
+    "server_epoch",
+    "within",
+]
 
 SAVEPOINT: Final = "sessrec"
 # The settings in which a transaction's own time limit is kept, by one statement and by bounded().
@@ -41,22 +56,8 @@ KEPT_BY_BLOCK: Final = "sessrec.block_statement_timeout"
 EPOCH: Final = "pg_stat_get_bgwriter_stat_reset_time()"
 
 CANCELLED: Final = (errors.QueryCanceled, errors.LockNotAvailable)  # by its own limit; the server answers
-RESTS: Final = f"the events database did not answer within the last {PAUSE:.0f} seconds"
 
-database_breaker = Breaker(PAUSE)
-_limit: ContextVar[float | None] = ContextVar("sessrec_limit", default=None)  # None: a page's
 _answered = local()
-
-
-class UnansweredError(OperationalError):
-    """The events database did not answer in time, or did not lately and rests.
-
-    `in_doubt`: whether the statement may have been carried out all the same.
-    """
-
-    def __init__(self, message: str, *, in_doubt: bool = False) -> None:
-        super().__init__(message)
-        self.in_doubt = in_doubt
 
 
 def execute_with_deadline(sql: str, *values: str | None, durable: bool = False) -> list[Row]:
@@ -67,7 +68,7 @@ def execute_with_deadline(sql: str, *values: str | None, durable: bool = False) 
 
     durable: wait for the disk
     """
-    connection, limit, deadline = _connected()
+    connection, limit, deadline = connected()
     started = time.monotonic()
     with connection.wrap_database_errors:
         if _in_transaction(connection):
@@ -84,7 +85,7 @@ def call_with_deadline(function: str, *values: str | None, durable: bool = False
 
     The server's own limit is then one for each lock, which it takes while it carries out the function.
     """
-    connection, limit, deadline = _connected()
+    connection, limit, deadline = connected()
     started = time.monotonic()
     with connection.wrap_database_errors:
         if _in_transaction(connection):
@@ -103,109 +104,69 @@ def server_epoch() -> str | None:
 
 
 @contextmanager
-def patient(seconds: float) -> Iterator[None]:
-    """For workers and commands: statements inside wait so long, and ask a database that rests as well."""
-    before = _limit.set(seconds)
-    try:
-        yield
-    finally:
-        _limit.reset(before)
-
-
-@contextmanager
-def bounded(*, expensive: bool = False) -> Iterator[None]:
+def bounded(*, expensive: bool = False, savepoint: bool = True) -> Iterator[None]:
     """Queries of the ORM on a page's way: each ends within a second, and none asks a database that rests.
 
-    A transaction, or a savepoint of somebody's; inside patient(), each has that time. Raises django.db.Error.
+    A transaction, or a savepoint of somebody's; inside patient(), all of them together have that time. Raises
+    django.db.Error.
 
     expensive: a query that may take longer than a page waits though the server is well: that it was cancelled
         lets nobody else wait
+    savepoint: to go back to in somebody's transaction; without one a failure is the whole transaction's
     """
     started = time.monotonic()
-    connection, limit, deadline = _connected()
+    connection, limit, deadline = connected()
     settings = _settings_inside(limit, KEPT_BY_BLOCK)
     outer = _in_transaction(connection)
     try:
-        # The first exchange is also the question whether it answers: the ORM's queries have no deadline here.
-        if outer:
-            _exchange(connection, [*map(Statement, [*_begun(connection), settings])], deadline)
-        try:
-            with database.atomic():
-                if not outer:
-                    _exchange(connection, [Statement(_begin(connection)), Statement(settings)], deadline)
-                yield
-        finally:
-            if outer and not connection.closed_in_transaction:
-                before = _settings_of_before(KEPT_BY_BLOCK)
-                _exchange(connection, [Statement(before)], time.monotonic() + TIMEOUT_SECONDS)
+        with before_deadline(connection, max(deadline, block_deadline())):
+            if outer:
+                _exchange(connection, [*map(Statement, [*_begun(connection), settings])], deadline)
+            try:
+                with nullcontext() if outer and not savepoint else database.atomic():
+                    if not outer:
+                        _exchange(connection, [Statement(_begin(connection)), Statement(settings)], deadline)
+                    yield
+            finally:
+                if outer and not connection.closed_in_transaction and not _has_failed(connection):
+                    before = _settings_of_before(KEPT_BY_BLOCK)
+                    _exchange(connection, [Statement(before)], time.monotonic() + TIMEOUT_SECONDS)
     except OperationalError as problem:
         only_slow = expensive and isinstance(problem.__cause__, CANCELLED)
-        _gave_up(time.monotonic() - started, rest=not only_slow)
+        gave_up(time.monotonic() - started, rest=not only_slow)
         raise
 
 
-def _connected() -> tuple[BaseDatabaseWrapper, float, float]:
-    """The connection, how many seconds a statement may take, and until when its answer is waited for."""
-    connection, limit = database.connection(), _limit.get()
-    seconds = TIMEOUT_SECONDS if limit is None else limit
-    left = patience_left() if limit is None else limit
-    if limit is None and (database_breaker.resting or not left):
-        raise UnansweredError(RESTS)
-    return connection, seconds, _connect(connection, time.monotonic() + min(seconds, left))
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """For staff's pages and the doctor: all that is asked of the events database inside has so long together.
+
+    Each statement of the ORM is bounded() by itself, so that transactions are what they would be without, and
+    the server ends it, too. Nested, the nearer deadline holds. Raises django.db.OperationalError.
+    """
+    connection = database.connection()
+    until = time.monotonic() + seconds
+    with before_deadline(connection, until), patient(seconds), connection.execute_wrapper(_Bounded()):
+        yield
 
 
-def _connect(connection: BaseDatabaseWrapper, deadline: float) -> float:
-    """Have a connection; return until when its answer is waited for."""
-    if connection.connection is not None and not _is_dead(connection):
-        return deadline
-    started = time.monotonic()
-    options = connection.settings_dict.get("OPTIONS", {})
-    before = connection.settings_dict
-    try:
-        if pool := getattr(connection, "pool", None):
-            with connection.wrap_database_errors:  # it would wait for as long as the shop lets it
-                _bound_check(pool)
-                pool.open()
-                pool.putconn(pool.getconn(timeout=POOL_SECONDS))
-        elif "connect_timeout" not in options:
-            connection.settings_dict = {**before, "OPTIONS": {**options, "connect_timeout": CONNECT_SECONDS}}
-        connection.ensure_connection()
-    except OperationalError:
-        if time.monotonic() - started > AT_ONCE:
-            _gave_up(time.monotonic() - started)
-        raise
-    finally:
-        connection.settings_dict = before
-    return max(deadline, started + CONNECT_SECONDS)
+class _Bounded:
+    """A wrapper of Django's for statements, which holds bounded() around each."""
 
+    def __init__(self) -> None:
+        self._inside = False
 
-def _bound_check(pool: Any) -> None:
-    """Have the pool give up a connection that does not answer: by CONN_HEALTH_CHECKS it waits for ever."""
-    if getattr(pool, "_check", None) is type(pool).check_connection:
-        pool._check = _check
-
-
-def _check(connection: Any) -> None:
-    try:
-        libpq.check(connection.pgconn, time.monotonic() + POOL_SECONDS / 2)
-    except TimeoutError as problem:
-        connection.close()
-        raise errors.OperationalError(str(problem)) from problem
-
-
-def _is_dead(connection: BaseDatabaseWrapper) -> bool:
-    """Whether the server has ended this idle connection; it is closed then, and nothing is in doubt."""
-    link = connection.connection.pgconn
-    if connection.in_atomic_block or link.transaction_status != pq.TransactionStatus.IDLE:
-        return False
-    if link.status == pq.ConnStatus.OK and not libpq.ready(link.socket, 0.0):
-        return False
-    try:
-        link.consume_input()
-    except errors.OperationalError:
-        _hang_up(connection)
-        return True
-    return False
+    def __call__(
+        self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
+        if self._inside or _has_failed(context["connection"]):  # a savepoint's end, which sets no limit
+            return execute(sql, params, many, context)
+        self._inside = True
+        try:
+            with bounded(savepoint=False):
+                return execute(sql, params, many, context)
+        finally:
+            self._inside = False
 
 
 def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
@@ -217,6 +178,11 @@ def _in_transaction(connection: BaseDatabaseWrapper) -> bool:
         raise TransactionManagementError("the transaction has failed and takes no statement")
     connection.validate_no_broken_transaction()
     return connection.in_atomic_block or status == pq.TransactionStatus.INTRANS
+
+
+def _has_failed(connection: BaseDatabaseWrapper) -> bool:
+    """Whether the transaction takes no statement but the end of itself, or of a savepoint."""
+    return bool(connection.connection.pgconn.transaction_status == pq.TransactionStatus.INERROR)
 
 
 def _execute_inside(
@@ -311,12 +277,12 @@ def _exchange(
         results = libpq.answers(link, messages, deadline)
     except (errors.OperationalError, TimeoutError) as problem:
         if isinstance(problem, TimeoutError):
-            _gave_up(time.monotonic() - started)
-        _hang_up(connection)
+            gave_up(time.monotonic() - started)
+        hang_up(connection)
         message = f"the connection to the events database was lost: {problem}"
         raise UnansweredError(message, in_doubt=True) from problem
     except BaseException:
-        _hang_up(connection)
+        hang_up(connection)
         raise
     for result in results:
         if result.status == pq.ExecStatus.FATAL_ERROR:
@@ -324,24 +290,10 @@ def _exchange(
     return results
 
 
-def _gave_up(seconds: float, *, rest: bool = True) -> None:
-    """Let the next pages not ask; a worker's own patience says nothing about theirs."""
-    if _limit.get() is None:
-        if rest:
-            database_breaker.rest()
-        waited_in_vain(seconds)
-
-
-def _hang_up(connection: BaseDatabaseWrapper) -> None:
-    """The answer still to come would be taken for that to the shop's next query."""
-    connection.connection.close()  # itself, because a pool would take it back and ask it
-    connection.close()
-
-
 def _error(result: pq.abc.PGresult, seconds: float) -> errors.Error:
     problem = errors.error_from_result(result)
     if isinstance(problem, errors.OperationalError) and not isinstance(problem, errors.DeadlockDetected):
-        _gave_up(seconds)  # out of time, disk or connections, or on its way down
+        gave_up(seconds)  # out of time, disk or connections, or on its way down
     return problem
 
 

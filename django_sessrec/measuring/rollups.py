@@ -280,7 +280,9 @@ def _judged_days(since: datetime) -> dict[date, datetime]:
     sessions = [session for (session,) in _rows(JUDGED, {"since": since})]
     if sessions:  # else Postgres need not look into each partition
         values = {"sessions": sessions, "time_zone": timezone.get_default_timezone_name()}
-        for day, at in _rows(JUDGED_DAYS, values):
+        with database.values_apart():
+            days = _rows(JUDGED_DAYS, values)
+        for day, at in days:
             judged[day] = max(judged.get(day, at), at)
     return judged
 

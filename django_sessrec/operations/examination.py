@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import Final
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from django_sessrec import database
+from django_sessrec.capture.fast_query import within
 from django_sessrec.operations import hosts, services, shop, storage
 from django_sessrec.operations.alarms import alarms
 from django_sessrec.operations.figures import figures
 from django_sessrec.operations.findings import Code, Finding, Level
 from django_sessrec.operations.trained_models import trained_models
 
+PART_SECONDS: Final = 5.0  # that one part may ask the events database
+ALL_SECONDS: Final = 30.0
+
 
 def examine(broker: services.Broker, request: HttpRequest | None = None) -> Iterator[Finding]:
     """Every finding, as it is found; a part that raises is a failure of its own and hides no other.
+
+    The events database has PART_SECONDS for each part and ALL_SECONDS for all, or what within() leaves.
 
     broker: as tasks.broker() gives it
     request: one that came in, which the consent function and the proxies are tried with
@@ -42,15 +51,29 @@ def examine(broker: services.Broker, request: HttpRequest | None = None) -> Iter
         "consent": lambda: shop.consent(request),
         "proxy": lambda: shop.proxies(request),
     }
+    until = time.monotonic() + ALL_SECONDS
     for subject, findings in parts.items():
+        seconds = min(PART_SECONDS, until - time.monotonic())
         try:
-            with _savepoint():
+            with within(seconds), _savepoint():
                 found = list(findings())
             yield from found
+        except (OperationalError, InterfaceError) as problem:
+            words = _("The events database did not answer in time: %(problem)s")
+            message = words % {"problem": _first_line(problem)}
+            remedy = _(
+                "See whether it runs, and in pg_stat_activity who may hold a lock: a migration, a backup, an "
+                "open transaction."
+            )
+            yield Finding(Code.EXAMINATION_UNANSWERED, Level.FAIL, subject, message, remedy)
         except Exception as problem:
-            message = f"{type(problem).__name__}: {problem}".splitlines()[0]
+            message = f"{type(problem).__name__}: {_first_line(problem)}"
             remedy = _("Correct this first; the rest of this part could not be examined.")
             yield Finding(Code.EXAMINATION_RAISED, Level.FAIL, subject, message, remedy)
+
+
+def _first_line(problem: Exception) -> str:
+    return str(problem).partition("\n")[0]
 
 
 def _savepoint() -> AbstractContextManager[object]:

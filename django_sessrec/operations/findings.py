@@ -86,6 +86,7 @@ class Code(StrEnum):
     ALARM_MODEL_AGE = "alarm.model_age"
     ALARM_ACCURACY = "alarm.accuracy"
     EXAMINATION_RAISED = "examination.raised"  # its subject is that of the examination
+    EXAMINATION_UNANSWERED = "examination.unanswered"  # so is its
 
 
 @dataclass(frozen=True, slots=True)

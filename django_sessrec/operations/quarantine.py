@@ -14,7 +14,7 @@ from django_sessrec.models import AuditEntry, Event, Quarantine
 
 def release(session_ids: Sequence[UUID], by: str, reason: str = "") -> int:
     """Let sessions count again, with a line in the audit trail; returns how many were in quarantine."""
-    with database.atomic():
+    with database.atomic(), database.values_apart():
         held = Quarantine.objects.filter(pk__in=session_ids, released_at=None)
         released = held.update(released_at=timezone.now(), released_by=by)
         if released:
@@ -27,16 +27,17 @@ def take_out(session_id: UUID, by: str, reason: str) -> bool:
 
     Models that learnt from it serve until their next training run.
     """
-    with database.atomic():
-        row, made = Quarantine.objects.get_or_create(
-            pk=session_id,
-            defaults={"reason": Quarantine.Reason.STAFF, "clicks": _clicks(session_id)},
-        )
-        if not made and row.released_at is None:
+    with database.atomic(), database.values_apart():
+        known = Quarantine.objects.select_for_update().filter(pk=session_id).first()
+        if known is not None and known.released_at is None:
             return False
-        if not made:
-            row.released_at, row.released_by, row.reason = None, "", Quarantine.Reason.STAFF
-            row.save()
+        if known is None:
+            row = Quarantine(pk=session_id, reason=Quarantine.Reason.STAFF, clicks=_clicks(session_id))
+            # Two at once: an error of Postgres's would name the session in its log.
+            Quarantine.objects.bulk_create([row], ignore_conflicts=True)
+        else:
+            known.released_at, known.released_by, known.reason = None, "", Quarantine.Reason.STAFF
+            known.save()
         AuditEntry.objects.note(AuditEntry.Action.QUARANTINE, by, reason=reason, visits=1)
     return True
 

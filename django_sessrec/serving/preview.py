@@ -13,6 +13,7 @@ from uuid import UUID
 from django.http import HttpRequest
 from django.utils import timezone
 
+from django_sessrec import database
 from django_sessrec.capture.event import CLICK_EVENTS, SESSION_EVENTS
 from django_sessrec.capture.session_events import SessionEvent
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
@@ -89,10 +90,11 @@ def recent_visits(placement: str, limit: int = SESSIONS) -> list[Visit]:
         .values_list("session_id", "event_id", "name", "item_id", "quantity")
     )
     by_session: dict[UUID, list[SessionEvent]] = defaultdict(list)
-    for session_id, event_id, *what in events:
-        event = SessionEvent(str(event_id), *what)
-        if event.at <= chosen[session_id]:
-            by_session[session_id].append(event)
+    with database.values_apart():
+        for session_id, event_id, *what in events:
+            event = SessionEvent(str(event_id), *what)
+            if event.at <= chosen[session_id]:
+                by_session[session_id].append(event)
     return [_visit(session_id, at, by_session[session_id]) for session_id, at in chosen.items()]
 
 

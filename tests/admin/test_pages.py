@@ -10,7 +10,7 @@ from django.utils import timezone
 
 import django_sessrec
 from django_sessrec.admin.run_figures import learning_curves, overall_progress
-from django_sessrec.capture import cookie, ledger, store
+from django_sessrec.capture import ledger, store
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, HostedModel, Impression, Promotion, TrainingRun
 from django_sessrec.training.model_card import limits
@@ -122,19 +122,6 @@ def test_events_are_found_by_name_day_and_item(admin_client, rows, query, found)
         assert len(answer.context["cl"].result_list) == found
 
 
-def test_a_session_is_found_by_its_id(admin_client, rows):
-    session_id = rows["event"].session_id
-    for model, found in (("event", 3), ("impression", 1)):
-        answer = admin_client.get(reverse(f"admin:sessrec_{model}_changelist"), {"q": session_id})
-        assert len(answer.context["cl"].result_list) == found
-
-
-def test_a_session_is_found_by_its_cookie(admin_client, rows):
-    value = cookie.text_of(rows["event"].session_id)
-    answer = admin_client.get(reverse("admin:sessrec_event_changelist"), {"q": value})
-    assert len(answer.context["cl"].result_list) == 3
-
-
 @pytest.mark.parametrize(("model", "found"), [("event", 1), ("impression", 1)])
 def test_a_product_is_found_by_its_name(admin_client, model, found):
     now = datetime.now(UTC)
@@ -220,7 +207,7 @@ def test_a_long_list_is_estimated_not_counted(admin_client, rows, monkeypatch, d
 
 @pytest.mark.parametrize("model", LISTS)
 def test_nothing_is_added_changed_or_deleted_by_hand(admin_client, rows, model):
-    assert admin_client.get(f"/admin/sessrec/{model}/add/").status_code == 403
+    assert admin_client.get(f"/admin/sessrec/{model}/add/").status_code in (403, 404)
     if model in rows:
         pk = rows[model].pk
         assert admin_client.post(f"/admin/sessrec/{model}/{pk}/change/", {}).status_code == 403

@@ -60,6 +60,47 @@ def test_a_probe_is_answered_under_atomic_requests(client, view):
     assert answer.status_code == {"live": 200, "ready": 503}[view]
 
 
+FORM = "application/x-www-form-urlencoded"
+ANSWERS = {
+    "/.well-known/gpc.json": 200,
+    "/sessrec/health/live": 200,
+    "/sessrec/health/ready": 503,
+    "/sessrec/metrics/": 200,
+    "/sessrec/my-data/": 503,
+    "/sessrec/recommendations/?placement=product_page": 200,
+    "/sessrec/schema/": 200,
+    "/sessrec/slot/product_page/": 200,
+    "/sessrec/why/": 200,
+}
+
+
+@pytest.mark.parametrize("away", ["down", "hung up on"])
+@pytest.mark.parametrize("address", ANSWERS)
+def test_every_address_answers_by_itself_under_atomic_requests(visitor, settings, address, away):
+    """Their transaction would fail before the view is asked, which is an error 500."""
+    settings.SESSREC = settings.SESSREC | {"METRICS_TOKEN": "secret"}
+    send(visitor, an_event())
+    where = {"HOST": "/nowhere"} if away == "down" else {"HOST": "localhost", "PORT": "1"}
+    headers = {"Authorization": "Bearer secret", "sec-fetch-site": "same-origin"}
+    with reconnected(**where, ATOMIC_REQUESTS=True):
+        assert visitor.get(address, headers=headers).status_code == ANSWERS[address]
+
+
+def test_events_that_are_posted_are_kept_under_atomic_requests_while_the_database_is_away(visitor):
+    send(visitor, an_event())
+    with reconnected(HOST="/nowhere", ATOMIC_REQUESTS=True):
+        assert send(visitor, an_event()).status_code == 202
+    assert send(visitor, an_event()).status_code == 202
+
+
+def test_a_visitor_may_refuse_under_atomic_requests_while_the_database_is_away(visitor):
+    send(visitor, an_event())
+    headers = {"sec-fetch-site": "same-origin"}
+    with reconnected(HOST="/nowhere", ATOMIC_REQUESTS=True):
+        answer = visitor.post("/sessrec/personalisation/", "personalisation=off", FORM, headers=headers)
+    assert (answer.status_code, "sessrec_off" in answer.cookies) == (303, True)
+
+
 def test_a_visitor_is_told_that_it_is_not_available(visitor, locked):
     send(visitor, an_event())
     locked("sessrec_event")

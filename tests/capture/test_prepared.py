@@ -6,8 +6,8 @@ from django.db import connection, transaction
 from django_sessrec.capture import fast_query, prepared, store
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
+from example_shop.stack.pgbouncer import BINARY
 from tests.support.capture import captured, event, in_the_ledger, reconnected
-from tests.support.pgbouncer import BINARY
 from tests.support.set_ups import set_up
 
 pytestmark = pytest.mark.django_db(transaction=True)

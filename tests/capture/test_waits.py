@@ -1,15 +1,9 @@
 """Whatever hangs, a page waits two seconds at most for all of it, and the next one nothing."""
 
 import json
-import os
-import shutil
-import signal
-import threading
 import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
-import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
@@ -22,42 +16,44 @@ from django_sessrec.capture.fast_query import bounded
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Heartbeat
+from django_sessrec.testing import reset
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import own_folder, scratch_folder
-from example_shop.stack.postgres import Postgres
+from example_shop.stack.pgbouncer import BINARY, PgBouncer
 from example_shop.stack.valkey import Valkey
 from tests.support.capture import celery_on, event, in_the_ledger, reconnected, settle
-from tests.support.pgbouncer import BINARY, PgBouncer
+from tests.support.hanging import SLACK, frozen, locked, own_server
 from tests.support.visits import visit_in
 
-# Far above what is promised, so that a busy machine fails no test, and far below a wait without bound.
-SLACK = 3.0
-RELEASED_AFTER = 20.0  # seconds: a wait without bound ends, and fails its test
-TABLES = ["event", "impression", "failedevent", "withdrawal", "ledger", "receipt"]
+TABLES = [
+    *("event", "impression", "failedevent", "withdrawal", "ledger", "receipt", "attribution", "quarantine"),
+    *("promotion", "trainingrun", "experiment", "ruleset"),
+]
+WRITTEN = TABLES[:6]
+ALL = "every table"
 SET_UPS = {
     "CONN_MAX_AGE 60": {},
     "CONN_MAX_AGE 0": {"CONN_MAX_AGE": 0},
+    "CONN_MAX_AGE None": {"CONN_MAX_AGE": None},
     "ATOMIC_REQUESTS": {"ATOMIC_REQUESTS": True},
     "pool": {"CONN_MAX_AGE": 0, "pool": True},
     "PgBouncer": {"bouncer": True},
+    "stream": {"stream": True},
 }
 # Where ATOMIC_REQUESTS is set for a server that hangs, Django itself waits for it before the view begins.
 HANGS = [
     *((set_up, table) for set_up in ("CONN_MAX_AGE 60", "ATOMIC_REQUESTS") for table in TABLES),
-    *((set_up, "server") for set_up in ("CONN_MAX_AGE 60", "CONN_MAX_AGE 0", "pool")),
+    *((set_up, ALL) for set_up in SET_UPS if BINARY or set_up != "PgBouncer"),
+    *((set_up, "server") for set_up in ("CONN_MAX_AGE 60", "CONN_MAX_AGE 0", "CONN_MAX_AGE None", "pool")),
     *((("PgBouncer", hang)) for hang in ("server", "event") if BINARY),
+    *(("stream", hang) for hang in ("server", "event", ALL)),
 ]
 
 
 @pytest.fixture(scope="module")
 def server():
-    """A Postgres that tests may hang."""
-    folder = own_folder(own_folder(scratch_folder()) / "waits")
-    postgres = Postgres(folder, durable=False)
-    postgres.start()
-    yield postgres
-    postgres.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    with own_server("waits") as postgres:
+        yield postgres
 
 
 @pytest.fixture
@@ -65,6 +61,8 @@ def set_up(request, shop, server):
     """The events database as a shop may have it; what ends a page's connection there."""
     changes = dict(SET_UPS[request.param])
     pool, bouncer = changes.pop("pool", False), None
+    if changes.pop("stream", False):
+        request.getfixturevalue("stream_server")
     if changes.pop("bouncer", False):
         bouncer = PgBouncer(server)
         bouncer.start()
@@ -73,7 +71,11 @@ def set_up(request, shop, server):
         connection.close()
         if bouncer:
             connection.settings_dict |= {"PORT": bouncer.port, "DISABLE_SERVER_SIDE_CURSORS": True}
-        shop.SESSREC["TRACKED_VIEWS"]["remembered"] = "pk"
+        shop.SESSREC["TRACKED_VIEWS"] |= {"remembered": "pk", "listed": "pk"}
+        shop.SESSREC |= {
+            "MODELS": {"neighbours": {"ESTIMATOR": "django_sessrec.recsys.Neighbours"}},
+            "PLACEMENTS": {"product_page": {"MODELS": ["neighbours"]}},
+        }
         yield connection.close if changes.get("CONN_MAX_AGE") == 0 else lambda: None
         connection.close()
         connection.close_pool()
@@ -87,49 +89,6 @@ def no_broker(tmp_path):
         yield
 
 
-def family(pid):
-    """The process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]
-
-
-@contextmanager
-def frozen(program):
-    """The program hangs: it takes connections, for the kernel does, and never answers."""
-    pids = family(program.pid)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-
-    def thaw():
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-    with released(thaw):
-        yield
-
-
-@contextmanager
-def locked(server, table):
-    """A table that somebody has locked, as a migration does."""
-    with psycopg.connect(server.url) as other:
-        other.execute(f"LOCK TABLE sessrec_{table} IN ACCESS EXCLUSIVE MODE")
-        with released(other.rollback):
-            yield
-
-
-@contextmanager
-def released(release):
-    """Release at the end, or after RELEASED_AFTER."""
-    timer = threading.Timer(RELEASED_AFTER, release)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        release()
-
-
 def seconds(ask):
     began = time.monotonic()
     assert ask().status_code in (200, 302)
@@ -139,6 +98,7 @@ def seconds(ask):
 PAGES = {
     "a product": lambda visitor: visitor.get("/product/1/"),
     "one that reads": lambda visitor: visitor.get("/remembered/1/"),
+    "one with a list": lambda visitor: visitor.get("/listed/1/"),
     "wrong input": lambda visitor: visitor.post("/basket/", {"item": "1", "quantity": "0"}),
     "a refusal": lambda visitor: visitor.post("/decline/"),
 }
@@ -146,12 +106,13 @@ PAGES = {
 
 @pytest.mark.parametrize(("set_up", "hang"), HANGS, indirect=["set_up"], ids=map(" - ".join, HANGS))
 def test_a_page_waits_two_seconds_at_most_and_the_next_one_nothing(visitor, server, set_up, no_broker, hang):
+    tables = TABLES if hang == ALL else [hang]
     for page in PAGES.values():
-        outbox.reset()
+        reset()
         visitor.cookies["consent"] = "session"
         visitor.get("/product/0/")
         set_up()
-        with frozen(server) if hang == "server" else locked(server, hang):
+        with frozen(server) if hang == "server" else locked(server, *tables):
             assert seconds(lambda page=page: page(visitor)) < MAX_WAIT_SECONDS + SLACK
             set_up()
             visitor.cookies["consent"] = "session"
@@ -268,7 +229,7 @@ def test_a_statement_that_postgres_cancels_is_logged_without_values(visitor, ser
     with reconnected(**django_database(server.url)):
         call_command("migrate", verbosity=0)
         sessions = set()
-        for table in TABLES:
+        for table in WRITTEN:
             for page in PAGES.values():
                 visitor.cookies["consent"] = "session"
                 visitor.get("/product/0/")

@@ -8,6 +8,7 @@ from django.urls import path
 
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.models import Heartbeat
+from django_sessrec.recommendations import get_recommendations
 from django_sessrec.safety import isolated
 
 
@@ -30,6 +31,13 @@ def remembered(request: HttpRequest, pk: str) -> HttpResponse:
     with isolated("read the session's events"):
         session_events(request.sessrec.session_id)
     return HttpResponse(f"product {pk}")
+
+
+def listed(request: HttpRequest, pk: str) -> HttpResponse:
+    """A page with recommendations, which asks for models, rules, experiments and what is popular."""
+    return HttpResponse(
+        f"product {pk}, {len(get_recommendations(request, 'product_page', item=pk).items)} more"
+    )
 
 
 def gone(request: HttpRequest, pk: str) -> HttpResponse:
@@ -118,6 +126,7 @@ urlpatterns = [
     path("async/<str:pk>/", async_product, name="async_product"),
     path("async-basket/", async_basket, name="async_basket"),
     path("remembered/<str:pk>/", remembered, name="remembered"),
+    path("listed/<str:pk>/", listed, name="listed"),
     path("gone/<str:pk>/", gone, name="gone"),
     path("broken/<str:pk>/", broken, name="broken"),
     path("account/<str:pk>/", account, name="account"),

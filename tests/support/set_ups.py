@@ -6,8 +6,8 @@ from django.core.management import call_command
 from django.db import connection
 
 from example_shop.stack.environment import django_database
+from example_shop.stack.pgbouncer import BINARY, PgBouncer
 from tests.support.capture import reconnected
-from tests.support.pgbouncer import BINARY, PgBouncer
 
 SET_UPS = ["CONN_MAX_AGE 0", "CONN_MAX_AGE 60", "pool", *(["PgBouncer"] if BINARY else [])]
 

@@ -1,13 +1,14 @@
 """A PgBouncer before a Postgres, where the machine has one: the pooler that most shops use."""
 
+import pwd
 import shutil
 import socket
 from pathlib import Path
 
-from example_shop.stack.postgres import DATABASE, Postgres
-from example_shop.stack.program import Program
+from .postgres import DATABASE, Postgres
+from .program import Program
 
-BINARY = shutil.which("pgbouncer")
+BINARY = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 
 
 class PgBouncer(Program):
@@ -25,7 +26,7 @@ class PgBouncer(Program):
     def port(self) -> str:
         return "6432"
 
-    def account(self):
+    def account(self) -> pwd.struct_passwd | None:
         return self.postgres.account()
 
     def prepare(self) -> None:

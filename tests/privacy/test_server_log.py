@@ -1,0 +1,140 @@
+"""Postgres's own log outlives an erasure: no statement that it may write there names a session.
+
+Postgres logs the text of a statement that it cancels or refuses. Here it logs the text of every statement,
+and of none the values that come apart from it.
+"""
+
+import io
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from django_sessrec.capture import bot_rules, cookie
+from django_sessrec.models import Event, FailedEvent, Quarantine
+from django_sessrec.operations import quarantine, upkeep
+from example_shop.stack.environment import django_database
+from tests.demo.models import Product
+from tests.support.api import an_event, send
+from tests.support.capture import reconnected
+from tests.support.hanging import own_server
+from tests.support.visits import store_visits, synthetic_visits, visit_in
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("fresh_process")]
+
+
+@pytest.fixture(scope="module")
+def talkative():
+    """A Postgres that logs every statement's text."""
+    with own_server("log") as postgres:
+        with psycopg.connect(postgres.url, autocommit=True) as other:
+            other.execute("ALTER SYSTEM SET log_statement = 'all'")
+            other.execute("ALTER SYSTEM SET log_parameter_max_length = 0")
+            other.execute("SELECT pg_reload_conf()")
+        yield postgres
+
+
+@pytest.fixture
+def logged(talkative, django_user_model):
+    """The shop on that server; returns the log's text since."""
+    with reconnected(**django_database(talkative.url)):
+        call_command("migrate", run_syncdb=True, verbosity=0)
+        call_command("flush", interactive=False, verbosity=0)
+        begin = talkative.log.stat().st_size
+
+        def since():
+            connection.close()
+            return talkative.log.read_text()[begin:]
+
+        yield since
+
+
+def a_visit(visitor):
+    """A session with a view, an item in the basket and an order; returns its id."""
+    product = Product.objects.create(name="tea")
+    visitor.get(f"/demo/product/{product.pk}/")
+    visitor.get(f"/demo/product/{product.pk}/")
+    return visit_in(visitor.cookies["sessrec"].value)
+
+
+def staff(django_user_model):
+    client = Client()
+    client.force_login(django_user_model.objects.create_superuser("staff"))
+    return client
+
+
+def test_pages_and_rest(logged, visitor):
+    session_id = a_visit(visitor)
+    headers = {"sec-fetch-site": "same-origin"}
+    assert len(visitor.get("/sessrec/my-data/", headers=headers).json()["events"]) == 2
+    send(visitor, an_event())
+    visitor.get("/sessrec/slot/product_page/", headers=headers)
+    assert visitor.delete("/sessrec/my-data/", headers=headers).status_code == 200
+    text = logged()
+    assert "sessrec_erase" in text
+    assert str(session_id) not in text
+
+
+def test_the_admin(logged, visitor, django_user_model, placement):
+    placement(MODELS=["neighbours"])
+    session_id = a_visit(visitor)
+    client = staff(django_user_model)
+    for model in ("event", "impression", "quarantine"):
+        address = reverse(f"admin:sessrec_{model}_changelist")
+        assert client.get(address).status_code == 200
+        for text in (str(session_id), cookie.text_of(session_id)):
+            assert client.post(address, {"q": text}, follow=True).status_code == 200
+            assert client.get(address, {"q": text}, follow=True).status_code == 200
+    row = Event.objects.first()
+    assert client.get(reverse("admin:sessrec_event_change", args=[row.pk])).status_code == 200
+    inspector = reverse("admin:sessrec_inspector_changelist")
+    assert client.get(inspector).status_code == 200
+    assert client.post(inspector, {"q": str(session_id)}).status_code == 200
+    assert client.get(reverse("admin:sessrec_placement_page", args=["product_page"])).status_code == 200
+    yes = {"confirmed": "1", "reason": "a test"}
+    answer = yes | {"session": str(session_id)}
+    assert client.post(reverse("admin:sessrec_take_out"), answer).status_code == 302
+    assert Quarantine.objects.filter(released_at=None).count() == 1
+    assert client.post(inspector, {"q": str(session_id)}).status_code == 200
+    release = yes | {"action": "release", "_selected_action": [str(session_id)]}
+    assert client.post(reverse("admin:sessrec_quarantine_changelist"), release).status_code == 302
+    assert not Quarantine.objects.filter(released_at=None).exists()
+    assert client.post(reverse("admin:sessrec_take_out"), answer).status_code == 302
+    text = logged()
+    assert "sessrec_quarantine" in text
+    assert str(session_id) not in text
+
+
+def test_commands_and_tasks(logged, visitor, tmp_path):
+    session_id = a_visit(visitor)
+    kept = [session_id, *(each for each, _at, _items in synthetic_visits())]
+    store_visits((each, datetime.now(UTC) - timedelta(days=1), ["1", "2", "3"]) for each in kept[1:])
+    quarantine.take_out(session_id, "staff", "a test")
+    bot_rules.quarantine()
+    call_command("sessrec_rollup", stdout=io.StringIO())
+    quarantine.release([session_id], "staff", "a test")
+    call_command("sessrec_rollup", stdout=io.StringIO())
+    FailedEvent.objects.all().delete()
+    for command in ("sessrec_train neighbours", "sessrec_prune", "sessrec_replay"):
+        call_command(*command.split(), stdout=io.StringIO())
+    upkeep.upkeep()
+    clicks = tmp_path / "clicks.csv"
+    clicks.write_text(f"session_id,item_id,timestamp\n{session_id},1,{datetime.now(UTC).isoformat()}\n")
+    for _again in range(2):
+        call_command(
+            "sessrec_import",
+            clicks,
+            time="timestamp",
+            time_unit="iso",
+            shift_to_now=True,
+            stdout=io.StringIO(),
+        )
+    call_command("sessrec_erase", str(session_id), stdout=io.StringIO())
+    text = logged()
+    assert "sessrec_dailylists" in text
+    named = [each for each in kept if str(each) in text]
+    assert not named

@@ -1,0 +1,72 @@
+"""Servers and tables that hang, and are let go in any case."""
+
+import os
+import shutil
+import signal
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+
+from example_shop.stack.folders import own_folder, scratch_folder
+from example_shop.stack.postgres import Postgres
+
+# Far above what is promised, so that a busy machine fails no test, and far below a wait without bound.
+SLACK = 3.0
+RELEASED_AFTER = 20.0  # seconds: a wait without bound ends, and fails its test
+
+
+@contextmanager
+def own_server(name):
+    """A Postgres that tests may hang, in a folder of at most eight letters."""
+    folder = own_folder(own_folder(scratch_folder()) / name)
+    postgres = Postgres(folder, durable=False)
+    postgres.start()
+    yield postgres
+    postgres.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def family(pid):
+    """The process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+@contextmanager
+def frozen(program):
+    """The program hangs: it takes connections, for the kernel does, and never answers."""
+    pids = family(program.pid)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+
+    def thaw():
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    with released(thaw):
+        yield
+
+
+@contextmanager
+def locked(server, *tables):
+    """Tables that somebody has locked, as a migration does."""
+    with psycopg.connect(server.url) as other:
+        for table in tables:
+            other.execute(f"LOCK TABLE sessrec_{table} IN ACCESS EXCLUSIVE MODE")
+        with released(other.rollback):
+            yield
+
+
+@contextmanager
+def released(release):
+    """Release at the end, or after RELEASED_AFTER."""
+    timer = threading.Timer(RELEASED_AFTER, release)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        release()
