@@ -11,7 +11,8 @@ from django.db.models import FileField, IntegerField
 from django.db.models.fields.files import FieldFile
 from django.test import Client
 
-from django_sessrec.catalogue import ModelCatalogue, TextCatalogue, _cleaned, get_catalogue
+from django_sessrec.catalogue import ModelCatalogue, TextCatalogue, get_catalogue
+from django_sessrec.catalogue.one_model import _cleaned
 from django_sessrec.models import Event
 from django_sessrec.recommendations import get_recommendations
 from tests.demo.models import Product

@@ -1,0 +1,246 @@
+"""The catalogue of a shop whose products are one Django model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
+from functools import cached_property, lru_cache
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db.models import CharField, Field, ForeignObjectRel, IntegerField, Model, Q, QuerySet, TextField
+from django.http import HttpRequest
+
+from django_sessrec.catalogue.base import Catalogue
+
+
+class ModelCatalogue(Catalogue):
+    """A catalogue of one Django model: name the model and its fields, and narrow `available`.
+
+    - `model`: "app_label.Model"
+    - `id_field`: the field whose value is the item id, "pk" by default; a slug or an SKU is as good. It is
+      what TRACKED_VIEWS' argument and request.sessrec.record() must give
+    - `title_field`: text of the card; without it, str(item)
+    - `image_field`: an ImageField or FileField, or a field that holds a URL
+    - `price_field`: as the shop shows it; formatted by the template
+    - `category_field`: a field, a ForeignKey or a ManyToManyField
+    - `parent_field`: a field whose value the variants of one product share; empty for all others
+    - `brand_field`, `stock_field`: for a merchant's rules; the stock is a number
+    """
+
+    model: str
+    id_field: str = "pk"
+    category_field: str | None = None
+    title_field: str | None = None
+    image_field: str | None = None
+    price_field: str | None = None
+    brand_field: str | None = None
+    stock_field: str | None = None
+    parent_field: str | None = None
+
+    def queryset(self) -> QuerySet[Any]:
+        """Every product, with what the template needs joined in: add select_related here."""
+        products = self._model._default_manager.all()
+        if self.category_field and self._has_many_categories:
+            return products.prefetch_related(self.category_field)
+        return products
+
+    def available(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Narrow to what may be shown now: in stock, published. To hide a brand everywhere, exclude it."""
+        return queryset
+
+    def item_id(self, item: Any) -> Any:
+        return getattr(item, self.id_field)
+
+    def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> Mapping[Any, Any]:
+        wanted = {f"{self.id_field}__in": self.native_ids(item_ids)}
+        return {self.item_id(item): item for item in self.available(self.queryset()).filter(**wanted)}
+
+    def known(self, item_ids: Collection[str]) -> Mapping[Any, Any]:
+        wanted = {f"{self.id_field}__in": self.native_ids(item_ids)}
+        return {self.item_id(item): item for item in self.queryset().filter(**wanted)}
+
+    def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
+        title = getattr(item, self.title_field) if self.title_field else str(item)
+        described = {"title": title, "url": self.url(item)}
+        if self.image_field:
+            described["image"] = _url_of(getattr(item, self.image_field))
+        if self.price_field:
+            described["price"] = getattr(item, self.price_field)
+        return described
+
+    def category(self, item: Any) -> str | Collection[str] | None:
+        if not self.category_field:
+            return None
+        if self._has_many_categories:
+            return {str(each.pk) for each in getattr(item, self.category_field).all()}
+        category = getattr(item, getattr(self._category, "attname", self.category_field))
+        return None if category is None else str(category)
+
+    def attributes(self, item: Any) -> Mapping[str, Any]:
+        fields = {"brand": self.brand_field, "price": self.price_field, "stock": self.stock_field}
+        found = {name: getattr(item, field) for name, field in fields.items() if field}
+        return {"category": self.category(item)} | found
+
+    def attribute_values(self, attribute: str, text: str, limit: int) -> Iterable[tuple[str, str]]:
+        """Those of category_field and brand_field, as far as they are fields of the model."""
+        name = {"category": self.category_field, "brand": self.brand_field}.get(attribute)
+        field = self._field(name or "")
+        if name is None or field is None:
+            return []
+        if isinstance(field, Field) and field.related_model is not None:
+            return _named(field.related_model._default_manager.all(), text, limit)
+        found = self._model._default_manager.filter(**{f"{name}__icontains": text})
+        values = found.order_by(name).values_list(name, flat=True).distinct()[:limit]
+        return [(str(value), str(value)) for value in values]
+
+    def families(self, item_ids: Collection[str]) -> Mapping[Any, Any]:
+        if not self.parent_field:
+            return {}
+        products = self._model._default_manager.filter(**{f"{self.id_field}__in": self.native_ids(item_ids)})
+        found = products.values_list(self.id_field, self.parent_field)
+        return {item_id: parent for item_id, parent in found if parent not in (None, "")}
+
+    def variants(self, families: Collection[str]) -> Mapping[Any, Iterable[Any]]:
+        """In the order of `available`; those with the most in stock first where there is a stock_field."""
+        if not self.parent_field:
+            return {}
+        values = _cleaned(self._field(self.parent_field), families)
+        asked = self.available(self.queryset()).filter(**{f"{self.parent_field}__in": values})
+        if self.stock_field and self._field(self.stock_field) is not None:
+            asked = asked.order_by(f"-{self.stock_field}")
+        found: dict[str, list[Any]] = {}
+        for item_id, parent in asked.values_list(self.id_field, self.parent_field):
+            found.setdefault(str(parent), []).append(item_id)
+        return found
+
+    def related(self, item_id: str, limit: int) -> Iterable[Any]:
+        ids = self.native_ids([item_id])
+        if not (self.category_field and ids):
+            return []
+        products = self._model._default_manager
+        here = products.filter(**{self.id_field: ids[0]}).values(self.category_field)
+        beside = self.available(self.queryset()).filter(**{f"{self.category_field}__in": here})
+        if self._has_many_categories:
+            beside = beside.distinct()
+        return self._ids(beside.exclude(**{self.id_field: ids[0]})[:limit])
+
+    def in_category(self, categories: Collection[str], limit: int) -> Iterable[Any]:
+        if not self.category_field or (field := self._category) is None:
+            return []
+        within = {f"{self.category_field}__in": _cleaned(field, categories)}
+        found = self.available(self._model._default_manager.all()).filter(**within).order_by("-pk")
+        return (found.distinct() if self._has_many_categories else found).values_list(
+            self.id_field, flat=True
+        )[:limit]
+
+    def newest(self, limit: int) -> Iterable[Any]:
+        """By primary key."""
+        newest = self.available(self._model._default_manager.all()).order_by("-pk")
+        return newest.values_list(self.id_field, flat=True)[:limit]
+
+    def fallback(self, limit: int) -> Iterable[Any]:
+        """The newest products."""
+        return self.newest(limit)
+
+    def search(self, text: str, limit: int) -> Iterable[Any]:
+        """Those whose title_field holds every word of the text, sold-out ones too."""
+        if not self.title_field:
+            return []
+        every = [Q(**{f"{self.title_field}__icontains": word}) for word in text.split()]
+        return self._ids(self.queryset().filter(*every)[:limit])
+
+    def native_ids(self, item_ids: Collection[str]) -> list[Any]:
+        """The ids as `id_field`'s own type, for queries of your own; text that can't be one is left out."""
+        name = self._model._meta.pk.name if self.id_field == "pk" else self.id_field
+        field = self._model._meta.get_field(name)
+        if not isinstance(field, Field):
+            raise ImproperlyConfigured(f"{type(self).__name__}.id_field = {self.id_field!r} is a relation.")
+        return _cleaned(field, item_ids)
+
+    @cached_property
+    def _model(self) -> type[Model]:
+        if not getattr(self, "model", None):
+            raise ImproperlyConfigured(f'{type(self).__name__}.model is missing; set it to "app_label.Model"')
+        return apps.get_model(self.model)
+
+    @cached_property
+    def _category(self) -> Field[Any, Any] | ForeignObjectRel | None:
+        """The model's field; None where category_field is a property."""
+        return self._field(self.category_field or "")
+
+    def _field(self, name: str) -> Field[Any, Any] | ForeignObjectRel | None:
+        """The model's field of this name or column; None where it is a property."""
+        by_column = {each.attname: each for each in self._model._meta.concrete_fields}
+        try:
+            return by_column.get(name) or self._model._meta.get_field(name)
+        except FieldDoesNotExist:
+            return None
+
+    @property
+    def _has_many_categories(self) -> bool:
+        return bool(self._category and (self._category.many_to_many or self._category.one_to_many))
+
+    def _ids(self, items: Iterable[Any]) -> list[Any]:
+        return [self.item_id(item) for item in items]
+
+
+def _cleaned(field: Any, texts: Collection[str]) -> list[Any]:
+    """The texts as the field's own type; those that can't be one are left out."""
+    target = getattr(field, "target_field", field)  # of a ForeignKey: the other model's key
+    if (numbers := _whole_numbers(target)) is not None:
+        with suppress(ValueError):
+            return [number for number in map(int, texts) if number in numbers]
+    native = []
+    for text in texts:
+        try:
+            value = target.to_python(text)
+            target.run_validators(value)
+        except (ValidationError, ValueError, TypeError):
+            continue
+        native.append(value)
+    return native
+
+
+@lru_cache(maxsize=64)
+def _whole_numbers(field: Any) -> range | None:
+    """The numbers that an integer field takes; None for one that takes anything else or looks closer.
+
+    Text for text, a field's own `to_python` and validators cost a page a tenth of its list.
+    """
+    if type(field).to_python is not IntegerField.to_python:
+        return None
+    bounds: dict[type, Any] = {type(each): each.limit_value for each in field.validators if _is_bound(each)}
+    if len(bounds) != len(field.validators):
+        return None
+    low, high = bounds.get(MinValueValidator), bounds.get(MaxValueValidator)
+    return range(low, high + 1) if isinstance(low, int) and isinstance(high, int) else None
+
+
+def _is_bound(validator: Any) -> bool:
+    return type(validator) in (MinValueValidator, MaxValueValidator)
+
+
+def _named(rows: QuerySet[Any], text: str, limit: int) -> list[tuple[str, str]]:
+    """Rows of a table whose key or first text field contains the text, each by its key and its name."""
+    fields = [
+        each.name for each in rows.model._meta.concrete_fields if isinstance(each, CharField | TextField)
+    ]
+    if text:
+        asked = Q()
+        for field in fields:
+            asked |= Q(**{f"{field}__icontains": text})
+        rows = rows.filter(asked)
+    return [(str(each.pk), str(each)) for each in rows.order_by(*fields[:1])[:limit]]
+
+
+def _url_of(image: Any) -> Any:
+    """The URL of an image field's file, None without a file; any other value as it is."""
+    try:
+        return image.url
+    except AttributeError:
+        return image
+    except ValueError:  # a FieldFile without a file
+        return None
