@@ -48,7 +48,7 @@ def compose(
         wanted: dict[int, int] = {}  # place in this stretch -> number of the earlier intent
         for number, each in enumerate(earlier):
             there = sum(serves[row] == number + 1 for row in rest[:limit])
-            for place in _spread(max(1, int(PART * each.share * limit)) - there, limit):
+            for place in spread(max(1, int(PART * each.share * limit)) - there, limit):
                 while place in wanted:
                     place += 1
                 wanted[place] = number
@@ -100,6 +100,6 @@ def _serves(leading: Mapping[int, Item], alive: Sequence[Intent], intents: Inten
     return dict(zip(leading, number.tolist(), strict=True))
 
 
-def _spread(number: int, limit: int) -> list[int]:
+def spread(number: int, limit: int) -> list[int]:
     """Places of a list for that many items, evenly spread: the middle for one."""
     return [(2 * n + 1) * limit // (2 * number) for n in range(max(0, number))]

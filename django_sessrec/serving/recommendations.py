@@ -28,6 +28,7 @@ from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.fallback import (
     BEST_SELLERS,
     BOUGHT_TOGETHER,
+    BY_HAND,
     FOR_EVERYBODY,
     MODEL,
     NEW,
@@ -210,6 +211,7 @@ def remember(
         variant=placement.variant,
         item_ids=[each.item_id for each in choice.chosen],
         reasons=[each.reason for each in choice.chosen],
+        propensities=_propensities(choice) if placement.explore else None,
         wanted=placement.limit,
         session_clicks=len(visit.clicks),
         session_intents=answer.intents if answer else None,
@@ -218,6 +220,16 @@ def remember(
     if request is not None:
         request.sessrec.show(impression)  # type: ignore[attr-defined]
     return impression
+
+
+def _propensities(choice: Choice) -> list[float | None] | None:
+    """Of each item; 1 for those that the shop placed, None for one that was put in after the draw.
+
+    None for a list of two variants: which of them an item is of was drawn, too.
+    """
+    if all(each.propensity is None for each in choice.chosen):
+        return None
+    return [1.0 if each.step in BY_HAND else each.propensity for each in choice.chosen]
 
 
 def rendered(recommendations: Recommendations, request: HttpRequest | None) -> SafeString:
