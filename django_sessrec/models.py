@@ -32,7 +32,7 @@ from django_sessrec.experiment_models import (  # noqa: F401 - Django looks for 
     Experiment,
     Variant,
 )
-from django_sessrec.fields import TextArrayField
+from django_sessrec.fields import FloatArrayField, TextArrayField
 from django_sessrec.figure_models import (  # noqa: F401 - Django looks for models here
     Attribution,
     DailyCatalogue,
@@ -46,6 +46,7 @@ from django_sessrec.figure_models import (  # noqa: F401 - Django looks for mode
 )
 from django_sessrec.host_models import HostedModel  # noqa: F401 - Django looks for models here
 from django_sessrec.recsys import artifact
+from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import Recommender
@@ -116,6 +117,8 @@ class Impression(SessrecModel):
     # Of serving.fallback.REASONS, one for each item.
     reasons = TextArrayField(_("reasons"), default=list, blank=True)
     bot = models.BooleanField(_("bot"), default=False)
+    # Probability with which each item was drawn for its place; null where the placement does not explore.
+    propensities = FloatArrayField(_("propensities"), null=True, blank=True)
     # How the list was asked for and made; null where that is not known.
     wanted = models.SmallIntegerField(_("items wanted"), null=True, blank=True)
     session_clicks = models.SmallIntegerField(_("clicks before it"), null=True, blank=True)
@@ -198,7 +201,7 @@ class AuditEntry(SessrecModel):
 
     class Action(models.TextChoices):
         EXPORT = "export", _("figures exported")
-        EVIDENCE = "evidence", _("compliance report written")
+        COMPLIANCE_REPORT = "evidence", _("compliance report written")
         TRAIN = "train", _("training run started")
         PROMOTE = "promote", _("model promoted")
         ROLL_BACK = "roll_back", _("model rolled back")
@@ -329,6 +332,10 @@ class TrainingRun(SessrecModel):
     def open_intents(self, index: ItemIndex) -> Intents | None:
         """The likeness of the published model's items; None where it was trained before there was one."""
         return artifact.load_intents(self.folder, index)
+
+    def open_cold_start(self, index: ItemIndex) -> ColdStart | None:
+        """What the published model knows of products from their content; None where it knows nothing."""
+        return artifact.load_cold_start(self.folder, index)
 
     def note(self, sentence: str) -> None:
         """Say something that stays with the verdict; not yet saved."""

@@ -81,7 +81,7 @@ def train_due() -> dict[str, str]:
     """Train what is due, or was killed; asked twice at once, it trains each once."""
     from django_sessrec.training import click_files
 
-    click_files.discard()  # here, where they are: who was erased must not wait for the next training run
+    click_files.tidy()  # here, where they are: who was erased must not wait for the next training run
     return {name: _train(name, "schedule", only_if_due=True) for name in sessrec_settings.MODELS}
 
 

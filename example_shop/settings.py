@@ -2,6 +2,7 @@
 
 import os
 
+from celery.schedules import crontab
 from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.tasks import schedule
@@ -71,7 +72,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "unacked_restore_throttle": 1,
 }
 CELERY_TASK_IGNORE_RESULT = True
-CELERY_BEAT_SCHEDULE = schedule()
+CELERY_BEAT_SCHEDULE = {
+    **schedule(),
+    "new-arrivals": {"task": "example_shop.shop.tasks.new_arrivals", "schedule": crontab(hour=6, minute=0)},
+}
 # Celery tells of every heartbeat, twice; a training tells of itself.
 QUIET = {"level": "WARNING"}
 LOGGING = {"version": 1, "loggers": {"celery.app.trace": QUIET, "celery.worker.strategy": QUIET}}
@@ -131,6 +135,7 @@ SESSREC = {
         "not_found": {"STEPS": ["model", "trending", "popular", "static"], "LIMIT": 4},
         "thanks": {"STEPS": WITH_A_BASKET, "LIMIT": 4, "TITLE": _("Goes well with your order")},
         "goes_with": {"STEPS": ["bought_together"], "LIMIT": 4},
+        "new_for_you": {"STEPS": ["content"], "LIMIT": 4, "TITLE": _("New, and perhaps for you")},
         "recently_viewed": {"STEPS": ["recently_viewed"], "LIMIT": 6},
         "home": {"LIMIT": 8, "TITLE": _("Picked for you"), "MAX_PER_CATEGORY": 4, "INTENTS": "rows"},
     },

@@ -4,7 +4,11 @@
   of 8 without a new item of the kind that is not on screen, as the model ranks and composed by intents
 - `new_clicks`, with `--data`: HR@20 and MRR@20 of clicks on items new to the session, in lists without the
   session's items, as the model ranks and composed; what composing loses, in points
+- `variety`, `rotation`, with `--data`: what these cost on clicks on items new to the session
+- `cold`: HR of clicks on products that the model has never seen, beside the category's lists
 - `rules`: what twenty live rules cost a list
+- `pages`: what the example shop's pages show: products twice, bought again, or in place of those in the
+  basket, and reasons that rest on too little
 
 The JSON is written after each part.
 """
@@ -23,8 +27,10 @@ from typing import Any
 from benchmarks.accuracy.models import MODELS, estimators_named
 from benchmarks.datasets import last_days_of_train, load
 from benchmarks.fitting import fit_in_subprocesses
+from benchmarks.relevance.cold import cold
 from benchmarks.relevance.intents import new_clicks, two_intents
 from benchmarks.relevance.simulation import simulate
+from benchmarks.relevance.variety import rotation, variety
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Estimator, Recommender
@@ -32,8 +38,10 @@ from django_sessrec.recsys.sessions import SessionLog
 
 SIMULATED_SESSIONS = 15_000
 MOST_CASES = 12_000
+FEWER_CASES = 4_000  # of parts that ask a model several times a case
 SMALL_SHOP: dict[str, dict[str, Any]] = {"ranked": {"network": {"embedding_size": 64}}}  # as the example shop
-PARTS = ("two_intents", "new_clicks", "rules")
+SERVED = ("neighbours", "ranked")  # models that the example shop's settings name
+PARTS = ("two_intents", "new_clicks", "variety", "cold", "rules", "pages")
 
 
 def main() -> None:
@@ -78,13 +86,24 @@ def measured(
             recommender = fitted(name, estimator, dataset.train)
             figures[name] = new_clicks(recommender, intents, cases, counts)
         yield "new_clicks", figures
+    if "variety" in parts and data is not None:
+        dataset = load(data) if judge == "test" else last_days_of_train(load(data))
+        intents, cases = Intents.of(dataset.train), dataset.test.thinned(FEWER_CASES)
+        models = {name: fitted(name, estimator, dataset.train) for name, estimator in estimators(names)}
+        yield "variety", {name: variety(each, intents, cases) for name, each in models.items()}
+        yield "rotation", {name: rotation(each, cases) for name, each in models.items()}
+    if "cold" in parts:
+        yield "cold", cold(judge)
     if "rules" in parts:
-        yield "rules", rules_apart()
+        yield "rules", in_a_shop_of_its_own("rules")
+    if "pages" in parts:
+        served = [name for name in names if name in SERVED] or ["neighbours"]
+        yield "pages", in_a_shop_of_its_own("pages", "--models", ",".join(served))
 
 
-def rules_apart() -> dict[str, Any]:
-    """benchmarks.relevance.rules in a process of its own: it has another shop, with settings of its own."""
-    command = [sys.executable, "-m", "benchmarks.relevance.rules"]
+def in_a_shop_of_its_own(part: str, *arguments: str) -> dict[str, Any]:
+    """The figures of a module of this folder, in a process of its own: it has settings and a database."""
+    command = [sys.executable, "-m", f"benchmarks.relevance.{part}", *arguments]
     printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures: dict[str, Any] = json.loads(printed[printed.index("{") :])
     return figures

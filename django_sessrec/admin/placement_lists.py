@@ -41,6 +41,10 @@ SETTINGS: Final[Mapping[str, str | Promise]] = {
     "SPONSORED": gettext_lazy("Sponsored products"),
     "EXCLUDED": gettext_lazy("Products that are never shown"),
     "HIDE_VIEWED": gettext_lazy("Leaves out what the session has viewed"),
+    "NEW_PRODUCTS": gettext_lazy("Places for new products"),
+    "VARIETY": gettext_lazy("Variety, from 0 to 1"),
+    "ROTATE_AFTER": gettext_lazy("Lists without a click after which a product goes to the end"),
+    "EXPLORE": gettext_lazy("Share of places that are drawn by chance"),
     "MAX_PER_CATEGORY": gettext_lazy("Most products of one category"),
     "RULES": gettext_lazy("Rules in the shop's code"),
 }

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.experiment_models import HOLDOUT
 from django_sessrec.serving.choose import REFILLED
-from django_sessrec.serving.fallback import DROPPED, MOVED, Trace
+from django_sessrec.serving.fallback import BOUGHT_TOGETHER, DROPPED, MOVED, Trace
 from django_sessrec.serving.merchant_rules import MERCHANT
 
 
@@ -25,12 +25,14 @@ def step_name(step: str) -> str:
         "model": _("a model, for the session"),
         "co_views": _("a model, for the last click"),
         "category": _("the same category"),
+        "content": _("similar by its description"),
         "popular": _("most popular"),
         "search": _("the search"),
         "trending": _("trending"),
         "watched": _("watched now"),
         "best_sellers": _("bestsellers"),
         "new": _("new products"),
+        BOUGHT_TOGETHER: _("bought together"),
         "static": _("the shop's own fallback"),
         HOLDOUT: _("none, on purpose"),
     }
@@ -58,6 +60,9 @@ def rule_name(rule: str) -> str:
         "pinned": _("pinned products first"),
         "never_the_item_on_screen": _("never the product on screen"),
         "excluded": _("never shown in this placement"),
+        "varied": _("variety"),
+        "rotated": _("shown before without a click"),
+        "explored": _("drawn by chance"),
         "viewed": _("viewed in this session"),
         "in_basket_or_bought": _("bought or in the basket"),
         "every_intent": _("moved so that each intent has a product"),

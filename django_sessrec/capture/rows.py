@@ -54,7 +54,7 @@ SQL_TYPES: Final[Mapping[str, str]] = MappingProxyType(
 )
 NULLABLE: Final = frozenset(
     {"impression_id", "position", "price"}
-    | {"run_id", "wanted", "session_clicks", "session_intents", "duration_us"}
+    | {"run_id", "wanted", "session_clicks", "session_intents", "duration_us", "propensities"}
 )
 _values = attrgetter(*EventRow._fields)
 

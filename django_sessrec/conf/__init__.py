@@ -24,7 +24,13 @@ from django_sessrec.conf import entries
 from django_sessrec.conf.setting import LIST, NUMBER, RATE, Setting, given
 
 # A model's own value of these overrides the one of all models.
-INHERITED: Final = ("TRAINING_WINDOW_DAYS", "VALIDATION_FRACTION", "MIN_SESSIONS", "GATE_TOLERANCE")
+INHERITED: Final = (
+    "TRAINING_WINDOW_DAYS",
+    "VALIDATION_FRACTION",
+    "MIN_SESSIONS",
+    "GATE_TOLERANCE",
+    "GATE_FIGURE",
+)
 
 
 class Settings:
@@ -62,6 +68,13 @@ class Settings:
         str,
         "dotted path of a function of the request that returns the name of the customer's group, or `None`;"
         " asked only where a merchant's rule is for one group, and the page is then private",
+    )
+    ITEM_VECTORS = Setting[str | None](
+        None,
+        str,
+        "dotted path of a function of a dict of products by id that returns vectors by id, all of one length,"
+        " such as of a text or image model that the shop runs: they take the place of title, attributes and"
+        " price for products that no model knows yet",
     )
     CURRENCY = Setting[str](
         "",
@@ -223,6 +236,14 @@ class Settings:
         low=0,
         high=1,
     )
+    GATE_FIGURE = Setting[str](
+        "both",
+        str,
+        "the figure by which a candidate passes: `hr`, how often the next click is in the list, for lists"
+        " that are looked at as a whole; `mrr`, how near the top it is, for lists whose first items matter;"
+        " or `both`",
+        form=("both|hr|mrr", "'both', 'hr' or 'mrr'"),
+    )
     # A real day's most viewed product had 0.017 of its sessions, on two shops.
     MAX_ITEM_SHARE = Setting[float](
         0.05,
@@ -238,6 +259,13 @@ class Settings:
     # Serving
     PLACEMENTS = Setting[Mapping[str, Mapping[str, Any]]](
         {"product_page": {}}, dict, "placement name → its keys, below"
+    )
+    MIN_REASON_SESSIONS = Setting[int](
+        3,
+        int,
+        "past sessions, or baskets, that must hold both products before a reason speaks of other visits; a"
+        ' reason with fewer says no more than "Because you viewed ..."',
+        low=1,
     )
 
     # API and measuring

@@ -163,7 +163,8 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             LIST,
             "steps that bring candidates, asked in this order; `None` is `model`, `co_views`, `category`,"
             " `popular`, `static`. Two more are `recently_viewed`, the session's own items, the newest first,"
-            " and `bought_together`, what others bought with the basket and the item on screen. And for every"
+            " and `bought_together`, what others bought with the basket and the item on screen. `content` are"
+            " products too new for the model that are like what the session looked at. And for every"
             " page: `search` (what the page's query names), `trending`, `watched` (in the last half hour),"
             " `best_sellers`, `new`",
         ),
@@ -195,6 +196,37 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             True,
             bool,
             "leave out what the session has viewed already; `recently_viewed` is the step that shows it",
+        ),
+        "NEW_PRODUCTS": Setting(
+            1,
+            int,
+            "places of the list for products that are too new for the model, where one is like the session by"
+            " title, category, brand and price",
+            low=0,
+            high=MAX_LIMIT,
+        ),
+        "VARIETY": Setting(
+            0.0,
+            NUMBER,
+            "how much unlike the items above it the next item of the list should be: `0` leaves the order to"
+            " relevance, `1` looks at unlikeness alone",
+            low=0,
+            high=1,
+        ),
+        "ROTATE_AFTER": Setting(
+            None,
+            (int, NoneType),
+            "lists of this placement in which a session is shown an item without a click on it, after which"
+            " the item goes to the end; one more query for each list",
+            low=1,
+        ),
+        "EXPLORE": Setting(
+            0.0,
+            NUMBER,
+            "probability with which a place goes to any of the candidates, so that more can be learnt from"
+            " lists; the impression keeps the probability of each item",
+            low=0,
+            high=0.5,
         ),
         "MAX_PER_CATEGORY": Setting(None, int, "most items of one category", low=1),
         "RULES": Setting(

@@ -27,12 +27,8 @@ HOURS: Final = 24  # of the longest session, see capture.cookie
 # Of a session. lists: all; by the variant's own model; as long as wanted. preferred: clicks on the second
 # model's items less those on the first's, in interleaved lists. milliseconds: that its lists took.
 OF_LISTS: Final = ("lists", "answered", "filled", "clicked", "preferred", "milliseconds")
-OF_ORDERS: Final = (
-    "ordered",
-    "lines",
-    "refunded",
-    "revenue",
-)  # 1 after an order; its lines; come back; sales
+# ordered: 1 after an order. lines: its lines; those that came back. revenue: less refunds, up to the cap.
+OF_ORDERS: Final = ("ordered", "lines", "refunded", "revenue")
 MEASURES: Final = (*OF_LISTS, *OF_ORDERS)
 RATIOS: Final[Mapping[str, tuple[str, str]]] = {  # name -> hits, trials; "" is the session itself
     "clicks": ("clicked", "lists"),

@@ -27,7 +27,7 @@ def verbs(*, force: bool = False) -> dict[str, Callable[[], Any]]:
         "purged": lambda: retention.purge(force=force),
         "stale_runs": run_recorder.fail_stale,
         "unfinished_trainings": resume.discard_old,
-        "click_files": click_files.discard,
+        "click_files": click_files.tidy,
         "artifacts": artifact_store.prune_all,
         "silent_hosts": host_copies.forget_silent,
     }

@@ -17,7 +17,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving import visit
 from django_sessrec.serving.active_models import active
-from django_sessrec.serving.fallback import USUAL_STEPS
+from django_sessrec.serving.fallback import MODEL, USUAL_STEPS
 from django_sessrec.serving.placements import Placement, placement_for, variants_of
 
 
@@ -32,6 +32,10 @@ class ListRules:
     sponsored: int
     excluded: int
     hide_viewed: bool
+    new_products: int  # places that a model's list has for products too new for it
+    varied: bool
+    rotate_after: int | None
+    explored: int  # places of a hundred that are drawn by chance
     max_per_category: int | None
     own: int  # rules of the shop's own, in its code and in the admin
 
@@ -101,6 +105,10 @@ def _rules(placement: Placement) -> ListRules:
         sponsored=len(placement.sponsored) + paid,
         excluded=len(placement.excluded),
         hide_viewed=placement.hide_viewed,
+        new_products=placement.new_products if MODEL in (placement.steps or USUAL_STEPS) else 0,
+        varied=placement.variety > 0,
+        rotate_after=placement.rotate_after,
+        explored=ceil(100 * placement.explore),
         max_per_category=placement.max_per_category,
         own=len(placement.rules) + len(by_hand) - paid,
     )

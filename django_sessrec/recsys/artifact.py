@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import django_sessrec
+from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import Recommender, import_object
@@ -36,12 +37,18 @@ class ArtifactError(Exception):
 
 
 def save(
-    recommender: Recommender, folder: Path, *, card: Mapping[str, Any], intents: Intents | None = None
+    recommender: Recommender,
+    folder: Path,
+    *,
+    card: Mapping[str, Any],
+    intents: Intents | None = None,
+    cold_start: ColdStart | None = None,
 ) -> None:
     """Write `recommender` to the new `folder`, which appears complete or not at all.
 
     card: JSON-able facts about the training (window, figures), kept in the manifest for people.
     intents: likeness of the recommender's items, by its rows, for lists that serve every intent.
+    cold_start: item embeddings of products that the recommender does not know, among those of `intents`.
     Raises FileExistsError when `folder` exists: an artifact is never changed, save beside it.
     """
     if folder.exists():
@@ -50,7 +57,11 @@ def save(
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         parameters = recommender.save(unfinished)
-        of_intents = {} if intents is None else {"intents": intents.save(unfinished)}
+        beside = {
+            name: each.save(unfinished)
+            for name, each in (("intents", intents), ("cold_start", cold_start))
+            if each is not None
+        }
         ids = json.dumps(recommender.index.ids[1:], ensure_ascii=False, indent=0)
         (unfinished / ITEM_IDS).write_text(ids, encoding="utf-8")
         manifest = {
@@ -58,7 +69,7 @@ def save(
             "kind": recommender.kind,
             "package_version": django_sessrec.__version__,
             "parameters": dict(parameters),
-            **of_intents,
+            **beside,
             "files": {name: _sha256(unfinished / name) for name in sorted(_files(unfinished))},
             "card": dict(card),
         }
@@ -115,6 +126,15 @@ def load_intents(folder: Path, index: ItemIndex) -> Intents | None:
         return None if parameters is None else Intents.load(folder, len(index), parameters)
     except (LookupError, OSError, TypeError, ValueError) as error:
         raise ArtifactError(f"the intents of {folder} do not open: {error}") from error
+
+
+def load_cold_start(folder: Path, index: ItemIndex) -> ColdStart | None:
+    """Item embeddings from content, of an artifact that `load` has checked; None where it has none."""
+    parameters = read_manifest(folder).get("cold_start")
+    try:
+        return None if parameters is None else ColdStart.load(folder, len(index), parameters)
+    except (LookupError, OSError, TypeError, ValueError) as error:
+        raise ArtifactError(f"the cold start of {folder} does not open: {error}") from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

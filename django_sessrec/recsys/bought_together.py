@@ -75,7 +75,7 @@ class BoughtTogether:
         first, second, together, lift = first[kept], second[kept], together[kept], lift[kept]
         score = np.log(lift) * together / (together + self.min_support)  # little support counts little
         order = np.lexsort((second, -score, first))
-        first, second, score = first[order], second[order], score[order]
+        first, second, score, together = first[order], second[order], score[order], together[order]
         starts = np.searchsorted(first, np.arange(n_rows + 1))
         best = np.arange(len(first)) - starts[first] < self.similar
         return BoughtTogetherRecommender(
@@ -83,6 +83,7 @@ class BoughtTogether:
             np.concatenate(([0], np.cumsum(best)))[starts].astype(np.int64),
             second[best].astype(np.int32),
             score[best].astype(np.float32),
+            together[best].astype(np.int32),
             MAX_LINES,
         )
 
@@ -110,6 +111,7 @@ class BoughtTogetherRecommender(ItemKNNRecommender):
     """Complements of all lines of a basket, summed; an empty basket is answered with what is bought most."""
 
     kind = "bought_together"
+    learns_from: ClassVar[str] = "baskets"
     source: ClassVar[Source] = Source.BOUGHT_TOGETHER
 
     def _speakers(self, session: Rows) -> list[tuple[float, int]]:

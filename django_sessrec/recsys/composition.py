@@ -40,7 +40,7 @@ def compose(
     limit:   length of the list that is shown: each stretch of this length gives each intent its places
     """
     earlier = alive[1:]
-    proposed = [ask(each.rows) for each in earlier]
+    proposed = [_most_alike_first(ask(each.rows), each, intents) for each in earlier]
     serves = _serves(leading, alive, intents)
     composed: dict[int, tuple[Item, Intent | None]] = {}
     while len(composed) < len(leading):
@@ -48,7 +48,7 @@ def compose(
         wanted: dict[int, int] = {}  # place in this stretch -> number of the earlier intent
         for number, each in enumerate(earlier):
             there = sum(serves[row] == number + 1 for row in rest[:limit])
-            for place in _spread(max(1, int(PART * each.share * limit)) - there, limit):
+            for place in spread(max(1, int(PART * each.share * limit)) - there, limit):
                 while place in wanted:
                     place += 1
                 wanted[place] = number
@@ -74,9 +74,22 @@ def in_rows(
     own = [row for row in leading if not serves[row]][: limit - of_each * (len(alive) - 1)]
     rows: dict[int, tuple[Item, Intent | None]] = {row: (leading[row], None) for row in own}
     for intent in alive[1:]:
-        new = [(row, (item, intent)) for row, item in ask(intent.rows).items() if row not in rows]
+        proposed = _most_alike_first(ask(intent.rows), intent, intents)
+        new = [(row, (item, intent)) for row, item in proposed.items() if row not in rows]
         rows.update(new[:of_each])
     return list(rows.values())
+
+
+def _most_alike_first(proposed: Mapping[int, Item], intent: Intent, intents: Intents) -> Mapping[int, Item]:
+    """A model's list for the clicks of an intent, which may have one place only: of the first two, the one
+    that is more like these clicks leads."""
+    rows = list(proposed)
+    if len(rows) < 2:
+        return proposed
+    one, other = intents.cosines(np.array(rows[:2], np.int32), intent.rows).mean(axis=1)
+    if other > one:
+        rows[:2] = rows[1::-1]
+    return {row: proposed[row] for row in rows}
 
 
 def _serves(leading: Mapping[int, Item], alive: Sequence[Intent], intents: Intents) -> dict[int, int]:
@@ -87,6 +100,6 @@ def _serves(leading: Mapping[int, Item], alive: Sequence[Intent], intents: Inten
     return dict(zip(leading, number.tolist(), strict=True))
 
 
-def _spread(number: int, limit: int) -> list[int]:
+def spread(number: int, limit: int) -> list[int]:
     """Places of a list for that many items, evenly spread: the middle for one."""
     return [(2 * n + 1) * limit // (2 * number) for n in range(max(0, number))]

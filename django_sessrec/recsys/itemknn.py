@@ -46,7 +46,7 @@ class ItemKNN:
         seen = np.bincount(item, minlength=len(sessions.index))
         cosine = together / np.sqrt(seen[first].astype(np.float64) * seen[second])
         order = np.lexsort((second, -cosine, first))
-        first, second, cosine = first[order], second[order], cosine[order]
+        first, second, cosine, together = first[order], second[order], cosine[order], together[order]
         starts = np.searchsorted(first, np.arange(len(sessions.index) + 1))
         kept = np.arange(len(first)) - starts[first] < self.similar
         return ItemKNNRecommender(
@@ -54,6 +54,7 @@ class ItemKNN:
             np.concatenate(([0], np.cumsum(kept)))[starts].astype(np.int64),
             second[kept].astype(np.int32),
             cosine[kept].astype(np.float32),
+            together[kept].astype(np.int32),
             self.clicks,
         )
 
@@ -70,12 +71,16 @@ class ItemKNNRecommender(Recommender):
         offsets: NDArray[np.int64],
         similar: Rows,
         cosine: FloatArray,
+        together: NDArray[np.int32] | None,
         clicks: int,
     ) -> None:
-        """similar[offsets[i]:offsets[i + 1]] are the rows like row i, best first, cosine likewise."""
+        """similar[offsets[i]:offsets[i + 1]] are the rows like row i, best first, cosine likewise.
+
+        together: sessions with both, likewise; None where a version before counted none
+        """
         self.index = popularity.index
         self.popularity = popularity
-        self.offsets, self.similar, self.cosine = offsets, similar, cosine
+        self.offsets, self.similar, self.cosine, self.together = offsets, similar, cosine, together
         self.clicks = clicks
 
     def scores(self, sessions: Sequence[Rows]) -> FloatArray:
@@ -93,14 +98,23 @@ class ItemKNNRecommender(Recommender):
         return shares(self.scores(sessions))
 
     def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
-        """The last clicks by their share in each row's score."""
-        shares: list[list[tuple[float, int]]] = [[] for _ in rows]
+        """The last clicks by their share in each row's score, and the sessions with both."""
+        shares: list[list[tuple[float, int, int]]] = [[] for _ in rows]
         for weight, item in self._speakers(session):
             similar = self.similar[self.offsets[item] : self.offsets[item + 1]]
-            cosine = self.cosine[self.offsets[item] : self.offsets[item + 1]]
             for share, row in zip(shares, rows, strict=True):
-                share.extend((-weight * float(value), item) for value in cosine[similar == row])
-        return [Reason(self.source, tuple(item for _, item in sorted(share))) for share in shares]
+                share.extend(
+                    (-weight * float(self.cosine[place]), item, self._sessions_with_both(place))
+                    for place in self.offsets[item] + np.flatnonzero(similar == row)
+                )
+        return [self._reason(sorted(share)) for share in shares]
+
+    def _sessions_with_both(self, place: int) -> int:
+        return 0 if self.together is None else int(self.together[place])
+
+    def _reason(self, share: Sequence[tuple[float, int, int]]) -> Reason:
+        support = () if self.together is None else tuple(sessions for _, _, sessions in share)
+        return Reason(self.source, tuple(item for _, item, _ in share), support)
 
     def _speakers(self, session: Rows) -> list[tuple[float, int]]:
         """(weight, row) of the last distinct items, newest first."""
@@ -112,18 +126,22 @@ class ItemKNNRecommender(Recommender):
 
     def save(self, folder: Path) -> Mapping[str, Any]:
         self.popularity.save(folder)
-        for name in ("offsets", "similar", "cosine"):
-            np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+        for name in ("offsets", "similar", "cosine", "together"):
+            if (array := getattr(self, name)) is not None:
+                np.save(folder / f"{name}.npy", array, allow_pickle=False)
         return {"clicks": self.clicks}
 
     @classmethod
     def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
-        offsets, similar, cosine = (
-            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in ("offsets", "similar", "cosine")
-        )
+        offsets, similar, cosine = (_opened(folder, name) for name in ("offsets", "similar", "cosine"))
+        together = _opened(folder, "together") if (folder / "together.npy").exists() else None
         popularity = PopularityRecommender.load(folder, index, {})
-        return cls(popularity, offsets, similar, cosine, parameters["clicks"])
+        return cls(popularity, offsets, similar, cosine, together, parameters["clicks"])
+
+
+def _opened(folder: Path, name: str) -> NDArray[Any]:
+    array: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+    return array
 
 
 def distinct_items(sessions: SessionLog) -> tuple[NDArray[np.int64], Rows]:

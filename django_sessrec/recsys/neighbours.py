@@ -159,11 +159,12 @@ class NeighboursRecommender(Recommender):
         return self.kernel.top(session, k, exclude)
 
     def because(self, session: Rows, rows: Sequence[int]) -> list[Reason]:
-        """The session's clicks by their share in each row's score."""
+        """The session's clicks by their share in each row's score, and the neighbours with both."""
         source = Source.CO_VIEWED if self.parameters.clicks == 1 else Source.NEIGHBOURS
         if not len(session):
             return [Reason(source) for _ in rows]
-        return [Reason(source, clicks) for clicks in self.kernel.explain(session, rows)]
+        found = self.kernel.explain(session, rows)
+        return [Reason(source, tuple(clicks), tuple(clicks.values())) for clicks in found]
 
     def describe(self) -> str:
         return gettext_noop("products viewed in earlier visits that are similar to this one")

@@ -66,24 +66,47 @@ class Reason:
     """The source of a row, and the session's rows that support it, strongest first.
 
     source: one of Source, or a code of the model's own, such as "newest": lower case, digits and "_"
+    support: past sessions, or baskets, that hold the row and the click, for each of `clicks`; empty where
+    the source counts none
     """
 
     source: str
     clicks: tuple[int, ...] = ()
+    support: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.support and len(self.support) != len(self.clicks):
+            raise ValueError(f"a reason's support is one number for each click, not {self.support}")
         if self.source not in SOURCES and not CODE.fullmatch(self.source):
             raise ValueError(f"a reason's source is lower case, digits and '_', not {self.source!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One recommended item, its source, and the clicked items that support it, strongest first."""
+    """One recommended item, its source, and the clicked items that support it, strongest first.
+
+    support: past sessions behind each of `because`; empty where the source counts none
+    """
 
     item_id: str
     score: float
     source: str
     because: tuple[str, ...] = ()
+    support: tuple[int, ...] = ()
+
+    def supported(self, least: int) -> Recommendation:
+        """The same with those clicks alone that this many past sessions speak for; where there is none, it
+        claims no more than that the session has them."""
+        if not self.support or min(self.support) >= least:
+            return self
+        strong = [n for n, sessions in enumerate(self.support) if sessions >= least]
+        if not strong:
+            return replace(self, source=Source.SESSION, support=())
+        return replace(
+            self,
+            because=tuple(self.because[n] for n in strong),
+            support=tuple(self.support[n] for n in strong),
+        )
 
 
 class Recommender(ABC):
@@ -95,6 +118,7 @@ class Recommender(ABC):
     """
 
     kind: ClassVar[str]  # names the class in an artifact's manifest
+    learns_from: ClassVar[str] = "clicks"  # as its estimator's: what it predicts, and is judged by
     index: ItemIndex
 
     @abstractmethod
@@ -182,6 +206,7 @@ class Ranking:
                 score,
                 Source.VIEWED if row in clicked else _source(reason),
                 tuple([ids[click] for click in reason.clicks]),
+                () if row in clicked else reason.support,
             )
             for row, score, reason in zip(
                 rows, scores, self.recommender.because(self.session, rows), strict=True
@@ -260,7 +285,7 @@ class LearnsFromBaskets(Estimator, Protocol):
 
 
 def learns_from_baskets(estimator: Estimator | type) -> TypeGuard[LearnsFromBaskets]:
-    """Whether it, or the class, is one of LearnsFromBaskets."""
+    """Whether it, or the class of an estimator or recommender, is one of LearnsFromBaskets."""
     return getattr(estimator, "learns_from", "clicks") == "baskets"
 
 

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from django_sessrec import artifact_storage
 from django_sessrec.capture.fast_query import bounded, database_breaker
 from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Recommender
 from django_sessrec.safety import isolated, log
@@ -26,6 +27,7 @@ class ActiveModel:
     run_id: int
     recommender: Recommender
     intents: Intents | None = None  # likeness of its items, by which a session's intents are told apart
+    cold_start: ColdStart | None = None  # item embeddings of products that it does not know
 
     @cached_property
     def popular(self) -> list[str]:
@@ -78,7 +80,10 @@ def _opened(run: TrainingRun) -> ActiveModel | None:
     """The run's artifact, or None, logged, when it does not open."""
     try:
         recommender = run.open()
-        return ActiveModel(run.model, run.pk, recommender, run.open_intents(recommender.index))
+        index = recommender.index
+        return ActiveModel(
+            run.model, run.pk, recommender, run.open_intents(index), run.open_cold_start(index)
+        )
     except Exception as error:
         log(f"could not open the artifact of {run}, so the run before it stays in service", error)
         return None

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving.facets import Facets, in_order
 from django_sessrec.serving.fallback import BY_HAND, PINNED, SPONSORED, Candidate
+from django_sessrec.serving.families import families_of
 from django_sessrec.serving.merchant_rules import BY_PLACE, Match, MerchantRule
-from django_sessrec.serving.rules import Rule, RuleContext, guarded
+from django_sessrec.serving.rules import Rule, RuleContext, guarded, one_of_a_family
 
 Kind = PlacementRule.Kind
 Stage = tuple[str, Rule]
+FAMILY: Final = one_of_a_family.__name__
 ARRANGED: Final = 2  # times the list's length that is arranged: some can't be described, and are not shown
 
 
@@ -38,6 +40,7 @@ def arranging(rules: Sequence[MerchantRule], facets: Facets) -> Iterator[Stage]:
         checks = [
             *(_NeverBeside(rule, facets, fixed) for rule in beside),
             *(_Cap(rule, facets, fixed) for rule in caps),
+            *_other_variants(fixed.values(), items, context),
         ]
         plan.settle(items, checks, placed, fixed, context.placement.limit * ARRANGED)
 
@@ -50,8 +53,8 @@ def arranging(rules: Sequence[MerchantRule], facets: Facets) -> Iterator[Stage]:
     for number, rule in enumerate(places):
         yield rule.name, plan.placing(rule, None if number else settle)
     yield "arranged", settled
-    for rule in (*beside, *caps):
-        yield rule.name, plan.without(rule)
+    for name in (*(rule.name for rule in (*beside, *caps)), FAMILY):
+        yield name, plan.without(name)
 
 
 @dataclass(slots=True)
@@ -100,7 +103,7 @@ class Plan:
             if each.step not in BY_HAND:
                 for check in checks:
                     if not check.lets(each):
-                        kept_by[each.item_id] = check.rule.name
+                        kept_by[each.item_id] = check.name
                         break
                 else:
                     return each, {}
@@ -108,11 +111,13 @@ class Plan:
                 return each, {}
         return None, kept_by
 
-    def without(self, rule: MerchantRule) -> Rule:
+    def without(self, name: str) -> Rule:
+        """The step of the rule of this name, which leaves out what it kept from every place."""
+
         def leave_out(items: list[Candidate], _context: RuleContext) -> list[Candidate]:
-            if rule.name not in self.left_out.values():
+            if name not in self.left_out.values():
                 return items
-            return [each for each in items if self.left_out.get(each.item_id) != rule.name]
+            return [each for each in items if self.left_out.get(each.item_id) != name]
 
         return leave_out
 
@@ -133,10 +138,10 @@ class Plan:
 
 
 class _Check(ABC):
-    """What one rule asks of the next place."""
+    """What one rule, known to traces by its name, asks of the next place."""
 
-    def __init__(self, rule: MerchantRule, facets: Facets, fixed: Mapping[int, Candidate]) -> None:
-        self.rule, self.facets, self.fixed = rule, facets, fixed
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     @abstractmethod
     def lets(self, candidate: Candidate) -> bool:
@@ -151,7 +156,8 @@ class _Cap(_Check):
     """At most so many products with one value among so many places in a row, fixed ones ahead included."""
 
     def __init__(self, rule: MerchantRule, facets: Facets, fixed: Mapping[int, Candidate]) -> None:
-        super().__init__(rule, facets, fixed)
+        super().__init__(rule.name)
+        self.rule, self.facets = rule, facets
         self.so_far: list[frozenset[str]] = []  # the values of each place
         self.inside: Counter[str] = Counter()  # of the places that share a window with the next one
         ahead = ((place, self._values(each)) for place, each in fixed.items())
@@ -190,7 +196,7 @@ class _NeverBeside(_Check):
     """Two kinds of products of which a list, and the page it stands on, have one at most."""
 
     def __init__(self, rule: MerchantRule, facets: Facets, fixed: Mapping[int, Candidate]) -> None:
-        super().__init__(rule, facets, fixed)
+        super().__init__(rule.name)
         self.sides = facets.matching(rule.what), facets.matching(rule.other)
         self.has = [False, False]
         for each in fixed.values():
@@ -204,6 +210,34 @@ class _NeverBeside(_Check):
 
     def count(self, candidate: Candidate) -> None:
         self.has = [had or candidate.item_id in side for had, side in zip(self.has, self.sides, strict=True)]
+
+
+class _OtherVariants(_Check):
+    """No other variant of a family that the shop has placed a variant of."""
+
+    def __init__(self, variants: Collection[str]) -> None:
+        super().__init__(FAMILY)
+        self.variants = variants
+
+    def lets(self, candidate: Candidate) -> bool:
+        return candidate.item_id not in self.variants
+
+    def count(self, candidate: Candidate) -> None:
+        """Nothing changes: what the shop has placed was known from the start."""
+
+
+def _other_variants(
+    placed: Collection[Candidate], items: Iterable[Candidate], context: RuleContext
+) -> Iterator[_Check]:
+    """The check of families, where there is anything to check."""
+    families = families_of(context.catalogue) if placed else None
+    if families is None:
+        return
+    family = families.of({each.item_id for each in (*placed, *items)})
+    stand_for = {family[each.item_id] for each in placed if each.item_id in family}
+    variants = {item_id for item_id, of_item in family.items() if of_item in stand_for}
+    if variants:
+        yield _OtherVariants(variants)
 
 
 def _placed(

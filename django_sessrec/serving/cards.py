@@ -43,20 +43,22 @@ def html(recommendations: Recommendations) -> SafeString:
     """What LIST renders for a list that has items."""
     title, rec_id = _value(recommendations.title), recommendations.rec_id
     shown_as = f' data-sessrec-rec="{_value(rec_id)}"' if rec_id else ""
-    rows = "".join([_row(row.title, row.items) for row in recommendations.rows])
+    rows = "".join([_row(*row) for row in recommendations.rows])
     return SafeString(
         f'<section class="sessrec" aria-label="{title}"'
         f' data-sessrec-placement="{_value(recommendations.placement)}"{shown_as}>\n{rows}</section>\n'
     )
 
 
-def _row(title: str, items: Sequence[RecommendedItem]) -> str:
-    cards = "".join([_card(item) for item in items])
+def _row(title: str, items: Sequence[RecommendedItem], reason: str) -> str:
+    cards = "".join([_card(item, says_reason=not reason) for item in items])
     heading = f'<h2 class="sessrec__heading">{_value(title)}</h2>\n'
+    if reason:
+        heading += f'<p class="sessrec__because">{_value(reason)}</p>\n'
     return f'{heading}<ul class="sessrec__list" role="list">\n{cards}</ul>\n'
 
 
-def _card(item: RecommendedItem) -> str:
+def _card(item: RecommendedItem, *, says_reason: bool) -> str:
     fields = item.fields
     parts = [f'<li class="sessrec__item" data-sessrec-item="{_value(item.item_id)}">\n']
     parts.append(f'<a class="sessrec__card" href="{_value(item.url)}">\n')
@@ -71,7 +73,7 @@ def _card(item: RecommendedItem) -> str:
         parts.append(f'<span class="sessrec__price">{_value(price)}</span>\n')
     if item.sponsored:
         parts.append(f'<span class="sessrec__label">{_("Sponsored")}</span>\n')
-    elif reason := item.reason_text:
+    elif says_reason and (reason := item.reason_text):
         parts.append(f'<span class="sessrec__reason">{_value(reason)}</span>\n')
     parts.append("</a>\n</li>\n")
     return "".join(parts)

@@ -22,6 +22,7 @@ from django_sessrec.serving.fallback import (
     DROPPED,
     MOVED,
     SPARE,
+    UNDER_RULES,
     Candidate,
     Trace,
     candidates,
@@ -40,11 +41,13 @@ from django_sessrec.serving.rules import (
     RuleContext,
     own_rules,
 )
+from django_sessrec.serving.variety import WINDOW, explored, rotated, varied
 from django_sessrec.serving.visit import Visit
 
-SPARE_FOR_RULES: Final = 4  # times the list, next, where a merchant's rules leave some out
+AGAIN_UNDER_RULES: Final = 6  # times the list, next, where a merchant's rules leave many out
 SPARE_AGAIN: Final = 12  # times the list that is looked up in all where that was not enough
 
+VARYING: Final[tuple[Rule, ...]] = (varied, rotated, explored)
 REFILLED: Final = "refilled"  # in traces: back in a list that the merchant's rules had left short
 
 
@@ -170,7 +173,9 @@ def _depths(context: RuleContext, own: Sized) -> tuple[float, ...]:
     """How many times the list's length is looked up, and where that was not enough, in all."""
     placement = context.placement
     if placement.merchandising.rules:
-        return SPARE, SPARE_FOR_RULES, SPARE_AGAIN
+        return UNDER_RULES, AGAIN_UNDER_RULES, SPARE_AGAIN
+    if placement.variety or placement.rotate_after or placement.explore:  # which choose among more
+        return WINDOW, SPARE_AGAIN
     may_drop_more = (
         own
         or placement.max_per_category is not None
@@ -213,10 +218,10 @@ def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) 
         if any(id(each) not in known for each in choice.chosen):  # judge it as all the rest was
             choice = _applied((*BY_ID, *BY_CATALOGUE), choice, context)
     if not context.placement.merchandising.rules:
-        return _applied((*CAPPING, *LAST), choice, context)
+        return _applied((*CAPPING, *VARYING, *LAST), choice, context)
     rules, facets = in_force(context), Facets(context, choice.chosen)
     choice = _staged(sifting(rules, facets), choice, context)
-    choice = _applied(CAPPING, choice, context)
+    choice = _applied((*CAPPING, *VARYING), choice, context)
     choice = _staged(arranging(rules, facets), choice, context)
     return _applied(LAST, choice, context)
 

@@ -12,11 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.recsys.composition import spread
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import Ranking, Recommendation, Source
 from django_sessrec.safety import isolated
 from django_sessrec.serving import shop_wide
-from django_sessrec.serving.active_models import active
+from django_sessrec.serving.active_models import ActiveModel, active
+from django_sessrec.serving.cold_start import HEARD, new_products
 from django_sessrec.serving.composing import ComposedRanking, composed
 from django_sessrec.serving.families import Families, families_of, heard
 from django_sessrec.serving.placements import Placement
@@ -29,19 +31,21 @@ RECENTLY_VIEWED, BOUGHT_TOGETHER = "recently_viewed", "bought_together"
 MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = USUAL_STEPS = (
     "model", "co_views", "category", "popular", "static",
 )  # fmt: skip
+CONTENT = "content"  # the step and its reason
 SEARCH, TRENDING, WATCHED, BEST_SELLERS, NEW = SHOP_STEPS = (
     "search", "trending", "watched", "best_sellers", "new",
 )  # fmt: skip
-STEPS: Final = (*BY_SHOP, RECENTLY_VIEWED, BOUGHT_TOGETHER, *USUAL_STEPS, *SHOP_STEPS)
+STEPS: Final = (*BY_SHOP, RECENTLY_VIEWED, BOUGHT_TOGETHER, *USUAL_STEPS, CONTENT, *SHOP_STEPS)
 BY_HAND: Final = frozenset(BY_SHOP)  # put there by the shop, by no step of the fallback
 # Neither the visit nor the page has a say in these.
 FOR_EVERYBODY: Final = frozenset({TRENDING, WATCHED, BEST_SELLERS, NEW, POPULAR, STATIC})
-REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", *SHOP_STEPS, STATIC)
+REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", CONTENT, *SHOP_STEPS, STATIC)
 BASKET_MODEL: Final = "bought_together"  # this key in SESSREC["MODELS"] answers the step of its name
 CO_VIEWS_MODEL: Final = "itemknn"  # this key in SESSREC["MODELS"] is asked for co-views first
 DEPTH: Final = 4  # times the list's length that each model is asked for
 AT_FIRST: Final = 1.5  # times the list's length that is explained and looked up where no rule may drop more
 SPARE: Final = 2  # the same for rules, and in all: replaces sold-out items without a second query
+UNDER_RULES: Final = 3  # the same for a merchant's rules
 MAX_VARIANTS: Final = 2  # of a family that a model names: the best, and a spare one
 MIN_LETTERS: Final = 3  # of a query's word that is searched for by itself
 MAX_WORDS: Final = 4  # of a query, so searched
@@ -69,6 +73,7 @@ class Candidate:
     - `because_items`: the shop's objects of `because`, without those that may not be shown
     - `fields`: what Catalogue.describe() says of it, once it is sure to be shown
     - `trace`: what each rule did to it, in order; empty while rules are at work
+    - `propensity`: the probability with which it was drawn for its place, where the placement explores
     - `intent`: the newest clicked item of the earlier intent that it stands for; empty for the leading one
     - `intents`: live intents of the session, as its model tells them apart; None where it does not
     """
@@ -86,6 +91,7 @@ class Candidate:
     trace: tuple[Trace, ...] = ()
     intent: str = ""
     intents: int | None = field(default=None, compare=False)
+    propensity: float | None = None
 
     def resolved(self, offered: Mapping[str, Any]) -> None:
         """Take the shop's objects from those that may be shown. Nobody else has the candidate yet."""
@@ -123,6 +129,12 @@ class Asked:
     def heard_by(self, index: ItemIndex, session: Sequence[str]) -> Sequence[str]:
         """What a model hears of the session."""
         return heard(index, session, self.family)
+
+    def stand_ins(self, model: ActiveModel, heard: Sequence[str]) -> dict[str, str]:
+        """By id of each of the last items that the model does not know, a known one that is like it."""
+        unknown = [item_id for item_id in heard[-HEARD:] if item_id not in model.recommender.index]
+        new = new_products(model, self.catalogue) if unknown else None
+        return {} if new is None else new.known_like(unknown)
 
 
 Question = Callable[[], list[Candidate]]
@@ -170,8 +182,7 @@ def _in_order(asked: Asked) -> list[str]:
     """The placement's steps; a name that is no step is left out, and a check reports it."""
     steps = [each for each in asked.placement.steps or USUAL_STEPS if each in QUESTIONS]
     last = asked.session[-1:]
-    names = {*last, *(asked.family[each] for each in last if each in asked.family)}
-    if MODEL in steps and not any(_knows(model, each) for model in asked.placement.models for each in names):
+    if MODEL in steps and not any(_hears(model, last, asked) for model in asked.placement.models):
         # The last item is newer than the models, which would only hear what came before it.
         by_last_item = [each for each in steps[steps.index(MODEL) :] if each in (CO_VIEWS, CATEGORY)]
         others = [each for each in steps if each not in by_last_item]
@@ -206,9 +217,13 @@ def _co_views_models(models: Sequence[str]) -> list[str]:
     return list(dict.fromkeys((*trained, *models)))
 
 
-def _knows(model: str, item_id: str) -> bool:
+def _hears(model: str, last: Sequence[str], asked: Asked) -> bool:
+    """Whether the model knows the session's last item, or one that is like it."""
     serving = active(model)
-    return serving is not None and item_id in serving.recommender.index
+    if serving is None:
+        return False
+    heard = asked.heard_by(serving.recommender.index, last)
+    return any(each in serving.recommender.index for each in heard) or bool(asked.stand_ins(serving, heard))
 
 
 class _Ranked:
@@ -229,25 +244,40 @@ class _Ranked:
         serving, asked = active(self._model), self._asked
         if serving is None:
             return []
-        heard = asked.heard_by(serving.recommender.index, self._session)
-        if not any(item_id in serving.recommender.index for item_id in heard):
+        index = serving.recommender.index
+        named = asked.heard_by(index, self._session)
+        stand_ins = asked.stand_ins(serving, named)
+        heard = [stand_ins.get(item_id, item_id) for item_id in named] if stand_ins else named
+        if not any(item_id in index for item_id in heard):
             return []
         self._run_id = serving.run_id
-        if asked.family:
+        if heard is not self._session:
             self._clicked = dict(zip(heard, self._session, strict=True))
-        self._ranking = serving.recommender.rank(heard, asked.depth, exclude=heard[-1:])
+        self._ranking = serving.recommender.rank(
+            heard,
+            asked.depth,
+            exclude=[*heard[-1:], *stand_ins.values()],  # nobody has viewed these
+        )
         if self._step == MODEL:
             self._composed, self._intents = composed(
                 self._ranking, serving.intents, asked.placement, asked.depth, asked.hidden
             )
-        return self._explained(0, _times(AT_FIRST, asked.placement))
+        found = self._explained(0, _times(AT_FIRST, asked.placement))
+        if self._step == MODEL:
+            if named[-1] in stand_ins:
+                like_it = Candidate(stand_ins[named[-1]], CONTENT, CONTENT, tuple(self._session[-1:]))
+                found = [*found[:1], like_it, *found[1:]]
+            if asked.placement.new_products:
+                found = _with_new_products(found, _like_the_session(serving, asked), asked.placement)
+        return found
 
     def spare(self) -> list[Candidate]:
         placement = self._asked.placement
-        return self._explained(_times(AT_FIRST, placement), _times(SPARE, placement))
+        return self._explained(_times(AT_FIRST, placement), _times(_spare(placement), placement))
 
     def rest(self) -> list[Candidate]:
-        return self._explained(_times(SPARE, self._asked.placement), None)
+        placement = self._asked.placement
+        return self._explained(_times(_spare(placement), placement), None)
 
     def _explained(self, start: int, stop: int | None) -> list[Candidate]:
         return [
@@ -270,12 +300,52 @@ class _Ranked:
 
     def _recommendations(self, start: int, stop: int | None) -> list[tuple[Recommendation, str]]:
         if self._composed is not None:
-            return self._composed.explained(start, stop)
-        return [(each, "") for each in self._ranking.explained(start, stop)] if self._ranking else []
+            found = self._composed.explained(start, stop)
+        else:
+            found = [(each, "") for each in self._ranking.explained(start, stop)] if self._ranking else []
+        least = sessrec_settings.MIN_REASON_SESSIONS
+        return [(each.supported(least), intent) for each, intent in found]
+
+
+def _spare(placement: Placement) -> int:
+    return UNDER_RULES if placement.merchandising.rules else SPARE
 
 
 def _times(factor: float, placement: Placement) -> int:
     return int(factor * placement.limit)
+
+
+def _like_the_session(model: ActiveModel, asked: Asked) -> list[Candidate]:
+    """Products that the model has not learnt, and that are like the session by content, best first."""
+    new = new_products(model, asked.catalogue)
+    if new is None:
+        return []
+    named = asked.heard_by(model.recommender.index, asked.session)
+    clicked = dict(zip(named, asked.session, strict=True))
+    return [
+        Candidate(each.item_id, CONTENT, CONTENT, (clicked[each.because],), each.score)
+        for each in new.like(named, asked.hidden, asked.depth)
+    ]
+
+
+def _with_new_products(found: list[Candidate], new: list[Candidate], placement: Placement) -> list[Candidate]:
+    """The model's list with NEW_PRODUCTS places of each stretch of the list's length for new products."""
+    mixed = list(found)
+    there = {each.item_id for each in found}
+    waiting = (each for each in new if each.item_id not in there)
+    for start in range(0, len(found), placement.limit):
+        for place in spread(placement.new_products, placement.limit):
+            if (each := next(waiting, None)) is not None:
+                mixed.insert(start + place, each)
+    return mixed
+
+
+def _by_content(asked: Asked) -> list[Candidate]:
+    for model in asked.placement.models:
+        serving = active(model)
+        if serving is not None and serving.cold_start is not None:
+            return _like_the_session(serving, asked)
+    return []
 
 
 def _recently_viewed(asked: Asked) -> list[Candidate]:
@@ -335,6 +405,7 @@ QUESTIONS: Final[Mapping[str, Callable[[Asked], list[Question]]]] = MappingProxy
         BOUGHT_TOGETHER: _by_basket,
         MODEL: _by_session,
         CO_VIEWS: _by_last_item,
+        CONTENT: lambda asked: [partial(_by_content, asked)],
         CATEGORY: lambda asked: [partial(_same_category, asked)],
         POPULAR: lambda asked: [partial(_popular, asked)],
         SEARCH: lambda asked: [partial(_search, asked)],

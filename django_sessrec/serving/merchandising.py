@@ -3,7 +3,8 @@
 Order: hide; same or other brand, price window, stock; up, down; then the shop's limit per category; then
 never beside, at most so many of a kind, and the places of pinned and sponsored products (arranging.py).
 What is hidden never shows. Products that the shop placed itself obey no other rule, and count for all of
-them. A list that would stay short gets back what the SOFT rules left out.
+them: no other variant of their families is shown. A list that would stay short gets back what the SOFT rules
+left out.
 """
 
 from __future__ import annotations

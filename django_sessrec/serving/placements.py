@@ -34,6 +34,10 @@ class Placement:
     sponsored: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     hide_viewed: bool = True
+    new_products: int = 1  # places of the list for products that the model does not know
+    variety: float = 0.0  # 0 leaves the order to relevance, 1 looks at unlikeness alone
+    rotate_after: int | None = None  # lists of a session with an item that nobody clicked
+    explore: float = 0.0  # probability of a place to go to any of the candidates
     max_per_category: int | None = None
     rules: tuple[Any, ...] = ()  # dotted paths, or the rules themselves
     experiment: str = ""  # that the session takes part in
@@ -144,6 +148,10 @@ def _merged(
         sponsored=tuple(map(str, merged["SPONSORED"])),
         excluded=tuple(map(str, merged["EXCLUDED"])),
         hide_viewed=bool(merged["HIDE_VIEWED"]),
+        new_products=int(merged["NEW_PRODUCTS"]),
+        variety=float(merged["VARIETY"]),
+        rotate_after=merged["ROTATE_AFTER"],
+        explore=float(merged["EXPLORE"]),
         max_per_category=merged["MAX_PER_CATEGORY"],
         rules=tuple(merged["RULES"]),
         experiment=experiment,

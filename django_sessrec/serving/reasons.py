@@ -25,6 +25,7 @@ OF_AN_ITEM: Final[Mapping[str, str]] = {
     Source.BOUGHT_TOGETHER: gettext_noop("Bought together with %(title)s"),
     Source.NETWORK: gettext_noop("Similar to %(title)s"),
     Source.SESSION: gettext_noop("Because you viewed %(title)s"),
+    "content": gettext_noop("Similar to %(title)s"),
     "same_category": gettext_noop("In the same category as %(title)s"),
 }
 

@@ -28,6 +28,7 @@ from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.fallback import (
     BEST_SELLERS,
     BOUGHT_TOGETHER,
+    BY_HAND,
     FOR_EVERYBODY,
     MODEL,
     NEW,
@@ -40,7 +41,7 @@ from django_sessrec.serving.fallback import (
     Trace,
 )
 from django_sessrec.serving.placements import ROWS, Placement, placement_for
-from django_sessrec.serving.reasons import words
+from django_sessrec.serving.reasons import OF_AN_ITEM, words
 from django_sessrec.serving.visit import Visit, visit_of
 
 
@@ -100,10 +101,14 @@ class RecommendedItem:
 
 
 class Row(NamedTuple):
-    """Items of a list that stand together under a heading."""
+    """Items of a list that stand together under a heading.
+
+    reason_text: the reason in words that all of them have, to be said once below the heading, on no card
+    """
 
     title: str
     items: list[RecommendedItem]
+    reason_text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +144,7 @@ class Recommendations:
         found: dict[str, list[RecommendedItem]] = {}
         for item in self.items:
             found.setdefault(item.row, []).append(item)
-        return [Row(heading or self.title, items) for heading, items in found.items()]
+        return [Row(heading or self.title, items, _of_all(items)) for heading, items in found.items()]
 
 
 def recommend(
@@ -206,6 +211,7 @@ def remember(
         variant=placement.variant,
         item_ids=[each.item_id for each in choice.chosen],
         reasons=[each.reason for each in choice.chosen],
+        propensities=_propensities(choice) if placement.explore else None,
         wanted=placement.limit,
         session_clicks=len(visit.clicks),
         session_intents=answer.intents if answer else None,
@@ -214,6 +220,16 @@ def remember(
     if request is not None:
         request.sessrec.show(impression)  # type: ignore[attr-defined]
     return impression
+
+
+def _propensities(choice: Choice) -> list[float | None] | None:
+    """Of each item; 1 for those that the shop placed, None for one that was put in after the draw.
+
+    None for a list of two variants: which of them an item is of was drawn, too.
+    """
+    if all(each.propensity is None for each in choice.chosen):
+        return None
+    return [1.0 if each.step in BY_HAND else each.propensity for each in choice.chosen]
 
 
 def rendered(recommendations: Recommendations, request: HttpRequest | None) -> SafeString:
@@ -256,6 +272,15 @@ def _shown(
         variant=placement.variant,
         template=placement.template,
     )
+
+
+def _of_all(items: Sequence[RecommendedItem]) -> str:
+    """The reason that all of several items have, if it names another one; empty where they differ."""
+    reasons = {(each.reason, each.because_title) for each in items}
+    if len(items) < 2 or len(reasons) > 1 or any(each.sponsored for each in items):
+        return ""
+    [(reason, title)] = reasons
+    return words(reason, title) if reason in OF_AN_ITEM else ""
 
 
 def _title(choice: Choice, placement: Placement) -> str:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
@@ -36,6 +36,7 @@ from django_sessrec.serving.placements import ROWS, Placement
 from django_sessrec.serving.visit import Visit, group_of
 
 NO_ATTRIBUTES: Final = Attributes({})
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class RuleContext:
     _sensitive: set[str] = field(default_factory=set)
     _attributes: dict[str, Attributes] = field(default_factory=dict)
     _group: list[str] = field(default_factory=list)  # none before it is asked for
+    _kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
@@ -78,6 +80,13 @@ class RuleContext:
             with isolated("tell an item's attributes", about=f"item {candidate.item_id!r}", savepoints=False):
                 found = self.catalogue.attributes(candidate.item)
             self._attributes[candidate.item_id] = found
+        return found
+
+    def kept(self, name: str, ask: Callable[[], Value]) -> Value:
+        """What `ask` says, asked once in a list."""
+        if name not in self._kept:
+            self._kept[name] = ask()
+        found: Value = self._kept[name]
         return found
 
     def propose(self, item_id: Any, *, sponsored: bool = False) -> Candidate:

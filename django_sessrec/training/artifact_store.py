@@ -14,6 +14,7 @@ from django_sessrec import artifact_storage, database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import HOLD_OUT, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
+from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Recommender
 
@@ -55,6 +56,7 @@ def publish(
     card: Mapping[str, Any],
     *,
     intents: Intents | None = None,
+    cold_start: ColdStart | None = None,
 ) -> None:
     """Write both models of a run, and into the storage where there is one; `run` gets name and checksums.
 
@@ -62,10 +64,11 @@ def publish(
     Raises OSError and StorageError.
 
     intents: likeness of the published model's items
+    cold_start: item embeddings of the products that it does not know
     """
     try:
         artifact.save(hold_out, run.hold_out_folder, card=card)
-        artifact.save(published, run.folder, card=card, intents=intents)
+        artifact.save(published, run.folder, card=card, intents=intents, cold_start=cold_start)
     except OSError as error:  # of a full disk NumPy tells only how much of an array it could not write
         home = sessrec_settings.artifacts
         raise OSError(f"SESSREC['ARTIFACTS'] = {home}: the disk is full, or fails: {error}") from error

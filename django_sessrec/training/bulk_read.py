@@ -9,7 +9,7 @@ from typing import Any, Final
 from django_sessrec import database
 
 HEADER: Final = 19  # bytes of a binary COPY, before the first row
-COLUMN: Final = struct.Struct(">hi")  # columns of a row, bytes of the first
+COLUMN: Final = struct.Struct(">hi")  # number of columns and size of the first, before its value
 
 
 def values(query: str, parameters: Sequence[Any]) -> Iterator[bytes]:
@@ -27,8 +27,7 @@ def values(query: str, parameters: Sequence[Any]) -> Iterator[bytes]:
     ):
         skipped = HEADER
         for message in copy:
-            if len(message) >= skipped + COLUMN.size:  # else the trailer, alone or after the header
-                size = COLUMN.unpack_from(message, skipped)[1]
-                start = skipped + COLUMN.size
-                yield bytes(memoryview(message)[start : start + size])
+            start = skipped + COLUMN.size
+            if len(message) > start:  # else a NULL, or the trailer, alone or after the header
+                yield bytes(memoryview(message)[start:])
             skipped = 0

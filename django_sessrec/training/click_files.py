@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zipfile import BadZipFile
@@ -46,7 +47,7 @@ SWEPT: Final = "swept"  # the file that says when erased sessions were last look
 OVERLAP: Final = timedelta(minutes=10)  # a withdrawal is dated before it can be seen
 ABANDONED_SECONDS: Final = 3_600  # after which an unfinished file is that of a killed process
 
-# An hour's clicks come as one value, as COPIED.
+# The clicks come as one value, as COPIED.
 DAY: Final = """
     SELECT string_agg(
         uuid_send(event_id) || int8send(uuid_hash_extended(session_id, 0))
@@ -56,7 +57,6 @@ DAY: Final = """
     FROM sessrec_event AS event
     WHERE occurred_at >= %s AND occurred_at < %s AND name = ANY (%s) AND item_id <> ''
       AND NOT EXISTS (SELECT FROM sessrec_withdrawal WHERE session_id = event.session_id)
-    GROUP BY date_trunc('hour', occurred_at)
 """
 ITEMS: Final = """
     SELECT item_id, hashtextextended(item_id, 0) FROM sessrec_event
@@ -88,7 +88,7 @@ COPIED: Final = np.dtype(
     [("id_high", ">u8"), ("id_low", ">u8"), ("session", ">i8"), ("item", ">i8"), ("kind", ">i2")]
 )
 CLICK: Final = np.dtype(
-    [("id_high", np.uint64), ("session", np.int64), ("item", np.int64), ("kind", np.uint8)]
+    [("id_high", np.uint64), ("session", np.int64), ("item", np.int32), ("kind", np.uint8)]
 )
 Clicks = NDArray[Any]  # of CLICK
 Codes = NDArray[np.int64]
@@ -97,8 +97,9 @@ Codes = NDArray[np.int64]
 class Day(NamedTuple):
     """One file, opened.
 
-    clicks: (n_clicks,) CLICK, in order of session and time; bots' and quarantined ones included
-    codes:  (n_items,) the hash of each item
+    clicks: (n_clicks,) CLICK, in order of session and time; bots' and quarantined ones included. `item` is a
+            place in `codes`
+    codes:  (n_items,) the hash of each item, ascending
     ids:    (n_bytes,) uint8, the items' ids one after the other; item n is ids[starts[n]:starts[n + 1]]
     facts:  what the file is made of, and when it was last compared with Postgres
     """
@@ -195,6 +196,15 @@ def _holds(day: date, sessions: Codes) -> bool:
     return found is None or bool(np.isin(found.clicks["session"], sessions).any())
 
 
+def tidy() -> list[date]:
+    """`discard`, or remove every file once CLICK_FILES is no longer set; returns the days removed."""
+    if sessrec_settings.CLICK_FILES:
+        return discard()
+    days = [day for day, _ in _files()]
+    discard_all()
+    return days
+
+
 def discard_all() -> int:
     """Remove every file; returns how many there were."""
     found = [path for _, path in _files()]
@@ -209,7 +219,7 @@ def compare(day: date) -> bool:
     with database.connection().cursor() as cursor:
         cursor.execute(CHECKSUM, [*_bounds(day), list(NAMES)])
         count, checksum = cursor.fetchone()
-    if found is not None and (len(found.clicks), _checksum(found.clicks)) == (count, checksum):
+    if found is not None and (len(found.clicks), _checksum(found)) == (count, checksum):
         _write(day, found._replace(facts=found.facts | {"compared_at": _now()}))
         return True
     log.warning("the clicks of %s are not those of the database, and are read again", day)
@@ -230,15 +240,22 @@ def oldest() -> date | None:
 
 def _written(day: date, state: Sequence[int]) -> Day:
     """The day as Postgres has it, kept as a file. `state` was read before: what came since shows."""
-    blocks = [np.zeros(0, CLICK), *_copied(day)]
-    clicks = np.concatenate(blocks)
+    copied = _copied(day)
     with database.connection().cursor() as cursor:
         cursor.execute(ITEMS, [*_bounds(day), list(NAMES)])
-        items = cursor.fetchall()
+        items = sorted(cursor.fetchall(), key=itemgetter(1))
+    codes = np.array([code for _, code in items], np.int64)
+    place = np.searchsorted(codes, copied["item"])
+    known = place < len(codes)  # not where its rows were deleted in between
+    known[known] = codes[place[known]] == copied["item"][known]
+    clicks = np.empty(np.count_nonzero(known), CLICK)
+    clicks["item"] = place[known]
+    for name in ("id_high", "session", "kind"):
+        clicks[name] = copied[name][known]
     encoded = [item_id.encode() for item_id, _ in items]
     found = Day(
         clicks[np.lexsort((clicks["id_high"], clicks["session"]))],
-        np.array([code for _, code in items], np.int64),
+        codes,
         np.frombuffer(b"".join(encoded), np.uint8),
         np.concatenate(([0], np.cumsum([len(each) for each in encoded], dtype=np.int64))).astype(np.int64),
         {"format": FORMAT, "state": list(state), "compared_at": _now()},
@@ -312,20 +329,15 @@ def _bounds(day: date) -> tuple[datetime, datetime]:
     return start, start + ONE
 
 
-def _checksum(clicks: Clicks) -> int:
-    return int(np.bitwise_xor.reduce(clicks["session"] ^ clicks["item"])) if len(clicks) else 0
+def _checksum(day: Day) -> int:
+    return int(np.bitwise_xor.reduce(day.clicks["session"] ^ day.codes[day.clicks["item"]]))
 
 
 def _now() -> str:
     return database.now().isoformat()
 
 
-def _copied(day: date) -> Iterator[Clicks]:
-    """Blocks of CLICK."""
+def _copied(day: date) -> NDArray[Any]:
+    """The day's clicks as COPIED."""
     names = list(NAMES)
-    for block in bulk_read.values(DAY, [names, *_bounds(day), names]):
-        copied = np.frombuffer(block, COPIED)
-        clicks = np.empty(len(copied), CLICK)
-        for name in CLICK.names or ():
-            clicks[name] = copied[name]
-        yield clicks
+    return np.frombuffer(b"".join(bulk_read.values(DAY, [names, *_bounds(day), names])) or b"", COPIED)

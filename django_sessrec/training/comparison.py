@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from django_sessrec.models import TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import INTENTS, LENGTHS, Cases, reciprocal_ranks
-from django_sessrec.recsys.recommender import Recommender
+from django_sessrec.recsys.recommender import Recommender, learns_from_baskets
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import split
-from django_sessrec.training.dataset import read
+from django_sessrec.training.dataset import read_for
 from django_sessrec.training.gate import FEWEST_CASES
 
 K = 20
@@ -98,11 +98,22 @@ def comparable(run: TrainingRun) -> bool:
 def compare(one: TrainingRun, other: TrainingRun) -> Comparison:
     """Test the hold-out models on clicks that neither has seen, and make lists by the published ones.
 
-    Raises NotComparable for too few such clicks, and for a model that does not open.
+    Two models of baskets are tested on what is put into these. Raises NotComparable for too few clicks, for a
+    model that does not open, and for two of which one predicts clicks and the other baskets.
     """
     days = min(_days_of(MOST_CLICKS, run) for run in (one, other))
     since = max(_unseen_from(one), _unseen_from(other), timezone.now() - days)
-    sessions, _counts = read(since - min(EARLIER, days), timezone.now())
+    tested = [_opened(run, hold_out=True) for run in (one, other)]
+    if len({each.learns_from for each in tested}) > 1:
+        baskets, clicks = (one, other) if learns_from_baskets(type(tested[0])) else (other, one)
+        raise NotComparable(
+            _(
+                "%(baskets)s predicts what else goes into a basket, %(clicks)s the next click: no figure is"
+                " the same for both. Compare two runs of one kind."
+            )
+            % {"baskets": baskets, "clicks": clicks}
+        )
+    sessions = read_for(type(tested[0]), since - min(EARLIER, days), timezone.now())
     cut = int(np.searchsorted(sessions.started, since.timestamp()))
     earlier, unseen = sessions.slice(0, cut), sessions.slice(cut, len(sessions))
     cases = Cases.from_log(unseen).thinned(MOST_CASES)
@@ -118,7 +129,6 @@ def compare(one: TrainingRun, other: TrainingRun) -> Comparison:
                 "fewest": FEWEST_CASES,
             }
         )
-    tested = [_opened(run, hold_out=True) for run in (one, other)]
     ranks = [reciprocal_ranks(each, cases.reindexed(each.index), K)[0] for each in tested]
     found = [ranked > 0 for ranked in ranks]  # (2, n_cases) each: among all, among new ones
     new = cases.new

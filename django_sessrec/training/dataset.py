@@ -17,6 +17,7 @@ from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.poisoning import within_bounds
+from django_sessrec.recsys.recommender import Recommender, learns_from_baskets
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import bulk_read, click_files
 
@@ -37,20 +38,15 @@ ITEMS = """
     ORDER BY item_id COLLATE "C"
 """
 
-# An hour's clicks come as one value, as COPIED. Ids travel as 64-bit hashes; the event's id, a UUIDv7,
-# carries the time and orders clicks of one millisecond.
+# A day's clicks come as one value, as COPIED: at most 1 GB, so 31 million a day. Ids travel as 64-bit hashes;
+# the event's id, a UUIDv7, carries the time and orders clicks of one millisecond.
 CLICKS = """
     SELECT string_agg(
         uuid_send(event_id) || int8send(uuid_hash_extended(session_id, 0))
         || int8send(hashtextextended(item_id, 0)) || int2send((name = 'add_to_cart')::int::smallint), ''
     )
-    FROM sessrec_event AS event
+    FROM sessrec_event
     WHERE occurred_at >= %s AND occurred_at < %s AND name = ANY (%s) AND item_id <> '' AND NOT bot
-      AND NOT EXISTS (SELECT FROM sessrec_withdrawal WHERE session_id = event.session_id)
-      AND NOT EXISTS (
-          SELECT FROM sessrec_quarantine WHERE session_id = event.session_id AND released_at IS NULL
-      )
-    GROUP BY date_trunc('hour', occurred_at)
 """
 COPIED = np.dtype(
     [("id_high", ">u8"), ("id_low", ">u8"), ("session", ">i8"), ("item", ">i8"), ("cart", ">i2")]
@@ -108,6 +104,11 @@ def read_baskets(
     pair = np.stack([clicks["session"], clicks["row"].astype(np.int64)], axis=1)
     _, first = np.unique(pair, axis=0, return_index=True)
     return _counted(index, clicks[np.sort(first)], left_out)
+
+
+def read_for(model: type[Recommender], start: datetime, end: datetime) -> SessionLog:
+    """What a recommender of this class is judged by: baskets where it has learnt from them, else sessions."""
+    return (read_baskets if learns_from_baskets(model) else read)(start, end)[0]
 
 
 def _read(
@@ -190,9 +191,14 @@ def _clicks(
     hashes: NDArray[np.int64],
     rows: NDArray[np.int64],
 ) -> Iterator[NDArray[Any]]:
-    """Blocks of CLICK; hashes, rows: (n_items,), of each item. Clicks on other items are dropped."""
+    """Blocks of CLICK, without those on other items and of sessions that are withdrawn or in quarantine.
+
+    hashes, rows: (n_items,), of each item
+    """
+    left_out = np.concatenate(click_files.left_out())
     for block in _copied(start, end, names):
         place, known = _places(hashes, block["item"].astype(np.int64))
+        known &= ~np.isin(block["session"], left_out)
         clicks = np.empty(np.count_nonzero(known), CLICK)
         clicks["row"] = rows[place[known]]
         for name in ("id_high", "session", "cart"):
@@ -201,7 +207,7 @@ def _clicks(
 
 
 def _copied(start: datetime, end: datetime, names: Sequence[str]) -> Iterator[NDArray[Any]]:
-    """Blocks of COPIED, a day's in one query, so that the server holds no more than that."""
+    """Blocks of COPIED, one for each day."""
     while start < end:
         midnight = datetime(start.year, start.month, start.day, tzinfo=UTC) + timedelta(days=1)
         for block in bulk_read.values(CLICKS, [start, min(end, midnight), list(names)]):
@@ -217,8 +223,7 @@ def _from_files(
     first, last = (np.uint64(round(moment.timestamp() * 1000)) for moment in (start, end))
     kinds = [click_files.NAMES.index(name) for name in names]
     counts = dict.fromkeys(("bot_clicks", "quarantined_clicks", "sensitive_clicks"), 0)
-    ids: list[str] = []
-    codes = np.zeros(0, np.int64)  # the hash of each item, in the order in which they were met
+    items = _MetItems()
     blocks: list[NDArray[Any]] = []
     for day in click_files.days(start, end):
         milliseconds = day.clicks["id_high"] >> np.uint64(16)
@@ -231,24 +236,42 @@ def _from_files(
         counts["bot_clicks"] += int(np.count_nonzero(bot))
         counts["quarantined_clicks"] += int(np.count_nonzero(held & ~bot))
         found = found[~bot & ~held]
-        new = np.flatnonzero(np.isin(day.codes, np.setdiff1d(found["item"], codes)))
-        ids += [day.item_id(item) for item in new.tolist()]
-        codes = np.concatenate((codes, day.codes[new]))
-        place, known = _places(codes, found["item"])
-        clicks = np.empty(np.count_nonzero(known), CLICK)
-        clicks["row"] = place[known]
-        clicks["cart"] = (found["kind"] == click_files.NAMES.index("add_to_cart"))[known]
+        clicks = np.empty(len(found), CLICK)
+        clicks["row"] = items.places_of(day)[found["item"]]
+        clicks["cart"] = found["kind"] == click_files.NAMES.index("add_to_cart")
         for name in ("id_high", "session"):
-            clicks[name] = found[name][known]
+            clicks[name] = found[name]
         blocks.append(clicks)
     clicks = np.concatenate([np.zeros(0, CLICK), *blocks])
-    index, rows, sensitive = _rows_of(ids)
+    index, rows, sensitive = _rows_of(items.ids)
     kept = ~sensitive[clicks["row"]] if len(clicks) else np.zeros(0, np.bool_)
     counts["sensitive_clicks"] = int(np.count_nonzero(~kept))
     clicks = clicks[kept]
     if len(clicks):
         clicks["row"] = rows[clicks["row"]]
     return index, clicks, counts
+
+
+class _MetItems:
+    """The items of several days, in the order in which they were met: `ids`."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self._codes = self._places = np.zeros(
+            0, np.int64
+        )  # of each its hash, ascending, and its place in `ids`
+
+    def places_of(self, day: click_files.Day) -> NDArray[np.int64]:
+        """(n_items,) the place in `ids` of each of the day's items; what is new among them is met now."""
+        at = np.searchsorted(self._codes, day.codes)
+        known = at < len(self._codes)
+        known[known] = self._codes[at[known]] == day.codes[known]
+        new = np.flatnonzero(~known)
+        met = np.arange(len(self.ids), len(self.ids) + len(new))
+        self.ids += [day.item_id(item) for item in new.tolist()]
+        self._codes = np.insert(self._codes, at[new], day.codes[new])
+        self._places = np.insert(self._places, at[new], met)
+        return self._places[np.searchsorted(self._codes, day.codes)]
 
 
 def _rows_of(ids: Sequence[str]) -> tuple[ItemIndex, NDArray[np.int64], NDArray[np.bool_]]:

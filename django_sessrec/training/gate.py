@@ -26,6 +26,7 @@ NEW_FIGURES = {
     "mrr@20_new": gettext_noop("MRR@20 (new products)"),
 }
 
+BOTH = "both"
 Figures = Mapping[str, Any]
 """What recsys.evaluation.Report.as_dict() gives."""
 
@@ -59,6 +60,7 @@ def verdict(
     *,
     tolerance: float,
     shows_known: Collection[bool] = (True,),
+    judged_by: str = BOTH,
 ) -> Verdict:
     """Judge figures of the same cases: the "candidate"'s beside those of the other models, if any.
 
@@ -68,6 +70,7 @@ def verdict(
     tolerance:   share of the figures of what serves that the candidate may lose.
     shows_known: whether its lists show what the session has viewed; both, where some do. Where too few clicks
                  are on new items to judge lists without the others, all clicks count.
+    judged_by:   the figure that decides, "hr" or "mrr", or BOTH; the others are said as well.
     """
     candidate = figures["candidate"]
     if candidate["cases"] < FEWEST_CASES:
@@ -76,7 +79,7 @@ def verdict(
     if not all(math.isfinite(candidate[key]) for key in FIGURES):
         return Verdict(False, (_("Its figures are not numbers: the training run diverged."),))
     new_count = candidate.get("cases_new", 0) >= FEWEST_CASES
-    judged_by = {
+    shown = {
         **(FIGURES if True in shows_known or not new_count else {}),
         **(NEW_FIGURES if False in shows_known and new_count else {}),
     }
@@ -90,10 +93,11 @@ def verdict(
             "theirs": theirs[key],
         }
         for name, theirs, share in others
-        for key, label in judged_by.items()
+        for key, label in shown.items()
+        if judged_by in (BOTH, key.partition("@")[0])
         if candidate[key] < theirs[key] * share
     )
-    return Verdict(not objections, objections or tuple(_praise(candidate, others, judged_by)))
+    return Verdict(not objections, objections or tuple(_praise(candidate, others, shown)))
 
 
 def _others(figures: Mapping[str, Figures], share: float) -> Iterator[tuple[str, Figures, float]]:
@@ -107,14 +111,14 @@ def _others(figures: Mapping[str, Figures], share: float) -> Iterator[tuple[str,
 
 
 def _praise(
-    candidate: Figures, others: Sequence[tuple[str, Figures, float]], judged_by: Collection[str]
+    candidate: Figures, others: Sequence[tuple[str, Figures, float]], told: Collection[str]
 ) -> Iterator[str]:
     """The figures that the candidate passed with, and those of the other models."""
-    if FIGURES.keys() <= set(judged_by):
+    if FIGURES.keys() <= set(told):
         yield _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d clicks.") % _shown(candidate)
         for name, figures, _share in others:
             yield _("%(other)s: %(hr).2f and %(mrr).2f.") % {"other": name.capitalize(), **_shown(figures)}
-    if NEW_FIGURES.keys() <= set(judged_by):
+    if NEW_FIGURES.keys() <= set(told):
         on_new = _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d clicks on products new to the session.")
         yield on_new % _shown(candidate, "_new")
         for name, figures, _share in others:

@@ -33,6 +33,7 @@ from django_sessrec.recsys.recommender import (
 )
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import artifact_store, gate, incumbents, resume, split
+from django_sessrec.training.cold_start import learn_cold_start
 from django_sessrec.training.dataset import TrainingCounts, read, read_baskets
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.model_card import card
@@ -133,7 +134,10 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     run.counts["cases"] = len(cases)
     run.figures = _figures(run, hold_out, earlier, cases, recorder)
     verdict = gate.verdict(
-        run.figures, tolerance=settings["GATE_TOLERANCE"], shows_known=gate.shows_known(run.model)
+        run.figures,
+        tolerance=settings["GATE_TOLERANCE"],
+        shows_known=gate.shows_known(run.model),
+        judged_by=settings["GATE_FIGURE"],
     )
     if not verdict.passed:
         raise Refused(str(verdict))
@@ -144,7 +148,8 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     run.counts["newest_session"] = int(of_published.started.max())  # a neighbour model counts ages from there
     recorder.stage("publish")
     intents = Intents.of(of_published).reindexed(of_published.index, published.index)
-    artifact_store.publish(run, published, hold_out, card(run), intents=intents)
+    cold_start = learn_cold_start(published.index, intents, of_published)
+    artifact_store.publish(run, published, hold_out, card(run), intents=intents, cold_start=cold_start)
     with database.atomic():
         if hold := held_by(run.model):
             rolled_back = _("Not promoted: %(by)s rolled back to %(run)s. Promote a newer run to resume.")

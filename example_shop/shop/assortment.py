@@ -5,6 +5,7 @@ import random
 import tomllib
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -71,10 +72,10 @@ def _category(slug: str, name: str, shown: Kind, position: int, parent: str | No
     )
 
 
-def products(seed: int = 1) -> list[Product]:
+def products(seed: int = 1, per_kind: int = PRODUCTS_PER_KIND) -> list[Product]:
     """The same seed gives the same goods, name for name and price for price."""
     dice = random.Random(seed)
-    made = [product for d in departments() for kind in d.kinds for product in _of(kind, d, dice)]
+    made = [product for d in departments() for kind in d.kinds for product in _of(kind, d, per_kind, dice)]
     colours = Counter(product.family for product in made)
     for product in made:
         if colours[product.family] == 1:
@@ -82,11 +83,21 @@ def products(seed: int = 1) -> list[Product]:
     return made
 
 
-def _of(kind: Kind, department: Department, dice: random.Random) -> list[Product]:
+def arrivals(day: date, number: int = 3) -> list[Product]:
+    """What is new on this day: of the same kinds, but of no family that is in the range."""
+    there = {name for product in products() for name in (product.slug, product.family)} - {""}
+    reserve = [each for each in products(seed=2) if not {each.slug, each.family} & there]
+    chosen = random.Random(day.toordinal()).sample(reserve, number)
+    for product in chosen:
+        product.family = ""
+    return chosen
+
+
+def _of(kind: Kind, department: Department, number: int, dice: random.Random) -> list[Product]:
     makers = [(maker, collection) for maker, names in department.makers.items() for collection in names]
     sizes = [size.replace(" ", "\N{NO-BREAK SPACE}") for size in kind.sizes] or [""]
     possible = list(itertools.product(makers, range(len(kind.styles)), range(len(sizes)), kind.colours))
-    chosen = sorted(dice.sample(possible, PRODUCTS_PER_KIND))
+    chosen = sorted(dice.sample(possible, min(number, len(possible))))
     return [
         Product(
             category_id=kind.slug,

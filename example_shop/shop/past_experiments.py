@@ -12,17 +12,16 @@ def remember(today: date, days: int) -> None:
     """Make those of which there are lists, which reach back so many days from today."""
     if days >= SAME_DAYS[0]:
         reason = "both variants are the same: nothing to find, and nothing was found"
-        _ended(SAME, "home", {"a": "", "b": ""}, 4, _days(today, SAME_DAYS), reason)
+        _ended(SAME, "home", {"a": "", "b": ""}, _days(today, SAME_DAYS), reason)
     if days >= WINNER_DAYS[0]:
         reason = "the lists that follow the session are clicked more often"
-        _ended(WINNER, "product_page", {"popular": "", MODEL: MODEL}, 8, _days(today, WINNER_DAYS), reason)
+        _ended(WINNER, "product_page", {"popular": "", MODEL: MODEL}, _days(today, WINNER_DAYS), reason)
 
 
 def _ended(
     name: str,
     placement: str,
     models: dict[str, str],
-    length: int,
     ran: tuple[datetime, datetime],
     reason: str,
 ) -> None:
@@ -51,7 +50,6 @@ def _ended(
                 share=50,
                 changes={"MODELS": [model]} if model else {},
                 model=model,
-                length=length,
             )
             for place, (variant, model) in enumerate(models.items())
         )

@@ -64,10 +64,15 @@ class ShopVisitors:
         self._kind_odds = _zipf(len(self.kinds), draw)
         self._appeal = draw.gumbel(0, 0.6, len(goods)).astype(np.float32)
         self._after = self._transitions(goes_with, draw)
+        self._absent = np.zeros(len(goods), np.float32)
+
+    def offer(self, there: NDArray[np.bool_]) -> None:
+        """From now on the shop has these products only, (n,): nobody sees one that has not arrived yet."""
+        self._absent = np.where(there, 0, -np.inf).astype(np.float32)
 
     def next_item_odds(self, row: int, intent: Intent | None = None) -> Odds:
         """(n,) log odds of each product after `row`, for one intent or, without, for nobody in particular."""
-        odds = self._after[row]
+        odds = self._after[row] + self._absent
         return odds if intent is None else odds + intent.pull
 
     def intent(self, draw: np.random.Generator) -> Intent:
@@ -81,7 +86,7 @@ class ShopVisitors:
     def first(self, intent: Intent, draw: np.random.Generator) -> int:
         """The product somebody lands on: of the kind she came for."""
         here = np.flatnonzero(self._kind == self.kinds.index(intent.kind))
-        return int(here[_pick(intent.pull[here], draw)])
+        return int(here[_pick((intent.pull + self._absent)[here], draw)])
 
     def next(self, row: int, intent: Intent, seen: Sequence[int], draw: np.random.Generator) -> int:
         """The product after this one: a new one, or now and then one that she goes back to."""
@@ -90,6 +95,11 @@ class ShopVisitors:
         odds = self.next_item_odds(row, intent)  # a new array: the intent has been added
         odds[list(seen)] = -np.inf
         return _pick(odds, draw)
+
+    def companion(self, row: int) -> int | None:
+        """The product that most people use this one with, of another kind; None where none goes with it."""
+        others = np.flatnonzero(self._companions[self._kind[row], self._kind])
+        return int(others[self._after[row, others].argmax()]) if len(others) else None
 
     def suits(self, row: int, candidate: int, intent: Intent) -> float:
         """How welcome a suggestion is after this product: 0 not at all, 1 like the likeliest next."""
@@ -128,6 +138,7 @@ class ShopVisitors:
         companions = np.zeros((len(self.kinds), len(self.kinds)), dtype=bool)
         for name, others in goes_with.items():
             companions[self.kinds.index(name), [self.kinds.index(other) for other in others]] = True
+        self._companions = companions
         odds = (
             SAME_KIND * (kind[:, None] == kind)
             + GOES_WITH * companions[kind[:, None], kind]

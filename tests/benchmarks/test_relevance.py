@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.relevance.intents import lists, new_clicks, two_intents
+from benchmarks.relevance.pages import Tally
 from benchmarks.relevance.simulation import session_of_two, simulate
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.intents import Intents
@@ -81,3 +82,23 @@ def test_without_data_the_simulated_parts_are_measured(tmp_path):
     ]
     subprocess.run(command, check=True, capture_output=True)
     assert json.loads(out.read_text()).keys() == {"two_intents"}
+
+
+def test_a_page_is_counted_by_what_its_lists_hold():
+    """A list of the basket's page with a substitute, what is bought again, and what stands there twice."""
+
+    def section(placement, *items):
+        cards = "".join(f'<li data-sessrec-item="{item}"></li>' for item in items)
+        return f'<section class="own" data-sessrec-placement="{placement}"><ul>{cards}</ul></section>'
+
+    tally = Tally()
+    page = section("basket", 1, 2, 3, 4) + section("home", 4, 5) + section("recently_viewed", 9)
+    tally.page(page, "", ["5", "9"], {"1": "pot", "2": "cup", "3": "tea", "4": "tea", "5": "pot", "9": "jug"})
+    figures = tally.figures()
+    assert figures["items"] == 7
+    assert figures["duplicates_on_page"] == pytest.approx(100 * 2 / 7, abs=0.01), "product 4, in two lists"
+    assert figures["bought_again"] == pytest.approx(100 / 6, abs=0.01), (
+        "what leads back may be bought already"
+    )
+    assert figures["basket_complements"] == 25
+    assert figures["basket_complements_lists"] == 100

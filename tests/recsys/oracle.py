@@ -21,6 +21,14 @@ def newest_distinct(session: list[int], most: int) -> dict[int, int]:
 
 def neighbour_shares(p: Neighbours, log: SessionLog, session: list[int]) -> dict[int, dict[int, float]]:
     """Row -> click of the session -> what it adds to the row's score."""
+    return neighbour_votes(p, log, session)[0]
+
+
+def neighbour_votes(
+    p: Neighbours, log: SessionLog, session: list[int]
+) -> tuple[dict[int, dict[int, float]], dict[tuple[int, int], set[int]]]:
+    """Row -> click of the session -> what it adds to the row's score; and (row, click) -> the sessions that
+    speak for it."""
     past = [log[s].tolist() for s in range(len(log))]
     with_item = {row: [s for s in range(len(past)) if row in past[s]] for row in range(1, len(log.index))}
     idf = {row: np.log1p(len(past) / max(1, len(found))) for row, found in with_item.items()}
@@ -45,6 +53,7 @@ def neighbour_shares(p: Neighbours, log: SessionLog, session: list[int]) -> dict
     nearest = sorted(shared, key=lambda s: (-weight[s], -s))[: p.neighbours]
 
     shares: dict[int, dict[int, float]] = {}
+    speaking: dict[tuple[int, int], set[int]] = {}
     for s in nearest:
         match = max(position for position, row in enumerate(past[s]) if row == shared[s][0])
         for position, row in enumerate(past[s]):
@@ -53,7 +62,9 @@ def neighbour_shares(p: Neighbours, log: SessionLog, session: list[int]) -> dict
                 vote = float(click_weight[click]) * float(own[s]) * gain * idf[row] ** p.item_idf_power
                 of_row = shares.setdefault(row, {})
                 of_row[click] = of_row.get(click, 0.0) + vote
-    return shares
+                if vote > 0:
+                    speaking.setdefault((row, click), set()).add(s)
+    return shares, speaking
 
 
 def distance_weight(p: Neighbours, distance: int) -> float:

@@ -64,7 +64,7 @@ def test_the_reason_is_that_of_the_model_which_gave_most():
     log = log_of([*[[1, 2]] * 3, *[[3, 4]] * 30])
     blend = BlendRecommender([Neighbours().fit(log), Popularity().fit(log)], (0.5, 0.5))
     reasons = blend.because(np.array([1], np.int32), [2, 3])
-    assert reasons == [Reason(Source.NEIGHBOURS, (1,)), Reason(Source.POPULAR)]
+    assert reasons == [Reason(Source.NEIGHBOURS, (1,), (3,)), Reason(Source.POPULAR)]
 
 
 def test_models_keep_their_files_apart(logs, tmp_path):

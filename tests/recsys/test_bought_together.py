@@ -46,7 +46,7 @@ def test_a_reason_names_the_lines_that_it_goes_with():
     recommender = BoughtTogether().fit(log_of(BASKETS))
     [best, *_] = recommender.recommend(["item-4", "item-1", "item-2"], 1)
     assert (best.item_id, best.source) == ("item-3", Source.BOUGHT_TOGETHER)
-    assert set(best.because) == {"item-1", "item-2"}
+    assert dict(zip(best.because, best.support, strict=True)) == {"item-1": 6, "item-2": 6}
 
 
 def test_an_empty_basket_gets_what_is_bought_most():

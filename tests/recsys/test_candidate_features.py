@@ -182,7 +182,7 @@ def test_each_row_is_credited_to_the_neighbour_model_that_ranks_it_highest():
     reasons = candidates.because(np.array([1, 2], np.int32), [3, 4, 5])
     assert reasons[0].source == Source.NEIGHBOURS
     assert set(reasons[0].clicks) == {1, 2}
-    assert reasons[1] == Reason(Source.CO_VIEWED, (2,))
+    assert reasons[1] == Reason(Source.CO_VIEWED, (2,), (30,))
     assert reasons[2] is None
 
 

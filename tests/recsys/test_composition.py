@@ -44,6 +44,19 @@ def test_an_earlier_intent_without_a_place_gets_one_in_the_middle_of_each_stretc
     assert len(found) == 8, "as long as the leading list"
 
 
+@pytest.mark.parametrize(
+    ("proposed", "shown"), [([50, 3, 4], 3), ([3, 50, 4], 3), ([50, 51, 3], 50), ([50], 50)]
+)
+def test_of_the_first_two_for_an_earlier_intent_the_more_alike_one_leads(intents, proposed, shown):
+    leading = range(22, 26)
+    session = np.array([1, 2, 21], np.int32)
+    alive = live(session, intents)
+    found = compose(
+        dict.fromkeys(leading), alive, intents, lambda _rows: {row: row for row in proposed}, LIMIT
+    )
+    assert [item for item, intent in found if intent is not None] == [shown]
+
+
 def test_an_intent_that_the_leading_list_serves_already_gets_no_more(intents):
     found = composed(intents, [1, 2, 21], leading=[22, 23, 24, 3, 25, 26, 4, 27], lists=[[5, 6]])
     assert [word for word, _ in found] == ["leading"] * 8

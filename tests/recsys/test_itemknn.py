@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from django_sessrec.recsys import artifact
 from django_sessrec.recsys.itemknn import ItemKNN
 from tests.recsys.contract import RecommenderContract
 from tests.recsys.oracle import cosine, newest_distinct
@@ -33,6 +34,19 @@ def test_reasons_are_ordered_by_share():
     recommender = ItemKNN().fit(log_of([[1, 3], [1, 3], [1, 3], [2, 3], [2, 4], [2, 4], [2, 5]]))
     reasons = recommender.because(np.array([2, 1], np.int32), [3, 4, 5, 6])
     assert [reason.clicks for reason in reasons] == [(1, 2), (2,), (2,), ()]
+    assert [reason.support for reason in reasons] == [(3, 1), (2,), (1,), ()]
+
+
+def test_an_artifact_of_a_version_that_counted_no_sessions_opens_and_counts_none(tmp_path):
+    log = log_of([[1, 2], [1, 2], [1, 3]])
+    older = ItemKNN().fit(log)
+    older.together = None
+    artifact.save(older, tmp_path / "model", card={})
+    found = artifact.load(tmp_path / "model").recommend(["item-1"], 5)
+    assert [(each.item_id, each.because, each.support) for each in found] == [
+        ("item-2", ("item-1",), ()),
+        ("item-3", ("item-1",), ()),
+    ]
 
 
 def test_each_item_keeps_its_most_similar_only():

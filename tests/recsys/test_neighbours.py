@@ -11,7 +11,7 @@ from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.recommender import best
 from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.recsys.contract import RecommenderContract
-from tests.recsys.oracle import neighbour_shares
+from tests.recsys.oracle import neighbour_shares, neighbour_votes
 from tests.recsys.strategies import LOGS, N_ITEMS, SESSIONS, log_of
 
 PARAMETERS = st.builds(
@@ -69,13 +69,14 @@ def test_the_kernel_sums_what_the_formula_says_among_many_sessions():
 @settings(deadline=None)
 @given(parameters=PARAMETERS, log=LOGS, session=SESSIONS)
 def test_the_reasons_are_the_clicks_that_added_most(parameters, log, session):
-    shares = neighbour_shares(parameters, log, session)
+    shares, speaking = neighbour_votes(parameters, log, session)
     rows = [row for row in range(1, N_ITEMS + 1) if sum(shares.get(row, {}).values()) > 0]
     reasons = parameters.fit(log).because(np.array(session, np.int32), rows)
     for row, reason in zip(rows, reasons, strict=True):
         added = [shares[row][click] for click in reason.clicks]
         assert set(reason.clicks) == {click for click, share in shares[row].items() if share > 0}
         assert all(earlier >= later * (1 - 1e-4) for earlier, later in pairwise(added))
+        assert reason.support == tuple(len(speaking[row, click]) for click in reason.clicks)
 
 
 @settings(deadline=None)

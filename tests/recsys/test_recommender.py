@@ -4,7 +4,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
-from django_sessrec.recsys.recommender import Reason, best, import_object, is_refreshable, is_resumable, offer
+from django_sessrec.recsys.recommender import (
+    Reason,
+    Recommendation,
+    best,
+    import_object,
+    is_refreshable,
+    is_resumable,
+    offer,
+)
 from django_sessrec.recsys.synthetic import synthetic_shop
 
 SCORES = st.lists(
@@ -76,6 +84,27 @@ def test_a_model_s_own_reason_reaches_the_list_without_a_click_that_spoke_for_it
     found = Newest(popularity.index, popularity.clicks).recommend(["item-3"], 20)
     assert {each.source for each in found} == {"viewed", "newest"}
     assert [each.item_id for each in found if each.source == "viewed"] == ["item-3"]
+
+
+@pytest.mark.parametrize(
+    ("support", "source", "because"),
+    [
+        ((5, 3), "neighbours", ("a", "b")),
+        ((5, 2), "neighbours", ("a",)),
+        ((2, 9), "neighbours", ("b",)),
+        ((2, 1), "session", ("a", "b")),
+        ((), "neighbours", ("a", "b")),
+    ],
+)
+def test_a_reason_rests_on_enough_past_sessions_or_claims_less(support, source, because):
+    found = Recommendation("c", 1.0, "neighbours", ("a", "b"), support).supported(3)
+    assert (found.source, found.because) == (source, because)
+    assert all(sessions >= 3 for sessions in found.support)
+
+
+def test_a_support_that_is_not_one_number_for_each_click_is_refused():
+    with pytest.raises(ValueError, match="one number for each click"):
+        Reason("neighbours", (1, 2), (3,))
 
 
 @pytest.mark.parametrize("source", ["", "New", "so new", "<b>", "1st"])

@@ -10,10 +10,12 @@ from django_sessrec.admin.products import shown_products
 from django_sessrec.figure_models import DailyItem
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import today
+from django_sessrec.models import PlacementRule
 from django_sessrec.operations.catalogue_quality import quality
 from django_sessrec.recommendations import Placement, Visit, choose, get_recommendations
 from django_sessrec.serving import families
 from django_sessrec.serving.inspection import lists_side_by_side, standings
+from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.training.dataset import read
 from tests.demo.models import Product
 from tests.demo.recommendations import DemoCatalogue
@@ -138,6 +140,30 @@ def test_views_of_variants_are_learnt_as_views_of_the_family(shop):
     log, counts = read(now - timedelta(days=1), now + timedelta(minutes=1))
     assert log.index.item_ids(log[0]) == [names[0], "round", "round", names[3]]
     assert (counts.items, counts.sessions) == (3, 1)
+
+
+@pytest.mark.parametrize("kind", ["pin", "sponsored"])
+def test_a_variant_that_a_merchant_places_stands_for_its_family(shop, kind):
+    placed, visit = str(shop[23].pk), Visit(current=str(shop[18].pk))
+    usual = [each.item_id for each in listed(visit, limit=20).items if each.item.family == "round"]
+    assert usual
+    assert usual != [placed], "another variant would be shown"
+    rule = PlacementRule(pk=1, kind=kind, parameters={"item": placed, "position": 3})
+    choice = listed(visit, limit=20, merchandising=Merchandising.of([rule]))
+    assert [each.item_id for each in choice.items if each.item.family == "round"] == [placed]
+    assert choice.items[2].item_id == placed
+    [dropped] = [each for each in choice.dropped if each.item_id == usual[0]]
+    assert dropped.trace[-1].rule == "one_of_a_family"
+
+
+def test_two_variants_that_a_merchant_places_are_both_shown(shop):
+    placed = [str(shop[n].pk) for n in (21, 23)]
+    rules = [
+        PlacementRule(pk=n, kind="pin", parameters={"item": item_id, "position": 1})
+        for n, item_id in enumerate(placed)
+    ]
+    choice = listed(Visit(current=str(shop[18].pk)), merchandising=Merchandising.of(rules))
+    assert [each.item_id for each in choice.items if each.item.family == "round"] == placed
 
 
 def test_the_inspector_asks_models_by_families_and_shows_variants(shop):

@@ -15,8 +15,16 @@ PICKED = "Picked for you"
 
 def said(recommendations) -> list[str]:
     """The reasons that the cards show."""
-    html = render(recommendations)
-    return [part.partition("<")[0] for part in html.split('<span class="sessrec__reason">')[1:]]
+    return between('<span class="sessrec__reason">', render(recommendations))
+
+
+def below_the_heading(recommendations) -> list[str]:
+    """The reasons that all items of a row have."""
+    return between('<p class="sessrec__because">', render(recommendations))
+
+
+def between(tag: str, html: str) -> list[str]:
+    return [part.partition("<")[0] for part in html.split(tag)[1:]]
 
 
 def visit(*products: Product):
@@ -58,10 +66,11 @@ def test_a_pinned_item_does_not_make_a_popular_list_personal(products, trails, p
     assert get_recommendations(None, "product_page").title == "Popular right now"
 
 
-def test_no_two_cards_give_the_same_reason(products, trails, promote):
+def test_a_reason_that_all_items_have_is_said_once_below_the_heading(products, trails, promote):
     promote(trails)
     shown = get_recommendations(None, "product_page", item=products[8])
-    assert said(shown) == ["From other visits with tea 8"]
+    assert below_the_heading(shown) == ["From other visits with tea 8"]
+    assert said(shown) == []
     assert [item.reason_repeated for item in shown.items] == [False] + [True] * 7
     assert {item.reason for item in shown.items} == {"neighbours"}, "the codes are complete"
 
@@ -71,11 +80,32 @@ def test_cards_name_different_clicks_where_several_spoke(products, trails, promo
     shown = get_recommendations(placement="product_page", **visit(products[4], products[6], products[8]))
     reasons = [reason for reason in said(shown) if reason != "You viewed this"]
     assert len(reasons) == len(set(reasons)) >= 2
+    assert below_the_heading(shown) == []
     for item in shown.items:
         titles = {str(product.pk): product.name for product in products}
         assert item.because_title in {"", *(titles[each] for each in item.because)}, "only what spoke for it"
 
 
+def test_a_label_of_one_item_leaves_the_reasons_to_the_cards(products, trails, promote, placement):
+    promote(trails)
+    placement(SPONSORED=[products[0].pk])
+    shown = get_recommendations(None, "product_page", item=products[8])
+    assert below_the_heading(shown) == []
+    assert said(shown) == ["From other visits with tea 8"]
+
+
 def test_a_popular_list_gives_its_reason_once(products, trails, promote):
     promote(trails)
     assert said(get_recommendations(None, "product_page")) == ["Popular right now"]
+
+
+@pytest.mark.parametrize(("least", "reason"), [(3, "neighbours"), (4, "session")])
+def test_a_reason_speaks_of_other_visits_from_three_on(products, trails, promote, settings, least, reason):
+    settings.SESSREC = settings.SESSREC | {"MIN_REASON_SESSIONS": least}
+    one, other = str(products[11].pk), str(products[13].pk)
+    promote([*[[one, other]] * 3, *(trail for trail in trails if not {one, other} & {*trail})])
+    shown = get_recommendations(None, "product_page", item=one)
+    first = shown.items[0]
+    assert (first.item_id, first.reason, first.because) == (other, reason, (one,))
+    words = {"neighbours": "From other visits with", "session": "Because you viewed"}
+    assert first.reason_text == f"{words[reason]} {products[11].name}"

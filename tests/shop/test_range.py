@@ -1,6 +1,7 @@
 """The range of goods and its pictures: made by code, the same each time, and believable."""
 
 from collections import Counter
+from datetime import date
 from xml.etree import ElementTree
 
 import pytest
@@ -75,3 +76,12 @@ def test_a_picture_may_be_kept_for_long_and_an_unknown_one_is_not_found(client, 
     assert "immutable" in picture.headers["Cache-Control"]
     for unknown in ["/pictures/teapots/puce/3.svg", "/pictures/submarines/moss/3.svg"]:
         assert client.get(unknown).status_code == 404
+
+
+def test_each_day_brings_new_products_once(goods):
+    for _twice in range(2):
+        call_command("new_arrivals", verbosity=0)
+        assert Product.objects.count() == 1_203
+    today, tomorrow = (assortment.arrivals(date(2026, 11, day)) for day in (28, 29))
+    assert {each.slug for each in today} != {each.slug for each in tomorrow}
+    assert not {each.slug for each in today} & {each.slug for each in assortment.products()}

@@ -12,7 +12,8 @@ from django_sessrec import safety
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.intents import Intents
-from django_sessrec.serving import active_models, experiments, merchant_rules, popular
+from django_sessrec.serving import active_models, cold_start, experiments, merchant_rules, popular
+from django_sessrec.training.cold_start import learn_cold_start
 from tests.demo.models import Product
 from tests.support.models import ESTIMATORS, fitted, folder_of, log_of_trails
 from tests.support.storages import BUCKET, folder_storage, s3_storage, share_models_through
@@ -32,10 +33,10 @@ def fresh_process(settings, tmp_path: Path, monkeypatch) -> Iterator[None]:
         },
     }
     monkeypatch.setattr(active_models, "CHECK_SECONDS", 0)
-    for room in (active_models, experiments, merchant_rules, popular, safety):
+    for room in (active_models, cold_start, experiments, merchant_rules, popular, safety):
         room.forget()
     yield
-    for room in (active_models, experiments, merchant_rules, popular, safety):
+    for room in (active_models, cold_start, experiments, merchant_rules, popular, safety):
         room.forget()
 
 
@@ -72,18 +73,26 @@ def promote(db, settings) -> Promote:
     """promote(trails) fits a model on them, publishes it and lets it serve; returns its run.
 
     intents: whether its lists tell a session's intents apart, as those of a training run do
+    content: whether it knows what new products are like, as those of a training run do; needs intents
     """
     numbers = count(1)
 
     def fit_and_promote(
-        trails: Sequence[Sequence[str]], model: str = "neighbours", *, intents: bool = False
+        trails: Sequence[Sequence[str]],
+        model: str = "neighbours",
+        *,
+        intents: bool = False,
+        content: bool = False,
     ) -> TrainingRun:
         run = TrainingRun.objects.create(
             model=model, trigger="test", state="published", artifact=f"{model}-{next(numbers)}"
         )
         recommender = fitted(trails, ESTIMATORS[model])
-        alike = Intents.of(log_of_trails(trails)) if intents else None
-        artifact.save(recommender, folder_of(run, settings), card={}, intents=alike)
+        log = log_of_trails(trails)
+        alike = Intents.of(log) if intents else None
+        content_of_items = learn_cold_start(recommender.index, alike, log) if alike and content else None
+        folder = folder_of(run, settings)
+        artifact.save(recommender, folder, card={}, intents=alike, cold_start=content_of_items)
         Promotion.objects.create(model=model, run=run, promoted_by="test")
         return run
 

@@ -1,13 +1,16 @@
 """A model that learns from baskets: read, tested on baskets, published."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from django.core.management import call_command
 
 from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import TrainingRun
+from django_sessrec.training.comparison import NotComparable, compare
 from django_sessrec.training.pipeline import train
 from tests.support.visits import click_row, store_visits, synthetic_visits
 
@@ -53,3 +56,32 @@ def test_too_few_baskets_are_refused_in_the_words_of_baskets(basket_model):
     run = train("bought_together", trigger="command")
     assert run.state == TrainingRun.State.REFUSED
     assert "20 baskets of two products or more" in run.verdict
+
+
+def test_it_is_evaluated_on_baskets_as_the_gate_did(basket_model, capsys):
+    store_baskets(400)
+    run = train("bought_together", trigger="command")
+    call_command("sessrec_evaluate", "--json")
+    figures = json.loads(capsys.readouterr().out)[str(run)]
+    assert figures["predicts"] == "baskets"
+    assert figures["cases"] == run.figures["candidate"]["cases"]
+    assert figures["hr@20"] == pytest.approx(run.figures["candidate"]["hr@20"])
+    call_command("sessrec_evaluate")
+    assert f"{run}: {figures['cases']} lines of baskets, ranked" in capsys.readouterr().out
+
+
+def test_two_models_of_baskets_are_compared_on_baskets(basket_model):
+    store_baskets(1_000)
+    runs = [train("bought_together", trigger="command") for _ in range(2)]
+    found = compare(*runs)
+    assert found.overall.cases == runs[0].figures["candidate"]["cases"]
+    assert found.overall.difference == 0
+
+
+def test_a_model_of_baskets_and_one_of_clicks_are_not_compared(basket_model, sessrec):
+    store_baskets(400)
+    sessrec["MODELS"]["neighbours"] = {"ESTIMATOR": "django_sessrec.recsys.Neighbours"}
+    one, other = (train(model, trigger="command") for model in ("bought_together", "neighbours"))
+    for pair in ((one, other), (other, one)):
+        with pytest.raises(NotComparable, match=r"bought_together #\d+ predicts what else goes into"):
+            compare(*pair)

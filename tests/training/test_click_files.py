@@ -29,6 +29,11 @@ START = NOW - timedelta(days=20)
 LONG_AGO = NOW - timedelta(days=5)
 
 
+@pytest.fixture(autouse=True)
+def _click_files(sessrec):
+    sessrec["CLICK_FILES"] = True
+
+
 def clicked(log):
     """Sessions as item ids, in any order."""
     return sorted(log.index.item_ids(log[session]) for session in range(len(log)))
@@ -229,6 +234,7 @@ def test_baskets_and_views_come_from_the_same_files(visits, asked):
 
 
 def test_a_training_run_uses_them_where_the_setting_says_so(visits, sessrec):
+    sessrec["CLICK_FILES"] = False
     train("neighbours", trigger="command")
     assert not click_files.folder().exists()
     sessrec["CLICK_FILES"] = True
@@ -236,3 +242,6 @@ def test_a_training_run_uses_them_where_the_setting_says_so(visits, sessrec):
     assert run.state == TrainingRun.State.PUBLISHED, run.error
     assert run.counts["sessions"] == 600
     assert len(files()) > 8
+    sessrec["CLICK_FILES"] = False
+    upkeep()
+    assert files() == []

@@ -118,3 +118,11 @@ def test_too_few_new_clicks_leave_the_judgement_to_all_clicks():
 def test_what_lists_show_is_read_from_all_placements_and_variants(sessrec, placements, known):
     sessrec["PLACEMENTS"] = placements
     assert shows_known("a") == known
+
+
+@pytest.mark.parametrize(("figure", "passes"), [("hr", True), ("mrr", False), ("both", False)])
+def test_a_shop_may_let_one_figure_decide(figure, passes):
+    others = {"candidate": figures(52, 15), "incumbent": figures(50, 20), "baseline": figures(5, 1)}
+    judgement = verdict(others, tolerance=0.02, judged_by=figure)
+    assert judgement.passed is passes
+    assert "15.00" in str(judgement)

@@ -7,21 +7,23 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
+from numpy.typing import NDArray
 
 from django_sessrec.artifact_storage import StorageError
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import HOLD_OUT, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
-from django_sessrec.recsys.evaluation import evaluate
+from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.recommender import Recommender
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import artifact_store, split
-from django_sessrec.training.dataset import read
+from django_sessrec.training.dataset import read_for
 
 SEEN = (
     "%(name)s may have been fitted on the days that it is tested on here, which flatters it: "
@@ -32,7 +34,7 @@ SEEN = (
 class Command(BaseCommand):
     help = (
         "Test models on the last days, as the gate does: each in the version that was fitted without its own "
-        "last days. A folder is tested as it is."
+        "last days. A folder is tested as it is. A model of baskets is tested on baskets."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -48,29 +50,44 @@ class Command(BaseCommand):
         found = [_target(target) for target in targets or _serving()]
         if not found:
             raise CommandError("no model serves yet: run sessrec_train first")
-        now = timezone.now()
-        sessions, _ = read(now - timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS), now)
-        earlier, last_days = split.by_time(sessions, sessrec_settings.VALIDATION_FRACTION)
-        cases = split.cases(last_days)
-        intents = split.intents(earlier, cases)
-        figures = {}
+        figures, tests = {}, dict[str, _Test]()
         for name, folder, load in found:
             progress = Progress(self.stderr, name)
             try:
-                if _may_have_seen(folder, last_days):
+                recommender = load()
+                of = recommender.learns_from
+                test = tests[of] = tests.get(of) or _Test.by(type(recommender))
+                if _may_have_seen(folder, test.last_days):
                     self.stderr.write(self.style.WARNING(SEEN % {"name": name}))
                 report = evaluate(
-                    load(),
-                    cases,
+                    recommender,
+                    test.cases,
                     progress=lambda *done, show=progress: show("evaluate", *done),
-                    intents=intents,
+                    intents=test.intents,
                 )
             except (artifact.ArtifactError, ValueError) as problem:
                 raise CommandError(f"{name}: {problem}") from problem
             finally:
                 progress.end()
-            figures[name] = report.as_dict()
+            figures[name] = {"predicts": of, **report.as_dict()}
         self.stdout.write(json.dumps(figures, indent=2) if options["json"] else _table(figures))
+
+
+class _Test(NamedTuple):
+    """Newest sessions, or baskets, and what is to be predicted in them."""
+
+    last_days: SessionLog
+    cases: Cases
+    intents: NDArray[np.int64]
+
+    @classmethod
+    def by(cls, model: type[Recommender]) -> _Test:
+        """What recommenders of this class are judged by."""
+        now = timezone.now()
+        sessions = read_for(model, now - timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS), now)
+        earlier, last_days = split.by_time(sessions, sessrec_settings.VALIDATION_FRACTION)
+        cases = split.cases(last_days)
+        return cls(last_days, cases, split.intents(earlier, cases))
 
 
 def _serving() -> list[str]:
@@ -105,7 +122,8 @@ def _table(figures: dict[str, Any]) -> str:
     """Figures by prefix length and by intents, of all clicks and of those on new items, a block a model."""
     lines = []
     for name, whole in figures.items():
-        lines += ["", f"{name}: {whole['cases']:,} clicks, ranked among all items"]
+        what = "clicks" if whole["predicts"] == "clicks" else "lines of baskets"
+        lines += ["", f"{name}: {whole['cases']:,} {what}, ranked among all items"]
         groups = {"clicks before": whole["by_length"], "intents": whole["by_intents"], "": {"all": whole}}
         for heading, parts in groups.items():
             lines.append(

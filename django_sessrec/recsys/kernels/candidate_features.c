@@ -146,9 +146,9 @@ static int64_t ask_sources(Query *q) {
         if (n < 0) return n;
         q->n_touched[m] = n;
         for (int64_t t = 0; t < n; t++) {
+            if (!may_be_ranked(q, rows[t])) continue;
             q->total[m] += scores[rows[t]];
-            if (may_be_ranked(q, rows[t]))
-                offer(q->list[m], &q->listed[m], LISTED, scores[rows[t]], rows[t]);
+            offer(q->list[m], &q->listed[m], LISTED, scores[rows[t]], rows[t]);
         }
     }
     for (int32_t row = 1; row < n_rows; row++)

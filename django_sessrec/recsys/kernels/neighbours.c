@@ -212,11 +212,12 @@ EXPORT int64_t sessrec_neighbours_top(
 }
 
 /* The clicks that spoke for each of n_rows `rows`, strongest first, ties by the newer one: in
- * clicked[r * MAX_CLICKS] and after, ended by a 0; shares[r * MAX_CLICKS] and after is work space of zeros.
+ * clicked[r * MAX_CLICKS] and after, ended by a 0; sessions[r * MAX_CLICKS] and after, zeros before, are the
+ * neighbours with both that click and the row. shares[r * MAX_CLICKS] and after is work space of zeros.
  * Returns 0, OUT_OF_MEMORY or BAD_ROW. */
 EXPORT int64_t sessrec_neighbours_explain(
     const Model *m, const int32_t *session, int64_t length, const int32_t *rows, int64_t n_rows,
-    int32_t *clicked, float *shares) {
+    int32_t *clicked, int32_t *sessions, float *shares) {
     Clicks clicks;
     Neighbour *nearest = NULL;
     int64_t first, last;
@@ -224,28 +225,39 @@ EXPORT int64_t sessrec_neighbours_explain(
     if (distinct_clicks(m, session, length, &clicks) < 0) return BAD_ROW;
     for (int64_t r = 0; r < n_rows; r++) asked[rows[r] & 255] = 1;
     int64_t n = find_neighbours(m, &clicks, &nearest);
+    int64_t *counted = calloc((size_t)(n_rows + 1), sizeof *counted); /* by row: the last neighbour with it */
+    if (!counted) n = OUT_OF_MEMORY;
     for (int64_t i = 0; i < n; i++) {
         const int32_t *items = within_reach(m, &nearest[i], &first, &last);
         for (int64_t p = first; p <= last; p++) {
             if (!asked[items[p] & 255]) continue;
-            for (int64_t r = 0; r < n_rows; r++)
-                for (int32_t c = 0; items[p] == rows[r] && c < clicks.count; c++)
-                    if (nearest[i].shared >> c & 1)
-                        shares[r * MAX_CLICKS + c] += clicks.weight[c]
-                            * m->session_weight[nearest[i].session]
-                            * m->distance_weight[m->reach + p - nearest[i].match];
+            float gain = m->session_weight[nearest[i].session] * m->distance_weight[m->reach + p - nearest[i].match];
+            for (int64_t r = 0; r < n_rows; r++) {
+                if (items[p] != rows[r] || !(gain > 0.0f)) continue;
+                int32_t is_new = counted[r] != i + 1;
+                counted[r] = i + 1;
+                for (int32_t c = 0; c < clicks.count; c++) {
+                    if (!(nearest[i].shared >> c & 1)) continue;
+                    shares[r * MAX_CLICKS + c] += clicks.weight[c] * gain;
+                    sessions[r * MAX_CLICKS + c] += is_new;
+                }
+            }
         }
     }
+    free(counted);
     free(nearest);
     for (int64_t r = 0; n >= 0 && r < n_rows; r++) {
         float *share = shares + r * MAX_CLICKS;
-        int32_t *found = clicked + r * MAX_CLICKS, strongest;
+        int32_t *found = clicked + r * MAX_CLICKS, *count = sessions + r * MAX_CLICKS, strongest;
+        int32_t by_click[MAX_CLICKS];
+        memcpy(by_click, count, sizeof by_click);
         for (int32_t place = 0; place < clicks.count; place++) {
             strongest = 0;
             for (int32_t c = 1; c < clicks.count; c++)
                 if (share[c] > share[strongest]) strongest = c;
             if (!(share[strongest] > 0.0f)) break;
             found[place] = clicks.row[strongest];
+            count[place] = by_click[strongest];
             share[strongest] = 0.0f;
         }
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -48,7 +50,7 @@ _top.restype = SIZE
 _top.argtypes = (*_score.argtypes, POINTER, SIZE, SIZE, POINTER)
 _explain = library.sessrec_neighbours_explain
 _explain.restype = SIZE
-_explain.argtypes = (POINTER, POINTER, SIZE, POINTER, SIZE, POINTER, POINTER)
+_explain.argtypes = (POINTER, POINTER, SIZE, POINTER, SIZE, POINTER, POINTER, POINTER)
 
 
 class NeighboursKernel:
@@ -97,11 +99,12 @@ class NeighboursKernel:
         raise_error(n, session)
         return touched[:n].copy(), best[:n]
 
-    def explain(self, session: Rows, rows: Sequence[int]) -> list[tuple[int, ...]]:
-        """For each row, the distinct clicks that spoke for it, strongest first."""
+    def explain(self, session: Rows, rows: Sequence[int]) -> list[dict[int, int]]:
+        """For each row, the distinct clicks that spoke for it, strongest first, and the neighbours that hold
+        both."""
         session = np.ascontiguousarray(session, np.int32)
         wanted = np.asarray(rows, np.int32)
-        clicked = np.zeros((len(wanted), MAX_CLICKS), np.int32)
+        clicked, sessions = np.zeros((2, len(wanted), MAX_CLICKS), np.int32)
         shares = np.zeros((len(wanted), MAX_CLICKS), np.float32)
         n = _explain(
             self.address,
@@ -110,10 +113,14 @@ class NeighboursKernel:
             wanted.ctypes.data,
             len(wanted),
             clicked.ctypes.data,
+            sessions.ctypes.data,
             shares.ctypes.data,
         )
         raise_error(n, session)
-        return [tuple(found[: found.index(0)] if found[-1] == 0 else found) for found in clicked.tolist()]
+        return [
+            dict(takewhile(itemgetter(0), zip(found, counts, strict=True)))
+            for found, counts in zip(clicked.tolist(), sessions.tolist(), strict=True)
+        ]
 
     def _scratch(self) -> tuple[FloatArray, Rows, int, int]:
         """This thread's zeroed scores, room for touched rows, and the addresses of both."""
