@@ -291,10 +291,11 @@ class ModelCatalogue(Catalogue):
         return self.newest(limit)
 
     def search(self, text: str, limit: int) -> Iterable[Any]:
-        """Those whose title_field holds the text, sold-out ones too."""
+        """Those whose title_field holds every word of the text, sold-out ones too."""
         if not self.title_field:
             return []
-        return self._ids(self.queryset().filter(**{f"{self.title_field}__icontains": text})[:limit])
+        every = [Q(**{f"{self.title_field}__icontains": word}) for word in text.split()]
+        return self._ids(self.queryset().filter(*every)[:limit])
 
     def native_ids(self, item_ids: Collection[str]) -> list[Any]:
         """The ids as `id_field`'s own type, for queries of your own; text that can't be one is left out."""

@@ -201,7 +201,7 @@ class AuditEntry(SessrecModel):
 
     class Action(models.TextChoices):
         EXPORT = "export", _("figures exported")
-        EVIDENCE = "evidence", _("compliance report written")
+        COMPLIANCE_REPORT = "evidence", _("compliance report written")
         TRAIN = "train", _("training run started")
         PROMOTE = "promote", _("model promoted")
         ROLL_BACK = "roll_back", _("model rolled back")

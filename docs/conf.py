@@ -48,6 +48,7 @@ html_show_copyright = False
 
 TITLED = re.compile(r'^```(\w+) title="([^"]+)"$', re.MULTILINE)
 ARRAY = re.compile(r"~?numpy\.ndarray\[.*?dtype\[~?numpy\.(\w+)\]\]")  # a NumPy type alias, spelt out
+PATH = re.compile(r'(?<=<span class="pre">)django_sessrec\.[\w.]+')
 LANGUAGES = {"html": "html+django"}  # the pages' HTML has template tags
 
 
@@ -91,8 +92,17 @@ def shorten_arrays(
     return tuple(each and ARRAY.sub(r"ndarray[\1]", each) for each in (given, returned))
 
 
+def let_paths_break(
+    _app: Sphinx, _page: str, _template: str, context: dict[str, object], _doctree: object
+) -> None:
+    """Let a dotted path that is longer than a phone's line break after its dots; copied, it stays whole."""
+    if body := context.get("body"):
+        context["body"] = PATH.sub(lambda found: found[0].replace(".", ".<wbr>"), str(body))
+
+
 def setup(app: Sphinx) -> None:
     """Register this project's changes to pages and docstrings."""
     app.connect("source-read", show_titles)
     app.connect("autodoc-process-docstring", show_parameters)
     app.connect("autodoc-process-signature", shorten_arrays)
+    app.connect("html-page-context", let_paths_break)

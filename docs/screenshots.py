@@ -102,10 +102,13 @@ def cockpit(browser: Browser, urls: dict[str, str], names: list[str]) -> None:
         page.fill("#id_password", "admin")
         page.click("[type=submit]")
         for name in names:
-            page.goto(f"{url}/admin/sessrec/{COCKPIT[name]}")
+            answer = page.goto(f"{url}/admin/sessrec/{COCKPIT[name]}")
+            if answer is None or not answer.ok:
+                raise RuntimeError(f"{page.url} is no page to take a picture of: {page.title()}")
             page.wait_for_load_state("networkidle")
             if page.locator("#main.shifted").count() and size == ADMIN:
                 page.locator("#toggle-nav-sidebar").click()
+            page.evaluate("scrollTo(0, 0)")
             save(page, name + suffix, 0.82 if not suffix else 0.7)
         page.close()
 
@@ -135,7 +138,7 @@ def main(names: list[str]) -> None:
         "sessrec_train neighbours",
     ]
     if days > 5:
-        prepare += ["simulate_lists", "sessrec_rollup", "sessrec_train neighbours"]
+        prepare += ["simulate_lists", "sessrec_rollup", "sessrec_train neighbours bought_together"]
     with running_shop("example_shop.settings", ["web"], prepare) as shop, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         if "shop" in names:

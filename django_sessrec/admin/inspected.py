@@ -89,7 +89,7 @@ def _explained(candidate: Candidate, products: Mapping[str, ShownProduct]) -> di
 
 def _why_not(visit: Visit, choice: Choice, other: str) -> dict[str, Any]:
     """What becomes of another product: by each model, by the rules, and in the shop."""
-    found = _called(other)
+    found = products_called(other, FOUND)
     item_id = found[0] if found else other
     product = shown_products([item_id])[item_id]
     fate = absence(choice, item_id, offered=product.offered)
@@ -118,9 +118,10 @@ def _why_not(visit: Visit, choice: Choice, other: str) -> dict[str, Any]:
 
 
 @never_raises("search the catalogue", default=NOTHING)
-def _called(text: str) -> Sequence[str]:
+def products_called(text: str, limit: int) -> Sequence[str]:
+    """The product of this id, or those of this name."""
     catalogue = get_catalogue()
-    return [text] if catalogue.resolve([text]) else catalogue.search(text, FOUND)
+    return [text] if catalogue.resolve([text]) else catalogue.search(text, limit)
 
 
 def teachers(visit: Visit, item_id: str) -> dict[str, Any]:
@@ -133,24 +134,24 @@ def teachers(visit: Visit, item_id: str) -> dict[str, Any]:
     return {"taught": [each for each in found if each["sessions"]]}
 
 
-def _of_model(serving: ActiveModel, clicks: Sequence[str], item_id: str) -> dict[str, Any]:
+def _of_model(serving: ActiveModel, clicks: Sequence[str], asked: str) -> dict[str, Any]:
     model = serving.recommender
     assert isinstance(model, NeighboursRecommender)  # noqa: S101  # for mypy
-    *clicks, item_id = heard(model.index, [*clicks, item_id], family_of([*clicks, item_id]))
+    *clicks, item_id = heard(model.index, [*clicks, asked], family_of([*clicks, asked]))
     if item_id not in model.index:
         best = model.recommend(clicks, 1, exclude=clicks)
-        item_id = best[0].item_id if best else ""
+        asked = item_id = best[0].item_id if best else ""
     if not item_id:
         return {"sessions": []}
     [row] = model.index.rows([item_id])
     behind = sessions_behind(model, model.index.rows(clicks), int(row))
     total = sum(each.score for each in behind)
     loudest = [(each, model.index.item_ids(each.rows)) for each in behind[:TEACHERS]]
-    products = shown_products([item_id, *(item for _each, clicked in loudest for item in clicked)])
+    products = shown_products([asked, *(item for _each, clicked in loudest for item in clicked)])
     run = TrainingRun.objects.get(pk=serving.run_id)
     return {
         "model": f"{serving.model} #{serving.run_id}",
-        "product": products[item_id],
+        "product": products[asked],
         "of": len(behind),
         "sessions": [
             {

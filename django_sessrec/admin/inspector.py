@@ -5,7 +5,6 @@ A session's id is posted, never part of an address: logs and browser histories k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -21,18 +20,15 @@ from django.views.decorators.http import require_POST
 
 from django_sessrec.admin.acts import Act, Question, asked, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
-from django_sessrec.admin.inspected import lists_now, teachers
+from django_sessrec.admin.inspected import lists_now, products_called, teachers
 from django_sessrec.admin.products import product_figures, shown_products
 from django_sessrec.admin.sessions import session_in
 from django_sessrec.admin.timeline import end_of, latest_sessions, state_of, timeline
-from django_sessrec.catalogue import get_catalogue
 from django_sessrec.models import AuditEntry, Inspector
 from django_sessrec.operations.quarantine import take_out
-from django_sessrec.safety import never_raises
 from django_sessrec.serving.visit import Visit, stored_visit
 
 FOUND = 30  # products of a search
-NOTHING: Sequence[str] = ()
 
 
 @admin.register(Inspector)
@@ -72,7 +68,8 @@ class InspectorAdmin(ReadOnlyAdmin):
         if visit.clicks:
             context |= lists_now(visit, given.get("placement", ""), given.get("other", "").strip())
         if visit.clicks and context["may_inspect"]:
-            context |= teachers(visit, given.get("why", ""))
+            first = next((each["product"].item_id for each in context.get("chosen", ())), "")
+            context |= teachers(visit, given.get("why", first))
         if not visit.clicks and session_id is None and not term and context["may_inspect"]:
             context["latest"] = latest_sessions()
         return TemplateResponse(request, "admin/sessrec/inspector.html", context | (extra_context or {}))
@@ -128,12 +125,7 @@ def _of_product(term: str, item_id: str) -> tuple[dict[str, Any], Visit]:
             return {}, Visit()
         found = {"product": shown_products([item_id])[item_id], "figures": product_figures(item_id)}
         return found, Visit(current=item_id)
-    called = list(_called(term))
+    called = list(products_called(term, FOUND))
     if len(called) == 1:
         return _of_product("", called[0])
     return {"term": term, "matches": list(shown_products(called).values())}, Visit()
-
-
-@never_raises("search the catalogue", default=NOTHING)
-def _called(text: str) -> Sequence[str]:
-    return get_catalogue().search(text, FOUND)

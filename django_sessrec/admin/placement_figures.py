@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_sessrec.admin.charts import Layer, stacked_bars
-from django_sessrec.admin.formatting import Cell, cells, fixed, percent, whole
+from django_sessrec.admin.formatting import NONE, Cell, cells, fixed, percent, whole
 from django_sessrec.admin.words import step_name
 from django_sessrec.measuring import rollups
 from django_sessrec.measuring.days import each_day, last_days
-from django_sessrec.measuring.kpis import figures
-from django_sessrec.measuring.latest_lists import latest_lists
+from django_sessrec.measuring.kpis import Kpi, figures
+from django_sessrec.measuring.latest_lists import products_reached
 from django_sessrec.measuring.report import PAGE_SECONDS
 
 DAYS: Final = 28
@@ -43,23 +43,29 @@ def placement_figures(placement: str, limit: int) -> dict[str, Any]:
     if found is None or not found.impressions:
         return {}
     return {
-        "figures": [*cells(found)[:HEADLINES], *_of_latest(placement, limit)],
+        "figures": [*cells(found)[:HEADLINES], *_of_lists(found, limit), *_of_latest(placement)],
         "figure_days": DAYS,
         "sources": _sources(placement, *days),
     }
 
 
-def _of_latest(placement: str, limit: int) -> list[tuple[str, Cell]]:
-    latest = latest_lists(placement, limit)
-    if not latest.lists:
-        return []
-    of = ngettext("of the latest list", "of the latest %(lists)s lists", latest.lists)
-    note = of % {"lists": whole(latest.lists)}
+def _of_lists(found: Kpi, limit: int) -> list[tuple[str, Cell]]:
+    short = found.rate("short_share").value
     return [
-        (_("Full lists"), Cell(percent(latest.full / latest.lists), note)),
-        (_("Products in a list"), Cell(fixed(latest.shown / latest.lists, 1), _("at most %d") % limit)),
-        (_("Different products"), Cell(whole(latest.products), note)),
+        (_("Full lists"), Cell(NONE if short is None else percent(1 - short))),
+        (
+            _("Products in a list"),
+            Cell(fixed(found.items_shown / found.impressions, 1), _("at most %d") % limit),
+        ),
     ]
+
+
+def _of_latest(placement: str) -> list[tuple[str, Cell]]:
+    lists, products = products_reached(placement)
+    if not lists:
+        return []
+    of = ngettext("of the latest list", "of the latest %(lists)s lists", lists)
+    return [(_("Different products"), Cell(whole(products), of % {"lists": whole(lists)}))]
 
 
 def _sources(placement: str, start: date, end: date) -> Sources:

@@ -25,13 +25,14 @@ from django_sessrec.admin.rule_forms import FORMS, ChangesForm, RuleForm
 from django_sessrec.admin.rule_lines import example_lists, in_order, most_named, rule_line
 from django_sessrec.admin.rule_warnings import warnings
 from django_sessrec.admin.rule_words import Words
-from django_sessrec.admin.words import placement_name
+from django_sessrec.admin.words import placement_name, step_name
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import AuditEntry
 from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.safety import never_raises
 from django_sessrec.serving import merchant_rules
+from django_sessrec.serving.fallback import MODEL
 from django_sessrec.serving.merchant_rules import ITEM, Merchandising
 from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.preview import SESSIONS, compare, recent_visits
@@ -86,7 +87,7 @@ class PlacementAdmin(ReadOnlyAdmin):
                     "title": placement_name(name),
                     "heading": settled.title if settled else "",
                     "url": self._url("page", name),
-                    "models": ", ".join(settled.models) if settled else "",
+                    "asked": ", ".join(_asked(settled)) if settled else "",
                     "limit": settled.limit if settled else "",
                     "live": live.get(name),
                     "rules": len(live[name].rules.all()) if name in live else 0,
@@ -336,6 +337,12 @@ class PlacementAdmin(ReadOnlyAdmin):
 
     def _to_page(self, name: str, query: str = "") -> HttpResponse:
         return HttpResponseRedirect(self._url("page", name) + (f"?{query}" if query else ""))
+
+
+def _asked(placement: Placement) -> list[str]:
+    """The models, and the steps around them where the placement names its own."""
+    steps = placement.steps or [MODEL]
+    return [name for step in steps for name in (placement.models if step == MODEL else [step_name(step)])]
 
 
 def _settled(name: str, rule_set: RuleSet | None = None) -> Placement | None:

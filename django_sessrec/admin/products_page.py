@@ -78,7 +78,7 @@ def _visitors() -> list[tuple[str, Cell]]:
         (_("Bots"), _share(shop.bots, every)),
         (_("Quarantined"), _share(shop.quarantined, every)),
         (_("With a list"), _share(shop.with_list, shop.sessions)),
-        (_("Lists not seen"), Cell(NONE if not seen else percent(1 - seen), _("nobody scrolled to them"))),
+        (_("Lists not seen"), Cell(percent(1 - seen), _("nobody scrolled to them")) if seen else Cell(NONE)),
     ]
 
 

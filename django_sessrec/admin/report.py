@@ -20,6 +20,7 @@ from django_sessrec.admin.charts import Chart, Point, line_chart
 from django_sessrec.admin.formatting import NONE, Cell, cards, cells, interval, percent, points
 from django_sessrec.admin.forms import PeriodForm
 from django_sessrec.admin.products_page import products_page
+from django_sessrec.admin.words import placement_name, step_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.measuring import rollups
 from django_sessrec.measuring.comparison import difference
@@ -122,12 +123,19 @@ def _figures(start: date, end: date) -> dict[str, Any]:
             _("By placement and model"),
             (_("Placement"), _("Model")),
             {
-                (placement, model or _("none")): kpi
+                (placement_name(placement), model or _("none")): kpi
                 for (placement, model), kpi in figures(start, end, ("placement", "model")).items()
             },
         ),
         _experiments(variants),
-        _table(_("By step"), (_("Placement"), _("Step")), figures(start, end, ("placement", "step"))),
+        _table(
+            _("By step"),
+            (_("Placement"), _("Step")),
+            {
+                (placement_name(placement), step_name(step)): kpi
+                for (placement, step), kpi in figures(start, end, ("placement", "step")).items()
+            },
+        ),
         _split(
             _("By clicks made before"), _("Clicks"), SESSION_LENGTHS, figures(start, end, ("session_length",))
         ),
@@ -169,7 +177,10 @@ def _split(title: str, key: str, groups: Iterable[str], figures: Mapping[tuple[s
 
 def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:
     """The variants, and how much more often than the first one's the lists of each are clicked."""
-    named = {(placement, f"{name}: {variant}"): kpi for (placement, name, variant), kpi in figures.items()}
+    named = {
+        (placement_name(placement), f"{name}: {variant}"): kpi
+        for (placement, name, variant), kpi in figures.items()
+    }
     table = _table(_("By experiment"), (_("Placement"), _("Variant")), named)
     firsts: dict[tuple[str, str], Kpi] = {}
     against = []
@@ -192,9 +203,10 @@ def _chart(
     for (placement, day), kpi in by_placement.items():
         rate = kpi.rate("ctr")
         if rate.value is not None:
-            words = f"{placement}, {date_format(day)}: {percent(rate.value)} ({interval(rate)})"
+            name = placement_name(placement)
+            words = f"{name}, {date_format(day)}: {percent(rate.value)} ({interval(rate)})"
             point = Point(day.toordinal(), rate.value, words, *rate.interval)
-            series.setdefault(placement, []).append(point)
+            series.setdefault(name, []).append(point)
     ends = ((start.toordinal(), date_format(start)), (end.toordinal(), date_format(end)))
     title = _("Click-through rate per week") if weekly else _("Click-through rate per day")
     return line_chart(title, series, ends=ends, label=percent)

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.experiment_models import HOLDOUT
 from django_sessrec.serving.choose import REFILLED
-from django_sessrec.serving.fallback import DROPPED, MOVED, Trace
+from django_sessrec.serving.fallback import BOUGHT_TOGETHER, DROPPED, MOVED, Trace
 from django_sessrec.serving.merchant_rules import MERCHANT
 
 
@@ -32,6 +32,7 @@ def step_name(step: str) -> str:
         "watched": _("watched now"),
         "best_sellers": _("bestsellers"),
         "new": _("new products"),
+        BOUGHT_TOGETHER: _("bought together"),
         "static": _("the shop's own fallback"),
         HOLDOUT: _("none, on purpose"),
     }

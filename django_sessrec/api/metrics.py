@@ -112,7 +112,7 @@ def _lists() -> list[Metric]:
 
 
 def _trainings() -> list[Metric]:
-    runs = _gauge("training_runs_last_7_days", "Trainings by how they ended.", "model", "state")
+    runs = _gauge("training_runs_last_7_days", "Training runs by how they ended.", "model", "state")
     recent = TrainingRun.objects.filter(created_at__gte=timezone.now() - RUNS)
     for row in recent.values("model", "state").annotate(runs=Count("pk")).order_by():
         runs.add_metric([row["model"], row["state"]], row["runs"])

@@ -1,8 +1,7 @@
-"""The newest lists of a placement: how many were full, and how many products they reached."""
+"""The newest lists of a placement, and how many products they reached."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
@@ -20,32 +19,22 @@ WITH latest AS MATERIALIZED (
     WHERE placement = %(placement)s AND NOT bot AND step <> %(holdout)s AND shown_at >= %(since)s
     ORDER BY impression_id DESC LIMIT %(lists)s
 )
-SELECT count(*), count(*) FILTER (WHERE cardinality(item_ids) >= %(limit)s),
-       coalesce(sum(cardinality(item_ids)), 0),
-       (SELECT count(DISTINCT item_id) FROM latest, unnest(item_ids) AS item_id)
-FROM latest
+SELECT count(*), (SELECT count(DISTINCT item_id) FROM latest, unnest(item_ids) AS item_id) FROM latest
 """
 
 
-@dataclass(frozen=True, slots=True)
-class LatestLists:
-    """Counts of lists, of those that were full, of products in them, and of different products."""
+def products_reached(placement: str) -> tuple[int, int]:
+    """How many lists there are, of the newest LISTS of DAYS days, and how many different products in them.
 
-    lists: int
-    full: int
-    shown: int
-    products: int
-
-
-def latest_lists(placement: str, limit: int) -> LatestLists:
-    """Of the newest LISTS lists of DAYS days, without bots and holdouts; limit: products of a full list."""
+    Without bots and holdouts.
+    """
     values: dict[str, Any] = {
         "placement": placement,
         "holdout": HOLDOUT,
         "since": timezone.now() - timedelta(days=DAYS),
         "lists": LISTS,
-        "limit": limit,
     }
     with database.connection().cursor() as cursor:
         cursor.execute(SQL, values)
-        return LatestLists(*map(int, cursor.fetchone()))
+        lists, products = cursor.fetchone()
+        return lists, products

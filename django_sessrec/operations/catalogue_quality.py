@@ -68,7 +68,10 @@ def quality() -> Quality:
         "never_shown": [
             item_id
             for item_id in own
-            if item_id in offered and item_id not in figures and family.get(item_id) not in shown_families
+            if figures  # in a new shop that is true of all, and says nothing
+            and item_id in offered
+            and item_id not in figures
+            and family.get(item_id) not in shown_families
         ],
         "in_vain": [
             item_id

@@ -21,7 +21,9 @@ ENDED_BADLY = {TrainingRun.State.FAILED, TrainingRun.State.REFUSED}
 def trained_models() -> Iterator[Finding]:
     for model in sessrec_settings.MODELS:
         latest = TrainingRun.objects.filter(model=model).first()
+        to_start = _("Run sessrec_train %(model)s") % {"model": model}
         if latest is not None and latest.state in ENDED_BADLY:
+            to_start = ""  # it was started: this finding says what became of it
             yield warn(
                 Code.MODEL_NOT_TRAINED,
                 _("%(run)s: %(state)s %(ago)s. %(verdict)s")
@@ -38,7 +40,7 @@ def trained_models() -> Iterator[Finding]:
             yield warn(
                 Code.MODEL_MISSING,
                 _("No run of %(model)s serves yet.") % {"model": model},
-                _("Run sessrec_train %(model)s") % {"model": model},
+                to_start,
             )
         else:
             yield _in_service(model, active)

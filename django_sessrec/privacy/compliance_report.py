@@ -48,8 +48,8 @@ def compliance_report(now: datetime | None = None) -> dict[str, Any]:
 
 
 def as_markdown(report: dict[str, Any]) -> str:
-    """The report for people; sessrec/evidence.md is a template like any other."""
-    return render_to_string("sessrec/evidence.md", {**report, **_in_pairs(report)})
+    """The report for people; sessrec/compliance_report.md is a template like any other."""
+    return render_to_string("sessrec/compliance_report.md", {**report, **_in_pairs(report)})
 
 
 def _in_pairs(report: dict[str, Any]) -> dict[str, Any]:

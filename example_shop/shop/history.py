@@ -14,6 +14,7 @@ from example_shop.shop.visitors import CLICKS_AT_MOST, ShopVisitors
 
 BOTS = 0.03
 BASKET_AFTER_VIEW = 0.09
+WITH_COMPANION = 0.35  # share of what goes into a basket that takes along what it is used with
 BUYS_BASKET = 0.45
 COMES_BACK = 0.1  # share of what was bought
 BACK_WITHIN_DAYS = 14
@@ -48,19 +49,22 @@ def happenings(
 
 def _visit(visitors: ShopVisitors, at: datetime, draw: np.random.Generator) -> Iterator[Happening]:
     session_id = uuid7(at)
-    basket = []
+    basket: dict[str, int] = {}  # by kind: one teapot is enough
     for row in visitors.visit(draw):
         yield Happening(session_id, at, EventName.VIEW_ITEM, row, bot=False)
         at += _pause(draw)
-        kinds = {visitors.goods[each].kind for each in basket}
-        if (
-            draw.random() < BASKET_AFTER_VIEW and visitors.goods[row].kind not in kinds
-        ):  # one teapot is enough
-            basket.append(row)
-            yield Happening(session_id, at, EventName.ADD_TO_CART, row, bot=False)
-            at += _pause(draw)
+        if draw.random() >= BASKET_AFTER_VIEW or visitors.goods[row].kind in basket:
+            continue
+        wanted = [row]
+        if draw.random() < WITH_COMPANION and (companion := visitors.companion(row)) is not None:
+            yield Happening(session_id, at, EventName.VIEW_ITEM, companion, bot=False)
+            wanted.append(companion)
+        for each in wanted:
+            if basket.setdefault(visitors.goods[each].kind, each) == each:
+                yield Happening(session_id, at, EventName.ADD_TO_CART, each, bot=False)
+                at += _pause(draw)
     if draw.random() < BUYS_BASKET:
-        for row in basket:
+        for row in basket.values():
             yield Happening(session_id, at, EventName.PURCHASE, row, bot=False)
 
 

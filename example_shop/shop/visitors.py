@@ -96,6 +96,11 @@ class ShopVisitors:
         odds[list(seen)] = -np.inf
         return _pick(odds, draw)
 
+    def companion(self, row: int) -> int | None:
+        """The product that most people use this one with, of another kind; None where none goes with it."""
+        others = np.flatnonzero(self._companions[self._kind[row], self._kind])
+        return int(others[self._after[row, others].argmax()]) if len(others) else None
+
     def suits(self, row: int, candidate: int, intent: Intent) -> float:
         """How welcome a suggestion is after this product: 0 not at all, 1 like the likeliest next."""
         odds = self.next_item_odds(row, intent)
@@ -133,6 +138,7 @@ class ShopVisitors:
         companions = np.zeros((len(self.kinds), len(self.kinds)), dtype=bool)
         for name, others in goes_with.items():
             companions[self.kinds.index(name), [self.kinds.index(other) for other in others]] = True
+        self._companions = companions
         odds = (
             SAME_KIND * (kind[:, None] == kind)
             + GOES_WITH * companions[kind[:, None], kind]

@@ -74,6 +74,13 @@ def test_a_product_is_found_by_its_name(admin_client, model, products):
     assert f"neighbours #{model.pk}" in html
 
 
+def test_a_product_is_found_by_some_words_of_its_name_and_by_its_id(admin_client, model, products):
+    Product.objects.filter(pk=products[3].pk).update(name="Rypa two-person tent, pine")
+    for words in ("tent pine", str(products[3].pk)):
+        assert "The list that it gets now" in ask(admin_client, q=words)
+    assert "No product is called so" in ask(admin_client, q="tent oak")
+
+
 def test_a_product_shows_what_became_of_it_in_four_weeks(admin_client, session, products):
     call_command("sessrec_rollup")
     figures = dict(admin_client.get(reverse(PAGE), {"item": products[2].pk}).context["figures"])

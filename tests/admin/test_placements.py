@@ -377,7 +377,7 @@ def test_what_a_placement_brought_and_who_made_its_lists(admin_client, shop):
             if made_by
             else {"model": "", "step": "popular"}
         )
-        shown = show(session, now, items, placement=NAME, **step)
+        shown = show(session, now, items, placement=NAME, wanted=8, **step)
         if not n:
             click(session, now, items[0], shown, position=1)
             buy(session, now, items[0], "9.90")
@@ -415,3 +415,13 @@ def test_the_list_of_one_customer_group(admin_client, shop, sessrec):
     ]
     assert first_of[0] != first_of[1] == str(shop[21].pk)
     assert "Select a valid choice" in page(admin_client, f"{usual}&group=nobody")
+
+
+def test_the_list_of_placements_says_who_is_asked(admin_client, shop, sessrec):
+    sessrec["PLACEMENTS"] = {
+        NAME: {"MODELS": ["neighbours"]},
+        "basket": {"MODELS": ["neighbours"], "STEPS": ["bought_together", "model", "popular"]},
+    }
+    html = page(admin_client, reverse("admin:sessrec_ruleset_changelist"))
+    assert ">neighbours</td>" in html
+    assert ">bought together, neighbours, most popular</td>" in html

@@ -72,6 +72,24 @@ Product.objects.bulk_create(
     for n in range(1, 31)
 )
 """
+# One visitor declines, and one agrees and looks at two products.
+VISIT = """
+import re
+from django.test import Client
+from django_sessrec.models import Event
+
+client = Client(headers={"user-agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"})
+declined = client.get("/product/1/").content.decode()
+assert len(re.findall(r'href="/product/', declined)) == 8, declined
+assert "Tea 5<" not in declined, "sold out, and recommended"
+assert not client.cookies and not Event.objects.exists()
+
+client.cookies["consent"] = "yes"
+client.get("/product/1/")
+page = client.get("/product/3/").content.decode()
+assert [event.item_id for event in Event.objects.order_by("event_id")] == ["1", "3"]
+assert "sessrec=" in page, page
+"""
 
 
 class Project:
@@ -153,6 +171,11 @@ class Project:
 def read(page: str) -> str:
     """A page's text, named from the repository's root."""
     return (ROOT / page).read_text(encoding="utf-8")
+
+
+def first_column(page: str) -> set[str]:
+    """The names in the first column of a reference page's tables."""
+    return set(re.findall(r"^\| `([^`]+)`", read(f"docs/reference/{page}"), re.MULTILINE))
 
 
 def printed_commands(text: str, program: str) -> list[list[str]]:

@@ -14,7 +14,7 @@ from django_sessrec.measuring.days import day_of
 from django_sessrec.measuring.kpis import figures
 from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.measuring.views import VIEWS
-from tests.docs.test_reference import first_column
+from tests.docs.project import first_column
 from tests.support.history import buy, click, minutes, show
 
 BI = Path(__file__).parents[2] / "docs" / "bi"

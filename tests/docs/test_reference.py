@@ -18,13 +18,9 @@ from django_sessrec.checks.messages import CHECKS
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
 from django_sessrec.models import Event
 from tests.docs import tables
+from tests.docs.project import first_column
 
 DOCS = Path(__file__).parents[2] / "docs"
-
-
-def first_column(page: str) -> set[str]:
-    text = (DOCS / "reference" / page).read_text(encoding="utf-8")
-    return set(re.findall(r"^\| `([^`]+)`", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.stem)

@@ -35,6 +35,11 @@ def test_the_search_finds_a_setting_without_a_server(site):
     assert '"tracked_view' in index
 
 
+def test_a_long_dotted_path_breaks_after_its_dots_only(site):
+    page = (site / "reference" / "stability.html").read_text("utf-8")
+    assert "django_sessrec.<wbr>recommendations.<wbr>get_recommendations</span>" in page
+
+
 @pytest.mark.parametrize("page", ["reference/request", "reference/catalogue", "how-to/test-your-shop"])
 def test_a_newcomer_finds_it_on_the_front_page(site, page):
     """The middleware, the catalogue, and how to test a shop's own pages, in one click."""

@@ -25,6 +25,15 @@ DOORS = [
     f"django_sessrec.{door}"
     for door in ("middleware", "events", "recommendations", "testing", "recsys", "neural")
 ]
+CODE_PAGES = [
+    "README.md",
+    "docs/tutorial.md",
+    *(
+        f"docs/{folder}/{page.name}"
+        for folder in ("how-to", "reference", "explanation")
+        for page in sorted((PACKAGE.parent / "docs" / folder).glob("*.md"))
+    ),
+]
 JSON = {
     "list": serializers.RecommendationsAnswer,
     "item of a list": serializers.Item,
@@ -91,6 +100,22 @@ def test_every_python_path_exists(path):
         import_module(path)
     except ModuleNotFoundError:
         import_string(path)
+
+
+def imported(code: str) -> set[str]:
+    """The package's names that a page's code imports, or names by dotted path."""
+    pairs = re.findall(r"^from (django_sessrec[\w.]*) import ([\w, ]+)", code, re.MULTILINE)
+    names = {f"{module}.{name.strip()}" for module, names in pairs for name in names.split(",")}
+    return names | set(re.findall(r"""["'](django_sessrec\.[\w.]+)["']""", code))
+
+
+@pytest.mark.parametrize("page", CODE_PAGES, ids=str)
+def test_the_code_of_a_page_uses_public_names_only(page):
+    """A reader's shop imports what its pages print."""
+    blocks = "\n".join(re.findall(r"^```python.*?\n(.*?)^```", read(page), re.MULTILINE | re.DOTALL))
+    promised = listed("Python")
+    doors = promised | {path.rpartition(".")[0] for path in promised}  # `from django_sessrec import events`
+    assert imported(blocks) - doors == set()
 
 
 @pytest.mark.parametrize("where", JSON)

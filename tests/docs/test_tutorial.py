@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.docs.project import PRODUCTS, TITLED, Project, printed_commands, read
-from tests.docs.test_readme import VISIT
+from tests.docs.project import PRODUCTS, TITLED, VISIT, Project, printed_commands, read
 
 ORDER = """
 from decimal import Decimal

@@ -15,8 +15,8 @@ from django_sessrec import catalogue, database, tasks
 from django_sessrec.capture import store
 from django_sessrec.capture.event import make
 from django_sessrec.ids import uuid7
-from django_sessrec.models import Heartbeat
-from django_sessrec.operations import examination, services, shop, storage
+from django_sessrec.models import Heartbeat, TrainingRun
+from django_sessrec.operations import examination, services, shop, storage, trained_models
 from django_sessrec.operations.findings import Code, Level, ago
 from tests.demo.models import Product
 from tests.support.capture import celery_on
@@ -45,6 +45,17 @@ def test_a_part_that_raises_hides_no_other(settings):
     (raised,) = [each for each in found if each.code == Code.EXAMINATION_RAISED]
     assert (raised.subject, raised.message) == ("catalogue", "ModuleNotFoundError: No module named 'nowhere'")
     assert "events" in {each.subject for each in found}
+
+
+def test_a_model_whose_only_run_was_refused_is_not_to_be_started_by_hand(settings):
+    model = {"neighbours": {"ESTIMATOR": "django_sessrec.recsys.Neighbours"}}
+    settings.SESSREC = {**settings.SESSREC, "MODELS": model}
+    never = codes(trained_models.trained_models())
+    assert "sessrec_train neighbours" in never[Code.MODEL_MISSING].remedy
+    TrainingRun.objects.create(model="neighbours", trigger="test", state="refused", verdict="Too few.")
+    found = codes(trained_models.trained_models())
+    assert "Too few." in found[Code.MODEL_NOT_TRAINED].message
+    assert found[Code.MODEL_MISSING].remedy == ""
 
 
 def test_a_query_that_fails_leaves_the_open_transaction_usable(monkeypatch):

@@ -94,7 +94,7 @@ def test_every_model_on_disk_proves_its_age_or_is_told(past, settings, capsys):
         for each in compliance_report(NOW)["retention"]["artifacts"]
     }
     assert proof == {"popular-0": (None, False), "popular-1": (CARD["window"][0], False)}
-    call_command("sessrec_evidence", out=past / "pack")
+    call_command("sessrec_compliance_report", out=past / "pack")
     assert "popular-1: older than RETENTION_DAYS allows; run sessrec_prune" in capsys.readouterr().err
     settings.SESSREC = settings.SESSREC | {"RETENTION_DAYS": 90}
     assert compliance_report(NOW)["retention"]["artifacts"][-1]["within_limit"]
@@ -117,13 +117,16 @@ def test_it_names_no_session(past):
 
 def test_the_command_writes_both_and_leaves_a_trace(past, tmp_path, capsys):
     out = tmp_path / "pack"
-    call_command("sessrec_evidence", out=out)
-    assert str(out / "evidence.md") in capsys.readouterr().out
-    assert json.loads((out / "evidence.json").read_text())["package_version"] == django_sessrec.__version__
-    assert (out / "evidence.md").read_text().startswith("# Compliance report")
+    call_command("sessrec_compliance_report", out=out)
+    assert str(out / "compliance_report.md") in capsys.readouterr().out
+    assert (
+        json.loads((out / "compliance_report.json").read_text())["package_version"]
+        == django_sessrec.__version__
+    )
+    assert (out / "compliance_report.md").read_text().startswith("# Compliance report")
     assert AuditEntry.objects.first().action == "evidence"
     with pytest.raises(CommandError, match="can't be written"):
-        call_command("sessrec_evidence", out=out / "evidence.md")
+        call_command("sessrec_compliance_report", out=out / "compliance_report.md")
 
 
 def test_it_says_what_is_counted_without_consent(past, settings):

@@ -5,16 +5,14 @@ from typing import ClassVar
 from uuid import uuid4
 
 import pytest
-from django.test import RequestFactory
 
-from django_sessrec.capture.tracker import Tracker
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Impression
 from django_sessrec.recommendations import Placement, Visit, choose, placement_for, remember, visit_of
 from tests.demo.models import Product
 from tests.demo.recommendations import DemoCatalogue
-from tests.support.visits import FIREFOX
+from tests.support.visits import request_of
 
 pytestmark = pytest.mark.django_db
 
@@ -23,13 +21,6 @@ pytestmark = pytest.mark.django_db
 def visit(products, trails, promote) -> Visit:
     promote(trails)
     return Visit(items=[str(products[n].pk) for n in (2, 4)], current=str(products[8].pk))
-
-
-def request_of(consent: str = "yes"):
-    request = RequestFactory().get("/", headers={"user-agent": FIREFOX})
-    request.COOKIES["consent"] = consent
-    request.sessrec = Tracker(request)
-    return request
 
 
 def trace_of(item_id: str, choice) -> list[tuple]:

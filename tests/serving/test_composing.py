@@ -12,7 +12,7 @@ from django_sessrec.serving.active_models import active
 from django_sessrec.serving.recommendations import remember
 from tests.demo.models import Product
 from tests.demo.recommendations import DemoCatalogue
-from tests.serving.test_choose import request_of
+from tests.support.visits import request_of
 
 pytestmark = pytest.mark.django_db
 

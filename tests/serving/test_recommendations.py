@@ -6,21 +6,13 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.test import RequestFactory
 
-from django_sessrec.capture.tracker import Tracker
 from django_sessrec.models import Event, Impression
 from django_sessrec.recommendations import Recommendations, aget_recommendations, get_recommendations
 from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.demo.models import Product
-from tests.support.visits import FIREFOX
+from tests.support.visits import request_of
 
 pytestmark = pytest.mark.django_db
-
-
-def request_of(consent: str = "yes", **headers: str):
-    request = RequestFactory().get("/", headers={"user-agent": FIREFOX, **headers})
-    request.COOKIES["consent"] = consent
-    request.sessrec = Tracker(request)
-    return request
 
 
 def ids(recs: Recommendations) -> list[str]:

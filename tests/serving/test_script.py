@@ -1,8 +1,7 @@
 """The ES module in a real browser, under a strict Content-Security-Policy, on a page for caches."""
 
 import gzip
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from playwright.sync_api import Page
 
 from django_sessrec.models import Event, Impression
 from tests.support.axe import violations
-from tests.support.browser import chromium, needs_chromium, watch
+from tests.support.browser import agree, chromium, needs_chromium, until, watch
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True), needs_chromium]
 
@@ -27,7 +26,6 @@ def page(settings, monkeypatch) -> Iterator[Page]:
     complaints: list[str] = []
     with chromium() as browser:
         tab = browser.new_page()
-        tab.context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
         watch(tab.context, complaints)
         yield tab
         tab.close()
@@ -40,20 +38,10 @@ def address(live_server, products) -> str:
     return f"{live_server.url}/demo/product/{products[0].pk}/cached/"
 
 
-def agree(page: Page) -> None:
-    page.context.add_cookies([{"name": "consent", "value": "yes", "domain": "localhost", "path": "/"}])
-
-
 def recorded(count: int) -> list[Event]:
     """The first `count` events, as soon as they are stored."""
     until(lambda: Event.objects.count() >= count)
     return list(Event.objects.order_by("event_id"))
-
-
-def until(happened: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not happened() and time.monotonic() < deadline:
-        time.sleep(0.02)
 
 
 def test_placeholder_is_filled_and_the_view_recorded(page, address, products):

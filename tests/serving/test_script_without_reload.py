@@ -12,8 +12,7 @@ from playwright.sync_api import Page
 
 from django_sessrec.models import Event, Impression
 from tests.demo.models import Product
-from tests.serving.test_script import agree, until
-from tests.support.browser import chromium, needs_chromium, watch
+from tests.support.browser import agree, chromium, needs_chromium, until, watch
 from tests.support.visits import FIREFOX
 
 pytestmark = [

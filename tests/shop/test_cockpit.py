@@ -100,6 +100,7 @@ def signed_in(browser: Browser, shop: RunningShop, complaints: list[str] | None 
     page.fill("#id_username", "admin")
     page.fill("#id_password", "admin")
     page.click("[type=submit]")
+    page.wait_for_url("**/admin/")
     return page
 
 
@@ -110,15 +111,17 @@ def rows(browser, shop) -> RunningShop:
     page.goto(f"{ADMIN}ruleset/product_page/add/pin/")
     page.fill("#id_item", "100")
     page.get_by_role("button", name="Save in the draft").click()
+    page.wait_for_url("**/product_page/")
     page.goto(f"{ADMIN}experiment/")
     page.get_by_role("link", name="New experiment").click()
+    page.wait_for_url("**/new/")
     page.fill("#id_name", "Are six enough?")
     page.fill("#id_variants-0-name", "eight")
     page.fill("#id_variants-1-name", "six")
     page.select_option("#id_variants-1-model_1", "neighbours")
     page.fill("#id_variants-1-limit", "6")
     page.get_by_role("button", name="Save as draft").click()
-    assert page.get_by_text("A draft: no session takes part yet.").is_visible()
+    page.get_by_text("A draft: no session takes part yet.").wait_for()
     page.context.close()
     return shop
 

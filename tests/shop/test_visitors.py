@@ -63,6 +63,20 @@ def test_what_suits_best_is_what_comes_next_most_likely(visitors):
     assert visitors.suits(10, int(np.argsort(odds)[1]), intent) < 0.2
 
 
+def test_some_take_along_what_goes_with_it(visitors):
+    row = next(row for row, each in enumerate(visitors.goods) if each.kind == "teapots")
+    companion = visitors.companion(row)
+    assert visitors.goods[companion].kind in {"mugs", "carafes"}
+    draw = np.random.default_rng(7)
+    day = [each for _day in range(20) for each in happenings(visitors, DAY, 100, draw)]
+    baskets = {}
+    for each in day:
+        if each.name == "add_to_cart":
+            baskets.setdefault(each.session_id, []).append(visitors.goods[each.row].kind)
+    assert max(Counter(map(len, baskets.values()))) > 1
+    assert all(len(set(kinds)) == len(kinds) for kinds in baskets.values()), "one of a kind"
+
+
 def test_an_empty_shop_says_what_to_do():
     with pytest.raises(ValueError, match="fill_shop"):
         visitors_of([])

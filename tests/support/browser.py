@@ -1,12 +1,13 @@
 """The real browser that tests look through, and what a page must never do to it."""
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OFFLINE = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -21,6 +22,18 @@ def chromium(**options: Any) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE, **options)
         yield browser
         browser.close()
+
+
+def agree(page: Page) -> None:
+    """The banner's answer of the shop under test: yes."""
+    page.context.add_cookies([{"name": "consent", "value": "yes", "domain": "localhost", "path": "/"}])
+
+
+def until(happened: Callable[[], bool], seconds: float = 15) -> None:
+    """Wait for what a page does by itself; who calls asserts it."""
+    deadline = time.monotonic() + seconds
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def watch(context: BrowserContext, complaints: list[str]) -> None:

@@ -4,10 +4,12 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate, cycle
 from uuid import UUID
 
-from django.test import Client
+from django.http import HttpRequest
+from django.test import Client, RequestFactory
 
 from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.capture.rows import EventRow
+from django_sessrec.capture.tracker import Tracker
 from django_sessrec.ids import uuid7
 from django_sessrec.recsys.synthetic import synthetic_shop
 
@@ -22,6 +24,14 @@ def visit_in(cookie: str) -> UUID:
 
 def session_of(client: Client) -> UUID:
     return visit_in(client.cookies["sessrec"].value)
+
+
+def request_of(consent: str = "yes", **headers: str) -> HttpRequest:
+    """A person's request as a view gets it, with the banner's answer."""
+    request = RequestFactory().get("/", headers={"user-agent": FIREFOX, **headers})
+    request.COOKIES["consent"] = consent
+    request.sessrec = Tracker(request)
+    return request
 
 
 def click_row(session_id, item_id, at, *, name="view_item", bot=False):
