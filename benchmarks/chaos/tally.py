@@ -19,14 +19,15 @@ FAILED = "SELECT count(*) FROM sessrec_failedevent WHERE code IN ('unwritable', 
 
 @dataclass(frozen=True)
 class Tally:
-    """sent = stored + duplicate + failed + refused + lost."""
+    """sent = stored + duplicate + failed + refused + refused_lost + lost."""
 
     sent: int
     stored: int
     duplicate: int
     failed: int
     refused: int
-    lost: int
+    refused_lost: int  # answered as refused, and the note of it died with a web process
+    lost: int  # answered as accepted
     in_flight_killed: int  # requests without an answer: what they would have left is in none of the above
     stored_twice: int  # rows that nobody sent, not even in a request without an answer
     http_5xx: int
@@ -56,7 +57,8 @@ def tally(sent: Sent, database: str) -> Tally:
         duplicate=duplicate,
         failed=failed,
         refused=refused,
-        lost=sent.rows - found - duplicate - failed - refused,
+        refused_lost=sent.refused.total() - refused,
+        lost=sent.rows - sent.refused.total() - found - duplicate - failed,
         in_flight_killed=sent.requests_unanswered,
         stored_twice=sum(n for (session_id, _, _), n in beyond.items() if session_id in visits),
         http_5xx=sent.server_errors,

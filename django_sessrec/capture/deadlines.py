@@ -206,7 +206,12 @@ def _check(connection: Any) -> None:
 def _is_dead(connection: BaseDatabaseWrapper) -> bool:
     """Whether the server has ended this idle connection; it is closed then, and nothing is in doubt."""
     link = connection.connection.pgconn
-    if connection.in_atomic_block or link.transaction_status != pq.TransactionStatus.IDLE:
+    if connection.in_atomic_block:
+        return False
+    if link.status == pq.ConnStatus.BAD:  # an earlier statement found out
+        hang_up(connection)
+        return True
+    if link.transaction_status != pq.TransactionStatus.IDLE:
         return False
     if link.status == pq.ConnStatus.OK and not libpq.ready(link.socket, 0.0):
         return False

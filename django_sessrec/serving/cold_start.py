@@ -89,6 +89,7 @@ class NewProducts:
         """By id of each product that the model does not know, the one that it knows and is most like it."""
         unknown = [item_id for item_id in item_ids if item_id and item_id not in self._index]
         known = self._memory.stands_for
+        self._map(unknown)
         for item_id in unknown:
             if item_id not in known:
                 known[item_id] = self._nearest(self.vectors([item_id])[0])

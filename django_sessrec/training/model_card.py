@@ -33,8 +33,8 @@ def limits(run: TrainingRun) -> list[str]:
 
 def _of_data(run: TrainingRun) -> Iterator[str]:
     yield _(
-        "It does not know products that came after its training run: it never recommends them and ignores "
-        "clicks on them."
+        "It does not know products that came after its training run: lists show them by what the catalogue "
+        "says of them, if it says enough."
     )
     if run.window_start and run.window_end:
         days = (run.window_end - run.window_start).days

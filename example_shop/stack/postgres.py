@@ -79,7 +79,7 @@ class Postgres(Program):
         # Postgres itself believes any living process with the old number, somebody else's included. Where
         # there is no /proc to look at, its belief stands: two servers on one folder would destroy it.
         if PROC.is_dir():
-            for stale in (self.data / "postmaster.pid", *self.folder.glob(".s.PGSQL.*")):
+            for stale in (self.data / "postmaster.pid", *self.folder.glob(".s.PGSQL.5432*")):
                 stale.unlink(missing_ok=True)
         if not self.data.exists():
             self._initialise()

@@ -159,3 +159,17 @@ def test_workers_wait_longer_and_ask_a_database_that_rests(transactional_db):
         fast_query.execute_with_deadline("SELECT 1")
     with fast_query.patient(60):
         assert fast_query.execute_with_deadline("SELECT 1 FROM pg_sleep(1.5)") == [("1",)]
+
+
+def test_a_connection_that_an_earlier_statement_found_lost_is_opened_anew(transactional_db):
+    """As behind a pooler that takes the connection and refuses its first statement."""
+    for ask in (lambda: fast_query.execute_with_deadline("SELECT 1"), bounded_query):
+        connection.ensure_connection()
+        connection.connection.pgconn.finish()
+        assert ask() == [("1",)]
+
+
+def bounded_query():
+    with fast_query.bounded(), connection.cursor() as cursor:
+        cursor.execute("SELECT '1'")
+        return cursor.fetchall()

@@ -94,6 +94,19 @@ def test_after_a_look_at_a_new_product_the_models_hear_the_known_one_that_it_is_
     assert "viewed" not in {each.reason for each in items}
 
 
+def test_any_number_of_unknown_products_in_a_session_is_one_question(shop, monkeypatch):
+    monkeypatch.setattr(active_models, "CHECK_SECONDS", 60)
+    monkeypatch.setattr(cold_start, "REFRESH_SECONDS", 60)
+    chosen(Visit([shop[0]], shop[1]))
+    asked = []
+    for number in (1, 6):
+        gone = [f"99999{number}{n}" for n in range(number)]
+        with CaptureQueriesContext(connection) as queries:
+            chosen(Visit(gone, shop[1]))
+        asked.append(sum(query["sql"].startswith("SELECT") for query in queries.captured_queries))
+    assert asked[0] == asked[1]
+
+
 def test_a_product_that_is_like_none_goes_on_to_the_steps_below(shop):
     new = Product.objects.create(name="zzz", category="elsewhere", price=100_000)
     items = chosen(Visit([], str(new.pk)), steps=("model", "category", "static"))
