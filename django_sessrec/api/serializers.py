@@ -217,6 +217,11 @@ class MyImpression(serializers.Serializer):
         allow_null=True, help_text="Kinds of things that the session is after, as the model tells them apart."
     )
     duration_us = serializers.IntegerField(allow_null=True, help_text="Microseconds that the list took.")
+    propensities = serializers.ListField(
+        child=serializers.FloatField(allow_null=True),
+        allow_null=True,
+        help_text="The probability with which each was drawn, where the placement explores.",
+    )
 
 
 class MyFailedEvent(serializers.Serializer):

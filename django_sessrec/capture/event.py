@@ -179,8 +179,8 @@ def impression_from(payload: Mapping[str, Any]) -> Impression:
 
 
 def _row_from(model: type[Row], payload: Mapping[str, Any]) -> Row:
-    """A message of an older version lacks the columns that are new."""
-    fields = (field for field in model._meta.concrete_fields if field.attname in payload)
+    """A message of an older version lacks the new columns, which may be empty; KeyError for any other."""
+    fields = (each for each in model._meta.concrete_fields if each.attname in payload or not each.null)
     return model(**{field.attname: field.to_python(payload[field.attname]) for field in fields})
 
 

@@ -60,7 +60,8 @@ def _visit(visitors: ShopVisitors, at: datetime, draw: np.random.Generator) -> I
             yield Happening(session_id, at, EventName.VIEW_ITEM, companion, bot=False)
             wanted.append(companion)
         for each in wanted:
-            if basket.setdefault(visitors.goods[each].kind, each) == each:
+            if (kind := visitors.goods[each].kind) not in basket:
+                basket[kind] = each
                 yield Happening(session_id, at, EventName.ADD_TO_CART, each, bot=False)
                 at += _pause(draw)
     if draw.random() < BUYS_BASKET:

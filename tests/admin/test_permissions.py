@@ -83,7 +83,7 @@ def addresses(rows):
                     "pk": rows["run"],
                 }
                 if pattern.name.startswith("sessrec_experiment"):
-                    keys["pk"] = rows["experiment"]
+                    keys["pk"] = keys["object_id"] = rows["experiment"]
                 if pattern.name in ("sessrec_placement_rule", "sessrec_placement_remove"):
                     keys["pk"] = rows["rule"]
                 if pattern.name == "sessrec_placement_restore":

@@ -70,6 +70,10 @@ NOT_MET = {
     "serving.choose.Choice.traces": "the same",
     "serving.recommendations.RecommendedItem.trace": "the same",
     "serving.visit.stored_visit": "the admin's",
+    "serving.visit.visit_from_events": "the same",
+    "serving.fallback._by_content": "asked where STEPS names the step content",
+    "serving.recommendations._propensities": "asked where a placement explores",
+    "serving.rules.RuleContext.kept": "asked where a placement moves what it has shown before",
 }
 GONE = 12  # a product that the model learnt and the shop no longer has
 SLOT = re.compile("<!-- slot -->.*?<!-- /slot -->", re.DOTALL)
