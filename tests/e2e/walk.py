@@ -25,7 +25,7 @@ def open_product(page: Page, shop: RunningShop, kind: str, *, place: int = 0) ->
         [kind, place],
     )
     page.goto(f"/c/{kind}/")
-    card = page.locator(f"main .card a[href^='/product/{item_id}/']:not([href*='sessrec='])")
+    card = page.locator(f"main .card:not([data-sessrec-placement] *) a[href^='/product/{item_id}/']")
     while not card.count():
         page.get_by_role("link", name="Next").click()
     follow(page, card)
