@@ -80,7 +80,7 @@ def rehearse(kills: Kills, pace: float, set_up: str) -> Tally:
             for names in kills:
                 shop.supervisor.watch(_after(pace))
                 dying = [programs[name] for name in names]
-                with sent.fault():
+                with sent.fault(names):
                     for program in dying:
                         say(f"kill -9 {program.name}")
                         _kill(program)
