@@ -60,6 +60,24 @@ def test_after_declining_nothing_is_picked_for_anybody(products, trails, promote
     assert get_recommendations(placement="product_page", **asked).title == "Popular right now"
 
 
+def test_a_list_that_the_basket_has_no_part_in_does_not_speak_of_it(
+    products, trails, promote, placement, settings
+):
+    basket = "Goes well with your basket"
+    settings.SESSREC["MODELS"] |= {"bought_together": {"ESTIMATOR": "django_sessrec.recsys.BoughtTogether"}}
+    promote(trails)
+    promote([[str(products[n].pk), str(products[10 + n].pk)] for n in range(4)] * 4, "bought_together")
+    placement(TITLE=basket, STEPS=["bought_together", "model", "popular", "static"])
+
+    asked = visit(products[2], products[4])
+    assert get_recommendations(placement="product_page", **asked).title == "You may also like"
+    assert get_recommendations(None, "product_page").title == "Popular right now"
+    asked["request"].sessrec.record("add_to_cart", products[2])
+    assert get_recommendations(placement="product_page", **asked).title == basket
+    placement(TITLE=basket, STEPS=["bought_together", "model"], FALLBACK_TITLE="Our range")
+    assert get_recommendations(placement="product_page", **visit(products[4])).title == "Our range"
+
+
 def test_a_pinned_item_does_not_make_a_popular_list_personal(products, trails, promote, placement):
     promote(trails)
     placement(TITLE=PICKED, PINNED=[products[0].pk])
