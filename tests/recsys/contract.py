@@ -13,7 +13,6 @@ from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.recommender import Estimator, Recommender, Source, best
 from django_sessrec.recsys.synthetic import SyntheticShop, synthetic_shop
-from tests.recsys.strategies import log_of
 
 
 class RecommenderContract:
@@ -87,14 +86,6 @@ class RecommenderContract:
         endless = np.tile(np.arange(1, len(recommender.index), dtype=np.int32), 170)
         assert len(endless) > 50_000
         assert len(recommender.top(endless, 5)[0]) == 5
-
-    @pytest.mark.parametrize("n_items", [2, 3, 7, 31])
-    def test_a_shop_of_few_items_is_learnt(self, n_items):
-        draw = np.random.default_rng(n_items)
-        visits = [draw.integers(1, n_items + 1, length).tolist() for length in draw.integers(2, 6, 400)]
-        recommended = self.estimator.fit(log_of(visits, n_items=n_items)).recommend(["item-1"], 5)
-        assert len({each.item_id for each in recommended}) == len(recommended)
-        assert len(recommended) >= min(n_items, 5) - 1  # a model may leave out what was clicked
 
     def test_none_wanted_none_given(self, recommender, sessions):
         assert recommender.top(sessions[1], 0)[0].tolist() == []
