@@ -168,7 +168,8 @@ def _settled(sent: Sent, database: str) -> Callable[[], bool]:
             return False
         next_look = _after(1)
         try:
-            return tally(sent, database).lost == 0 or given_up()
+            found = tally(sent, database)
+            return found.lost == found.refused_lost == 0 or given_up()
         except OperationalError:  # Postgres is still getting over its last death
             return given_up()
 

@@ -8,15 +8,16 @@ import time
 
 import psycopg
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 
-from django_sessrec.capture import breaker, buffers, fast_query
+from django_sessrec.capture import breaker, buffers, fast_query, stream
 from django_sessrec.capture.outbox import outbox
+from django_sessrec.capture.stream_consumer import Consumer
 from django_sessrec.ids import uuid7
 from django_sessrec.models import FailedEvent, Receipt
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
-from tests.support.capture import captured, event, in_the_ledger, settle
+from tests.support.capture import captured, event, in_the_ledger
 from tests.support.set_ups import SET_UPS, set_up
 
 
@@ -61,15 +62,18 @@ def look_at(visitor, item, page_ends):
 def test_no_row_that_was_answered_as_stored_is_missing_after_a_crash(
     visitor, own_postgres, name, crash, request
 ):
-    if name == "stream":
-        request.getfixturevalue("stream_server")
+    waiting = request.getfixturevalue("stream_server") if name == "stream" else None
     with set_up(name, own_postgres) as way:
+        consumer = Consumer() if waiting else None
 
         def all_is_brought():
             look_at(visitor, "6", way.page_ends)
-            if name == "stream":
-                settle()
-            return not (outbox.unsent or outbox.in_flight)
+            if waiting:
+                try:
+                    consumer.step(wait_ms=1)
+                except OperationalError:  # it hears of the crash
+                    connection.close()
+            return not (outbox.unsent or outbox.in_flight or (waiting and waiting.xlen(stream.key())))
 
         for item in "123":
             look_at(visitor, item, way.page_ends)

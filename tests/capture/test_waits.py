@@ -33,7 +33,7 @@ TABLES = [
 ]
 WRITTEN = TABLES[:6]
 BRIEF_SECONDS = 0.4  # the server's own limit is then 0.2
-NOT_ON_A_PAGES_WAY = {"attribution", "quarantine"}
+NOT_ON_A_PAGES_WAY = {"attribution", "receipt"}
 
 
 @pytest.fixture(scope="module")
