@@ -81,6 +81,7 @@ def test_a_product_is_found_as_one_types_and_saved_by_keyboard_alone(tab, addres
     assert options.first.get_attribute("value") == f"pot 3 [{products[23].pk}]"
     tab.keyboard.press("Enter")
     assert tab.locator("#id_what_values").input_value() == "pot 3"
+    tab.get_by_label("Why?").fill("sold elsewhere")
     tab.get_by_role("button", name="Save in the draft").press("Enter")
     tab.wait_for_url(f"**{addresses['page']}")
     assert "Never show pot 3" in tab.content()
