@@ -267,7 +267,8 @@ def test_each_change_of_a_draft_is_audited_with_its_reason(admin_client, shop):
         )
     ]
     html = page(admin_client, reverse("admin:sessrec_auditentry_changelist"))
-    assert "placement: Product page, change: draft: rule removed, rule: pin" in html
+    assert "placement: Product page" in html
+    assert "change: draft: rule removed" in html
 
 
 @pytest.mark.parametrize("reason", ["", "  "])
