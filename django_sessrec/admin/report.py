@@ -56,7 +56,7 @@ class ReportAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         form = _period(request, self)
         context = self.admin_site.each_context(request) | {
-            "title": _("Recommendations"),
+            "title": _("All figures"),
             "opts": self.opts,
             "media": self.media,
             "form": form,

@@ -35,6 +35,7 @@ PERIODS = (7, 28, 90)
 USUAL = 28
 NO_MONEY = Money()
 MOST_FINDINGS = 6
+UNSEEN = Decimal("0.0005")  # of a sum, or of 1 for a share: rounded to nothing
 OPEN = (Experiment.State.WAITING, Experiment.State.RUNNING)
 
 
@@ -219,7 +220,10 @@ def _points(now: float | None, before: float | None) -> str:
 
 
 def _good(now: Any, before: Any) -> bool | None:
-    return None if now is None or not before or now == before else bool(now > before)
+    """Whether it rose; None where that is not known, or too little to be seen."""
+    if now is None or not before or abs(now - before) < UNSEEN * (1 if isinstance(now, float) else before):
+        return None
+    return bool(now > before)
 
 
 def _range(ends: tuple[float, float]) -> str:
