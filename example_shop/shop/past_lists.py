@@ -1,8 +1,8 @@
 """What past visitors were shown and did with it: lists on three pages, an A/A test and a true winner.
 
 The truth is known: lists of the model are followed where they name what the visitor looked at next, popular
-ones by chance, and every tenth product that was clicked is bought besides, but for popular ones on the pages of
-products.
+ones by chance, and every tenth product that was clicked is bought besides, but for popular ones on product
+pages.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
