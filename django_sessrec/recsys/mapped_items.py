@@ -54,7 +54,7 @@ class MappedIds(Sequence[str]):
 
     def __init__(self, text: NDArray[np.uint8], starts: NDArray[np.int64]) -> None:
         """text: UTF-8, one id after the other; starts: (n + 1,) where each begins."""
-        self._text, self._starts = memoryview(text), memoryview(starts)
+        self._text, self._starts = text.data, starts.data
 
     def __len__(self) -> int:
         return len(self._starts) - 1
@@ -85,7 +85,7 @@ class MappedRows(Mapping[str, int]):
 
     def __init__(self, ids: MappedIds, hashes: NDArray[np.uint64], rows: NDArray[np.int32]) -> None:
         """hashes: (n,) ascending; rows: (n,) of each."""
-        self._ids, self._hashes, self._rows = ids, memoryview(hashes), memoryview(rows)
+        self._ids, self._hashes, self._rows = ids, hashes.data, rows.data
 
     def __getitem__(self, item_id: str) -> int:
         wanted = _hash(item_id)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -89,7 +88,7 @@ def keep(kept: NDArray[np.bool_], *arrays: NDArray[Any], at_once: int = 1_000_00
     return [array[:n] for array in arrays]
 
 
-def _folder() -> Path | None:
+def _folder() -> str | None:
     """Beside the artifacts, on a disk; /tmp may be memory."""
-    artifacts = sessrec_settings.artifacts
+    artifacts = str(sessrec_settings.artifacts)
     return artifacts if os.access(artifacts, os.W_OK) else None
