@@ -8,7 +8,7 @@ from math import ceil, floor, log10
 
 GRID_LINES = 4
 TINY = 1e-9
-NO_FLAGS: Mapping[float, str] = {}
+NO_FLAGS: Mapping[int, str] = {}
 GAP = 0.2  # share of a column that stays free beside its bar
 
 
@@ -58,7 +58,7 @@ def line_chart(
     ends: tuple[tuple[float, str], tuple[float, str]],
     label: Callable[[float], str] = "{:g}".format,
     from_zero: bool = True,
-    flags: Mapping[float, str] = NO_FLAGS,
+    flags: Mapping[int, str] = NO_FLAGS,
 ) -> Chart | None:
     """Lines over a common scale, or None where there is nothing to draw.
 

@@ -29,9 +29,10 @@ def flags(start: date, end: date) -> Mapping[date, list[str]]:
 
 
 def _rules(within: tuple[datetime, datetime]) -> Moments:
-    for each in RuleSet.objects.filter(published_at__range=within):
-        words = {"placement": placement_name(each.placement)}
-        yield each.published_at, _("rules of %(placement)s went live") % words
+    live = RuleSet.objects.filter(published_at__range=within)
+    for placement, moment in live.values_list("placement", "published_at"):
+        if moment is not None:  # for mypy
+            yield moment, _("rules of %(placement)s went live") % {"placement": placement_name(placement)}
 
 
 def _models(within: tuple[datetime, datetime]) -> Moments:
@@ -41,7 +42,9 @@ def _models(within: tuple[datetime, datetime]) -> Moments:
 
 
 def _experiments(within: tuple[datetime, datetime]) -> Moments:
-    for each in Experiment.objects.filter(counted_from__range=within):
-        yield each.counted_from, _("“%(name)s” began") % {"name": each}
-    for each in Experiment.objects.filter(stopped_at__range=within):
-        yield each.stopped_at, _("“%(name)s” ended") % {"name": each}
+    began = Experiment.objects.filter(counted_from__range=within)
+    for name, moment in began.values_list("name", "counted_from"):
+        yield moment, _("“%(name)s” began") % {"name": name}
+    ended = Experiment.objects.filter(stopped_at__range=within)
+    for name, moment in ended.values_list("name", "stopped_at"):
+        yield moment, _("“%(name)s” ended") % {"name": name}

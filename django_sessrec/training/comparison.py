@@ -149,7 +149,8 @@ def days_of(clicks: int, *runs: TrainingRun) -> timedelta:
         for run in runs
         if run.window_start and run.window_end and run.counts.get("clicks")
     )
-    return max(min([LONGEST, *taken]), timedelta(hours=1))
+    shortest: timedelta = min([LONGEST, *taken])
+    return max(shortest, timedelta(hours=1))
 
 
 def opened(one: TrainingRun, other: TrainingRun, *, hold_out: bool = False) -> list[Recommender]:
