@@ -45,7 +45,7 @@ def set_up(name, postgres):
         with events.cursor() as cursor:  # it would write its log within 0.2 s
             cursor.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
             cursor.execute("SELECT pg_reload_conf()")
-            # A commit waits for the disk unless it says otherwise, as in a shop: servers of tests do not wait.
+            # As in a shop: a commit waits for the disk unless it says otherwise. Servers of tests do not.
             cursor.execute(f"ALTER DATABASE {events.settings_dict['NAME']} SET synchronous_commit = on")
         events.close()
         if name == "PgBouncer":
