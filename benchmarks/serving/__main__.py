@@ -205,8 +205,9 @@ def through_the_server(visits: Sequence[Sequence[str]], options: argparse.Namesp
     def a_load(name: str, address: str, pid: int, *, consent: bool) -> None:
         before = _processor_seconds(pid)
         loads.setdefault(name, []).append(visit(port, address, visits, consent=consent, **a_round))
-        after = _processor_seconds(pid)
-        seconds.setdefault(name, Counter()).update({of: after[of] - before[of] for of in after})
+        spent = seconds.setdefault(name, Counter())
+        for process, (of, so_far) in _processor_seconds(pid).items():
+            spent[of] += so_far - before.get(process, (of, 0.0))[1]
 
     with server(options.workers) as (port, pid):
         for _ in range(ROUNDS):
@@ -229,8 +230,9 @@ def through_the_server(visits: Sequence[Sequence[str]], options: argparse.Namesp
     return pages | figures
 
 
-def _processor_seconds(server: int) -> dict[str, float]:
-    """What the web server's workers and Postgres have taken of the processors so far; nothing but on Linux."""
+def _processor_seconds(server: int) -> dict[str, tuple[str, float]]:
+    """By id of each worker of the web server and each process of Postgres: which of the two it is, and what it
+    has taken of the processors so far. Nothing but on Linux."""
     from django.db import connection
 
     connection.ensure_connection()
@@ -239,8 +241,9 @@ def _processor_seconds(server: int) -> dict[str, float]:
         return {}
     postgres = int(backend.read_text().rpartition(")")[2].split()[1])  # its parent
     return {
-        name: sum(_seconds_of(process) for process in _children(parent))
+        process: (name, _seconds_of(process))
         for name, parent in {"worker": server, "postgres": postgres}.items()
+        for process in _children(parent)
     }
 
 

@@ -19,6 +19,7 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
+from django_sessrec.serving.fallback import PINNED, SPONSORED
 from django_sessrec.serving.reasons import words
 
 if TYPE_CHECKING:
@@ -64,30 +65,30 @@ def _row(title: str, items: Sequence[RecommendedItem], reason: str, translate: C
 
 def _reason(item: RecommendedItem, translate: Callable[[str], str]) -> str:
     """The item's reason_text."""
-    if item.reason_repeated or item.sponsored:
+    if item.reason_repeated or item.step == SPONSORED:
         return ""
     return words(item.reason, item.because_title, translate)
 
 
 def _card(item: RecommendedItem, reason: str) -> str:
-    fields = item.fields
-    parts = [f'<li class="sessrec__item" data-sessrec-item="{_value(item.item_id)}">\n']
-    parts.append(f'<a class="sessrec__card" href="{_value(item.url)}">\n')
+    fields, picture, pick, price, why = item.fields, "", "", "", ""
     if "image" in fields:
         image = fields["image"]
         picture = f'<img src="{_value(image)}" alt="" loading="lazy" decoding="async">' if image else ""
-        parts.append(f'<span class="sessrec__picture">{picture}</span>\n')
-    if item.pinned:
-        parts.append(f'<span class="sessrec__label">{gettext("Our pick")}</span>\n')
-    parts.append(f'<span class="sessrec__title">{_value(fields["title"])}</span>\n')
-    if (price := fields.get("price")) is not None:
-        parts.append(f'<span class="sessrec__price">{_value(price)}</span>\n')
-    if item.sponsored:
-        parts.append(f'<span class="sessrec__label">{gettext("Sponsored")}</span>\n')
+        picture = f'<span class="sessrec__picture">{picture}</span>\n'
+    if item.step == PINNED:
+        pick = f'<span class="sessrec__label">{gettext("Our pick")}</span>\n'
+    if "price" in fields and fields["price"] is not None:
+        price = f'<span class="sessrec__price">{_value(fields["price"])}</span>\n'
+    if item.step == SPONSORED:
+        why = f'<span class="sessrec__label">{gettext("Sponsored")}</span>\n'
     elif reason:
-        parts.append(f'<span class="sessrec__reason">{_value(reason)}</span>\n')
-    parts.append("</a>\n</li>\n")
-    return "".join(parts)
+        why = f'<span class="sessrec__reason">{_value(reason)}</span>\n'
+    return (
+        f'<li class="sessrec__item" data-sessrec-item="{_value(item.item_id)}">\n'
+        f'<a class="sessrec__card" href="{_value(item.url)}">\n'
+        f'{picture}{pick}<span class="sessrec__title">{_value(fields["title"])}</span>\n{price}{why}</a>\n</li>\n'
+    )
 
 
 def _value(value: Any) -> str:

@@ -290,12 +290,10 @@ class _Ranked:
 
     def _explained(self, number: int | None) -> list[Candidate]:
         """The next of the ranking: so many that may be shown, and what stands between them."""
-        start, left_out = self._next, self._asked.left_out
-        shown: list[int] = []
-        while self._next < len(self._ids) and len(shown) != number:
-            if self._ids[self._next] not in left_out:
-                shown.append(self._next)
-            self._next += 1
+        start, ids, left_out = self._next, self._ids, self._asked.left_out
+        places = [place for place in range(start, len(ids)) if ids[place] not in left_out]
+        shown = places[:number]
+        self._next = len(ids) if len(shown) == len(places) else places[len(shown)]
         least = sessrec_settings.MIN_REASON_SESSIONS
         found = {
             place: Candidate(

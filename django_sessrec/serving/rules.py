@@ -230,17 +230,18 @@ def max_per_category(items: list[Candidate], context: RuleContext) -> list[Candi
 
 def describable(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """As many as will be shown, described; an item that the catalogue can't describe costs its own place."""
-    failed, wanted = set[int](), context.placement.limit
+    failed, missing = set[int](), context.placement.limit
     for number, each in enumerate(items):
-        if number - len(failed) == wanted:
+        if not missing:
             break
-        if each.fields is None:
-            try:
+        try:
+            if each.fields is None:
                 each.fields = context.catalogue.describe(each.item, context.request)
-            except Exception as error:
-                if not swallowed("describe an item", error, about=f"item {each.item_id!r}"):
-                    raise
-                failed.add(number)
+            missing -= 1
+        except Exception as error:
+            if not swallowed("describe an item", error, about=f"item {each.item_id!r}"):
+                raise
+            failed.add(number)
     return [each for number, each in enumerate(items) if number not in failed] if failed else items
 
 
