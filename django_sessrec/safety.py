@@ -92,13 +92,13 @@ class _Isolated:
 
 
 def swallowed(task: str, error: Exception, *, about: str = "", savepoints: bool = False) -> bool:
-    """Log an error as isolated() does; whether it may be swallowed. For loops, in which a block costs too much:
+    """Log an error as isolated() does; whether it may be swallowed. For loops, where a block costs too much:
 
-        try:
-            ...
-        except Exception as error:
-            if not swallowed("describe an item", error):
-                raise
+    try:
+        ...
+    except Exception as error:
+        if not swallowed("describe an item", error):
+            raise
     """
     if about:
         error.add_note(about)

@@ -231,8 +231,8 @@ def through_the_server(visits: Sequence[Sequence[str]], options: argparse.Namesp
 
 
 def _processor_seconds(server: int) -> dict[str, tuple[str, float]]:
-    """By id of each worker of the web server and each process of Postgres: which of the two it is, and what it
-    has taken of the processors so far. Nothing but on Linux."""
+    """By id of each process of the web server's workers and of Postgres: whose it is, and what it has taken
+    of the processors so far. Nothing but on Linux."""
     from django.db import connection
 
     connection.ensure_connection()

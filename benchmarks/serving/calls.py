@@ -1,16 +1,17 @@
-"""What pages cost in Python calls and processor time: `python -m benchmarks.serving.calls --out build/calls.json`.
+"""What pages cost in calls and processor time: `python -m benchmarks.serving.calls --out build/calls.json`.
 
-Both can be compared on a machine that others use, where requests a second cannot. The pages of `benchmarks.serving`
-are asked in this process through Django's own handler, in turn, by visitors who click on. The JSON:
+Both can be compared on a machine that others use, where requests a second cannot. The pages of
+`benchmarks.serving` are asked in this process through Django's own handler, in turn, by visitors who click
+on. The JSON:
 
     pages       of each page, asked by contextual visitors and by those of a session: `calls` of Python and C
-                functions, `cpu_us` of this thread, and `statements` sent to Postgres, p50 of all clicks; `bare` is
-                the page without the middleware
+                functions, `cpu_us` of this thread, and `statements` sent to Postgres, p50 of all clicks;
+                `bare` is the page without the middleware
     stages      the same of each step of a slot of a session, but for the statements
-    added       calls and processor time that the tag adds to the page, the shop's own query and loop (`by_hand`),
-                and the middleware (`tracked`)
+    added       what the tag adds to the page, the shop's own query and loop (`by_hand`), and the middleware
+                (`tracked`)
 
-To see where they go: `--profile tagged` prints the functions of a session's page by the number of their calls.
+To see where they go: `--profile tagged` prints a session's page's functions by the number of their calls.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def main() -> None:
         if options.profile:
             profile(Visitor(visits, PAGES[options.profile], KINDS["session"]))
             return
-        figures = {"python": sys.version.split()[0], **pages(visits, options.requests), "stages": steps(visits)}
+        figures = {"python": sys.version.split()[0], **pages(visits, options.requests)}
+        figures["stages"] = steps(visits)
     print(json.dumps(figures, indent=2))
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,11 @@
-"""What the app costs under sync and async web servers: `python -m benchmarks.serving.servers --out build/servers.json`.
+"""What the app costs under sync and async web servers: `python -m benchmarks.serving.servers`.
 
-The pages of `benchmarks.serving` through granian (WSGI, sync views) and through granian and uvicorn (ASGI, async
-views), each with two workers and a pool of connections. Servers and pages take turns. The JSON, of each server:
+The pages of `benchmarks.serving` through granian (WSGI, sync views) and through granian and uvicorn (ASGI,
+async views), each with two workers and a pool of connections. Servers and pages take turns. The JSON, of each
+server:
 
-    bare, tracked, tagged   requests_per_s, p50_ms, p90_ms, p99_ms of a session's page without the app, with the
-                            middleware, and with a list besides
+    bare, tracked, tagged   requests_per_s, p50_ms, p90_ms, p99_ms of a session's page without the app, with
+                            the middleware, and with a list besides
     tracked_us, tagged_us   of the machine's time that a page costs over the bare one: connections are always
                             busy, so all cores are
     tracked_over_bare, tagged_over_bare     of requests/s
@@ -29,11 +30,12 @@ ASGI = "django.core.asgi:get_asgi_application"
 COMMANDS: dict[str, Sequence[str]] = {
     "granian_wsgi": GRANIAN,
     "granian_asgi": (
-        "granian", "--interface", "asginl", "--no-log", "--port", "{port}", "--workers", "{workers}", "--factory", ASGI,
+        "granian", "--interface", "asginl", "--no-log", "--port", "{port}", "--workers", "{workers}",
+        "--factory", ASGI,
     ),
     "uvicorn": (
-        "uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--workers", "{workers}", "--log-level", "error",
-        "--no-access-log", "--factory", ASGI,
+        "uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--workers", "{workers}", "--no-access-log",
+        "--log-level", "error", "--factory", ASGI,
     ),
 }  # fmt: skip
 

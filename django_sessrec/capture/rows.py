@@ -58,7 +58,7 @@ NULLABLE: Final = frozenset(
 )
 _values = attrgetter(*EventRow._fields)
 
-# What sessrec_store_list takes, in its order: a list's impression, and the view of the item that its page shows.
+# What sessrec_store_list takes, in its order: a list's impression, and the view of its page's item.
 OF_BOTH: Final[Mapping[str, str]] = MappingProxyType({"session_id": "uuid", "bot": "bool"})
 OF_LIST: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -105,12 +105,12 @@ def as_parameters(event: Event) -> list[str | None]:
 
 
 def of_one_page(impression: Impression, event: Event) -> bool:
-    """Whether the two have in common what sessrec_store_list takes once, as those of most pages with a list."""
+    """Whether the two have in common what sessrec_store_list takes once, as those of most pages have."""
     return (impression.session_id, impression.bot) == (event.session_id, event.bot)
 
 
 def as_list_parameters(impression: Impression, event: Event | None = None) -> list[str | None]:
-    """The values of a list, and of an event of the same session, as text, in the order of sessrec_store_list."""
+    """The values of a list, and of its page's event, as text, in the order of sessrec_store_list."""
     given = [*_list_values(impression), *(_view_values(event) if event else (None,) * len(OF_VIEW))]
     texts = [each if each is None or type(each) is str else _as_text(each) for each in given]
     names = (*OF_BOTH, *OF_LIST, *(OF_VIEW if event else ()))

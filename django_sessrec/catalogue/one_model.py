@@ -212,7 +212,7 @@ class ModelCatalogue(Catalogue):
 
 
 @Field.register_lookup
-class Among(Lookup[Any]):
+class Among(Lookup):
     """`number__sessrec_among="1,2"`: rows whose whole number is one of these, on PostgreSQL.
 
     IN takes each number through ten functions of the ORM, which is a fifth of a list's query.
@@ -221,9 +221,7 @@ class Among(Lookup[Any]):
     lookup_name = "sessrec_among"
     prepare_rhs = False
 
-    def as_sql(
-        self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
-    ) -> tuple[str, tuple[str | int, ...]]:
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         column, values = self.process_lhs(compiler, connection)
         return f"{column} = ANY(%s::bigint[])", (*values, f"{{{self.rhs}}}")
 

@@ -61,7 +61,7 @@ class Source(StrEnum):
 SOURCES = frozenset(Source)
 
 
-@dataclass(slots=True, unsafe_hash=True)  # frozen, they take three times as long to make, a dozen for each list
+@dataclass(slots=True, unsafe_hash=True)  # frozen, a list's dozen of them takes three times as long
 class Reason:
     """The source of a row, and the session's rows that support it, strongest first.
 

@@ -87,7 +87,8 @@ def _card(item: RecommendedItem, reason: str) -> str:
     return (
         f'<li class="sessrec__item" data-sessrec-item="{_value(item.item_id)}">\n'
         f'<a class="sessrec__card" href="{_value(item.url)}">\n'
-        f'{picture}{pick}<span class="sessrec__title">{_value(fields["title"])}</span>\n{price}{why}</a>\n</li>\n'
+        f'{picture}{pick}<span class="sessrec__title">{_value(fields["title"])}</span>\n'
+        f"{price}{why}</a>\n</li>\n"
     )
 
 

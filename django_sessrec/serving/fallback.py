@@ -236,8 +236,8 @@ def _hears(model: str, last: Sequence[str], asked: Asked) -> bool:
 class _Ranked:
     """What a model ranks for the session; nothing where it never saw one of its items.
 
-    A reason costs more than a rank: what the rules by id leave out has none, and what stands further down only
-    when it is asked for.
+    A reason costs more than a rank: what the rules by id leave out has none, and what stands further down
+    only if it is asked for.
     """
 
     def __init__(self, model: str, session: Sequence[str], asked: Asked, step: str) -> None:

@@ -199,7 +199,7 @@ def remember(
         return None
     by_model = answer is not None and answer.step == MODEL
     impression_id = uuid7()
-    impression = Impression(  # in the order of its fields: Django takes half as long as by their names
+    impression = Impression(  # type: ignore[misc]  # by the order of its fields Django takes half as long
         impression_id,
         time_of(impression_id),
         visit.session_id,
@@ -351,7 +351,7 @@ class _Titles:
         self._known: dict[int, str] = {}
 
     def unsaid(self, reason: str, because: Sequence[Any], said: Container[tuple[str, str]]) -> str:
-        """The first of the titles that was not said with this reason yet, else the first; empty without one."""
+        """The first title that was not said with this reason yet, else the first one; empty without any."""
         first = ""
         for number, item in enumerate(because):
             title = self.of(item)

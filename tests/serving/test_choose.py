@@ -78,7 +78,9 @@ def test_only_what_may_be_shown_has_its_reasons_worked_out(visit):
     choice = choose(visit, settled)
     assert choice.chosen
     assert all(each.because for each in choice.chosen)
-    left_out = {each.item_id: each for each in choice.dropped if each.trace[-1].rule in ("viewed", "excluded")}
+    left_out = {
+        each.item_id: each for each in choice.dropped if each.trace[-1].rule in ("viewed", "excluded")
+    }
     assert left_out.keys() == {*visit.items}
     assert {(each.reason, each.because) for each in left_out.values()} == {("viewed", ())}
 

@@ -97,9 +97,7 @@ class NeighboursKernel:
         raise_error(n, session)
         return touched[:n].copy(), best[:n]
 
-    def explain(
-        self, session: Rows, rows: Sequence[int]
-    ) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    def explain(self, session: Rows, rows: Sequence[int]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         """For each row, the distinct clicks that spoke for it, strongest first, and the neighbours that hold
         it and each of them."""
         session = np.ascontiguousarray(session, np.int32)
