@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,9 +20,10 @@ from django_sessrec.recsys.poisoning import within_bounds
 from django_sessrec.recsys.recommender import Recommender, learns_from_baskets
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import bulk_read, click_files
+from django_sessrec.training.session_order import SessionOrder, keep, room
 
 LONGEST = 1_000  # clicks; a longer session is a bot's
-DAY_MS = 86_400_000
+DAY = 86_400
 ASKED_AT_ONCE = 5_000  # ids: PostgreSQL takes 65,535 parameters in a statement, others fewer
 CLICKED = ["view_item", "add_to_cart"]
 BOUGHT = ["add_to_cart", "purchase"]
@@ -89,8 +90,9 @@ def read(start: datetime, end: datetime, *, from_files: bool = False) -> tuple[S
     Left out: bots, quarantined and withdrawn sessions, sensitive items, reloads, sessions of more than
     LONGEST clicks, and what bots push: an item beyond MAX_ITEM_SHARE, or where nothing speaks for it.
     """
-    index, clicks, left_out = _read(start, end, CLICKED, from_files=from_files)
-    return _counted(index, _without_repeats(clicks), left_out)
+    with SessionOrder(CLICK) as order:
+        index, parts, left_out = _read(order, start, end, CLICKED, from_files=from_files)
+        return _counted(index, map(_without_repeats, parts), len(order), left_out)
 
 
 def read_baskets(
@@ -100,10 +102,9 @@ def read_baskets(
 
     Left out is what `read` leaves out.
     """
-    index, clicks, left_out = _read(start, end, BOUGHT, from_files=from_files)
-    pair = np.stack([clicks["session"], clicks["row"].astype(np.int64)], axis=1)
-    _, first = np.unique(pair, axis=0, return_index=True)
-    return _counted(index, clicks[np.sort(first)], left_out)
+    with SessionOrder(CLICK) as order:
+        index, parts, left_out = _read(order, start, end, BOUGHT, from_files=from_files)
+        return _counted(index, map(_first_of_each, parts), len(order), left_out)
 
 
 def read_for(model: type[Recommender], start: datetime, end: datetime) -> SessionLog:
@@ -112,16 +113,17 @@ def read_for(model: type[Recommender], start: datetime, end: datetime) -> Sessio
 
 
 def _read(
-    start: datetime, end: datetime, names: Sequence[str], *, from_files: bool
-) -> tuple[ItemIndex, NDArray[Any], dict[str, int]]:
-    """The items, the events of these names as CLICK in order of session and time, and what is left out."""
+    order: SessionOrder, start: datetime, end: datetime, names: Sequence[str], *, from_files: bool
+) -> tuple[ItemIndex, Iterator[NDArray[Any]], dict[str, int]]:
+    """The items, the events of these names as CLICK in order of session and time, some sessions at a time,
+    and what is left out, complete once all are through."""
     start, end = _whole_milliseconds(start), _whole_milliseconds(end)  # an event's id carries no more
     if from_files:
-        index, clicks, left_out = _from_files(start, end, names)
-    else:
-        index, hashes, rows, left_out = _items(start, end, names)
-        clicks = np.concatenate([np.zeros(0, CLICK), *_clicks(start, end, names, hashes, rows)])
-    return index, clicks[np.lexsort((clicks["id_high"], clicks["session"]))], left_out
+        return _from_files(order, start, end, names)
+    index, hashes, rows, left_out = _items(start, end, names)
+    for block in _clicks(start, end, names, hashes, rows):
+        order.add(block)
+    return index, order.parts(), left_out
 
 
 def _whole_milliseconds(moment: datetime) -> datetime:
@@ -129,19 +131,36 @@ def _whole_milliseconds(moment: datetime) -> datetime:
 
 
 def _counted(
-    index: ItemIndex, clicks: NDArray[Any], left_out: Mapping[str, int]
+    index: ItemIndex, parts: Iterable[NDArray[Any]], most: int, left_out: Mapping[str, int]
 ) -> tuple[SessionLog, TrainingCounts]:
-    clicks, endless_sessions = _without_endless(clicks)
-    clicks, capped_clicks = _without_excess(clicks)
-    milliseconds = (clicks["id_high"] >> np.uint64(16)).astype(np.int64)  # the first 48 bits of a UUIDv7
-    log = SessionLog.from_ordered(clicks["session"], clicks["row"], milliseconds // 1000, index).compacted()
+    """most: clicks of all parts together, or more."""
+    session, rows, seconds = (
+        room(most, np.int32),
+        room(most, np.int32),
+        room(most, np.int64),
+    )  # numbers from 1
+    n = n_sessions = endless_sessions = 0
+    for part in parts:
+        clicks, endless = _without_endless(part)
+        endless_sessions += endless
+        here = slice(n, n + len(clicks))
+        begins = np.ones(len(clicks), np.bool_)
+        begins[1:] = clicks["session"][1:] != clicks["session"][:-1]
+        session[here] = n_sessions + np.cumsum(begins)
+        rows[here] = clicks["row"]
+        seconds[here] = (clicks["id_high"] >> np.uint64(16)) // 1000  # the first 48 bits of a UUIDv7
+        n, n_sessions = here.stop, n_sessions + int(np.count_nonzero(begins))
+    day = np.floor_divide(seconds[:n], DAY, out=np.empty(n, np.int32), casting="unsafe")
+    kept = within_bounds(day, session[:n], rows[:n], sessrec_settings.MAX_ITEM_SHARE)
+    session, rows, seconds = keep(kept, session, rows, seconds)
+    log = SessionLog.from_ordered(session, rows, seconds, index, empty=room).compacted()
     counts = TrainingCounts(
         sessions=len(log),
         sessions_of_two=int(np.count_nonzero(log.lengths >= 2)),
         clicks=log.n_clicks,
         items=len(log.index) - 1,
         endless_sessions=endless_sessions,
-        capped_clicks=capped_clicks,
+        capped_clicks=n - log.n_clicks,
         **left_out,
     )
     return log, counts
@@ -216,15 +235,14 @@ def _copied(start: datetime, end: datetime, names: Sequence[str]) -> Iterator[ND
 
 
 def _from_files(
-    start: datetime, end: datetime, names: Sequence[str]
-) -> tuple[ItemIndex, NDArray[Any], dict[str, int]]:
-    """As _read, from the click files; clicks in any order."""
+    order: SessionOrder, start: datetime, end: datetime, names: Sequence[str]
+) -> tuple[ItemIndex, Iterator[NDArray[Any]], dict[str, int]]:
+    """As _read, from the click files."""
     withdrawn, quarantined = click_files.left_out()
     first, last = (np.uint64(round(moment.timestamp() * 1000)) for moment in (start, end))
     kinds = [click_files.NAMES.index(name) for name in names]
     counts = dict.fromkeys(("bot_clicks", "quarantined_clicks", "sensitive_clicks"), 0)
     items = _MetItems()
-    blocks: list[NDArray[Any]] = []
     for day in click_files.days(start, end):
         milliseconds = day.clicks["id_high"] >> np.uint64(16)
         wanted = (milliseconds >= first) & (milliseconds < last)
@@ -241,15 +259,18 @@ def _from_files(
         clicks["cart"] = found["kind"] == click_files.NAMES.index("add_to_cart")
         for name in ("id_high", "session"):
             clicks[name] = found[name]
-        blocks.append(clicks)
-    clicks = np.concatenate([np.zeros(0, CLICK), *blocks])
+        order.add(clicks)
     index, rows, sensitive = _rows_of(items.ids)
-    kept = ~sensitive[clicks["row"]] if len(clicks) else np.zeros(0, np.bool_)
-    counts["sensitive_clicks"] = int(np.count_nonzero(~kept))
-    clicks = clicks[kept]
-    if len(clicks):
-        clicks["row"] = rows[clicks["row"]]
-    return index, clicks, counts
+
+    def with_rows() -> Iterator[NDArray[Any]]:
+        for clicks in order.parts():
+            kept = clicks if not len(clicks) else clicks[~sensitive[clicks["row"]]]
+            counts["sensitive_clicks"] += len(clicks) - len(kept)
+            if len(kept):
+                kept["row"] = rows[kept["row"]]
+            yield kept
+
+    return index, with_rows(), counts
 
 
 class _MetItems:
@@ -318,9 +339,8 @@ def _without_endless(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
     return clicks[~np.repeat(endless, lengths)], int(np.count_nonzero(endless))
 
 
-def _without_excess(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """Drop clicks on items that bots push, and count them."""
-    day = (clicks["id_high"] >> np.uint64(16)).astype(np.int64) // DAY_MS
-    rows = clicks["row"].astype(np.int64)
-    kept = within_bounds(day, clicks["session"], rows, sessrec_settings.MAX_ITEM_SHARE)
-    return clicks[kept], int(np.count_nonzero(~kept))
+def _first_of_each(clicks: NDArray[Any]) -> NDArray[Any]:
+    """Each item of a session once, its first; clicks in order of session and time."""
+    pair = np.stack([clicks["session"], clicks["row"].astype(np.int64)], axis=1)
+    _, first = np.unique(pair, axis=0, return_index=True)
+    return clicks[np.sort(first)]
