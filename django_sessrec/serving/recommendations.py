@@ -115,8 +115,9 @@ class Row(NamedTuple):
 class Recommendations:
     """A placement's list. Empty where nothing could be recommended, or on an error.
 
-    - `title`: of the list, true for this one: where nothing of the visit or the page has made it, the
-      placement's FALLBACK_TITLE stands in place of its TITLE
+    - `title`: of the list, true for this one: where nothing of the visit or the page has made it, or where
+      "bought_together" is its first step and did not, the placement's FALLBACK_TITLE stands in place of its
+      TITLE
     - `rec_id`: the signed impression; None at the contextual level, where nothing is stored
     - `personalised`: whether the session's clicks had a say
     - `consent`: "contextual" or "session"
@@ -292,7 +293,8 @@ def _title(choice: Choice, placement: Placement) -> str:
     if answer is not None and answer.step == BOUGHT_TOGETHER:
         return str(placement.title or _("Often bought together"))
     if answer is None or answer.step not in FOR_EVERYBODY:
-        return str(placement.title or _("You may also like"))
+        for_a_basket = placement.steps[:1] == (BOUGHT_TOGETHER,)  # and there is none
+        return str((placement.fallback_title if for_a_basket else placement.title) or _("You may also like"))
     named = {
         POPULAR: _("Popular right now"),
         TRENDING: _("Trending now"),
