@@ -1,11 +1,15 @@
 """Lists shown and what visitors did with them, written as the app writes them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from django_sessrec.capture import store
-from django_sessrec.ids import time_of, uuid7
+from django_sessrec.capture.fast_query import patient
+from django_sessrec.ids import order_line_id, time_of, uuid7
 from django_sessrec.models import Event, Impression
+
+NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 def show(session_id, at, item_ids, *, bot=False, **columns) -> UUID:
@@ -15,7 +19,7 @@ def show(session_id, at, item_ids, *, bot=False, **columns) -> UUID:
         impression_id=uuid7(at), session_id=session_id, item_ids=item_ids, bot=bot, **given
     )
     impression.shown_at = time_of(impression.impression_id)
-    assert store.write([], [impression]).stored == 1
+    assert _stored([], [impression]) == 1
     return impression.impression_id
 
 
@@ -31,7 +35,7 @@ def happen(session_id, at, name, item_id, impression_id=None, *, bot=False, **co
         **columns,
     )
     event.occurred_at = time_of(event.event_id)
-    assert store.write([event]).stored == 1
+    assert _stored([event]) == 1
 
 
 def click(session_id, at, item_id, impression_id, **columns) -> None:
@@ -40,6 +44,19 @@ def click(session_id, at, item_id, impression_id, **columns) -> None:
 
 def buy(session_id, at, item_id, price, quantity=1, currency="EUR", name="purchase") -> None:
     happen(session_id, at, name, item_id, price=price, quantity=quantity, currency=currency)
+
+
+def order_line(visit, name, order, at, price="10", quantity=1, item_id="1", currency="EUR") -> None:
+    """Store an event of an order's line as it is recorded with an order id."""
+    event = Event(order_line_id(order, item_id, at), time_of(uuid7(at)), visit, name, item_id)
+    event.price, event.quantity, event.currency = price and Decimal(price), quantity, currency
+    assert _stored([event]) == 1
+
+
+def _stored(*rows) -> int:
+    """How many of them were: a test waits longer than a page, on however busy a machine."""
+    with patient(60):
+        return store.write(*rows).stored
 
 
 def minutes(number: float) -> timedelta:
