@@ -262,7 +262,7 @@ class _Ranked:
             self._composed, self._intents = composed(
                 self._ranking, serving.intents, asked.placement, asked.depth, asked.hidden
             )
-        found = self._explained(0, _times(AT_FIRST, asked.placement))
+        found = self._explained(0, _times(_at_first(asked.placement), asked.placement))
         if self._step == MODEL:
             if named[-1] in stand_ins:
                 like_it = Candidate(stand_ins[named[-1]], CONTENT, CONTENT, tuple(self._session[-1:]))
@@ -273,7 +273,7 @@ class _Ranked:
 
     def spare(self) -> list[Candidate]:
         placement = self._asked.placement
-        return self._explained(_times(AT_FIRST, placement), _times(_spare(placement), placement))
+        return self._explained(_times(_at_first(placement), placement), _times(_spare(placement), placement))
 
     def rest(self) -> list[Candidate]:
         placement = self._asked.placement
@@ -305,6 +305,11 @@ class _Ranked:
             found = [(each, "") for each in self._ranking.explained(start, stop)] if self._ranking else []
         least = sessrec_settings.MIN_REASON_SESSIONS
         return [(each.supported(least), intent) for each, intent in found]
+
+
+def _at_first(placement: Placement) -> float:
+    """Under a merchant's rules all are looked up at once: one explanation of them costs less than two."""
+    return UNDER_RULES if placement.merchandising.rules else AT_FIRST
 
 
 def _spare(placement: Placement) -> int:
