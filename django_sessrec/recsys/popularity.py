@@ -19,7 +19,7 @@ FILE = "popularity.npy"
 
 @dataclass(frozen=True, slots=True)
 class Popularity:
-    """Clicks per item, a click losing half its weight every `half_life_days`."""
+    """Clicks per item by their weights, a click losing half its weight every `half_life_days`."""
 
     half_life_days: float = 7.0
 
@@ -36,6 +36,8 @@ class Popularity:
     ) -> PopularityRecommender:
         newest = sessions.times.max(initial=0)
         weights = 0.5 ** ((newest - sessions.times) / (DAY * self.half_life_days))
+        if sessions.weights is not None:
+            weights *= sessions.weights
         clicks = np.bincount(sessions.items, weights, minlength=len(sessions.index)).astype(np.float32)
         seen = np.bincount(sessions.items, minlength=len(sessions.index)) > 0
         return PopularityRecommender(sessions.index, np.where(seen, clicks, -np.inf).astype(np.float32))

@@ -70,3 +70,20 @@ def test_reindexing_drops_the_clicks_that_the_other_index_lacks(log):
 def test_arrays_that_disagree_are_refused():
     with pytest.raises(ValueError, match="same clicks"):
         SessionLog(ItemIndex(["tea"]), np.ones(2, np.int32), np.array([0, 3]), np.zeros(2, np.int64))
+
+
+def test_weights_go_where_their_clicks_go():
+    log = SessionLog.from_clicks(
+        ["b", "a", "b", "a", "c"], ["tea", "cup", "pot", "mug", "tea"], [30, 20, 31, 10, 5], [1, 2, 3, 4, 5]
+    )
+    assert log.weights.tolist() == [5, 4, 2, 1, 3]
+    without_tea = ItemIndex(["cup", "mug", "pot"])
+    for each, expected in (
+        (log.slice(1, 2), [4, 2]),
+        (log.compacted(), [5, 4, 2, 1, 3]),
+        (log.reindexed(without_tea), [4, 2, 3]),
+        (SessionLog(log.index, **log.arrays()), [5, 4, 2, 1, 3]),
+    ):
+        assert each.weights.tolist() == expected
+    with pytest.raises(ValueError, match="2 weights do not fit 1 clicks"):
+        SessionLog(log.index, np.ones(1, np.int32), np.array([0, 1]), np.zeros(1, np.int64), np.ones(2))
