@@ -17,7 +17,7 @@
 #                       basket understood
 #   make bench-poison   DATA=folder OUT=build/poison.json: how far bots can push an item
 #   make bench-bounds   DATA=folder: what the bounds on bots cost where there are none
-#   make bench-scale    OUT=build/scale.json: 1 and 10 million clicks on a million items
+#   make bench-scale    OUT=build/scale.json: cost per event, training, page and query as a shop grows
 #   make bench-experiments OUT=build/experiments.json: do the statistics of experiments keep their promises
 #   make bench-kpis     OUT=build/kpis.json: the reports of a year with 1 and 10 million lists
 #   make bench-neighbourly OUT=build/neighbourly.json: a fit beside a loaded shop, and what each costs the other

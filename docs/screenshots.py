@@ -5,16 +5,14 @@ below docs/images/. A page of staff has four: light, dark, on a phone, and with 
 """
 
 import base64
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from example_shop.stack.running import RunningShop, free_port, running_shop
-from example_shop.stack.shop import HOST, shop_programs
+from example_shop.stack.running import running_shop
+from tests.support.unfold import with_unfold
 
 IMAGES = Path(__file__).parent / "images"
 LARGEST = 150_000  # bytes
@@ -111,22 +109,6 @@ def cockpit(browser: Browser, urls: dict[str, str], names: list[str]) -> None:
             page.evaluate("scrollTo(0, 0)")
             save(page, name + suffix, 0.82 if not suffix else 0.7)
         page.close()
-
-
-def with_unfold(shop: RunningShop) -> str:
-    """Serve the same shop with django-unfold beside it; its address."""
-    port = free_port()
-    settings = {"DJANGO_SETTINGS_MODULE": "tests.shop.unfold_settings"}
-    [web] = [each for each in shop_programs(shop.folder, port) if each.name == "web"]
-    web.environment |= {**shop.environment, **settings}
-    web.log = web.log.with_name("unfold.log")
-    subprocess.run(
-        [sys.executable, "-m", "django", "collectstatic", "--no-input", "--verbosity", "0"],
-        env={**os.environ, **web.environment},
-        check=True,
-    )
-    shop.supervisor.start(web)
-    return f"http://{HOST}:{port}"
 
 
 def main(names: list[str]) -> None:

@@ -93,6 +93,7 @@ SESSREC = {
     "ARTIFACTS": STATE / "artifacts",
     "STREAM_URL": stream_url(),
     "METRICS_TOKEN": os.environ.get("METRICS_TOKEN"),
+    "TRAIN_NICENESS": 0,  # somebody waits for the first models, and nobody shops here yet
     "MODELS": {
         "neighbours": {"ESTIMATOR": "django_sessrec.recsys.TunedNeighbours", "EVERY_HOURS": 1},
         "ranked": {

@@ -56,6 +56,12 @@ def _nothing_rests() -> None:
     translation.deactivate()
 
 
+@pytest.fixture(autouse=True)
+def _no_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only pages bring what is kept, so that a test sees what it has left."""
+    monkeypatch.setattr("django_sessrec.capture.keeper.PAUSE_SECONDS", 1e6)
+
+
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Valkey]:
     """Start a Valkey for the tests that need one, one for each xdist worker."""

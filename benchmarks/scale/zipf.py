@@ -20,8 +20,8 @@ class Clicks(NamedTuple):
     seconds: NDArray[np.int64]  # since the first day began
 
 
-def draw(n_items: int, n_clicks: int, *, days: int = 30, seed: int = 0) -> Clicks:
-    """The same seed draws the same clicks."""
+def draw(n_items: int, n_clicks: int, *, days: int = 30, seed: int = 0, order: int | None = None) -> Clicks:
+    """The same seed draws the same clicks. order: a seed of its own for which items are popular."""
     rng = np.random.default_rng(seed)
     lengths = rng.geometric(1 / MEAN_LENGTH, 2 + 2 * n_clicks // MEAN_LENGTH)
     lengths = lengths[: np.searchsorted(np.cumsum(lengths), n_clicks) + 1]
@@ -34,7 +34,7 @@ def draw(n_items: int, n_clicks: int, *, days: int = 30, seed: int = 0) -> Click
         shelf[sessions] + rng.integers(0, NEARBY, n_clicks),
         _zipf(rng, n_items, n_clicks),
     )
-    item_of_rank = rng.permutation(n_items) + 1
+    item_of_rank = (rng if order is None else np.random.default_rng(order)).permutation(n_items) + 1
     return Clicks(sessions, item_of_rank[ranks.clip(max=n_items - 1)], started[sessions] + 30 * nth)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.words import placement_name
 from django_sessrec.models import AuditEntry
 
 
@@ -19,4 +21,12 @@ class AuditEntryAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("detail"))
     def details(self, entry: AuditEntry) -> str:
-        return ", ".join(f"{name}: {json.dumps(value)}" for name, value in entry.detail.items())
+        return ", ".join(
+            f"{name.replace('_', ' ')}: {_plain(name, value)}" for name, value in entry.detail.items()
+        )
+
+
+def _plain(name: str, value: Any) -> str:
+    if name == "placement":
+        return placement_name(str(value))
+    return value if isinstance(value, str) else json.dumps(value)

@@ -8,6 +8,7 @@ from math import ceil, floor, log10
 
 GRID_LINES = 4
 TINY = 1e-9
+NO_FLAGS: Mapping[int, str] = {}
 GAP = 0.2  # share of a column that stays free beside its bar
 
 
@@ -47,6 +48,7 @@ class Chart:
     lines: Sequence[Line]
     grid: Sequence[tuple[float, str]]  # (y, label), the highest value first
     ends: tuple[str, str]  # labels of the first and the last x
+    flags: Sequence[tuple[float, str]] = ()  # (x, label)
 
 
 def line_chart(
@@ -56,10 +58,12 @@ def line_chart(
     ends: tuple[tuple[float, str], tuple[float, str]],
     label: Callable[[float], str] = "{:g}".format,
     from_zero: bool = True,
+    flags: Mapping[int, str] = NO_FLAGS,
 ) -> Chart | None:
     """Lines over a common scale, or None where there is nothing to draw.
 
     ends: the first and the last x of the scale, each with its label; points lie between them
+    flags: x -> what happened there
     """
     points = [point for line in series.values() for point in line]
     if not points:
@@ -87,7 +91,8 @@ def line_chart(
 
     grid = [(y_of(tick), label(tick)) for tick in reversed(ticks)]
     lines = [drawn(name, points) for name, points in series.items() if points]
-    return Chart(title, lines, grid, (first_label, last_label))
+    marked = [(x_of(x), words) for x, words in flags.items()]
+    return Chart(title, lines, grid, (first_label, last_label), marked)
 
 
 def sparkline(values: Sequence[float]) -> str:

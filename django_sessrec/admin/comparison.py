@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from django import forms
@@ -18,9 +19,12 @@ from django.utils.translation import gettext_lazy
 from django_sessrec.admin.acts import CONFIRMED, LONGEST_REASON, Act, may
 from django_sessrec.admin.charts import Interval, intervals
 from django_sessrec.admin.formatting import PER_CENT, fixed, percent, signed, whole
+from django_sessrec.admin.forms import DayInput
 from django_sessrec.admin.products import shown_products
+from django_sessrec.measuring.days import ONE, first_moment, today
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.training.comparison import Comparison, NotComparable, Pair, comparable, compare
+from django_sessrec.training.replay import SHOWN, Replay, replay
 
 RUNS_OFFERED = 40
 
@@ -30,13 +34,13 @@ class RunsForm(forms.Form):
 
     one = forms.ChoiceField(label=gettext_lazy("Compare"))
     other = forms.ChoiceField(label=gettext_lazy("with"))
+    day = forms.DateField(label=gettext_lazy("and replay the sessions of"), required=False, widget=DayInput)
 
     def __init__(self, runs: Mapping[int, TrainingRun], given: Mapping[str, Any]) -> None:
         super().__init__(given)
         choices = [(str(pk), str(run)) for pk, run in runs.items()]
-        for field in self.fields.values():
-            assert isinstance(field, forms.ChoiceField)  # noqa: S101  # for mypy
-            field.choices = choices
+        for name in ("one", "other"):
+            self.fields[name].choices = choices  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +58,11 @@ class Row:
 
 
 def comparison_page(model_admin: admin.ModelAdmin, request: HttpRequest) -> HttpResponse:
-    """?one=13&other=31, or the form alone."""
+    """?one=13&other=31&day=2026-11-27, or the form alone."""
     published = TrainingRun.objects.filter(state=TrainingRun.State.PUBLISHED)[:RUNS_OFFERED]
     runs = {run.pk: run for run in published if comparable(run)}
-    given = {**_suggested(runs), **request.GET.dict()}
+    yesterday = today() - ONE
+    given = {**_suggested(runs), "day": yesterday.isoformat(), **request.GET.dict()}
     form = RunsForm(runs, given)
     context = model_admin.admin_site.each_context(request) | {
         "title": _("Compare two runs"),
@@ -68,7 +73,8 @@ def comparison_page(model_admin: admin.ModelAdmin, request: HttpRequest) -> Http
     }
     if "one" in request.GET and form.is_valid():
         one, other = (runs[int(form.cleaned_data[name])] for name in ("one", "other"))
-        context |= {"one": one, "other": other, **_compared(one, other)}
+        day = form.cleaned_data["day"] or yesterday
+        context |= {"one": one, "other": other, **_compared(one, other), **_replayed(one, other, day)}
         serves = Promotion.objects.active(one.model) == one
         context["may_promote"] = may(request, Act.PROMOTE) and not serves
         context |= {"confirmed": CONFIRMED, "longest_reason": LONGEST_REASON}
@@ -95,15 +101,7 @@ def _compared(one: TrainingRun, other: TrainingRun) -> dict[str, Any]:
         found = compare(one, other)
     except NotComparable as reason:
         return {"problem": str(reason)}
-    named = {
-        _("All clicks"): found.overall,
-        _("...on a product that the session had not viewed"): found.new,
-    }
-    tables = [
-        (_("Next click found among 20 (HR@20)"), _("Clicks"), named),
-        (_("New products, by clicks made before"), _("Clicks before"), found.by_length),
-        (_("New products, by number of intents"), _("Intents"), found.by_intents),
-    ]
+    tables = _of_baskets(found) if found.baskets else _of_clicks(found)
     pairs = [pair for _title, _first, rows in tables for pair in rows.values()]
     drawn = dict(
         zip(map(id, pairs), intervals([(pair.difference, pair.margin) for pair in pairs]), strict=True)
@@ -116,9 +114,51 @@ def _compared(one: TrainingRun, other: TrainingRun) -> dict[str, Any]:
             (title, first, [_row(label, pair, drawn[id(pair)]) for label, pair in rows.items()])
             for title, first, rows in tables
         ],
-        "reached": [percent(share) for share in found.reached],
-        "differ": percent(found.starts_differ / max(1, found.sessions)),
-        "examples": list(_examples(found)),
+    }
+
+
+Groups = list[tuple[str, str, Mapping[str, Pair]]]  # a table's title, its first heading, its rows
+
+
+def _of_clicks(found: Comparison) -> Groups:
+    named = {
+        _("All clicks"): found.overall,
+        _("...on a product that the session had not viewed"): found.new,
+    }
+    return [
+        (_("Next click found among 20 (HR@20)"), _("Clicks"), named),
+        (_("New products, by clicks made before"), _("Clicks before"), found.by_length),
+        (_("New products, by number of intents"), _("Intents"), found.by_intents),
+    ]
+
+
+def _of_baskets(found: Comparison) -> Groups:
+    named = {_("All products put into a basket"): found.overall}
+    return [
+        (_("Next product of the basket found among 20 (HR@20)"), _("Products"), named),
+        (_("By products in the basket before"), _("In the basket"), found.by_length),
+        (_("By number of intents"), _("Intents"), found.by_intents),
+    ]
+
+
+def _replayed(one: TrainingRun, other: TrainingRun, day: date) -> dict[str, Any]:
+    """What would have changed in the lists of a day's sessions."""
+    if one == other:
+        return {}
+    try:
+        made = replay(one, other, day)
+    except NotComparable as reason:
+        return {"day": day, "not_replayed": str(reason)}
+    return {
+        "day": day,
+        "replayed": made,
+        "part_of_day": made.since > first_moment(day),
+        "differ": percent(made.differ / made.replayed),
+        "starts_differ": percent(made.starts_differ / made.replayed),
+        "shared": fixed(made.shared / made.replayed, 1),
+        "shown": SHOWN,
+        "reached": [percent(share) for share in made.reached],
+        "examples": list(_examples(made)),
     }
 
 
@@ -137,7 +177,7 @@ def _row(label: str, pair: Pair, interval: Interval) -> Row:
 
 def _verdict(found: Comparison, one: str, other: str) -> str:
     """One sentence on what shoppers would notice: products that they had not seen."""
-    pair = found.new if found.new.cases else found.overall
+    pair = found.new if found.new.cases and not found.baskets else found.overall
     words = {
         "one": one,
         "other": other,
@@ -145,26 +185,44 @@ def _verdict(found: Comparison, one: str, other: str) -> str:
         "margin": fixed(100 * pair.margin, 1),
         "cases": whole(pair.cases),
     }
+    return (_in_baskets if found.baskets else _in_clicks)(pair) % words
+
+
+def _in_clicks(pair: Pair) -> str:
     if not pair.difference and not pair.margin:
-        sentence = _("%(one)s and %(other)s find exactly the same of %(cases)s clicks.")
-    elif pair.is_chance:
-        sentence = _(
+        return _("%(one)s and %(other)s find exactly the same of %(cases)s clicks.")
+    if pair.is_chance:
+        return _(
             "No difference beyond chance: on %(cases)s clicks %(one)s and %(other)s differ by "
             "%(difference)s points, and chance alone makes up to %(margin)s."
         )
-    elif pair.difference > 0:
-        sentence = _("Of 100 next clicks %(one)s finds %(difference)s more than %(other)s (± %(margin)s).")
-    else:
-        sentence = _("Of 100 next clicks %(one)s finds %(difference)s fewer than %(other)s (± %(margin)s).")
-    return sentence % words
+    if pair.difference > 0:
+        return _("Of 100 next clicks %(one)s finds %(difference)s more than %(other)s (± %(margin)s).")
+    return _("Of 100 next clicks %(one)s finds %(difference)s fewer than %(other)s (± %(margin)s).")
 
 
-def _examples(found: Comparison) -> Iterator[dict[str, Any]]:
-    ids = [
-        item for each in found.examples for items in (each.clicked, each.one, each.other) for item in items
-    ]
+def _in_baskets(pair: Pair) -> str:
+    if not pair.difference and not pair.margin:
+        return _("%(one)s and %(other)s find exactly the same of %(cases)s products put into baskets.")
+    if pair.is_chance:
+        return _(
+            "No difference beyond chance: on %(cases)s products put into baskets %(one)s and %(other)s differ"
+            " by %(difference)s points, and chance alone makes up to %(margin)s."
+        )
+    if pair.difference > 0:
+        return _(
+            "Of 100 products put into baskets %(one)s finds %(difference)s more than %(other)s"
+            " (± %(margin)s)."
+        )
+    return _(
+        "Of 100 products put into baskets %(one)s finds %(difference)s fewer than %(other)s (± %(margin)s)."
+    )
+
+
+def _examples(made: Replay) -> Iterator[dict[str, Any]]:
+    ids = [item for each in made.examples for items in (each.clicked, each.one, each.other) for item in items]
     products = shown_products(ids)
-    for each in found.examples:
+    for each in made.examples:
         yield {
             "clicked": [products[item_id] for item_id in each.clicked],
             "lists": [[products[item_id] for item_id in items] for items in (each.one, each.other)],

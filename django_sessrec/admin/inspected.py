@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from django_sessrec.admin.formatting import fixed, percent, whole
 from django_sessrec.admin.products import ShownProduct, shown_products
@@ -13,8 +14,9 @@ from django_sessrec.admin.words import placement_name, reason_name, rule_name, s
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import TrainingRun
-from django_sessrec.recsys.neighbour_sessions import sessions_behind
+from django_sessrec.recsys.neighbour_sessions import clicked_after, sessions_behind
 from django_sessrec.recsys.neighbours import NeighboursRecommender
+from django_sessrec.recsys.postings import Postings
 from django_sessrec.safety import never_raises
 from django_sessrec.serving.active_models import ActiveModel, active
 from django_sessrec.serving.choose import Choice, choose
@@ -132,6 +134,32 @@ def teachers(visit: Visit, item_id: str) -> dict[str, Any]:
         if serving is not None and isinstance(serving.recommender, NeighboursRecommender):
             found.append(_of_model(serving, visit.clicks, item_id))
     return {"taught": [each for each in found if each["sessions"]]}
+
+
+def often_after(item_id: str) -> dict[str, Any]:
+    """What past sessions clicked right after a product, by the first model that serves and remembers them."""
+    for name in sessrec_settings.MODELS:
+        serving = active(name)
+        postings = getattr(serving and serving.recommender, "postings", None)
+        if serving is None or not isinstance(postings, Postings):
+            continue
+        index = serving.recommender.index
+        [named] = heard(index, [item_id], family_of([item_id]))
+        if named not in index:
+            continue
+        [row] = index.rows([named])
+        found, went_on = clicked_after(postings, int(row), SIDE_BY_SIDE)
+        ids = index.item_ids([each for each, _sessions in found])
+        products = shown_products(ids)
+        return {
+            "after": [
+                (products[each], ngettext("%d session", "%d sessions", sessions) % sessions)
+                for each, (_row, sessions) in zip(ids, found, strict=True)
+            ],
+            "went_on": went_on,
+            "remembered_by": f"{serving.model} #{serving.run_id}",
+        }
+    return {}
 
 
 def _of_model(serving: ActiveModel, clicks: Sequence[str], asked: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from django.contrib import admin, messages
@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
@@ -20,7 +21,8 @@ from django_sessrec.admin.acts import Act, Question, asked, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.placement_figures import placement_figures
 from django_sessrec.admin.placement_lists import ListForm, live_lists, settings_table
-from django_sessrec.admin.rule_fields import labelled
+from django_sessrec.admin.products import shown_products
+from django_sessrec.admin.rule_fields import suggestions
 from django_sessrec.admin.rule_forms import FORMS, ChangesForm, RuleForm
 from django_sessrec.admin.rule_lines import example_lists, in_order, most_named, rule_line
 from django_sessrec.admin.rule_warnings import warnings
@@ -30,17 +32,14 @@ from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import AuditEntry
 from django_sessrec.rule_models import PlacementRule, RuleSet
-from django_sessrec.safety import never_raises
 from django_sessrec.serving import merchant_rules
 from django_sessrec.serving.fallback import MODEL
 from django_sessrec.serving.merchant_rules import ITEM, Merchandising
 from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.preview import SESSIONS, compare, recent_visits
-from django_sessrec.serving.rule_sets import RuleSetError, draft_of, live_set, publish, restore
+from django_sessrec.serving.rule_sets import RuleSetError, draft_of, in_draft, live_set, publish, restore
 
-SUGGESTIONS: Final = 12
 VERSIONS: Final = 10  # of the history on the page
-NOTHING: Final[Sequence[tuple[str, str]]] = ()
 
 
 @admin.register(RuleSet)
@@ -178,6 +177,7 @@ class PlacementAdmin(ReadOnlyAdmin):
             draft = draft_of(name, request.user.get_username())
             draft.changes, draft.changed_by = form.changes(), request.user.get_username()
             draft.save()
+            self._note_draft(request, draft, "settings changed", form.cleaned_data["reason"], **draft.changes)
             return self._to_page(name)
         return self._form(
             request, name, _("Settings: %(placement)s") % {"placement": placement_name(name)}, form
@@ -204,38 +204,67 @@ class PlacementAdmin(ReadOnlyAdmin):
         form = kind(name, request.POST or None, rule=rule)
         if request.method == "POST" and form.is_valid():
             draft = draft_of(name, request.user.get_username())
-            form.save(_in_draft(rule, draft) if rule else PlacementRule(rule_set=draft))
+            saved = form.save(in_draft(rule, draft) if rule else PlacementRule(rule_set=draft))
+            change = "rule changed" if rule else "rule added"
+            self._note_draft(request, draft, change, form.cleaned_data["reason"], **_told(saved))
             self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
             return self._to_page(name)
         return self._form(request, name, str(kind.kind.label), form)
 
     def remove_rule(self, request: HttpRequest, name: str, pk: int) -> HttpResponse:
-        """Take a rule out of the draft; one that is live stays live until the draft is published."""
+        """Ask, and take a rule out of the draft; one that is live stays live until the draft is published."""
         require(request, Act.RULES)
         rule = get_object_or_404(PlacementRule.objects.filter(rule_set__placement=name), pk=pk)
-        in_draft = _in_draft(rule, draft_of(name, request.user.get_username()))
-        if in_draft.pk is not None:  # else it is gone already
-            in_draft.delete()
+        question = Question(
+            title=_("Remove this rule from the draft of %(placement)s?")
+            % {"placement": placement_name(name)},
+            button=_("Remove"),
+            back=self._url("page", name),
+            sentences=[rule_line(rule, Words(get_catalogue(), [rule])).sentence],
+        )
+        answer = asked(request, Act.RULES, self, question)
+        if isinstance(answer, HttpResponse):
+            return answer
+        draft = draft_of(name, request.user.get_username())
+        drafted = in_draft(rule, draft)
+        if drafted.pk is not None:  # else it is gone already
+            drafted.delete()
+            self._note_draft(request, draft, "rule removed", answer["reason"], **_told(rule))
         said = _("Removed in the draft. What is live stays live until you go live.")
         self.message_user(request, said, messages.SUCCESS)
         return self._to_page(name)
 
     def quick(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Pin or hide one product of the list on the page, in the draft."""
+        """Ask, and pin or hide one product of the list on the page, in the draft."""
         require(request, Act.RULES)
-        item_id = request.POST.get("item", "")
+        item_id, back = request.POST.get("item", ""), request.POST.get("back", "")
         if _settled(name) is None or not get_catalogue().resolve([item_id]):
             raise Http404(item_id)
-        draft = draft_of(name, request.user.get_username())
+        place = request.POST.get("position", "1")
+        words = {
+            "product": shown_products([item_id])[item_id].title,
+            "place": int(place) if place.isdecimal() and int(place) else 1,
+        }
         if request.POST.get("act") == PlacementRule.Kind.PIN:
-            place = request.POST.get("position", "1")
-            given = {"item": item_id, "position": int(place) if place.isdecimal() and int(place) else 1}
-            draft.rules.create(kind=PlacementRule.Kind.PIN, parameters=given)
+            title, button = _("Pin %(product)s to place %(place)d in the draft?"), _("Pin")
+            kind, given = PlacementRule.Kind.PIN, {"item": item_id, "position": words["place"]}
         else:
-            given = {"attribute": ITEM, "values": [item_id]}
-            draft.rules.create(kind=PlacementRule.Kind.HIDE, parameters=given)
+            title, button = _("Hide %(product)s in the draft?"), _("Hide")
+            kind, given = PlacementRule.Kind.HIDE, {"attribute": ITEM, "values": [item_id]}
+        question = Question(
+            title=title % words,
+            button=button,
+            back=self._url("page", name) + (f"?{back}" if back else ""),
+            sentences=[_("No visitor sees it before the draft goes live.")],
+        )
+        answer = asked(request, Act.RULES, self, question)
+        if isinstance(answer, HttpResponse):
+            return answer
+        draft = draft_of(name, request.user.get_username())
+        rule = draft.rules.create(kind=kind, parameters=given)
+        self._note_draft(request, draft, "rule added", answer["reason"], **_told(rule))
         self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
-        return self._to_page(name, request.POST.get("back", ""))
+        return self._to_page(name, back)
 
     def publish(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask, and let the placement's lists follow the draft."""
@@ -312,13 +341,21 @@ class PlacementAdmin(ReadOnlyAdmin):
     def suggest(self, request: HttpRequest) -> HttpResponse:
         """Products by name, or values of an attribute, for the fields of the forms."""
         self._refuse_unless_seen(request)
-        found = _suggestions(request.GET.get("attribute", ITEM), request.GET.get("q", "").strip())
+        found = suggestions(request.GET.get("attribute", ITEM), request.GET.get("q", "").strip())
         return JsonResponse({"options": [{"value": value, "label": label} for value, label in found]})
 
     def _note(self, by: str, reason: str, placement: str, change: str, **detail: Any) -> None:
         AuditEntry.objects.note(
             AuditEntry.Action.RULES, by, reason=reason, placement=placement, change=change, **detail
         )
+
+    def _note_draft(
+        self, request: HttpRequest, draft: RuleSet, change: str, reason: str, **detail: Any
+    ) -> None:
+        """Audit a change that no visitor sees yet, and say on the page whose it is."""
+        by = request.user.get_username()
+        RuleSet.objects.filter(pk=draft.pk).update(changed_by=by, changed_at=timezone.now())
+        self._note(by, reason, draft.placement, f"draft: {change}", **detail)
 
     def _form(self, request: HttpRequest, name: str, title: str, form: Any) -> HttpResponse:
         context = {"title": title, "name": name, "form": form, "back": self._url("page", name)}
@@ -356,24 +393,6 @@ def _settled(name: str, rule_set: RuleSet | None = None) -> Placement | None:
         return None
 
 
-def _in_draft(rule: PlacementRule, draft: RuleSet) -> PlacementRule:
-    """The draft's rule that stands for this one, which may be a live one that the draft copied."""
-    if rule.rule_set_id == draft.pk:
-        return rule
-    same = draft.rules.filter(
-        kind=rule.kind, parameters=rule.parameters, starts_at=rule.starts_at, ends_at=rule.ends_at,
-        group=rule.group,
-    ).first()  # fmt: skip
-    return same or PlacementRule(rule_set=draft)
-
-
-@never_raises("search the catalogue", default=NOTHING)
-def _suggestions(attribute: str, text: str) -> Sequence[tuple[str, str]]:
-    catalogue = get_catalogue()
-    if attribute != ITEM:
-        return catalogue.attribute_values(attribute, text, SUGGESTIONS)
-    if not text:
-        return NOTHING
-    found = catalogue.search(text, SUGGESTIONS)
-    offered = catalogue.resolve(found)
-    return [(labelled(item_id, offered, catalogue), "") for item_id in found if item_id in offered]
+def _told(rule: PlacementRule) -> dict[str, Any]:
+    """What the audit trail keeps of a rule."""
+    return {"rule": rule.kind, **rule.parameters}

@@ -20,14 +20,14 @@ from django_sessrec.admin.charts import Chart, Point, line_chart
 from django_sessrec.admin.formatting import NONE, Cell, cards, cells, interval, percent, points
 from django_sessrec.admin.forms import PeriodForm
 from django_sessrec.admin.products_page import products_page
-from django_sessrec.admin.words import placement_name, step_name
+from django_sessrec.admin.words import Named, experiment_name, placement_name, step_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.measuring import rollups
 from django_sessrec.measuring.comparison import difference
 from django_sessrec.measuring.daily import INTENTS, SESSION_LENGTHS
 from django_sessrec.measuring.days import last_days, today
 from django_sessrec.measuring.export import csv_lines
-from django_sessrec.measuring.kpis import Kpi, figures
+from django_sessrec.measuring.kpis import Kpi, added, figures
 from django_sessrec.measuring.report import PAGE_SECONDS, counted
 from django_sessrec.models import AuditEntry, Report
 
@@ -56,7 +56,7 @@ class ReportAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         form = _period(request, self)
         context = self.admin_site.each_context(request) | {
-            "title": _("Recommendations"),
+            "title": _("All figures"),
             "opts": self.opts,
             "media": self.media,
             "form": form,
@@ -123,7 +123,7 @@ def _figures(start: date, end: date) -> dict[str, Any]:
             _("By placement and model"),
             (_("Placement"), _("Model")),
             {
-                (placement_name(placement), model or _("none")): kpi
+                (_placement(placement), model or _("no model")): kpi
                 for (placement, model), kpi in figures(start, end, ("placement", "model")).items()
             },
         ),
@@ -132,7 +132,7 @@ def _figures(start: date, end: date) -> dict[str, Any]:
             _("By step"),
             (_("Placement"), _("Step")),
             {
-                (placement_name(placement), step_name(step)): kpi
+                (_placement(placement), Named(step_name(step), step)): kpi
                 for (placement, step), kpi in figures(start, end, ("placement", "step")).items()
             },
         ),
@@ -146,7 +146,7 @@ def _figures(start: date, end: date) -> dict[str, Any]:
     by_day, of_placements = figures(start, end, (step,)), figures(start, end, ("placement", step))
     latest_first = {(date_format(day),): kpi for (day,), kpi in reversed(by_day.items())}
     return {
-        "cards": cards(figures(start, end).get((), Kpi())),
+        "cards": cards(added(by_day.values())),
         "chart": _chart(of_placements, start, end, weekly=weekly),
         "tables": [table for table in tables if table["rows"]],
         "days": _table(_("By week") if weekly else _("By day"), (_("Day"),), latest_first),
@@ -157,6 +157,10 @@ def _figures(start: date, end: date) -> dict[str, Any]:
         "start": start,
         "end": end,
     }
+
+
+def _placement(key: str) -> Named:
+    return Named(placement_name(key), key)
 
 
 def _table(title: str, keys: tuple[str, ...], figures: Mapping[Any, Kpi]) -> dict[str, Any]:
@@ -178,7 +182,7 @@ def _split(title: str, key: str, groups: Iterable[str], figures: Mapping[tuple[s
 def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:
     """The variants, and how much more often than the first one's the lists of each are clicked."""
     named = {
-        (placement_name(placement), f"{name}: {variant}"): kpi
+        (_placement(placement), Named(f"{experiment_name(name)}: {variant}", name)): kpi
         for (placement, name, variant), kpi in figures.items()
     }
     table = _table(_("By experiment"), (_("Placement"), _("Variant")), named)

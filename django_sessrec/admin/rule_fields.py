@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django import forms
@@ -11,11 +11,13 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
-from django_sessrec.safety import isolated
+from django_sessrec.safety import isolated, never_raises
 from django_sessrec.serving.merchant_rules import ITEM
 
 MAX_VALUES: Final = 500  # of one rule
 NAMESAKES: Final = 6  # products of one name that a message lists
+SUGGESTIONS: Final = 12
+NOTHING: Final[Sequence[tuple[str, str]]] = ()
 SAMPLED: Final = 20  # products whose attributes are offered
 NAMES: Final = {
     ITEM: _("product"),
@@ -132,3 +134,16 @@ def value_of(attribute: str, text: str, catalogue: TextCatalogue) -> str:
         if text == value or text.lower() == name.lower():
             return value
     return text
+
+
+@never_raises("search the catalogue", default=NOTHING)
+def suggestions(attribute: str, text: str) -> Sequence[tuple[str, str]]:
+    """Products of this name, or values of an attribute, each with its label."""
+    catalogue = get_catalogue()
+    if attribute != ITEM:
+        return catalogue.attribute_values(attribute, text, SUGGESTIONS)
+    if not text:
+        return NOTHING
+    found = catalogue.search(text, SUGGESTIONS)
+    offered = catalogue.resolve(found)
+    return [(labelled(item_id, offered, catalogue), "") for item_id in found if item_id in offered]

@@ -11,6 +11,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from django_sessrec.admin.acts import ReasonForm
 from django_sessrec.admin.rule_fields import (
     EitherField,
     LinesField,
@@ -34,10 +35,9 @@ from django_sessrec.serving.placements import placement_for
 Kind = PlacementRule.Kind
 
 
-class RuleForm(forms.Form):
-    """What rules of every kind have: pages, dates, group and a note."""
+class RuleForm(ReasonForm):
+    """What rules of every kind have: pages, dates, group, a note, and why it is changed."""
 
-    template_name = "admin/sessrec/includes/fields.html"
     kind: ClassVar[Kind]
     stored: ClassVar[tuple[str, ...]] = ()  # fields that are parameters of the kind as they are
     matches: ClassVar[tuple[str, ...]] = ("on_screen",)  # prefixes of attribute and values
@@ -88,12 +88,14 @@ class RuleForm(forms.Form):
 
     @property
     def own_fields(self) -> list[forms.BoundField]:
-        """The kind's own fields."""
-        return [field for field in self.visible_fields() if field.name not in RuleForm.base_fields]
+        """The kind's own fields, and why."""
+        own = [field for field in self.visible_fields() if field.name not in RuleForm.base_fields]
+        return [*own, self["reason"]]
 
     @property
     def common_fields(self) -> list[forms.BoundField]:
-        return [field for field in self.visible_fields() if field.name in RuleForm.base_fields]
+        common = RuleForm.base_fields.keys() - {"reason"}
+        return [field for field in self.visible_fields() if field.name in common]
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
@@ -295,10 +297,10 @@ FORMS: Final[Mapping[str, type[RuleForm]]] = {
 }  # fmt: skip
 
 
-class ChangesForm(forms.Form):
+class ChangesForm(ReasonForm):
     """The placement's settings that a rule set may change; an empty one is as in the shop's settings."""
 
-    template_name = "admin/sessrec/includes/fields.html"
+    field_order = ("LIMIT", "HIDE_VIEWED", "MAX_PER_CATEGORY", "reason")
     LIMIT = forms.IntegerField(
         label=_("Products in the list"), required=False, min_value=1, max_value=MAX_LIMIT
     )
@@ -315,4 +317,5 @@ class ChangesForm(forms.Form):
 
     def changes(self) -> dict[str, Any]:
         """Those that are given."""
-        return {name: value for name, value in self.cleaned_data.items() if value is not None}
+        given = self.cleaned_data.items()
+        return {name: value for name, value in given if name != "reason" and value is not None}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,7 @@ from django.utils.translation import ngettext
 
 from django_sessrec.admin import experiment_words
 from django_sessrec.admin.charts import Chart, Point, line_chart, sparkline
+from django_sessrec.admin.flags import flags
 from django_sessrec.admin.formatting import NONE, fixed, interval, money, percent, signed, whole
 from django_sessrec.admin.run_figures import overall_progress, stage_label
 from django_sessrec.admin.words import placement_name
@@ -34,8 +35,8 @@ PERIODS = (7, 28, 90)
 USUAL = 28
 NO_MONEY = Money()
 MOST_FINDINGS = 6
+UNSEEN = Decimal("0.0005")  # of a sum, or of 1 for a share: rounded to nothing
 OPEN = (Experiment.State.WAITING, Experiment.State.RUNNING)
-COMPARABLE = 0.8  # share of the days before that must have figures
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,6 @@ def today_context(days: int) -> dict[str, Any]:
     setup = steps()
     if not this.whole.now.impressions and not this.whole.before.impressions:
         return {"setup": setup, "done": sum(step.done for step in setup), "days": days}
-    this = comparable(this)
     currency = main_currency(this)
     needs = needs_you(setup)
     return {
@@ -70,34 +70,22 @@ def today_context(days: int) -> dict[str, Any]:
         "periods": [{"days": each, "chosen": each == days} for each in PERIODS],
         "sentence": sentence(this, currency, len(needs)),
         "cards": list(_cards(this, currency)),
-        "chart": _chart(this, currency),
-        "plot": _plot(this, currency),
+        "chart": _chart(this, currency, changed := flags(this.start, this.end)),
+        "plot": _plot(this, currency, changed),
+        "changed": [(date_format(day), words) for day, words in changed.items()],
         "currency": currency,
         "rows": list(_rows(this, currency)),
         "needs": needs,
         "running": list(_running()),
         "experiments": list(_experiments()),
-        "placements": [_of_placement(name, each, currency) for name, each in this.by_placement.items()],
+        "placements": [_of_placement(this, name, each, currency) for name, each in this.by_placement.items()],
         "models": list(_models()),
         "uncounted": this.uncounted,
         "counted_at": this.counted_at,
+        "days_before": this.days_before,
         "start": this.start,
         "end": this.end,
     }
-
-
-def comparable(this: Report) -> Report:
-    """Without the days before where most of them have no figures: a young shop only seems to grow."""
-    length = (this.end - this.start).days + 1
-    if len(this.sessions_before) >= COMPARABLE * length:
-        return this
-    return replace(
-        this,
-        whole=Compared(this.whole.now, Kpi()),
-        by_day_before={},
-        by_placement={name: Compared(each.now, Kpi()) for name, each in this.by_placement.items()},
-        sessions_before={},
-    )
 
 
 def main_currency(this: Report) -> str:
@@ -108,7 +96,7 @@ def main_currency(this: Report) -> str:
 
 def sentence(this: Report, currency: str, needs: int) -> str:
     """What the period brought, and whether anything needs somebody."""
-    now, before = (_money(kpi, currency) for kpi in (this.whole.now, this.whole.before))
+    now = _money(this.whole.now, currency)
     all_well = (
         _("All well.") if not needs else ngettext("%d thing needs you.", "%d things need you.", needs) % needs
     )
@@ -117,12 +105,34 @@ def sentence(this: Report, currency: str, needs: int) -> str:
         return f"{all_well} {words}"
     earned = {"earned": money({currency: now.direct}), "share": percent(now.share or 0)}
     words = _("Recommendations brought %(earned)s (%(share)s of recorded sales).") % earned
-    if before.total:
+    return " ".join(filter(None, (all_well, words, _against_before(this, currency))))
+
+
+def _against_before(this: Report, currency: str) -> str:
+    """How much more was earned than before, or since when that can be said."""
+    now, before = (_money(kpi, currency) for kpi in (this.whole.now, this.whole.before))
+    length = _length(this)
+    if this.days_before == 0 and this.comparable_from:
+        day = {"day": date_format(this.comparable_from)}
+        return _("A comparison with the days before is possible from %(day)s on.") % day
+    if not before.total:
+        return ""
+    if this.days_before == length:
         change = now.direct - before.direct
         more = _("That is %(amount)s more than in the days before.")
         less = _("That is %(amount)s less than in the days before.")
-        words += " " + (more if change >= 0 else less) % {"amount": money({currency: abs(change)})}
-    return f"{all_well} {words}"
+    else:
+        change = now.direct / length - before.direct / this.days_before
+        more = _("That is %(amount)s a day more than in the %(days)d days before, as far as figures reach.")
+        less = _("That is %(amount)s a day less than in the %(days)d days before, as far as figures reach.")
+    return (more if change >= 0 else less) % {
+        "amount": money({currency: abs(change)}),
+        "days": this.days_before,
+    }
+
+
+def _length(this: Report) -> int:
+    return (this.end - this.start).days + 1
 
 
 def _money(kpi: Kpi, currency: str) -> Money:
@@ -134,11 +144,12 @@ def _cards(this: Report, currency: str) -> Iterator[Card]:
     of_days = [this.by_day.get(day, Kpi()) for day in each_day(this.start, this.end)]
     sold, sold_before = _money(now, currency), _money(before, currency)
     margin = now.revenue_margin(currency) if currency in now.money else None
+    usual = _as_long(this, sold_before.direct)
     yield Card(
         str(DEFINITIONS["direct"].name),
         money({currency: sold.direct}) if sold.total else NONE,
-        _relative(sold.direct, sold_before.direct),
-        _good(sold.direct, sold_before.direct),
+        _relative(sold.direct, usual),
+        _good(sold.direct, usual),
         "" if margin is None else f"\N{PLUS-MINUS SIGN} {money({currency: Decimal(margin)})}",
         sparkline([float(_money(each, currency).direct) for each in of_days]),
         [_definition("direct"), _("Other currencies stand in the report; they are never added up.")],
@@ -170,11 +181,12 @@ def _cards(this: Report, currency: str) -> Iterator[Card]:
     notes = [ngettext("%s bot or quarantined", "%s bots or quarantined", left_out) % whole(left_out)]
     if (consent := sum_of(Pages, this.pages.values()).consent_share) is not None:
         notes.append(_("%s of the pages with consent") % percent(consent))
+    usual = _as_long(this, visits_before.sessions)
     yield Card(
         _("Sessions that count"),
         whole(visits.sessions),
-        _relative(visits.sessions, visits_before.sessions),
-        _good(visits.sessions, visits_before.sessions),
+        _relative(visits.sessions, usual),
+        _good(visits.sessions, usual),
         "; ".join(notes),
         sparkline(
             [
@@ -191,7 +203,12 @@ def _definition(key: str) -> str:
     return f"{definition.name}: {definition.formula}."
 
 
-def _relative(now: Decimal | int, before: Decimal | int) -> str:
+def _as_long(this: Report, before: Decimal | int) -> Decimal:
+    """A sum of the days before as it were in as many days as the period has."""
+    return before * Decimal(_length(this)) / (this.days_before or 1)
+
+
+def _relative(now: Decimal | int, before: Decimal) -> str:
     """The change in per cent; empty where there was nothing before."""
     return f"{signed(float(100 * (now - before) / before), 1)} %" if before else ""
 
@@ -203,16 +220,22 @@ def _points(now: float | None, before: float | None) -> str:
 
 
 def _good(now: Any, before: Any) -> bool | None:
-    return None if now is None or not before or now == before else bool(now > before)
+    """Whether it rose; None where that is not known, or too little to be seen."""
+    if now is None or not before or abs(now - before) < UNSEEN * (1 if isinstance(now, float) else before):
+        return None
+    return bool(now > before)
 
 
 def _range(ends: tuple[float, float]) -> str:
     return f"{percent(max(0.0, ends[0]))} \N{EN DASH} {percent(ends[1])}"
 
 
-def _chart(this: Report, currency: str) -> Chart | None:
-    """Sales after a click day by day, with the width of chance, and the period before."""
-    length = timedelta(days=(this.end - this.start).days + 1)
+Changes = Mapping[date, Sequence[str]]
+
+
+def _chart(this: Report, currency: str, changed: Changes) -> Chart | None:
+    """Sales after a click day by day, with the width of chance, the period before, and what was changed."""
+    length = timedelta(days=_length(this))
     now, before = list[Point](), list[Point]()
     for day in each_day(this.start, this.end):
         kpi, earlier = (
@@ -222,36 +245,58 @@ def _chart(this: Report, currency: str) -> Chart | None:
         margin = kpi.revenue_margin(currency) if currency in kpi.money else None
         bounds = (None, None) if margin is None else (max(0.0, value - margin), value + margin)
         now.append(Point(day.toordinal(), value, _on(day, kpi, currency), *bounds))
-        was = float(_money(earlier, currency).direct)
-        before.append(Point(day.toordinal(), was, _on(day - length, earlier, currency)))
+        if day - length >= _first_before(this):
+            was = float(_money(earlier, currency).direct)
+            before.append(Point(day.toordinal(), was, _on(day - length, earlier, currency)))
     series = {_("these days"): now}
     if this.by_day_before:
-        series[_("the days before")] = before
+        series[_before(this)] = before
     ends = ((this.start.toordinal(), date_format(this.start)), (this.end.toordinal(), date_format(this.end)))
     title = _("Sales after a click, per day (%(currency)s)") % {"currency": currency}
-    return line_chart(title, series, ends=ends, label=lambda value: fixed(value, 0))
+    flagged = {day.toordinal(): f"{date_format(day)}: {'; '.join(words)}" for day, words in changed.items()}
+    return line_chart(title, series, ends=ends, label=lambda value: fixed(value, 0), flags=flagged)
+
+
+def _first_before(this: Report) -> date:
+    """The first of the days before."""
+    return this.start - timedelta(days=this.days_before)
+
+
+def _before(this: Report) -> str:
+    """What the days before are called."""
+    return ngettext("the %d day before", "the %d days before", this.days_before) % this.days_before
 
 
 def _on(day: date, kpi: Kpi, currency: str) -> str:
     return f"{date_format(day)}: {money({currency: _money(kpi, currency).direct})}"
 
 
-def _plot(this: Report, currency: str) -> dict[str, Any]:
+def _plot(this: Report, currency: str, changed: Changes) -> dict[str, Any]:
     """The same figures for the script's chart: seconds since 1970 and a column for each line."""
     days = list(each_day(this.start, this.end))
     length = timedelta(days=len(days))
     kpis = [this.by_day.get(day, Kpi()) for day in days]
     margins = [kpi.revenue_margin(currency) if currency in kpi.money else None for kpi in kpis]
     values = [float(_money(kpi, currency).direct) for kpi in kpis]
-    before = [float(_money(this.by_day_before.get(day - length, Kpi()), currency).direct) for day in days]
+    before = [
+        float(_money(this.by_day_before.get(day - length, Kpi()), currency).direct)
+        if day - length >= _first_before(this)
+        else None
+        for day in days
+    ]
     return {
-        "days": [(day - date(1970, 1, 1)).days * 86_400 for day in days],
+        "days": [_seconds(day) for day in days],
+        "flags": [_seconds(day) for day in changed],
         "now": values,
         "low": [max(0.0, value - (margin or 0)) for value, margin in zip(values, margins, strict=True)],
         "high": [value + (margin or 0) for value, margin in zip(values, margins, strict=True)],
         "before": before,
-        "labels": {"now": _("these days"), "before": _("the days before"), "day": _("Day")},
+        "labels": {"now": _("these days"), "before": _before(this), "day": _("Day")},
     }
+
+
+def _seconds(day: date) -> int:
+    return (day - date(1970, 1, 1)).days * 86_400
 
 
 def _rows(this: Report, currency: str) -> Iterator[dict[str, str]]:
@@ -294,10 +339,10 @@ def _models() -> Iterator[dict[str, Any]]:
         yield {"name": model, "promotion": latest}
 
 
-def _of_placement(name: str, each: Compared, currency: str) -> dict[str, Any]:
-    now, before = _money(each.now, currency), _money(each.before, currency)
+def _of_placement(this: Report, name: str, each: Compared, currency: str) -> dict[str, Any]:
+    now, before = _money(each.now, currency), _as_long(this, _money(each.before, currency).direct)
     seen, clicked = each.now.rate("viewability").value, each.now.rate("ctr").value
-    good = _good(now.direct, before.direct)
+    good = _good(now.direct, before)
     return {
         "name": placement_name(name),
         "key": name if name in sessrec_settings.PLACEMENTS else "",  # one that the shop took out has no page
@@ -305,12 +350,12 @@ def _of_placement(name: str, each: Compared, currency: str) -> dict[str, Any]:
         "seen": percent(seen) if seen else NONE,
         "clicked": NONE if clicked is None else percent(clicked),
         "sales": money({currency: now.direct}) if now.direct_orders else NONE,
-        "change": _relative(now.direct, before.direct),
+        "change": _relative(now.direct, before),
         "css": {True: "sessrec-better", False: "sessrec-worse", None: ""}[good],
     }
 
 
 def status_sentence() -> str:
     """The sentence of Today, for the shop's own index."""
-    this = comparable(report(*last_days(USUAL)))
+    this = report(*last_days(USUAL))
     return sentence(this, main_currency(this), len(needs_you(())))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from django.utils.translation import gettext as _
 
 from django_sessrec.experiment_models import HOLDOUT
@@ -10,9 +12,25 @@ from django_sessrec.serving.fallback import BOUGHT_TOGETHER, DROPPED, MOVED, Tra
 from django_sessrec.serving.merchant_rules import MERCHANT
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A name, and the key that it stands for, which pages show as a hint."""
+
+    name: str
+    key: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
 def placement_name(key: str) -> str:
     """ "product_page" -> "Product page"."""
     return key.replace("_", " ").replace("-", " ").strip().capitalize()
+
+
+def experiment_name(name: str) -> str:
+    """What somebody wrote; of a key in the settings its words."""
+    return name if " " in name else placement_name(name)
 
 
 def step_name(step: str) -> str:

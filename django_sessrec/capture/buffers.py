@@ -136,6 +136,22 @@ class RecentWrites:
             self.rows = self.bytes = 0
         return risked
 
+    def __bool__(self) -> bool:
+        return bool(self._written)
+
+    @property
+    def unasked(self) -> bool:
+        """Whether some are kept in mind, and no later write has asked what became of them."""
+        with self._lock:
+            return bool(self._written) and self._written[-1][0] < time.monotonic() - AT_RISK_SECONDS
+
+    def forget(self, until: float) -> None:
+        """Those until then, a time of time.monotonic(), are on the disk."""
+        with self._lock:
+            while self._written and self._written[0][0] <= until:
+                _, _, old = self._written.popleft()
+                self._count(old, -1)
+
     def drop(self, session_id: UUID) -> None:
         """Keep nothing of this session in mind."""
         with self._lock:

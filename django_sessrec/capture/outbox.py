@@ -18,7 +18,8 @@ from django_sessrec.capture import erasure, failed_events, prepared, store, stre
 from django_sessrec.capture.breaker import Breaker, forgive, patience_left, waited_in_vain
 from django_sessrec.capture.buffers import Buffer, RecentWrites, Rejected
 from django_sessrec.capture.event import event_from, impression_from, to_payload
-from django_sessrec.capture.fast_query import bounded, database_breaker, server_epoch
+from django_sessrec.capture.fast_query import bounded, call_with_deadline, database_breaker, server_epoch
+from django_sessrec.capture.keeper import Keeper
 from django_sessrec.capture.rows import Rows
 from django_sessrec.capture.sensitive import sensitive_among
 from django_sessrec.capture.store import Message, WriteResult
@@ -32,10 +33,14 @@ ERASE_TASK: Final = "erase_later"
 
 BROKER_SECONDS: Final = 0.6  # that a hung broker may cost a page: two tries of tasks.BROKER_TIMEOUT each
 FLUSH_SECONDS: Final = 0.05  # of a page's time, after an outage
+LOOK_SECONDS: Final = 1.0  # of the keeper's
 CLOSE_SECONDS: Final = 2.0  # of a process's end
 FLUSH_ROWS: Final = 100  # of one statement, so that the limit above is met: 4 ms
 HANDED_OVER: Final = 5  # messages that a page brings to the broker beside its own
 MAX_ERASURES: Final = 10_000  # sessions
+# A commit that waits for the disk only because it adds to Postgres' log, which is written in order: what was
+# committed before is then on the disk, too.
+SYNC: Final = "pg_logical_emit_message(true, 'sessrec', '')::text"
 
 logger = logging.getLogger("django_sessrec")
 
@@ -44,6 +49,10 @@ class Outbox:
     """The rows of one process that Postgres has not confirmed. Threads share it."""
 
     def __init__(self) -> None:
+        self.keeper = Keeper(self.look_after)
+        self._forget()
+
+    def _forget(self) -> None:
         self.unsent: Buffer[Message] = Buffer()  # what neither database nor broker took
         self.in_flight: Buffer[Message] = Buffer()  # Redis forgets a message while a worker fetches it
         self.rejected: Buffer[Rejected] = Buffer()
@@ -57,7 +66,7 @@ class Outbox:
 
     def reset(self) -> None:
         """Forget everything, what services did not answer included: for tests."""
-        self.__init__()  # type: ignore[misc]
+        self._forget()
         for breaker in (database_breaker, stream.broker, stream.room):
             breaker.resume()
         forgive()
@@ -66,13 +75,16 @@ class Outbox:
 
     def close(self) -> None:
         """One more try at the process's end, and a word about what is lost with it."""
-        if not (self.unsent or self.rejected or self._untold()):
+        self.keeper.end(CLOSE_SECONDS)
+        if not (self.unsent or self.rejected or self.recent or self._untold()):
             return
         for breaker in (database_breaker, self.broker, self._erasing):
             breaker.resume()
         forgive()
         deadline = time.monotonic() + CLOSE_SECONDS
-        self.flush(CLOSE_SECONDS)
+        if self.recent:
+            self._ask_for_recent()
+        self.flush(deadline - time.monotonic())
         while (waiting := self._untold()) and time.monotonic() < deadline:
             self._erase(waiting[:FLUSH_ROWS])
             if len(self._untold()) == len(waiting):
@@ -104,14 +116,25 @@ class Outbox:
 
     def flush(self, seconds: float | None = None) -> None:
         """Write FLUSH_ROWS of what is kept, now that a server answers, and more while `seconds` last."""
-        kept = self.unsent or self.in_flight or self.rejected or self.rejected_unkept or self.erasures
-        if not kept or database_breaker.resting:
+        if not self._keeps() or database_breaker.resting:
             return
         deadline = time.monotonic() + (FLUSH_SECONDS if seconds is None else seconds)
         if self.erasures and not self._erasing.resting:
             self._erase([*self.erasures][:FLUSH_ROWS], wait_seconds=0.0)
         while self._flush_some() and time.monotonic() < deadline:
             pass
+
+    def look_after(self) -> bool:
+        """Be rid of what is kept though no page comes, and hear of a crash; whether something is left."""
+        if self.recent.unasked and not database_breaker.resting:
+            self._ask_for_recent()
+        self.flush(LOOK_SECONDS)
+        return bool(self._keeps() or self.recent)
+
+    def _keeps(self) -> bool:
+        """Whether there is something that the database should have."""
+        messages = self.unsent or self.in_flight
+        return bool(messages or self.rejected or self.rejected_unkept or self.erasures)
 
     def _flush_some(self) -> bool:
         """Write FLUSH_ROWS of what is kept; whether more is worth trying now."""
@@ -146,6 +169,7 @@ class Outbox:
             if unkept := self.rejected.add(rejected):
                 self.rejected_unkept += unkept
                 safety.warn("%d refused events are counted, and not kept: no room in memory", unkept)
+            self.keeper.wake()
 
     def erase(self, session_id: UUID) -> None:
         """Erase the session now, or have it erased once the database is back."""
@@ -153,6 +177,8 @@ class Outbox:
         for buffer in (self.unsent, self.in_flight, self.rejected, self.recent):
             buffer.drop(session_id)
         self._erase([*dict.fromkeys([session_id, *self.erasures])][:FLUSH_ROWS])
+        if self.erasures:
+            self.keeper.wake()
 
     def _write(self, events: Sequence[Event], impressions: Sequence[Impression]) -> WriteResult | None:
         rows: list[Event | Impression] = [*impressions, *events]
@@ -204,6 +230,24 @@ class Outbox:
             return  # theirs, with their transaction's commit
         risked = self.recent.at_risk(epoch)
         self.recent.remember(rows, epoch)
+        self._send_again(risked)
+        self.keeper.wake()
+
+    def _ask_for_recent(self) -> None:
+        """Have the disk take the rows of the last moments, and send again what a crash took before that."""
+        started = time.monotonic()
+        try:
+            call_with_deadline(SYNC, durable=True)
+        except Error as problem:
+            safety.warn(
+                "%d rows were written, and the disk may not have them yet: %s", self.recent.rows, problem
+            )
+            return
+        self._send_again(self.recent.at_risk(server_epoch()))
+        self.recent.forget(until=started)
+
+    def _send_again(self, risked: Rows) -> None:
+        """Keep what a crash may have taken back until it is flushed."""
         for start in range(0, len(risked), FLUSH_ROWS):
             message = Message(str(uuid7()), risked[start : start + FLUSH_ROWS], resend=True)
             if unkept := self.unsent.add([message]):
@@ -212,6 +256,7 @@ class Outbox:
 
     def _defer(self, message: Message) -> None:
         """Hand the rows to a task, or keep them."""
+        self.keeper.wake()
         rows = len(message.rows)
         if self._publish_message(message):
             self.in_flight.add([message])  # where there is no room, the broker has it

@@ -207,10 +207,10 @@ class Settings:
         "train", str, "the Celery queue of training runs, for a worker of its own", form=(".+", "not empty")
     )
     TRAIN_NICENESS = Setting[int](
-        10,
+        19,
         int,
         "how far training runs of a worker or a command let other processes of the machine go first, as"
-        " `nice` counts it; 0 leaves their priority as it is",
+        " `nice` counts it; 19 takes only time that nobody wants, 0 leaves their priority as it is",
         low=0,
         high=19,
     )

@@ -185,6 +185,11 @@ def figures(start: date, end: date, by: Sequence[str] = ()) -> dict[tuple[Any, .
     return _grouped([*lists, *money])
 
 
+def added(figures: Iterable[Kpi]) -> Kpi:
+    """The figures of several days or weeks as one."""
+    return sum(figures, Kpi())
+
+
 def sessions(start: date, end: date) -> dict[date, Sessions]:
     """The shop's sessions by day, from `start` to `end`, both included, where there is a roll-up."""
     return {day: Sessions(**counts) for day, counts in _by_day("sessrec_dailyshop", SESSIONS, start, end)}
@@ -193,6 +198,14 @@ def sessions(start: date, end: date) -> dict[date, Sessions]:
 def pages(start: date, end: date) -> dict[date, Pages]:
     """The shop's tracked pages by day, from `start` to `end`, both included, where there were any."""
     return {day: Pages(**counts) for day, counts in _by_day("sessrec_dailypages", PAGES, start, end)}
+
+
+def first_day() -> date | None:
+    """The first day of which a session is counted."""
+    with database.connection().cursor() as cursor:
+        cursor.execute("SELECT min(day) FROM sessrec_dailyshop WHERE sessions > 0")
+        day: date | None = cursor.fetchone()[0]
+    return day
 
 
 def _by_day(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 from django_sessrec.figure_models import RolledUpDay
 from django_sessrec.measuring import kpis, rollups
@@ -19,6 +19,7 @@ from django_sessrec.measuring.days import ONE, today
 from django_sessrec.measuring.kpis import Kpi, Pages, Sessions
 
 PAGE_SECONDS: Final = 2.0  # that a page may spend on sums which the schedule has not made yet
+WEEK: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,14 @@ class Compared:
 class Report:
     """A period's figures.
 
-    start, end: its days, both included; `before` begins as many days earlier and ends the day before `start`
+    start, end: its days, both included
+    days_before: days of the period before, which ends the day before `start`: as many, or in a young shop the
+        whole weeks of them that have figures; 0 where there is nothing to compare with
+    comparable_from: the first day on which a period of this length has a week before it; None where no
+        session was ever counted
     whole: everything; its money holds the shop's own total
     by_day, by_day_before: day -> figures; days without any are left out
-    by_placement, by_model, by_step: placement, model ("": none), or placement and step -> figures
+    by_placement: placement -> figures
     sessions, sessions_before: day -> the shop's sessions
     pages, pages_before: day -> its tracked pages by consent
     counted_at: when the latest of these sums was made; None where there is none
@@ -45,12 +50,12 @@ class Report:
 
     start: date
     end: date
+    days_before: int
+    comparable_from: date | None
     whole: Compared
     by_day: Mapping[date, Kpi]
     by_day_before: Mapping[date, Kpi]
     by_placement: Mapping[str, Compared]
-    by_model: Mapping[str, Compared]
-    by_step: Mapping[tuple[str, ...], Compared]
     sessions: Mapping[date, Sessions]
     sessions_before: Mapping[date, Sessions]
     pages: Mapping[date, Pages]
@@ -67,17 +72,20 @@ def report(start: date, end: date) -> Report:
     """
     rollups.roll_up_due(PAGE_SECONDS)
     length = (end - start).days + 1
-    now, before = (start, end), (start - length * ONE, start - ONE)
+    first = kpis.first_day()
+    days_before = _known(length, first, start)
+    now, before = (start, end), (start - days_before * ONE, start - ONE)
     counted_at, uncounted = counted(start, end)
+    by_day, by_day_before = (_by(days, "day") for days in (now, before))
     return Report(
         start=start,
         end=end,
-        whole=Compared(*(kpis.figures(*days).get((), Kpi()) for days in (now, before))),
-        by_day=_single(kpis.figures(*now, ("day",))),
-        by_day_before=_single(kpis.figures(*before, ("day",))),
-        by_placement=_compared(now, before, "placement"),
-        by_model=_compared(now, before, "model"),
-        by_step=_pairs(now, before, ("placement", "step")),
+        days_before=days_before,
+        comparable_from=first and first + (WEEK + length - 1) * ONE,
+        whole=Compared(kpis.added(by_day.values()), kpis.added(by_day_before.values())),
+        by_day=by_day,
+        by_day_before=by_day_before,
+        by_placement=_compared(_by(now, "placement"), _by(before, "placement")),
         sessions=kpis.sessions(*now),
         sessions_before=kpis.sessions(*before),
         pages=kpis.pages(*now),
@@ -85,6 +93,12 @@ def report(start: date, end: date) -> Report:
         counted_at=counted_at,
         uncounted=uncounted,
     )
+
+
+def _known(length: int, first: date | None, start: date) -> int:
+    """How many days before `start` to compare with: weekdays count alike only in whole weeks."""
+    known = (start - first).days if first else 0
+    return length if known >= length else max(0, known - known % WEEK)
 
 
 def counted(start: date, end: date) -> tuple[datetime | None, list[date]]:
@@ -97,14 +111,11 @@ def counted(start: date, end: date) -> tuple[datetime | None, list[date]]:
 Days = tuple[date, date]
 
 
-def _pairs(now: Days, before: Days, by: tuple[str, ...]) -> dict[tuple[str, ...], Compared]:
-    these, those = kpis.figures(*now, by), kpis.figures(*before, by)
-    return {key: Compared(these.get(key, Kpi()), those.get(key, Kpi())) for key in sorted({*these, *those})}
+def _by(days: Days, name: str) -> dict[Any, Kpi]:
+    """The figures by one dimension; none where the last day is before the first."""
+    found = kpis.figures(*days, (name,)) if days[0] <= days[1] else {}
+    return {key: kpi for (key,), kpi in found.items()}
 
 
-def _compared(now: Days, before: Days, by: str) -> dict[str, Compared]:
-    return {key: each for (key,), each in _pairs(now, before, (by,)).items()}
-
-
-def _single(figures: Mapping[tuple[date], Kpi]) -> dict[date, Kpi]:
-    return {key: kpi for (key,), kpi in figures.items()}
+def _compared(now: Mapping[str, Kpi], before: Mapping[str, Kpi]) -> dict[str, Compared]:
+    return {key: Compared(now.get(key, Kpi()), before.get(key, Kpi())) for key in sorted({*now, *before})}

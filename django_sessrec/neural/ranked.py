@@ -183,8 +183,12 @@ class Ranked:
 
         def fill(batch: NDArray[np.int64]) -> None:
             prefixes = [cases.prefix(case) for case in batch]
-            for case, prefix, scores in zip(batch, prefixes, network.scores(prefixes), strict=True):
-                rows, features = candidates.candidates(prefix, scores)
+            vectors = network.vectors(prefixes)
+            for case, prefix, vector, scores in zip(
+                batch, prefixes, vectors, network.scores_of(vectors), strict=True
+            ):
+                proposals = network.proposals_among(vector, scores, CANDIDATES)
+                rows, features = candidates.candidates(prefix, proposals)
                 lists.rows[case, : len(rows)] = rows
                 lists.features[case, : len(rows)] = features
                 lists.counts[case] = len(rows)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import django_sessrec
+from django_sessrec.recsys import mapped_items
 from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.items import ItemIndex
@@ -64,6 +65,8 @@ def save(
         }
         ids = json.dumps(recommender.index.ids[1:], ensure_ascii=False, indent=0)
         (unfinished / ITEM_IDS).write_text(ids, encoding="utf-8")
+        if len(recommender.index) > mapped_items.MAPPED_FROM:
+            mapped_items.save_mapped(recommender.index, unfinished)
         manifest = {
             "format": FORMAT,
             "kind": recommender.kind,
@@ -89,8 +92,7 @@ def load(folder: Path, own: type[Recommender] | None = None) -> Recommender:
     manifest = verify(folder)
     try:
         recommender = class_of(manifest["kind"], own)
-        index = ItemIndex(json.loads((folder / ITEM_IDS).read_text(encoding="utf-8")))
-        return recommender.load(folder, index, manifest["parameters"])
+        return recommender.load(folder, _index(folder), manifest["parameters"])
     except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
         raise ArtifactError(f"{folder} does not open as {manifest['kind']!r}: {error}") from error
 
@@ -178,6 +180,12 @@ def class_of(kind: object, own: type[Recommender] | None = None) -> type[Recomme
         raise ValueError(f"unknown kind {kind!r}; known are {known}. {remedy}")
     found: type[Recommender] = import_object(path)
     return found
+
+
+def _index(folder: Path) -> ItemIndex:
+    if (folder / mapped_items.TEXT).exists():
+        return mapped_items.MappedItemIndex.load(folder)
+    return ItemIndex(json.loads((folder / ITEM_IDS).read_text(encoding="utf-8")))
 
 
 def _files(folder: Path) -> set[str]:

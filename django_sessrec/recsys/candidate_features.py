@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from django_sessrec.recsys.items import FloatArray, Rows
 from django_sessrec.recsys.kernels import features
-from django_sessrec.recsys.kernels.candidate_features import CandidateFeaturesKernel
+from django_sessrec.recsys.kernels.candidate_features import CandidateFeaturesKernel, Proposals
 from django_sessrec.recsys.neighbours import Neighbours, NeighboursRecommender, RecentNeighbours
 from django_sessrec.recsys.popularity import PopularityRecommender
 from django_sessrec.recsys.postings import Postings
@@ -47,11 +47,21 @@ FEATURES = features.FEATURES
 class CandidateFeatures:
     """Candidates and their features by one log, for sessions that come after it."""
 
-    def __init__(self, postings: Postings, popularity: PopularityRecommender, vectors: FloatArray) -> None:
-        """vectors: (len(index), D) the network's item vectors."""
+    def __init__(
+        self,
+        postings: Postings,
+        popularity: PopularityRecommender,
+        vectors: FloatArray,
+        by_item: FloatArray | None = None,
+    ) -> None:
+        """popularity: -inf for what may not be ranked. vectors: (len(index), D) the network's of items.
+        by_item: what `item_features` counted in these postings; without it they are counted now."""
         n_rows = len(popularity.index)
         if len(vectors) != n_rows:
             raise ValueError(f"{len(vectors)} vectors do not fit {n_rows} rows")
+        self.by_item = item_features(postings, n_rows) if by_item is None else by_item
+        if self.by_item.shape != (n_rows, len(features.ITEM_FEATURES)):
+            raise ValueError(f"features {self.by_item.shape} do not fit {n_rows} rows")
         self.neighbour_models = {
             name: NeighboursRecommender(model, popularity, postings)
             for name, model in NEIGHBOUR_MODELS.items()
@@ -62,9 +72,10 @@ class CandidateFeatures:
             {
                 **postings.arrays(),
                 "recency": np.exp(-postings.age_days / RECENCY_DAYS).astype(np.float32),
-                "item_features": item_features(postings, n_rows),
+                "item_features": self.by_item,
                 "vectors": vectors,
                 "norms": np.maximum(norms, 1e-12),
+                "listed": popularity.clicks > -np.inf,
             },
             n_rows=n_rows,
             size=vectors.shape[1],
@@ -72,12 +83,12 @@ class CandidateFeatures:
             sessions_of_others=SESSIONS_OF_OTHERS,
         )
 
-    def candidates(self, session: Rows, scores: FloatArray) -> tuple[Rows, FloatArray]:
+    def candidates(self, session: Rows, network: Proposals) -> tuple[Rows, FloatArray]:
         """Up to CANDIDATES rows, most promising first, and their (n, len(FEATURES)) features.
 
-        session: at least one row. scores: (len(index),) the network's, -inf for what may not be ranked.
+        session: at least one row. network: its best CANDIDATES.
         """
-        return self._kernel.candidates(session, scores)
+        return self._kernel.candidates(session, network)
 
     def because(self, session: Rows, rows: Sequence[int]) -> list[Reason | None]:
         """For each row the reason of the neighbour model that ranks it highest; None where none has it among

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,6 +32,7 @@ from django_sessrec.recsys.sessions import SessionLog
 FILE = "intents.npy"
 WINDOW = 5
 DIMENSIONS = 128  # of the random projection that keeps cosines of n_items-wide vectors within about 0.09
+AT_ONCE = 4_000_000  # clicks
 PAIRS = 50_000  # enough to place the threshold within 0.01
 LATEST = 50  # clicks looked at: the clusters of a crawler's endless visit mean nothing
 FADES = 4.0  # clicks after which a click's weight in the shares has fallen to 1/e
@@ -127,28 +129,50 @@ class Intents:
 
 
 def _co_click_vectors(log: SessionLog) -> FloatArray:
-    """Random projection of the co-click vectors, a dimension at a time to stay small."""
+    """Random projection of the co-click vectors, a dimension and some million clicks at a time.
+
+    A click takes two bytes, and 60 more while its part of the log is looked at.
+    """
     draw = np.random.default_rng(0)
-    click = np.arange(log.n_clicks)
-    first = np.maximum(click - WINDOW, np.repeat(log.offsets[:-1], log.lengths))
-    stop = np.minimum(click + WINDOW + 1, np.repeat(log.offsets[1:], log.lengths))
     n_rows = len(log.index)
     damped = 1 / np.sqrt(np.maximum(np.bincount(log.items, minlength=n_rows), 1))
+    parts = [_around(part) for part in _parts(log)]
     vectors = np.empty((n_rows, DIMENSIONS), np.float32)
     for dimension in range(DIMENSIONS):
         signature = damped * draw.choice([-1.0, 1.0], n_rows)
-        summed = np.concatenate(([0.0], np.cumsum(signature[log.items])))
-        around = summed[stop] - summed[first]
-        vectors[:, dimension] = np.bincount(log.items, weights=around, minlength=n_rows)
+        sums = np.zeros(n_rows)
+        for items, before, after in parts:
+            click = np.arange(len(items))
+            summed = np.concatenate(([0.0], np.cumsum(signature[items])))
+            around = summed[click + after] - summed[click - before]
+            sums += np.bincount(items, weights=around, minlength=n_rows)
+        vectors[:, dimension] = sums
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return vectors
+
+
+def _parts(log: SessionLog) -> list[SessionLog]:
+    """The log in parts of about AT_ONCE clicks, whole sessions each."""
+    cuts = np.searchsorted(log.offsets, np.arange(AT_ONCE, log.n_clicks, AT_ONCE))
+    cuts = np.unique([0, *cuts, len(log)])
+    return [log.slice(start, stop) for start, stop in pairwise(cuts.tolist())]
+
+
+def _around(part: SessionLog) -> tuple[Rows, NDArray[np.uint8], NDArray[np.uint8]]:
+    """The clicks of a part, and from how many clicks before to how many after each its window reaches."""
+    click = np.arange(part.n_clicks)
+    before = np.minimum(click - np.repeat(part.offsets[:-1], part.lengths), WINDOW)
+    after = np.minimum(np.repeat(part.offsets[1:], part.lengths) - click, WINDOW + 1)
+    return part.items, before.astype(np.uint8), after.astype(np.uint8)
 
 
 def _threshold(vectors: FloatArray, log: SessionLog) -> float:
     """The cosine that most of the following, and fewest of the random, pairs of two items reach."""
     draw = np.random.default_rng(0)
-    session = np.repeat(np.arange(len(log)), log.lengths)
-    follows = np.flatnonzero((session[1:] == session[:-1]) & (log.items[1:] != log.items[:-1]))
+    goes_on = log.items[1:] != log.items[:-1]
+    inner = log.offsets[1:-1]
+    goes_on[inner[(inner > 0) & (inner < log.n_clicks)] - 1] = False
+    follows = np.flatnonzero(goes_on)
     if not len(follows):
         return np.inf  # nothing was ever clicked beside another thing: nothing is alike
     follows = draw.permutation(follows)[:PAIRS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,8 @@ class ItemIndex:
     __slots__ = ("_row_of", "ids")
 
     def __init__(self, item_ids: Sequence[str]) -> None:
-        self.ids: tuple[str, ...] = ("", *item_ids)
-        self._row_of = {item_id: row for row, item_id in enumerate(self.ids) if row}
+        self.ids: Sequence[str] = ("", *item_ids)
+        self._row_of: Mapping[str, int] = {item_id: row for row, item_id in enumerate(self.ids) if row}
         if len(self._row_of) != len(item_ids):
             raise ValueError("item ids must be unique; a duplicate was given")
         if "" in self._row_of:

@@ -1,4 +1,7 @@
-"""Which past sessions voted for an item in a neighbour model, and with how much: the kernel's sums, apart."""
+"""What past sessions of a neighbour model say: which voted for an item, and what was clicked after one.
+
+Votes are the kernel's sums, taken apart.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 
 from django_sessrec.recsys.items import Rows
 from django_sessrec.recsys.neighbours import WINDOW, NeighboursRecommender
+from django_sessrec.recsys.postings import Postings
 
 f32 = np.float32  # what decides between sessions is rounded as the kernel rounds it
 
@@ -53,6 +57,20 @@ def sessions_behind(model: NeighboursRecommender, session: Rows, row: int) -> li
             score = gain * float(weights["item_weight"][row])
             found.append(NeighbourSession(clicked, float(postings.age_days[past]), score))
     return sorted(found, key=lambda each: -each.score)
+
+
+def clicked_after(postings: Postings, row: int, k: int) -> tuple[list[tuple[int, int]], int]:
+    """Rows clicked right after a session's last click on the item, each with the number of those sessions.
+
+    The row of most sessions first, at most k; and how many sessions went on at all.
+    """
+    start, stop = postings.posting_offsets[row : row + 2]
+    session, position = postings.postings[start:stop].T
+    following = postings.offsets[session] + position + 1
+    went_on = following < postings.offsets[session + 1]
+    rows, sessions = np.unique(postings.items[following[went_on]], return_counts=True)
+    most = np.lexsort((rows, -sessions))[:k]
+    return list(zip(rows[most].tolist(), sessions[most].tolist(), strict=True)), int(went_on.sum())
 
 
 def _distinct(session: Rows, most: int) -> Iterator[tuple[int, int]]:

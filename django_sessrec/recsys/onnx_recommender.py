@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
+from django_sessrec.recsys.kernels.candidate_features import Proposals
 from django_sessrec.recsys.onnx_session import open_session
 from django_sessrec.recsys.quantized import Int8Vectors
-from django_sessrec.recsys.recommender import Reason, Recommender, Source, gettext_noop
+from django_sessrec.recsys.recommender import Reason, Recommender, Source, best, gettext_noop
 
 ENCODER, ITEMS, INPUTS, POPULARITY = "encoder.onnx", "items.npy", "inputs.npy", "popularity.npy"
 WEIGHTS = "weights.npz"
@@ -64,10 +65,17 @@ class OnnxRecommender(Recommender):
     def scores(self, sessions: Sequence[Rows]) -> FloatArray:
         answered = np.array([len(session) > 0 for session in sessions], np.bool_)
         if answered.all() and len(sessions):
-            return self._scores(sessions)
+            return self.scores_of(self.vectors(sessions))
         scores = np.tile(self.popularity, (len(sessions), 1))
         if answered.any():
-            scores[answered] = self._scores([session for session in sessions if len(session)])
+            vectors = self.vectors([session for session in sessions if len(session)])
+            scores[answered] = self.scores_of(vectors)
+        return scores
+
+    def scores_of(self, vectors: FloatArray) -> FloatArray:
+        """(B, D) sessions' vectors -> (B, len(index)) scores, -inf for what no list may hold."""
+        scores: FloatArray = vectors @ self.items.T
+        scores[:, self._unseen] = -np.inf
         return scores
 
     def top(
@@ -89,6 +97,28 @@ class OnnxRecommender(Recommender):
         rows, scores = found
         order = np.argsort(-scores, kind="stable")[:k]
         return rows[order], scores[order]
+
+    def proposals(self, session: Rows, n: int) -> Proposals:
+        """The best n for a session of at least one click, found in bytes where these are at hand.
+
+        The rows and their scores are then exact; the log partition is that of the bytes' scores.
+        """
+        vector = self.vectors([session])[0]
+        found = None
+        if self._nearest is not None:
+            found = self._nearest.contenders_and_partition(vector, n, self._listed)
+        if found is None:
+            return self.proposals_among(vector, self.scores_of(vector[None])[0], n)
+        rows, scores, log_partition = found
+        order = np.argsort(-scores, kind="stable")[:n]
+        return Proposals(vector, rows[order], scores[order], log_partition)
+
+    def proposals_among(self, vector: FloatArray, scores: FloatArray, n: int) -> Proposals:
+        """The best n by the scores of all rows, which are those of a session's vector."""
+        rows, of_best = best(scores, n)
+        highest = of_best.max(initial=-np.inf)
+        log_partition = float(np.log(np.exp(scores - highest).sum()) + highest) if len(rows) else -np.inf
+        return Proposals(vector, rows, of_best, log_partition)
 
     def vectors(self, sessions: Sequence[Rows]) -> FloatArray:
         """(B,) sessions of at least one click -> (B, D)."""
@@ -114,20 +144,16 @@ class OnnxRecommender(Recommender):
         return gettext_noop("a neural network that has learnt the usual order of clicks from earlier visits")
 
     def save(self, folder: Path) -> Mapping[str, Any]:
-        parameters = self.save_for_scores(folder)
-        if len(self.index) >= QUANTIZED_FROM:
-            parameters["residual"] = Int8Vectors.of(self.items).save(folder)
-        return parameters
-
-    def save_for_scores(self, folder: Path) -> dict[str, Any]:
-        """All but what `top` alone needs."""
+        parameters: dict[str, Any] = {"window": self.window}
         (folder / ENCODER).write_bytes(self.encoder)
         (folder / WEIGHTS).write_bytes(self.weights)
         np.save(folder / ITEMS, self.items, allow_pickle=False)
         np.save(folder / POPULARITY, self.popularity, allow_pickle=False)
         if self.inputs is not self.items:
             np.save(folder / INPUTS, self.inputs, allow_pickle=False)
-        return {"window": self.window}
+        if len(self.index) >= QUANTIZED_FROM:
+            parameters["residual"] = Int8Vectors.of(self.items).save(folder)
+        return parameters
 
     @classmethod
     def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
@@ -143,11 +169,6 @@ class OnnxRecommender(Recommender):
             else None,
             quantized=Int8Vectors.load(folder, parameters["residual"]) if "residual" in parameters else None,
         )
-
-    def _scores(self, sessions: Sequence[Rows]) -> FloatArray:
-        scores: FloatArray = self.vectors(sessions) @ self.items.T
-        scores[:, self._unseen] = -np.inf
-        return scores
 
     def _cosines(self, rows: NDArray[np.int64], row: int) -> FloatArray:
         vectors = self.items[rows]

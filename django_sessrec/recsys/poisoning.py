@@ -28,6 +28,7 @@ item, and they teach only what is popular.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,11 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]
+Numbers = NDArray[np.int32]
+Integers = NDArray[np.signedinteger]
+
+AT_ONCE = 1_000_000  # clicks that are sorted together, each taking some 50 bytes meanwhile
+LOW = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,107 +71,170 @@ class Bounds:
 BOUNDS = Bounds()
 
 
-def within_bounds(day: Codes, session: Codes, row: Codes, share: float, bounds: Bounds = BOUNDS) -> Mask:
+def within_bounds(
+    day: Integers, session: Codes, row: Integers, share: float, bounds: Bounds = BOUNDS
+) -> Mask:
     """(n,) whether each click may be trained on.
 
-    day, session, row: (n,) of each click; sessions are hashes, so that their order is random.
+    day, session, row: (n,) of each click; sessions are hashes, so that their order is random. Clicks in order
+    of session take about 20 bytes each and what the largest day takes meanwhile, others 30 more.
     share: of a day's sessions that may hold one item; 1 keeps every click.
     """
-    if share >= 1:
+    if share >= 1 or not len(row):
         return np.ones(len(row), np.bool_)
-    kept = _within_share(day, session, row, share, bounds)
-    kept[kept] = _supported(session[kept], row[kept], bounds)
+    begins = session[1:] != session[:-1]
+    if (session[1:] < session[:-1]).any():
+        order = np.argsort(session, kind="stable")
+        of_ordered = within_bounds(day[order], session[order], row[order], share, bounds)
+        kept = np.empty(len(row), np.bool_)
+        kept[order] = of_ordered
+        return kept
+    number = np.zeros(len(row), np.int32)  # of each click's session
+    np.cumsum(begins, out=number[1:])
+    kept = _within_share(day, number, row, share, bounds)
+    _drop_unsupported(number, row, kept, bounds)
     return kept
 
 
-def _within_share(day: Codes, session: Codes, row: Codes, share: float, bounds: Bounds) -> Mask:
+def _within_share(day: Integers, number: Numbers, row: Integers, share: float, bounds: Bounds) -> Mask:
     """(n,) whether each click is in a session that its item is allowed on that day."""
-    day, session = _codes(day), _codes(session)
-    width, n_sessions = int(row.max(initial=0)) + 1, int(session.max(initial=-1)) + 1
-    triples, triple_of = np.unique((day * width + row) * n_sessions + session, return_inverse=True)
-    items, first, item_of, sessions = np.unique(
-        triples // max(1, n_sessions), return_index=True, return_inverse=True, return_counts=True
-    )
-    day_of_item = items // width
-    day_sessions = np.bincount(np.unique(day * n_sessions + session) // max(1, n_sessions))
-    mean = np.bincount(day_of_item, sessions) / np.bincount(day_of_item)
-    always = np.maximum(bounds.min_sessions, bounds.mean_multiple * mean)
-    allowed = np.maximum(share * day_sessions, always)
-    place = np.arange(len(triples)) - first[item_of]
-    kept: Mask = (place < allowed[day_of_item][item_of])[triple_of]
+    kept = np.ones(len(row), np.bool_)
+    parts = range(0, len(day), AT_ONCE)
+    for each in np.unique(np.concatenate([np.unique(day[start : start + AT_ONCE]) for start in parts])):
+        clicks = np.flatnonzero(day == each)
+        pairs, pair_of = np.unique(_pair(row[clicks], number[clicks]), return_inverse=True)
+        _, first, sessions = np.unique(pairs >> 32, return_index=True, return_counts=True)  # of each item
+        of_day = 1 + np.count_nonzero(np.diff(number[clicks]))
+        allowed = max(share * of_day, bounds.min_sessions, bounds.mean_multiple * len(pairs) / len(first))
+        place = np.arange(len(pairs)) - np.repeat(first, sessions)
+        kept[clicks] = (place < allowed)[pair_of]
     return kept
 
 
-def _supported(session: Codes, row: Codes, bounds: Bounds) -> Mask:
-    """(n,) whether each click is outside the surplus of a heavy item."""
-    pairs = _Pairs(session, row, bounds)
+def _drop_unsupported(number: Numbers, row: Integers, kept: Mask, bounds: Bounds) -> None:
+    """Take the clicks in the surplus of a heavy item out of those `kept`."""
+    pairs = _Pairs(number, row, kept, bounds)
     for lift in (bounds.lift, 1):
         surplus = pairs.surplus(lift)
         if _effective_number(pairs.rows[surplus]) <= bounds.max_pushed_items:
             break
-    kept = np.ones(len(pairs.rows), np.bool_)
-    kept[surplus] = False
-    return kept[pairs.pair_of_click]
+    if not len(surplus):
+        return
+    dropped = _pair(pairs.numbers[pairs.session_of(surplus)], pairs.rows[surplus])
+    for clicks in _stretches(number):
+        pair = _pair(number[clicks], row[clicks])
+        place = np.searchsorted(dropped, pair).clip(max=len(dropped) - 1)
+        kept[clicks] &= dropped[place] != pair
 
 
 class _Pairs:
-    """Each item of each session once, in the order of the sessions."""
+    """Each item of each session once, in the order of the sessions; clicks that are not `kept` don't count.
 
-    def __init__(self, session: Codes, row: Codes, bounds: Bounds) -> None:
+    rows: (n,) the items. offsets: the pairs of session s are rows[offsets[s]:offsets[s + 1]].
+    numbers: (n_sessions,) the sessions' own numbers, ascending.
+    """
+
+    def __init__(self, number: Numbers, row: Integers, kept: Mask, bounds: Bounds) -> None:
         self.bounds = bounds
-        session = _codes(session)
-        width, self.n_sessions = int(row.max(initial=0)) + 1, int(session.max(initial=-1)) + 1
-        pairs, self.pair_of_click = np.unique(session * width + row, return_inverse=True)
-        self.sessions, self.rows = divmod(pairs, width)
-        self.offsets = np.searchsorted(self.sessions, np.arange(self.n_sessions + 1))
-        self.frequency = np.bincount(self.rows, minlength=width)  # sessions of each item
-        self.by_row, self.ends_of_rows = np.argsort(self.rows, kind="stable"), np.cumsum(self.frequency)
-        self.mean = len(pairs) / max(1, int(np.count_nonzero(self.frequency)))
+        rows, n = np.empty(len(row), np.int32), 0
+        numbers, lengths = [], []
+        for clicks in _stretches(number):
+            here = kept[clicks]
+            pairs = np.unique(_pair(number[clicks][here], row[clicks][here]))
+            rows[n : n + len(pairs)] = pairs & LOW
+            n += len(pairs)
+            found, length = np.unique((pairs >> 32).astype(np.int32), return_counts=True)
+            numbers.append(found)
+            lengths.append(length)
+        self.rows, self.numbers = rows[:n], np.concatenate(numbers)
+        self.offsets = np.concatenate(([0], np.cumsum(np.concatenate(lengths))))
+        self.n_sessions = len(self.numbers)
+        self.frequency = np.bincount(self.rows)  # sessions of each item
+        self.mean = n / max(1, int(np.count_nonzero(self.frequency)))
         self.light = int(max(bounds.min_heavy, bounds.heavy_share * self.n_sessions, self.mean))
-        self.heavy = np.flatnonzero(self.frequency > self.light)
+
+    def session_of(self, pairs: Codes) -> Codes:
+        """(n,) which session each pair belongs to: a place in `numbers`."""
+        return np.searchsorted(self.offsets, pairs, side="right") - 1
 
     def surplus(self, lift: float) -> Codes:
-        """The unsupported pairs of heavy items that are too many."""
+        """The unsupported pairs of heavy items that are too many, in order."""
         surplus = [np.zeros(0, np.int64)]
         always = max(self.bounds.min_sessions, self.light // self.bounds.left_divisor)
-        for heavy in self.heavy.tolist():
-            n_supported, unsupported = self._split(heavy, lift)
+        for heavy, holding in self._heavy():
+            n_supported, unsupported = self._split(heavy, holding, lift)
             surplus.append(unsupported[max(always, n_supported) :])
-        return np.concatenate(surplus)
+        return np.sort(np.concatenate(surplus))
 
-    def _split(self, heavy: int, lift: float) -> tuple[int, Codes]:
+    def _heavy(self) -> Iterator[tuple[int, Codes]]:
+        """Each heavy item and its pairs, of some items at a time: all together may be half of all pairs."""
+        rows = np.flatnonzero(self.frequency > self.light)
+        if not len(rows):
+            return
+        before = np.cumsum(self.frequency[rows]) - self.frequency[rows]
+        for part in np.split(rows, np.flatnonzero(np.diff(before // AT_ONCE)) + 1):
+            wanted = np.zeros(len(self.frequency), np.bool_)
+            wanted[part] = True
+            holding = np.flatnonzero(wanted[self.rows])
+            by_row = holding[np.argsort(self.rows[holding], kind="stable")]
+            ends = np.cumsum(self.frequency[part])
+            yield from zip(part.tolist(), np.split(by_row, ends[:-1]), strict=True)
+
+    def _split(self, heavy: int, holding: Codes, lift: float) -> tuple[int, Codes]:
         """In how many of the item's sessions something supports it, and its pairs in the other sessions.
 
-        Items that are in many sessions can't meet `lift` times as often as by chance: for them it is half of
-        what is possible.
+        holding: its pairs. Items that are in many sessions can't meet `lift` times as often as by chance: for
+        them it is half of what is possible.
         """
-        holding = self.by_row[self.ends_of_rows[heavy] - self.frequency[heavy] : self.ends_of_rows[heavy]]
-        starts = self.offsets[self.sessions[holding]]
-        lengths = self.offsets[self.sessions[holding] + 1] - starts
-        ends = np.cumsum(lengths)
-        company = self.rows[np.arange(ends[-1]) + np.repeat(starts - ends + lengths, lengths)]
         often = max(int(self.frequency[heavy]), self.bounds.mean_multiple * self.mean) / self.n_sessions
         lift = min(max(1 / (2 * often), 1.0), lift)
-        supported = np.logical_or.reduceat(self._supports(heavy, company, lift), ends - lengths)
-        return int(np.count_nonzero(supported)), holding[~supported & (lengths > 1)]
+        meetings = np.zeros(len(self.frequency), np.int64)
+        for _, company, _ in self._with_company(holding):
+            meetings += np.bincount(company, minlength=len(meetings))
+        supports = self._supports(heavy, meetings, lift)
+        n_supported, unsupported = 0, [np.zeros(0, np.int64)]
+        for part, company, lengths in self._with_company(holding):
+            supported = np.logical_or.reduceat(supports[company], np.cumsum(lengths) - lengths)
+            n_supported += int(np.count_nonzero(supported))
+            unsupported.append(part[~supported & (lengths > 1)])
+        return n_supported, np.concatenate(unsupported)
 
-    def _supports(self, heavy: int, company: Codes, lift: float) -> Mask:
-        """(n,) which rows of the heavy item's sessions support it, the meeting itself not counted."""
-        others, other_of, meetings = np.unique(company, return_inverse=True, return_counts=True)
-        expected = self.frequency[heavy] * self.frequency[others] / self.n_sessions
+    def _with_company(self, holding: Codes) -> Iterator[tuple[Codes, Numbers, Codes]]:
+        """Some of the pairs at a time, all rows of their sessions, and how many each session has."""
+        for start in range(0, len(holding), AT_ONCE // 8):
+            part = holding[start : start + AT_ONCE // 8]
+            sessions = self.session_of(part)
+            starts = self.offsets[sessions]
+            lengths = self.offsets[sessions + 1] - starts
+            ends = np.cumsum(lengths)
+            yield part, self.rows[np.arange(ends[-1]) + np.repeat(starts - ends + lengths, lengths)], lengths
+
+    def _supports(self, heavy: int, meetings: Codes, lift: float) -> Mask:
+        """(n_rows,) which rows of the heavy item's sessions support it, the meeting itself not counted."""
+        expected = self.frequency[heavy] * self.frequency / self.n_sessions
         beyond_chance = np.maximum(lift * expected, expected + 3 * np.sqrt(expected) + 1)
-        elsewhere = meetings <= self.bounds.max_overlap * self.frequency[others]
-        supports: Mask = (meetings - 1 >= beyond_chance) & elsewhere & (others != heavy)
-        return supports[other_of]
+        elsewhere = meetings <= self.bounds.max_overlap * self.frequency
+        supports: Mask = (meetings - 1 >= beyond_chance) & elsewhere
+        supports[heavy] = False
+        return supports
 
 
-def _effective_number(rows: Codes) -> float:
+def _effective_number(rows: Numbers) -> float:
     """Effective number of items among the rows (Simpson's inverse): n where each of n has as many."""
     counts = np.bincount(rows).astype(np.float64)
     return float(counts.sum() ** 2 / max(1.0, (counts**2).sum()))
 
 
-def _codes(values: Codes) -> Codes:
-    """0, 1, .. in the order of the values."""
-    codes: Codes = np.unique(values, return_inverse=True)[1]
-    return codes
+def _pair(high: Integers, low: Integers) -> Codes:
+    """(n,) both in one number, ordered by the first and then by the second; neither is below 0."""
+    return high.astype(np.int64) << 32 | low
+
+
+def _stretches(number: Numbers) -> Iterator[slice]:
+    """Slices of about AT_ONCE clicks, which part no session."""
+    start = 0
+    while start < len(number):
+        stop = min(start + AT_ONCE, len(number))
+        stop += int(np.searchsorted(number[stop:], number[stop - 1], side="right"))
+        yield slice(start, stop)
+        start = stop

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from django_sessrec.recsys.items import FloatArray, Rows
+from django_sessrec.recsys.kernels.postings import postings_of
 from django_sessrec.recsys.popularity import DAY
 from django_sessrec.recsys.sessions import SessionLog
 
@@ -34,20 +35,13 @@ class Postings:
 
     @classmethod
     def of(cls, log: SessionLog) -> Postings:
-        newest_first = np.argsort(log.items[::-1], kind="stable")
-        click = log.n_clicks - 1 - newest_first  # by item, within it from the newest click back
-        session = np.repeat(np.arange(len(log), dtype=np.int32), log.lengths)[click]
-        item = log.items[click]
-        repeated = np.zeros(len(click), bool)
-        repeated[1:] = (item[1:] == item[:-1]) & (session[1:] == session[:-1])
-        click, session, item = click[~repeated], session[~repeated], item[~repeated]
-        position = click - log.offsets[session]
+        postings, posting_offsets = postings_of(log.items, log.offsets, len(log.index))
         started = log.started
         return cls(
             np.ascontiguousarray(log.items, np.int32),
             np.ascontiguousarray(log.offsets, np.int64),
-            np.stack([session, position], axis=1).astype(np.int32),
-            np.searchsorted(item, np.arange(len(log.index) + 1)).astype(np.int64),
+            postings,
+            posting_offsets,
             ((started.max(initial=0) - started) / DAY).astype(np.float32),
             None if log.weights is None else np.ascontiguousarray(log.weights, np.float32),
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from django_sessrec.recsys.items import FloatArray, ItemIndex, Rows
+
+SESSIONS_AT_ONCE = 200_000  # put in order together: what each click takes meanwhile is bounded by them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,20 +74,34 @@ class SessionLog:
     @classmethod
     def from_ordered(
         cls,
-        session_ids: NDArray[np.int64],
+        session_ids: NDArray[np.signedinteger],
         rows: Rows,
         times: NDArray[np.int64],
         index: ItemIndex,
         weights: FloatArray | None = None,
+        *,
+        empty: Callable[[int, DTypeLike], NDArray[Any]] = np.empty,
     ) -> SessionLog:
-        """As from_rows, for clicks (n_clicks,) that stand session after session, each in order of time."""
-        first = np.flatnonzero(np.diff(session_ids, prepend=session_ids[:1] + 1))
+        """As from_rows, for clicks (n_clicks,) that stand session after session, each in order of time.
+
+        empty: makes the arrays that the clicks are copied to, in order of the sessions' first clicks.
+        """
+        first = np.concatenate(([0], np.flatnonzero(session_ids[1:] != session_ids[:-1]) + 1))
+        first = first[: len(session_ids)]
         lengths = np.diff(first, append=len(rows))
         order = np.argsort(times[first], kind="stable")
         offsets = np.concatenate(([0], np.cumsum(lengths[order]))).astype(np.int64)
-        place = np.repeat(first[order] - offsets[:-1], lengths[order]) + np.arange(len(rows))
-        ordered = None if weights is None else weights[place]
-        return cls(index, np.asarray(rows, np.int32)[place], offsets, times[place], ordered)
+        items, at = empty(len(rows), np.int32), empty(len(rows), np.int64)
+        ordered = None if weights is None else empty(len(rows), np.float32)
+        for start in range(0, len(order), SESSIONS_AT_ONCE):
+            part = order[start : start + SESSIONS_AT_ONCE]
+            clicks = np.arange(offsets[start], offsets[start + len(part)])
+            place = clicks + np.repeat(first[part] - offsets[start : start + len(part)], lengths[part])
+            items[clicks[0] : clicks[-1] + 1] = rows[place]
+            at[clicks[0] : clicks[-1] + 1] = times[place]
+            if weights is not None and ordered is not None:
+                ordered[clicks[0] : clicks[-1] + 1] = weights[place]
+        return cls(index, items, offsets, at, ordered)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -127,7 +143,9 @@ class SessionLog:
 
     def compacted(self) -> SessionLog:
         """The same sessions over an index of only the items that occur in them."""
-        present = np.unique(self.items)
+        present = np.flatnonzero(np.bincount(self.items, minlength=len(self.index)))
+        if len(present) == len(self.index) - 1:
+            return self
         row_of = np.zeros(len(self.index), np.int32)
         row_of[present] = np.arange(1, len(present) + 1)
         index = ItemIndex(self.index.item_ids(present))

@@ -35,6 +35,17 @@ def draft_of(placement: str, by: str) -> RuleSet:
     return draft
 
 
+def in_draft(rule: PlacementRule, draft: RuleSet) -> PlacementRule:
+    """The draft's rule that stands for this one, which may be a live one that the draft copied."""
+    if rule.rule_set_id == draft.pk:
+        return rule
+    same = draft.rules.filter(
+        kind=rule.kind, parameters=rule.parameters, starts_at=rule.starts_at, ends_at=rule.ends_at,
+        group=rule.group,
+    ).first()  # fmt: skip
+    return same or PlacementRule(rule_set=draft)
+
+
 def publish(draft: RuleSet, by: str, reason: str) -> RuleSet:
     """Let the placement's lists follow the draft; RuleSetError where it is no draft any more."""
     published = RuleSet.objects.filter(pk=draft.pk, published_at=None).update(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,9 +22,10 @@ from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import bulk_read, click_files
 from django_sessrec.training.click_files import NAMES
 from django_sessrec.training.event_weights import BASKET, BOUGHT, EventWeights, furthest
+from django_sessrec.training.session_order import SessionOrder, keep, room
 
 LONGEST = 1_000  # clicks; a longer session is a bot's
-DAY_MS = 86_400_000
+DAY = 86_400
 ASKED_AT_ONCE = 5_000  # ids: PostgreSQL takes 65,535 parameters in a statement, others fewer
 CLICKED = ["view_item", "add_to_cart"]
 IN_BASKETS = ["add_to_cart", "purchase"]
@@ -99,16 +100,10 @@ def read(
     Left out: bots, quarantined and withdrawn sessions, sensitive items, reloads, sessions of more than
     LONGEST clicks, and what bots push: an item beyond MAX_ITEM_SHARE, or where nothing speaks for it.
     """
-    if weights.alike:
-        index, clicks, left_out = _read(start, end, CLICKED, from_files=from_files)
-        return _counted(index, clicks[_is_first_look(clicks)], left_out)
-    index, events, left_out = _read(start, end, NAMES, from_files=from_files)
-    looks = events["kind"] != BOUGHT
-    clicks, reached = events[looks], furthest(events)[looks]
-    first = _is_first_look(clicks)
-    clicks = clicks[first]
-    clicks["kind"] = reached[first]
-    return _counted(index, clicks, left_out, weights)
+    with SessionOrder(CLICK) as order:
+        names, looks = (CLICKED, _without_repeats) if weights.alike else (NAMES, _looks)
+        index, parts, left_out = _read(order, start, end, names, from_files=from_files)
+        return _counted(index, map(looks, parts), len(order), left_out, weights)
 
 
 def read_baskets(
@@ -118,10 +113,9 @@ def read_baskets(
 
     Left out is what `read` leaves out.
     """
-    index, clicks, left_out = _read(start, end, IN_BASKETS, from_files=from_files)
-    pair = np.stack([clicks["session"], clicks["row"].astype(np.int64)], axis=1)
-    _, first = np.unique(pair, axis=0, return_index=True)
-    return _counted(index, clicks[np.sort(first)], left_out)
+    with SessionOrder(CLICK) as order:
+        index, parts, left_out = _read(order, start, end, IN_BASKETS, from_files=from_files)
+        return _counted(index, map(_first_of_each, parts), len(order), left_out)
 
 
 def read_for(model: type[Recommender], start: datetime, end: datetime) -> SessionLog:
@@ -130,16 +124,17 @@ def read_for(model: type[Recommender], start: datetime, end: datetime) -> Sessio
 
 
 def _read(
-    start: datetime, end: datetime, names: Sequence[str], *, from_files: bool
-) -> tuple[ItemIndex, NDArray[Any], dict[str, int]]:
-    """The items, the events of these names as CLICK in order of session and time, and what is left out."""
+    order: SessionOrder, start: datetime, end: datetime, names: Sequence[str], *, from_files: bool
+) -> tuple[ItemIndex, Iterator[NDArray[Any]], dict[str, int]]:
+    """The items, the events of these names as CLICK in order of session and time, some sessions at a time,
+    and what is left out, complete once all are through."""
     start, end = _whole_milliseconds(start), _whole_milliseconds(end)  # an event's id carries no more
     if from_files:
-        index, clicks, left_out = _from_files(start, end, names)
-    else:
-        index, hashes, rows, left_out = _items(start, end, names)
-        clicks = np.concatenate([np.zeros(0, CLICK), *_clicks(start, end, names, hashes, rows)])
-    return index, clicks[np.lexsort((clicks["id_high"], clicks["session"]))], left_out
+        return _from_files(order, start, end, names)
+    index, hashes, rows, left_out = _items(start, end, names)
+    for block in _clicks(start, end, names, hashes, rows):
+        order.add(block)
+    return index, order.parts(), left_out
 
 
 def _whole_milliseconds(moment: datetime) -> datetime:
@@ -147,21 +142,43 @@ def _whole_milliseconds(moment: datetime) -> datetime:
 
 
 def _counted(
-    index: ItemIndex, clicks: NDArray[Any], left_out: Mapping[str, int], weights: EventWeights = ALIKE
+    index: ItemIndex,
+    parts: Iterable[NDArray[Any]],
+    most: int,
+    left_out: Mapping[str, int],
+    weights: EventWeights = ALIKE,
 ) -> tuple[SessionLog, TrainingCounts]:
-    clicks, endless_sessions = _without_endless(clicks)
-    clicks, capped_clicks = _without_excess(clicks)
-    milliseconds = (clicks["id_high"] >> np.uint64(16)).astype(np.int64)  # the first 48 bits of a UUIDv7
-    log = SessionLog.from_ordered(
-        clicks["session"], clicks["row"], milliseconds // 1000, index, weights.of(clicks)
-    ).compacted()
+    """most: clicks of all parts together, or more."""
+    session, rows, seconds = (
+        room(most, np.int32),
+        room(most, np.int32),
+        room(most, np.int64),
+    )  # numbers from 1
+    weighed = [] if weights.alike else [room(most, np.float32)]
+    n = n_sessions = endless_sessions = 0
+    for part in parts:
+        clicks, endless = _without_endless(part)
+        endless_sessions += endless
+        here = slice(n, n + len(clicks))
+        begins = np.ones(len(clicks), np.bool_)
+        begins[1:] = clicks["session"][1:] != clicks["session"][:-1]
+        session[here] = n_sessions + np.cumsum(begins)
+        rows[here] = clicks["row"]
+        seconds[here] = (clicks["id_high"] >> np.uint64(16)) // 1000  # the first 48 bits of a UUIDv7
+        for array in weighed:
+            array[here] = weights.of(clicks)
+        n, n_sessions = here.stop, n_sessions + int(np.count_nonzero(begins))
+    day = np.floor_divide(seconds[:n], DAY, out=np.empty(n, np.int32), casting="unsafe")
+    kept = within_bounds(day, session[:n], rows[:n], sessrec_settings.MAX_ITEM_SHARE)
+    session, rows, seconds, *weighed = keep(kept, session, rows, seconds, *weighed)
+    log = SessionLog.from_ordered(session, rows, seconds, index, *weighed, empty=room).compacted()
     counts = TrainingCounts(
         sessions=len(log),
         sessions_of_two=int(np.count_nonzero(log.lengths >= 2)),
         clicks=log.n_clicks,
         items=len(log.index) - 1,
         endless_sessions=endless_sessions,
-        capped_clicks=capped_clicks,
+        capped_clicks=n - log.n_clicks,
         **left_out,
     )
     return log, counts
@@ -236,15 +253,14 @@ def _copied(start: datetime, end: datetime, names: Sequence[str]) -> Iterator[ND
 
 
 def _from_files(
-    start: datetime, end: datetime, names: Sequence[str]
-) -> tuple[ItemIndex, NDArray[Any], dict[str, int]]:
-    """As _read, from the click files; clicks in any order."""
+    order: SessionOrder, start: datetime, end: datetime, names: Sequence[str]
+) -> tuple[ItemIndex, Iterator[NDArray[Any]], dict[str, int]]:
+    """As _read, from the click files."""
     withdrawn, quarantined = click_files.left_out()
     first, last = (np.uint64(round(moment.timestamp() * 1000)) for moment in (start, end))
     kinds = [NAMES.index(name) for name in names]
     counts = dict.fromkeys(("bot_clicks", "quarantined_clicks", "sensitive_clicks"), 0)
     items = _MetItems()
-    blocks: list[NDArray[Any]] = []
     for day in click_files.days(start, end):
         milliseconds = day.clicks["id_high"] >> np.uint64(16)
         wanted = (milliseconds >= first) & (milliseconds < last)
@@ -260,15 +276,18 @@ def _from_files(
         clicks["row"] = items.places_of(day)[found["item"]]
         for name in ("id_high", "session", "kind"):
             clicks[name] = found[name]
-        blocks.append(clicks)
-    clicks = np.concatenate([np.zeros(0, CLICK), *blocks])
+        order.add(clicks)
     index, rows, sensitive = _rows_of(items.ids)
-    kept = ~sensitive[clicks["row"]] if len(clicks) else np.zeros(0, np.bool_)
-    counts["sensitive_clicks"] = int(np.count_nonzero(~kept))
-    clicks = clicks[kept]
-    if len(clicks):
-        clicks["row"] = rows[clicks["row"]]
-    return index, clicks, counts
+
+    def with_rows() -> Iterator[NDArray[Any]]:
+        for clicks in order.parts():
+            kept = clicks if not len(clicks) else clicks[~sensitive[clicks["row"]]]
+            counts["sensitive_clicks"] += len(clicks) - len(kept)
+            if len(kept):
+                kept["row"] = rows[kept["row"]]
+            yield kept
+
+    return index, with_rows(), counts
 
 
 class _MetItems:
@@ -331,6 +350,21 @@ def _is_first_look(clicks: NDArray[Any]) -> NDArray[np.bool_]:
     return ~(same & ((clicks["kind"] == BASKET) | at_once))
 
 
+def _without_repeats(clicks: NDArray[Any]) -> NDArray[Any]:
+    """The first looks; clicks in order of session and time."""
+    return clicks[_is_first_look(clicks)]
+
+
+def _looks(events: NDArray[Any]) -> NDArray[Any]:
+    """The first looks, each with the furthest kind that its session has of its item; orders are none."""
+    looks = events["kind"] != BOUGHT
+    clicks, reached = events[looks], furthest(events)[looks]
+    first = _is_first_look(clicks)
+    clicks = clicks[first]
+    clicks["kind"] = reached[first]
+    return clicks
+
+
 def _without_endless(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
     """Drop the sessions of more than LONGEST clicks, and count them; clicks in order of session."""
     _, lengths = np.unique(clicks["session"], return_counts=True)
@@ -338,9 +372,8 @@ def _without_endless(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
     return clicks[~np.repeat(endless, lengths)], int(np.count_nonzero(endless))
 
 
-def _without_excess(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """Drop clicks on items that bots push, and count them."""
-    day = (clicks["id_high"] >> np.uint64(16)).astype(np.int64) // DAY_MS
-    rows = clicks["row"].astype(np.int64)
-    kept = within_bounds(day, clicks["session"], rows, sessrec_settings.MAX_ITEM_SHARE)
-    return clicks[kept], int(np.count_nonzero(~kept))
+def _first_of_each(clicks: NDArray[Any]) -> NDArray[Any]:
+    """Each item of a session once, its first; clicks in order of session and time."""
+    pair = np.stack([clicks["session"], clicks["row"].astype(np.int64)], axis=1)
+    _, first = np.unique(pair, axis=0, return_index=True)
+    return clicks[np.sort(first)]

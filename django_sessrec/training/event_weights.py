@@ -40,13 +40,11 @@ class EventWeights:
         """Whether all clicks teach alike."""
         return self.view == self.dwell == self.basket == self.purchase
 
-    def of(self, clicks: NDArray[Any]) -> FloatArray | None:
-        """(n,) the weight of each click, None where all teach alike.
+    def of(self, clicks: NDArray[Any]) -> FloatArray:
+        """(n,) the weight of each click.
 
         clicks: `session`, `kind` (the furthest) and `id_high` of each, in order of session and time
         """
-        if self.alike:
-            return None
         weights = np.array([self.view, self.basket, self.purchase], np.float32)[clicks["kind"]]
         milliseconds = (clicks["id_high"] >> np.uint64(16)).astype(np.int64)
         long = np.zeros(len(clicks), np.bool_)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from django_sessrec.conf import sessrec_settings
 log = logging.getLogger("django_sessrec")
 
 THREADS: Final = "OMP_NUM_THREADS"  # which torch reads when it is imported
+LOWEST: Final = 19
 SAMPLE_SECONDS: Final = 1.0  # a busy shop's cores are taken by turns
 STAT, QUOTA = Path("/proc/stat"), Path("/sys/fs/cgroup/cpu.max")
 
@@ -29,6 +31,8 @@ def give_way() -> None:
     if hasattr(os, "setpriority"):
         niceness = max(sessrec_settings.TRAIN_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
         os.setpriority(os.PRIO_PROCESS, 0, niceness)
+        if niceness >= LOWEST:
+            _take_only_idle_time()
     if THREADS in os.environ or not hasattr(os, "sched_getaffinity"):
         return
     cores, allowed = os.sched_getaffinity(0), allowed_cores()
@@ -40,6 +44,13 @@ def give_way() -> None:
             threads,
             len(cores),
         )
+
+
+def _take_only_idle_time() -> None:
+    """Run when nobody else wants to, and be interrupted at once: Linux's SCHED_IDLE."""
+    if hasattr(os, "SCHED_IDLE"):
+        with suppress(PermissionError):  # a container may forbid it; niceness stays
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def threads_for(free: float, cores: float) -> int:

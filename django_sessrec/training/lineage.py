@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from uuid import UUID
 
 from django_sessrec import database
@@ -34,7 +36,7 @@ def stored_session(run: TrainingRun, item_ids: Sequence[str], age_days: float) -
         of_session = clicks.filter(
             session_id=session_id, occurred_at__gte=began - TOLERANCE, occurred_at__lt=began + LASTS
         )
-        in_order = of_session.order_by("occurred_at", "event_id").values_list("item_id", flat=True)
+        in_order = of_session.order_by("occurred_at").values_list("occurred_at", "item_id")
         with database.values_apart():
             clicked = list(in_order)
         if _contains(clicked, item_ids):
@@ -42,11 +44,22 @@ def stored_session(run: TrainingRun, item_ids: Sequence[str], age_days: float) -
     return None
 
 
-def _contains(clicked: Sequence[str], item_ids: Sequence[str]) -> bool:
-    """Whether the clicks hold these in order; training leaves out reloads, and what bots push."""
-    names = _names(clicked)
-    rest = iter([names[item_id] for item_id in clicked])
-    return all(any(item_id in each for each in rest) for item_id in item_ids)
+def _contains(clicked: Sequence[tuple[datetime, str]], item_ids: Sequence[str]) -> bool:
+    """Whether the clicks, by time, hold these in order; those of one moment have none.
+
+    Training leaves out reloads, and what bots push.
+    """
+    names = _names([item_id for _at, item_id in clicked])
+    moments = [[names[item_id] for _at, item_id in each] for _at, each in groupby(clicked, itemgetter(0))]
+    rest = iter(moments)
+    left = next(rest, None)
+    for item_id in item_ids:
+        while left is not None and not any(item_id in each for each in left):
+            left = next(rest, None)
+        if left is None:
+            return False
+        left.remove(next(each for each in left if item_id in each))
+    return True
 
 
 def _names(item_ids: Sequence[str]) -> dict[str, set[str]]:

@@ -1,7 +1,8 @@
 """What past visitors were shown and did with it: lists on three pages, an A/A test and a true winner.
 
 The truth is known: lists of the model are followed where they name what the visitor looked at next, popular
-ones by chance, and every tenth product that was clicked in the winner's lists is bought besides.
+ones by chance, and every tenth product that was clicked is bought besides, but for popular ones on product
+pages.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ MODEL = "neighbours"
 SEES_LIST = {"product_page": 0.6, "basket": 0.8, "home": 0.9}  # share of lists that somebody scrolls to
 SEES_HOME = 0.5  # share of visits that begin there
 FOLLOWS_BY_CHANCE = {"basket": 0.06, "home": 0.05}  # share of seen lists
-BUYS_WHAT_IT_CLICKED = 0.1  # of the winner's lists
+BUYS_WHAT_IT_CLICKED = 0.1
 A_SECOND = timedelta(seconds=1)
 
 HALVES = {"a": {"SHARE": 50}, "b": {"SHARE": 50}}
@@ -102,7 +103,7 @@ class PastLists:
         if followed and later is not None:
             yield self._event(EventName.SELECT_ITEM, shown, later.item_id, later.occurred_at - 0.1 * A_SECOND)
             if by_model and self.draw.random() < BUYS_WHAT_IT_CLICKED:
-                yield from self._order(later)
+                yield from self._order(later.session_id, later.item_id, later.occurred_at)
 
     def _by_chance(
         self,
@@ -125,6 +126,8 @@ class PastLists:
             if self.draw.random() < FOLLOWS_BY_CHANCE[placement]:
                 clicked = items[int(self.draw.integers(len(items)))]
                 yield self._event(EventName.SELECT_ITEM, shown, clicked, at + 8 * A_SECOND)
+                if self.draw.random() < BUYS_WHAT_IT_CLICKED:
+                    yield from self._order(session_id, clicked, at + 8 * A_SECOND)
 
     def _ranked(self, clicks: list[str], hidden: set[str], k: int) -> list[str]:
         if self.serving is None:
@@ -205,21 +208,21 @@ class PastLists:
             source="browser",
         )
 
-    def _order(self, view: Event) -> Iterator[Event]:
+    def _order(self, session_id: UUID, item_id: str, viewed_at: datetime) -> Iterator[Event]:
         """The product is bought a minute after it was viewed, and one in ten comes back."""
-        product = self.products.get(view.item_id)
+        product = self.products.get(item_id)
         if product is None:
             return
         self.orders += 1
         bought = make(
             "purchase",
-            view.item_id,
-            session_id=view.session_id,
+            item_id,
+            session_id=session_id,
             price=product.price,
             currency="EUR",
-            order_id=f"past-{view.session_id}-{self.orders}",
-            at=view.occurred_at + 60 * A_SECOND,
+            order_id=f"past-{session_id}-{self.orders}",
+            at=viewed_at + 60 * A_SECOND,
         )
         yield bought
-        if refund := refund_of(bought, f"past-{view.session_id}-{self.orders}", self.draw):
+        if refund := refund_of(bought, f"past-{session_id}-{self.orders}", self.draw):
             yield refund

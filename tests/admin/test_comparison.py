@@ -1,8 +1,13 @@
 """The page that holds two runs against each other."""
 
+import re
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
+from django.utils.formats import date_format
 
+from django_sessrec.measuring.days import today
 from django_sessrec.models import AuditEntry, Promotion
 from django_sessrec.training.pipeline import train
 from tests.support.admin import a_run, page
@@ -37,6 +42,36 @@ def test_the_verdict_stands_first_and_each_group_has_its_row(admin_client, runs)
     for words in ("All clicks", "New products, by clicks made before", "New products, by number of intents"):
         assert words in html
     assert html.count('class="sessrec-interval"') > 4
+
+
+def test_a_chosen_day_is_replayed_and_its_limit_is_said(admin_client, runs):
+    address = f"{reverse(PAGE)}?one={runs[0].pk}&other={runs[1].pk}"
+    day = today() - timedelta(days=3)
+    answer = admin_client.get(f"{address}&day={day}")
+    made = answer.context["replayed"]
+    html = answer.content.decode()
+    assert f"What would have changed on {date_format(day)}" in html
+    assert f"{made.replayed} of {made.stored} sessions were replayed, drawn at random" in html
+    assert answer.context["form"]["day"].value() == str(day)
+    assert "No session of this day is stored" in page(admin_client, f"{address}&day=2020-01-01")
+    assert "Enter a valid date" in page(admin_client, f"{address}&day=x")
+    yesterday = page(admin_client, f"{address}&day=")
+    assert f"What would have changed on {date_format(today() - timedelta(days=1))}" in yesterday
+
+
+def test_models_of_baskets_are_held_against_each_other_in_words_of_baskets(admin_client, sessrec):
+    sessrec["MODELS"] = {
+        "together": {"ESTIMATOR": "django_sessrec.recsys.BoughtTogether", "MIN_SESSIONS": 10}
+    }
+    for name in ("view_item", "add_to_cart"):
+        store_visits(synthetic_visits(), name=name)
+    runs = [train("together", trigger="schedule") for _number in range(2)]
+    assert [run.state for run in runs] == ["published"] * 2, [run.verdict for run in runs]
+    html = page(admin_client, f"{reverse(PAGE)}?one={runs[0].pk}&other={runs[1].pk}")
+    assert "find exactly the same of" in html
+    assert "products put into baskets" in html
+    assert "By products in the basket before" in html
+    assert "click" not in re.sub("(?s)<script.*?</script>|<[^>]*>", "", html.partition("sessrec-verdict")[2])
 
 
 def test_the_reason_on_the_page_promotes_at_once(admin_client, runs):

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -136,6 +137,18 @@ def test_past_sessions_that_taught_a_products_list_are_for_who_may_inspect(
     first = str(products[0].pk)
     assert f"Past sessions that taught neighbours #{model.pk}" in ask(admin_client, item=first)
     assert "Past sessions that taught" not in ask(clerk, item=first)
+
+
+def test_a_product_shows_what_was_clicked_after_it_and_in_how_many_sessions(clerk, model, trails, products):
+    first = str(products[0].pk)
+    after = [b for trail in trails for a, b in pairwise(trail) if str(a) == first]
+    answer = clerk.get(reverse(PAGE), {"item": first})
+    assert "Often clicked right after it" in answer.content.decode()
+    [(product, sessions), *_others] = answer.context["after"]
+    assert sessions == f"{after.count(product.item_id)} sessions"
+    assert answer.context["went_on"] == len(after)
+    new = Product.objects.create(name="brand new")
+    assert "Often clicked right after it" not in ask(clerk, item=str(new.pk))
 
 
 def test_why_another_product_is_not_there(admin_client, model, products):

@@ -22,6 +22,8 @@ from tests.support.history import buy, click, show
 
 pytestmark = pytest.mark.django_db
 NAME = "product_page"
+WHY = {"reason": "Advent begins"}
+YES = WHY | {"confirmed": "1"}
 TOO_MANY = "\n".join(map(str, range(501)))
 
 
@@ -41,7 +43,7 @@ def first(shop) -> Product:
 
 
 def add(client: Client, kind: str, status: int = 302, **given) -> str:
-    answer = client.post(url("add", NAME, kind), given)
+    answer = client.post(url("add", NAME, kind), WHY | given)
     assert answer.status_code == status, answer.content.decode()
     return answer.content.decode()
 
@@ -70,6 +72,7 @@ def test_a_pin_is_drafted_previewed_published_and_undone(admin_client, shop):
     assert first(shop) == usual
     trail = AuditEntry.objects.filter(action="rules").order_by("pk")
     assert [(each.done_by, each.reason, each.detail["change"]) for each in trail] == [
+        ("admin", "Advent begins", "draft: rule added"),
         ("admin", "the season begins", "published"),
         ("admin", "the season begins", "restored"),
     ]
@@ -156,7 +159,7 @@ def test_each_kind_of_rule_is_made_read_and_changed(admin_client, shop, kind, gi
     data = {name: form[name].value() for name in form.fields}
     shown = {name: "\n".join(value) if isinstance(value, list) else value for name, value in data.items()}
     answer = admin_client.post(
-        url("rule", NAME, rule.pk), {name: value for name, value in shown.items() if value is not None}
+        url("rule", NAME, rule.pk), WHY | {name: value for name, value in shown.items() if value is not None}
     )
     assert answer.status_code == 302, answer.content.decode()
     rule.refresh_from_db()
@@ -230,8 +233,8 @@ def test_buttons_of_the_list_pin_and_hide_in_the_draft(admin_client, shop):
     html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
     assert html.count('value="pin"') == 8
     shown = [each.item_id for each in get_recommendations(None, NAME, item=shop[8]).items]
-    admin_client.post(url("quick", NAME), {"item": shown[3], "act": "pin", "position": "4"})
-    admin_client.post(url("quick", NAME), {"item": shown[0], "act": "hide", "position": "1"})
+    admin_client.post(url("quick", NAME), YES | {"item": shown[3], "act": "pin", "position": "4"})
+    admin_client.post(url("quick", NAME), YES | {"item": shown[0], "act": "hide", "position": "1"})
     assert [(rule.kind, rule.parameters) for rule in PlacementRule.objects.all()] == [
         ("pin", {"item": shown[3], "position": 4}),
         ("hide", {"attribute": "item", "values": [shown[0]]}),
@@ -239,27 +242,69 @@ def test_buttons_of_the_list_pin_and_hide_in_the_draft(admin_client, shop):
     assert admin_client.post(url("quick", NAME), {"item": "nothing", "act": "pin"}).status_code == 404
 
 
+def test_each_change_of_a_draft_is_audited_with_its_reason(admin_client, shop):
+    add(admin_client, "pin", item="pot 1", position=1)
+    rule = PlacementRule.objects.get()
+    admin_client.post(url("rule", NAME, rule.pk), {"item": "pot 1", "position": 2, "reason": "lower"})
+    hidden = {"item": str(shop[3].pk), "act": "hide"}
+    asked = admin_client.post(url("quick", NAME), hidden).content.decode()
+    assert f"Hide {shop[3].name} in the draft?" in asked
+    assert PlacementRule.objects.count() == 1, "nothing changes before the answer"
+    admin_client.post(url("quick", NAME), hidden | {"confirmed": "1", "reason": "broken"})
+    admin_client.post(url("settings", NAME), {"LIMIT": 3, "reason": "a small page"})
+    asked = admin_client.post(url("remove", NAME, rule.pk)).content.decode()
+    assert "Pot 1 is pinned to place 2" in asked
+    admin_client.post(url("remove", NAME, rule.pk), {"confirmed": "1", "reason": "sold"})
+    pot, trail = str(shop[21].pk), AuditEntry.objects.order_by("pk")
+    assert [(each.done_by, each.reason, each.detail) for each in trail] == [
+        ("admin", why, {"placement": NAME, "change": f"draft: {change}", **detail})
+        for why, change, detail in (
+            ("Advent begins", "rule added", {"rule": "pin", "item": pot, "position": 1}),
+            ("lower", "rule changed", {"rule": "pin", "item": pot, "position": 2}),
+            ("broken", "rule added", {"rule": "hide", "attribute": "item", "values": [hidden["item"]]}),
+            ("a small page", "settings changed", {"LIMIT": 3}),
+            ("sold", "rule removed", {"rule": "pin", "item": pot, "position": 2}),
+        )
+    ]
+    html = page(admin_client, reverse("admin:sessrec_auditentry_changelist"))
+    assert "placement: Product page" in html
+    assert "change: draft: rule removed" in html
+
+
+@pytest.mark.parametrize("reason", ["", "  "])
+def test_a_draft_is_not_changed_without_a_reason(admin_client, shop, reason):
+    assert "This field is required" in add(
+        admin_client, "pin", status=200, item="pot 1", position=1, reason=reason
+    )
+    admin_client.post(url("settings", NAME), {"LIMIT": 3, "reason": reason})
+    admin_client.post(
+        url("quick", NAME), {"item": str(shop[3].pk), "act": "pin", "confirmed": "1", "reason": reason}
+    )
+    assert not RuleSet.objects.exists()
+    assert not AuditEntry.objects.exists()
+
+
 def test_a_live_rule_is_changed_and_removed_in_a_draft_only(admin_client, shop):
     add(admin_client, "pin", item="pot 1", position=1)
     confirmed(admin_client, "publish")
     live = live_set(NAME).rules.get()
-    admin_client.post(url("rule", NAME, live.pk), {"item": "pot 3", "position": 1})
+    admin_client.post(url("rule", NAME, live.pk), WHY | {"item": "pot 3", "position": 1})
     live.refresh_from_db()
     assert live.parameters["item"] == str(shop[21].pk)
     draft = RuleSet.objects.draft(NAME)
     assert [rule.parameters["item"] for rule in draft.rules.all()] == [str(shop[23].pk)]
     draft.delete()
-    admin_client.post(url("remove", NAME, live.pk))
+    admin_client.post(url("remove", NAME, live.pk), YES)
     assert live_set(NAME).rules.count() == 1
     assert RuleSet.objects.draft(NAME).rules.count() == 0
-    admin_client.post(url("remove", NAME, live.pk))
+    admin_client.post(url("remove", NAME, live.pk), YES)
     assert RuleSet.objects.draft(NAME).rules.count() == 0, "it is gone already"
 
 
 def test_settings_say_where_they_come_from_and_are_changed_in_the_draft(admin_client, shop):
     html = page(admin_client, url("page", NAME))
     assert "the shop&#x27;s settings" in html
-    answer = admin_client.post(url("settings", NAME), {"LIMIT": 3, "HIDE_VIEWED": "False"})
+    answer = admin_client.post(url("settings", NAME), WHY | {"LIMIT": 3, "HIDE_VIEWED": "False"})
     assert answer.status_code == 302
     assert RuleSet.objects.draft(NAME).changes == {"LIMIT": 3, "HIDE_VIEWED": False}
     assert "this draft" in page(admin_client, url("page", NAME))

@@ -39,7 +39,9 @@ def test_cards_tables_and_chart(admin_client, earnings):
     assert "1,234.50 EUR" in html
     assert "50.0\xa0%" in html
     assert html.count("<section") == 3
-    assert "autumn" in html
+    assert '<td role="cell" title="autumn">Autumn: a</td>' in html
+    assert '<th role="rowheader" scope="row" title="home">Home</th>' in html
+    assert '<td role="cell">no model</td>' in html
     assert 'class="sessrec-stroke"' in html
 
 

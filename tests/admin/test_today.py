@@ -10,11 +10,15 @@ from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.template import Context, Template
 from django.urls import reverse
+from django.utils.formats import date_format
 
 from django_sessrec.admin.charts import sparkline
+from django_sessrec.experiment_models import Experiment
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import last_days
 from django_sessrec.measuring.report import report
+from django_sessrec.models import AuditEntry, RuleSet
+from django_sessrec.serving.rule_sets import draft_of, publish
 from tests.support.admin import a_run, page
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
@@ -22,6 +26,7 @@ from tests.support.history import buy, click, show
 
 pytestmark = pytest.mark.django_db
 TODAY = "/admin/sessrec/"
+PLOT = r'<script id="sessrec-plot-data"[^>]*>(.*?)</script>'
 
 
 def bought_after_a_click(at, price, currency="EUR", *, clicked=True):
@@ -62,13 +67,32 @@ def test_the_sentence_says_what_was_earned_and_how_much_of_all(admin_client, sal
 def test_a_shop_whose_days_before_are_unknown_is_not_said_to_grow(admin_client, sales):
     html = page(admin_client, f"{TODAY}?days=28")
     assert "Recommendations brought 140.00 EUR" in html
-    assert "more than in the days before" not in html
-    assert "the days before" not in html.partition("sessrec-plot-data")[0]
+    assert "more than" not in html
+    first = report(*last_days(28)).comparable_from
+    assert first == last_days(1)[0] + timedelta(days=21)
+    assert f"A comparison with the days before is possible from {date_format(first)} on." in html
+    assert not any(json.loads(re.search(PLOT, html)[1])["before"])
+
+
+def test_a_young_shop_is_compared_with_the_weeks_that_it_has(admin_client, sales):
+    """140 EUR of 28 days, 5 a day, against 84 EUR of the one whole week before them, 12 a day."""
+    now = datetime.now(UTC)
+    bought_after_a_click(now - timedelta(days=29), "84.00")
+    bought_after_a_click(now - timedelta(days=36), "500.00")  # of a week that is not whole
+    show(uuid7(now - timedelta(days=37)), now - timedelta(days=37), ["1"])
+    call_command("sessrec_rollup")
+    html = page(admin_client, f"{TODAY}?days=28")
+    assert "That is 7.00 EUR a day less than in the 7 days before, as far as figures reach." in html
+    assert "-58.3 %" in html, "5 EUR in place of 12"
+    before = json.loads(re.search(PLOT, html)[1])["before"]
+    assert before[:21] == [None] * 21
+    assert sum(before[21:]) == 84
+    assert "Changes hold the average of a day against the 7 days before." in html
 
 
 def test_the_chart_the_table_and_the_report_say_the_same(admin_client, sales):
     html = page(admin_client, f"{TODAY}?days=7")
-    plot = json.loads(re.search(r'<script id="sessrec-plot-data"[^>]*>(.*?)</script>', html)[1])
+    plot = json.loads(re.search(PLOT, html)[1])
     this = report(*last_days(7))
     direct = this.whole.now.money["EUR"].direct
     assert direct == Decimal("100.00")
@@ -79,6 +103,23 @@ def test_the_chart_the_table_and_the_report_say_the_same(admin_client, sales):
         low <= now <= high for low, now, high in zip(plot["low"], plot["now"], plot["high"], strict=True)
     )
     assert html.count('<td class="sessrec-number">100.00 EUR</td>') == 1
+
+
+def test_the_chart_flags_the_days_on_which_staff_changed_something(admin_client, sales):
+    now = datetime.now(UTC)
+    publish(draft_of("product_page", "ada"), "ada", "Advent")
+    RuleSet.objects.update(published_at=now - timedelta(days=3))
+    AuditEntry.objects.note(AuditEntry.Action.ROLL_BACK, "ada", reason="worse", run="ranked #12")
+    ran = {"counted_from": now - timedelta(days=40), "stopped_at": now - timedelta(days=3)}
+    Experiment.objects.create(name="Does it pay?", placement="home", state="stopped", **ran)
+    html = page(admin_client, f"{TODAY}?days=28")
+    ended, today = (last_days(days)[0] for days in (4, 1))
+    assert "2 days with changes, dotted in the chart" in html
+    words = f"{date_format(ended)}: rules of Product page went live; “Does it pay?” ended"
+    assert html.count(f"<title>{words}</title>") == 1
+    assert f"<strong>{date_format(today)}</strong>: ranked #12 promoted" in html
+    assert "began" not in html, "before these days"
+    assert len(json.loads(re.search(PLOT, html)[1])["flags"]) == 2
 
 
 def test_each_card_says_how_it_is_counted(admin_client, sales):

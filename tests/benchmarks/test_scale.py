@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.scale.__main__ import TABLE
 from benchmarks.scale.zipf import draw
 
 ROOT = Path(__file__).parents[2]
@@ -27,11 +28,11 @@ def test_clicks_of_a_session_stand_together_and_in_order_of_time():
     assert 4 < len(clicks.items) / len(np.unique(clicks.sessions)) < 6
 
 
-def test_the_whole_way_is_measured_at_each_size_with_its_growth(tmp_path):
+def test_events_products_and_workers_grow_one_at_a_time_and_stand_in_one_table(tmp_path):
     out = tmp_path / "scale.json"
-    command = [sys.executable, "-m", "benchmarks.scale", "--items", "500", "--clicks", "12000", "24000"]
+    command = [sys.executable, "-m", "benchmarks.scale", "--items", "300", "600", "--events", "3000", "6000"]
     done = subprocess.run(
-        [*command, "--models", "neighbours", "--out", str(out)],
+        [*command, "--workers", "1", "--models", "neighbours", "gru4rec", "ranked", "--out", str(out)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -39,16 +40,28 @@ def test_the_whole_way_is_measured_at_each_size_with_its_growth(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_text())
-    assert set(figures) == {"12000", "24000", "growth"}
-    expected = {
-        "import_s",
-        "read_s",
-        "files_made_s",
-        "files_again_s",
-        "neighbours_fit_s",
-        "neighbours_load_s",
-        "neighbours_query_us_p90",
-    }
-    assert expected <= set(figures["growth"])
-    assert figures["growth"]["sessions"] == figures["24000"]["sessions"] / figures["12000"]["sessions"]
-    assert figures["24000"]["clicks"] > 20_000
+    sizes = [(shop["events"], shop["items"]) for shop in figures["shops"]]
+    assert sizes == [(3_000, 300), (3_000, 600), (6_000, 600)]
+    for shop in figures["shops"]:
+        assert 0.9 * shop["events"] < shop["clicks"] <= shop["events"]
+        measured = {*TABLE, "page_requests_per_s_1_workers", "page_p90_ms_1_workers"}
+        assert all(shop[name] > 0 for name in measured)
+    assert {*figures["queries"]} == {"300", "600"}
+    assert figures["queries"]["600"]["ranked_query_us_p90"] > 0
+    assert done.stdout.count("\n| ") == 2 + 3 + 2 + 2
+
+
+def test_the_memory_of_a_training_run_is_measured_step_by_step(tmp_path):
+    out = tmp_path / "memory.json"
+    command = [sys.executable, "-m", "benchmarks.scale.training_memory", "--items", "500"]
+    done = subprocess.run(
+        [*command, "--clicks", "30000", "--out", str(out)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text())["30000"]
+    assert 0.9 * 30_000 < figures["clicks"] + figures["capped"] <= 30_000
+    assert {"read_s", "neighbours_s", "intents_own_mb", "resident_mb"} <= figures.keys()

@@ -85,6 +85,12 @@ def test_purchases_and_refused_events_wait_for_the_disk(shop):
             connection.close()
             assert captured() == [("purchase", "1")]
             assert [each.payload["item_id"] for each in FailedEvent.objects.all()] == ["2"]
+            outbox.deliver([event("3")])
+            outbox.close()  # a process that ends has the disk take what it wrote
+            outbox.reset()
+            kill_the_server(postgres)
+            connection.close()
+            assert captured() == [("purchase", "1"), ("view_item", "3")]
     finally:
         postgres.stop()
         shutil.rmtree(folder, ignore_errors=True)

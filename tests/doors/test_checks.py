@@ -2,22 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from django.conf import settings
-from django.core.checks import run_checks
-from django.core.files.storage import FileSystemStorage
-from django.db.models import F
-from django.test import override_settings
 from django.urls import include, path, re_path
 
-from django_sessrec.catalogue import ModelCatalogue
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
-from tests.demo.models import Product
-from tests.demo.recommendations import DemoCatalogue
-
-GOOD = {"CATALOGUE": "tests.demo.recommendations.DemoCatalogue", "ARTIFACTS": "/srv/artifacts"}
+from tests.support.checks import GOOD, findings
 
 
 def model(**keys):
@@ -27,11 +17,6 @@ def model(**keys):
 def experiment(placement=(), **variants):
     test = {"EXPERIMENT": {"NAME": "x", "VARIANTS": variants}}
     return GOOD | {"PLACEMENTS": {"home": dict(placement) | test}}
-
-
-def findings(**overrides):
-    with override_settings(**overrides):
-        return {message.id: message for message in run_checks(tags=["sessrec"])}
 
 
 def test_a_right_set_up_has_no_error():
@@ -229,70 +214,6 @@ def test_estimators_of_torch_are_checked_without_importing_them():
     assert "sessrec.E006" not in findings(SESSREC=GOOD | {"MODELS": models, "PLACEMENTS": placements})
 
 
-class Catalogue(DemoCatalogue):
-    """A catalogue with one fault at a time."""
-
-
-@pytest.mark.parametrize(
-    ("fault", "hint"),
-    [
-        ({"price_field": "prize"}, "'price'"),
-        ({"title_field": "titel"}, "Fields: "),
-        ({"category_field": "categorie"}, "'category'"),
-        ({"category_field": "get_absolute_url"}, "Fields: "),  # asked of the database: a method is none
-        ({"image_field": "pictures"}, "'picture'"),
-        ({"id_field": "sku"}, "Fields: "),
-        ({"model": "demo.Produkt"}, "app_label.Model"),
-        ({"model": "Product"}, "app_label.Model"),
-    ],
-)
-def test_a_catalogues_wrong_model_or_field_is_told(monkeypatch, fault, hint):
-    for name, value in fault.items():
-        monkeypatch.setattr(Catalogue, name, value)
-    found = findings(SESSREC=GOOD | {"CATALOGUE": f"{__name__}.Catalogue"})
-    assert hint in found["sessrec.E021"].hint
-
-
-@pytest.mark.parametrize(
-    "right",
-    [
-        {"price_field": "bargain", "queryset": lambda self: Product.objects.annotate(bargain=F("price") / 2)},
-        {"title_field": "get_absolute_url", "price_field": None},
-        {"queryset": lambda self: 1 / 0},
-    ],
-    ids=["an annotation", "a method", "a queryset that raises"],
-)
-def test_a_catalogues_right_fields_pass(monkeypatch, right):
-    for name, value in right.items():
-        monkeypatch.setattr(Catalogue, name, value)
-    assert "sessrec.E021" not in findings(SESSREC=GOOD | {"CATALOGUE": f"{__name__}.Catalogue"})
-
-
-class Addressless(ModelCatalogue):
-    """Its model has no get_absolute_url."""
-
-    model = "sessrec.Ledger"
-
-
-class WithUrl(Addressless):
-    def url(self, item):
-        return f"/tea/{item.pk}/"
-
-
-class WithDescribe(Addressless):
-    def describe(self, item, request=None):
-        return {"title": "tea", "url": f"/tea/{item.pk}/"}
-
-
-@pytest.mark.parametrize(
-    ("catalogue", "told"), [("Addressless", True), ("WithUrl", False), ("WithDescribe", False)]
-)
-def test_products_without_an_address_are_told(catalogue, told):
-    found = findings(SESSREC=GOOD | {"CATALOGUE": f"{__name__}.{catalogue}"})
-    assert ("sessrec.E027" in found) is told
-    assert not told or "get_absolute_url" in found["sessrec.E027"].hint
-
-
 def templates(*processors, backend="django.template.backends.django.DjangoTemplates"):
     return {"BACKEND": backend, "APP_DIRS": True, "OPTIONS": {"context_processors": list(processors)}}
 
@@ -315,13 +236,6 @@ def test_pages_whose_templates_do_not_get_the_request_are_told(engines, told):
     found = findings(SESSREC=GOOD, TEMPLATES=engines)
     assert ("sessrec.W028" in found) is told
     assert not told or REQUEST in found["sessrec.W028"].hint
-
-
-def test_a_catalogue_without_a_model_or_a_method_is_told():
-    found = findings(SESSREC=GOOD | {"CATALOGUE": "django_sessrec.catalogue.ModelCatalogue"})
-    assert "names no model" in found["sessrec.E021"].msg
-    found = findings(SESSREC=GOOD | {"CATALOGUE": "django_sessrec.catalogue.Catalogue"})
-    assert "resolve" in found["sessrec.E005"].msg
 
 
 ROUTES = [
@@ -353,85 +267,6 @@ def test_a_tracked_view_needs_the_argument_that_is_named(view, argument, hint):
     assert "sessrec.W013" not in found
     assert ("sessrec.W022" in found) is (hint is not None)
     assert hint is None or hint in found["sessrec.W022"].hint
-
-
-@pytest.mark.parametrize(
-    ("artifacts", "elsewhere", "told"),
-    [
-        ("/srv/artifacts", {}, None),
-        ("artifacts", {}, "sessrec.W023"),
-        (None, {}, "sessrec.W023"),
-        (None, {"BASE_DIR": "/srv/shop"}, None),
-        (None, {"BASE_DIR": "."}, "sessrec.W023"),
-        ("/srv/media/artifacts", {"MEDIA_ROOT": "/srv/media/"}, "sessrec.E024"),
-        ("/srv/static/../static/a", {"STATIC_ROOT": Path("/srv/static")}, "sessrec.E024"),
-        ("/srv/media-artifacts", {"MEDIA_ROOT": "/srv/media"}, None),
-        (7, {}, "sessrec.E003"),
-    ],
-)
-def test_the_folder_of_models_is_one_place_and_not_public(artifacts, elsewhere, told):
-    found = findings(SESSREC=GOOD | {"ARTIFACTS": artifacts}, **elsewhere)
-    assert {id_ for id_ in ("sessrec.W023", "sessrec.E024", "sessrec.E003") if id_ in found} == {told} - {
-        None
-    }
-
-
-MODELS_IN_A_FOLDER = {
-    "BACKEND": "django.core.files.storage.FileSystemStorage",
-    "OPTIONS": {"location": "/srv/shared"},
-}
-
-
-class PublicBucket(FileSystemStorage):
-    default_acl = "public-read"
-
-
-def storage_found(alias="models", **changes):
-    """The findings about the storage of models, where STORAGES has this one beside Django's two."""
-    storages = settings.STORAGES | {"models": MODELS_IN_A_FOLDER | changes}
-    sessrec = GOOD | {"ARTIFACTS_STORAGE": alias}
-    found = findings(SESSREC=sessrec, STORAGES=storages, MEDIA_ROOT="/srv/media", STATIC_ROOT="/srv/static")
-    return {
-        id_: each for id_, each in found.items() if id_ in {"sessrec.E041", "sessrec.E042", "sessrec.E003"}
-    }
-
-
-def test_a_storage_of_models_of_their_own_is_right():
-    assert storage_found() == {}
-
-
-def test_an_unknown_storage_of_models_is_told_with_the_known_ones():
-    found = storage_found("modles")
-    assert set(found) == {"sessrec.E041"}
-    assert "models" in found["sessrec.E041"].hint
-
-
-@pytest.mark.parametrize(
-    "changes", [{"BACKEND": "nowhere.Storage"}, {"OPTIONS": {"locatoin": "/srv"}}], ids=["class", "option"]
-)
-def test_a_storage_of_models_that_cannot_be_made_is_told(changes):
-    assert set(storage_found(**changes)) == {"sessrec.E041"}
-
-
-@pytest.mark.parametrize(
-    ("alias", "changes", "reason"),
-    [
-        ("default", {}, "served to everybody"),
-        ("staticfiles", {}, "served to everybody"),
-        ("models", {"OPTIONS": {"location": "/srv/media/models"}}, "served to everybody"),
-        ("models", {"OPTIONS": {"location": "/srv/static"}}, "served to everybody"),
-        ("models", {"OPTIONS": {"location": "/srv/artifacts"}}, "the folder ARTIFACTS itself"),
-        ("models", {"BACKEND": f"{__name__}.PublicBucket"}, "public-read"),
-    ],
-)
-def test_models_go_into_no_storage_that_is_public_or_their_own_folder(alias, changes, reason):
-    found = storage_found(alias, **changes)
-    assert set(found) == {"sessrec.E042"}
-    assert reason in found["sessrec.E042"].msg
-
-
-def test_a_storage_of_a_wrong_type_is_one_finding():
-    assert set(storage_found(7)) == {"sessrec.E003"}
 
 
 def test_times_without_a_zone_are_refused():

@@ -1,23 +1,22 @@
 """Sums of an experiment's arms, by hand from a few sessions."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import pytest
 
-from django_sessrec.capture import partitions, store
+from django_sessrec.capture import partitions
 from django_sessrec.capture.cookie import LONGEST_SESSION
 from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.experiment_models import INTERLEAVED, ArmLine, DailyArm, DailyArmOrders
-from django_sessrec.ids import order_line_id, time_of, uuid7
+from django_sessrec.ids import uuid7
 from django_sessrec.measuring.arms import HOURS, MEASURES, PAIRS, Arm, arms, usual
 from django_sessrec.measuring.days import ONE, day_of, first_moment
 from django_sessrec.measuring.rollups import roll_up
-from django_sessrec.models import DailyLists, DailyShop, Event, Quarantine
+from django_sessrec.models import DailyLists, DailyShop, Quarantine
 from django_sessrec.privacy.retention import purge
 from django_sessrec.serving.interleaving import teams
 from tests.support.experiments import a_running_one, takes_part
-from tests.support.history import buy, click, minutes, show
+from tests.support.history import buy, click, minutes, order_line, show
 
 pytestmark = pytest.mark.django_db
 
@@ -222,14 +221,7 @@ def test_the_time_of_a_list_is_a_mean_over_lists(experiment):
 
 
 def refund(session, at, order="1001", price="10"):
-    tell(session, "refund", order, at, price)
-
-
-def tell(session, name, order, at, price="10"):
-    event = Event(order_line_id(order, "7", at), at, session, name, "7")
-    event.occurred_at = time_of(event.event_id)
-    event.price, event.currency = Decimal(price), "EUR"
-    assert store.write([event]).stored == 1
+    order_line(session, "refund", order, at, price)
 
 
 @pytest.fixture
@@ -238,8 +230,8 @@ def long_ago():
     at = NOON - timedelta(days=24)
     experiment = a_running_one(at - minutes(9))
     first, second = (takes_part(at + timedelta(hours=hours), "new") for hours in (0, 11))
-    tell(first, "purchase", "1001", at + minutes(5), "30")
-    tell(second, "purchase", "1002", at + timedelta(hours=13), "20")
+    order_line(first, "purchase", "1001", at + minutes(5), "30")
+    order_line(second, "purchase", "1002", at + timedelta(hours=13), "20")
     for days in (0, 1):  # the earlier day first: what was ordered after midnight is not known yet
         roll_up(day_of(at) + days * ONE)
     return experiment, at, first

@@ -3,7 +3,7 @@
 import csv
 import io
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -20,9 +20,8 @@ from django_sessrec.measuring.days import day_of
 from django_sessrec.measuring.kpis import figures
 from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.models import AuditEntry, RolledUpDay
-from tests.support.history import buy, click, minutes, show
+from tests.support.history import NOON, buy, click, minutes, show
 
-NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
 DAY = day_of(NOON)
 FILE = f"sessrec_bi_sales/{DAY:%Y-%m}"
 

@@ -1,20 +1,18 @@
 """KPIs against numbers worked out by hand."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from django_sessrec.capture import store
-from django_sessrec.ids import order_line_id, time_of, uuid7
+from django_sessrec.ids import time_of, uuid7
 from django_sessrec.measuring.days import ONE, day_of, first_moment
 from django_sessrec.measuring.kpis import Kpi, Money, figures
 from django_sessrec.measuring.proportions import Rate
 from django_sessrec.measuring.rollups import roll_up
-from django_sessrec.models import Event, Quarantine
-from tests.support.history import buy, click, happen, minutes, show
+from django_sessrec.models import Quarantine
+from tests.support.history import NOON, buy, click, happen, minutes, order_line, show
 
-NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
 DAY = day_of(NOON)
 
 pytestmark = pytest.mark.django_db
@@ -245,13 +243,6 @@ def test_what_one_session_spends_moves_the_revenue():
     assert kpi.revenue_margin("EUR") == pytest.approx(196, abs=0.1)
 
 
-def tell(visit, name, order, at, price="10", quantity=1, item_id="1"):
-    """Store an event of an order's line as it is recorded with an order id."""
-    event = Event(order_line_id(order, item_id, at), time_of(uuid7(at)), visit, name, item_id)
-    event.price, event.quantity, event.currency = Decimal(price), quantity, "EUR"
-    assert store.write([event]).stored == 1
-
-
 @pytest.fixture
 def clicked():
     """A session that clicked a product in a list."""
@@ -262,16 +253,16 @@ def clicked():
 
 def test_a_thank_you_page_loaded_three_times_counts_once(clicked):
     for load in range(3):
-        tell(clicked, "purchase", "1001", NOON + minutes(5 + load))
-    tell(clicked, "purchase", "1002", NOON + minutes(20), price="7")  # another order of the same product
+        order_line(clicked, "purchase", "1001", NOON + minutes(5 + load))
+    order_line(clicked, "purchase", "1002", NOON + minutes(20), price="7")  # the same product again
     (kpi,) = of_day().values()
     assert (kpi.purchases, kpi.revenue) == (1, {"EUR": Decimal(17)})
 
 
 def test_a_refund_belongs_to_its_purchase_however_late(clicked):
-    tell(clicked, "purchase", "1001", NOON + minutes(5), price="10", quantity=3)
-    tell(clicked, "refund", "1001", NOON + timedelta(hours=30), price="10")
-    tell(clicked, "refund", "1001", NOON + timedelta(hours=70), price="10")
+    order_line(clicked, "purchase", "1001", NOON + minutes(5), price="10", quantity=3)
+    order_line(clicked, "refund", "1001", NOON + timedelta(hours=30), price="10")
+    order_line(clicked, "refund", "1001", NOON + timedelta(hours=70), price="10")
     assert of_day()[("home",)].revenue == {"EUR": Decimal(30)}
     roll_up(DAY + ONE)
     assert figures(DAY, DAY)[()].revenue == {"EUR": Decimal(20)}
@@ -281,23 +272,23 @@ def test_a_refund_belongs_to_its_purchase_however_late(clicked):
 
 
 def test_a_refund_of_the_same_day_counts_once(clicked):
-    tell(clicked, "purchase", "1001", NOON + minutes(5))
-    tell(clicked, "refund", "1001", NOON + minutes(9))
+    order_line(clicked, "purchase", "1001", NOON + minutes(5))
+    order_line(clicked, "refund", "1001", NOON + minutes(9))
     assert of_day()[("home",)].revenue == {"EUR": Decimal(0)}
 
 
 def test_refunds_take_no_more_than_their_purchase_brought(clicked):
-    tell(clicked, "purchase", "1001", NOON + minutes(5), price="10", quantity=2)
+    order_line(clicked, "purchase", "1001", NOON + minutes(5), price="10", quantity=2)
     for load in range(3):
-        tell(clicked, "refund", "1001", NOON + minutes(40 + load), price="10", quantity=2)
+        order_line(clicked, "refund", "1001", NOON + minutes(40 + load), price="10", quantity=2)
     assert of_day()[("home",)].revenue == {"EUR": Decimal(0)}
 
 
 def test_a_refund_of_an_order_that_no_click_led_to_takes_nothing(clicked):
-    tell(clicked, "purchase", "1001", NOON + minutes(5))
-    tell(clicked, "refund", "999", NOON + timedelta(hours=40))
+    order_line(clicked, "purchase", "1001", NOON + minutes(5))
+    order_line(clicked, "refund", "999", NOON + timedelta(hours=40))
     stranger = uuid7(NOON)
-    tell(stranger, "refund", "1001", NOON + timedelta(hours=41))
+    order_line(stranger, "refund", "1001", NOON + timedelta(hours=41))
     assert of_day()[("home",)].revenue == {"EUR": Decimal(10)}
 
 

@@ -2,7 +2,6 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 
 import pytest
 from django.core.management import call_command
@@ -11,35 +10,23 @@ from django.db import Error, connection
 from django.utils import timezone
 
 from django_sessrec import database
-from django_sessrec.capture import partitions, store
 from django_sessrec.capture.erasure import erase_sessions
-from django_sessrec.ids import order_line_id, time_of, uuid7
+from django_sessrec.ids import time_of, uuid7
 from django_sessrec.measuring import rollups
 from django_sessrec.measuring.days import ONE, day_of, first_moment, today
 from django_sessrec.measuring.kpis import Kpi, figures, sessions
 from django_sessrec.measuring.rollups import Rollup, due_days, parameters, roll_up, roll_up_due
 from django_sessrec.models import Attribution, DailyItem, Event, Quarantine, RolledUpDay
 from tests.support.experiments import a_running_one, takes_part
-from tests.support.history import click, happen, minutes, show
+from tests.support.history import NOON, click, happen, minutes, order_line, show
+from tests.support.rollups import age, money
 from tests.support.tables import rows_of_the_app
 
-NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
 DAY = day_of(NOON)
 TABLES = ("sessrec_attribution", *(rollup.table for rollup in rollups.ROLLUPS))
 TABLES += tuple(table for rollup in rollups.ROLLUPS for table in rollup.also)
 
 pytestmark = pytest.mark.django_db
-
-
-def tell(visit, name, order, at, price="10", quantity=1, item_id="1", currency="EUR"):
-    """Store an event of an order's line as it is recorded with an order id."""
-    event = Event(order_line_id(order, item_id, at), time_of(uuid7(at)), visit, name, item_id)
-    event.price, event.quantity, event.currency = price and Decimal(price), quantity, currency
-    assert store.write([event]).stored == 1
-
-
-def money(day=DAY, currency="EUR"):
-    return figures(day, day)[()].money[currency]
 
 
 def all_sums():
@@ -49,19 +36,6 @@ def all_sums():
             cursor.execute(f"SELECT (to_jsonb(whole) - 'id')::text FROM {table} whole ORDER BY 1")
             sums[table] = cursor.fetchall()
     return sums
-
-
-@pytest.fixture
-def busy_day():
-    """Two sessions with lists, clicks and orders, and a bot."""
-    for number, amount in enumerate(["10", "20"]):
-        visit = uuid7(NOON + minutes(number))
-        shown = show(visit, NOON, ["1", "2"], placement=f"place {number}")
-        happen(visit, time_of(shown), "view_item_list", "", shown, source="browser")
-        click(visit, NOON + minutes(1), "1", shown)
-        tell(visit, "purchase", f"order {number}", NOON + minutes(5), price=amount)
-        tell(visit, "purchase", f"order {number}", NOON + minutes(5), price="3", item_id="2")
-    show(uuid7(NOON), NOON, ["1"], bot=True)
 
 
 def test_a_day_made_twice_is_the_same(busy_day):
@@ -91,7 +65,7 @@ def test_a_roll_up_that_is_killed_half_way_leaves_the_day_as_it_was(busy_day, mo
     roll_up(DAY)
     before = all_sums()
     visit = uuid7(NOON)
-    tell(visit, "purchase", "late", NOON)
+    order_line(visit, "purchase", "late", NOON)
     broken = Rollup("sessrec_dailyshop", "SELECT 1 / 0")
     monkeypatch.setattr(rollups, "ROLLUPS", (*rollups.ROLLUPS, broken))
     with pytest.raises(Error, match="division by zero"), database.atomic():
@@ -103,7 +77,7 @@ def test_a_roll_up_that_is_killed_half_way_leaves_the_day_as_it_was(busy_day, mo
 def test_a_roll_up_whose_connection_is_cut_leaves_the_day_as_it_was(busy_day, monkeypatch):
     roll_up(DAY)
     before = all_sums()
-    tell(uuid7(NOON), "purchase", "late", NOON)
+    order_line(uuid7(NOON), "purchase", "late", NOON)
     endless = Rollup("sessrec_dailyshop", "SELECT pg_sleep(60)")
     monkeypatch.setattr(rollups, "ROLLUPS", (*rollups.ROLLUPS, endless))
     problems = []
@@ -177,90 +151,6 @@ def test_a_page_waits_for_nobody(busy_day):
     assert DAY in roll_up_due(seconds=60.0)
 
 
-def all_flushed():
-    """Statistics of inserts reach the others within a second or so, or at once."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_force_next_flush()")
-
-
-def age(hours=2):
-    """Let the roll-ups so far be older."""
-    RolledUpDay.objects.update(rolled_up_at=timezone.now() - timedelta(hours=hours))
-
-
-@pytest.mark.django_db(transaction=True)
-def test_late_rows_make_their_day_due(busy_day):
-    partitions.ensure(DAY - 4 * ONE, today() + ONE)
-    all_flushed()
-    roll_up_due()
-    all_flushed()
-    age()
-    roll_up_due()
-    age()
-    assert due_days() == [today()]
-    happen(uuid7(NOON), NOON, "view_item", "7")
-    all_flushed()
-    assert DAY in due_days()
-    assert DAY - 4 * ONE not in due_days(), "its lists are older than what an order may count for"
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_verdict_on_a_session_makes_its_day_due(busy_day):
-    roll_up_due()
-    all_flushed()
-    age()
-    roll_up_due()
-    age()
-    visit = Event.objects.filter(name="purchase").first().session_id
-    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
-    assert DAY in due_days()
-    before = money().total
-    roll_up_due()
-    assert 0 < money().total < before
-    Quarantine.objects.update(released_at=timezone.now() + minutes(1))
-    age()
-    roll_up_due()
-    assert money().total == before
-
-
-def test_no_day_is_made_anew_within_minutes(busy_day):
-    partitions.ensure(DAY - ONE, today() + ONE)
-    roll_up_due()
-    assert due_days() == []
-    RolledUpDay.objects.filter(day=today()).update(rolled_up_at=timezone.now() - rollups.FRESH)
-    assert due_days() == [today()]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_clock_that_was_put_back_stops_no_roll_up(busy_day):
-    roll_up_due()
-    ahead = timezone.now() + timedelta(days=400)
-    RolledUpDay.objects.update(rolled_up_at=ahead)
-    all_flushed()
-    assert today() in due_days()
-    happen(uuid7(NOON), NOON, "view_item", "7")
-    all_flushed()
-    assert {DAY, today()} <= set(due_days())
-    visit = Event.objects.filter(name="purchase").first().session_id
-    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
-    assert {DAY, today()} <= set(roll_up_due(seconds=60.0))
-    assert not RolledUpDay.objects.filter(day=DAY, rolled_up_at=ahead).exists()
-
-
-def test_another_time_zone_makes_every_day_due(busy_day, settings):
-    roll_up_due()
-    age()
-    settings.TIME_ZONE = "Asia/Tokyo"
-    assert {DAY, today()} <= set(due_days())
-
-
-def test_rows_of_a_day_to_come_wait_for_it():
-    tomorrow = timezone.now() + timedelta(days=1)
-    show(uuid7(tomorrow), tomorrow, ["1"])
-    assert roll_up_due()
-    assert figures(today(), today() + 2 * ONE) == {}
-
-
 def test_figures_and_refunds_outlive_the_raw_rows(busy_day, settings):
     roll_up(DAY)
     before = figures(DAY, DAY)
@@ -269,7 +159,7 @@ def test_figures_and_refunds_outlive_the_raw_rows(busy_day, settings):
         cursor.execute("DELETE FROM sessrec_impression")
     assert not roll_up(DAY)
     assert figures(DAY, DAY) == before
-    tell(uuid7(), "refund", "order 1", NOON + timedelta(days=2), price="20")
+    order_line(uuid7(), "refund", "order 1", NOON + timedelta(days=2), price="20")
     roll_up(day_of(NOON + timedelta(days=2)))
     assert (money().direct, money().direct_refunded, money().total) == (10, 20, 16)
     assert figures(DAY, DAY)[()].impressions == 2
@@ -299,8 +189,8 @@ def test_today_is_counted_however_short_rows_are_kept(settings):
 
 def test_an_order_told_on_two_days_counts_on_the_first():
     visit = uuid7(NOON)
-    tell(visit, "purchase", "1001", NOON)
-    tell(visit, "purchase", "1001", NOON + timedelta(days=1))
+    order_line(visit, "purchase", "1001", NOON)
+    order_line(visit, "purchase", "1001", NOON + timedelta(days=1))
     for day in (DAY + ONE, DAY, DAY + ONE):
         roll_up(day)
     assert money().total == 10
@@ -309,19 +199,19 @@ def test_an_order_told_on_two_days_counts_on_the_first():
 
 def test_a_refund_may_come_before_its_order():
     visit = uuid7(NOON)
-    tell(visit, "refund", "1001", NOON - minutes(5), price="4")
+    order_line(visit, "refund", "1001", NOON - minutes(5), price="4")
     roll_up(DAY)
     assert figures(DAY, DAY) == {}
-    tell(visit, "purchase", "1001", NOON)
+    order_line(visit, "purchase", "1001", NOON)
     roll_up(DAY)
     assert (money().total, money().total_refunded) == (6, 4)
 
 
 def test_currencies_are_never_added_up():
     visit = uuid7(NOON)
-    tell(visit, "purchase", "1001", NOON, price="10", currency="EUR")
-    tell(visit, "purchase", "1002", NOON, price="20", currency="CHF")
-    tell(visit, "purchase", "1003", NOON, price="5", currency="")
+    order_line(visit, "purchase", "1001", NOON, price="10", currency="EUR")
+    order_line(visit, "purchase", "1002", NOON, price="20", currency="CHF")
+    order_line(visit, "purchase", "1003", NOON, price="5", currency="")
     roll_up(DAY)
     sums = {currency: each.total for currency, each in figures(DAY, DAY)[()].money.items()}
     assert sums == {"": 5, "CHF": 20, "EUR": 10}
@@ -329,8 +219,8 @@ def test_currencies_are_never_added_up():
 
 def test_a_refund_in_another_currency_takes_back_the_pieces():
     visit = uuid7(NOON)
-    tell(visit, "purchase", "1001", NOON, price="10", quantity=3)
-    tell(visit, "refund", "1001", NOON + minutes(5), price="950", quantity=2, currency="JPY")
+    order_line(visit, "purchase", "1001", NOON, price="10", quantity=3)
+    order_line(visit, "refund", "1001", NOON + minutes(5), price="950", quantity=2, currency="JPY")
     roll_up(DAY)
     assert (money().total, money().total_refunded) == (10, 20)
 
@@ -374,10 +264,10 @@ def test_assisted_is_the_latest_list_that_was_seen():
     seen = show(visit, NOON, ["1"], placement="home")
     happen(visit, time_of(seen), "view_item_list", "", seen, source="browser")
     show(visit, NOON + minutes(1), ["1"], placement="basket")
-    tell(visit, "purchase", "1001", NOON + minutes(2))
+    order_line(visit, "purchase", "1001", NOON + minutes(2))
     stranger = uuid7(NOON)
     show(stranger, NOON + minutes(5), ["1"], placement="basket")
-    tell(stranger, "purchase", "1002", NOON + minutes(2))  # before the list
+    order_line(stranger, "purchase", "1002", NOON + minutes(2))  # before the list
     roll_up(DAY)
     credited = Attribution.objects.order_by("credit").values_list("credit", "placement")
     assert list(credited) == [("assisted", "home"), ("none", "")]
@@ -390,7 +280,7 @@ def test_the_share_of_sales_knows_its_uncertainty():
         shown = show(visit, NOON, ["1"])
         if number % 4 == 0:
             click(visit, NOON + minutes(1), "1", shown)
-        tell(visit, "purchase", f"order {number}", NOON + minutes(2))
+        order_line(visit, "purchase", f"order {number}", NOON + minutes(2))
     roll_up(DAY)
     assert money().share == 0.25
     low, high = money().share_interval

@@ -1,6 +1,5 @@
 """The SQL views for BI tools: a schema that stays, the admin's sums, and no small groups."""
 
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,9 +10,8 @@ from django_sessrec.measuring.days import day_of
 from django_sessrec.measuring.kpis import figures, sessions
 from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.measuring.views import SMALLEST, VIEWS
-from tests.support.history import buy, click, minutes, show
+from tests.support.history import NOON, buy, click, minutes, show
 
-NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
 DAY = day_of(NOON)
 
 pytestmark = pytest.mark.django_db

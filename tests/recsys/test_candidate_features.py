@@ -15,10 +15,11 @@ from django_sessrec.recsys.candidate_features import (
     RECENCY_DAYS,
     CandidateFeatures,
 )
+from django_sessrec.recsys.kernels.candidate_features import Proposals
 from django_sessrec.recsys.kernels.features import CANDIDATES
-from django_sessrec.recsys.popularity import Popularity
+from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.postings import Postings
-from django_sessrec.recsys.recommender import Reason, Source
+from django_sessrec.recsys.recommender import Reason, Source, best
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.recsys.strategies import LOGS, N_ITEMS, SESSIONS, log_of
@@ -27,21 +28,38 @@ DAY = 86_400
 SEEDS = st.integers(0, 100)
 
 
-def features_of(log: SessionLog, size: int = 12, seed: int = 0) -> CandidateFeatures:
-    vectors = np.random.default_rng(seed).normal(size=(len(log.index), size)).astype(np.float32)
-    return CandidateFeatures(Postings.of(log), Popularity().fit(log), vectors)
+SIZE = 12
 
 
-def scores_of_a_network(n_rows: int, seed: int = 0) -> np.ndarray:
-    scores = np.random.default_rng(seed).normal(size=n_rows).astype(np.float32)
-    scores[0] = -np.inf
-    return scores
+def vectors_of(n_rows: int, size: int = SIZE, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n_rows, size)).astype(np.float32)
+
+
+def listing(log: SessionLog, *unlisted: int) -> PopularityRecommender:
+    """Popularity by which all items but these may be ranked."""
+    clicks = np.zeros(len(log.index), np.float32)
+    clicks[[0, *unlisted]] = -np.inf
+    return PopularityRecommender(log.index, clicks)
+
+
+def features_of(log: SessionLog, *unlisted: int, size: int = SIZE, seed: int = 0) -> CandidateFeatures:
+    return CandidateFeatures(
+        Postings.of(log), listing(log, *unlisted), vectors_of(len(log.index), size, seed)
+    )
+
+
+def network_of(log: SessionLog, *unlisted: int, size: int = SIZE, seed: int = 0) -> Proposals:
+    """What a network of these vectors says of a session's vector drawn by the seed."""
+    vector = np.random.default_rng(1_000 + seed).normal(size=size).astype(np.float32)
+    scores = vectors_of(len(log.index), size, seed) @ vector
+    scores[[0, *unlisted]] = -np.inf
+    return Proposals(vector, *best(scores, CANDIDATES), float(np.log(np.exp(scores).sum())))
 
 
 def described(log: SessionLog, session: list[int], seed: int = 0) -> dict[int, dict[str, float]]:
     """Candidate -> its features by name."""
     asked = np.array(session, np.int32)
-    rows, features = features_of(log, seed=seed).candidates(asked, scores_of_a_network(len(log.index), seed))
+    rows, features = features_of(log, seed=seed).candidates(asked, network_of(log, seed=seed))
     assert len(set(rows.tolist())) == len(rows)
     return {
         row: dict(zip(FEATURES, found, strict=True))
@@ -133,26 +151,27 @@ def test_counts_and_the_visit_are_told(log, session):
 def test_sources_are_told_as_they_rank(log, session, seed):
     asked = np.array(session, np.int32)
     candidates = features_of(log, seed=seed)
-    network = scores_of_a_network(len(log.index), seed)
+    network = network_of(log, seed=seed)
+    scores = vectors_of(len(log.index), seed=seed) @ network.vector
     found = described(log, session, seed)
     assert set(found) == set(range(1, N_ITEMS + 1)), "a network that knows all few items proposes all"
     for model in NEIGHBOUR_MODELS:
         shares = candidates.neighbour_models[model].probabilities([asked])[0]
         for row, features in found.items():
             assert features[f"share_{model}"] == pytest.approx(np.log(shares[row] + 1e-5), abs=1e-3)
-    log_partition = np.log(np.exp(network).sum())
+    log_partition = np.log(np.exp(scores[1:]).sum())
     for row, features in found.items():
-        assert features["network"] == pytest.approx(network[row] - log_partition, abs=1e-4)
-        below = network[row] - network.max()
+        assert features["network"] == pytest.approx(scores[row] - log_partition, abs=1e-4)
+        below = scores[row] - scores[1:].max()
         assert features["network_against_best"] == pytest.approx(below, abs=1e-4)
 
 
 @pytest.mark.parametrize("size", [1, 7, 8, 128])
 def test_cosines_are_those_of_the_vectors(size):
     log = log_of([[1, 2, 3], [2, 3, 4]])
-    vectors = np.random.default_rng(0).normal(size=(len(log.index), size)).astype(np.float32)
-    candidates = CandidateFeatures(Postings.of(log), Popularity().fit(log), vectors)
-    rows, features = candidates.candidates(np.array([1, 2], np.int32), scores_of_a_network(len(log.index)))
+    vectors = vectors_of(len(log.index), size)
+    candidates = features_of(log, size=size)
+    rows, features = candidates.candidates(np.array([1, 2], np.int32), network_of(log, size=size))
     cosines = vectors @ vectors[2] / np.linalg.norm(vectors, axis=1) / np.linalg.norm(vectors[2])
     np.testing.assert_allclose(features[:, FEATURES.index("cosine_last")], cosines[rows], atol=1e-5)
 
@@ -161,16 +180,14 @@ def test_a_large_shop_gets_a_hundred_candidates_with_the_visits_own_items_among_
     log = synthetic_shop().log
     candidates = features_of(log)
     for s in range(0, len(log), 50):
-        rows, features = candidates.candidates(log[s], scores_of_a_network(len(log.index), s))
+        rows, features = candidates.candidates(log[s], network_of(log))
         assert features.shape == (CANDIDATES, len(FEATURES))
         assert set(newest_distinct(log[s].tolist())[:10]) <= set(rows.tolist())
 
 
 def test_what_may_not_be_ranked_is_no_candidate():
     log = log_of([[1, 2, 3], [2, 3, 4]])
-    scores = scores_of_a_network(len(log.index))
-    scores[[2, 3]] = -np.inf
-    rows, _ = features_of(log).candidates(np.array([2, 1], np.int32), scores)
+    rows, _ = features_of(log, 2, 3).candidates(np.array([2, 1], np.int32), network_of(log, 2, 3))
     assert set(rows.tolist()) == set(range(1, N_ITEMS + 1)) - {2, 3}
 
 
@@ -189,10 +206,10 @@ def test_each_row_is_credited_to_the_neighbour_model_that_ranks_it_highest():
 def test_threads_do_not_disturb_each_other_and_questions_leave_no_trace():
     log = synthetic_shop().log
     candidates = features_of(log)
-    scores = scores_of_a_network(len(log.index))
+    network = network_of(log)
 
     def answer(s: int) -> tuple[list[int], list[list[float]]]:
-        rows, features = candidates.candidates(log[s], scores)
+        rows, features = candidates.candidates(log[s], network)
         return rows.tolist(), features.tolist()
 
     alone = [answer(s) for s in range(200)]
@@ -201,19 +218,31 @@ def test_threads_do_not_disturb_each_other_and_questions_leave_no_trace():
             assert list(threads.map(answer, range(200))) == alone
 
 
-@pytest.mark.parametrize("session", [[], [0], [-1, 1], [1, N_ITEMS + 1], [2**31 - 1]])
-def test_rows_that_the_model_does_not_have_are_refused(session):
+@pytest.mark.parametrize("rows", [[], [0], [-1, 1], [1, N_ITEMS + 1], [2**31 - 1]])
+def test_rows_that_the_model_does_not_have_are_refused(rows):
     log = log_of([[1, 2], [2, 3]])
+    rows = np.array(rows, np.int32)
+    network = network_of(log)
     with pytest.raises(ValueError, match="a session of rows 1 to 8"):
-        features_of(log).candidates(np.array(session, np.int32), scores_of_a_network(len(log.index)))
+        features_of(log).candidates(rows, network)
+    with pytest.raises(ValueError, match="a network's list of rows 1 to 8"):
+        features_of(log).candidates(np.array([1], np.int32), network._replace(rows=rows))
 
 
-def test_scores_that_do_not_fit_are_refused():
+def test_what_a_network_can_not_have_said_is_refused():
     log = log_of([[1, 2], [2, 3]])
-    session = np.array([1], np.int32)
-    with pytest.raises(ValueError, match="9 scores of the network"):
-        features_of(log).candidates(session, scores_of_a_network(8))
-    with pytest.raises(ValueError, match="ranks nothing"):
-        features_of(log).candidates(session, np.full(9, -np.inf, np.float32))
+    session, network = np.array([1], np.int32), network_of(log)
+    for wrong in (
+        network._replace(vector=network.vector[:5]),
+        network._replace(scores=network.scores[:5]),
+    ):
+        with pytest.raises(ValueError, match="a vector of 12 and a score for each row are needed"):
+            features_of(log).candidates(session, wrong)
+    for log_partition in (-np.inf, np.nan):
+        with pytest.raises(ValueError, match="ranks nothing"):
+            features_of(log).candidates(session, network._replace(log_partition=log_partition))
     with pytest.raises(ValueError, match="7 vectors do not fit 9 rows"):
         CandidateFeatures(Postings.of(log), Popularity().fit(log), np.zeros((7, 3), np.float32))
+    few = np.zeros((7, 5), np.float32)
+    with pytest.raises(ValueError, match=r"features \(7, 5\) do not fit 9 rows"):
+        CandidateFeatures(Postings.of(log), Popularity().fit(log), np.zeros((9, 3), np.float32), few)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from django_sessrec.recsys.neighbour_sessions import sessions_behind
+from django_sessrec.recsys.neighbour_sessions import clicked_after, sessions_behind
 from django_sessrec.recsys.neighbours import Neighbours, RecentNeighbours
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import synthetic_shop
@@ -44,3 +44,16 @@ def test_an_item_without_a_vote_has_nobody_behind_it():
     log = SessionLog.from_clicks([1, 1, 2, 2], ["a", "b", "c", "d"], [0, 1, 2, 3])
     model = Neighbours().fit(log)
     assert sessions_behind(model, model.index.rows(["a"]), model.index.rows(["d"])[0]) == []
+
+
+def test_what_is_clicked_after_an_item_is_counted_by_session():
+    """Four sessions have "a": two go on to "b", one, after its last "a", to "c"; one ends there."""
+    trails = ["ab", "aabd", "aba" + "c", "xa", "bx"]
+    clicks = [(n, item) for n, trail in enumerate(trails) for item in trail]
+    log = SessionLog.from_clicks(*map(list, zip(*clicks, strict=True)), list(range(len(clicks))))
+    model = Neighbours().fit(log)
+    found, went_on = clicked_after(model.postings, int(model.index.rows(["a"])[0]), 5)
+    assert [(model.index.item_ids([row])[0], sessions) for row, sessions in found] == [("b", 2), ("c", 1)]
+    assert went_on == 3
+    assert clicked_after(model.postings, int(model.index.rows(["d"])[0]), 5) == ([], 0)
+    assert len(clicked_after(model.postings, int(model.index.rows(["a"])[0]), 1)[0]) == 1

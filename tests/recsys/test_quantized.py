@@ -68,6 +68,43 @@ def test_only_listed_rows_are_found_be_they_fewer_than_wanted():
     assert sorted(found(vectors, vectors[5], 40, listed)[0].tolist()) == [3, 9]
 
 
+@pytest.mark.parametrize("size", [1, 15, 16, 50, 128])
+@pytest.mark.parametrize("n", [1, 3, 255, 256, 259, 5_000])
+def test_the_partition_is_that_of_all_listed_products(n, size):
+    rng = np.random.default_rng(n + size)
+    vectors = clustered(rng, n, size) * (3 / size**0.5)
+    listed = rng.random(n) < 0.7
+    listed[n // 2] = True
+    for query in (*clustered(rng, 3, size), 40 * clustered(rng, 1, size)[0], np.zeros(size, np.float32)):
+        kernel = Int8Vectors.of(vectors).kernel(vectors)
+        rows, scores, log_partition = kernel.contenders_and_partition(query, 2, listed)
+        products = (vectors.astype(np.float64) @ query)[listed]
+        expected = np.log(np.exp(products - products.max()).sum()) + products.max()
+        assert log_partition == pytest.approx(expected, abs=0.01 + 1e-3 * np.abs(products).max())
+        exact = kernel.contenders(query, 2, listed)
+        assert (rows.tolist(), scores.tolist()) == (exact[0].tolist(), exact[1].tolist())
+
+
+def test_the_partition_of_no_rows_is_minus_infinity():
+    vectors = np.ones((300, 4), np.float32)
+    kernel = Int8Vectors.of(vectors).kernel(vectors)
+    rows, _, log_partition = kernel.contenders_and_partition(vectors[0], 2, np.zeros(300, np.bool_))
+    assert not len(rows)
+    assert log_partition == -np.inf
+
+
+def test_the_partition_of_many_like_rows_is_as_exact_as_bytes_are():
+    """What rounding leaves of each product has no sign of its own, so it hardly counts in a sum of many."""
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((40_000, 64), dtype=np.float32)
+    kernel = Int8Vectors.of(vectors).kernel(vectors)
+    for query in rng.standard_normal((20, 64), dtype=np.float32) / 2:
+        *_, log_partition = kernel.contenders_and_partition(query, 100, np.ones(40_000, np.bool_))
+        assert log_partition == pytest.approx(
+            np.log(np.exp(vectors.astype(np.float64) @ query).sum()), abs=2e-3
+        )
+
+
 def test_rows_that_are_all_alike_are_too_many():
     vectors = np.ones((2 * ROOM, 4), np.float32)
     kernel = Int8Vectors.of(vectors).kernel(vectors)

@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from django_sessrec.recsys import intents, popularity, sessions
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.sessions import SessionLog
+from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.recsys.strategies import LOGS
 
 
@@ -87,3 +89,31 @@ def test_weights_go_where_their_clicks_go():
         assert each.weights.tolist() == expected
     with pytest.raises(ValueError, match="2 weights do not fit 1 clicks"):
         SessionLog(log.index, np.ones(1, np.int32), np.array([0, 1]), np.zeros(1, np.int64), np.ones(2))
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 1_000_000])
+def test_ordered_clicks_become_the_same_log_however_many_sessions_are_moved_at_once(monkeypatch, at_once):
+    """As do popularity, posting lists and intents, which are counted from parts of a log."""
+    monkeypatch.setattr(sessions, "SESSIONS_AT_ONCE", at_once)
+    monkeypatch.setattr(popularity, "AT_ONCE", at_once)
+    monkeypatch.setattr(intents, "AT_ONCE", 40 * at_once)
+    log = synthetic_shop(items=60, groups=6, sessions=300).log
+    order = np.random.default_rng(0).permutation(len(log))
+    clicks = np.concatenate([np.arange(log.offsets[s], log.offsets[s + 1]) for s in order])
+    numbers = np.repeat(np.arange(len(log)), log.lengths[order])
+    made = SessionLog.from_ordered(numbers, log.items[clicks], log.times[clicks], log.index)
+    by_start = SessionLog.from_rows(numbers, log.items[clicks], log.times[clicks], log.index)
+    for name in ("items", "offsets", "times"):
+        assert (getattr(made, name) == getattr(by_start, name)).all()
+    weights = 0.5 ** ((made.times.max() - made.times) / (7 * 86_400))
+    expected = np.bincount(made.items, weights, minlength=len(log.index))
+    np.testing.assert_allclose(popularity.Popularity().fit(made).clicks[1:], expected[1:], rtol=1e-6)
+    found = intents.Intents.of(made)
+    monkeypatch.undo()
+    np.testing.assert_allclose(found.vectors, intents.Intents.of(made).vectors, atol=1e-6)
+    assert found.threshold == intents.Intents.of(made).threshold
+
+
+def test_a_log_of_all_items_of_its_index_is_compact_already():
+    log = synthetic_shop(items=60, groups=6, sessions=300).log.compacted()
+    assert log.compacted() is log

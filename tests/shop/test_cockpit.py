@@ -110,6 +110,7 @@ def rows(browser, shop) -> RunningShop:
     page = signed_in(browser, shop)
     page.goto(f"{ADMIN}ruleset/product_page/add/pin/")
     page.fill("#id_item", "100")
+    page.get_by_label("Why?").fill("the season begins")
     page.get_by_role("button", name="Save in the draft").click()
     page.wait_for_url("**/product_page/")
     page.goto(f"{ADMIN}experiment/")

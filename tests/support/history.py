@@ -1,11 +1,14 @@
 """Lists shown and what visitors did with them, written as the app writes them."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from django_sessrec.capture import store
-from django_sessrec.ids import time_of, uuid7
+from django_sessrec.ids import order_line_id, time_of, uuid7
 from django_sessrec.models import Event, Impression
+
+NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
 
 
 def show(session_id, at, item_ids, *, bot=False, **columns) -> UUID:
@@ -40,6 +43,13 @@ def click(session_id, at, item_id, impression_id, **columns) -> None:
 
 def buy(session_id, at, item_id, price, quantity=1, currency="EUR", name="purchase") -> None:
     happen(session_id, at, name, item_id, price=price, quantity=quantity, currency=currency)
+
+
+def order_line(visit, name, order, at, price="10", quantity=1, item_id="1", currency="EUR") -> None:
+    """Store an event of an order's line as it is recorded with an order id."""
+    event = Event(order_line_id(order, item_id, at), time_of(uuid7(at)), visit, name, item_id)
+    event.price, event.quantity, event.currency = price and Decimal(price), quantity, currency
+    assert store.write([event]).stored == 1
 
 
 def minutes(number: float) -> timedelta:

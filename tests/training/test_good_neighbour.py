@@ -17,7 +17,8 @@ from django.conf import settings
 settings.configure(SESSREC={"TRAIN_NICENESS": int(sys.argv[1])})
 from django_sessrec.training.good_neighbour import give_way
 give_way()
-print(os.getpriority(os.PRIO_PROCESS, 0), os.environ.get("OMP_NUM_THREADS", "unset"))
+only_idle = os.sched_getscheduler(0) == os.SCHED_IDLE
+print(os.getpriority(os.PRIO_PROCESS, 0), os.environ.get("OMP_NUM_THREADS", "unset"), only_idle)
 """
 
 
@@ -63,6 +64,25 @@ def test_its_priority_is_lower_and_never_raised():
     assert int(told(0, OMP_NUM_THREADS="1")[0]) == ours
     lowest = "import os; os.setpriority(os.PRIO_PROCESS, 0, 19)\n"
     assert told(0, first=lowest, OMP_NUM_THREADS="1")[0] == "19"
+
+
+def test_at_the_lowest_priority_it_takes_only_time_that_nobody_wants():
+    assert told(19, OMP_NUM_THREADS="1")[2] == "True"
+    assert told(18, OMP_NUM_THREADS="1")[2] == "False"
+
+
+def test_a_container_that_forbids_it_keeps_the_niceness(machine, monkeypatch):
+    system = good_neighbour.os
+    system.SCHED_IDLE, system.sched_param = os.SCHED_IDLE, os.sched_param
+    asked = []
+
+    def refused(*policy):
+        asked.append(policy)
+        raise PermissionError
+
+    system.sched_setscheduler = refused
+    machine(2, 2.0)
+    assert asked
 
 
 def test_threads_that_somebody_has_set_stay():

@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, TrainingRun
 from django_sessrec.recsys.neighbour_sessions import sessions_behind
 from django_sessrec.training.lineage import stored_session
 from django_sessrec.training.pipeline import train
 from tests.demo.models import Product
-from tests.support.visits import store_visits, synthetic_visits
+from tests.support.visits import click_row, store_visits, synthetic_visits
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +48,24 @@ def test_every_session_behind_a_popular_item_is_found(planted):
     assert len(found) > 5
     assert None not in found
     assert len(set(found)) == len(found)
+
+
+def test_clicks_of_one_moment_have_no_order(sessrec):
+    """Put into the basket and led to the next page at once: either may come first in the model."""
+    at = datetime.now(UTC) - timedelta(days=2)
+    rows = [
+        click_row(session_id, item_id, at + timedelta(seconds=seconds))
+        for session_id in (uuid7(at) for _number in range(6))
+        for item_id, seconds in (("odd", 0), ("strange", 9), ("weird", 9), ("queer", 9), ("odd", 20))
+    ]
+    store_visits(synthetic_visits())
+    copy_events(rows)
+    run = train("neighbours", trigger="schedule")
+    orders = behind(run, ["weird"], "queer")
+    assert len(orders) == 6
+    assert all(stored_session(run, *each) for each in orders)
+    clicks, age_days = orders[0]
+    assert stored_session(run, [*clicks, "weird"], age_days) is None
 
 
 def test_an_erased_session_is_not_found(planted):

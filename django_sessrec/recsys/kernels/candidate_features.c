@@ -48,8 +48,18 @@ typedef struct {
     const float *item_features; /* (n_rows, ITEM_FEATURES) */
     const float *vectors;       /* (n_rows, size) of the network's items */
     const float *norms;         /* by row: the length of its vector, above 0 */
+    const uint8_t *listed;      /* by row: whether it may be ranked */
     int32_t n_rows, size, sessions_of_last, sessions_of_others;
 } CandidateFeatures;
+
+/* What the network says of a session. */
+typedef struct {
+    const float *vector; /* (size,): an item's score is the product with its vector */
+    const int32_t *rows; /* (n,) its best, best first; CANDIDATES at most */
+    const float *scores;
+    int32_t n;
+    float log_partition; /* log(sum(exp(score))) over all rows that may be ranked */
+} Proposals;
 
 typedef struct {
     float value;
@@ -64,8 +74,7 @@ typedef struct {
     const CandidateFeatures *data;
     const int32_t *session;
     int64_t length;
-    const float *network; /* (n_rows,), -inf for what may not be ranked */
-    float log_partition;
+    const Proposals *network;
     float *scores;    /* scratch (NEIGHBOUR_MODELS, n_rows), zeros between queries */
     int32_t *touched; /* scratch (NEIGHBOUR_MODELS, n_rows) */
     int32_t *slot;    /* scratch (n_rows,), zeros between queries: place in `candidates`, from 1 */
@@ -86,7 +95,7 @@ static float *votes_of(const Query *q, int32_t model) {
     return q->scores + (int64_t)model * q->data->n_rows;
 }
 
-static int may_be_ranked(const Query *q, int32_t row) { return q->network[row] > -INFINITY; }
+static int may_be_ranked(const Query *q, int32_t row) { return q->data->listed[row]; }
 
 /* In eight lanes, which the compiler may keep in one register. */
 static float dot(const float *a, const float *b, int32_t size) {
@@ -97,6 +106,10 @@ static float dot(const float *a, const float *b, int32_t size) {
     for (; i < size; i++) sum += a[i] * b[i];
     for (int32_t lane = 0; lane < 8; lane++) sum += lanes[lane];
     return sum;
+}
+
+static const float *vector_of(const CandidateFeatures *data, int32_t row) {
+    return data->vectors + (int64_t)row * data->size;
 }
 
 static float sessions_with(const CandidateFeatures *data, int32_t row) {
@@ -151,9 +164,9 @@ static int64_t ask_sources(Query *q) {
             offer(q->list[m], &q->listed[m], LISTED, scores[rows[t]], rows[t]);
         }
     }
-    for (int32_t row = 1; row < n_rows; row++)
-        if (may_be_ranked(q, row))
-            offer(q->list[NEIGHBOUR_MODELS], &q->listed[NEIGHBOUR_MODELS], CANDIDATES, q->network[row], row);
+    for (int32_t i = 0; i < q->network->n; i++)
+        q->list[NEIGHBOUR_MODELS][i] = (Scored){q->network->scores[i], q->network->rows[i]};
+    q->listed[NEIGHBOUR_MODELS] = q->network->n;
     return 0;
 }
 
@@ -180,17 +193,22 @@ static void choose_candidates(Query *q) {
     for (int32_t i = 0; i < q->n_candidates; i++) q->slot[q->candidates[i].row] = i + 1;
 }
 
+static float score_of_network(const Query *q, int32_t row) {
+    return dot(vector_of(q->data, row), q->network->vector, q->data->size);
+}
+
 static void describe_sources(Query *q) {
     float best_votes = q->listed[0] ? q->list[0][0].value : 0.0f;
-    float best_of_network = q->list[NEIGHBOUR_MODELS][0].value;
+    float best_of_network = score_of_network(q, q->network->rows[0]);
     for (int32_t i = 0; i < q->n_candidates; i++) {
         int32_t row = q->candidates[i].row;
         float *f = of(q, i);
         for (int32_t m = 0; m < NEIGHBOUR_MODELS; m++)
             f[SHARE_LONG + m] = logf(votes_of(q, m)[row] / (q->total[m] + 1e-12f) + 1e-5f);
         f[AGAINST_BEST] = q->scores[row] / (best_votes + 1e-12f);
-        f[NETWORK] = q->network[row] - q->log_partition;
-        f[NETWORK_AGAINST_BEST] = q->network[row] - best_of_network;
+        float score = score_of_network(q, row);
+        f[NETWORK] = score - q->network->log_partition;
+        f[NETWORK_AGAINST_BEST] = score - best_of_network;
     }
 }
 
@@ -277,7 +295,7 @@ static void describe_session(Query *q) {
     for (int32_t i = 0; i < q->n_candidates; i++) {
         float *f = of(q, i);
         int32_t row = q->candidates[i].row;
-        const float *own = data->vectors + (int64_t)row * data->size;
+        const float *own = vector_of(data, row);
         memcpy(f + COUNT, data->item_features + (int64_t)row * ITEM_FEATURES, ITEM_FEATURES * sizeof *f);
         f[LENGTH] = logf((float)q->length);
         f[DISTINCT] = logf((float)q->n_clicks);
@@ -286,8 +304,7 @@ static void describe_session(Query *q) {
         f[BEST_COSINE] = -1.0f;
         for (int32_t c = 0; c < q->n_clicks; c++) {
             int32_t click = q->clicks[c];
-            float cosine = dot(own, data->vectors + (int64_t)click * data->size, data->size)
-                / (data->norms[row] * data->norms[click]);
+            float cosine = dot(own, vector_of(data, click), data->size) / (data->norms[row] * data->norms[click]);
             if (c < CLOSE_CLICKS) f[COSINE_LAST + c] = cosine;
             if (click != row && cosine > f[BEST_COSINE]) f[BEST_COSINE] = cosine;
         }
@@ -305,11 +322,10 @@ static void clear_scratch(Query *q) {
 /* Write up to CANDIDATES rows, most promising first, and their features; returns their number, or an
  * error of neighbours.c. session: (length,) rows, at least one. */
 EXPORT int64_t sessrec_candidate_features(
-    const CandidateFeatures *data, const int32_t *session, int64_t length, const float *network, float log_partition,
-    float *scores, int32_t *touched, int32_t *slot, int32_t *rows, float *features) {
+    const CandidateFeatures *data, const int32_t *session, int64_t length, const Proposals *network, float *scores,
+    int32_t *touched, int32_t *slot, int32_t *rows, float *features) {
     Query q = {.data = data, .session = session, .length = length, .network = network,
-               .log_partition = log_partition, .scores = scores, .touched = touched, .slot = slot,
-               .features = features};
+               .scores = scores, .touched = touched, .slot = slot, .features = features};
     int64_t error = ask_sources(&q);
     if (error == 0) {
         find_clicks(&q);

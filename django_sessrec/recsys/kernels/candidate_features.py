@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ ARRAYS = {
     "item_features": np.float32,
     "vectors": np.float32,
     "norms": np.float32,
+    "listed": np.bool_,
 }
 LIMITS = ("n_rows", "size", "sessions_of_last", "sessions_of_others")
 
@@ -39,10 +40,36 @@ class _CandidateFeatures(ctypes.Structure):
     ]
 
 
+class _Proposals(ctypes.Structure):
+    """`Proposals` of candidate_features.c."""
+
+    _fields_ = (
+        ("vector", ctypes.c_void_p),
+        ("rows", ctypes.c_void_p),
+        ("scores", ctypes.c_void_p),
+        ("n", ctypes.c_int32),
+        ("log_partition", ctypes.c_float),
+    )
+
+
+class Proposals(NamedTuple):
+    """What a network says of a session.
+
+    vector: (size,) the session's, by which items are scored: the product with their own
+    rows, scores: (n,) its best rows, best first, and their scores
+    log_partition: log(sum(exp(score))) over all rows that may be ranked
+    """
+
+    vector: FloatArray
+    rows: Rows
+    scores: FloatArray
+    log_partition: float
+
+
 _describe = library.sessrec_candidate_features
 _describe.restype = ctypes.c_int64
 _describe.argtypes = (
-    *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_float),
+    *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p),
     *(ctypes.c_void_p,) * 5,
 )
 
@@ -74,28 +101,41 @@ class CandidateFeaturesKernel:
         self._n_rows = limits["n_rows"]
         self._of_thread = threading.local()
 
-    def candidates(self, session: Rows, network: FloatArray) -> tuple[Rows, FloatArray]:
+    def candidates(self, session: Rows, network: Proposals) -> tuple[Rows, FloatArray]:
         """The candidates, most promising first, (n,) rows, and their (n, len(FEATURES)) features.
 
-        session: at least one row. network: (n_rows,) the network's scores, -inf for what may not be ranked.
+        session: at least one row. network: its best CANDIDATES of the listed rows, or all if they are fewer.
         """
         session = np.ascontiguousarray(session, np.int32)
-        network = np.ascontiguousarray(network, np.float32)
-        if not len(session) or session.min() < 1 or session.max() >= self._n_rows:
-            raise ValueError(f"a session of rows 1 to {self._n_rows - 1} is needed, not {session[-20:]}")
-        if network.shape != (self._n_rows,):
-            raise ValueError(f"{self._n_rows} scores of the network are needed, not {network.shape}")
+        vector = np.ascontiguousarray(network.vector, np.float32)
+        rows = np.ascontiguousarray(network.rows[:CANDIDATES], np.int32)
+        scores = np.ascontiguousarray(network.scores[:CANDIDATES], np.float32)
+        self._require(session, "a session")
+        if not np.isfinite(network.log_partition):
+            raise ValueError(f"the network's scores add up to {network.log_partition}; it ranks nothing")
+        self._require(rows, "a network's list")
+        if vector.shape != (self._struct.size,) or rows.shape != scores.shape:
+            raise ValueError(
+                f"a vector of {self._struct.size} and a score for each row are needed, not {vector.shape} "
+                f"and {scores.shape} for {rows.shape}"
+            )
+        proposals = _Proposals(
+            vector.ctypes.data, rows.ctypes.data, scores.ctypes.data, len(rows), network.log_partition
+        )
         scratch = self._scratch()
         n = _describe(
             self._address,
             session.ctypes.data,
             len(session),
-            network.ctypes.data,
-            _log_sum_exp(network),
+            ctypes.addressof(proposals),
             *scratch.addresses,
         )
         raise_error(n, session)
         return scratch.rows[:n].copy(), scratch.features[:n].copy()
+
+    def _require(self, rows: Rows, what: str) -> None:
+        if not len(rows) or rows.min() < 1 or rows.max() >= self._n_rows:
+            raise ValueError(f"{what} of rows 1 to {self._n_rows - 1} is needed, not {rows[-20:]}")
 
     def _scratch(self) -> _Scratch:
         """This thread's work memory."""
@@ -119,10 +159,3 @@ class _Scratch:
             self.features,
         )
         self.addresses = tuple(array.ctypes.data for array in self._kept_alive)
-
-
-def _log_sum_exp(scores: FloatArray) -> float:
-    highest = scores.max()
-    if not np.isfinite(highest):
-        raise ValueError(f"the network's best score is {highest}; it ranks nothing")
-    return float(np.log(np.exp(scores - highest).sum()) + highest)

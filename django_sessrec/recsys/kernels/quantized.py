@@ -1,4 +1,4 @@
-"""ctypes binding of quantized.c: the rows nearest to a query, from any thread."""
+"""ctypes binding of quantized.c: the rows nearest to a query, and the sum over all, from any thread."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _nearest = library.sessrec_nearest
 _nearest.restype = ctypes.c_int64
 _nearest.argtypes = (
     *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p),
-    *(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p),
+    *(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p),
 )
 
 
@@ -73,6 +73,22 @@ class NearestKernel:
 
         listed: (n,) rows that may be found. None where too many are too much alike for bytes to tell apart.
         """
+        return self._search(vector, k, listed, None)
+
+    def contenders_and_partition(
+        self, vector: FloatArray, k: int, listed: NDArray[np.bool_]
+    ) -> tuple[Rows, FloatArray, float] | None:
+        """As `contenders`, with log(sum(exp(product))) over all listed rows; -inf where no row is listed.
+
+        The contenders' products are exact in it; the others' errors, which have no sign, mostly cancel out.
+        """
+        log_partition = ctypes.c_float()
+        found = self._search(vector, k, listed, ctypes.addressof(log_partition))
+        return None if found is None else (*found, log_partition.value)
+
+    def _search(
+        self, vector: FloatArray, k: int, listed: NDArray[np.bool_], log_partition: int | None
+    ) -> tuple[Rows, FloatArray] | None:
         vector = np.ascontiguousarray(vector, np.float32)
         if len(vector) != self._table.size or len(listed) != self._table.n_rows:
             raise ValueError(f"{vector.shape} and {listed.shape} do not fit {self._arrays[-1].shape}")
@@ -93,5 +109,6 @@ class NearestKernel:
             room,
             rows.ctypes.data,
             scores.ctypes.data,
+            log_partition,
         )
         return None if n == TOO_MANY else (rows[:n], scores[:n])

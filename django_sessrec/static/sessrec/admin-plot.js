@@ -4,6 +4,22 @@ const HEIGHT = 260
 const place = document.querySelector("[data-sessrec-plot]")
 const figures = document.getElementById("sessrec-plot-data")
 
+function flag(plot, moments, colour) {
+  const { ctx, bbox } = plot
+  ctx.save()
+  ctx.strokeStyle = colour
+  ctx.lineWidth = 1.5 * devicePixelRatio
+  ctx.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio])
+  for (const moment of moments) {
+    const x = plot.valToPos(moment, "x", true)
+    ctx.beginPath()
+    ctx.moveTo(x, bbox.top)
+    ctx.lineTo(x, bbox.top + bbox.height)
+    ctx.stroke()
+  }
+  ctx.restore()
+}
+
 function draw() {
   const data = JSON.parse(figures.textContent)
   const style = getComputedStyle(place.querySelector(".sessrec-chart"))
@@ -25,6 +41,7 @@ function draw() {
     ],
     bands: [{ series: [4, 3], fill: `color-mix(in srgb, ${line} 14%, transparent)` }],
     axes: [{ ...axis, incrs: days, values: (_plot, splits) => splits.map(day) }, { ...axis, size: 64 }],
+    hooks: { drawAxes: [(plot) => flag(plot, data.flags, colour("--sessrec-3"))] },
     scales: { y: { range: (_plot, _low, high) => [0, (high || 1) * 1.05] } },
   }
   const chart = place.querySelector(".sessrec-plot")

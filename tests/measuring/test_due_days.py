@@ -1,0 +1,100 @@
+"""Which days are rolled up anew, and when."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from django_sessrec.capture import partitions
+from django_sessrec.ids import uuid7
+from django_sessrec.measuring import rollups
+from django_sessrec.measuring.days import ONE, day_of, today
+from django_sessrec.measuring.kpis import figures
+from django_sessrec.measuring.rollups import due_days, roll_up_due
+from django_sessrec.models import Event, Quarantine, RolledUpDay
+from tests.support.history import NOON, happen, minutes, show
+from tests.support.rollups import age, money
+
+DAY = day_of(NOON)
+
+pytestmark = pytest.mark.django_db
+
+
+def all_flushed():
+    """Statistics of inserts reach the others within a second or so, or at once."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_late_rows_make_their_day_due(busy_day):
+    partitions.ensure(DAY - 4 * ONE, today() + ONE)
+    all_flushed()
+    roll_up_due()
+    all_flushed()
+    age()
+    roll_up_due()
+    age()
+    assert due_days() == [today()]
+    happen(uuid7(NOON), NOON, "view_item", "7")
+    all_flushed()
+    assert DAY in due_days()
+    assert DAY - 4 * ONE not in due_days(), "its lists are older than what an order may count for"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_verdict_on_a_session_makes_its_day_due(busy_day):
+    roll_up_due()
+    all_flushed()
+    age()
+    roll_up_due()
+    age()
+    visit = Event.objects.filter(name="purchase").first().session_id
+    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
+    assert DAY in due_days()
+    before = money().total
+    roll_up_due()
+    assert 0 < money().total < before
+    Quarantine.objects.update(released_at=timezone.now() + minutes(1))
+    age()
+    roll_up_due()
+    assert money().total == before
+
+
+def test_no_day_is_made_anew_within_minutes(busy_day):
+    partitions.ensure(DAY - ONE, today() + ONE)
+    roll_up_due()
+    assert due_days() == []
+    RolledUpDay.objects.filter(day=today()).update(rolled_up_at=timezone.now() - rollups.FRESH)
+    assert due_days() == [today()]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_clock_that_was_put_back_stops_no_roll_up(busy_day):
+    roll_up_due()
+    ahead = timezone.now() + timedelta(days=400)
+    RolledUpDay.objects.update(rolled_up_at=ahead)
+    all_flushed()
+    assert today() in due_days()
+    happen(uuid7(NOON), NOON, "view_item", "7")
+    all_flushed()
+    assert {DAY, today()} <= set(due_days())
+    visit = Event.objects.filter(name="purchase").first().session_id
+    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
+    assert {DAY, today()} <= set(roll_up_due(seconds=60.0))
+    assert not RolledUpDay.objects.filter(day=DAY, rolled_up_at=ahead).exists()
+
+
+def test_another_time_zone_makes_every_day_due(busy_day, settings):
+    roll_up_due()
+    age()
+    settings.TIME_ZONE = "Asia/Tokyo"
+    assert {DAY, today()} <= set(due_days())
+
+
+def test_rows_of_a_day_to_come_wait_for_it():
+    tomorrow = timezone.now() + timedelta(days=1)
+    show(uuid7(tomorrow), tomorrow, ["1"])
+    assert roll_up_due()
+    assert figures(today(), today() + 2 * ONE) == {}
