@@ -80,7 +80,7 @@ def rehearse(kills: Kills, pace: float, set_up: str) -> Tally:
             for names in kills:
                 shop.supervisor.watch(_after(pace))
                 dying = [programs[name] for name in names]
-                with sent.fault():
+                with sent.fault(names):
                     for program in dying:
                         say(f"kill -9 {program.name}")
                         _kill(program)
@@ -168,7 +168,8 @@ def _settled(sent: Sent, database: str) -> Callable[[], bool]:
             return False
         next_look = _after(1)
         try:
-            return tally(sent, database).lost == 0 or given_up()
+            found = tally(sent, database)
+            return found.lost == found.refused_lost == 0 or given_up()
         except OperationalError:  # Postgres is still getting over its last death
             return given_up()
 

@@ -6,7 +6,7 @@ import re
 import time
 from base64 import urlsafe_b64decode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -30,6 +30,15 @@ Happened = tuple[str, str, str]  # session, event, item
 
 
 @dataclass
+class Fault:
+    """A time in which programs are away, of time.monotonic()."""
+
+    programs: str
+    since: float
+    until: float = math.inf
+
+
+@dataclass
 class Sent:
     """Counts of everything sent; visits run in threads."""
 
@@ -41,10 +50,10 @@ class Sent:
     requests_unanswered: int = 0
     server_errors: int = 0
     pages: int = 0
-    slow_pages: int = 0  # that took more than SLOW_SECONDS, and no program was away meanwhile
+    slow_pages: list[str] = field(default_factory=list)  # over SLOW_SECONDS while no program was away
     slow_in_faults: int = 0
     slowest: float = 0.0  # seconds, of all pages
-    faults: list[tuple[float, float]] = field(default_factory=list)  # from and to, of time.monotonic()
+    faults: list[Fault] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
     @property
@@ -53,19 +62,24 @@ class Sent:
         return self.answered.total() + len(self.impressions) + self.told.total() + self.refused.total()
 
     @contextmanager
-    def fault(self) -> Iterator[None]:
-        """A time in which a program is away."""
-        self.faults.append((time.monotonic(), math.inf))
+    def fault(self, programs: Iterable[str]) -> Iterator[None]:
+        """A time in which these programs are away."""
+        fault = Fault(", ".join(programs), time.monotonic())
+        self.faults.append(fault)
         yield
-        self.faults[-1] = (self.faults[-1][0], time.monotonic())
+        fault.until = time.monotonic()
 
-    def took(self, began: float, ended: float) -> None:
-        """Note how long a page took."""
+    def took(self, address: str, began: float, ended: float, timing: str) -> None:
+        """Note how long a page took, and the server's own word on that."""
         self.slowest = max(self.slowest, ended - began)
-        if ended - began > SLOW_SECONDS:
-            in_fault = any(began < until and ended > since for since, until in self.faults)
-            self.slow_in_faults += in_fault
-            self.slow_pages += not in_fault
+        if ended - began <= SLOW_SECONDS:
+            return
+        if any(began < each.until and ended > each.since for each in self.faults):
+            self.slow_in_faults += 1
+            return
+        before = [each for each in self.faults if each.until <= began]
+        last = f", {began - before[-1].until:.1f} s after {before[-1].programs}" if before else ""
+        self.slow_pages.append(f"{address}: {ended - began:.1f} s{last} ({timing})")
 
 
 class CountedBrowser(Browser):
@@ -90,7 +104,7 @@ class CountedBrowser(Browser):
         with self.sent.lock:
             self.sent.server_errors += page.status >= HTTPStatus.INTERNAL_SERVER_ERROR
             self.sent.pages += page.status == HTTPStatus.OK
-            self.sent.took(began, time.monotonic())
+            self.sent.took(f"{method} {path.partition('?')[0]}", began, time.monotonic(), page.timing)
             if page.status < HTTPStatus.BAD_REQUEST:
                 self.sent.answered.update(self._happenings(method, path))
                 self.sent.impressions.update(map(_impression, REC_ID.findall(page.html)))

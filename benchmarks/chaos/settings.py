@@ -3,7 +3,7 @@
 import os
 
 from example_shop.settings import *  # noqa: F403
-from example_shop.settings import DATABASES, SESSREC
+from example_shop.settings import DATABASES, MIDDLEWARE, SESSREC
 from example_shop.stack.environment import django_database
 
 SET_UP = os.environ["SET_UP"]
@@ -16,3 +16,4 @@ DATABASES["events"] = django_database(os.environ["EVENTS_URL"], pool=SET_UP == "
 # would answer an error while it is down.
 DATABASES["default"]["ATOMIC_REQUESTS"] = SET_UP == "ATOMIC_REQUESTS"
 SESSREC = SESSREC | {"DATABASE": "events"}
+MIDDLEWARE = ["benchmarks.chaos.timing.ServerTimingMiddleware", *MIDDLEWARE]

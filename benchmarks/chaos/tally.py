@@ -32,7 +32,7 @@ class Tally:
     stored_twice: int  # rows that nobody sent, not even in a request without an answer
     http_5xx: int
     pages: int
-    slow_pages: int  # slower than two seconds while every program was there
+    slow_pages: list[str]  # slower than two seconds while every program was there, and what took so long
     slow_in_faults: int
     slowest_seconds: float
 

@@ -196,7 +196,8 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             None,
             (str, Promise),
             "heading in place of `TITLE` where the list is the same for everybody, such as the most popular"
-            " items; `None` is a translated default",
+            " items, or is to go with a basket (`bought_together` first) and found none; `None` is a"
+            " translated default",
         ),
         "PINNED": Setting([], LIST, "item ids always first, labelled as such"),
         "SPONSORED": Setting(

@@ -165,8 +165,7 @@ class NeighboursRecommender(Recommender):
         source = Source.CO_VIEWED if self.parameters.clicks == 1 else Source.NEIGHBOURS
         if not len(session):
             return [Reason(source) for _ in rows]
-        found = self.kernel.explain(session, rows)
-        return [Reason(source, tuple(clicks), tuple(clicks.values())) for clicks in found]
+        return [Reason(source, *found) for found in self.kernel.explain(session, rows)]
 
     def describe(self) -> str:
         return gettext_noop("products viewed in earlier visits that are similar to this one")

@@ -21,6 +21,7 @@ class Page:
     status: int
     html: str
     location: str | None = None  # where a redirect leads
+    timing: str = ""  # as Server-Timing tells it
 
     def links(self, containing: str) -> list[str]:
         """The addresses on the page that contain this text, each once, in order."""
@@ -67,7 +68,8 @@ class Browser:
         response = self._connection.getresponse()
         html = response.read().decode()
         self._keep_cookies(response.headers.get_all("Set-Cookie", []))
-        return Page(response.status, html, response.headers["Location"])
+        headers = response.headers
+        return Page(response.status, html, headers["Location"], headers.get("Server-Timing", ""))
 
     def _headers(self, body: str | None) -> dict[str, str]:
         headers = {"User-Agent": self._agent, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}

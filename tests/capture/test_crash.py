@@ -10,8 +10,9 @@ import psycopg
 import pytest
 from django.db import connection, connections
 
-from django_sessrec.capture import breaker, buffers, fast_query
+from django_sessrec.capture import breaker, buffers, fast_query, stream
 from django_sessrec.capture.outbox import outbox
+from django_sessrec.capture.stream_consumer import Consumer
 from django_sessrec.ids import uuid7
 from django_sessrec.models import FailedEvent, Receipt
 from example_shop.stack.folders import scratch_folder
@@ -58,14 +59,26 @@ def look_at(visitor, item, page_ends):
 
 @pytest.mark.parametrize("crash", [kill_the_server, kill_a_server_process])
 @pytest.mark.parametrize("name", SET_UPS)
-def test_no_row_that_was_answered_as_stored_is_missing_after_a_crash(visitor, own_postgres, name, crash):
-    with set_up(name, own_postgres) as page_ends:
+def test_no_row_that_was_answered_as_stored_is_missing_after_a_crash(
+    visitor, own_postgres, name, crash, request
+):
+    waiting = request.getfixturevalue("stream_server") if name == "stream" else None
+    with set_up(name, own_postgres) as way:
+        consumer = Consumer() if waiting else None
+
+        def all_is_brought():
+            look_at(visitor, "6", way.page_ends)
+            if waiting:
+                consumer.run(lambda: not waiting.xlen(stream.key()))
+            return not (outbox.unsent or outbox.in_flight)
+
         for item in "123":
-            look_at(visitor, item, page_ends)
+            look_at(visitor, item, way.page_ends)
+        until(all_is_brought)
         for item in "45":
             crash(own_postgres)
-            look_at(visitor, item, page_ends)
-        until(lambda: look_at(visitor, "6", page_ends) or not (outbox.unsent or outbox.in_flight))
+            look_at(visitor, item, way.page_ends)
+        until(all_is_brought)
         items = {item for _, item in captured()}
         assert items == set("123456")
         assert outbox.counts["lost"] == 0

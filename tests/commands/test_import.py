@@ -283,6 +283,16 @@ def test_a_check_tells_what_there_is_and_stores_nothing(here, run):
     assert not Event.objects.exists()
 
 
+def test_a_check_says_whether_the_catalogue_knows_the_ids(here, run):
+    known = Product.objects.create(name="tea").pk
+    lines = [f"s,{item},{YESTERDAY},slug" for item in (known, "gone", "")]
+    file = write(here / "clicks.csv", *lines, header="session_id,item_id,time,slug")
+    found = "item ids that were looked up exist in your catalogue"
+    assert f"1 of 2 {found}." in run("sessrec_import", file, time="time", check=True)
+    wrong = run("sessrec_import", file, time="time", check=True, item_id="slug")
+    assert f"0 of 1 {found}, none of slug: --item-id names the column" in wrong
+
+
 def test_sensitive_items_are_rejected(here, run):
     secret = Product.objects.create(name="secret", sensitive=True)
     file = write(here / "clicks.csv", f"s,{secret.pk},{YESTERDAY}", f"s,tea,{YESTERDAY}")

@@ -73,6 +73,18 @@ def test_a_list_needs_no_request_and_leaves_nothing(visit):
     assert choose(visit, settled) == choice, "the same visit gets the same list"
 
 
+def test_only_what_may_be_shown_has_its_reasons_worked_out(visit):
+    settled = Placement("preview", ("neighbours",), excluded=(visit.items[0],))
+    choice = choose(visit, settled)
+    assert choice.chosen
+    assert all(each.because for each in choice.chosen)
+    left_out = {
+        each.item_id: each for each in choice.dropped if each.trace[-1].rule in ("viewed", "excluded")
+    }
+    assert left_out.keys() == {*visit.items}
+    assert {(each.reason, each.because) for each in left_out.values()} == {("viewed", ())}
+
+
 def test_dropped_items_say_by_which_rule(visit, products):
     chosen = choose(visit, Placement("preview", ("neighbours",), hide_viewed=False)).items
     sold_out, hidden, capped = (each.item_id for each in chosen[:3])

@@ -3,9 +3,11 @@
 import pytest
 from django.test import RequestFactory
 
+from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.tracker import Tracker
 from django_sessrec.recommendations import get_recommendations, render
 from tests.demo.models import Product
+from tests.support.capture import event
 from tests.support.visits import FIREFOX
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +60,26 @@ def test_after_declining_nothing_is_picked_for_anybody(products, trails, promote
     asked = visit(products[2])
     asked["request"].COOKIES["consent"] = "no"
     assert get_recommendations(placement="product_page", **asked).title == "Popular right now"
+
+
+def test_a_list_that_the_basket_has_no_part_in_does_not_speak_of_it(
+    products, trails, promote, placement, settings
+):
+    basket = "Goes well with your basket"
+    settings.SESSREC["MODELS"] |= {"bought_together": {"ESTIMATOR": "django_sessrec.recsys.BoughtTogether"}}
+    promote(trails)
+    promote([[str(products[n].pk), str(products[10 + n].pk)] for n in range(10)] * 4, "bought_together")
+    placement(TITLE=basket, STEPS=["bought_together", "model", "popular", "static"])
+
+    clicks = visit(products[2], products[4])
+    assert get_recommendations(placement="product_page", **clicks).title == "You may also like"
+    assert get_recommendations(None, "product_page").title == "Popular right now"
+    request = visit()["request"]
+    put = event(str(products[2].pk), name="add_to_cart", session_id=request.sessrec.session_id)
+    outbox.deliver([put])
+    assert get_recommendations(request, "product_page").title == basket
+    placement(TITLE=basket, STEPS=["bought_together", "model"], FALLBACK_TITLE="Our range")
+    assert get_recommendations(placement="product_page", **visit(products[4])).title == "Our range"
 
 
 def test_a_pinned_item_does_not_make_a_popular_list_personal(products, trails, promote, placement):

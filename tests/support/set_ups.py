@@ -1,38 +1,76 @@
 """The ways in which a shop may reach its events database."""
 
+from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, connections
+from django.db.backends.base.base import NO_DB_ALIAS
 
+from django_sessrec import database
+from django_sessrec.testing import override_sessrec
 from example_shop.stack.environment import django_database
 from example_shop.stack.pgbouncer import BINARY, PgBouncer
+from example_shop.stack.program import Program
 from tests.support.capture import reconnected
 
-SET_UPS = ["CONN_MAX_AGE 0", "CONN_MAX_AGE 60", "pool", *(["PgBouncer"] if BINARY else [])]
+SET_UPS = {
+    "CONN_MAX_AGE 60": {"CONN_MAX_AGE": 60},
+    "CONN_MAX_AGE 0": {"CONN_MAX_AGE": 0},
+    "CONN_MAX_AGE None": {"CONN_MAX_AGE": None},
+    "ATOMIC_REQUESTS": {"ATOMIC_REQUESTS": True},
+    "pool": {},
+    **({"PgBouncer": {}} if BINARY else {}),
+    "apart": {},
+    "stream": {},  # the test has set STREAM_URL
+}
+
+
+@dataclass
+class SetUp:
+    page_ends: Callable[[], None]
+    servers: dict[str, Program]  # that a page may wait for
 
 
 @contextmanager
 def set_up(name, postgres):
-    """The events database on `postgres` as a shop may have it, without a row; how a page ends there."""
-    changes = django_database(postgres.url, pool=name == "pool")
+    """The events database on `postgres` as a shop may have it."""
+    changes = django_database(postgres.url, pool=name == "pool") | SET_UPS[name]
     bouncer = None
-    if name == "CONN_MAX_AGE 0":
-        changes["CONN_MAX_AGE"] = 0
-    with reconnected(**changes):
-        call_command("migrate", verbosity=0)
-        with connection.cursor() as cursor:  # it would write its log within 0.2 s
+    with _beside(changes) if name == "apart" else reconnected(**changes):
+        events = database.connection()
+        call_command("migrate", verbosity=0, database=events.alias)
+        with events.cursor() as cursor:  # it would write its log within 0.2 s
             cursor.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
             cursor.execute("SELECT pg_reload_conf()")
+        events.close()
         if name == "PgBouncer":
             bouncer = PgBouncer(postgres)
             bouncer.start()
-            connection.close()
-            connection.settings_dict |= {"PORT": bouncer.port, "DISABLE_SERVER_SIDE_CURSORS": True}
+            events.settings_dict |= {"PORT": bouncer.port, "DISABLE_SERVER_SIDE_CURSORS": True}
         try:
-            yield connection.close if name in ("CONN_MAX_AGE 0", "pool") else lambda: None
+            kept = changes["CONN_MAX_AGE"] != 0
+            yield SetUp(
+                (lambda: None) if kept else events.close,
+                {"Postgres": postgres} | ({"PgBouncer": bouncer} if bouncer else {}),
+            )
         finally:
-            connection.close()
-            connection.close_pool()
+            events.close()
+            events.close_pool()
             if bouncer:
                 bouncer.stop()
+
+
+@contextmanager
+def _beside(changes):
+    """An events database beside the shop's own, whose ATOMIC_REQUESTS is set.
+
+    By the one name that Django's tests let pass without having been told of it.
+    """
+    connections.settings[NO_DB_ALIAS] = connection.settings_dict | changes
+    with override_sessrec(DATABASE=NO_DB_ALIAS), reconnected(ATOMIC_REQUESTS=True):
+        try:
+            yield
+        finally:
+            del connections[NO_DB_ALIAS], connections.settings[NO_DB_ALIAS]

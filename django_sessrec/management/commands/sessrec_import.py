@@ -18,6 +18,7 @@ from django_sessrec.capture.clickfile import TIME_UNITS, ClickFile, Columns, Unu
 from django_sessrec.capture.event import EventError
 from django_sessrec.capture.history import without_sensitive
 from django_sessrec.capture.rows import row_of
+from django_sessrec.catalogue import get_catalogue
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import Event
 
@@ -25,6 +26,7 @@ COLUMNS = (
     *("session_id", "visitor_id", "item_id", "time", "time_unit", "event_name", "quantity", "price"),
     *("currency", "order_id", "start"),
 )
+LOOKED_UP = 20  # the file's last ids: older ones may be of products that are gone
 
 
 class Command(BaseCommand):
@@ -109,6 +111,7 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{clicks.read:,} rows: {seen}, {rejected.rows:,} rejected. Nothing was stored."
             )
+            self._compare_with_catalogue(list(seen.items)[-LOOKED_UP:])
         else:
             known = clicks.read - stored - rejected.rows
             self.stdout.write(
@@ -121,6 +124,17 @@ class Command(BaseCommand):
             self.stdout.write(f"  Each of them: {report}")
         if rejected.rows == clicks.read > 0:
             raise CommandError(f"no row of {file} can be imported: see the reasons above")
+
+    def _compare_with_catalogue(self, item_ids: list[str]) -> None:
+        """Whether the file's ids are those of the shop: the events of others teach nothing that is shown."""
+        known = get_catalogue().resolve(item_ids)
+        found = f"  {len(known)} of {len(item_ids)} item ids that were looked up exist in your catalogue"
+        if item_ids and not known:
+            such = ", ".join(item_ids[:3])
+            remedy = f", none of {such}: --item-id names the column of the ids that it resolves."
+            self.stdout.write(self.style.WARNING(found + remedy))
+        elif item_ids:
+            self.stdout.write(f"{found}.")
 
 
 def _date(text: str) -> datetime:
@@ -143,7 +157,7 @@ class Seen:
     def __init__(self) -> None:
         self.events = 0
         self.sessions: set[UUID] = set()
-        self.items: set[str] = set()
+        self.items: dict[str, None] = {}  # in the file's order
         self.first: datetime | None = None
         self.last: datetime | None = None
 
@@ -151,7 +165,8 @@ class Seen:
         for event in events:
             self.events += 1
             self.sessions.add(event.session_id)
-            self.items.add(event.item_id)
+            if event.item_id:
+                self.items[event.item_id] = None
             self.first = min(self.first or event.occurred_at, event.occurred_at)
             self.last = max(self.last or event.occurred_at, event.occurred_at)
         return self.events

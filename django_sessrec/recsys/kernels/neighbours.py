@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -103,27 +101,29 @@ class NeighboursKernel:
         raise_error(n, session)
         return touched[:n].copy(), best[:n]
 
-    def explain(self, session: Rows, rows: Sequence[int]) -> list[dict[int, int]]:
+    def explain(self, session: Rows, rows: Sequence[int]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         """For each row, the distinct clicks that spoke for it, strongest first, and the neighbours that hold
-        both."""
+        it and each of them."""
         session = np.ascontiguousarray(session, np.int32)
-        wanted = np.asarray(rows, np.int32)
-        clicked, sessions = np.zeros((2, len(wanted), MAX_CLICKS), np.int32)
-        shares = np.zeros((len(wanted), MAX_CLICKS), np.float32)
+        wanted = np.array(rows, np.int32)
+        found = np.zeros((3, len(wanted), MAX_CLICKS), np.int32)  # clicks, neighbours, and room for shares
+        clicked, size = found.ctypes.data, found[0].nbytes
         n = _explain(
             self.address,
             session.ctypes.data,
             len(session),
             wanted.ctypes.data,
             len(wanted),
-            clicked.ctypes.data,
-            sessions.ctypes.data,
-            shares.ctypes.data,
+            clicked,
+            clicked + size,
+            clicked + 2 * size,
         )
         raise_error(n, session)
+        numbers = np.count_nonzero(found[0], axis=1).tolist()
+        clicks, neighbours = found[:2, :, : max(numbers, default=0)].tolist()
         return [
-            dict(takewhile(itemgetter(0), zip(found, counts, strict=True)))
-            for found, counts in zip(clicked.tolist(), sessions.tolist(), strict=True)
+            (tuple(of_row[:number]), tuple(counts[:number]))
+            for of_row, counts, number in zip(clicks, neighbours, numbers, strict=True)
         ]
 
     def _scratch(self) -> tuple[FloatArray, Rows, int, int]:
