@@ -347,7 +347,8 @@ def _is_first_look(clicks: NDArray[Any]) -> NDArray[np.bool_]:
     same[1:] = (np.diff(clicks["session"]) == 0) & (np.diff(clicks["row"]) == 0)
     milliseconds = clicks["id_high"] >> np.uint64(16)
     at_once = np.diff(milliseconds, prepend=milliseconds[:1]) < RELOAD_MS
-    return ~(same & ((clicks["kind"] == BASKET) | at_once))
+    first_looks: NDArray[np.bool_] = ~(same & ((clicks["kind"] == BASKET) | at_once))
+    return first_looks
 
 
 def _without_repeats(clicks: NDArray[Any]) -> NDArray[Any]:
@@ -360,9 +361,9 @@ def _looks(events: NDArray[Any]) -> NDArray[Any]:
     looks = events["kind"] != BOUGHT
     clicks, reached = events[looks], furthest(events)[looks]
     first = _is_first_look(clicks)
-    clicks = clicks[first]
-    clicks["kind"] = reached[first]
-    return clicks
+    found: NDArray[Any] = clicks[first]
+    found["kind"] = reached[first]
+    return found
 
 
 def _without_endless(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:

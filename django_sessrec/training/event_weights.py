@@ -45,7 +45,8 @@ class EventWeights:
 
         clicks: `session`, `kind` (the furthest) and `id_high` of each, in order of session and time
         """
-        weights = np.array([self.view, self.basket, self.purchase], np.float32)[clicks["kind"]]
+        of_kinds = np.array([self.view, self.basket, self.purchase], np.float32)
+        weights: FloatArray = of_kinds[clicks["kind"]]
         milliseconds = (clicks["id_high"] >> np.uint64(16)).astype(np.int64)
         long = np.zeros(len(clicks), np.bool_)
         long[:-1] = (np.diff(milliseconds) >= 1_000 * self.dwell_seconds) & (np.diff(clicks["session"]) == 0)
