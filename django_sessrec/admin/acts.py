@@ -16,6 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 CONFIRMED = "confirmed"  # name of the button that answers the question
+ABOUT = "about"  # name of the field that says which question was answered
 LONGEST_REASON = 500  # characters
 
 
@@ -62,6 +63,7 @@ class Question:
     back: str  # an address
     sentences: Sequence[str | Promise] = ()  # what will happen
     facts: Sequence[tuple[str | Promise, Any]] = ()  # each with its label
+    about: str = ""  # what the act is about as it is now: where that changes, an answer counts no more
 
 
 def asked(
@@ -74,14 +76,18 @@ def asked(
     """The answers, "reason" among them, or the page that asks for them; PermissionDenied first.
 
     Call it from a view that takes POST only. Whatever else was posted is posted again with the answer, so
-    that a list's action finds the rows that were chosen.
+    that a list's action finds the rows that were chosen. An answer to a question about something that has
+    changed since, as by a second click, is asked for again.
     """
     require(request, act)
     confirmed = CONFIRMED in request.POST
     given = form(request.POST if confirmed else None)
-    if confirmed and given.is_valid():
+    as_asked = request.POST.get(ABOUT, question.about) == question.about
+    if confirmed and given.is_valid() and as_asked:
         return given.cleaned_data
-    own = {"csrfmiddlewaretoken", CONFIRMED, *given.fields}
+    if confirmed and not as_asked:
+        given.add_error(None, _("This has changed since you were asked: look at it again."))
+    own = {"csrfmiddlewaretoken", CONFIRMED, ABOUT, *given.fields}
     posted = [(name, value) for name, values in request.POST.lists() for value in values if name not in own]
     context = model_admin.admin_site.each_context(request) | {
         "title": question.title,
@@ -91,5 +97,6 @@ def asked(
         "form": given,
         "posted": posted,
         "confirmed": CONFIRMED,
+        "about": ABOUT,
     }
     return TemplateResponse(request, "admin/sessrec/question.html", context)

@@ -9,8 +9,9 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from django.contrib import admin
+from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -65,6 +66,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
                     answer = view(request, *args, **kwargs)
             except NO_ANSWER as problem:
                 return self._given_up(request, problem)
+            except DataError as problem:  # what was asked for can't be in a column, as a NUL byte
+                raise BadRequest(str(problem)) from problem
             if isinstance(answer, SimpleTemplateResponse):  # its template reads rows, too
                 answer.render = self._rendered_in_time(request, answer)  # type: ignore[method-assign, assignment]
             return answer
@@ -78,6 +81,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
                     return type(answer).render(answer)
             except NO_ANSWER as problem:
                 return self._given_up(request, problem).render()
+            except DataError as problem:
+                raise BadRequest(str(problem)) from problem
 
         return render
 

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 from django_sessrec.admin.acts import CONFIRMED, LONGEST_REASON, Act, may
 from django_sessrec.admin.charts import Interval, intervals
 from django_sessrec.admin.formatting import PER_CENT, fixed, percent, signed, whole
-from django_sessrec.admin.forms import DayInput
+from django_sessrec.admin.forms import DayField
 from django_sessrec.admin.products import shown_products
 from django_sessrec.measuring.days import ONE, first_moment, today
 from django_sessrec.models import Promotion, TrainingRun
@@ -34,7 +34,7 @@ class RunsForm(forms.Form):
 
     one = forms.ChoiceField(label=gettext_lazy("Compare"))
     other = forms.ChoiceField(label=gettext_lazy("with"))
-    day = forms.DateField(label=gettext_lazy("and replay the sessions of"), required=False, widget=DayInput)
+    day = DayField(label=gettext_lazy("and replay the sessions of"), required=False)
 
     def __init__(self, runs: Mapping[int, TrainingRun], given: Mapping[str, Any]) -> None:
         super().__init__(given)

@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from django_sessrec.admin.acts import Act, Question, asked, may
 from django_sessrec.admin.base import EstimatingPaginator, ReadOnlyAdmin
 from django_sessrec.admin.formatting import NONE
-from django_sessrec.admin.forms import first_moment
+from django_sessrec.admin.forms import FIRST_DAY, LAST_DAY, first_moment
 from django_sessrec.admin.products import ShownProduct, shown_products
 from django_sessrec.admin.sessions import SESSION_OF, SessionOf, SessionsList
 from django_sessrec.admin.timeline import end_of
@@ -58,7 +58,7 @@ class DayFilter(admin.SimpleListFilter):
             day = parse_date(self.value() or "")
         except ValueError:
             day = None
-        if day is None:
+        if day is None or not FIRST_DAY <= day <= LAST_DAY:
             return queryset.none()
         within = {
             f"{self.field}__gte": first_moment(day),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -13,6 +15,9 @@ from django_sessrec.measuring.days import today
 
 DAYS_SHOWN = 30
 DAYS_AT_MOST = 366
+# The calendar's first and last days have no period before them and none after them in every time zone.
+FIRST_DAY: Final = date(1900, 1, 1)
+LAST_DAY: Final = date(2999, 12, 31)
 
 
 def first_moment(day: date) -> datetime:
@@ -29,11 +34,39 @@ class DayInput(forms.DateInput):
         super().__init__(format="%Y-%m-%d")
 
 
+class DayField(forms.DateField):
+    """A day that a shop can mean."""
+
+    widget = DayInput
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(validators=[MinValueValidator(FIRST_DAY), MaxValueValidator(LAST_DAY)], **kwargs)
+
+
+class LocalInput(forms.DateTimeInput):
+    """The browser's own picker of day and time."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+class MomentField(forms.DateTimeField):
+    """A moment on a day that a shop can mean, in the time zone of who looks."""
+
+    widget = LocalInput
+
+    def __init__(self, **kwargs: Any) -> None:
+        first, last = (datetime.combine(day, time.min, UTC) for day in (FIRST_DAY, LAST_DAY))
+        super().__init__(validators=[MinValueValidator(first), MaxValueValidator(last)], **kwargs)
+
+
 class PeriodForm(forms.Form):
     """From one day to another, both inclusive; the last 30 days where nothing is chosen."""
 
-    start = forms.DateField(label=_("From"), required=False, widget=DayInput)
-    end = forms.DateField(label=_("To"), required=False, widget=DayInput)
+    start = DayField(label=_("From"), required=False)
+    end = DayField(label=_("To"), required=False)
 
     def clean(self) -> dict[str, date]:
         given = super().clean() or {}

@@ -30,6 +30,7 @@ from django_sessrec.admin.rule_words import Words
 from django_sessrec.admin.words import placement_name, step_name
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.models import AuditEntry
 from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.serving import merchant_rules
@@ -37,7 +38,7 @@ from django_sessrec.serving.fallback import MODEL
 from django_sessrec.serving.merchant_rules import ITEM, Merchandising
 from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.preview import SESSIONS, compare, recent_visits
-from django_sessrec.serving.rule_sets import RuleSetError, draft_of, in_draft, live_set, publish, restore
+from django_sessrec.serving.rule_sets import RuleSetError, drafting, in_draft, live_set, publish, restore
 
 VERSIONS: Final = 10  # of the history on the page
 
@@ -174,9 +175,9 @@ class PlacementAdmin(ReadOnlyAdmin):
         given = {key: str(value) for key, value in (shown.changes if shown else {}).items()}
         form = ChangesForm(request.POST or None, initial=given)
         if request.method == "POST" and form.is_valid():
-            draft = draft_of(name, request.user.get_username())
-            draft.changes, draft.changed_by = form.changes(), request.user.get_username()
-            draft.save()
+            with drafting(name, request.user.get_username()) as draft:
+                draft.changes, draft.changed_by = form.changes(), request.user.get_username()
+                draft.save()
             self._note_draft(request, draft, "settings changed", form.cleaned_data["reason"], **draft.changes)
             return self._to_page(name)
         return self._form(
@@ -203,8 +204,8 @@ class PlacementAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         form = kind(name, request.POST or None, rule=rule)
         if request.method == "POST" and form.is_valid():
-            draft = draft_of(name, request.user.get_username())
-            saved = form.save(in_draft(rule, draft) if rule else PlacementRule(rule_set=draft))
+            with drafting(name, request.user.get_username()) as draft:
+                saved = form.save(in_draft(rule, draft) if rule else PlacementRule(rule_set=draft))
             change = "rule changed" if rule else "rule added"
             self._note_draft(request, draft, change, form.cleaned_data["reason"], **_told(saved))
             self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
@@ -225,10 +226,12 @@ class PlacementAdmin(ReadOnlyAdmin):
         answer = asked(request, Act.RULES, self, question)
         if isinstance(answer, HttpResponse):
             return answer
-        draft = draft_of(name, request.user.get_username())
-        drafted = in_draft(rule, draft)
-        if drafted.pk is not None:  # else it is gone already
-            drafted.delete()
+        with drafting(name, request.user.get_username()) as draft:
+            drafted = in_draft(rule, draft)
+            known = drafted.pk is not None
+            if known:  # else it is gone already
+                drafted.delete()
+        if known:
             self._note_draft(request, draft, "rule removed", answer["reason"], **_told(rule))
         said = _("Removed in the draft. What is live stays live until you go live.")
         self.message_user(request, said, messages.SUCCESS)
@@ -240,10 +243,9 @@ class PlacementAdmin(ReadOnlyAdmin):
         item_id, back = request.POST.get("item", ""), request.POST.get("back", "")
         if _settled(name) is None or not get_catalogue().resolve([item_id]):
             raise Http404(item_id)
-        place = request.POST.get("position", "1")
         words = {
             "product": shown_products([item_id])[item_id].title,
-            "place": int(place) if place.isdecimal() and int(place) else 1,
+            "place": _place(request.POST.get("position", "")),
         }
         if request.POST.get("act") == PlacementRule.Kind.PIN:
             title, button = _("Pin %(product)s to place %(place)d in the draft?"), _("Pin")
@@ -260,9 +262,13 @@ class PlacementAdmin(ReadOnlyAdmin):
         answer = asked(request, Act.RULES, self, question)
         if isinstance(answer, HttpResponse):
             return answer
-        draft = draft_of(name, request.user.get_username())
-        rule = draft.rules.create(kind=kind, parameters=given)
-        self._note_draft(request, draft, "rule added", answer["reason"], **_told(rule))
+        with drafting(name, request.user.get_username()) as draft:
+            rule = PlacementRule(rule_set=draft, kind=kind, parameters=given)
+            new = in_draft(PlacementRule(kind=kind, parameters=given), draft).pk is None
+            if new:  # else it was asked for twice
+                rule.save()
+        if new:
+            self._note_draft(request, draft, "rule added", answer["reason"], **_told(rule))
         self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
         return self._to_page(name, back)
 
@@ -283,6 +289,7 @@ class PlacementAdmin(ReadOnlyAdmin):
                 % {"number": number, "seconds": merchant_rules.CHECK_SECONDS},
                 _("You can undo it in the history at any time."),
             ],
+            about=f"{draft.pk} {draft.changed_at.isoformat()}",
         )
         answer = asked(request, Act.RULES, self, question)
         if isinstance(answer, HttpResponse):
@@ -320,6 +327,7 @@ class PlacementAdmin(ReadOnlyAdmin):
         number = earlier.rules.count()
         question = Question(
             title=_("Bring this version of %(placement)s back?") % {"placement": placement_name(name)},
+            about=str(live.pk if (live := live_set(name)) else ""),
             button=_("Bring back"),
             back=self._url("page", name),
             facts=[
@@ -391,6 +399,12 @@ def _settled(name: str, rule_set: RuleSet | None = None) -> Placement | None:
         return placement_for(name, merchandising=merchandising)
     except (ImproperlyConfigured, KeyError, TypeError, ValueError):
         return None
+
+
+def _place(given: str) -> int:
+    """A place of a list; the first for anything else."""
+    place = int(given) if given.isdecimal() and len(given) < len(str(MAX_LIMIT)) + 1 else 1
+    return place if 1 <= place <= MAX_LIMIT else 1
 
 
 def _told(rule: PlacementRule) -> dict[str, Any]:

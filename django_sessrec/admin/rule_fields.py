@@ -1,4 +1,4 @@
-"""Fields of a rule's form: products by name or id, values by name, several lines, a moment."""
+"""Fields of a rule's form: products by name or id, values by name, several lines."""
 
 from __future__ import annotations
 
@@ -114,15 +114,6 @@ def title(item_id: str, offered: Mapping[str, Any], catalogue: TextCatalogue) ->
 def labelled(item_id: str, offered: Mapping[str, Any], catalogue: TextCatalogue) -> str:
     """The product's title with its id, as ProductField takes it."""
     return f"{title(item_id, offered, catalogue)} [{item_id}]"
-
-
-class LocalInput(forms.DateTimeInput):
-    """The browser's own picker of day and time."""
-
-    input_type = "datetime-local"
-
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%dT%H:%M")
 
 
 def value_of(attribute: str, text: str, catalogue: TextCatalogue) -> str:

@@ -12,10 +12,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.admin.acts import ReasonForm
+from django_sessrec.admin.forms import MomentField
 from django_sessrec.admin.rule_fields import (
     EitherField,
     LinesField,
-    LocalInput,
     ProductField,
     attribute_name,
     attributes_offered,
@@ -44,8 +44,8 @@ class RuleForm(ReasonForm):
 
     on_screen_attribute = forms.ChoiceField(label=_("Only on pages of products with this"), required=False)
     on_screen_values = LinesField(label=_("… that is one of"), required=False)
-    starts_at = forms.DateTimeField(label=_("From"), required=False, widget=LocalInput)
-    ends_at = forms.DateTimeField(label=_("Until"), required=False, widget=LocalInput)
+    starts_at = MomentField(label=_("From"), required=False)
+    ends_at = MomentField(label=_("Until"), required=False)
     group = forms.CharField(
         label=_("Only for this customer group"),
         required=False,

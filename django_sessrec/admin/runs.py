@@ -217,6 +217,9 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         require(request, Act.PROMOTE)
         run = get_object_or_404(self.get_queryset(request), pk=pk)
         back = reverse(f"{self.admin_site.name}:sessrec_trainingrun_change", args=[pk])
+        if Promotion.objects.active(run.model) == run:
+            self.message_user(request, _("%(run)s serves already.") % {"run": run})
+            return HttpResponseRedirect(back)
         answer = asked(request, Act.PROMOTE, self, _promotion_question(run, back))
         if isinstance(answer, HttpResponse):
             return answer
@@ -342,4 +345,5 @@ def _roll_back_question(model: str, earlier: TrainingRun, back: str) -> Question
         button=gettext("Roll back to %(earlier)s") % {"earlier": earlier},
         back=back,
         sentences=[sentence % words, *filter(None, [earlier.verdict])],
+        about=str(words["present"]),
     )

@@ -54,7 +54,7 @@ class Card:
 
 def period_of(given: str) -> int:
     """Days of one of PERIODS; the usual ones for anything else."""
-    return int(given) if given.isdecimal() and int(given) in PERIODS else USUAL
+    return next((days for days in PERIODS if given == str(days)), USUAL)
 
 
 def today_context(days: int) -> dict[str, Any]:

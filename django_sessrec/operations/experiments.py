@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
@@ -56,53 +57,74 @@ def start(experiment: Experiment) -> None:
 
     Raises ExperimentError where it is no draft, or another one is open on its placement.
     """
-    if experiment.state != State.DRAFT:
-        raise ExperimentError(_("Only a draft can be started."))
-    open_ones = Experiment.objects.filter(
-        placement=experiment.placement, state__in=(State.WAITING, State.RUNNING), declared=False
-    )
-    if other := open_ones.first():
-        raise ExperimentError(_("“%(other)s” is open on this placement: stop it first.") % {"other": other})
-    experiment.state = State.WAITING
-    experiment.save()
+    with _held(experiment):
+        if experiment.state != State.DRAFT:
+            raise ExperimentError(_("Only a draft can be started."))
+        open_ones = Experiment.objects.filter(
+            placement=experiment.placement, state__in=(State.WAITING, State.RUNNING), declared=False
+        )
+        if other := open_ones.first():
+            words = _("“%(other)s” is open on this placement: stop it first.")
+            raise ExperimentError(words % {"other": other})
+        experiment.state = State.WAITING
+        experiment.save()
     _begin_if_ready(experiment)
 
 
 def ramp(experiment: Experiment, part: float) -> None:
     """Let this share of all sessions take part, 0 to 1; those that take part already stay."""
-    if not experiment.is_open:
-        raise ExperimentError(_("Only an open experiment can be ramped."))
-    experiment.part = part
-    experiment.save()
+    with _held(experiment):
+        if not experiment.is_open:
+            raise ExperimentError(_("Only an open experiment can be ramped."))
+        experiment.part = part
+        experiment.save()
     serving.forget()
 
 
 def stop(experiment: Experiment, reason: str, keep: str = "") -> None:
     """End it; `keep` names a variant that everybody gets from now on, instead of the placement as it is."""
-    if not experiment.is_open:
-        raise ExperimentError(_("Only an open experiment can be stopped."))
-    if experiment.declared:
-        raise ExperimentError(_("The settings declare it: take it out of them."))
-    experiment.state, experiment.stopped_at = State.STOPPED, timezone.now()
-    experiment.stop_reason, experiment.kept = reason, keep
-    experiment.save()
+    with _held(experiment):
+        if not experiment.is_open:
+            raise ExperimentError(_("Only an open experiment can be stopped."))
+        if experiment.declared:
+            raise ExperimentError(_("The settings declare it: take it out of them."))
+        experiment.state, experiment.stopped_at = State.STOPPED, timezone.now()
+        experiment.stop_reason, experiment.kept = reason, keep
+        experiment.save()
     serving.forget()
 
 
 def keep(experiment: Experiment, variant: str) -> None:
     """Give everybody a variant of a stopped experiment, or with an empty name the placement as it is."""
-    if experiment.state != State.STOPPED or experiment.declared:
-        raise ExperimentError(_("Only an experiment that was stopped here leaves a variant."))
-    experiment.kept = variant
-    experiment.save()
+    with _held(experiment):
+        if experiment.state != State.STOPPED or experiment.declared:
+            raise ExperimentError(_("Only an experiment that was stopped here leaves a variant."))
+        experiment.kept = variant
+        experiment.save()
     serving.forget()
 
 
 def discard(experiment: Experiment) -> None:
     """Delete a draft; what has run stays, with its figures."""
-    if experiment.state != State.DRAFT:
-        raise ExperimentError(_("Only a draft can be discarded."))
-    experiment.delete()
+    with _held(experiment):
+        if experiment.state != State.DRAFT:
+            raise ExperimentError(_("Only a draft can be discarded."))
+        experiment.delete()
+
+
+@contextmanager
+def _held(experiment: Experiment) -> Iterator[None]:
+    """Inside, the row is as it now is, and nobody else changes an experiment of its placement.
+
+    Two people who act at once, or a person and the schedule, would otherwise undo each other's act: a whole
+    row is saved. Raises ExperimentError where it was discarded meanwhile.
+    """
+    with database.atomic():
+        of_placement = Experiment.objects.select_for_update().filter(placement=experiment.placement)
+        if experiment.pk not in set(of_placement.order_by("pk").values_list("pk", flat=True)):
+            raise ExperimentError(_("It is discarded already."))
+        experiment.refresh_from_db()
+        yield
 
 
 def waits_for(experiment: Experiment) -> list[str]:
@@ -130,7 +152,10 @@ def tend() -> dict[str, list[str]]:
             done["begun"].append(experiment.name)
     for experiment in Experiment.objects.filter(state=State.RUNNING, stops_itself=True, declared=False):
         if reason := why_stop(experiment):
-            stop(experiment, reason)
+            try:
+                stop(experiment, reason)
+            except ExperimentError:  # somebody was faster
+                continue
             note("stopped", experiment, "schedule", reason)
             done["stopped"].append(experiment.name)
     return done
@@ -209,16 +234,19 @@ def _begin_if_ready(experiment: Experiment) -> bool:
     known = experiment.placement in sessrec_settings.PLACEMENTS
     if experiment.state != State.WAITING or not known or waits_for(experiment):
         return False
-    variants = list(experiment.variants.all())
-    for each in variants:
-        each.model = _first_model(experiment, each)
-        each.save()
-    experiment.counted_from = _all_served_from(variants) if experiment.declared else timezone.now()
-    experiment.currency = sessrec_settings.CURRENCY or _usual_currency()
-    experiment.cap = _cap(experiment.currency)
-    experiment.tuned_for = plan(experiment).sessions or TUNED_FOR
-    experiment.state = State.RUNNING
-    experiment.save()
+    with _held(experiment):
+        if experiment.state != State.WAITING:  # somebody stopped it meanwhile
+            return False
+        variants = list(experiment.variants.all())
+        for each in variants:
+            each.model = _first_model(experiment, each)
+            each.save()
+        experiment.counted_from = _all_served_from(variants) if experiment.declared else timezone.now()
+        experiment.currency = sessrec_settings.CURRENCY or _usual_currency()
+        experiment.cap = _cap(experiment.currency)
+        experiment.tuned_for = plan(experiment).sessions or TUNED_FOR
+        experiment.state = State.RUNNING
+        experiment.save()
     serving.forget()
     if experiment.declared:  # its sessions had variants before: these days are summed anew
         for day in days_with_rows(day_of(experiment.counted_from), today()):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from django.utils import timezone
 
@@ -22,10 +23,20 @@ def live_set(placement: str) -> RuleSet | None:
     return RuleSet.objects.history(placement).first()
 
 
-def draft_of(placement: str, by: str) -> RuleSet:
-    """The placement's draft, which begins as a copy of what is live. `by`: a staff user's name."""
+@contextmanager
+def drafting(placement: str, by: str) -> Iterator[RuleSet]:
+    """The placement's draft; nobody else publishes or changes it before the block ends."""
     with database.atomic():
-        draft, new = RuleSet.objects.get_or_create(
+        yield draft_of(placement, by)
+
+
+def draft_of(placement: str, by: str) -> RuleSet:
+    """The placement's draft, which begins as a copy of what is live. `by`: a staff user's name.
+
+    To change it use drafting(): a set that is published meanwhile must not change any more.
+    """
+    with database.atomic():
+        draft, new = RuleSet.objects.select_for_update().get_or_create(
             placement=placement, published_at=None, defaults={"changed_by": by}
         )
         if new and (live := live_set(placement)) is not None:

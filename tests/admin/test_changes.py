@@ -81,6 +81,22 @@ def test_roll_back_and_promote(admin_client, two_runs):
     ]
 
 
+def test_a_second_click_goes_back_no_further_and_promotes_nothing_again(admin_client, two_runs):
+    first, second = two_runs
+    third = train("neighbours", trigger="schedule")
+    Promotion.objects.create(model="neighbours", run=third, promoted_by="ada")
+    url = reverse("admin:sessrec_roll_back", args=["neighbours"])
+    asked = YES | {"about": admin_client.post(url).context["question"].about}
+    admin_client.post(url, asked)
+    again = admin_client.post(url, asked)
+    assert "has changed since you were asked" in again.content.decode()
+    assert f"Roll back to {first}" in again.content.decode(), "it asks about what it would do now"
+    assert serving() == second
+    answer = admin_client.post(reverse("admin:sessrec_promote", args=[second.pk]), YES, follow=True)
+    assert f"{second} serves already" in said(answer)
+    assert AuditEntry.objects.count() == 1
+
+
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 501])
 def test_without_a_reason_nothing_changes(admin_client, two_runs, reason):
     url = reverse("admin:sessrec_roll_back", args=["neighbours"])

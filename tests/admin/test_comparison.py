@@ -92,6 +92,12 @@ def test_a_run_that_is_not_there_is_refused(admin_client, runs, query):
     assert "sessrec-verdict" not in html
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "x"])
+def test_a_day_that_no_shop_has_is_refused(admin_client, runs, day):
+    html = page(admin_client, f"{reverse(PAGE)}?one={runs[0].pk}&other={runs[1].pk}&day={day}")
+    assert "sessrec-error" in html or "errorlist" in html or "errornote" in html
+
+
 def test_a_run_is_not_compared_with_itself(admin_client, runs):
     assert "Choose two different runs" in page(
         admin_client, f"{reverse(PAGE)}?one={runs[0].pk}&other={runs[0].pk}"

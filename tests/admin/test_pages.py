@@ -141,6 +141,36 @@ def test_a_catalogue_that_cannot_search_hides_no_event(admin_client, rows, setti
     assert len(answer.context["cl"].result_list) == 3
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2026-02-30", "x"])
+@pytest.mark.parametrize("model", ["event", "impression"])
+def test_a_day_that_no_row_can_have_finds_none(admin_client, rows, model, day):
+    html = page(admin_client, reverse(f"admin:sessrec_{model}_changelist") + f"?day={day}")
+    assert "0 " in html
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "event_changelist?name=a%00b",
+        "event_changelist?source=a%00b",
+        "impression_changelist?item_ids=5",
+        "failedevent_changelist?code__exact=%00",
+        "auditentry_changelist?action__exact=%00",
+        "promotion_changelist?model__exact=%00",
+        "quarantine_changelist?reason__exact=%00",
+        "inspector_changelist?item=%00",
+    ],
+)
+def test_what_no_column_can_hold_is_a_bad_request(admin_client, rows, address):
+    name, _mark, query = address.partition("?")
+    page(admin_client, reverse(f"admin:sessrec_{name}") + f"?{query}", status=400)
+
+
+def test_a_period_of_today_that_is_none_is_the_usual_one(admin_client, rows):
+    for days in ("", "8", "²", "9" * 5000):
+        page(admin_client, reverse("admin:app_list", args=["sessrec"]) + f"?days={days}")
+
+
 def test_each_network_has_a_line_of_its_own():
     history = [
         {"progress": (network * 3 + step) / 6, "loss": 7 - step, "network": network + 1}

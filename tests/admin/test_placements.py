@@ -403,6 +403,46 @@ def test_who_may_look_and_who_may_change(client, shop):
         assert client.get(address).status_code == 403
 
 
+@pytest.mark.parametrize("view", ["publish", "restore"])
+def test_who_answers_after_a_colleague_changed_it_is_asked_again(admin_client, shop, view):
+    publish(draft_of(NAME, "ada"), "ada", "a start")
+    address = url(view, NAME, *([live_set(NAME).pk] if view == "restore" else []))
+    draft_of(NAME, "ada")
+    asked = YES | {"about": admin_client.post(address).context["question"].about}
+    add(admin_client, "pin", item=shop[21].pk, position=1)
+    if view == "restore":
+        publish(draft_of(NAME, "ada"), "ada", "meanwhile")
+    sets = RuleSet.objects.filter(published_at__isnull=False).count()
+    assert "has changed since you were asked" in admin_client.post(address, asked).content.decode()
+    assert RuleSet.objects.filter(published_at__isnull=False).count() == sets
+    confirmed(admin_client, view, *([live_set(NAME).pk] if view == "restore" else []))
+    assert RuleSet.objects.filter(published_at__isnull=False).count() == sets + 1
+
+
+def test_a_second_click_pins_once(admin_client, shop):
+    for _click in range(2):
+        given = {"item": shop[3].pk, "act": "pin", "position": 2}
+        assert admin_client.post(url("quick", NAME), YES | given).status_code == 302
+    assert [rule.parameters["position"] for rule in RuleSet.objects.draft(NAME).rules.all()] == [2]
+    assert AuditEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize("position", ["", "0", "-1", "²", "101", "9" * 5000])
+def test_a_place_that_no_list_has_is_the_first(admin_client, shop, position):
+    given = {"item": shop[3].pk, "act": "pin", "position": position}
+    assert admin_client.post(url("quick", NAME), YES | given).status_code == 302
+    assert RuleSet.objects.draft(NAME).rules.get().parameters["position"] == 1
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00", "9999-12-31T23:59"])
+def test_a_rule_begins_and_ends_on_days_that_every_time_zone_has(admin_client, shop, settings, moment):
+    """Postgres would keep such a moment, and no page could read it again."""
+    for settings.TIME_ZONE in ("Europe/Berlin", "America/New_York"):
+        add(admin_client, "pin", 200, item=shop[3].pk, position=1, starts_at=moment)
+        add(admin_client, "pin", 200, item=shop[3].pk, position=1, ends_at=moment)
+    page(admin_client, url("page", NAME))
+
+
 @pytest.mark.parametrize("view", ["publish", "discard", "quick"])
 def test_a_link_changes_nothing(admin_client, shop, view):
     draft_of(NAME, "ada")

@@ -88,7 +88,11 @@ def test_another_period_is_empty(admin_client, earnings):
 
 
 @pytest.mark.parametrize(
-    "query", ["start=2026-02-30", "start=2026-03-02&end=2026-03-01", "start=2001-01-01", "end=x", "start=%00"]
+    "query",
+    [
+        *("start=2026-02-30", "start=2026-03-02&end=2026-03-01", "start=2001-01-01", "end=x", "start=%00"),
+        *("end=0001-01-05", "start=0001-01-01&end=0001-01-01", "start=9999-12-31&end=9999-12-31"),
+    ],
 )
 def test_a_wrong_period_is_named(admin_client, query):
     assert "errornote" in page(admin_client, reverse("admin:sessrec_report_changelist") + f"?{query}")

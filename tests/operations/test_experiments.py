@@ -1,8 +1,11 @@
 """The life of an experiment, from draft to stop, with real models, sessions and settings."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from django_sessrec import tasks
@@ -14,6 +17,9 @@ from django_sessrec.models import AuditEntry, Promotion
 from django_sessrec.operations.experiments import (
     ExperimentError,
     Plan,
+    _begin_if_ready,
+    _begin_if_ready,
+    discard,
     judgement,
     keep,
     plan,
@@ -281,3 +287,52 @@ def test_a_guard_rail_that_fails_stops_it():
     assert judgement(experiment).failed == [("new", "full")]
     assert tend()["stopped"] == ["Does it pay?"]
     assert "full lists" in Experiment.objects.get().stop_reason
+
+
+def test_an_act_on_what_somebody_else_ended_or_discarded_meanwhile_undoes_nothing():
+    seen = a_running_one(NOW)
+    stop(Experiment.objects.get(pk=seen.pk), "enough", "new")
+    for late in (lambda: ramp(seen, 0.5), lambda: stop(seen, "too")):
+        with pytest.raises(ExperimentError, match="Only an open experiment"):
+            late()
+    seen.refresh_from_db()
+    assert (seen.state, seen.stop_reason, seen.kept, seen.part) == ("stopped", "enough", "new", 1.0)
+    draft = an_experiment("A draft?")
+    discard(Experiment.objects.get(pk=draft.pk))
+    with pytest.raises(ExperimentError, match="discarded already"):
+        start(draft)
+
+
+def test_the_schedule_begins_nothing_that_was_stopped_while_it_waited():
+    waiting = an_experiment(state="waiting")
+    serve("itemknn", "neighbours")
+    stop(Experiment.objects.get(pk=waiting.pk), "changed our mind")
+    assert not _begin_if_ready(waiting)
+    waiting.refresh_from_db()
+    assert waiting.state == "stopped"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_people_who_act_at_once_one_is_told_that_it_is_done():
+    running, drafts = a_running_one(NOW), [an_experiment(f"Draft {n}?", placement="home") for n in range(2)]
+    both = Barrier(2)
+
+    def act(do):
+        both.wait(30)
+        try:
+            return do()
+        except ExperimentError as error:
+            return str(error)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(2) as people:
+        rows = [Experiment.objects.get(pk=running.pk) for _person in range(2)]
+        stops = [(lambda row=row, n=n: stop(row, f"reason {n}")) for n, row in enumerate(rows)]
+        said = list(people.map(act, stops))
+        assert sorted(said, key=str) == sorted([None, "Only an open experiment can be stopped."], key=str)
+        running.refresh_from_db()
+        assert running.stop_reason == f"reason {said.index(None)}"
+        said = list(people.map(act, [(lambda each=each: start(each)) for each in drafts]))
+    assert said.count(None) == 1
+    assert Experiment.objects.filter(placement="home", state="waiting").count() == 1

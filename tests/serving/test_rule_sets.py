@@ -1,13 +1,15 @@
 """Rules as rows: drafted, published, undone, and followed by pages within seconds."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from django_sessrec.models import RuleSet
 from django_sessrec.recommendations import get_recommendations, placement_for
 from django_sessrec.serving import merchant_rules
-from django_sessrec.serving.rule_sets import RuleSetError, draft_of, live_set, publish, restore
+from django_sessrec.serving.rule_sets import RuleSetError, draft_of, drafting, live_set, publish, restore
 
 pytestmark = pytest.mark.django_db
 PLACEMENT = "product_page"
@@ -128,3 +130,27 @@ def test_lists_follow_the_last_known_rules_while_the_database_rests(shop, monkey
     merchant_rules._live._due = 0
     merchant_rules.database_breaker.rest()
     assert merchant_rules.live(PLACEMENT) is known
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_draft_that_is_being_changed_is_published_after_the_change(shop):
+    draft = draft_of(PLACEMENT, "ada")
+
+    def go_live():
+        try:
+            publish(draft, "bob", "now")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as bob:
+        with drafting(PLACEMENT, "ada") as mine:
+            done = bob.submit(go_live)
+            with pytest.raises(TimeoutError):
+                done.result(0.5)
+            mine.changes = {"LIMIT": 3}
+            mine.save()
+        done.result(30)
+    live = live_set(PLACEMENT)
+    assert (live.pk, live.published_by, live.changes) == (draft.pk, "bob", {"LIMIT": 3})
+    with drafting(PLACEMENT, "ada") as next_one:
+        assert next_one.pk != draft.pk, "what is live is never changed"
