@@ -88,12 +88,24 @@ class _Isolated:
                 error = problem
         if error is None or not isinstance(error, Exception):
             return False
-        if self._about:
-            error.add_note(self._about)
-        if not self._savepoints and isinstance(error, DatabaseError) and any(_in_transaction()):
-            return False
-        log(f"could not {self._task}", error)
-        return True
+        return swallowed(self._task, error, about=self._about, savepoints=self._savepoints)
+
+
+def swallowed(task: str, error: Exception, *, about: str = "", savepoints: bool = False) -> bool:
+    """Log an error as isolated() does; whether it may be swallowed. For loops, where a block costs too much:
+
+    try:
+        ...
+    except Exception as error:
+        if not swallowed("describe an item", error):
+            raise
+    """
+    if about:
+        error.add_note(about)
+    if not savepoints and isinstance(error, DatabaseError) and any(_in_transaction()):
+        return False
+    log(f"could not {task}", error)
+    return True
 
 
 def _in_transaction() -> Iterator[str]:

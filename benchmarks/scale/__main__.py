@@ -65,29 +65,30 @@ def main() -> None:
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--requests", type=int, default=1_000, help="for each page and number of workers")
     parser.add_argument(
         "--models", nargs="*", default=MODELS, help="asked by catalogue: " + ", ".join(MODELS)
     )
     options = parser.parse_args()
     results: dict[str, Any] = {"shops": [], "queries": {}}
+    for items in options.items if options.models else ():
+        results["queries"][str(items)] = step = apart(queries, items, max(items, 100_000), [*options.models])
+        report(f"{items:,} products", step)
+        save(options.out, results)
     middle = options.items[len(options.items) // 2]
     sizes = [(options.events[0], items) for items in options.items]
     sizes += [(events, middle) for events in options.events[1:]]
     for events, items in sizes:
         shop: dict[str, float] = {"events": events, "items": items}
         results["shops"].append(shop)
-        for step in steps_of_shop(events, items, options.workers):
+        for step in steps_of_shop(events, items, options.workers, options.requests):
             report(f"{events:,} events, {items:,} products", step)
             shop |= step
             save(options.out, results)
-    for items in options.items if options.models else ():
-        results["queries"][str(items)] = step = apart(queries, items, max(items, 100_000), [*options.models])
-        report(f"{items:,} products", step)
-        save(options.out, results)
     print(*tables(results, options.workers), sep="\n\n")
 
 
-def steps_of_shop(events: int, items: int, workers: list[int]) -> Iterator[dict[str, float]]:
+def steps_of_shop(events: int, items: int, workers: list[int], requests: int) -> Iterator[dict[str, float]]:
     """The figures of each step, as soon as it is done."""
     with database() as url, tempfile.TemporaryDirectory() as temporary:
         yield apart(filled, url, items, events)
@@ -101,7 +102,7 @@ def steps_of_shop(events: int, items: int, workers: list[int]) -> Iterator[dict[
         figures |= query_latency(folder, Cases.from_log(lately).thinned(QUESTIONS), K)
         yield {f"neighbours_{name}": value for name, value in figures.items()}
         clicks = [lately.index.item_ids(lately[n]) for n in range(len(lately))]
-        yield apart(pages, url, folder, items, workers, clicks)
+        yield apart(pages, url, folder, items, workers, clicks, requests)
 
 
 @contextmanager

@@ -12,16 +12,22 @@ import django
 
 from benchmarks.serving.visitors import visit
 
-REQUESTS, WARM_UP, CONNECTIONS = 2_000, 400, 8
+CONNECTIONS = 8
 PAGES = {"plain": "/plain/{}/", "page": "/tagged/{}/"}
 
 
 def pages(
-    url: str, model: Path, items: int, workers: Sequence[int], sessions: Sequence[Sequence[str]]
+    url: str,
+    model: Path,
+    items: int,
+    workers: Sequence[int],
+    sessions: Sequence[Sequence[str]],
+    asked: int,
 ) -> dict[str, float]:
     """Requests a second, p50 and p90 of a session's page with the list and of the page without, by workers.
 
-    model: a folder with the artifact that answers. sessions: item ids of the visitors' clicks.
+    model: a folder with the artifact that answers. sessions: item ids of the visitors' clicks. asked:
+    requests for each page, after a fifth as many that are not measured.
     """
     with tempfile.TemporaryDirectory() as artifacts:
         os.environ |= {
@@ -39,7 +45,7 @@ def pages(
         for number in workers:
             with server(number) as (port, _):
                 for page, address in PAGES.items():
-                    for requests in (WARM_UP, REQUESTS):
+                    for requests in (max(asked // 5, CONNECTIONS), asked):
                         load = visit(
                             port,
                             address,

@@ -5,7 +5,9 @@ Postgres and neighbours promoted on a synthetic catalogue. Contextual visitors l
 session also have their event and impression written. The pages take turns in rounds, so that all meet the
 same machine. The JSON:
 
-    plain_*, tagged_*, rest_*   requests_per_s, p50_ms, p90_ms, p99_ms of contextual and of session visitors
+    plain_*, tagged_*, rest_*   requests_per_s, p50_ms, p90_ms, p99_ms of contextual and of session visitors;
+                                processor time of a request by the web workers and by Postgres, worker_us and
+                                postgres_us, which can be compared on a machine that others use as well
     by_hand_*, floor_*          the same of eight products of the category by the shop's own query and loop,
                                 and of the page without the tag and three trivial queries
     bare_page                   the same of the page without the app
@@ -28,6 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -39,6 +42,7 @@ import numpy as np
 
 from benchmarks.serving.visitors import BROWSER, Load, visit
 from django_sessrec.recsys import artifact
+from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.sessions import SessionLog
@@ -73,8 +77,11 @@ def main() -> None:
 
 
 @contextmanager
-def shop(items: int, sessions: int) -> Iterator[list[list[str]]]:
-    """A database with the items, and neighbours promoted; yields later visits for the load."""
+def shop(items: int, sessions: int, *, intents: bool = False) -> Iterator[list[list[str]]]:
+    """A database with the items, and neighbours promoted; yields later visits for the load.
+
+    intents: whether the model comes with likenesses of its items, as those of training runs do
+    """
     folder = Path(tempfile.mkdtemp(prefix="sessrec-bench-"))
     postgres = Postgres(scratch_folder(), durable=True)
     postgres.start()
@@ -87,7 +94,7 @@ def shop(items: int, sessions: int) -> Iterator[list[list[str]]]:
         django.setup()
         past, coming = log_of(items, sessions).split_last(0.02)
         stock(items)
-        promote(Neighbours().fit(past), folder)
+        promote(Neighbours().fit(past), folder, intents=Intents.of(past) if intents else None)
         yield [coming.index.item_ids(coming[n]) for n in range(len(coming))]
     finally:
         postgres.stop()
@@ -111,21 +118,38 @@ def stock(items: int) -> None:
         Group.objects.bulk_create(batch)
 
 
-def promote(recommender: Any, folder: Path) -> None:
+def promote(recommender: Any, folder: Path, *, intents: Intents | None = None) -> None:
     from django_sessrec.models import Promotion, TrainingRun
 
     run = TrainingRun.objects.create(
         model="neighbours", trigger="benchmark", state="published", artifact="neighbours"
     )
-    artifact.save(recommender, folder / run.artifact, card={})
+    artifact.save(recommender, folder / run.artifact, card={}, intents=intents)
     Promotion.objects.create(model="neighbours", run=run, promoted_by="benchmark")
 
 
 def in_process(visits: Sequence[Sequence[str]]) -> dict[str, Any]:
     """The model's own share of a slot, and the slot's share of a page, without server or writing."""
-    from django.test import RequestFactory
+    from django_sessrec.recommendations import get_recommendations
+    from django_sessrec.serving.active_models import active
 
-    from django_sessrec.capture.tracker import Tracker
+    def slot(consent: str) -> Callable[[Sequence[str]], Any]:
+        asked = request_of(consent)
+        return lambda items: get_recommendations(asked, "product_page", item=items[-1])
+
+    recommender = active("neighbours").recommender
+    return {
+        "model_us": timed(lambda items: recommender.rank(items, 32).explained(0, 8), visits),
+        "fill_contextual_us": timed(slot("no"), visits),
+        "fill_session_us": timed(slot("yes"), visits),
+        "stages_us": {
+            name: timed(ask, given)["p50"] for name, (ask, given) in stages(visits[: QUESTIONS // 2]).items()
+        },
+    }
+
+
+def stages(visits: Sequence[Sequence[str]]) -> dict[str, tuple[Callable[[Any], Any], Sequence[Any]]]:
+    """Each step of a slot of a session, and what it is asked with."""
     from django_sessrec.recommendations import (
         choose,
         get_recommendations,
@@ -134,37 +158,31 @@ def in_process(visits: Sequence[Sequence[str]]) -> dict[str, Any]:
         render,
         visit_of,
     )
-    from django_sessrec.serving.active_models import active
 
-    def request(consent: str) -> Any:
-        made = RequestFactory().get("/", headers={"user-agent": BROWSER})
-        made.COOKIES["consent"] = consent
-        made.sessrec = Tracker(made)
-        return made
-
-    def slot(kind: str) -> Callable[[Sequence[str]], Any]:
-        return lambda items: get_recommendations(requests[kind], "product_page", item=items[-1])
-
-    recommender = active("neighbours").recommender
-    requests = {"contextual": request("no"), "session": request("yes")}
-    some = visits[: QUESTIONS // 2]
-    seen = [visit_of(requests["session"], item=items[-1]) for items in some]
+    request = request_of("yes")
+    seen = [visit_of(request, item=items[-1]) for items in visits]
     placement = placement_for("product_page", seen[0])
     chosen = [choose(each, placement) for each in seen]
-    lists = [slot("session")(items) for items in some]
-    stages = {
-        "visit_of": timed(lambda items: visit_of(requests["session"], item=items[-1]), some),
-        "placement_for": timed(lambda visit: placement_for("product_page", visit), seen),
-        "choose": timed(lambda visit: choose(visit, placement), seen),
-        "remember": timed(lambda choice: remember(choice, seen[0], placement), chosen),
-        "render": timed(lambda made: render(made, requests["session"]), lists),
-    }
+    lists = [get_recommendations(request, "product_page", item=items[-1]) for items in visits]
     return {
-        "model_us": timed(lambda items: recommender.rank(items, 32).explained(0, 8), visits),
-        "fill_contextual_us": timed(slot("contextual"), visits),
-        "fill_session_us": timed(slot("session"), visits),
-        "stages_us": {name: each["p50"] for name, each in stages.items()},
+        "visit_of": (lambda items: visit_of(request, item=items[-1]), visits),
+        "placement_for": (lambda visit: placement_for("product_page", visit), seen),
+        "choose": (lambda visit: choose(visit, placement), seen),
+        "remember": (lambda choice: remember(choice, seen[0], placement), chosen),
+        "render": (lambda made: render(made, request), lists),
     }
+
+
+def request_of(consent: str) -> Any:
+    """A page's request behind the middleware."""
+    from django.test import RequestFactory
+
+    from django_sessrec.capture.tracker import Tracker
+
+    made: Any = RequestFactory().get("/", headers={"user-agent": BROWSER})
+    made.COOKIES["consent"] = consent
+    made.sessrec = Tracker(made)
+    return made
 
 
 def timed(ask: Callable[[Any], Any], given: Sequence[Any]) -> dict[str, float]:
@@ -181,54 +199,97 @@ def timed(ask: Callable[[Any], Any], given: Sequence[Any]) -> dict[str, float]:
 def through_the_server(visits: Sequence[Sequence[str]], options: argparse.Namespace) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     loads: dict[str, list[Load]] = {}
+    seconds: dict[str, Counter[str]] = {}
     a_round = {"requests": options.requests // ROUNDS, "connections": options.connections}
+
+    def a_load(name: str, address: str, pid: int, *, consent: bool) -> None:
+        before = _processor_seconds(pid)
+        loads.setdefault(name, []).append(visit(port, address, visits, consent=consent, **a_round))
+        spent = seconds.setdefault(name, Counter())
+        for process, (of, so_far) in _processor_seconds(pid).items():
+            spent[of] += so_far - before.get(process, (of, 0.0))[1]
+
     with server(options.workers) as (port, pid):
         for _ in range(ROUNDS):
             for page, address in PAGES.items():
                 for kind in ("contextual", "session"):
-                    load = visit(port, address, visits, consent=kind == "session", **a_round)
-                    loads.setdefault(f"{page}_{kind}", []).append(load)
+                    a_load(f"{page}_{kind}", address, pid, consent=kind == "session")
         figures |= memory("with_app", pid)
     with server(options.workers, WITHOUT_SESSREC="1") as (port, pid):
         for _ in range(ROUNDS):
-            loads.setdefault("bare_page", []).append(
-                visit(port, PAGES["plain"], visits, consent=False, **a_round)
-            )
+            a_load("bare_page", PAGES["plain"], pid, consent=False)
         figures |= memory("without_app", pid)
-    pages = {name: together(some).figures() for name, some in loads.items()}
+    pages = {}
+    for name, some in loads.items():
+        load = together(some)
+        per_request = {f"{of}_us": 1e6 * spent / len(load.answers) for of, spent in seconds[name].items()}
+        pages[name] = load.figures() | per_request
     for kind in ("contextual", "session"):
         rate = pages[f"tagged_{kind}"]["requests_per_s"] / pages[f"by_hand_{kind}"]["requests_per_s"]
         figures[f"tagged_over_by_hand_{kind}"] = rate
     return pages | figures
 
 
+def _processor_seconds(server: int) -> dict[str, tuple[str, float]]:
+    """By id of each process of the web server's workers and of Postgres: whose it is, and what it has taken
+    of the processors so far. Nothing but on Linux."""
+    from django.db import connection
+
+    connection.ensure_connection()
+    backend = Path(f"/proc/{connection.connection.info.backend_pid}/stat")
+    if not backend.exists():
+        return {}
+    postgres = int(backend.read_text().rpartition(")")[2].split()[1])  # its parent
+    return {
+        process: (name, _seconds_of(process))
+        for name, parent in {"worker": server, "postgres": postgres}.items()
+        for process in _children(parent)
+    }
+
+
+def _children(parent: int) -> list[str]:
+    return Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+
+
+def _seconds_of(process: str) -> float:
+    threads = Path(f"/proc/{process}/task").glob("*/schedstat")
+    return sum(int(each.read_text().split()[0]) for each in threads) / 1e9
+
+
 def together(loads: Sequence[Load]) -> Load:
     return Load([answer for load in loads for answer in load.answers], sum(load.elapsed for load in loads))
 
 
+GRANIAN = (
+    "granian", "--interface", "wsgi", "--no-log", "--port", "{port}", "--workers", "{workers}",
+    "--blocking-threads", "1", "--factory", "django.core.wsgi:get_wsgi_application",
+)  # fmt: skip
+
+
 @contextmanager
-def server(workers: int, **environment: str) -> Iterator[tuple[int, int]]:
-    """Granian with so many worker processes; yields its port and process id once it answers."""
+def server(
+    workers: int, command: Sequence[str] = GRANIAN, page: str = PAGES["plain"], **environment: str
+) -> Iterator[tuple[int, int]]:
+    """A web server with so many worker processes; yields its port and process id once the page answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--no-log", "--port", str(port)]
-    command += ["--workers", str(workers), "--blocking-threads", "1", "django.core.wsgi:get_wsgi_application"]
-    process = subprocess.Popen([*command, "--factory"], env=os.environ | environment)
+    words = [each.format(port=port, workers=workers) for each in command]
+    process = subprocess.Popen([sys.executable, "-m", *words], env=os.environ | environment)
     try:
-        wait_for(port, process)
+        wait_for(port, process, page)
         yield port, process.pid
     finally:
         process.terminate()
         process.wait(20)
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes], page: str, seconds: float = 30) -> None:
     """Until the page answers; a server that stopped says why on its own standard error."""
     deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            visit(port, PAGES["plain"], [["1"]], consent=False, requests=1, connections=1)
+            visit(port, page, [["1"]], consent=False, requests=1, connections=1)
         except OSError:
             time.sleep(0.05)
         else:
@@ -238,11 +299,10 @@ def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 30) -
 
 def memory(name: str, parent: int) -> dict[str, float]:
     """Megabytes of a worker, the mean of all; PSS is private memory and its share of what is shared."""
-    children = Path(f"/proc/{parent}/task/{parent}/children")
-    if not children.exists():
+    if not Path(f"/proc/{parent}/smaps_rollup").exists():
         return {}
     totals = {"Pss": 0.0, "Private_Clean": 0.0, "Private_Dirty": 0.0}
-    workers = children.read_text().split()
+    workers = _children(parent)
     for worker in workers:
         for line in Path(f"/proc/{worker}/smaps_rollup").read_text().splitlines()[1:]:
             field, kilobytes = line.split()[:2]

@@ -1,6 +1,7 @@
 """Settings of the shop that serving is weighed on. From the environment:
 
-DATABASE_URL, SESSREC_ARTIFACTS, and WITHOUT_SESSREC=1 for the same shop without the app.
+DATABASE_URL, SESSREC_ARTIFACTS, WITHOUT_SESSREC=1 for the same shop without the app, and POOL=1 for a pool of
+connections, which a shop on an async server needs.
 """
 
 import os
@@ -14,7 +15,8 @@ TAG = '{% load sessrec %}{% sessrec_recommendations "product_page" item=product 
 BY_HAND = """<h2>You may also like</h2><ul>{% for each in alike %}
 <li><a href="/tagged/{{ each.pk }}/"><span>{{ each.name }}</span></a></li>{% endfor %}</ul>"""
 
-_without_app = one_page_shop.settings(django_database(os.environ["DATABASE_URL"]))
+_database = django_database(os.environ["DATABASE_URL"], pool=bool(os.environ.get("POOL")))
+_without_app = one_page_shop.settings(_database)
 DATABASES = _without_app["DATABASES"]
 INSTALLED_APPS = [app for app in _without_app["INSTALLED_APPS"] if app != "django_sessrec"]
 MIDDLEWARE = [*one_page_shop.MIDDLEWARE]
@@ -36,7 +38,12 @@ TEMPLATES = [
                     [
                         (
                             "django.template.loaders.locmem.Loader",
-                            {"plain": PAGE, "tagged": PAGE + TAG, "by_hand": PAGE + BY_HAND},
+                            {
+                                "plain": PAGE,
+                                "tagged": PAGE + TAG,
+                                "by_hand": PAGE + BY_HAND,
+                                "with_list": PAGE + "{{ list }}",
+                            },
                         ),
                         "django.template.loaders.app_directories.Loader",
                     ],
@@ -49,7 +56,9 @@ TEMPLATES = [
 SESSREC = {
     "CATALOGUE": "benchmarks.serving.shop.GroupCatalogue",
     "CONSENT": "benchmarks.one_page_shop.consent",
-    "TRACKED_VIEWS": {"plain": "pk", "tagged": "pk", "by_hand": "pk", "floor": "pk"},
+    "TRACKED_VIEWS": dict.fromkeys(
+        ("plain", "tagged", "by_hand", "floor", "async_plain", "async_tagged"), "pk"
+    ),
     "ARTIFACTS": os.environ["SESSREC_ARTIFACTS"],
     "THROTTLE_RECOMMENDATIONS": "10000000/min",
 }

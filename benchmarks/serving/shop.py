@@ -53,11 +53,32 @@ def floor(request: HttpRequest, pk: int) -> HttpResponse:
     return product_page(request, pk, "plain")
 
 
+async def async_product_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """product_page() on the event loop."""
+    from django.contrib.auth.models import Group
+
+    return render(request, "plain", {"product": await Group.objects.aget(pk=pk)})
+
+
+async def async_tagged_page(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same with a list, which an async view awaits and hands to its template."""
+    from django.contrib.auth.models import Group
+
+    from django_sessrec.recommendations import aget_recommendations
+    from django_sessrec.recommendations import render as rendered
+
+    product = await Group.objects.aget(pk=pk)
+    found = await aget_recommendations(request, "product_page", item=product, limit=8)
+    return render(request, "with_list", {"product": product, "list": rendered(found, request)})
+
+
 urlpatterns = [
     path("plain/<int:pk>/", product_page, {"template": "plain"}, name="plain"),
     path("tagged/<int:pk>/", product_page, {"template": "tagged"}, name="tagged"),
     path("by_hand/<int:pk>/", by_hand, name="by_hand"),
     path("floor/<int:pk>/", floor, name="floor"),
+    path("async_plain/<int:pk>/", async_product_page, name="async_plain"),
+    path("async_tagged/<int:pk>/", async_tagged_page, name="async_tagged"),
 ]
 if settings.WITH_APP:
     urlpatterns.append(path("sessrec/", include("django_sessrec.urls")))

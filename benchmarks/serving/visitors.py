@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, cycle
+from itertools import chain, cycle, islice
 
 import numpy as np
 
@@ -56,7 +56,7 @@ async def _browse(
     """One visit after the other, each with a cookie of its own."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answers = []
-    for item, first_click in _clicks(visits, requests):
+    for item, first_click in islice(clicks(visits), requests):
         if first_click:
             cookies = b"consent=yes" if consent else b"consent=no"
         start = time.perf_counter()
@@ -69,9 +69,9 @@ async def _browse(
     return answers
 
 
-def _clicks(visits: Sequence[Sequence[str]], count: int) -> Iterator[tuple[str, bool]]:
-    clicks = ((item, not position) for visit in cycle(visits) for position, item in enumerate(visit))
-    return (next(clicks) for _ in range(count))
+def clicks(visits: Sequence[Sequence[str]]) -> Iterator[tuple[str, bool]]:
+    """The items of the visits for ever, each with whether it is the first of its visit."""
+    return ((item, not position) for visit in cycle(visits) for position, item in enumerate(visit))
 
 
 async def _get(

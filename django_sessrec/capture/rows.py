@@ -58,6 +58,33 @@ NULLABLE: Final = frozenset(
 )
 _values = attrgetter(*EventRow._fields)
 
+# What sessrec_store_list takes, in its order: a list's impression, and the view of its page's item.
+OF_BOTH: Final[Mapping[str, str]] = MappingProxyType({"session_id": "uuid", "bot": "bool"})
+OF_LIST: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "impression_id": "uuid",
+        "shown_at": "timestamptz",
+        "placement": "text",
+        "model": "text",
+        "run_id": "int8",
+        "step": "text",
+        "experiment": "text",
+        "variant": "text",
+        "item_ids": "text[]",
+        "reasons": "text[]",
+        "propensities": "float8[]",
+        "wanted": "int2",
+        "session_clicks": "int2",
+        "session_intents": "int2",
+        "duration_us": "int4",
+    }
+)
+OF_VIEW: Final[Mapping[str, str]] = MappingProxyType(
+    {name: each for name, each in SQL_TYPES.items() if name not in OF_BOTH}
+)
+_list_values = attrgetter(*OF_BOTH, *OF_LIST)
+_view_values = attrgetter(*OF_VIEW)
+
 
 def row_of(event: Event) -> EventRow:
     """The event's row."""
@@ -75,6 +102,30 @@ def as_parameters(event: Event) -> list[str | None]:
     texts = [None if each is None else str(each) for each in _values(event)]
     _refuse_unwritable("".join(filter(None, texts)), zip(EventRow._fields, texts, strict=True))
     return texts
+
+
+def of_one_page(impression: Impression, event: Event) -> bool:
+    """Whether the two have in common what sessrec_store_list takes once, as those of most pages have."""
+    return (impression.session_id, impression.bot) == (event.session_id, event.bot)
+
+
+def as_list_parameters(impression: Impression, event: Event | None = None) -> list[str | None]:
+    """The values of a list, and of its page's event, as text, in the order of sessrec_store_list."""
+    given = [*_list_values(impression), *(_view_values(event) if event else (None,) * len(OF_VIEW))]
+    texts = [each if each is None or type(each) is str else _as_text(each) for each in given]
+    names = (*OF_BOTH, *OF_LIST, *(OF_VIEW if event else ()))
+    _refuse_unwritable("".join(filter(None, texts)), zip(names, texts, strict=False))
+    return texts
+
+
+def _as_text(value: Any) -> str:
+    return _as_array(value) if type(value) is list else str(value)
+
+
+def _as_array(values: Iterable[Any]) -> str:
+    """Postgres's own form of an array."""
+    texts = [None if each is None else str(each).replace("\\", r"\\").replace('"', r"\"") for each in values]
+    return "{" + ",".join(["NULL" if each is None else f'"{each}"' for each in texts]) + "}"
 
 
 def as_json(rows: Iterable[Event | Impression]) -> list[str]:

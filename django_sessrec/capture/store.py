@@ -19,17 +19,35 @@ from django_sessrec.capture.fast_query import (
     call_with_deadline,
     database_breaker,
 )
-from django_sessrec.capture.rows import SQL_TYPES, Rows, as_json, as_parameters, time_of_row
+from django_sessrec.capture.rows import (
+    OF_BOTH,
+    OF_LIST,
+    OF_VIEW,
+    SQL_TYPES,
+    Rows,
+    as_json,
+    as_list_parameters,
+    as_parameters,
+    of_one_page,
+    time_of_row,
+)
 from django_sessrec.models import Event, EventName, Impression
 
 NO_PARTITION: Final = "23514"  # check_violation: no partition takes the row
 # What the shop earns waits for the disk; a view that a crash takes back is sent again.
 DURABLE: Final = frozenset({EventName.PURCHASE, EventName.REFUND})
 
+
+def _parameters(*types: str) -> str:
+    """The placeholders of values of these types."""
+    return ", ".join(f"${number}::{each}" for number, each in enumerate(types, 1))
+
+
 # Each of them one value, which Postgres plans much sooner than a row of three from a function.
 STORE: Final = "sessrec_store($1::jsonb, $2::jsonb, $3::boolean)::text"
-STORE_EVENT: Final = "sessrec_store_event({})".format(
-    ", ".join(f"${number}::{each}" for number, each in enumerate([*SQL_TYPES.values(), "bool"], 1))
+STORE_EVENT: Final = f"sessrec_store_event({_parameters(*SQL_TYPES.values(), 'bool')})"
+STORE_LIST: Final = "sessrec_store_list({})".format(
+    _parameters(*OF_BOTH.values(), *OF_LIST.values(), *OF_VIEW.values(), "bool")
 )
 STORE_MESSAGES: Final = "sessrec_store_messages($1::jsonb)"
 TALLY: Final = "sessrec_tally($1::int8, $2::int8, $3::int8, $4::int8, $5::int8, $6::int8)"
@@ -151,14 +169,25 @@ def _insert(send: Callable[..., WriteResult], *, resend: bool) -> WriteResult:
 
 def _sending(rows: Rows) -> Callable[..., WriteResult]:
     """The rows made ready for the database: what is left to say is `resend`."""
-    if len(rows) == 1 and isinstance(rows[0], Event):
-        return partial(_write_event, as_parameters(rows[0]), durable=_durable(rows))
+    match rows:
+        case [Event() as alone]:
+            return partial(_write_event, as_parameters(alone), durable=_durable(rows))
+        case [Impression() as shown]:
+            return partial(_write_list, as_list_parameters(shown), durable=False)
+        case [Impression() as shown, Event() as view] if of_one_page(shown, view):
+            return partial(_write_list, as_list_parameters(shown, view), durable=_durable(rows))
     return partial(write_json, *as_json(rows), durable=_durable(rows))
 
 
 def _write_event(values: Sequence[str | None], *, resend: bool, durable: bool) -> WriteResult:
     outcome = call_with_deadline(STORE_EVENT, *values, str(resend), durable=durable)
     return WriteResult(**{str(outcome): 1})
+
+
+def _write_list(values: Sequence[str | None], *, resend: bool, durable: bool) -> WriteResult:
+    counts = call_with_deadline(STORE_LIST, *values, str(resend), durable=durable)
+    stored, duplicate, withdrawn = map(int, str(counts).split(","))
+    return WriteResult(stored, duplicate, withdrawn=withdrawn)
 
 
 def _durable(rows: Rows) -> bool:

@@ -122,6 +122,11 @@ class TextCatalogue:
         found = islice(self.shop.attribute_values(attribute, text, limit), limit)
         return [(str(value), str(name)) for value, name in found]
 
+    @property
+    def has_basket(self) -> bool:
+        """Whether the shop tells of a basket of its own at all."""
+        return type(self.shop).basket is not Catalogue.basket
+
     def basket(self, request: HttpRequest | None) -> list[str] | None:
         """Ids of the lines of the shop's own basket; None where it has none to tell."""
         lines = None if request is None else self.shop.basket(request)
@@ -134,7 +139,9 @@ class TextCatalogue:
     def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
         """The item's fields, "title" and "url" among them; KeyError where the shop leaves one out."""
         fields = self.shop.describe(item, request)
-        return {**fields, "title": fields["title"], "url": fields["url"]}
+        if "title" in fields and "url" in fields:
+            return fields
+        raise KeyError("title" if "url" in fields else "url")
 
 
 def get_catalogue() -> TextCatalogue:
@@ -149,6 +156,8 @@ def get_catalogue() -> TextCatalogue:
 
 def _texts(value: Any) -> frozenset[str]:
     """One text or several; nothing for None."""
+    if type(value) is str and value:  # asked for each attribute of each candidate of a list with rules
+        return frozenset((value,))
     if value is None or value == "":
         return frozenset()
     several = isinstance(value, Iterable) and not isinstance(value, str)

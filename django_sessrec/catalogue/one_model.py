@@ -10,7 +10,20 @@ from typing import Any
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db.models import CharField, Field, ForeignObjectRel, IntegerField, Model, Q, QuerySet, TextField
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import (
+    CharField,
+    Field,
+    ForeignObjectRel,
+    IntegerField,
+    Lookup,
+    Model,
+    Q,
+    QuerySet,
+    TextField,
+)
+from django.db.models.sql.compiler import SQLCompiler
 from django.http import HttpRequest
 
 from django_sessrec.catalogue.base import Catalogue
@@ -55,12 +68,11 @@ class ModelCatalogue(Catalogue):
         return getattr(item, self.id_field)
 
     def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> Mapping[Any, Any]:
-        wanted = {f"{self.id_field}__in": self.native_ids(item_ids)}
-        return {self.item_id(item): item for item in self.available(self.queryset()).filter(**wanted)}
+        products = self._among(self.available(self.queryset()), item_ids)
+        return {self.item_id(item): item for item in products}
 
     def known(self, item_ids: Collection[str]) -> Mapping[Any, Any]:
-        wanted = {f"{self.id_field}__in": self.native_ids(item_ids)}
-        return {self.item_id(item): item for item in self.queryset().filter(**wanted)}
+        return {self.item_id(item): item for item in self._among(self.queryset(), item_ids)}
 
     def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
         title = getattr(item, self.title_field) if self.title_field else str(item)
@@ -154,11 +166,23 @@ class ModelCatalogue(Catalogue):
 
     def native_ids(self, item_ids: Collection[str]) -> list[Any]:
         """The ids as `id_field`'s own type, for queries of your own; text that can't be one is left out."""
+        return _cleaned(self._id_field, item_ids)
+
+    def _among(self, products: QuerySet[Any], item_ids: Collection[str]) -> QuerySet[Any]:
+        """The products with these ids."""
+        ids = self.native_ids(item_ids)
+        on_postgres = ids and connections[products.db].vendor == "postgresql"
+        if on_postgres and _whole_numbers(self._id_field) is not None:
+            return products.filter(**{f"{self.id_field}__{Among.lookup_name}": ",".join(map(str, ids))})
+        return products.filter(**{f"{self.id_field}__in": ids})
+
+    @cached_property
+    def _id_field(self) -> Field[Any, Any]:
         name = self._model._meta.pk.name if self.id_field == "pk" else self.id_field
         field = self._model._meta.get_field(name)
         if not isinstance(field, Field):
             raise ImproperlyConfigured(f"{type(self).__name__}.id_field = {self.id_field!r} is a relation.")
-        return _cleaned(field, item_ids)
+        return field
 
     @cached_property
     def _model(self) -> type[Model]:
@@ -185,6 +209,21 @@ class ModelCatalogue(Catalogue):
 
     def _ids(self, items: Iterable[Any]) -> list[Any]:
         return [self.item_id(item) for item in items]
+
+
+@Field.register_lookup
+class Among(Lookup):
+    """`number__sessrec_among="1,2"`: rows whose whole number is one of these, on PostgreSQL.
+
+    IN takes each number through ten functions of the ORM, which is a fifth of a list's query.
+    """
+
+    lookup_name = "sessrec_among"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
+        column, values = self.process_lhs(compiler, connection)
+        return f"{column} = ANY(%s::bigint[])", (*values, f"{{{self.rhs}}}")
 
 
 def _cleaned(field: Any, texts: Collection[str]) -> list[Any]:

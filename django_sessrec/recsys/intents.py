@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from math import exp
 from pathlib import Path
 from typing import Any, Self
 
@@ -82,21 +83,33 @@ class Intents:
         Each item joins the intent that it is most alike to on average, or opens one: a list that serves two
         intents must not take them for one because a single pair of their items is alike.
         """
-        latest = session[-LATEST:]
-        items = np.array(list(dict.fromkeys(latest.tolist())), np.int32)
-        cosines = self.cosines(items, items)
-        clusters: list[list[int]] = []
-        for number in range(len(items)):
-            means = [float(cosines[number, members].mean()) for members in clusters]
-            if means and max(means) >= self.threshold:
-                clusters[int(np.argmax(means))].append(number)
+        latest = session[-LATEST:].tolist()
+        items = list(dict.fromkeys(latest))
+        if len(items) < 2:
+            return [Intent(session[-LATEST:], 1.0)] if items else []
+        rows = np.array(items, np.int32)
+        intent_of: dict[int, int] = {}
+        sums: list[list[float]] = []  # by intent, of the cosines of its items with every item
+        sizes: list[int] = []
+        for number, cosines in enumerate(self.cosines(rows, rows).tolist()):
+            means = [with_each[number] / size for with_each, size in zip(sums, sizes, strict=True)]
+            intent = means.index(max(means)) if means and max(means) >= self.threshold else len(sums)
+            if intent == len(sums):
+                sums.append(cosines)
+                sizes.append(1)
             else:
-                clusters.append([number])
-        weight = np.exp(np.arange(1 - len(latest), 1) / FADES)
-        chosen = [np.flatnonzero(np.isin(latest, items[members])) for members in clusters]
+                sums[intent] = [one + other for one, other in zip(sums[intent], cosines, strict=True)]
+                sizes[intent] += 1
+            intent_of[items[number]] = intent
+        clicks: dict[int, list[int]] = {}
+        weights: dict[int, float] = {}
+        for ago, row in enumerate(reversed(latest)):
+            intent = intent_of[row]
+            clicks.setdefault(intent, []).append(row)
+            weights[intent] = weights.get(intent, 0.0) + exp(-ago / FADES)
+        total = sum(weights.values())
         return [
-            Intent(latest[clicks], float(weight[clicks].sum() / weight.sum()))
-            for clicks in sorted(chosen, key=lambda clicks: -int(clicks[-1]))
+            Intent(np.array(some[::-1], np.int32), weights[intent] / total) for intent, some in clicks.items()
         ]
 
     def cosines(self, rows: Rows, others: Rows) -> FloatArray:

@@ -48,8 +48,8 @@ class ItemIndex:
 
     def rows(self, item_ids: Iterable[str]) -> Rows:
         """The rows of the known ids, in order; ids the model never saw are left out. (n,)"""
-        known = (self._row_of.get(item_id) for item_id in item_ids)
-        return np.fromiter((row for row in known if row is not None), np.int32)
+        known = map(self._row_of.get, item_ids)
+        return np.array([row for row in known if row is not None], np.int32)
 
     def rows_in(self, other: ItemIndex) -> Rows:
         """(len(self),) the row of each item in another index, 0 where that lacks it."""

@@ -10,6 +10,8 @@ an index. On the exact Diginetica split: HR@20 53.1, MRR@20 18.9.
                 of weight(s) * w(d)
     w(0) = self_weight, w(d > 0) = exp(-(d - 1) / forward_decay),
     w(d < 0) = backward_weight exp(-(|d| - 1) / backward_decay)
+
+Where clicks have weights, w(d) is multiplied by that of the click of i in s.
 """
 
 from __future__ import annotations
@@ -163,8 +165,7 @@ class NeighboursRecommender(Recommender):
         source = Source.CO_VIEWED if self.parameters.clicks == 1 else Source.NEIGHBOURS
         if not len(session):
             return [Reason(source) for _ in rows]
-        found = self.kernel.explain(session, rows)
-        return [Reason(source, tuple(clicks), tuple(clicks.values())) for clicks in found]
+        return [Reason(source, *found) for found in self.kernel.explain(session, rows)]
 
     def describe(self) -> str:
         return gettext_noop("products viewed in earlier visits that are similar to this one")

@@ -7,7 +7,7 @@ import pkgutil
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -61,7 +61,7 @@ class Source(StrEnum):
 SOURCES = frozenset(Source)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen, a list's dozen of them takes three times as long
 class Reason:
     """The source of a row, and the session's rows that support it, strongest first.
 
@@ -81,7 +81,7 @@ class Reason:
             raise ValueError(f"a reason's source is lower case, digits and '_', not {self.source!r}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Recommendation:
     """One recommended item, its source, and the clicked items that support it, strongest first.
 
@@ -99,14 +99,11 @@ class Recommendation:
         claims no more than that the session has them."""
         if not self.support or min(self.support) >= least:
             return self
-        strong = [n for n, sessions in enumerate(self.support) if sessions >= least]
+        strong = [pair for pair in zip(self.because, self.support, strict=True) if pair[1] >= least]
         if not strong:
-            return replace(self, source=Source.SESSION, support=())
-        return replace(
-            self,
-            because=tuple(self.because[n] for n in strong),
-            support=tuple(self.support[n] for n in strong),
-        )
+            return Recommendation(self.item_id, self.score, Source.SESSION, self.because)
+        because, support = zip(*strong, strict=True)
+        return Recommendation(self.item_id, self.score, self.source, because, support)
 
 
 class Recommender(ABC):
@@ -178,7 +175,8 @@ class Recommender(ABC):
     def rank(self, item_ids: Sequence[str], k: int, *, exclude: Sequence[str] = ()) -> Ranking:
         """As `recommend`, before anything is explained."""
         session = self.index.rows(item_ids)
-        return Ranking(self, session, *self.top(session, k, exclude=self.index.rows(exclude).tolist()))
+        without = self.index.rows(exclude).tolist() if exclude else ()
+        return Ranking(self, session, *self.top(session, k, exclude=without))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +188,14 @@ class Ranking:
     rows: Rows
     scores: FloatArray
 
+    @property
+    def item_ids(self) -> list[str]:
+        """The ids, best first."""
+        return self.recommender.index.item_ids(self.rows.tolist())
+
     def take(self, numbers: Sequence[int]) -> Ranking:
         """These of its rows, in this order; 0 is the first."""
-        return replace(self, rows=self.rows[numbers], scores=self.scores[numbers])
+        return Ranking(self.recommender, self.session, self.rows[numbers], self.scores[numbers])
 
     def explained(self, start: int = 0, stop: int | None = None) -> list[Recommendation]:
         """The recommendations from `start` up to `stop`, the first is 0."""

@@ -7,7 +7,8 @@ renders them all; otherwise this module writes what they say, and tests hold bot
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +17,10 @@ from django.template import Context, Template
 from django.template.base import render_value_in_context
 from django.template.loader import get_template
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
+
+from django_sessrec.serving.fallback import PINNED, SPONSORED
+from django_sessrec.serving.reasons import words
 
 if TYPE_CHECKING:
     from django_sessrec.serving.recommendations import Recommendations, RecommendedItem
@@ -43,40 +47,49 @@ def html(recommendations: Recommendations) -> SafeString:
     """What LIST renders for a list that has items."""
     title, rec_id = _value(recommendations.title), recommendations.rec_id
     shown_as = f' data-sessrec-rec="{_value(rec_id)}"' if rec_id else ""
-    rows = "".join([_row(*row) for row in recommendations.rows])
+    translate = cache(gettext)  # most reasons of a list have the same words
+    rows = "".join([_row(*row, translate) for row in recommendations.rows])
     return SafeString(
         f'<section class="sessrec" aria-label="{title}"'
         f' data-sessrec-placement="{_value(recommendations.placement)}"{shown_as}>\n{rows}</section>\n'
     )
 
 
-def _row(title: str, items: Sequence[RecommendedItem], reason: str) -> str:
-    cards = "".join([_card(item, says_reason=not reason) for item in items])
+def _row(title: str, items: Sequence[RecommendedItem], reason: str, translate: Callable[[str], str]) -> str:
+    cards = "".join([_card(item, "" if reason else _reason(item, translate)) for item in items])
     heading = f'<h2 class="sessrec__heading">{_value(title)}</h2>\n'
     if reason:
         heading += f'<p class="sessrec__because">{_value(reason)}</p>\n'
     return f'{heading}<ul class="sessrec__list" role="list">\n{cards}</ul>\n'
 
 
-def _card(item: RecommendedItem, *, says_reason: bool) -> str:
-    fields = item.fields
-    parts = [f'<li class="sessrec__item" data-sessrec-item="{_value(item.item_id)}">\n']
-    parts.append(f'<a class="sessrec__card" href="{_value(item.url)}">\n')
+def _reason(item: RecommendedItem, translate: Callable[[str], str]) -> str:
+    """The item's reason_text."""
+    if item.reason_repeated or item.step == SPONSORED:
+        return ""
+    return words(item.reason, item.because_title, translate)
+
+
+def _card(item: RecommendedItem, reason: str) -> str:
+    fields, picture, pick, price, why = item.fields, "", "", "", ""
     if "image" in fields:
         image = fields["image"]
         picture = f'<img src="{_value(image)}" alt="" loading="lazy" decoding="async">' if image else ""
-        parts.append(f'<span class="sessrec__picture">{picture}</span>\n')
-    if item.pinned:
-        parts.append(f'<span class="sessrec__label">{_("Our pick")}</span>\n')
-    parts.append(f'<span class="sessrec__title">{_value(fields["title"])}</span>\n')
-    if (price := fields.get("price")) is not None:
-        parts.append(f'<span class="sessrec__price">{_value(price)}</span>\n')
-    if item.sponsored:
-        parts.append(f'<span class="sessrec__label">{_("Sponsored")}</span>\n')
-    elif says_reason and (reason := item.reason_text):
-        parts.append(f'<span class="sessrec__reason">{_value(reason)}</span>\n')
-    parts.append("</a>\n</li>\n")
-    return "".join(parts)
+        picture = f'<span class="sessrec__picture">{picture}</span>\n'
+    if item.step == PINNED:
+        pick = f'<span class="sessrec__label">{gettext("Our pick")}</span>\n'
+    if "price" in fields and fields["price"] is not None:
+        price = f'<span class="sessrec__price">{_value(fields["price"])}</span>\n'
+    if item.step == SPONSORED:
+        why = f'<span class="sessrec__label">{gettext("Sponsored")}</span>\n'
+    elif reason:
+        why = f'<span class="sessrec__reason">{_value(reason)}</span>\n'
+    return (
+        f'<li class="sessrec__item" data-sessrec-item="{_value(item.item_id)}">\n'
+        f'<a class="sessrec__card" href="{_value(item.url)}">\n'
+        f'{picture}{pick}<span class="sessrec__title">{_value(fields["title"])}</span>\n'
+        f"{price}{why}</a>\n</li>\n"
+    )
 
 
 def _value(value: Any) -> str:

@@ -29,17 +29,18 @@ from django_sessrec.serving.fallback import (
 )
 from django_sessrec.serving.families import families_of
 from django_sessrec.serving.interleaving import interleaved, teams
-from django_sessrec.serving.merchandising import in_force, refill, sifting
+from django_sessrec.serving.merchandising import Stage, in_force, refill, sifting
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.rules import (
     BY_CATALOGUE,
     BY_ID,
     CAPPING,
     LAST,
-    PROPOSING,
     Rule,
     RuleContext,
+    not_in_place_of_it,
     own_rules,
+    rules_by_id,
 )
 from django_sessrec.serving.variety import WINDOW, explored, rotated, varied
 from django_sessrec.serving.visit import Visit
@@ -48,7 +49,7 @@ AGAIN_UNDER_RULES: Final = 6  # times the list, next, where a merchant's rules l
 SPARE_AGAIN: Final = 12  # times the list that is looked up in all where that was not enough
 
 VARYING: Final[tuple[Rule, ...]] = (varied, rotated, explored)
-REFILLED: Final = "refilled"  # in traces: back in a list that the merchant's rules had left short
+REFILLED: Final = "refilled"  # in traces: back in a list that rules had left short
 
 
 class Effect(NamedTuple):
@@ -70,7 +71,7 @@ class Choice:
     chosen: list[Candidate] = field(default_factory=list)  # best first; `item` and `fields` are set
     effects: list[Effect] = field(default_factory=list)
 
-    @property
+    @cached_property
     def answer(self) -> Candidate | None:
         """The first item that a step of the fallback brought, else the first that the shop put there."""
         by_step = (each for each in self.chosen if each.step not in BY_HAND)
@@ -150,22 +151,25 @@ def choose(
         lists = [choose(visit, each, request=request, catalogue=catalogue).chosen for each in placement.teams]
         return Choice(interleaved(lists, order))
     context = RuleContext(visit, placement, catalogue, request)
-    own = list(own_rules(placement))
+    by_id, own = rules_by_id(context), [*own_rules(placement)] if placement.rules else []
     proposed = candidates(visit, placement, catalogue)
     taken: dict[str, Candidate] = {}
     choice = Choice()
     for times in _depths(context, own):
         had = len(taken)
-        first = _gathered(times, taken, proposed, context)
-        if times == AT_FIRST and any(each.intent for each in first.chosen):  # see every_intent
-            first = _gathered(SPARE, taken, proposed, context)
+        first = _gathered(int(times * placement.limit), taken, proposed, by_id, context)
+        if times == AT_FIRST and {each.intent for each in first.chosen} - {""}:  # see every_intent
+            first = _gathered(SPARE * placement.limit, taken, proposed, by_id, context)
         if had and len(taken) == had:  # no step has anything left
             break
         choice = _by_rules(first, own, context)
         if len(choice.chosen) >= placement.limit:
             break
     if len(choice.chosen) < placement.limit and placement.merchandising.rules:
-        choice = _refilled(choice, context)
+        choice = _refilled(choice, refill(choice.chosen, choice.dropped, context), context)
+    if not choice.chosen and BOUGHT_TOGETHER in placement.steps:
+        alike = [each for each in choice.dropped if each.trace[-1].rule == not_in_place_of_it.__name__]
+        choice = _refilled(choice, alike, context)
     return choice
 
 
@@ -186,14 +190,18 @@ def _depths(context: RuleContext, own: Sized) -> tuple[float, ...]:
 
 
 def _gathered(
-    times: float, taken: dict[str, Candidate], proposed: Iterable[Candidate], context: RuleContext
+    wanted: int,
+    taken: dict[str, Candidate],
+    proposed: Iterable[Candidate],
+    by_id: Iterable[Rule],
+    context: RuleContext,
 ) -> Choice:
-    """The candidates that the rules by id leave, so many times the list's length while there are more."""
-    wanted = int(times * context.placement.limit)
-    first = _by_id(taken, context)
-    while len(first.chosen) < wanted and _take(taken, proposed, wanted - len(first.chosen)):
-        first = _by_id(taken, context)
-    return first
+    """The candidates that the rules by id leave, at least so many while there are more."""
+    while True:
+        first = _applied(by_id, Choice(list(taken.values())), context)
+        missing = wanted - len(first.chosen)
+        if missing <= 0 or not _take(taken, proposed, missing):
+            return first
 
 
 def _take(taken: dict[str, Candidate], proposed: Iterable[Candidate], number: int) -> bool:
@@ -202,10 +210,6 @@ def _take(taken: dict[str, Candidate], proposed: Iterable[Candidate], number: in
     for each in batch:
         taken.setdefault(each.item_id, each)
     return bool(batch)
-
-
-def _by_id(taken: dict[str, Candidate], context: RuleContext) -> Choice:
-    return _applied((*PROPOSING, *BY_ID), Choice(list(taken.values())), context)
 
 
 def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) -> Choice:
@@ -226,17 +230,16 @@ def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) 
     return _applied(LAST, choice, context)
 
 
-def _staged(stages: Iterable[tuple[str, Rule]], choice: Choice, context: RuleContext) -> Choice:
+def _staged(stages: Iterable[Stage], choice: Choice, context: RuleContext) -> Choice:
     """The list after the merchant's rules; one that can't be applied is logged and skipped."""
-    for name, rule in stages:
-        with isolated("apply a merchant's rule", about=name):
-            choice = _with(name, choice, rule(choice.chosen, context))
+    for stage in stages:
+        with isolated("apply a merchant's rule", about=stage.name, savepoints=stage.asks):
+            choice = _with(stage.name, choice, stage.rule(choice.chosen, context))
     return choice
 
 
-def _refilled(choice: Choice, context: RuleContext) -> Choice:
-    """A short list with what the merchant's rules need not leave out, until it is full."""
-    back = refill(choice.chosen, choice.dropped, context)
+def _refilled(choice: Choice, back: list[Candidate], context: RuleContext) -> Choice:
+    """A short list with these of what was left out, until it is full."""
     return _applied(LAST, _with(REFILLED, choice, [*choice.chosen, *back]), context) if back else choice
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from django_sessrec.recsys.composition import compose, in_rows, live
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.items import Rows
 from django_sessrec.recsys.recommender import Ranking, Recommendation
-from django_sessrec.serving.placements import OFF, ROWS, Placement
+from django_sessrec.serving.placements import ROWS, Placement
 
 
 class Place(NamedTuple):
@@ -28,9 +28,14 @@ class ComposedRanking(NamedTuple):
 
     places: list[Place]
 
-    def explained(self, start: int = 0, stop: int | None = None) -> list[tuple[Recommendation, str]]:
-        """The recommendations from `start` up to `stop`, each with its intent."""
-        chosen = self.places[start:stop]
+    @property
+    def item_ids(self) -> list[str]:
+        """The ids in this order."""
+        return [each.ranking.recommender.index.ids[each.ranking.rows[each.number]] for each in self.places]
+
+    def explained(self, numbers: Sequence[int]) -> list[tuple[Recommendation, str]]:
+        """The recommendations at these places, 0 is the first, each with its intent."""
+        chosen = [self.places[number] for number in numbers]
         found: dict[int, Recommendation] = {}
         for ranking in {id(each.ranking): each.ranking for each in chosen}.values():
             mine = [n for n, each in enumerate(chosen) if each.ranking is ranking]
@@ -39,20 +44,18 @@ class ComposedRanking(NamedTuple):
 
 
 def composed(
-    ranking: Ranking, intents: Intents | None, placement: Placement, depth: int, hidden: Collection[str]
-) -> tuple[ComposedRanking | None, int | None]:
+    ranking: Ranking, intents: Intents, placement: Placement, depth: int, hidden: Collection[str]
+) -> tuple[Ranking | ComposedRanking, int]:
     """The ranking of a whole session, with places for its earlier intents, and how many intents are live.
 
-    None in place of the ranking where there is one intent only, and of the number where nobody asks.
+    The ranking itself where there is one intent only.
 
     depth:  candidates asked of the model for each of them
     hidden: ids that the rules leave out: they get no place, and stand at the end, so that traces tell of them
     """
-    if placement.intents == OFF or intents is None:
-        return None, None
     alive = live(ranking.session, intents)
     if len(alive) < 2:
-        return None, len(alive)
+        return ranking, len(alive)
     index = ranking.recommender.index
     left_out = {*index.rows(hidden).tolist()}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -21,7 +21,7 @@ from django_sessrec.serving.active_models import ActiveModel, active
 from django_sessrec.serving.cold_start import HEARD, new_products
 from django_sessrec.serving.composing import ComposedRanking, composed
 from django_sessrec.serving.families import Families, families_of, heard
-from django_sessrec.serving.placements import Placement
+from django_sessrec.serving.placements import OFF, Placement
 from django_sessrec.serving.popular import viewed_lately
 from django_sessrec.serving.shop_wide import of_categories
 from django_sessrec.serving.visit import Visit
@@ -61,7 +61,7 @@ class Trace(NamedTuple):
     places: int = 0  # of MOVED: up if positive, among the items that were there before
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen, its sixteen fields take four times as long to set
 class Candidate:
     """An item on its way into a list. Rules get it with `item` set, and may keep, drop or reorder it.
 
@@ -95,14 +95,9 @@ class Candidate:
 
     def resolved(self, offered: Mapping[str, Any]) -> None:
         """Take the shop's objects from those that may be shown. Nobody else has the candidate yet."""
-        object.__setattr__(self, "item", offered.get(self.item_id))
+        self.item = offered.get(self.item_id)
         if self.because:
-            named = [offered[item_id] for item_id in self.because if item_id in offered]
-            object.__setattr__(self, "because_items", tuple(named))
-
-    def described(self, fields: dict[str, Any]) -> None:
-        """Take what the catalogue says of it."""
-        object.__setattr__(self, "fields", fields)
+            self.because_items = tuple([offered[item_id] for item_id in self.because if item_id in offered])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +105,9 @@ class Asked:
     """What a step of the fallback is asked with.
 
     session: the visit's clicks without sensitive items; depth: candidates wanted of each model
+    hidden: what the rules by id leave out of this list, and the families of such items
+    left_out: those of them that no other item can stand for: nobody will see a reason for them
+    family: of the session's items that are variants
     """
 
     visit: Visit
@@ -117,14 +115,24 @@ class Asked:
     catalogue: TextCatalogue
     session: Sequence[str]
     depth: int
-    family: Mapping[str, str] = field(default_factory=dict)  # of the session's items that are variants
+    hidden: Set[str]
+    left_out: Set[str]
+    family: Mapping[str, str]
 
-    @property
-    def hidden(self) -> set[str]:
-        """What the rules by id leave out of this list."""
-        viewed = self.visit.items if self.placement.hide_viewed else ()
-        ids = {*viewed, *self.visit.decided, *self.visit.left_out, *self.placement.excluded}
-        return ids | {self.family[item_id] for item_id in ids if item_id in self.family}
+    @classmethod
+    def of(
+        cls, visit: Visit, placement: Placement, catalogue: TextCatalogue, session: Sequence[str]
+    ) -> Asked:
+        viewed = visit.items if placement.hide_viewed else ()
+        ids = {*viewed, *visit.basket, *visit.purchases, *visit.left_out, *placement.excluded}
+        depth = placement.limit * DEPTH
+        families = families_of(catalogue)
+        if families is not None:
+            family = families.of({*session, *visit.basket, *visit.purchases})
+            hidden = ids | {family[item_id] for item_id in ids if item_id in family}
+            return cls(visit, placement, catalogue, session, depth, hidden, frozenset(), family)
+        left_out = frozenset() if RECENTLY_VIEWED in placement.steps else ids  # which shows what was viewed
+        return cls(visit, placement, catalogue, session, depth, ids, left_out, {})
 
     def heard_by(self, index: ItemIndex, session: Sequence[str]) -> Sequence[str]:
         """What a model hears of the session."""
@@ -153,8 +161,7 @@ def candidates(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> 
     sensitive = catalogue.sensitive(set(clicks))
     session = [item_id for item_id in clicks if item_id not in sensitive]
     families = families_of(catalogue)
-    family = families.of({*session, *visit.basket, *visit.purchases}) if families is not None else {}
-    asked = Asked(visit, placement, catalogue, session, placement.limit * DEPTH, family)
+    asked = Asked.of(visit, placement, catalogue, session)
     allowed = of_categories(catalogue, visit.categories) if visit.categories else {}
     for step in _in_order(asked):
         for question in QUESTIONS[step](asked):
@@ -229,14 +236,16 @@ def _hears(model: str, last: Sequence[str], asked: Asked) -> bool:
 class _Ranked:
     """What a model ranks for the session; nothing where it never saw one of its items.
 
-    A reason costs more than a rank, so items further down are explained only when they are asked for.
+    A reason costs more than a rank: what the rules by id leave out has none, and what stands further down
+    only if it is asked for.
     """
 
     def __init__(self, model: str, session: Sequence[str], asked: Asked, step: str) -> None:
         self._model, self._session, self._asked, self._step = model, session, asked, step
         self._run_id: int | None = None
-        self._ranking: Ranking | None = None
-        self._composed: ComposedRanking | None = None
+        self._ranking: Ranking | ComposedRanking | None = None
+        self._ids: list[str] = []  # of the ranking
+        self._next = 0  # place in it
         self._intents: int | None = None
         self._clicked: dict[str, str] = {}  # what the model heard -> the variant that was clicked
 
@@ -253,16 +262,17 @@ class _Ranked:
         self._run_id = serving.run_id
         if heard is not self._session:
             self._clicked = dict(zip(heard, self._session, strict=True))
-        self._ranking = serving.recommender.rank(
+        self._ranking = ranking = serving.recommender.rank(
             heard,
             asked.depth,
             exclude=[*heard[-1:], *stand_ins.values()],  # nobody has viewed these
         )
-        if self._step == MODEL:
-            self._composed, self._intents = composed(
-                self._ranking, serving.intents, asked.placement, asked.depth, asked.hidden
+        if self._step == MODEL and serving.intents is not None and asked.placement.intents != OFF:
+            self._ranking, self._intents = composed(
+                ranking, serving.intents, asked.placement, asked.depth, asked.hidden
             )
-        found = self._explained(0, _times(AT_FIRST, asked.placement))
+        self._ids = self._ranking.item_ids
+        found = self._explained(_times(_at_first(asked.placement), asked.placement))
         if self._step == MODEL:
             if named[-1] in stand_ins:
                 like_it = Candidate(stand_ins[named[-1]], CONTENT, CONTENT, tuple(self._session[-1:]))
@@ -273,15 +283,21 @@ class _Ranked:
 
     def spare(self) -> list[Candidate]:
         placement = self._asked.placement
-        return self._explained(_times(AT_FIRST, placement), _times(_spare(placement), placement))
+        looked_up = _times(_at_first(placement), placement)
+        return self._explained(_times(_spare(placement), placement) - looked_up)
 
     def rest(self) -> list[Candidate]:
-        placement = self._asked.placement
-        return self._explained(_times(_spare(placement), placement), None)
+        return self._explained(None)
 
-    def _explained(self, start: int, stop: int | None) -> list[Candidate]:
-        return [
-            Candidate(
+    def _explained(self, number: int | None) -> list[Candidate]:
+        """The next of the ranking: so many that may be shown, and what stands between them."""
+        start, ids, left_out = self._next, self._ids, self._asked.left_out
+        places = [place for place in range(start, len(ids)) if ids[place] not in left_out]
+        shown = places[:number]
+        self._next = len(ids) if len(shown) == len(places) else places[len(shown)]
+        least = sessrec_settings.MIN_REASON_SESSIONS
+        found = {
+            place: Candidate(
                 each.item_id,
                 self._step,
                 each.source,
@@ -292,19 +308,33 @@ class _Ranked:
                 intent=self._clicked.get(intent, intent),
                 intents=self._intents,
             )
-            for each, intent in self._recommendations(start, stop)
-        ]
+            for place, (each, intent) in zip(shown, self._recommendations(shown, least), strict=True)
+        }
+        if len(found) == self._next - start:
+            return list(found.values())
+        return [found.get(place) or self._unexplained(place) for place in range(start, self._next)]
+
+    def _unexplained(self, place: int) -> Candidate:
+        """One that the rules by id leave out: traces tell of it."""
+        item_id = self._ids[place]
+        reason = Source.VIEWED if item_id in self._session else Source.SESSION
+        return Candidate(item_id, self._step, reason, model=self._model, run_id=self._run_id)
 
     def _as_clicked(self, heard: tuple[str, ...]) -> tuple[str, ...]:
         return tuple([self._clicked.get(each, each) for each in heard]) if self._clicked else heard
 
-    def _recommendations(self, start: int, stop: int | None) -> list[tuple[Recommendation, str]]:
-        if self._composed is not None:
-            found = self._composed.explained(start, stop)
-        else:
-            found = [(each, "") for each in self._ranking.explained(start, stop)] if self._ranking else []
-        least = sessrec_settings.MIN_REASON_SESSIONS
-        return [(each.supported(least), intent) for each, intent in found]
+    def _recommendations(self, places: list[int], least: int) -> list[tuple[Recommendation, str]]:
+        """Those at these places of the ranking, each with its intent."""
+        if not places or self._ranking is None:
+            return []
+        if isinstance(self._ranking, Ranking):
+            return [(each.supported(least), "") for each in self._ranking.take(places).explained()]
+        return [(each.supported(least), intent) for each, intent in self._ranking.explained(places)]
+
+
+def _at_first(placement: Placement) -> float:
+    """Under a merchant's rules all are looked up at once: one explanation of them costs less than two."""
+    return UNDER_RULES if placement.merchandising.rules else AT_FIRST
 
 
 def _spare(placement: Placement) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.experiment_models import INTERLEAVED
-from django_sessrec.safety import isolated, warn
+from django_sessrec.safety import swallowed, warn
 from django_sessrec.serving import experiments, merchant_rules
 from django_sessrec.serving.experiments import RunningExperiment
 from django_sessrec.serving.merchant_rules import Merchandising
@@ -76,10 +76,13 @@ def placement_for(
     if merchandising is None:
         merchandising = merchant_rules.live(name)
     if visit is not None and visit.session_id is not None:
-        with isolated(f"assign a variant of the placement {name!r}"):
+        try:
             experiment = experiments.running(name, settings["EXPERIMENT"])
             if experiment and (variant := experiment.variant_of(visit.session_id)):
                 return _as_in(name, settings, merchandising, experiment, variant, limit)
+        except Exception as error:
+            if not swallowed(f"assign a variant of the placement {name!r}", error):
+                raise
     return _merged(name, settings, merchandising, {}, limit=limit)
 
 
@@ -130,8 +133,12 @@ def _merged(
     merged = {**settings, **merchandising.changes, **variant}
     wanted = merged["LIMIT"]
     if limit is not None and limit != "":
-        with isolated(f"read the limit of the placement {name!r}", about=f"limit {limit!r}"):
+        try:
             wanted = int(limit)
+        except Exception as error:
+            if not swallowed(f"read the limit of the placement {name!r}", error, about=f"limit {limit!r}"):
+                raise
+        else:
             if not 1 <= wanted <= MAX_LIMIT:
                 message = "limit=%s for a list of the placement %r: it is taken between 1 and %s"
                 warn(message, wanted, name, MAX_LIMIT)

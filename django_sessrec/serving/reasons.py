@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from django.utils.html import conditional_escape
@@ -30,16 +30,16 @@ OF_AN_ITEM: Final[Mapping[str, str]] = {
 }
 
 
-def words(reason: str, title: str) -> str:
+def words(reason: str, title: str, translate: Callable[[str], str] = gettext) -> str:
     """The reason in the active language; empty where it has no words, or needs a title and there is none.
 
     title: of the item that spoke for it
     """
     if alone := ALONE.get(reason):
-        return gettext(alone)
+        return translate(alone)
     about = OF_AN_ITEM.get(reason) if title else None
     if about is None:
         return ""
     if isinstance(title, SafeString):  # of HTML that the shop vouches for
-        return SafeString(conditional_escape(gettext(about)) % {"title": title})
-    return gettext(about) % {"title": title}
+        return SafeString(conditional_escape(translate(about)) % {"title": title})
+    return translate(about) % {"title": title}

@@ -15,13 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import compress
 from typing import Any, Final, TypeVar
 
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
 from django_sessrec.catalogue import Attributes, TextCatalogue
-from django_sessrec.safety import isolated
+from django_sessrec.safety import isolated, swallowed
 from django_sessrec.serving.fallback import (
     BOUGHT_TOGETHER,
     BY_HAND,
@@ -76,9 +77,12 @@ class RuleContext:
         """What the catalogue says of a resolved candidate, asked once in a list; nothing where it raises."""
         found = self._attributes.get(candidate.item_id)
         if found is None:
-            found = NO_ATTRIBUTES
-            with isolated("tell an item's attributes", about=f"item {candidate.item_id!r}", savepoints=False):
+            try:
                 found = self.catalogue.attributes(candidate.item)
+            except Exception as error:
+                if not swallowed("tell an item's attributes", error, about=f"item {candidate.item_id!r}"):
+                    raise
+                found = NO_ATTRIBUTES
             self._attributes[candidate.item_id] = found
         return found
 
@@ -212,25 +216,33 @@ def max_per_category(items: list[Candidate], context: RuleContext) -> list[Candi
         return items
     kept, shown = [], Counter[str]()
     for each in items:
-        with isolated("tell an item's category", about=f"item {each.item_id!r}", savepoints=False):
+        try:
             categories = context.catalogue.categories(each.item)
-            if each.step in BY_HAND or all(shown[category] < most for category in categories):
-                shown.update(categories)
-                kept.append(each)
+        except Exception as error:
+            if not swallowed("tell an item's category", error, about=f"item {each.item_id!r}"):
+                raise
+            continue
+        if each.step in BY_HAND or all(shown[category] < most for category in categories):
+            shown.update(categories)
+            kept.append(each)
     return kept if len(kept) < len(items) else items
 
 
 def describable(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """As many as will be shown, described; an item that the catalogue can't describe costs its own place."""
-    described: list[Candidate] = []
-    rest = iter(items)
-    while len(described) < context.placement.limit and (each := next(rest, None)):
-        with isolated("describe an item", about=f"item {each.item_id!r}", savepoints=False):
+    failed, missing = set[int](), context.placement.limit
+    for number, each in enumerate(items):
+        if not missing:
+            break
+        try:
             if each.fields is None:
-                each.described(context.catalogue.describe(each.item, context.request))
-            described.append(each)
-    described.extend(rest)
-    return described if len(described) < len(items) else items
+                each.fields = context.catalogue.describe(each.item, context.request)
+            missing -= 1
+        except Exception as error:
+            if not swallowed("describe an item", error, about=f"item {each.item_id!r}"):
+                raise
+            failed.add(number)
+    return [each for number, each in enumerate(items) if number not in failed] if failed else items
 
 
 def limit(items: list[Candidate], context: RuleContext) -> list[Candidate]:
@@ -240,14 +252,14 @@ def limit(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 def not_in_place_of_it(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """Where a list is what goes with a basket: nothing of a category that is in it already.
 
-    A category that all have tells nothing.
+    A list that would be empty without these gets them back, as in a shop of one category.
     """
     if BOUGHT_TOGETHER not in context.placement.steps:
         return items
     anchors = context.look_up(context.visit.anchors)
     there = set().union(*(_categories(item, context) for item in anchors.values()))
     of_item = {each.item_id: _categories(each.item, context) for each in items}
-    if not there or (there.union(*of_item.values()) == there and len(there) == 1):
+    if not there:
         return items
     kept = [each for each in items if each.step in BY_HAND or not of_item[each.item_id] & there]
     return kept if len(kept) < len(items) else items
@@ -261,7 +273,7 @@ def _categories(item: Any, context: RuleContext) -> set[str]:
 
 def every_intent(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """An intent that lost its places to what the shop does not offer now gets one in the middle."""
-    if not any(each.intent for each in items):
+    if {each.intent for each in items} <= {""}:
         return items
     most = context.placement.limit
     shown = {each.intent for each in items[:most]}
@@ -288,6 +300,21 @@ BY_ID: tuple[Rule, ...] = (never_the_item_on_screen, excluded, in_basket_or_boug
 BY_CATALOGUE: tuple[Rule, ...] = (available, not_sensitive, not_in_place_of_it, every_intent)
 CAPPING: tuple[Rule, ...] = (one_of_a_family, max_per_category)
 LAST: tuple[Rule, ...] = (describable, limit, in_rows)
+
+
+def rules_by_id(context: RuleContext) -> tuple[Rule, ...]:
+    """Those of PROPOSING and BY_ID that have anything to do in this list."""
+    visit, placement = context.visit, context.placement
+    given = (
+        placement.sponsored,
+        placement.pinned,
+        visit.current,
+        placement.excluded,
+        visit.basket or visit.purchases,
+        visit.left_out,
+        placement.hide_viewed and visit.items,
+    )
+    return tuple(compress((*PROPOSING, *BY_ID), given))
 
 
 def guarded(items: list[Candidate], context: RuleContext) -> list[Candidate]:
@@ -323,6 +350,5 @@ def _first(item_ids: Collection[str], items: list[Candidate], step: str) -> list
 
 def _without(hidden: Collection[str], items: list[Candidate]) -> list[Candidate]:
     """The items but for those; the same list where it has none of them, as rules return what they leave."""
-    if not hidden or not any(each.item_id in hidden for each in items):
-        return items
-    return [each for each in items if each.item_id not in hidden]
+    kept = [each for each in items if each.item_id not in hidden] if hidden else items
+    return kept if len(kept) < len(items) else items

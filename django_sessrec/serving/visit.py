@@ -19,7 +19,7 @@ from django_sessrec.capture.tracker import Tracker
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import EventName
-from django_sessrec.safety import isolated
+from django_sessrec.safety import isolated, swallowed
 
 MAX_CATEGORIES: Final = 50  # of one page
 MAX_QUERY: Final = 200  # characters
@@ -120,8 +120,9 @@ def _visit_of(
     tracker: Tracker | None = getattr(request, "sessrec", None)
     current = _current(item, tracker, catalogue)
     left_out: tuple[str, ...] = ()
-    with isolated("tell the ids that a list leaves out"):
-        left_out = tuple(map(catalogue.id_of, leave_out))
+    if leave_out or not isinstance(leave_out, list | tuple):
+        with isolated("tell the ids that a list leaves out"):
+            left_out = tuple(map(catalogue.id_of, leave_out))
     if tracker is None or tracker.answered:  # its headers have left: it can't be marked private any more
         return Visit(current=current, left_out=left_out)
     session_id = tracker.session_id
@@ -133,9 +134,10 @@ def _visit_of(
         return Visit(items=named, current=current, session_id=session_id, consent=SESSION, left_out=left_out)
     events = _events_of(tracker, session_id)
     basket, purchases = _basket_and_purchases(events)
-    with isolated("ask the shop for its basket"):
-        lines = catalogue.basket(request)
-        basket = basket if lines is None else tuple(lines[-MAX_BASKET_LINES:])
+    if catalogue.has_basket:
+        with isolated("ask the shop for its basket"):
+            lines = catalogue.basket(request)
+            basket = basket if lines is None else tuple(lines[-MAX_BASKET_LINES:])
     return Visit(
         items=tuple(each.item_id for each in events if each.name in CLICK_EVENTS)[-MAX_SESSION_ITEMS:],
         current=current,
@@ -205,8 +207,11 @@ def group_of(request: HttpRequest | None) -> str:
 def _current(item: Any, tracker: Tracker | None, catalogue: TextCatalogue) -> str:
     """The id of the item on screen; what names no item is logged, and counts as none."""
     if item is not None and item != "":
-        with isolated("tell the id of the item on screen"):
+        try:
             return catalogue.id_of(item)
+        except Exception as error:
+            if not swallowed("tell the id of the item on screen", error):
+                raise
     return (tracker.current_item if tracker else None) or ""
 
 

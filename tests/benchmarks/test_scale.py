@@ -32,7 +32,19 @@ def test_events_products_and_workers_grow_one_at_a_time_and_stand_in_one_table(t
     out = tmp_path / "scale.json"
     command = [sys.executable, "-m", "benchmarks.scale", "--items", "300", "600", "--events", "3000", "6000"]
     done = subprocess.run(
-        [*command, "--workers", "1", "--models", "neighbours", "gru4rec", "ranked", "--out", str(out)],
+        [
+            *command,
+            "--workers",
+            "1",
+            "--requests",
+            "40",
+            "--models",
+            "neighbours",
+            "gru4rec",
+            "ranked",
+            "--out",
+            str(out),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -43,7 +55,7 @@ def test_events_products_and_workers_grow_one_at_a_time_and_stand_in_one_table(t
     sizes = [(shop["events"], shop["items"]) for shop in figures["shops"]]
     assert sizes == [(3_000, 300), (3_000, 600), (6_000, 600)]
     for shop in figures["shops"]:
-        assert 0.9 * shop["events"] < shop["clicks"] <= shop["events"]
+        assert 0.7 * shop["events"] < shop["clicks"] <= shop["events"]
         measured = {*TABLE, "page_requests_per_s_1_workers", "page_p90_ms_1_workers"}
         assert all(shop[name] > 0 for name in measured)
     assert {*figures["queries"]} == {"300", "600"}

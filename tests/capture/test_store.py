@@ -77,6 +77,52 @@ def test_an_event_by_itself_is_counted_as_what_became_of_it():
     assert in_the_ledger() == {"stored": 1, "duplicate": 1, "withdrawn": 1}
 
 
+def test_a_list_with_or_without_its_page_s_view_is_stored_as_it_is():
+    """They go a shorter way than several of them do."""
+    session_id = uuid7()
+    ids = ['it\'s "quoted", {braced}, back\\slashed %s ü', "NULL", "", "a,b"]
+    for bot in (False, True):
+        alone, beside = shown(session_id, *ids), shown(session_id, *ids)
+        for column, value in {"wanted": 8, "duration_us": 4_200, "bot": bot}.items():
+            setattr(beside, column, value)
+        beside.propensities = [0.25, None, 1.0, 1e-9]
+        view = event(ids[0], session_id=session_id, impression_id=uuid7(), position=1, price="1.50", bot=bot)
+        assert store.write([], [alone]) == WriteResult(stored=1)
+        assert store.write([view], [beside]) == WriteResult(stored=2)
+        assert to_payload(Event.objects.get(pk=view.pk)) == to_payload(view)
+        for each in (alone, beside):
+            assert to_payload(Impression.objects.get(pk=each.pk)) == to_payload(each)
+    assert in_the_ledger() == {"stored": 6}
+
+
+def test_a_list_is_counted_as_what_became_of_it():
+    session_id, gone = uuid7(), uuid7()
+    view, first = event(session_id=session_id), shown(session_id, "2")
+    erase_sessions([gone])
+    assert store.write([view]) == WriteResult(stored=1)
+    assert store.write([view], [first]) == WriteResult(stored=1, duplicate=1)
+    assert store.write([view], [first], resend=True) == WriteResult(duplicate=2)
+    assert store.write([view], [shown(session_id, "3")], resend=True) == WriteResult(stored=1, duplicate=1)
+    assert store.write([event(session_id=gone)], [shown(gone, "2")]) == WriteResult(withdrawn=2)
+    assert store.write([], [shown(gone, "2")]) == WriteResult(withdrawn=1)
+    assert in_the_ledger() == {"stored": 3, "duplicate": 1, "withdrawn": 3}
+
+
+def test_a_list_and_an_event_of_another_session_are_both_stored():
+    one, other = uuid7(), uuid7()
+    assert store.write([event(session_id=one)], [shown(other, "2")]) == WriteResult(stored=2)
+    assert Event.objects.get().session_id == one
+    assert Impression.objects.get().session_id == other
+
+
+def test_of_a_list_and_a_view_that_postgres_refuses_the_list_stays():
+    session_id = uuid7()
+    bad = event("bad", session_id=session_id)
+    bad.position = 10**6  # no smallint
+    assert store.write([bad], [shown(session_id, "2")]) == WriteResult(stored=1, failed=1)
+    assert Impression.objects.count() == 1
+
+
 @pytest.mark.parametrize("text", ["nul \x00", "lone \ud800"])
 def test_an_event_that_is_no_text_for_postgres_is_kept_as_failed(text):
     bad = event("bad")

@@ -73,6 +73,18 @@ def test_a_list_needs_no_request_and_leaves_nothing(visit):
     assert choose(visit, settled) == choice, "the same visit gets the same list"
 
 
+def test_only_what_may_be_shown_has_its_reasons_worked_out(visit):
+    settled = Placement("preview", ("neighbours",), excluded=(visit.items[0],))
+    choice = choose(visit, settled)
+    assert choice.chosen
+    assert all(each.because for each in choice.chosen)
+    left_out = {
+        each.item_id: each for each in choice.dropped if each.trace[-1].rule in ("viewed", "excluded")
+    }
+    assert left_out.keys() == {*visit.items}
+    assert {(each.reason, each.because) for each in left_out.values()} == {("viewed", ())}
+
+
 def test_dropped_items_say_by_which_rule(visit, products):
     chosen = choose(visit, Placement("preview", ("neighbours",), hide_viewed=False)).items
     sold_out, hidden, capped = (each.item_id for each in chosen[:3])
@@ -221,6 +233,16 @@ def test_nothing_of_a_kind_that_is_in_the_basket_is_recommended(basket_shop):
     choice = choose(Visit([tea, cup], basket=(tea, cup)), WITH_A_BASKET)
     assert {each.item.category for each in choice.items} == {"pot"}
     assert "not_in_place_of_it" in {each.trace[-1].rule for each in choice.dropped}
+
+
+def test_where_all_that_a_model_names_is_of_the_basket_s_kind_the_next_step_is_asked(basket_shop, promote):
+    """One category among the candidates is no shop of one category."""
+    teas, cup = basket_shop[:10], basket_shop[12]
+    promote([[teas[n], teas[(n + 1) % 10]] for n in range(10) for _ in range(4)])
+    static = Placement("with", ("neighbours",), steps=("bought_together", "model", "static"), limit=4)
+    items = choose(Visit([teas[0], cup], current=cup, basket=(teas[0],)), static).items
+    assert len(items) == 4
+    assert "tea" not in {each.item.category for each in items}
 
 
 def test_a_shop_of_one_category_still_has_a_list_for_its_basket(basket_shop):

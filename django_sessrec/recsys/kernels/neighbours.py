@@ -5,8 +5,6 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -28,7 +26,9 @@ ARRAYS = {
     "gap_weight": np.float32,
     "distance_weight": np.float32,
     "item_weight": np.float32,
+    "weights": np.float32,
 }
+OPTIONAL = {"weights"}  # a null pointer where it is not given
 LIMITS = ("n_rows", "window", "reach", "clicks", "sessions_per_item", "neighbours")
 
 
@@ -58,12 +58,14 @@ class NeighboursKernel:
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], **limits: int) -> None:
         """arrays and limits: the members of `Model` in neighbours.c, by name; others are ignored."""
-        for name, dtype in ARRAYS.items():
-            if arrays[name].dtype != dtype or not arrays[name].flags.c_contiguous:
-                raise ValueError(f"{name} is {arrays[name].dtype}, not contiguous {np.dtype(dtype)}")
-        self._kept_alive = [arrays[name] for name in ARRAYS]
+        given = {name: arrays[name] for name in ARRAYS if name in arrays or name not in OPTIONAL}
+        for name, array in given.items():
+            if array.dtype != ARRAYS[name] or not array.flags.c_contiguous:
+                raise ValueError(f"{name} is {array.dtype}, not contiguous {np.dtype(ARRAYS[name])}")
+        self._kept_alive = given
         self._model = _Model(
-            *(arrays[name].ctypes.data for name in ARRAYS), *(limits[name] for name in LIMITS)
+            **{name: array.ctypes.data for name, array in given.items()},
+            **{name: limits[name] for name in LIMITS},
         )
         self.address = ctypes.addressof(self._model)
         self._n_rows = limits["n_rows"]
@@ -99,27 +101,29 @@ class NeighboursKernel:
         raise_error(n, session)
         return touched[:n].copy(), best[:n]
 
-    def explain(self, session: Rows, rows: Sequence[int]) -> list[dict[int, int]]:
+    def explain(self, session: Rows, rows: Sequence[int]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         """For each row, the distinct clicks that spoke for it, strongest first, and the neighbours that hold
-        both."""
+        it and each of them."""
         session = np.ascontiguousarray(session, np.int32)
-        wanted = np.asarray(rows, np.int32)
-        clicked, sessions = np.zeros((2, len(wanted), MAX_CLICKS), np.int32)
-        shares = np.zeros((len(wanted), MAX_CLICKS), np.float32)
+        wanted = np.array(rows, np.int32)
+        found = np.zeros((3, len(wanted), MAX_CLICKS), np.int32)  # clicks, neighbours, and room for shares
+        clicked, size = found.ctypes.data, found[0].nbytes
         n = _explain(
             self.address,
             session.ctypes.data,
             len(session),
             wanted.ctypes.data,
             len(wanted),
-            clicked.ctypes.data,
-            sessions.ctypes.data,
-            shares.ctypes.data,
+            clicked,
+            clicked + size,
+            clicked + 2 * size,
         )
         raise_error(n, session)
+        numbers = np.count_nonzero(found[0], axis=1).tolist()
+        clicks, neighbours = found[:2, :, : max(numbers, default=0)].tolist()
         return [
-            dict(takewhile(itemgetter(0), zip(found, counts, strict=True)))
-            for found, counts in zip(clicked.tolist(), sessions.tolist(), strict=True)
+            (tuple(of_row[:number]), tuple(counts[:number]))
+            for of_row, counts, number in zip(clicks, neighbours, numbers, strict=True)
         ]
 
     def _scratch(self) -> tuple[FloatArray, Rows, int, int]:
