@@ -202,7 +202,7 @@ def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:
 def _chart(
     by_placement: Mapping[tuple[str, date], Kpi], start: date, end: date, *, weekly: bool
 ) -> Chart | None:
-    """Clicked lists per shown list by day or week, one line per placement, with the 95 % interval as a band."""
+    """Clicked lists per shown list by day or week, one line per placement, each with its 95 % interval."""
     series: dict[str, list[Point]] = {}
     for (placement, day), kpi in by_placement.items():
         rate = kpi.rate("ctr")

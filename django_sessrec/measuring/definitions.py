@@ -198,7 +198,9 @@ PAGES: Final = (
         "less",
     ),
     Definition("staff", _("Pages of staff"), _("tracked pages of signed-in staff"), "count", "neither"),
-    Definition("bots", _("Pages of bots"), _("tracked pages of bots that identify themselves"), "count", "less"),
+    Definition(
+        "bots", _("Pages of bots"), _("tracked pages of bots that identify themselves"), "count", "less"
+    ),
 )
 
 DEFINITIONS: Final[Mapping[str, Definition]] = {
