@@ -6,6 +6,7 @@
   session's items, as the model ranks and composed; what composing loses, in points
 - `variety`, `rotation`, with `--data`: what these cost on clicks on items new to the session
 - `cold`: HR of clicks on products that the model has never seen, beside the category's lists
+- `signals`: what weights of views, baskets and orders change
 - `rules`: what twenty live rules cost a list
 - `pages`: what the example shop's pages show: products twice, bought again, or in place of those in the
   basket, and reasons that rest on too little
@@ -29,6 +30,7 @@ from benchmarks.datasets import last_days_of_train, load
 from benchmarks.fitting import fit_in_subprocesses
 from benchmarks.relevance.cold import cold
 from benchmarks.relevance.intents import new_clicks, two_intents
+from benchmarks.relevance.signals import signals
 from benchmarks.relevance.simulation import simulate
 from benchmarks.relevance.variety import rotation, variety
 from django_sessrec.recsys import artifact
@@ -41,7 +43,7 @@ MOST_CASES = 12_000
 FEWER_CASES = 4_000  # of parts that ask a model several times a case
 SMALL_SHOP: dict[str, dict[str, Any]] = {"ranked": {"network": {"embedding_size": 64}}}  # as the example shop
 SERVED = ("neighbours", "ranked")  # models that the example shop's settings name
-PARTS = ("two_intents", "new_clicks", "variety", "cold", "rules", "pages")
+PARTS = ("two_intents", "new_clicks", "variety", "cold", "signals", "rules", "pages")
 
 
 def main() -> None:
@@ -94,6 +96,8 @@ def measured(
         yield "rotation", {name: rotation(each, cases) for name, each in models.items()}
     if "cold" in parts:
         yield "cold", cold(judge)
+    if "signals" in parts:
+        yield "signals", signals()
     if "rules" in parts:
         yield "rules", in_a_shop_of_its_own("rules")
     if "pages" in parts:

@@ -36,12 +36,17 @@ class Simulation:
     kind: NDArray[np.int64]
 
 
-def simulate(sessions: int, seed: int = 0) -> Simulation:
-    """The example shop's whole range and this many visits of DAYS days."""
+def shoppers() -> ShopVisitors:
+    """The visitors of the example shop's whole range."""
     range_of_goods = products()
     for number, product in enumerate(range_of_goods, 1):
         product.pk = number
-    visitors = visitors_of(range_of_goods)
+    return visitors_of(range_of_goods)
+
+
+def simulate(sessions: int, seed: int = 0) -> Simulation:
+    """The example shop's whole range and this many visits of DAYS days."""
+    visitors = shoppers()
     draw = np.random.default_rng(seed)
     visits = [visitors.visit(draw) for _ in range(sessions)]
     lengths = np.array([len(visit) for visit in visits])

@@ -36,6 +36,7 @@ class PerVisitor(BaseThrottle):
 
     def __init__(self) -> None:
         self._key: str | None = None  # of the count of this period; None where nothing is counted
+        self._begun = False  # whether the cache has that count
         self._wait = 0.0  # seconds
 
     def allow_request(self, request: Request, view: Any) -> bool:
@@ -61,7 +62,7 @@ class PerVisitor(BaseThrottle):
         if self._key is None:
             return
         try:
-            if not cache.add(self._key, 1, 2 * self._seconds):
+            if self._begun or not cache.add(self._key, 1, 2 * self._seconds):
                 cache.incr(self._key)
         except Exception as error:
             log("could not count the API's requests: is the cache reachable?", error)
@@ -82,7 +83,7 @@ class PerVisitor(BaseThrottle):
         now, before = counts.get(key, 0), counts.get(key_before, 0)
         left = 1 - passed / self._seconds
         if now + math.ceil(before * left) < limit:
-            self._key = key
+            self._key, self._begun = key, key in counts
             return True
         # Until few enough of the period before count: of this one, where this one alone reaches the limit.
         self._wait = left - (limit - now - 1) / before if now < limit else left + 1 - (limit - 1) / now

@@ -156,6 +156,8 @@ def get_catalogue() -> TextCatalogue:
 
 def _texts(value: Any) -> frozenset[str]:
     """One text or several; nothing for None."""
+    if type(value) is str and value:  # asked for each attribute of each candidate of a list with rules
+        return frozenset((value,))
     if value is None or value == "":
         return frozenset()
     several = isinstance(value, Iterable) and not isinstance(value, str)

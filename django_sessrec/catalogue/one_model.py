@@ -122,7 +122,7 @@ class ModelCatalogue(Catalogue):
         values = _cleaned(self._field(self.parent_field), families)
         asked = self.available(self.queryset()).filter(**{f"{self.parent_field}__in": values})
         if self.stock_field and self._field(self.stock_field) is not None:
-            asked = asked.order_by(f"-{self.stock_field}")
+            asked = asked.order_by(f"-{self.stock_field}", "pk")
         found: dict[str, list[Any]] = {}
         for item_id, parent in asked.values_list(self.id_field, self.parent_field):
             found.setdefault(str(parent), []).append(item_id)

@@ -20,7 +20,14 @@ from django.utils.module_loading import import_string
 from django_sessrec.catalogue import Catalogue, ModelCatalogue
 from django_sessrec.checks import messages
 from django_sessrec.checks.templates import labels_sponsored
-from django_sessrec.conf import MODEL_SETTINGS, PLACEMENT_DEFAULTS, SETTINGS, entries, sessrec_settings
+from django_sessrec.conf import (
+    EVENT_WEIGHT_DEFAULTS,
+    MODEL_SETTINGS,
+    PLACEMENT_DEFAULTS,
+    SETTINGS,
+    entries,
+    sessrec_settings,
+)
 from django_sessrec.conf.setting import Setting, unknown_keys
 from django_sessrec.recsys.recommender import Recommender
 
@@ -33,6 +40,7 @@ def findings() -> Iterator[CheckMessage]:
     yield from _keys("SESSREC", sessrec_settings.given, SETTINGS)
     yield from _keys("SESSREC['QUARANTINE']", _mapping(sessrec_settings.QUARANTINE), entries.QUARANTINE)
     yield from _keys("SESSREC['ALARMS']", _mapping(sessrec_settings.ALARMS), entries.ALARMS)
+    yield from _event_weights("SESSREC['EVENT_WEIGHTS']", _mapping(sessrec_settings.EVENT_WEIGHTS))
     yield from _catalogue()
     yield from _callables()
     yield from _clients()
@@ -178,6 +186,7 @@ def _models() -> Iterator[CheckMessage]:
         yield from _not_a_dict(where, model)
         model = _mapping(model)
         yield from _keys(where, model, MODEL_SETTINGS)
+        yield from _event_weights(f"{where}['EVENT_WEIGHTS']", _mapping(model.get("EVENT_WEIGHTS")))
         if not model.get("ESTIMATOR"):
             yield messages.NO_ESTIMATOR(
                 f"{where} names no ESTIMATOR.", "Give the dotted path of an estimator class."
@@ -186,6 +195,16 @@ def _models() -> Iterator[CheckMessage]:
             yield from _unimported(f"{where}['ESTIMATOR'] = {path!r}", path)
         if isinstance(path := model.get("RECOMMENDER"), str):
             yield from _recommender(f"{where}['RECOMMENDER']", path)
+
+
+def _event_weights(where: str, given: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    yield from _keys(where, given, entries.EVENT_WEIGHTS)
+    weights = {**EVENT_WEIGHT_DEFAULTS, **given}
+    if not any(weights[key] for key in ("VIEW", "DWELL", "BASKET", "PURCHASE")):
+        yield messages.OUT_OF_RANGE(
+            f"{where} gives every event the weight 0, so that no click teaches anything.",
+            "Give what should teach a weight above 0, such as 'VIEW': 1.0.",
+        )
 
 
 def _recommender(where: str, path: str) -> Iterator[CheckMessage]:

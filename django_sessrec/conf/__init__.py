@@ -30,6 +30,7 @@ INHERITED: Final = (
     "MIN_SESSIONS",
     "GATE_TOLERANCE",
     "GATE_FIGURE",
+    "EVENT_WEIGHTS",
 )
 
 
@@ -244,6 +245,12 @@ class Settings:
         " or `both`",
         form=("both|hr|mrr", "'both', 'hr' or 'mrr'"),
     )
+    EVENT_WEIGHTS = Setting[Mapping[str, float]](
+        {},
+        dict,
+        "how much a click teaches, by the furthest thing that its session did with the product, below. A"
+        " model's own stand over those of all models; a model that has learnt from baskets ignores them",
+    )
     # A real day's most viewed product had 0.017 of its sessions, on two shops.
     MAX_ITEM_SHARE = Setting[float](
         0.05,
@@ -324,10 +331,12 @@ class Settings:
         """One model over its defaults; an unknown name lists the known ones."""
         inherited = {key: getattr(self, key) for key in INHERITED}
         try:
-            return {**MODEL_DEFAULTS, **inherited, **self.MODELS[name]}
+            given = self.MODELS[name]
         except KeyError:
             known = ", ".join(sorted(self.MODELS)) or "none"
             raise ImproperlyConfigured(f"SESSREC['MODELS'] has no model {name!r}; known: {known}") from None
+        weights = {**EVENT_WEIGHT_DEFAULTS, **self.EVENT_WEIGHTS, **given.get("EVENT_WEIGHTS", {})}
+        return {**MODEL_DEFAULTS, **inherited, **given, "EVENT_WEIGHTS": weights}
 
     def placement(self, name: str) -> Mapping[str, Any]:
         """One placement over its defaults; an unknown name lists the known ones."""
@@ -362,6 +371,7 @@ def _defaults(table: Mapping[str, Setting[Any]]) -> Mapping[str, Any]:
 
 QUARANTINE_DEFAULTS: Final = _defaults(entries.QUARANTINE)
 ALARM_DEFAULTS: Final = _defaults(entries.ALARMS)
+EVENT_WEIGHT_DEFAULTS: Final = _defaults(entries.EVENT_WEIGHTS)
 MODEL_DEFAULTS: Final = _defaults(entries.MODEL)
 PLACEMENT_DEFAULTS: Final = _defaults(entries.PLACEMENT)
 

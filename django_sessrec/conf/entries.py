@@ -44,6 +44,20 @@ QUARANTINE: Final[Mapping[str, Setting[int | None]]] = MappingProxyType(
     }
 )
 
+EVENT_WEIGHTS: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
+    {
+        "VIEW": Setting(1.0, NUMBER, "the session viewed the product", low=0, high=100),
+        "DWELL": Setting(
+            1.0, NUMBER, "it viewed it, and clicked nothing else for `DWELL_SECONDS`", low=0, high=100
+        ),
+        "BASKET": Setting(1.0, NUMBER, "it put the product into the basket", low=0, high=100),
+        "PURCHASE": Setting(1.0, NUMBER, "it bought the product", low=0, high=100),
+        "DWELL_SECONDS": Setting(
+            30.0, NUMBER, "seconds until the next click from which a view is a long one", above=0
+        ),
+    }
+)
+
 # Each of yesterday or of the last week, against the four weeks before; None turns an alarm off.
 ALARMS: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
     {
@@ -119,7 +133,7 @@ ALARMS: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             above=0,
             high=1,
         ),
-        "MIN_DAYS": Setting(14, int, "days with figures before any alarm of traffic, lists or sales", low=7),
+        "MIN_DAYS": Setting(14, int, "days with figures before any alarm but those of models", low=7),
         "MAIL": Setting(True, bool, "whether `MANAGERS` get a mail, once a day, while an alarm rings"),
     }
 )

@@ -45,6 +45,7 @@ class Windows:
     lengths: NDArray[np.int64]  # (W,) clicks that are read
     fresh: NDArray[np.int64]  # (W,) position from which the next click is a target
     weights: NDArray[np.float32]  # (W,)
+    of_clicks: Tensor | None = None  # (n_clicks,) what each click weighs as a target; None: all alike
 
     @classmethod
     def of(cls, log: SessionLog, window: int, *, recency_days: float | None, device: torch.device) -> Windows:
@@ -52,6 +53,8 @@ class Windows:
 
         recency_days: a session weighs exp(-age / recency_days), its age in days before the end of the log;
         None weighs all sessions alike.
+
+        A click that the log gives a weight weighs as much more or less as a target.
         """
         step = max(window // 2, 1)
         readable = np.maximum(log.lengths - 1, 0)  # the last click is only a target
@@ -64,14 +67,18 @@ class Windows:
         weights = np.ones(len(log))
         if recency_days is not None and len(log):
             weights = np.exp((log.started - log.started[-1]) / (DAY * recency_days))
-        targets = readable.sum()
-        weights *= targets / max((weights * readable).sum(), 1e-9)
+        taught = readable.astype(np.float64)
+        if log.weights is not None:
+            summed = np.concatenate(([0.0], np.cumsum(log.weights, dtype=np.float64)))
+            taught = summed[log.offsets[1:]] - summed[np.minimum(log.offsets[:-1] + 1, log.offsets[1:])]
+        weights *= readable.sum() / max((weights * taught).sum(), 1e-9)
         return cls(
             clicks=torch.from_numpy(log.items.astype(np.int64)).to(device),
             starts=log.offsets[session] + start,
             lengths=np.minimum(readable[session] - start, window),
             fresh=trained - start,
             weights=weights[session].astype(np.float32),
+            of_clicks=None if log.weights is None else torch.from_numpy(np.array(log.weights)).to(device),
         )
 
     def __len__(self) -> int:
@@ -126,12 +133,13 @@ class Windows:
         window = window.repeat_interleave(counts, output_size=n_targets)  # (N,)
         before = (counts.cumsum(0) - counts)[window]
         position = torch.arange(n_targets, device=device) - before + fresh_there[window]
-        weights = torch.from_numpy(self.weights[chosen]).to(device, non_blocking=True)
+        target = starts[window] + position + 1
+        weights = torch.from_numpy(self.weights[chosen]).to(device, non_blocking=True)[window]
         return Batch(
             items=items,
             positions=window * len(columns) + position,
-            targets=self.clicks[starts[window] + position + 1],
-            weights=weights[window],
+            targets=self.clicks[target],
+            weights=weights if self.of_clicks is None else weights * self.of_clicks[target],
         )
 
     def padded(self, chosen: Tensor, length: int) -> Batch:
@@ -145,10 +153,13 @@ class Windows:
         clicks = starts + columns  # (B, L)
         trained = (columns >= fresh) & (columns < lengths)
         weights = weights * trained * (trained.numel() / trained.sum().clamp(min=1))
+        target = (clicks + 1).clamp(max=len(self.clicks) - 1)
+        if self.of_clicks is not None:
+            weights = weights * self.of_clicks[target]
         return Batch(
             items=self.clicks[clicks.clamp(max=len(self.clicks) - 1)] * (columns < lengths),
             positions=slice(None),
-            targets=(self.clicks[(clicks + 1).clamp(max=len(self.clicks) - 1)] * trained).flatten(),
+            targets=(self.clicks[target] * trained).flatten(),
             weights=weights.flatten(),
         )
 

@@ -138,6 +138,7 @@ def fingerprint(*logs: SessionLog | None) -> str:
             digest.update(b"none")
             continue
         digest.update(json.dumps(log.index.ids).encode())
-        for array in (log.items, log.offsets, log.times):
+        for name, array in log.arrays().items():
+            digest.update(name.encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

@@ -178,6 +178,8 @@ class Ranked:
         cases = Cases.from_log(later).thinned(self.max_queries)
         candidates = CandidateFeatures(Postings.of(earlier), Popularity().fit(earlier), network.items)
         lists = RankingLists.empty(len(cases), CANDIDATES, network.items)
+        if later.weights is not None:
+            lists.weights[:] = later.weights[cases.stops]
 
         def fill(batch: NDArray[np.int64]) -> None:
             prefixes = [cases.prefix(case) for case in batch]

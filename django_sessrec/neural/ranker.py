@@ -44,6 +44,7 @@ class RankingLists:
     features: (n, C, F) float16, zeros beyond the candidates of a list
     counts:   (n,) candidates of each list
     targets:  (n,) place among them of the item clicked next, MISSED where it is not
+    weights:  (n,) of each list in the loss
     """
 
     vectors: FloatArray
@@ -51,18 +52,20 @@ class RankingLists:
     features: NDArray[np.float16]
     counts: NDArray[np.int64]
     targets: NDArray[np.int64]
+    weights: FloatArray
 
     @classmethod
     def empty(cls, n: int, candidates: int, vectors: FloatArray) -> RankingLists:
         """`n` lists with room for `candidates` each, to be filled in place."""
         rows = np.zeros((n, candidates), np.int32)
         features = np.zeros((n, candidates, len(FEATURES)), np.float16)
-        return cls(vectors, rows, features, np.zeros(n, np.int64), np.full(n, MISSED))
+        missed = np.full(n, MISSED)
+        return cls(vectors, rows, features, np.zeros(n, np.int64), missed, np.ones(n, np.float32))
 
     @property
     def trainable(self) -> NDArray[np.int64]:
-        """(m,) numbers of the lists that hold their target."""
-        return np.flatnonzero(self.targets != MISSED)
+        """(m,) numbers of the lists that hold their target, and teach anything."""
+        return np.flatnonzero((self.targets != MISSED) & (self.weights > 0))
 
 
 class SetRanker(nn.Module):
@@ -134,11 +137,12 @@ def train_ranker(
     losses: list[Tensor] = []
     for step, (lists, chosen) in enumerate(_batches(periods, epochs, batch_size, rng), 1):
         batch = (each.to(device) for each in _shortened(lists, chosen, rng))
-        features, cosines, mask, correction, targets = batch
+        features, cosines, mask, correction, targets, weights = batch
         with torch.autocast(device.type, fast, enabled=fast != torch.float32):
             scores = ranker(features, cosines, mask)
         scores = scores.float().masked_fill(~mask, -1e9) + correction
-        loss = F.cross_entropy(scores, targets)
+        losses_of_lists = F.cross_entropy(scores, targets, reduction="none")
+        loss = (weights * losses_of_lists).sum() / weights.sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -189,8 +193,9 @@ def _batches(
 
 def _shortened(
     lists: RankingLists, chosen: NDArray[np.int64], rng: np.random.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Shorter versions of the chosen lists: features, cosines, mask, logit corrections, the targets' places.
+) -> tuple[Tensor, ...]:
+    """Shorter versions of the chosen lists: features, cosines, mask, logit corrections, the targets' places,
+    the lists' weights.
 
     The first ALWAYS candidates, DRAWN of the others, and the target. The drawn stand for all the others, so
     their logits get the log of that ratio. To cut the list and put the target in would teach the ranker that
@@ -214,6 +219,7 @@ def _shortened(
         torch.from_numpy(places < lists.counts[chosen, None]),
         torch.from_numpy(correction.astype(np.float32)),
         torch.from_numpy(is_target.argmax(1)),
+        torch.from_numpy(lists.weights[chosen]),
     )
 
 

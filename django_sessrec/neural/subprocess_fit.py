@@ -60,7 +60,7 @@ def fit_in_subprocesses(
             "item_ids": sessions.index.ids[1:],
         }
         (folder / ORDER).write_text(json.dumps(order), encoding="utf-8")
-        np.savez(folder / CLICKS, items=sessions.items, offsets=sessions.offsets, times=sessions.times)
+        np.savez(folder / CLICKS, allow_pickle=False, **sessions.arrays())
         _Processes(folder).run(len(cuts), parallel_fits, progress)
         folders = [folder / NETWORKS / str(number) for number in range(len(cuts))]
         return [cast("OnnxRecommender", artifact.load(each)) for each in folders]

@@ -76,7 +76,7 @@ def _follow(group: ProcessGroup) -> None:
 def _train(message: dict[str, Any], group: ProcessGroup) -> None:
     """The follower's side of `Trainer.fit`."""
     recipe = estimator_from(message["estimator"])
-    clicks = {name: message[name].numpy() for name in ("items", "offsets", "times")}
+    clicks = {name: array.numpy() for name, array in message["clicks"].items()}
     sessions = SessionLog(ItemIndex([str(row) for row in range(1, message["rows"])]), **clicks)
     torch.manual_seed(recipe.seed + group.rank)  # its own draws: of negatives, and of dropout
     items = torch.zeros(message["rows"], recipe.embedding_size)

@@ -186,12 +186,12 @@ class Trainer:
     def send_to_followers(self) -> None:
         """Have the other processes, if any, make this trainer in its present state (torchrun.py)."""
         if self.group.is_distributed:
-            arrays = {
-                name: torch.from_numpy(getattr(self.sessions, name)) for name in ("items", "offsets", "times")
-            }
+            arrays = {name: torch.from_numpy(array) for name, array in self.sessions.arrays().items()}
             state = {name: part.state_dict() for name, part in self.parts().items()}
             rows = len(self.sessions.index)
-            self.group.send({"estimator": self.recipe.to_json(), "rows": rows, "state": state, **arrays})
+            self.group.send(
+                {"estimator": self.recipe.to_json(), "rows": rows, "state": state, "clicks": arrays}
+            )
 
 
 class MovingAverage:

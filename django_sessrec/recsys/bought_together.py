@@ -118,5 +118,10 @@ class BoughtTogetherRecommender(ItemKNNRecommender):
         """(weight, row) of the newest distinct lines: each line counts as much."""
         return [(1.0, row) for row in list(dict.fromkeys(session[::-1].tolist()))[: self.clicks]]
 
+    @property
+    def known(self) -> int:
+        """Number of items that it knows a complement of."""
+        return int(np.count_nonzero(np.diff(self.offsets)))
+
     def describe(self) -> str:
         return gettext_noop("products that are often bought together")

@@ -49,7 +49,10 @@ def sessions_behind(model: NeighboursRecommender, session: Rows, row: int) -> li
         clicked = postings.items[postings.offsets[past] : postings.offsets[past + 1]]
         distances = np.flatnonzero(clicked == row) - matches[past]
         within = distances[np.abs(distances) <= limits.reach]
-        gain = float(strength[past] * weights["distance_weight"][limits.reach + within].sum())
+        worth = weights["distance_weight"][limits.reach + within]
+        if postings.weights is not None:
+            worth = worth * postings.weights[postings.offsets[past] + matches[past] + within]
+        gain = float(strength[past] * worth.sum())
         if gain > 0:
             score = gain * float(weights["item_weight"][row])
             found.append(NeighbourSession(clicked, float(postings.age_days[past]), score))

@@ -10,6 +10,8 @@ an index. On the exact Diginetica split: HR@20 53.1, MRR@20 18.9.
                 of weight(s) * w(d)
     w(0) = self_weight, w(d > 0) = exp(-(d - 1) / forward_decay),
     w(d < 0) = backward_weight exp(-(|d| - 1) / backward_decay)
+
+Where clicks have weights, w(d) is multiplied by that of the click of i in s.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ AT_ONCE = 4_000_000  # clicks, each taking 24 bytes meanwhile
 
 @dataclass(frozen=True, slots=True)
 class Popularity:
-    """Clicks per item, a click losing half its weight every `half_life_days`."""
+    """Clicks per item by their weights, a click losing half its weight every `half_life_days`."""
 
     half_life_days: float = 7.0
 
@@ -38,9 +38,11 @@ class Popularity:
         newest, n_rows = sessions.times.max(initial=0), len(sessions.index)
         clicks = np.zeros(n_rows)
         for start in range(0, sessions.n_clicks, AT_ONCE):
-            items, times = (each[start : start + AT_ONCE] for each in (sessions.items, sessions.times))
-            weights = 0.5 ** ((newest - times) / (DAY * self.half_life_days))
-            clicks += np.bincount(items, weights, minlength=n_rows)
+            here = slice(start, start + AT_ONCE)
+            weights = 0.5 ** ((newest - sessions.times[here]) / (DAY * self.half_life_days))
+            if sessions.weights is not None:
+                weights *= sessions.weights[here]
+            clicks += np.bincount(sessions.items[here], weights, minlength=n_rows)
         seen = np.bincount(sessions.items, minlength=n_rows) > 0
         return PopularityRecommender(sessions.index, np.where(seen, clicks, -np.inf).astype(np.float32))
 

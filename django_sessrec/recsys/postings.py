@@ -23,6 +23,7 @@ class Postings:
     postings:       (n, 2) int32, session and position there of the item's last click; those of row i
                     stand from posting_offsets[i] to posting_offsets[i + 1], newest session first
     age_days:       (n_sessions,) float32, days from each session's first click to the newest session's
+    weights:        (n_clicks,) float32, what each click teaches beside the others; None where all teach alike
     """
 
     items: Rows
@@ -30,6 +31,7 @@ class Postings:
     postings: NDArray[np.int32]
     posting_offsets: NDArray[np.int64]
     age_days: FloatArray
+    weights: FloatArray | None = None
 
     @classmethod
     def of(cls, log: SessionLog) -> Postings:
@@ -41,11 +43,13 @@ class Postings:
             postings,
             posting_offsets,
             ((started.max(initial=0) - started) / DAY).astype(np.float32),
+            None if log.weights is None else np.ascontiguousarray(log.weights, np.float32),
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Each array under its name, as kernels take them."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Each array that it has under its name, as kernels take them."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: array for name, array in arrays.items() if array is not None}
 
     def save(self, folder: Path) -> None:
         for name, array in self.arrays().items():
@@ -54,8 +58,11 @@ class Postings:
     @classmethod
     def load(cls, folder: Path, n_rows: int) -> Postings:
         """Memory-mapped and checked; ValueError where it does not fit `n_rows` rows."""
-        paths = (folder / f"{field.name}.npy" for field in fields(cls))
-        postings = cls(*(np.load(path, mmap_mode="r", allow_pickle=False) for path in paths))
+        paths = {field.name: folder / f"{field.name}.npy" for field in fields(cls)}
+        if not paths["weights"].exists():
+            del paths["weights"]
+        arrays = {name: np.load(path, mmap_mode="r", allow_pickle=False) for name, path in paths.items()}
+        postings = cls(**arrays)
         postings.check(n_rows)
         return postings
 
@@ -70,6 +77,10 @@ class Postings:
             raise ValueError(f"the index does not fit {n_rows} rows and {n_sessions} sessions")
         if len(self.items) and not 1 <= self.items.min() <= self.items.max() < n_rows:
             raise ValueError(f"the index names rows outside 1 to {n_rows - 1}")
+        if self.weights is not None and not (
+            self.weights.shape == self.items.shape and (self.weights >= 0).all()
+        ):
+            raise ValueError("the index needs a weight of 0 or more for each click")
         if len(session) and not 0 <= session.min() <= session.max() < n_sessions:
             raise ValueError(f"the index names sessions outside 0 to {n_sessions - 1}")
         if (position < 0).any() or (position >= np.diff(self.offsets)[session]).any():

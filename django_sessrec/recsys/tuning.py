@@ -34,7 +34,8 @@ FEWEST_CASES = 200  # on fewer, chance chooses
 
 @dataclass(frozen=True, slots=True)
 class TunedNeighbours:
-    """Neighbours fitted with the best of TRIALS on the last sessions, then on all of them.
+    """Neighbours fitted with the best of TRIALS on the last sessions, where each click counts by its weight,
+    then on all of them.
 
     validation_fraction: share of the sessions, the last ones, that the choice is made on
     max_queries:         at most this many of their clicks are predicted in each trial
@@ -59,14 +60,15 @@ class TunedNeighbours:
         if len(cases) < FEWEST_CASES or not len(earlier):
             return Neighbours()
         cases = cases.thinned(self.max_queries)
+        weights = np.ones(len(cases)) if last.weights is None else last.weights[cases.stops]
         best = Neighbours().fit(earlier)
-        gains = _gains(best, cases)
+        gains = weights * _gains(best, cases)
         for done, (name, values) in enumerate(TRIALS.items(), start=1):
             for value in values:
                 trial = best.with_parameters(**{name: value})
                 if trial.parameters == best.parameters:
                     continue
-                trial_gains = _gains(trial, cases)
+                trial_gains = weights * _gains(trial, cases)
                 if _better(trial_gains, gains):
                     best, gains = trial, trial_gains
             if progress is not None:

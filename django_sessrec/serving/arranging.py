@@ -6,7 +6,7 @@ They are settled together, place by place; each rule then takes out, under its o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -15,13 +15,13 @@ from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving.facets import Facets, in_order
 from django_sessrec.serving.fallback import BY_HAND, PINNED, SPONSORED, Candidate
 from django_sessrec.serving.families import families_of
+from django_sessrec.serving.merchandising import Stage
 from django_sessrec.serving.merchant_rules import BY_PLACE, Match, MerchantRule
 from django_sessrec.serving.rules import Rule, RuleContext, guarded, one_of_a_family
 
 Kind = PlacementRule.Kind
-Stage = tuple[str, Rule]
 FAMILY: Final = one_of_a_family.__name__
-ARRANGED: Final = 2  # times the list's length that is arranged: some can't be described, and are not shown
+ARRANGED: Final = 1.5  # times the list's length: some can't be described, and are not shown
 
 
 def arranging(rules: Sequence[MerchantRule], facets: Facets) -> Iterator[Stage]:
@@ -42,7 +42,7 @@ def arranging(rules: Sequence[MerchantRule], facets: Facets) -> Iterator[Stage]:
             *(_Cap(rule, facets, fixed) for rule in caps),
             *_other_variants(fixed.values(), items, context),
         ]
-        plan.settle(items, checks, placed, fixed, context.placement.limit * ARRANGED)
+        plan.settle(items, checks, placed, fixed, int(context.placement.limit * ARRANGED))
 
     def settled(items: list[Candidate], context: RuleContext) -> list[Candidate]:
         if not places:
@@ -51,10 +51,10 @@ def arranging(rules: Sequence[MerchantRule], facets: Facets) -> Iterator[Stage]:
         return in_order([each for each in plan.order if each.item_id in here], items)
 
     for number, rule in enumerate(places):
-        yield rule.name, plan.placing(rule, None if number else settle)
-    yield "arranged", settled
+        yield Stage(rule.name, plan.placing(rule, None if number else settle), asks=not number)
+    yield Stage("arranged", settled, asks=not places)
     for name in (*(rule.name for rule in (*beside, *caps)), FAMILY):
-        yield name, plan.without(name)
+        yield Stage(name, plan.without(name))
 
 
 @dataclass(slots=True)
@@ -159,22 +159,25 @@ class _Cap(_Check):
         super().__init__(rule.name)
         self.rule, self.facets = rule, facets
         self.so_far: list[frozenset[str]] = []  # the values of each place
-        self.inside: Counter[str] = Counter()  # of the places that share a window with the next one
-        ahead = ((place, self._values(each)) for place, each in fixed.items())
-        self.ahead = {place: values for place, values in ahead if values}
+        self.inside: defaultdict[str, int] = defaultdict(int)  # in places that share a window with the next
+        self.ahead: dict[str, list[int]] = {}  # by value, the places of fixed products
+        for place, each in sorted(fixed.items()):
+            for value in self._values(each):
+                self.ahead.setdefault(value, []).append(place)
 
     def lets(self, candidate: Candidate) -> bool:
-        return all(
-            self.inside[value] < self.rule.most and (not self.ahead or self._fits(value))
-            for value in self._values(candidate)
-        )
+        for value in self._values(candidate):
+            if self.inside[value] >= self.rule.most or (value in self.ahead and not self._fits(value)):
+                return False
+        return True
 
     def count(self, candidate: Candidate) -> None:
-        self.ahead.pop(len(self.so_far), None)
         self.so_far.append(self._values(candidate))
-        self.inside.update(self.so_far[-1])
+        for value in self.so_far[-1]:
+            self.inside[value] += 1
         if self.rule.window and (left := len(self.so_far) - self.rule.window) >= 0:
-            self.inside.subtract(self.so_far[left])
+            for value in self.so_far[left]:
+                self.inside[value] -= 1
 
     def _values(self, candidate: Candidate) -> frozenset[str]:
         return self.facets.values(candidate, self.rule.attribute)
@@ -182,8 +185,8 @@ class _Cap(_Check):
     def _fits(self, value: str) -> bool:
         """Whether the windows that hold the next place and a fixed product ahead have room for the value."""
         here, most = len(self.so_far), self.rule.most
-        width = self.rule.window or here + max(self.ahead) + 1
-        ahead = [place for place, values in self.ahead.items() if place < here + width and value in values]
+        width = self.rule.window or here + self.ahead[value][-1] + 1
+        ahead = [place for place in self.ahead[value] if here < place < here + width]
         for end in ahead:
             start = max(0, end - width + 1)
             before = sum(value in values for values in self.so_far[start:])

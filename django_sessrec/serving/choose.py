@@ -29,7 +29,7 @@ from django_sessrec.serving.fallback import (
 )
 from django_sessrec.serving.families import families_of
 from django_sessrec.serving.interleaving import interleaved, teams
-from django_sessrec.serving.merchandising import in_force, refill, sifting
+from django_sessrec.serving.merchandising import Stage, in_force, refill, sifting
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.rules import (
     BY_CATALOGUE,
@@ -38,6 +38,7 @@ from django_sessrec.serving.rules import (
     LAST,
     Rule,
     RuleContext,
+    not_in_place_of_it,
     own_rules,
     rules_by_id,
 )
@@ -48,7 +49,7 @@ AGAIN_UNDER_RULES: Final = 6  # times the list, next, where a merchant's rules l
 SPARE_AGAIN: Final = 12  # times the list that is looked up in all where that was not enough
 
 VARYING: Final[tuple[Rule, ...]] = (varied, rotated, explored)
-REFILLED: Final = "refilled"  # in traces: back in a list that the merchant's rules had left short
+REFILLED: Final = "refilled"  # in traces: back in a list that rules had left short
 
 
 class Effect(NamedTuple):
@@ -165,7 +166,10 @@ def choose(
         if len(choice.chosen) >= placement.limit:
             break
     if len(choice.chosen) < placement.limit and placement.merchandising.rules:
-        choice = _refilled(choice, context)
+        choice = _refilled(choice, refill(choice.chosen, choice.dropped, context), context)
+    if not choice.chosen and BOUGHT_TOGETHER in placement.steps:
+        alike = [each for each in choice.dropped if each.trace[-1].rule == not_in_place_of_it.__name__]
+        choice = _refilled(choice, alike, context)
     return choice
 
 
@@ -226,17 +230,16 @@ def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) 
     return _applied(LAST, choice, context)
 
 
-def _staged(stages: Iterable[tuple[str, Rule]], choice: Choice, context: RuleContext) -> Choice:
+def _staged(stages: Iterable[Stage], choice: Choice, context: RuleContext) -> Choice:
     """The list after the merchant's rules; one that can't be applied is logged and skipped."""
-    for name, rule in stages:
-        with isolated("apply a merchant's rule", about=name):
-            choice = _with(name, choice, rule(choice.chosen, context))
+    for stage in stages:
+        with isolated("apply a merchant's rule", about=stage.name, savepoints=stage.asks):
+            choice = _with(stage.name, choice, stage.rule(choice.chosen, context))
     return choice
 
 
-def _refilled(choice: Choice, context: RuleContext) -> Choice:
-    """A short list with what the merchant's rules need not leave out, until it is full."""
-    back = refill(choice.chosen, choice.dropped, context)
+def _refilled(choice: Choice, back: list[Candidate], context: RuleContext) -> Choice:
+    """A short list with these of what was left out, until it is full."""
     return _applied(LAST, _with(REFILLED, choice, [*choice.chosen, *back]), context) if back else choice
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from operator import is_
 from typing import Final
 
@@ -19,7 +19,7 @@ class Facets:
     def __init__(self, context: RuleContext, items: Iterable[Candidate]) -> None:
         self._context = context
         self._with: dict[str, dict[str, set[str]]] = {}  # attribute -> value -> ids
-        self._known: set[str] = set()
+        self._texts: dict[str, Mapping[str, frozenset[str]]] = {}  # id -> attribute -> values
         self.current = context.on_screen
         for each in items:
             self.add(each)
@@ -29,10 +29,10 @@ class Facets:
     def add(self, candidate: Candidate) -> None:
         """Take up a resolved product."""
         item_id = candidate.item_id
-        if item_id in self._known:
+        if item_id in self._texts:
             return
-        self._known.add(item_id)
-        for attribute, values in self._context.attributes(candidate).texts.items():
+        texts = self._texts[item_id] = self._context.attributes(candidate).texts
+        for attribute, values in texts.items():
             by_value = self._with.setdefault(attribute, {})
             for value in values:
                 by_value.setdefault(value, set()).add(item_id)
@@ -48,7 +48,8 @@ class Facets:
         return found[0] if len(found) == 1 else set().union(*found)
 
     def values(self, candidate: Candidate, attribute: str) -> frozenset[str]:
-        return self._context.attributes(candidate).texts.get(attribute, NOWHERE)
+        self.add(candidate)
+        return self._texts[candidate.item_id].get(attribute, NOWHERE)
 
     def price(self, candidate: Candidate | None) -> float | None:
         return None if candidate is None else self._context.attributes(candidate).price

@@ -10,6 +10,7 @@ left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving.facets import NOWHERE, Facets, in_order
@@ -18,7 +19,17 @@ from django_sessrec.serving.merchant_rules import ITEM, SOFT, Match, MerchantRul
 from django_sessrec.serving.rules import Rule, RuleContext
 
 Kind = PlacementRule.Kind
-Stage = tuple[str, Rule]
+
+
+class Stage(NamedTuple):
+    """A step of a merchant's rules, under the name that traces call it.
+
+    asks: whether it may ask the shop's catalogue, and so the database
+    """
+
+    name: str
+    rule: Rule
+    asks: bool = False
 
 
 def in_force(context: RuleContext) -> list[MerchantRule]:
@@ -38,11 +49,11 @@ def sifting(rules: Iterable[MerchantRule], facets: Facets) -> Iterator[Stage]:
     for rule in rules:
         match rule.kind:
             case Kind.HIDE:
-                yield rule.name, _hide(rule, facets)
+                yield Stage(rule.name, _hide(rule, facets))
             case Kind.RELATED | Kind.PRICE | Kind.STOCK:
-                yield rule.name, _sift(rule, facets)
+                yield Stage(rule.name, _sift(rule, facets))
             case Kind.BOOST | Kind.BURY:
-                yield rule.name, _move(rule, facets)
+                yield Stage(rule.name, _move(rule, facets))
 
 
 def refill(items: Sequence[Candidate], dropped: Iterable[Candidate], context: RuleContext) -> list[Candidate]:

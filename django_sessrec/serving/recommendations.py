@@ -45,7 +45,7 @@ from django_sessrec.serving.reasons import OF_AN_ITEM, words
 from django_sessrec.serving.visit import Visit, visit_of
 
 
-@dataclass(slots=True, unsafe_hash=True)  # frozen, it takes four times as long to make
+@dataclass(slots=True, unsafe_hash=True)  # frozen, it takes ten times as long to make
 class RecommendedItem:
     """One item of a list.
 

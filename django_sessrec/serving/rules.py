@@ -252,14 +252,14 @@ def limit(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 def not_in_place_of_it(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """Where a list is what goes with a basket: nothing of a category that is in it already.
 
-    A category that all have tells nothing.
+    A list that would be empty without these gets them back, as in a shop of one category.
     """
     if BOUGHT_TOGETHER not in context.placement.steps:
         return items
     anchors = context.look_up(context.visit.anchors)
     there = set().union(*(_categories(item, context) for item in anchors.values()))
     of_item = {each.item_id: _categories(each.item, context) for each in items}
-    if not there or (there.union(*of_item.values()) == there and len(there) == 1):
+    if not there:
         return items
     kept = [each for each in items if each.step in BY_HAND or not of_item[each.item_id] & there]
     return kept if len(kept) < len(items) else items

@@ -20,13 +20,16 @@ from django_sessrec.recsys.poisoning import within_bounds
 from django_sessrec.recsys.recommender import Recommender, learns_from_baskets
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import bulk_read, click_files
+from django_sessrec.training.click_files import NAMES
+from django_sessrec.training.event_weights import BASKET, BOUGHT, EventWeights, furthest
 from django_sessrec.training.session_order import SessionOrder, keep, room
 
 LONGEST = 1_000  # clicks; a longer session is a bot's
 DAY = 86_400
 ASKED_AT_ONCE = 5_000  # ids: PostgreSQL takes 65,535 parameters in a statement, others fewer
 CLICKED = ["view_item", "add_to_cart"]
-BOUGHT = ["add_to_cart", "purchase"]
+IN_BASKETS = ["add_to_cart", "purchase"]
+ALIKE = EventWeights()
 RELOAD_MS = 1_000  # the same product again within this time is a reload or a double click, not interest
 
 ITEMS = """
@@ -40,19 +43,19 @@ ITEMS = """
 """
 
 # A day's clicks come as one value, as COPIED: at most 1 GB, so 31 million a day. Ids travel as 64-bit hashes;
-# the event's id, a UUIDv7, carries the time and orders clicks of one millisecond.
+# the event's id, a UUIDv7, carries the time and orders clicks of one millisecond; kinds are places in NAMES.
 CLICKS = """
     SELECT string_agg(
         uuid_send(event_id) || int8send(uuid_hash_extended(session_id, 0))
-        || int8send(hashtextextended(item_id, 0)) || int2send((name = 'add_to_cart')::int::smallint), ''
+        || int8send(hashtextextended(item_id, 0)) || int2send((array_position(%s, name) - 1)::smallint), ''
     )
     FROM sessrec_event
     WHERE occurred_at >= %s AND occurred_at < %s AND name = ANY (%s) AND item_id <> '' AND NOT bot
 """
 COPIED = np.dtype(
-    [("id_high", ">u8"), ("id_low", ">u8"), ("session", ">i8"), ("item", ">i8"), ("cart", ">i2")]
+    [("id_high", ">u8"), ("id_low", ">u8"), ("session", ">i8"), ("item", ">i8"), ("kind", ">i2")]
 )
-CLICK = np.dtype([("id_high", np.uint64), ("session", np.int64), ("row", np.int32), ("cart", np.bool_)])
+CLICK = np.dtype([("id_high", np.uint64), ("session", np.int64), ("row", np.int32), ("kind", np.int8)])
 
 
 def _labelled(label: Promise) -> Any:
@@ -82,17 +85,25 @@ class TrainingCounts:
         return asdict(self)
 
 
-def read(start: datetime, end: datetime, *, from_files: bool = False) -> tuple[SessionLog, TrainingCounts]:
+def read(
+    start: datetime,
+    end: datetime,
+    *,
+    from_files: bool = False,
+    weights: EventWeights = ALIKE,
+) -> tuple[SessionLog, TrainingCounts]:
     """Sessions of the clicks in [start, end): views, and baskets filled without a view before.
 
     from_files: read from Postgres only what has changed since this host's click files were written
+    weights:    how much each click teaches; where not all do alike, orders are read as well
 
     Left out: bots, quarantined and withdrawn sessions, sensitive items, reloads, sessions of more than
     LONGEST clicks, and what bots push: an item beyond MAX_ITEM_SHARE, or where nothing speaks for it.
     """
     with SessionOrder(CLICK) as order:
-        index, parts, left_out = _read(order, start, end, CLICKED, from_files=from_files)
-        return _counted(index, map(_without_repeats, parts), len(order), left_out)
+        names, looks = (CLICKED, _without_repeats) if weights.alike else (NAMES, _looks)
+        index, parts, left_out = _read(order, start, end, names, from_files=from_files)
+        return _counted(index, map(looks, parts), len(order), left_out, weights)
 
 
 def read_baskets(
@@ -103,7 +114,7 @@ def read_baskets(
     Left out is what `read` leaves out.
     """
     with SessionOrder(CLICK) as order:
-        index, parts, left_out = _read(order, start, end, BOUGHT, from_files=from_files)
+        index, parts, left_out = _read(order, start, end, IN_BASKETS, from_files=from_files)
         return _counted(index, map(_first_of_each, parts), len(order), left_out)
 
 
@@ -131,7 +142,11 @@ def _whole_milliseconds(moment: datetime) -> datetime:
 
 
 def _counted(
-    index: ItemIndex, parts: Iterable[NDArray[Any]], most: int, left_out: Mapping[str, int]
+    index: ItemIndex,
+    parts: Iterable[NDArray[Any]],
+    most: int,
+    left_out: Mapping[str, int],
+    weights: EventWeights = ALIKE,
 ) -> tuple[SessionLog, TrainingCounts]:
     """most: clicks of all parts together, or more."""
     session, rows, seconds = (
@@ -139,6 +154,7 @@ def _counted(
         room(most, np.int32),
         room(most, np.int64),
     )  # numbers from 1
+    weighed = [] if weights.alike else [room(most, np.float32)]
     n = n_sessions = endless_sessions = 0
     for part in parts:
         clicks, endless = _without_endless(part)
@@ -149,11 +165,13 @@ def _counted(
         session[here] = n_sessions + np.cumsum(begins)
         rows[here] = clicks["row"]
         seconds[here] = (clicks["id_high"] >> np.uint64(16)) // 1000  # the first 48 bits of a UUIDv7
+        for array in weighed:
+            array[here] = weights.of(clicks)
         n, n_sessions = here.stop, n_sessions + int(np.count_nonzero(begins))
     day = np.floor_divide(seconds[:n], DAY, out=np.empty(n, np.int32), casting="unsafe")
     kept = within_bounds(day, session[:n], rows[:n], sessrec_settings.MAX_ITEM_SHARE)
-    session, rows, seconds = keep(kept, session, rows, seconds)
-    log = SessionLog.from_ordered(session, rows, seconds, index, empty=room).compacted()
+    session, rows, seconds, *weighed = keep(kept, session, rows, seconds, *weighed)
+    log = SessionLog.from_ordered(session, rows, seconds, index, *weighed, empty=room).compacted()
     counts = TrainingCounts(
         sessions=len(log),
         sessions_of_two=int(np.count_nonzero(log.lengths >= 2)),
@@ -220,7 +238,7 @@ def _clicks(
         known &= ~np.isin(block["session"], left_out)
         clicks = np.empty(np.count_nonzero(known), CLICK)
         clicks["row"] = rows[place[known]]
-        for name in ("id_high", "session", "cart"):
+        for name in ("id_high", "session", "kind"):
             clicks[name] = block[name][known]
         yield clicks
 
@@ -229,7 +247,7 @@ def _copied(start: datetime, end: datetime, names: Sequence[str]) -> Iterator[ND
     """Blocks of COPIED, one for each day."""
     while start < end:
         midnight = datetime(start.year, start.month, start.day, tzinfo=UTC) + timedelta(days=1)
-        for block in bulk_read.values(CLICKS, [start, min(end, midnight), list(names)]):
+        for block in bulk_read.values(CLICKS, [list(NAMES), start, min(end, midnight), list(names)]):
             yield np.frombuffer(block, COPIED)
         start = midnight
 
@@ -240,7 +258,7 @@ def _from_files(
     """As _read, from the click files."""
     withdrawn, quarantined = click_files.left_out()
     first, last = (np.uint64(round(moment.timestamp() * 1000)) for moment in (start, end))
-    kinds = [click_files.NAMES.index(name) for name in names]
+    kinds = [NAMES.index(name) for name in names]
     counts = dict.fromkeys(("bot_clicks", "quarantined_clicks", "sensitive_clicks"), 0)
     items = _MetItems()
     for day in click_files.days(start, end):
@@ -256,8 +274,7 @@ def _from_files(
         found = found[~bot & ~held]
         clicks = np.empty(len(found), CLICK)
         clicks["row"] = items.places_of(day)[found["item"]]
-        clicks["cart"] = found["kind"] == click_files.NAMES.index("add_to_cart")
-        for name in ("id_high", "session"):
+        for name in ("id_high", "session", "kind"):
             clicks[name] = found[name]
         order.add(clicks)
     index, rows, sensitive = _rows_of(items.ids)
@@ -323,13 +340,30 @@ def _places(
     return place, codes[place] == wanted
 
 
-def _without_repeats(clicks: NDArray[Any]) -> NDArray[Any]:
-    """Drop reloads, and baskets filled with the product just viewed; clicks in order of session and time."""
+def _is_first_look(clicks: NDArray[Any]) -> NDArray[np.bool_]:
+    """(n,) whether each click is neither a reload nor a basket filled with the product just viewed; clicks in
+    order of session and time."""
     same = np.zeros(len(clicks), np.bool_)
     same[1:] = (np.diff(clicks["session"]) == 0) & (np.diff(clicks["row"]) == 0)
     milliseconds = clicks["id_high"] >> np.uint64(16)
     at_once = np.diff(milliseconds, prepend=milliseconds[:1]) < RELOAD_MS
-    return clicks[~(same & (clicks["cart"] | at_once))]
+    first_looks: NDArray[np.bool_] = ~(same & ((clicks["kind"] == BASKET) | at_once))
+    return first_looks
+
+
+def _without_repeats(clicks: NDArray[Any]) -> NDArray[Any]:
+    """The first looks; clicks in order of session and time."""
+    return clicks[_is_first_look(clicks)]
+
+
+def _looks(events: NDArray[Any]) -> NDArray[Any]:
+    """The first looks, each with the furthest kind that its session has of its item; orders are none."""
+    looks = events["kind"] != BOUGHT
+    clicks, reached = events[looks], furthest(events)[looks]
+    first = _is_first_look(clicks)
+    found: NDArray[Any] = clicks[first]
+    found["kind"] = reached[first]
+    return found
 
 
 def _without_endless(clicks: NDArray[Any]) -> tuple[NDArray[Any], int]:

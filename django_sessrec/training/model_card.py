@@ -39,6 +39,13 @@ def _of_data(run: TrainingRun) -> Iterator[str]:
     if run.window_start and run.window_end:
         days = (run.window_end - run.window_start).days
         yield _("It was trained on %(days)d days: it knows no other season.") % {"days": days}
+    if weights := run.counts.get("event_weights"):
+        taught = _(
+            "Clicks did not teach it alike. What their session did with the product gives each a weight: "
+            "viewed %(view)g, viewed for %(dwell_seconds)g seconds or more %(dwell)g, basket %(basket)g, "
+            "bought %(purchase)g."
+        )
+        yield taught % weights
     yield _("It uses only the clicks of the current session: no personal data, prices or stock.")
 
 

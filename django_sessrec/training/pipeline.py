@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from django_sessrec.artifact_storage import StorageError
 from django_sessrec.capture.bot_rules import quarantine
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.recsys.bought_together import BoughtTogetherRecommender
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
@@ -34,7 +36,8 @@ from django_sessrec.recsys.recommender import (
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.training import artifact_store, gate, incumbents, resume, split
 from django_sessrec.training.cold_start import learn_cold_start
-from django_sessrec.training.dataset import TrainingCounts, read, read_baskets
+from django_sessrec.training.dataset import ALIKE, TrainingCounts, read, read_baskets
+from django_sessrec.training.event_weights import EventWeights
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.model_card import card
 from django_sessrec.training.promotion import held_by, promote
@@ -47,6 +50,7 @@ from django_sessrec.training.window import window
 log = logging.getLogger("django_sessrec")
 
 TRAIN_EXTRA = {"onnx", "torch"}
+FEW_COMPLEMENTS = 0.5  # share of the products: a refused model of baskets with fewer learnt from too little
 
 
 class AlreadyTraining(Exception):  # noqa: N818
@@ -140,7 +144,7 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
         judged_by=settings["GATE_FIGURE"],
     )
     if not verdict.passed:
-        raise Refused(str(verdict))
+        raise Refused(" ".join(filter(None, (str(verdict), _too_thin(hold_out)))))
 
     published, of_published = hold_out, earlier
     if settings["REFIT"]:
@@ -182,17 +186,21 @@ def _estimator(run: TrainingRun) -> Estimator:
 def _sessions(run: TrainingRun, estimator: Estimator, min_sessions: int) -> SessionLog:
     """The window's, or those of a killed run that this one resumes: sessions, or baskets."""
     keep = is_resumable(estimator)
+    on_baskets = learns_from_baskets(estimator)
+    weights = ALIKE if on_baskets else EventWeights.of_model(run.model)
+    if not weights.alike:
+        run.counts = {"event_weights": weights.as_dict()}
     if keep and (sessions := resume.resume(run)) is not None:
         return sessions
     run.window_end = timezone.now()
     run.window_start = run.window_end - window(run.model)
     quarantine(run.window_start, run.window_end)
-    read_sessions = read_baskets if learns_from_baskets(estimator) else read
+    read_sessions = read_baskets if on_baskets else partial(read, weights=weights)
     sessions, counts = read_sessions(
         run.window_start, run.window_end, from_files=sessrec_settings.CLICK_FILES
     )
-    run.counts = counts.as_dict()
-    what = _("baskets of two products or more") if learns_from_baskets(estimator) else ""
+    run.counts |= counts.as_dict()
+    what = _("baskets of two products or more") if on_baskets else ""
     _refuse_too_little(counts, window(run.model), min_sessions, what or _("sessions of two clicks or more"))
     run.window_start = datetime.fromtimestamp(sessions.started[0], UTC)  # a young shop has fewer days
     if keep:
@@ -228,6 +236,17 @@ def _refuse_too_little(counts: TrainingCounts, window: timedelta, needed: int, w
             "what": what,
         }
     )
+
+
+def _too_thin(hold_out: Recommender) -> str:
+    """What explains the refusal of a model of baskets that knows what goes with few products only."""
+    items = len(hold_out.index) - 1
+    if not isinstance(hold_out, BoughtTogetherRecommender) or hold_out.known >= FEW_COMPLEMENTS * items:
+        return ""
+    return _("There are too few baskets: it knows what goes with %(known)d of %(items)d products.") % {
+        "known": hold_out.known,
+        "items": items,
+    }
 
 
 def _figures(

@@ -48,9 +48,7 @@ def _keep(run: TrainingRun, sessions: SessionLog) -> None:
         folder(run.model) / SESSIONS,
         allow_pickle=False,
         ids=ids,
-        items=sessions.items,
-        offsets=sessions.offsets,
-        times=sessions.times,
+        **sessions.arrays(),
     )
     _write(
         run.model,
@@ -78,8 +76,9 @@ def resume(run: TrainingRun) -> SessionLog | None:
         return None
     try:
         with np.load(folder(run.model) / SESSIONS, allow_pickle=False) as arrays:
-            index = ItemIndex(json.loads(arrays["ids"].tobytes()))
-            sessions = SessionLog(index, arrays["items"], arrays["offsets"], arrays["times"])
+            clicks = dict(arrays)
+            index = ItemIndex(json.loads(clicks.pop("ids").tobytes()))
+            sessions = SessionLog(index, **clicks)
     except (OSError, ValueError, LookupError, BadZipFile) as error:
         log.warning("the clicks of the killed run #%s can't be read: %s", found["run"], error)
         return None
@@ -94,8 +93,8 @@ def resume(run: TrainingRun) -> SessionLog | None:
 
 
 def recipe(run: TrainingRun) -> Any:
-    """The estimator and options that two runs must share for one to start from the other's model."""
-    return json.loads(json.dumps([run.estimator, run.parameters]))
+    """What two runs must share for one to start from the other's model: estimator, options, event weights."""
+    return json.loads(json.dumps([run.estimator, run.parameters, run.counts.get("event_weights")]))
 
 
 def discard(model: str) -> None:

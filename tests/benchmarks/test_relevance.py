@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.relevance.intents import lists, new_clicks, two_intents
 from benchmarks.relevance.pages import Tally
+from benchmarks.relevance.signals import signals
 from benchmarks.relevance.simulation import session_of_two, simulate
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.intents import Intents
@@ -60,6 +61,14 @@ def test_no_list_has_an_item_twice_or_one_that_was_clicked(simulation, model):
         for rows in lists(model, intents, session, 8).values():
             assert len(set(rows)) == len(rows) == 8
             assert not set(rows) & set(session.tolist())
+
+
+def test_weights_of_events_are_judged_by_the_same_clicks():
+    figures = signals(days=6, a_day=400)
+    cases = {(each["cases"], each["cases_bought"]) for each in figures.values()}
+    assert len(cases) == 1, "the same clicks under all weights"
+    assert figures["basket 5, purchase 10"] != figures["alike"]
+    assert all(0 < each["bought@8"] < 100 for each in figures.values())
 
 
 def test_an_unknown_part_is_named():

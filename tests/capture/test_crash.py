@@ -57,8 +57,13 @@ def look_at(visitor, item, page_ends):
     breaker.forgive()
 
 
-@pytest.mark.parametrize("crash", [kill_the_server, kill_a_server_process])
-@pytest.mark.parametrize("name", SET_UPS)
+@pytest.mark.parametrize(
+    ("name", "crash"),
+    [
+        *((name, kill_the_server) for name in SET_UPS),
+        *((name, kill_a_server_process) for name in ("CONN_MAX_AGE 0", "PgBouncer") if name in SET_UPS),
+    ],
+)
 def test_no_row_that_was_answered_as_stored_is_missing_after_a_crash(
     visitor, own_postgres, name, crash, request
 ):

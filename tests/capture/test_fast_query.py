@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 
-from django_sessrec.capture import fast_query, store
+from django_sessrec.capture import deadlines, fast_query, store
 from django_sessrec.capture.breaker import MAX_WAIT_SECONDS, forgive, patience_left
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.session_events import session_events
@@ -129,7 +129,7 @@ def test_a_platform_without_poll_uses_select(transactional_db, monkeypatch):
     monkeypatch.delattr(select, "poll")
     outbox.deliver([event("1")])
     assert captured() == [("view_item", "1")]
-    monkeypatch.setattr(fast_query, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(deadlines, "TIMEOUT_SECONDS", 0.3)
     with pytest.raises(OperationalError):
         fast_query.execute_with_deadline("SELECT pg_sleep(5)")
 

@@ -41,6 +41,7 @@ def test_every_setting_is_documented():
         MODEL_SETTINGS,
         entries.QUARANTINE,
         entries.ALARMS,
+        entries.EVENT_WEIGHTS,
         entries.PLACEMENT,
         entries.EXPERIMENT,
         entries.VARIANT,

@@ -117,6 +117,7 @@ def test_a_state_of_other_data_or_another_recipe_is_left_aside(
     for recipe, log, differing in (
         (replace(SMALL, seed=1), logs[0], "other recipe,"),
         (SMALL, logs[0].slice(0, 2_000), "other data,"),
+        (SMALL, replace(logs[0], weights=np.ones(logs[0].n_clicks, np.float32)), "other data,"),
     ):
         assert stopped(recipe, tmp_path, log, at=1) < 1 / 3
         assert differing in caplog.text

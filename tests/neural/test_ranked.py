@@ -195,6 +195,32 @@ def test_the_ranker_finds_what_tells_the_target() -> None:
     assert (first_places(ranker, unseen)[:, 0] == unseen.targets).mean() > 0.8
 
 
+def test_a_ranker_learns_from_each_list_by_its_weight() -> None:
+    """Half of the lists say that the largest first feature tells the target, half the second; and the
+    lighter half is not listened to."""
+    torch.manual_seed(0)
+    by_first, by_second = planted(700), planted(700, seed=1)
+    by_second.features[..., [0, 1]] = by_second.features[..., [1, 0]]
+    by_second.weights[:] = 0.02
+    ranker = train_ranker([by_first, by_second])
+    unseen = planted(300, seed=2)
+    assert (first_places(ranker, unseen)[:, 0] == unseen.targets).mean() > 0.6
+    by_second.weights[:] = 0
+    assert len(by_second.trainable) == 0
+
+
+def test_clicks_that_teach_more_are_ranked_higher() -> None:
+    log = synthetic_shop().log
+    earlier, later = log.slice(0, 1_500), log.slice(1_500, 1_600)
+    raised = np.arange(len(earlier.index)) % 4 == 0
+    weights = np.where(raised[earlier.items], 6, 1).astype(np.float32)
+    shares = [
+        np.mean([raised[ranked.top(later[number], 8)[0]].mean() for number in range(len(later))])
+        for ranked in (SMALL.fit(earlier), SMALL.fit(replace(earlier, weights=weights)))
+    ]
+    assert shares[1] > shares[0] + 0.1
+
+
 def test_the_ranker_finds_what_is_like_a_rival() -> None:
     torch.manual_seed(0)
     ranker = train_ranker([planted_beside(1_500, seed=seed) for seed in (0, 1)])

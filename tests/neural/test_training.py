@@ -186,6 +186,25 @@ def test_old_sessions_weigh_less_and_the_mean_weight_is_one() -> None:
     assert weights.mean() == pytest.approx(1)
 
 
+def test_a_target_weighs_what_its_click_does_and_the_mean_weight_is_one() -> None:
+    log = replace(log_of([1, 2, 3], [4, 5]), weights=np.float32([9, 1, 2, 9, 3]))
+    windows = Windows.of(log, 20, recency_days=None, device=CPU)
+    batch = windows.batch(np.arange(2))
+    assert dict(zip(batch.targets.tolist(), batch.weights.tolist(), strict=True)) == {2: 0.5, 3: 1.0, 5: 1.5}
+    padded = windows.padded(torch.arange(2), 2)
+    torch.testing.assert_close(padded.weights, torch.tensor([0.5, 1.0, 1.5, 0.0]) * 4 / 3)
+
+
+def test_a_network_recommends_more_of_what_teaches_more(logs: tuple[SessionLog, SessionLog]) -> None:
+    log = logs[0].slice(0, 1_500)
+    raised = np.arange(len(log.index)) % 4 == 0
+    weighed = replace(log, weights=np.where(raised[log.items], 6, 1).astype(np.float32))
+    alike, taught = (GRU4Rec(embedding_size=16, epochs=2, threads=1).fit(each) for each in (log, weighed))
+    sessions = [logs[1][number] for number in range(100)]
+    shares = [raised[[net.top(each, 8)[0] for each in sessions]].mean() for net in (alike, taught)]
+    assert shares[1] > shares[0] + 0.1
+
+
 def test_an_epochs_few_left_over_steps_do_not_bend_the_curve() -> None:
     told: list[float] = []
     reporter = ProgressReporter(lambda _share, shown: told.append(shown["loss"]), REPORT_EVERY + 1, CPU)

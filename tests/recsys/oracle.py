@@ -30,6 +30,7 @@ def neighbour_votes(
     """Row -> click of the session -> what it adds to the row's score; and (row, click) -> the sessions that
     speak for it."""
     past = [log[s].tolist() for s in range(len(log))]
+    weights = np.ones(log.n_clicks) if log.weights is None else log.weights
     with_item = {row: [s for s in range(len(past)) if row in past[s]] for row in range(1, len(log.index))}
     idf = {row: np.log1p(len(past) / max(1, len(found))) for row, found in with_item.items()}
     age = (log.started.max() - log.started) / 86_400
@@ -57,7 +58,7 @@ def neighbour_votes(
     for s in nearest:
         match = max(position for position, row in enumerate(past[s]) if row == shared[s][0])
         for position, row in enumerate(past[s]):
-            gain = distance_weight(p, position - match)
+            gain = distance_weight(p, position - match) * weights[log.offsets[s] + position]
             for click in shared[s]:
                 vote = float(click_weight[click]) * float(own[s]) * gain * idf[row] ** p.item_idf_power
                 of_row = shares.setdefault(row, {})

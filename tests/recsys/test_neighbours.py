@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -6,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_sessrec.recsys.neighbours import Neighbours, RecentNeighbours
+from django_sessrec.recsys.neighbours import Neighbours, NeighboursRecommender, RecentNeighbours
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.recommender import best
+from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.recsys.contract import RecommenderContract
 from tests.recsys.oracle import neighbour_shares, neighbour_votes
@@ -190,3 +192,38 @@ def test_both_intents_of_a_session_are_served():
     assert len(of_two) > 100
     assert served(Neighbours().fit(earlier)) > 0.85
     assert served(Popularity().fit(earlier)) < 0.3
+
+
+def test_a_click_that_teaches_more_is_recommended_more():
+    bought = "kettle"
+    clicks = [[1, "tea"], [1, "cup"], [2, "tea"], [2, "cup"], [3, "tea"], [3, bought]]
+    sessions, items = zip(*clicks, strict=True)
+    times = range(len(clicks))
+    alike = Neighbours().fit(SessionLog.from_clicks(sessions, items, times))
+    weights = [5.0 if item == bought else 1.0 for item in items]
+    weighed = Neighbours().fit(SessionLog.from_clicks(sessions, items, times, weights))
+    assert [each.item_id for each in alike.recommend(["tea"], 2, exclude=["tea"])] == ["cup", bought]
+    assert [each.item_id for each in weighed.recommend(["tea"], 2, exclude=["tea"])] == [bought, "cup"]
+    assert [each.item_id for each in alike.recommend([], 1)] == ["tea"]
+    assert [each.item_id for each in weighed.recommend([], 1)] == [bought]
+
+
+def test_the_weights_of_clicks_are_saved_and_may_be_missing(tmp_path):
+    log = log_of([[1, 2], [1, 3], [3, 2]], weights=[1, 2, 5, 1, 1, 1, 1, 1])
+    for of, name in ((log, "weighed"), (replace(log, weights=None), "alike")):
+        fitted = Neighbours().fit(of)
+        (tmp_path / name).mkdir()
+        parameters = fitted.save(tmp_path / name)
+        loaded = NeighboursRecommender.load(tmp_path / name, log.index, parameters)
+        session = np.array([1], np.int32)
+        np.testing.assert_array_equal(loaded.scores([session]), fitted.scores([session]))
+        assert (loaded.postings.weights is None) == (of.weights is None)
+
+
+@pytest.mark.parametrize("wrong", [[1.0], [1.0, np.nan, 1, 1, 1, 1], [1.0, -1, 1, 1, 1, 1]])
+def test_weights_that_no_clicks_can_have_are_refused(tmp_path, wrong):
+    log = log_of([[1, 2], [1, 3], [3, 2]], weights=[1, 2, 5, 1, 1, 1, 1, 1])
+    parameters = Neighbours().fit(log).save(tmp_path)
+    np.save(tmp_path / "weights.npy", np.float32(wrong))
+    with pytest.raises(ValueError, match="a weight of 0 or more for each click"):
+        NeighboursRecommender.load(tmp_path, log.index, parameters)

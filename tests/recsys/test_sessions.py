@@ -74,6 +74,23 @@ def test_arrays_that_disagree_are_refused():
         SessionLog(ItemIndex(["tea"]), np.ones(2, np.int32), np.array([0, 3]), np.zeros(2, np.int64))
 
 
+def test_weights_go_where_their_clicks_go():
+    log = SessionLog.from_clicks(
+        ["b", "a", "b", "a", "c"], ["tea", "cup", "pot", "mug", "tea"], [30, 20, 31, 10, 5], [1, 2, 3, 4, 5]
+    )
+    assert log.weights.tolist() == [5, 4, 2, 1, 3]
+    without_tea = ItemIndex(["cup", "mug", "pot"])
+    for each, expected in (
+        (log.slice(1, 2), [4, 2]),
+        (log.compacted(), [5, 4, 2, 1, 3]),
+        (log.reindexed(without_tea), [4, 2, 3]),
+        (SessionLog(log.index, **log.arrays()), [5, 4, 2, 1, 3]),
+    ):
+        assert each.weights.tolist() == expected
+    with pytest.raises(ValueError, match="2 weights do not fit 1 clicks"):
+        SessionLog(log.index, np.ones(1, np.int32), np.array([0, 1]), np.zeros(1, np.int64), np.ones(2))
+
+
 @pytest.mark.parametrize("at_once", [1, 7, 1_000_000])
 def test_ordered_clicks_become_the_same_log_however_many_sessions_are_moved_at_once(monkeypatch, at_once):
     """As do popularity, posting lists and intents, which are counted from parts of a log."""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 
 from django_sessrec.recsys.evaluation import Cases, evaluate
@@ -38,6 +40,16 @@ def test_the_index_holds_all_sessions_whatever_the_choice_was_made_on():
 def test_a_shop_with_too_few_clicks_to_choose_by_keeps_the_defaults():
     for log in (log_of([[1, 2], [2, 3]] * 20), log_of([[1]]), log_of([[1]]).slice(0, 0)):
         assert TunedNeighbours().fit(log).parameters == Neighbours()
+
+
+def test_what_teaches_more_is_chosen_for():
+    """Where only clicks that nobody goes back to count, the clicked item itself is worth nothing."""
+    log = synthetic_shop().log
+    session = np.repeat(np.arange(len(log)), log.lengths)
+    first = np.zeros(log.n_clicks, np.float32)
+    first[np.unique(session * len(log.index) + log.items, return_index=True)[1]] = 1
+    weighed = replace(log, weights=first)
+    assert TunedNeighbours().choose(weighed).self_weight < TunedNeighbours().choose(log).self_weight
 
 
 def test_progress_is_told_to_the_end():

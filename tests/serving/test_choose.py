@@ -235,6 +235,16 @@ def test_nothing_of_a_kind_that_is_in_the_basket_is_recommended(basket_shop):
     assert "not_in_place_of_it" in {each.trace[-1].rule for each in choice.dropped}
 
 
+def test_where_all_that_a_model_names_is_of_the_basket_s_kind_the_next_step_is_asked(basket_shop, promote):
+    """One category among the candidates is no shop of one category."""
+    teas, cup = basket_shop[:10], basket_shop[12]
+    promote([[teas[n], teas[(n + 1) % 10]] for n in range(10) for _ in range(4)])
+    static = Placement("with", ("neighbours",), steps=("bought_together", "model", "static"), limit=4)
+    items = choose(Visit([teas[0], cup], current=cup, basket=(teas[0],)), static).items
+    assert len(items) == 4
+    assert "tea" not in {each.item.category for each in items}
+
+
 def test_a_shop_of_one_category_still_has_a_list_for_its_basket(basket_shop):
     Product.objects.update(category="all")
     lines = (basket_shop[0],)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.core.management import call_command
 from django.db import connection, connections
@@ -31,6 +31,7 @@ SET_UPS = {
 class SetUp:
     page_ends: Callable[[], None]
     servers: dict[str, Program]  # that a page may wait for
+    waited: list[float] = field(default_factory=list)  # seconds, in vain for the database
 
 
 @contextmanager
@@ -44,6 +45,8 @@ def set_up(name, postgres):
         with events.cursor() as cursor:  # it would write its log within 0.2 s
             cursor.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
             cursor.execute("SELECT pg_reload_conf()")
+            # As in a shop: a commit waits for the disk unless it says otherwise. Servers of tests do not.
+            cursor.execute(f"ALTER DATABASE {events.settings_dict['NAME']} SET synchronous_commit = on")
         events.close()
         if name == "PgBouncer":
             bouncer = PgBouncer(postgres)

@@ -1,6 +1,7 @@
 """A model that learns from baskets: read, tested on baskets, published."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -23,17 +24,18 @@ def basket_model(sessrec):
     sessrec["MODELS"] = {"bought_together": {"ESTIMATOR": "django_sessrec.recsys.BoughtTogether"}}
 
 
-def store_baskets(baskets: int) -> None:
-    """Whoever buys kettle n buys cup n; everybody looks at two kettles first."""
+def store_baskets(baskets: int, kinds: int = 20, *, bags: bool = False) -> None:
+    """Whoever buys kettle n buys cup n, with bags a bag, too; everybody looks at two kettles first."""
     draw = np.random.default_rng(0)
     rows = []
     for n in range(baskets):
         session_id = uuid7(at := NOW - timedelta(days=8) + n * timedelta(days=7) / baskets)
-        kind = int(draw.integers(20))
-        lines = [(f"kettle-{kind}", "view_item"), (f"kettle-{(kind + 1) % 20}", "view_item")]
+        kind = int(draw.integers(kinds))
+        lines = [(f"kettle-{kind}", "view_item"), (f"kettle-{(kind + 1) % kinds}", "view_item")]
         lines += [
             (f"{what}-{kind}", name) for what in ("kettle", "cup") for name in ("add_to_cart", "purchase")
         ]
+        lines += [("bag", "add_to_cart")] if bags else []
         rows += [click_row(session_id, item, at + 9 * i * timedelta(seconds=1), name=name)
                  for i, (item, name) in enumerate(lines)]  # fmt: skip
     copy_events(rows)
@@ -56,6 +58,16 @@ def test_too_few_baskets_are_refused_in_the_words_of_baskets(basket_model):
     run = train("bought_together", trigger="command")
     assert run.state == TrainingRun.State.REFUSED
     assert "20 baskets of two products or more" in run.verdict
+
+
+def test_a_refused_model_says_how_little_it_knew(basket_model, sessrec):
+    """Two hundred kinds and three hundred baskets: hardly a pair has three, and everybody buys a bag."""
+    store_baskets(300, kinds=200, bags=True)
+    sessrec["MODELS"]["bought_together"]["MIN_SESSIONS"] = 50
+    run = train("bought_together", trigger="command")
+    assert run.state == TrainingRun.State.REFUSED
+    said = re.search(r"it knows what goes with (\d+) of (\d+) products", run.verdict)
+    assert int(said[1]) < int(said[2]) / 2
 
 
 def test_it_is_evaluated_on_baskets_as_the_gate_did(basket_model, capsys):

@@ -31,6 +31,7 @@ typedef struct {
     const float *gap_weight;        /* by clicks made since, 0 to window - 1 */
     const float *distance_weight;   /* by clicks from the match, -reach to reach, from index 0 */
     const float *item_weight;       /* by row: how much a recommendation of it is worth */
+    const float *weights;           /* by click: how much it teaches; NULL where all teach alike */
     int32_t n_rows, window, reach, clicks, sessions_per_item, neighbours;
 } Model;
 
@@ -137,6 +138,12 @@ static const int32_t *within_reach(const Model *m, const Neighbour *near, int64_
     return m->items + m->offsets[near->session];
 }
 
+/* What the click at position p of a neighbour's session gets of `worth`. */
+static float gain_of(const Model *m, const Neighbour *near, int64_t p, float worth) {
+    float gain = worth * m->distance_weight[m->reach + p - near->match];
+    return m->weights ? gain * m->weights[m->offsets[near->session] + p] : gain;
+}
+
 /* Add every item's score to `scores` (n_rows zeros), list the rows scored in `touched` (room for n_rows).
  * Returns their number, OUT_OF_MEMORY or BAD_ROW. */
 EXPORT int64_t sessrec_neighbours_score(
@@ -149,7 +156,7 @@ EXPORT int64_t sessrec_neighbours_score(
     for (int64_t i = 0; i < n; i++) {
         const int32_t *items = within_reach(m, &nearest[i], &first, &last);
         for (int64_t p = first; p <= last; p++) {
-            float gain = nearest[i].weight * m->distance_weight[m->reach + p - nearest[i].match];
+            float gain = gain_of(m, &nearest[i], p, nearest[i].weight);
             if (!(gain > 0.0f)) continue; /* so that a score of 0 means: not yet touched */
             if (scores[items[p]] == 0.0f) touched[n_touched++] = items[p];
             scores[items[p]] += gain;
@@ -231,7 +238,7 @@ EXPORT int64_t sessrec_neighbours_explain(
         const int32_t *items = within_reach(m, &nearest[i], &first, &last);
         for (int64_t p = first; p <= last; p++) {
             if (!asked[items[p] & 255]) continue;
-            float gain = m->session_weight[nearest[i].session] * m->distance_weight[m->reach + p - nearest[i].match];
+            float gain = gain_of(m, &nearest[i], p, m->session_weight[nearest[i].session]);
             for (int64_t r = 0; r < n_rows; r++) {
                 if (items[p] != rows[r] || !(gain > 0.0f)) continue;
                 int32_t is_new = counted[r] != i + 1;

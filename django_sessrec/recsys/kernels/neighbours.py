@@ -26,7 +26,9 @@ ARRAYS = {
     "gap_weight": np.float32,
     "distance_weight": np.float32,
     "item_weight": np.float32,
+    "weights": np.float32,
 }
+OPTIONAL = {"weights"}  # a null pointer where it is not given
 LIMITS = ("n_rows", "window", "reach", "clicks", "sessions_per_item", "neighbours")
 
 
@@ -56,12 +58,14 @@ class NeighboursKernel:
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]], **limits: int) -> None:
         """arrays and limits: the members of `Model` in neighbours.c, by name; others are ignored."""
-        for name, dtype in ARRAYS.items():
-            if arrays[name].dtype != dtype or not arrays[name].flags.c_contiguous:
-                raise ValueError(f"{name} is {arrays[name].dtype}, not contiguous {np.dtype(dtype)}")
-        self._kept_alive = [arrays[name] for name in ARRAYS]
+        given = {name: arrays[name] for name in ARRAYS if name in arrays or name not in OPTIONAL}
+        for name, array in given.items():
+            if array.dtype != ARRAYS[name] or not array.flags.c_contiguous:
+                raise ValueError(f"{name} is {array.dtype}, not contiguous {np.dtype(ARRAYS[name])}")
+        self._kept_alive = given
         self._model = _Model(
-            *(arrays[name].ctypes.data for name in ARRAYS), *(limits[name] for name in LIMITS)
+            **{name: array.ctypes.data for name, array in given.items()},
+            **{name: limits[name] for name in LIMITS},
         )
         self.address = ctypes.addressof(self._model)
         self._n_rows = limits["n_rows"]
