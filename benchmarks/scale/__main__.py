@@ -10,8 +10,8 @@ syncs to disk. Each step has a process of its own, whose highest memory is its p
                files); neighbours_* (its fit, and queries to it); page_*, plain_* by web workers
     queries    by items: p50, p90, load_s, private_mb of neighbours and of networks of drawn weights
 
-By default it ends within a quarter of an hour on two cores; --events 1000000 10000000 100000000 needs 50 GB
-of disk and an hour more.
+By default that takes about a quarter of an hour on two quiet cores, by estimate from smaller runs; --events
+1000000 10000000 100000000 needs 50 GB of disk and an hour or two more.
 """
 
 from __future__ import annotations
@@ -141,8 +141,12 @@ def tables(results: dict[str, Any], workers: list[int]) -> Iterator[str]:
 
 def table(columns: dict[str, str], rows: list[dict[str, float]]) -> str:
     lines = [[*columns.values()], ["---"] * len(columns)]
-    lines += [[f"{row[name]:,.4g}" if name in row else "" for name in columns] for row in rows]
+    lines += [[shown(row[name]) if name in row else "" for name in columns] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def save(out: Path | None, results: dict[str, Any]) -> None:

@@ -202,7 +202,7 @@ def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:
 def _chart(
     by_placement: Mapping[tuple[str, date], Kpi], start: date, end: date, *, weekly: bool
 ) -> Chart | None:
-    """Clicked lists per shown list by day or week, one line per placement, the band as wide as chance."""
+    """Clicked lists per shown list by day or week, one line per placement, each with its 95 % interval."""
     series: dict[str, list[Point]] = {}
     for (placement, day), kpi in by_placement.items():
         rate = kpi.rate("ctr")

@@ -181,7 +181,7 @@ SESSIONS: Final = (
         "with_basket", _("Sessions with a basket"), _("sessions that put a product into the basket"), "count"
     ),
     Definition("with_order", _("Sessions with an order"), _("sessions that bought something"), "count"),
-    Definition("bots", _("Bots"), _("sessions of programs that say so"), "count", "less"),
+    Definition("bots", _("Bots"), _("sessions of bots that identify themselves"), "count", "less"),
     Definition(
         "quarantined", _("Quarantined sessions"), _("sessions whose clicks no person makes"), "count", "less"
     ),
@@ -198,7 +198,9 @@ PAGES: Final = (
         "less",
     ),
     Definition("staff", _("Pages of staff"), _("tracked pages of signed-in staff"), "count", "neither"),
-    Definition("bots", _("Pages of bots"), _("tracked pages of programs that say so"), "count", "less"),
+    Definition(
+        "bots", _("Pages of bots"), _("tracked pages of bots that identify themselves"), "count", "less"
+    ),
 )
 
 DEFINITIONS: Final[Mapping[str, Definition]] = {

@@ -128,6 +128,7 @@ def train_ranker(
     rng, fast = np.random.default_rng(seed), fast_dtype(device)
     ranker = SetRanker(*_moments(periods)).to(device).train()
     n_lists = sum(len(lists.trainable) for lists in periods)
+    usual = sum(float(lists.weights[lists.trainable].sum()) for lists in periods) / n_lists
     batch_size = min(batch_size, max(MIN_BATCH_SIZE, n_lists // MIN_STEPS_PER_EPOCH))
     steps = epochs * sum(-(-len(lists.trainable) // batch_size) for lists in periods)
     optimizer = torch.optim.AdamW(ranker.parameters(), learning_rate, weight_decay=1e-3)
@@ -142,7 +143,7 @@ def train_ranker(
             scores = ranker(features, cosines, mask)
         scores = scores.float().masked_fill(~mask, -1e9) + correction
         losses_of_lists = F.cross_entropy(scores, targets, reduction="none")
-        loss = (weights * losses_of_lists).sum() / weights.sum()
+        loss = (weights * losses_of_lists).mean() / usual
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

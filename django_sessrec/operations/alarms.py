@@ -1,7 +1,7 @@
 """Alarms: figures of whole days that fall out of their usual range, each with its threshold in the settings.
 
 Yesterday and the last week are held against the four weeks before them, from the roll-ups. Before a shop has
-MIN_DAYS days of figures every alarm is silent.
+MIN_DAYS days of figures every alarm but those of models is silent.
 """
 
 from __future__ import annotations

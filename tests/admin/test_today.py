@@ -87,7 +87,7 @@ def test_a_young_shop_is_compared_with_the_weeks_that_it_has(admin_client, sales
     before = json.loads(re.search(PLOT, html)[1])["before"]
     assert before[:21] == [None] * 21
     assert sum(before[21:]) == 84
-    assert "Changes hold the average of a day against the 7 days before." in html
+    assert "Changes compare the average day with that of the 7 days before." in html
 
 
 def test_the_chart_the_table_and_the_report_say_the_same(admin_client, sales):

@@ -28,39 +28,20 @@ def test_clicks_of_a_session_stand_together_and_in_order_of_time():
     assert 4 < len(clicks.items) / len(np.unique(clicks.sessions)) < 6
 
 
-def test_events_products_and_workers_grow_one_at_a_time_and_stand_in_one_table(tmp_path):
+def test_a_shop_is_measured_as_it_grows_and_stands_in_one_table(tmp_path):
     out = tmp_path / "scale.json"
-    command = [sys.executable, "-m", "benchmarks.scale", "--items", "300", "600", "--events", "3000", "6000"]
-    done = subprocess.run(
-        [
-            *command,
-            "--workers",
-            "1",
-            "--requests",
-            "40",
-            "--models",
-            "neighbours",
-            "gru4rec",
-            "ranked",
-            "--out",
-            str(out),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "benchmarks.scale", "--items", "300", "--events", "3000", "6000"]
+    command += ["--workers", "1", "--requests", "40", "--models", "ranked", "--out", str(out)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(out.read_text())
-    sizes = [(shop["events"], shop["items"]) for shop in figures["shops"]]
-    assert sizes == [(3_000, 300), (3_000, 600), (6_000, 600)]
+    assert [(shop["events"], shop["items"]) for shop in figures["shops"]] == [(3_000, 300), (6_000, 300)]
     for shop in figures["shops"]:
         assert 0.7 * shop["events"] < shop["clicks"] <= shop["events"]
         measured = {*TABLE, "page_requests_per_s_1_workers", "page_p90_ms_1_workers"}
         assert all(shop[name] > 0 for name in measured)
-    assert {*figures["queries"]} == {"300", "600"}
-    assert figures["queries"]["600"]["ranked_query_us_p90"] > 0
-    assert done.stdout.count("\n| ") == 2 + 3 + 2 + 2
+    assert figures["queries"]["300"]["ranked_query_us_p90"] > 0
+    assert done.stdout.count("\n| ") == 2 + 2 + 2 + 1
 
 
 def test_the_memory_of_a_training_run_is_measured_step_by_step(tmp_path):
