@@ -18,7 +18,6 @@ from django_sessrec.operations.experiments import (
     ExperimentError,
     Plan,
     _begin_if_ready,
-    _begin_if_ready,
     discard,
     judgement,
     keep,
