@@ -225,7 +225,8 @@ class ExperimentAdmin(ReadOnlyAdmin):
             return HttpResponseRedirect(self._page(experiment))
         detail = {key: value for key, value in answer.items() if key != "reason"}
         room.note(change, experiment, request.user.get_username(), answer["reason"], **detail)
-        self.message_user(request, _("“%(name)s” is changed.") % {"name": name}, messages.SUCCESS)
+        said = _("The draft is discarded.") if change == "discarded" else _("“%(name)s” is changed.")
+        self.message_user(request, said % {"name": name}, messages.SUCCESS)
         return HttpResponseRedirect(to or self._page(experiment))
 
     def _plan(self, experiment: Experiment) -> str:

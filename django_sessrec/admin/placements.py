@@ -38,7 +38,15 @@ from django_sessrec.serving.fallback import MODEL
 from django_sessrec.serving.merchant_rules import ITEM, Merchandising
 from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.preview import SESSIONS, compare, recent_visits
-from django_sessrec.serving.rule_sets import RuleSetError, drafting, in_draft, live_set, publish, restore
+from django_sessrec.serving.rule_sets import (
+    RuleSetError,
+    discard,
+    drafting,
+    in_draft,
+    live_set,
+    publish,
+    restore,
+)
 
 VERSIONS: Final = 10  # of the history on the page
 
@@ -274,7 +282,10 @@ class PlacementAdmin(ReadOnlyAdmin):
 
     def publish(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask, and let the placement's lists follow the draft."""
-        draft = get_object_or_404(RuleSet, placement=name, published_at=None)
+        require(request, Act.RULES)
+        draft = RuleSet.objects.draft(name)
+        if draft is None:
+            return self._without_draft(request, name)
         number = draft.rules.count()
         question = Question(
             title=_("Go live with the draft of %(placement)s?") % {"placement": placement_name(name)},
@@ -300,13 +311,16 @@ class PlacementAdmin(ReadOnlyAdmin):
         except RuleSetError as error:
             self.message_user(request, str(error), messages.ERROR)
             return self._to_page(name)
-        self._note(by, answer["reason"], name, "published", rules=number)
+        self._note(by, answer["reason"], name, "published", rules=draft.rules.count())
         self.message_user(request, _("The rules are live."), messages.SUCCESS)
         return self._to_page(name)
 
     def discard(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask, and delete the draft."""
-        draft = get_object_or_404(RuleSet, placement=name, published_at=None)
+        require(request, Act.RULES)
+        draft = RuleSet.objects.draft(name)
+        if draft is None:
+            return self._without_draft(request, name)
         question = Question(
             title=_("Discard the draft of %(placement)s?") % {"placement": placement_name(name)},
             button=_("Discard"),
@@ -316,7 +330,11 @@ class PlacementAdmin(ReadOnlyAdmin):
         answer = asked(request, Act.RULES, self, question)
         if isinstance(answer, HttpResponse):
             return answer
-        draft.delete()
+        try:
+            discard(draft)
+        except RuleSetError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return self._to_page(name)
         self._note(request.user.get_username(), answer["reason"], name, "discarded")
         self.message_user(request, _("The draft is discarded."), messages.SUCCESS)
         return self._to_page(name)
@@ -364,6 +382,14 @@ class PlacementAdmin(ReadOnlyAdmin):
         by = request.user.get_username()
         RuleSet.objects.filter(pk=draft.pk).update(changed_by=by, changed_at=timezone.now())
         self._note(by, reason, draft.placement, f"draft: {change}", **detail)
+
+    def _without_draft(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Say that there is nothing to publish or discard, as after a second click."""
+        if _settled(name) is None:
+            raise Http404(name)
+        said = _("There is no draft: it is published or discarded already.")
+        self.message_user(request, said, messages.WARNING)
+        return self._to_page(name)
 
     def _form(self, request: HttpRequest, name: str, title: str, form: Any) -> HttpResponse:
         context = {"title": title, "name": name, "form": form, "back": self._url("page", name)}

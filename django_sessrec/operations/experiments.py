@@ -60,6 +60,8 @@ def start(experiment: Experiment) -> None:
     with _held(experiment):
         if experiment.state != State.DRAFT:
             raise ExperimentError(_("Only a draft can be started."))
+        if experiment.placement not in sessrec_settings.PLACEMENTS:
+            raise ExperimentError(_("The settings no longer have its placement: it would wait for ever."))
         open_ones = Experiment.objects.filter(
             placement=experiment.placement, state__in=(State.WAITING, State.RUNNING), declared=False
         )
@@ -76,6 +78,8 @@ def ramp(experiment: Experiment, part: float) -> None:
     with _held(experiment):
         if not experiment.is_open:
             raise ExperimentError(_("Only an open experiment can be ramped."))
+        if experiment.declared:
+            raise ExperimentError(_("The settings declare it: take it out of them."))
         experiment.part = part
         experiment.save()
     serving.forget()

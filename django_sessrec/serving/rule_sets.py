@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from django_sessrec import database
 from django_sessrec.rule_models import PlacementRule, RuleSet
@@ -63,10 +64,19 @@ def publish(draft: RuleSet, by: str, reason: str) -> RuleSet:
         published_at=timezone.now(), published_by=by, reason=reason
     )
     if not published:
-        raise RuleSetError("this draft is published or deleted already")
+        raise RuleSetError(_("This draft is published or discarded already."))
     merchant_rules.forget()
     draft.refresh_from_db()
     return draft
+
+
+def discard(draft: RuleSet) -> None:
+    """Delete a draft with its rules; RuleSetError where it is none any more, since what was live stays."""
+    with database.atomic():
+        held = RuleSet.objects.select_for_update().filter(pk=draft.pk, published_at=None).first()
+        if held is None:
+            raise RuleSetError(_("This draft is published or discarded already."))
+        held.delete()
 
 
 def restore(earlier: RuleSet, by: str, reason: str) -> RuleSet:

@@ -178,7 +178,7 @@ def test_a_draft_is_discarded_and_nothing_else(admin_client):
     running = an_experiment("Other?", state="running")
     assert "Only a draft" in said(act(admin_client, "discard", running))
     draft = an_experiment()
-    assert "is changed" in said(act(admin_client, "discard", draft))
+    assert "The draft is discarded" in said(act(admin_client, "discard", draft))
     assert list(Experiment.objects.all()) == [running]
 
 

@@ -81,6 +81,15 @@ def test_a_pin_is_drafted_previewed_published_and_undone(admin_client, shop):
     assert "a start" in html
 
 
+@pytest.mark.parametrize("view", ["publish", "discard"])
+def test_a_second_click_says_that_there_is_no_draft_any_more(admin_client, shop, view):
+    draft_of(NAME, "ada")
+    confirmed(admin_client, view)
+    answer = admin_client.post(url(view, NAME), YES, follow=True)
+    assert "There is no draft" in answer.content.decode()
+    assert AuditEntry.objects.count() == 1
+
+
 def test_a_draft_is_discarded(admin_client, shop):
     add(admin_client, "hide", what_attribute="category", what_values="tea")
     confirmed(admin_client, "discard")
@@ -374,7 +383,7 @@ def test_an_unknown_placement_kind_or_rule_is_not_found(admin_client, shop):
     for address in (url("page", "moon"), url("preview", "moon"), url("settings", "moon"),
                     url("add", "moon", "pin"), url("add", NAME, "moon"), url("rule", NAME, 99)):  # fmt: skip
         assert admin_client.get(address).status_code == 404
-    assert admin_client.post(url("publish", NAME)).status_code == 404, "no draft"
+    assert admin_client.post(url("publish", "nothing")).status_code == 404
 
 
 def test_the_list_of_placements_says_what_each_has(admin_client, shop):

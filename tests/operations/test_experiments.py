@@ -313,7 +313,7 @@ def test_the_schedule_begins_nothing_that_was_stopped_while_it_waited():
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_people_who_act_at_once_one_is_told_that_it_is_done():
-    running, drafts = a_running_one(NOW), [an_experiment(f"Draft {n}?", placement="home") for n in range(2)]
+    running, drafts = a_running_one(NOW), [an_experiment(f"Draft {n}?") for n in range(2)]
     both = Barrier(2)
 
     def act(do):
@@ -334,4 +334,11 @@ def test_of_two_people_who_act_at_once_one_is_told_that_it_is_done():
         assert running.stop_reason == f"reason {said.index(None)}"
         said = list(people.map(act, [(lambda each=each: start(each)) for each in drafts]))
     assert said.count(None) == 1
-    assert Experiment.objects.filter(placement="home", state="waiting").count() == 1
+    assert Experiment.objects.filter(state="waiting").count() == 1
+
+
+def test_what_the_settings_decide_is_not_changed_here():
+    with pytest.raises(ExperimentError, match="settings declare it"):
+        ramp(a_running_one(NOW, declared=True), 0.5)
+    with pytest.raises(ExperimentError, match="no longer have its placement"):
+        start(an_experiment("Gone?", placement="gone"))

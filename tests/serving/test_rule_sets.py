@@ -9,7 +9,15 @@ from django.test.utils import CaptureQueriesContext
 from django_sessrec.models import RuleSet
 from django_sessrec.recommendations import get_recommendations, placement_for
 from django_sessrec.serving import merchant_rules
-from django_sessrec.serving.rule_sets import RuleSetError, draft_of, drafting, live_set, publish, restore
+from django_sessrec.serving.rule_sets import (
+    RuleSetError,
+    discard,
+    draft_of,
+    drafting,
+    live_set,
+    publish,
+    restore,
+)
 
 pytestmark = pytest.mark.django_db
 PLACEMENT = "product_page"
@@ -154,3 +162,14 @@ def test_a_draft_that_is_being_changed_is_published_after_the_change(shop):
     assert (live.pk, live.published_by, live.changes) == (draft.pk, "bob", {"LIMIT": 3})
     with drafting(PLACEMENT, "ada") as next_one:
         assert next_one.pk != draft.pk, "what is live is never changed"
+
+
+def test_a_draft_that_a_colleague_has_published_is_not_discarded(shop):
+    seen = draft_of(PLACEMENT, "ada")
+    pin(seen, shop[21])
+    publish(RuleSet.objects.get(pk=seen.pk), "bob", "now")
+    with pytest.raises(RuleSetError, match="published or discarded already"):
+        discard(seen)
+    assert live_set(PLACEMENT).rules.count() == 1
+    with pytest.raises(RuleSetError, match="published or discarded already"):
+        publish(seen, "ada", "too")
