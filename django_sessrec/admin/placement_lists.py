@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django import forms
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -17,6 +18,7 @@ from django_sessrec.admin.rule_words import Words
 from django_sessrec.admin.words import step_name
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import PLACEMENT_DEFAULTS, sessrec_settings
+from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.safety import isolated
 from django_sessrec.serving import merchant_rules
@@ -180,3 +182,26 @@ def _in_words(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(str(each) for each in value)
     return str(value)
+
+
+def asked_in_order(placement: Placement) -> list[str]:
+    """The models, and the steps around them where the placement names its own."""
+    steps = placement.steps or [MODEL]
+    return [name for step in steps for name in (placement.models if step == MODEL else [step_name(step)])]
+
+
+def settled_as(name: str, rule_set: RuleSet | None = None) -> Placement | None:
+    """The placement as a visit without an experiment gets it; None where the settings have none."""
+    try:
+        merchandising = None
+        if rule_set is not None:
+            merchandising = Merchandising.of(rule_set.rules.all(), rule_set.changes)
+        return placement_for(name, merchandising=merchandising)
+    except (ImproperlyConfigured, KeyError, TypeError, ValueError):
+        return None
+
+
+def place_of(given: str) -> int:
+    """A place of a list; the first for anything else."""
+    place = int(given) if given.isdecimal() and len(given) < len(str(MAX_LIMIT)) + 1 else 1
+    return place if 1 <= place <= MAX_LIMIT else 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from django.contrib import admin, messages
-from django.core.exceptions import ImproperlyConfigured, PermissionDenied
+from django.core.exceptions import PermissionDenied
 from django.forms.widgets import Script
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import get_object_or_404
@@ -20,23 +20,27 @@ from django.views.decorators.http import require_GET, require_POST
 from django_sessrec.admin.acts import Act, Question, asked, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.placement_figures import placement_figures
-from django_sessrec.admin.placement_lists import ListForm, live_lists, settings_table
+from django_sessrec.admin.placement_lists import (
+    ListForm,
+    asked_in_order,
+    live_lists,
+    place_of,
+    settings_table,
+    settled_as,
+)
 from django_sessrec.admin.products import shown_products
 from django_sessrec.admin.rule_fields import suggestions
 from django_sessrec.admin.rule_forms import FORMS, ChangesForm, RuleForm
 from django_sessrec.admin.rule_lines import example_lists, in_order, most_named, rule_line
 from django_sessrec.admin.rule_warnings import warnings
 from django_sessrec.admin.rule_words import Words
-from django_sessrec.admin.words import placement_name, step_name
+from django_sessrec.admin.words import placement_name
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.models import AuditEntry
 from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.serving import merchant_rules
-from django_sessrec.serving.fallback import MODEL
 from django_sessrec.serving.merchant_rules import ITEM, Merchandising
-from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.preview import SESSIONS, compare, recent_visits
 from django_sessrec.serving.rule_sets import (
     RuleSetError,
@@ -88,14 +92,14 @@ class PlacementAdmin(ReadOnlyAdmin):
         drafts = {each.placement for each in RuleSet.objects.filter(published_at=None)}
         placements = []
         for name in sessrec_settings.PLACEMENTS:
-            settled = _settled(name)
+            settled = settled_as(name)
             placements.append(
                 {
                     "name": name,
                     "title": placement_name(name),
                     "heading": settled.title if settled else "",
                     "url": self._url("page", name),
-                    "asked": ", ".join(_asked(settled)) if settled else "",
+                    "asked": ", ".join(asked_in_order(settled)) if settled else "",
                     "limit": settled.limit if settled else "",
                     "live": live.get(name),
                     "rules": len(live[name].rules.all()) if name in live else 0,
@@ -107,7 +111,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def page(self, request: HttpRequest, name: str) -> HttpResponse:
         """Its list for a product or a session, its rules, settings and history."""
         self._refuse_unless_seen(request)
-        settled = _settled(name)
+        settled = settled_as(name)
         if settled is None:
             raise Http404(name)
         live, draft = live_set(name), RuleSet.objects.draft(name)
@@ -118,7 +122,7 @@ class PlacementAdmin(ReadOnlyAdmin):
         words = Words(catalogue, everything)
         form = ListForm(request.GET or None, everything)
         lists = live_lists(name, form, draft, words)
-        drafted = _settled(name, draft)
+        drafted = settled_as(name, draft)
         return self._answer(
             request,
             "placement.html",
@@ -142,7 +146,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def preview(self, request: HttpRequest, name: str) -> HttpResponse:
         """Both lists for recent sessions: under the rules that are live, and under the draft's."""
         self._refuse_unless_seen(request)
-        settled = _settled(name)
+        settled = settled_as(name)
         if settled is None:
             raise Http404(name)
         draft = RuleSet.objects.draft(name)
@@ -176,7 +180,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def settings(self, request: HttpRequest, name: str) -> HttpResponse:
         """The settings that the draft changes."""
         require(request, Act.RULES)
-        settled = _settled(name)
+        settled = settled_as(name)
         if settled is None:
             raise Http404(name)
         shown = RuleSet.objects.draft(name) or live_set(name)
@@ -195,7 +199,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def add_rule(self, request: HttpRequest, name: str, kind: str) -> HttpResponse:
         """A new rule of the draft, which begins where there is none."""
         require(request, Act.RULES)
-        if kind not in FORMS or _settled(name) is None:
+        if kind not in FORMS or settled_as(name) is None:
             raise Http404(kind)
         return self._edit(request, name, FORMS[kind], None)
 
@@ -249,11 +253,11 @@ class PlacementAdmin(ReadOnlyAdmin):
         """Ask, and pin or hide one product of the list on the page, in the draft."""
         require(request, Act.RULES)
         item_id, back = request.POST.get("item", ""), request.POST.get("back", "")
-        if _settled(name) is None or not get_catalogue().resolve([item_id]):
+        if settled_as(name) is None or not get_catalogue().resolve([item_id]):
             raise Http404(item_id)
         words = {
             "product": shown_products([item_id])[item_id].title,
-            "place": _place(request.POST.get("position", "")),
+            "place": place_of(request.POST.get("position", "")),
         }
         if request.POST.get("act") == PlacementRule.Kind.PIN:
             title, button = _("Pin %(product)s to place %(place)d in the draft?"), _("Pin")
@@ -385,7 +389,7 @@ class PlacementAdmin(ReadOnlyAdmin):
 
     def _without_draft(self, request: HttpRequest, name: str) -> HttpResponse:
         """Say that there is nothing to publish or discard, as after a second click."""
-        if _settled(name) is None:
+        if settled_as(name) is None:
             raise Http404(name)
         said = _("There is no draft: it is published or discarded already.")
         self.message_user(request, said, messages.WARNING)
@@ -408,29 +412,6 @@ class PlacementAdmin(ReadOnlyAdmin):
 
     def _to_page(self, name: str, query: str = "") -> HttpResponse:
         return HttpResponseRedirect(self._url("page", name) + (f"?{query}" if query else ""))
-
-
-def _asked(placement: Placement) -> list[str]:
-    """The models, and the steps around them where the placement names its own."""
-    steps = placement.steps or [MODEL]
-    return [name for step in steps for name in (placement.models if step == MODEL else [step_name(step)])]
-
-
-def _settled(name: str, rule_set: RuleSet | None = None) -> Placement | None:
-    """The placement as a visit without an experiment gets it; None where the settings have none."""
-    try:
-        merchandising = None
-        if rule_set is not None:
-            merchandising = Merchandising.of(rule_set.rules.all(), rule_set.changes)
-        return placement_for(name, merchandising=merchandising)
-    except (ImproperlyConfigured, KeyError, TypeError, ValueError):
-        return None
-
-
-def _place(given: str) -> int:
-    """A place of a list; the first for anything else."""
-    place = int(given) if given.isdecimal() and len(given) < len(str(MAX_LIMIT)) + 1 else 1
-    return place if 1 <= place <= MAX_LIMIT else 1
 
 
 def _told(rule: PlacementRule) -> dict[str, Any]:
