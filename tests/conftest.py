@@ -30,6 +30,7 @@ SLOW = (
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start this run's Postgres, unless DATABASE_URL names one (as it does in xdist's workers)."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist has a process for each core
     remove_abandoned_scratch()
     config.add_cleanup(lambda: shutil.rmtree(scratch_folder(), ignore_errors=True))
     postgres = settings.EMBEDDED_POSTGRES

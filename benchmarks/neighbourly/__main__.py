@@ -29,9 +29,9 @@ from benchmarks.neighbourly.fitting import Fit
 from benchmarks.neighbourly.steady import SteadyLoad
 from benchmarks.serving.__main__ import PAGES, server, shop
 from benchmarks.serving.visitors import visit
+from django_sessrec.conf import SETTINGS
 from django_sessrec.training.good_neighbour import free_cores
 
-MODES = ("", "_as_before")
 Figures = dict[str, list[float]]
 
 
@@ -44,6 +44,9 @@ def main() -> None:
         "--load", type=float, default=0.4, help="share of the shop's capacity that is asked for"
     )
     parser.add_argument("--seconds", type=float, default=15, help="of each measurement")
+    parser.add_argument(
+        "--niceness", type=int, default=SETTINGS["TRAIN_NICENESS"].default, help="TRAIN_NICENESS of the fit"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     load_before = os.getloadavg()[0]
@@ -64,6 +67,7 @@ def measure(port: int, visits: Any, options: argparse.Namespace) -> dict[str, An
     capacity = load.figures()["requests_per_s"]
     rate = capacity * options.load
     found: dict[str, Figures] = {}
+    modes = {"": options.niceness, "_as_before": None}
 
     def note(where: str, **values: float) -> None:
         for name, value in values.items():
@@ -73,17 +77,17 @@ def measure(port: int, visits: Any, options: argparse.Namespace) -> dict[str, An
         with SteadyLoad(port, page, visits, rate) as visitors:
             idle = free_cores(os.sched_getaffinity(0), options.seconds)
             note("alone", idle=idle, **visitors.percentiles(options.seconds))
-        for mode in MODES:
+        for mode, niceness in modes.items():
             with SteadyLoad(port, page, visits, rate) as visitors:
                 time.sleep(2)  # the shop is busy when the fit begins
-                with Fit(as_before=bool(mode)) as fit:
+                with Fit(niceness) as fit:
                     time.sleep(options.seconds)
                     note(
                         f"beside{mode}",
                         **fit.figures(options.seconds),
                         **visitors.percentiles(options.seconds),
                     )
-            with Fit(as_before=bool(mode)) as fit:
+            with Fit(niceness) as fit:
                 time.sleep(options.seconds)
                 note(f"alone{mode}", **fit.figures(options.seconds))
     medians = {
@@ -92,7 +96,7 @@ def measure(port: int, visits: Any, options: argparse.Namespace) -> dict[str, An
     }
     idle_share = medians["alone"]["idle"] / len(os.sched_getaffinity(0))
     ratios = {}
-    for mode in MODES:
+    for mode in modes:
         beside, quiet = medians[f"beside{mode}"], medians["alone"]
         ratios[f"fit_share{mode}"] = beside["targets_per_s"] / (quiet["targets_per_s"] * idle_share)
         for name in ("p90", "p50"):

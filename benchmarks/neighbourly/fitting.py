@@ -1,8 +1,8 @@
 """A network's fit in a process of its own, which tells how far it is: as a training worker runs it, or as
 it ran before there was any consideration.
 
-`python -m benchmarks.neighbourly.fitting [--as-before]` fits until it is killed, and writes a line of JSON
-twice a second.
+`python -m benchmarks.neighbourly.fitting [TRAIN_NICENESS]` fits until it is killed, and writes a line of JSON
+twice a second; without the number it shows no consideration.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ TELL_EVERY = 0.5  # seconds
 class Fit:
     """A context with a fit under way, past its start and its first steps."""
 
-    def __init__(self, *, as_before: bool) -> None:
-        command = [sys.executable, "-m", __name__, *(["--as-before"] if as_before else [])]
+    def __init__(self, niceness: int | None) -> None:
+        command = [sys.executable, "-m", __name__, *([] if niceness is None else [str(niceness)])]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self._told: list[dict[str, float]] = []
         self._ready = threading.Event()
@@ -51,10 +51,10 @@ class Fit:
     def figures(self, seconds: float) -> dict[str, float]:
         """targets_per_s over the last so many seconds, and threads."""
         since = time.monotonic() - seconds
-        told = [each for each in list(self._told) if each["at"] >= since]
-        first, last = told[0], told[-1]
-        rate = (last["targets"] - first["targets"]) / (last["at"] - first["at"])
-        return {"targets_per_s": rate, "threads": last["threads"]}
+        told = list(self._told)
+        first, last = next((each for each in reversed(told) if each["at"] < since), told[0]), told[-1]
+        steps, took = last["targets"] - first["targets"], last["at"] - first["at"]
+        return {"targets_per_s": steps / took if took else 0.0, "threads": last["threads"]}
 
     def _listen(self) -> None:
         for line in self._process.stdout or ():
@@ -66,13 +66,15 @@ class Fit:
 
 def main() -> None:
     die_with_parent(signal.SIGKILL)
-    if "--as-before" not in sys.argv:
+    if len(sys.argv) > 1:
         import django
+        from django.test import override_settings
 
         from django_sessrec.training.good_neighbour import give_way
 
         django.setup()
-        give_way()
+        with override_settings(SESSREC={"TRAIN_NICENESS": int(sys.argv[1])}):
+            give_way()
     fit_on_and_on()
 
 

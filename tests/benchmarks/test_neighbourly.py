@@ -10,7 +10,7 @@ def test_a_fit_beside_a_loaded_shop_is_measured_against_both_alone(tmp_path):
     out = tmp_path / "neighbourly.json"
     command = [sys.executable, "-m", "benchmarks.neighbourly", "--items", "500", "--sessions", "2000"]
     done = subprocess.run(
-        [*command, "--seconds", "2", "--rounds", "1", "--load", "0.1", "--out", str(out)],
+        [*command, "--seconds", "2", "--rounds", "1", "--load", "0.1", "--niceness", "0", "--out", str(out)],
         cwd=ROOT,
         capture_output=True,
         text=True,
