@@ -114,7 +114,7 @@ class Impression(SessrecModel):
     experiment = models.TextField(_("experiment"), blank=True)
     variant = models.TextField(_("variant"), blank=True)
     item_ids = TextArrayField(_("items"))
-    # Of serving.fallback.REASONS, one for each item.
+    # Of serving.candidate.REASONS, one for each item.
     reasons = TextArrayField(_("reasons"), default=list, blank=True)
     bot = models.BooleanField(_("bot"), default=False)
     # Probability with which each item was drawn for its place; null where the placement does not explore.

@@ -26,8 +26,8 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from django_sessrec.serving.candidate import REASONS, STEPS, Candidate, Trace
 from django_sessrec.serving.choose import Choice, choose
-from django_sessrec.serving.fallback import REASONS, STEPS, Candidate, Trace
 from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.recommendations import (
     Recommendations,

@@ -50,7 +50,7 @@ from django_sessrec.serving import (
     popular,
     shop_wide,
 )
-from django_sessrec.serving.fallback import MODEL, Candidate
+from django_sessrec.serving.candidate import MODEL, Candidate
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.visit import Visit
 

@@ -19,8 +19,8 @@ from django_sessrec.recsys.neighbours import NeighboursRecommender
 from django_sessrec.recsys.postings import Postings
 from django_sessrec.safety import never_raises
 from django_sessrec.serving.active_models import ActiveModel, active
+from django_sessrec.serving.candidate import Candidate
 from django_sessrec.serving.choose import Choice, choose
-from django_sessrec.serving.fallback import Candidate
 from django_sessrec.serving.families import family_of, heard
 from django_sessrec.serving.inspection import POPULAR, absence, lists_side_by_side, standings
 from django_sessrec.serving.placements import Placement, placement_for

@@ -22,8 +22,8 @@ from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.safety import isolated
 from django_sessrec.serving import merchant_rules
+from django_sessrec.serving.candidate import MODEL
 from django_sessrec.serving.choose import REFILLED, Choice, choose
-from django_sessrec.serving.fallback import MODEL
 from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.serving.placements import Placement, placement_for, variants_of
 from django_sessrec.serving.preview import RememberingCatalogue, recent_visits

@@ -18,7 +18,7 @@ from django_sessrec.admin.words import trace_words
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.safety import isolated
-from django_sessrec.serving.fallback import Trace
+from django_sessrec.serving.candidate import Trace
 from django_sessrec.serving.merchant_rules import ITEM, trace_name
 
 Kind = PlacementRule.Kind

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from django_sessrec.experiment_models import HOLDOUT
+from django_sessrec.serving.candidate import BOUGHT_TOGETHER, DROPPED, MOVED, Trace
 from django_sessrec.serving.choose import REFILLED
-from django_sessrec.serving.fallback import BOUGHT_TOGETHER, DROPPED, MOVED, Trace
 from django_sessrec.serving.merchant_rules import MERCHANT
 
 

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from django_sessrec.capture.event import ALIASES, MAX_ITEM_ID
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.models import EventName
-from django_sessrec.serving.fallback import REASONS, STEPS
+from django_sessrec.serving.candidate import REASONS, STEPS
 from django_sessrec.serving.visit import MAX_CATEGORIES, MAX_QUERY, MAX_SESSION_ITEMS
 
 MAX_PLACEMENT, MAX_LANGUAGE = 200, 20  # characters

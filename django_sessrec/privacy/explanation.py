@@ -17,7 +17,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving import visit
 from django_sessrec.serving.active_models import active
-from django_sessrec.serving.fallback import MODEL, USUAL_STEPS
+from django_sessrec.serving.candidate import MODEL, USUAL_STEPS
 from django_sessrec.serving.placements import Placement, placement_for, variants_of
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from django_sessrec.rule_models import PlacementRule
+from django_sessrec.serving.candidate import BY_HAND, PINNED, SPONSORED, Candidate
 from django_sessrec.serving.facets import Facets, in_order
-from django_sessrec.serving.fallback import BY_HAND, PINNED, SPONSORED, Candidate
 from django_sessrec.serving.families import families_of
 from django_sessrec.serving.merchandising import Stage
 from django_sessrec.serving.merchant_rules import BY_PLACE, Match, MerchantRule

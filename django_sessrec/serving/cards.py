@@ -19,7 +19,7 @@ from django.template.loader import get_template
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
-from django_sessrec.serving.fallback import PINNED, SPONSORED
+from django_sessrec.serving.candidate import PINNED, SPONSORED
 from django_sessrec.serving.reasons import words
 
 if TYPE_CHECKING:

@@ -13,20 +13,9 @@ from django.http import HttpRequest
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated
 from django_sessrec.serving.arranging import arranging
+from django_sessrec.serving.candidate import ADDED, BOUGHT_TOGETHER, BY_HAND, DROPPED, MOVED, Candidate, Trace
 from django_sessrec.serving.facets import Facets
-from django_sessrec.serving.fallback import (
-    ADDED,
-    AT_FIRST,
-    BOUGHT_TOGETHER,
-    BY_HAND,
-    DROPPED,
-    MOVED,
-    SPARE,
-    UNDER_RULES,
-    Candidate,
-    Trace,
-    candidates,
-)
+from django_sessrec.serving.fallback import AT_FIRST, SPARE, UNDER_RULES, candidates
 from django_sessrec.serving.families import families_of
 from django_sessrec.serving.interleaving import interleaved, teams
 from django_sessrec.serving.merchandising import Stage, in_force, refill, sifting

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from operator import is_
 from typing import Final
 
-from django_sessrec.serving.fallback import Candidate
+from django_sessrec.serving.candidate import Candidate
 from django_sessrec.serving.merchant_rules import ITEM, Match
 from django_sessrec.serving.rules import RuleContext
 

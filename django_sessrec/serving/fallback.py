@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.conf import sessrec_settings
@@ -18,6 +18,23 @@ from django_sessrec.recsys.recommender import Ranking, Recommendation, Source
 from django_sessrec.safety import isolated
 from django_sessrec.serving import shop_wide
 from django_sessrec.serving.active_models import ActiveModel, active
+from django_sessrec.serving.candidate import (
+    BEST_SELLERS,
+    BOUGHT_TOGETHER,
+    CATEGORY,
+    CO_VIEWS,
+    CONTENT,
+    MODEL,
+    NEW,
+    POPULAR,
+    RECENTLY_VIEWED,
+    SEARCH,
+    STATIC,
+    TRENDING,
+    USUAL_STEPS,
+    WATCHED,
+    Candidate,
+)
 from django_sessrec.serving.cold_start import HEARD, new_products
 from django_sessrec.serving.composing import ComposedRanking, composed
 from django_sessrec.serving.families import Families, families_of, heard
@@ -26,20 +43,6 @@ from django_sessrec.serving.popular import viewed_lately
 from django_sessrec.serving.shop_wide import of_categories
 from django_sessrec.serving.visit import Visit
 
-PINNED, SPONSORED, RULE = BY_SHOP = ("pinned", "sponsored", "rule")
-RECENTLY_VIEWED, BOUGHT_TOGETHER = "recently_viewed", "bought_together"
-MODEL, CO_VIEWS, CATEGORY, POPULAR, STATIC = USUAL_STEPS = (
-    "model", "co_views", "category", "popular", "static",
-)  # fmt: skip
-CONTENT = "content"  # the step and its reason
-SEARCH, TRENDING, WATCHED, BEST_SELLERS, NEW = SHOP_STEPS = (
-    "search", "trending", "watched", "best_sellers", "new",
-)  # fmt: skip
-STEPS: Final = (*BY_SHOP, RECENTLY_VIEWED, BOUGHT_TOGETHER, *USUAL_STEPS, CONTENT, *SHOP_STEPS)
-BY_HAND: Final = frozenset(BY_SHOP)  # put there by the shop, by no step of the fallback
-# Neither the visit nor the page has a say in these.
-FOR_EVERYBODY: Final = frozenset({TRENDING, WATCHED, BEST_SELLERS, NEW, POPULAR, STATIC})
-REASONS: Final = (PINNED, SPONSORED, RULE, *Source, "same_category", CONTENT, *SHOP_STEPS, STATIC)
 BASKET_MODEL: Final = "bought_together"  # this key in SESSREC["MODELS"] answers the step of its name
 CO_VIEWS_MODEL: Final = "itemknn"  # this key in SESSREC["MODELS"] is asked for co-views first
 DEPTH: Final = 4  # times the list's length that each model is asked for
@@ -50,54 +53,6 @@ MAX_VARIANTS: Final = 2  # of a family that a model names: the best, and a spare
 MIN_LETTERS: Final = 3  # of a query's word that is searched for by itself
 MAX_WORDS: Final = 4  # of a query, so searched
 MAX_BECAUSE: Final = 3  # reasons that a visitor may still want to read
-ADDED, DROPPED, MOVED = "added", "dropped", "moved"
-
-
-class Trace(NamedTuple):
-    """The effect of one rule on one item."""
-
-    rule: str
-    what: str  # ADDED, DROPPED or MOVED
-    places: int = 0  # of MOVED: up if positive, among the items that were there before
-
-
-@dataclass(slots=True, unsafe_hash=True)  # frozen, it takes ten times as long to make
-class Candidate:
-    """An item on its way into a list. Rules get it with `item` set, and may keep, drop or reorder it.
-
-    - `step`: what proposed it, one of STEPS
-    - `reason`: what speaks for it, one of REASONS
-    - `because`: ids of the clicked items that speak for it, strongest first
-    - `score`: the model's, comparable within one list of one model only
-    - `item`: the shop's object
-    - `because_items`: the shop's objects of `because`, without those that may not be shown
-    - `fields`: what Catalogue.describe() says of it, once it is sure to be shown
-    - `trace`: what each rule did to it, in order; empty while rules are at work
-    - `propensity`: the probability with which it was drawn for its place, where the placement explores
-    - `intent`: the newest clicked item of the earlier intent that it stands for; empty for the leading one
-    - `intents`: live intents of the session, as its model tells them apart; None where it does not
-    """
-
-    item_id: str
-    step: str
-    reason: str
-    because: tuple[str, ...] = ()
-    score: float | None = None
-    model: str = ""
-    run_id: int | None = None
-    item: Any = None
-    because_items: tuple[Any, ...] = ()
-    fields: dict[str, Any] | None = None
-    trace: tuple[Trace, ...] = ()
-    intent: str = ""
-    intents: int | None = field(default=None, compare=False)
-    propensity: float | None = None
-
-    def resolved(self, offered: Mapping[str, Any]) -> None:
-        """Take the shop's objects from those that may be shown. Nobody else has the candidate yet."""
-        self.item = offered.get(self.item_id)
-        if self.because:
-            self.because_items = tuple([offered[item_id] for item_id in self.because if item_id in offered])
 
 
 @dataclass(frozen=True, slots=True)

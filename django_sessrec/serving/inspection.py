@@ -10,8 +10,8 @@ import numpy as np
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.recsys.recommender import Recommendation
 from django_sessrec.serving.active_models import active
+from django_sessrec.serving.candidate import DROPPED
 from django_sessrec.serving.choose import Choice
-from django_sessrec.serving.fallback import DROPPED
 from django_sessrec.serving.families import family_of, heard
 from django_sessrec.serving.popular import viewed_lately
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TypeVar
 from uuid import UUID
 
-from django_sessrec.serving.fallback import BY_HAND, Candidate
+from django_sessrec.serving.candidate import BY_HAND, Candidate
 
 Item = TypeVar("Item", bound=Hashable)
 

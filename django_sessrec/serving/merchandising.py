@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from django_sessrec.rule_models import PlacementRule
+from django_sessrec.serving.candidate import BY_HAND, Candidate
 from django_sessrec.serving.facets import NOWHERE, Facets, in_order
-from django_sessrec.serving.fallback import BY_HAND, Candidate
 from django_sessrec.serving.merchant_rules import ITEM, SOFT, Match, MerchantRule
 from django_sessrec.serving.rules import Rule, RuleContext
 

@@ -23,9 +23,7 @@ from django_sessrec.models import Impression
 from django_sessrec.recsys.recommender import Source
 from django_sessrec.safety import isolated, swallowed
 from django_sessrec.serving import cards, links
-from django_sessrec.serving.choose import Choice, choose
-from django_sessrec.serving.debug_comment import why_no_list
-from django_sessrec.serving.fallback import (
+from django_sessrec.serving.candidate import (
     BEST_SELLERS,
     BOUGHT_TOGETHER,
     BY_HAND,
@@ -40,6 +38,8 @@ from django_sessrec.serving.fallback import (
     WATCHED,
     Trace,
 )
+from django_sessrec.serving.choose import Choice, choose
+from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.placements import ROWS, Placement, placement_for
 from django_sessrec.serving.reasons import OF_AN_ITEM, words
 from django_sessrec.serving.visit import Visit, visit_of

@@ -23,7 +23,7 @@ from django.utils.module_loading import import_string
 
 from django_sessrec.catalogue import Attributes, TextCatalogue
 from django_sessrec.safety import isolated, swallowed
-from django_sessrec.serving.fallback import (
+from django_sessrec.serving.candidate import (
     BOUGHT_TOGETHER,
     BY_HAND,
     PINNED,

@@ -12,8 +12,8 @@ from django.db.models import Max
 from django.utils import timezone
 
 from django_sessrec.models import Impression
+from django_sessrec.serving.candidate import MODEL, Candidate
 from django_sessrec.serving.choose import choose
-from django_sessrec.serving.fallback import MODEL, Candidate
 from django_sessrec.serving.placements import Placement, variants_of
 from django_sessrec.serving.visit import Visit, stored_visit
 

@@ -19,8 +19,8 @@ from django_sessrec.recsys.items import FloatArray
 from django_sessrec.recsys.variety import maximal_marginal_relevance
 from django_sessrec.safety import isolated
 from django_sessrec.serving.active_models import active
+from django_sessrec.serving.candidate import BY_HAND, Candidate
 from django_sessrec.serving.cold_start import new_products
-from django_sessrec.serving.fallback import BY_HAND, Candidate
 from django_sessrec.serving.families import families_of
 from django_sessrec.serving.rules import RuleContext
 

@@ -13,7 +13,7 @@ from django_sessrec.api import serializers
 from django_sessrec.conf import SETTINGS
 from django_sessrec.models import EventName, Quarantine
 from django_sessrec.operations import findings
-from django_sessrec.serving import fallback
+from django_sessrec.serving import candidate
 from tests.docs.project import read
 
 PAGE = read("docs/reference/stability.md")
@@ -77,8 +77,8 @@ def public_names() -> set[str]:
 IN_CODE = {
     "Python": public_names,
     "URL names": lambda: {f"{urls.app_name}:{pattern.name}" for pattern in urls.urlpatterns},
-    "Steps": lambda: set(fallback.STEPS),
-    "Reason codes": lambda: {str(code) for code in fallback.REASONS},
+    "Steps": lambda: set(candidate.STEPS),
+    "Reason codes": lambda: {str(code) for code in candidate.REASONS},
     "Event names": lambda: set(EventName.values),
     "Quarantine reasons": lambda: set(Quarantine.Reason.values),
     "Finding codes": lambda: {code.value for code in findings.Code},

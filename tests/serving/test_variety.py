@@ -12,7 +12,7 @@ from django_sessrec.capture import store
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Impression
 from django_sessrec.recommendations import Placement, Visit, choose
-from django_sessrec.serving.fallback import Candidate
+from django_sessrec.serving.candidate import Candidate
 from django_sessrec.serving.recommendations import remember
 from django_sessrec.serving.rules import RuleContext
 from django_sessrec.serving.variety import explored, rotated
