@@ -13,6 +13,7 @@ from django_sessrec.models import Event, Heartbeat, Impression, Promotion, Train
 from tests.support.admin import a_run
 from tests.support.browser import chromium, watch
 from tests.support.history import buy, click, happen, minutes, show
+from tests.support.placements import NAME
 
 
 @pytest.fixture
@@ -55,3 +56,11 @@ def tab(settings, monkeypatch, live_server, admin_client) -> Iterator[Page]:
         page.close()
         connections.close_all()  # those of Playwright's loop, which nobody else can reach
     assert complaints == []
+
+
+@pytest.fixture
+def shop(products, trails, promote, sessrec):
+    """The demo shop with a model in service and two placements."""
+    sessrec["PLACEMENTS"] = {NAME: {"LIMIT": 8, "TITLE": "You may also like"}, "home": {"LIMIT": 4}}
+    promote(trails)
+    return products

@@ -1,0 +1,155 @@
+"""Rules in the admin: each kind is made, read and changed, and what makes no sense is refused."""
+
+from datetime import timedelta
+
+import pytest
+
+from django_sessrec.models import PlacementRule
+from django_sessrec.serving import merchant_rules
+from tests.support.admin import page
+from tests.support.placements import NAME, WHY, add, url
+
+pytestmark = pytest.mark.django_db
+TOO_MANY = "\n".join(map(str, range(501)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "parameters", "sentence"),
+    [
+        (
+            "hide",
+            {"what_attribute": "category", "what_values": "tea\r\ntea\r\ncup"},
+            {"attribute": "category", "values": ["tea", "cup"]},
+            "Never show category tea, cup",
+        ),
+        (
+            "boost",
+            {"what_attribute": "category", "what_values": "tea", "places": 3},
+            {"attribute": "category", "values": ["tea"], "places": 3},
+            "Category tea 3 places up",
+        ),
+        (
+            "bury",
+            {"what_attribute": "category", "what_values": "tea", "places": 0},
+            {"attribute": "category", "values": ["tea"], "places": 0},
+            "Category tea last",
+        ),
+        (
+            "cap",
+            {"attribute": "category", "most": 2, "window": 6},
+            {"attribute": "category", "most": 2, "window": 6},
+            "At most 2 of the same category among any 6 in a row",
+        ),
+        (
+            "related",
+            {"attribute": "category", "same": "True"},
+            {"attribute": "category", "same": True},
+            "Only products of the same category as the product on the page",
+        ),
+        (
+            "price",
+            {"relative": "True", "low": 50, "high": 150},
+            {"relative": True, "low": 0.5, "high": 1.5},
+            "Only products of 50\N{NO-BREAK SPACE}% to 150\N{NO-BREAK SPACE}% of the price on the page",
+        ),
+        ("price", {"low": 20}, {"relative": False, "low": 20}, "Only products that cost 20"),
+        (
+            "stock",
+            {"pieces": 3, "last": "True"},
+            {"pieces": 3, "last": True},
+            "Products with less than 3 in stock are shown last",
+        ),
+        (
+            "beside",
+            {
+                "what_attribute": "category",
+                "what_values": "tea",
+                "other_attribute": "category",
+                "other_values": "cup",
+            },
+            {
+                "attribute": "category",
+                "values": ["tea"],
+                "other": {"attribute": "category", "values": ["cup"]},
+            },
+            "Never category tea beside category cup",
+        ),
+    ],
+)
+def test_each_kind_of_rule_is_made_read_and_changed(admin_client, shop, kind, given, parameters, sentence):
+    add(admin_client, kind, **given)
+    rule = PlacementRule.objects.get()
+    assert (rule.kind, rule.parameters) == (kind, parameters)
+    assert sentence in page(admin_client, url("page", NAME))
+    form = admin_client.get(url("rule", NAME, rule.pk)).context["form"]
+    data = {name: form[name].value() for name in form.fields}
+    shown = {name: "\n".join(value) if isinstance(value, list) else value for name, value in data.items()}
+    answer = admin_client.post(
+        url("rule", NAME, rule.pk), WHY | {name: value for name, value in shown.items() if value is not None}
+    )
+    assert answer.status_code == 302, answer.content.decode()
+    rule.refresh_from_db()
+    assert rule.parameters == parameters, "saved again as it was"
+
+
+def test_dates_pages_and_groups_narrow_a_rule(admin_client, shop, sessrec):
+    sessrec["CUSTOMER_GROUP"] = "tests.serving.test_merchandising.group"
+    add(
+        admin_client,
+        "pin",
+        item=f"pot 1 [{shop[21].pk}]",
+        position=2,
+        starts_at="2026-12-01T00:00",
+        ends_at="2026-12-24T18:00",
+        group="trade",
+        on_screen_attribute="item",
+        on_screen_values="pot 3",
+        note="Advent",
+    )
+    rule = PlacementRule.objects.get()
+    assert rule.parameters["on_screen"] == {"attribute": "item", "values": [str(shop[23].pk)]}
+    assert (rule.group, rule.note, rule.ends_at - rule.starts_at) == (
+        "trade",
+        "Advent",
+        timedelta(days=23, hours=18),
+    )
+    html = page(admin_client, url("page", NAME))
+    for words in ("only on pages of pot 3", "only for the customer group trade", "Advent"):
+        assert words in html
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "message"),
+    [
+        ("pin", {"item": "samovar", "position": 1}, "No product is called “samovar”"),
+        ("pin", {"item": "pot", "position": 1}, "Several products are called so"),
+        ("pin", {"item": "", "position": 1}, "This field is required"),
+        ("pin", {"item": "pot 1", "position": 0}, "greater than or equal to 1"),
+        ("hide", {"what_attribute": "item", "what_values": "pot 1\nsamovar"}, "No product is called"),
+        (
+            "hide",
+            {"what_attribute": "category", "what_values": "\n".join(map(str, range(501)))},
+            "At most 500",
+        ),
+        ("cap", {"attribute": "category", "most": 3, "window": 3}, "nothing would change"),
+        ("price", {"relative": "True"}, "Give the lowest price"),
+        ("price", {"low": 5, "high": 2}, "below the lowest"),
+        (
+            "stock",
+            {"pieces": 2, "starts_at": "2026-12-02T00:00", "ends_at": "2026-12-01T00:00"},
+            "The end is before the start",
+        ),
+        ("stock", {"pieces": 2, "on_screen_attribute": "category"}, "write at least one value"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_its_remedy(admin_client, shop, kind, given, message):
+    assert message in add(admin_client, kind, status=200, **given)
+    assert not PlacementRule.objects.exists()
+
+
+def test_a_sponsored_place_needs_a_template_that_labels_it(admin_client, shop, sessrec):
+    add(admin_client, "sponsored", item="pot 1", position=1)
+    sessrec["PLACEMENTS"] = {NAME: {"TEMPLATE": "demo/page.html"}}
+    merchant_rules.forget()
+    refused = add(admin_client, "sponsored", status=200, item="pot 3", position=1)
+    assert "does not label sponsored products" in refused
