@@ -35,6 +35,7 @@ NEWER_PIP := $(INSTALL) 'pip>=25.1' # the one that Python 3.11 brings knows no d
 COMPILED := hatch_build.py $(wildcard django_sessrec/locale/*/LC_MESSAGES/*.po) \
 	$(wildcard django_sessrec/recsys/kernels/*.c) django_sessrec/recsys/kernels/features.py
 TESTS ?= tests
+PYTEST := $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(MODELS),--models $(MODELS)) $(if $(SEEDS),--seeds $(SEEDS)) \
 	$(if $(ROWS),--rows-before $(ROWS)) $(if $(OUT),--out $(OUT))
 
@@ -46,10 +47,10 @@ shop: .venv/shop.stamp
 	@$(BIN)/python -m example_shop.stack shop
 
 test: lint
-	$(BIN)/pytest --numprocesses auto --dist loadfile $(TESTS)
+	$(PYTEST) $(TESTS)
 
 test-fast: lint
-	$(BIN)/pytest --numprocesses auto --dist loadfile -m 'not chaos and not e2e and not slow' $(TESTS)
+	$(PYTEST) -m 'not chaos and not e2e and not slow' $(TESTS)
 
 test-matrix: .venv/dev.stamp
 	$(BIN)/nox $(if $(ONLY),--session "$(ONLY)") -- $(filter-out tests,$(TESTS))

@@ -26,6 +26,7 @@ SLOW = (
     ),
     "training/test_worker.py",
 )
+LONG = {"chaos", "e2e", "slow"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,12 +41,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["DATABASE_URL"] = postgres.url
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what is slow; xdist's workers begin with that, so that none is left alone with it at the end."""
     slow = [TESTS / path for path in SLOW]
     for item in items:
         if any(item.path.is_relative_to(path) for path in slow):
             item.add_marker(pytest.mark.slow)
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not LONG & {marker.name for marker in item.iter_markers()})
 
 
 @pytest.fixture(autouse=True)

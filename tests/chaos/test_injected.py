@@ -72,6 +72,9 @@ NOT_MET = {
     "serving.visit.stored_visit": "the admin's",
     "serving.visit.visit_from_events": "the same",
     "serving.fallback._by_content": "asked where STEPS names the step content",
+    "serving.fallback._Ranked._unexplained": "asked where no product is a variant of another",
+    "serving.recommendations.RecommendedItem.pinned": "asked by a template of the shop's own",
+    "serving.recommendations.RecommendedItem.reason_text": "the same",
     "serving.recommendations._propensities": "asked where a placement explores",
     "serving.rules.RuleContext.kept": "asked where a placement moves what it has shown before",
 }
@@ -205,6 +208,9 @@ def shop(transactional_db, settings, artifacts) -> Iterator[None]:
         "PLACEMENTS": {
             "product_page": {
                 "MAX_PER_CATEGORY": 6,
+                "PINNED": ["5"],
+                "SPONSORED": ["6"],
+                "TEMPLATE": "sessrec/recommendations.html",
                 "RULES": ["tests.chaos.rules.something_new_at_the_end"],
                 "EXPERIMENT": {"NAME": "e", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}},
             },

@@ -71,7 +71,7 @@ def report(page: Page) -> None:
     """Open the admin's figures."""
     page.goto("/admin/")
     page.get_by_role("link", name="Report", exact=True).click()
-    page.get_by_role("heading", name="Recommendations", exact=True).wait_for()
+    page.get_by_role("heading", name="All figures", exact=True).wait_for()
 
 
 def main_pages(page: Page) -> Iterator[str]:

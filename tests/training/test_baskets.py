@@ -61,8 +61,8 @@ def test_too_few_baskets_are_refused_in_the_words_of_baskets(basket_model):
 
 
 def test_a_refused_model_says_how_little_it_knew(basket_model, sessrec):
-    """Two hundred kinds and three hundred baskets: hardly a pair has three, and everybody buys a bag."""
-    store_baskets(300, kinds=200, bags=True)
+    """A thousand kinds and three hundred baskets: hardly a pair has three, and everybody buys a bag."""
+    store_baskets(300, kinds=1_000, bags=True)
     sessrec["MODELS"]["bought_together"]["MIN_SESSIONS"] = 50
     run = train("bought_together", trigger="command")
     assert run.state == TrainingRun.State.REFUSED

@@ -71,7 +71,8 @@ def test_at_the_lowest_priority_it_takes_only_time_that_nobody_wants():
     assert told(18, OMP_NUM_THREADS="1")[2] == "False"
 
 
-def test_a_container_that_forbids_it_keeps_the_niceness(machine, monkeypatch):
+def test_a_container_that_forbids_it_keeps_the_niceness(machine, settings):
+    settings.SESSREC = settings.SESSREC | {"TRAIN_NICENESS": 19}
     system = good_neighbour.os
     system.SCHED_IDLE, system.sched_param = os.SCHED_IDLE, os.sched_param
     asked = []
