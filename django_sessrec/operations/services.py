@@ -58,7 +58,15 @@ def stream_backlog() -> Iterator[Finding]:
     if not stream.configured():
         yield ok(Code.STREAM_UNUSED, _("No stream is set: pages write to PostgreSQL directly."))
         return
-    waiting = stream.backlog()
+    try:
+        waiting = stream.backlog()
+    except Exception as problem:
+        yield fail(
+            Code.STREAM_SILENT,
+            _("The stream's server does not answer: %(problem)s") % {"problem": problem},
+            _("Start it, or correct STREAM_URL; pages write to PostgreSQL themselves meanwhile."),
+        )
+        return
     message = _("%(messages)d messages are waiting, the oldest for %(seconds)d seconds.") % {
         "messages": waiting.messages,
         "seconds": waiting.seconds,

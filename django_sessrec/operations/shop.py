@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.db import Error
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
@@ -37,6 +38,23 @@ def system_checks() -> Iterator[Finding]:
 def catalogue() -> Iterator[Finding]:
     """Whether the shop's catalogue knows and describes the item ids that are captured."""
     shop = get_catalogue()
+    try:
+        yield from _known(shop)
+    except Error:  # of the database, which is not the catalogue's
+        raise
+    except Exception as problem:
+        yield fail(
+            Code.CATALOGUE_RAISES,
+            _("%(path)s failed: %(problem)s")
+            % {"path": sessrec_settings.CATALOGUE, "problem": f"{type(problem).__name__}: {problem}"},
+            _(
+                "Correct it: fallback() answers a list of ids, resolve() a dict of id to object. Until then "
+                "lists stay empty."
+            ),
+        )
+
+
+def _known(shop: TextCatalogue) -> Iterator[Finding]:
     newest = Event.objects.exclude(item_id="").filter(bot=False).order_by("-pk")[:SAMPLED_FROM]
     captured = list(islice(dict.fromkeys(newest.values_list("item_id", flat=True)), SAMPLE))
     item_ids = captured or shop.fallback(SAMPLE)
@@ -143,6 +161,22 @@ def proxies(request: HttpRequest | None = None) -> Iterator[Finding]:
     """Whether the visitors' addresses can be told; only a request that came in can show it."""
     forwarded = request.headers.get("X-Forwarded-For") if request else None
     proxies = sessrec_settings.num_proxies
+    if request is None:
+        return
+    hops = len(forwarded.split(",")) if forwarded else 0
+    if proxies and hops < proxies:
+        yield warn(
+            Code.PROXY_TOO_MANY,
+            _(
+                "NUM_PROXIES is %(proxies)d, and X-Forwarded-For of this request has %(hops)d: no visitor's "
+                "address is known."
+            )
+            % {"proxies": proxies, "hops": hops},
+            _(
+                "Lower NUM_PROXIES to the number of the shop's own proxies in front of Django, or let each "
+                "of them add to X-Forwarded-For."
+            ),
+        )
     if not forwarded or proxies:
         return
     message = (

@@ -8,6 +8,7 @@ from threading import Thread
 
 import pytest
 from celery import Celery
+from django.db import connection
 from django.test import RequestFactory
 
 import django_sessrec
@@ -119,6 +120,25 @@ def test_a_product_without_an_address_is_remedied_by_url(settings):
     assert (finding.code, "url()" in finding.remedy) == (Code.CATALOGUE_UNDESCRIBED, True)
 
 
+class OfNothing(catalogue.Catalogue):
+    """A catalogue whose steps forget to answer."""
+
+    def resolve(self, item_ids, request=None):
+        """Nothing is returned."""
+
+    def fallback(self, limit):
+        return []
+
+
+def test_a_catalogue_that_answers_none_is_told_what_it_should(settings):
+    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.OfNothing"}
+    captured("1")
+    (finding,) = shop.catalogue()
+    assert (finding.code, finding.level) == (Code.CATALOGUE_RAISES, "fail")
+    assert f"{__name__}.OfNothing failed: AttributeError" in finding.message
+    assert "resolve() a dict of id to object" in finding.remedy
+
+
 # -- consent
 
 
@@ -165,6 +185,16 @@ def asks_both(request):
     return "session" if request.session.get("yes") or request.user.is_anonymous else "none"
 
 
+# -- the stream
+
+
+def test_a_stream_whose_server_is_gone_is_told(settings, tmp_path):
+    settings.SESSREC = {**settings.SESSREC, "STREAM_URL": f"unix://{tmp_path}/nobody.sock"}
+    (finding,) = services.stream_backlog()
+    assert (finding.code, finding.level) == (Code.STREAM_SILENT, "fail")
+    assert "STREAM_URL" in finding.remedy
+
+
 # -- proxies
 
 
@@ -174,6 +204,9 @@ def asks_both(request):
         (0, "1.2.3.4", ["NUM_PROXIES is 0: every visitor has the proxy's address"]),
         (None, "1.2.3.4", ["NUM_PROXIES is not set: no visitor's address is known"]),
         (1, "1.2.3.4", []),
+        (1, "9.9.9.9, 1.2.3.4", []),  # what stands before is the client's own invention
+        (2, "1.2.3.4", ["NUM_PROXIES is 2, and X-Forwarded-For of this request has 1"]),
+        (1, None, ["NUM_PROXIES is 1, and X-Forwarded-For of this request has 0"]),
         (0, None, []),
         (None, None, []),
     ],
@@ -188,6 +221,46 @@ def test_a_proxy_that_the_settings_do_not_know_is_told(settings, proxies, forwar
 
 
 # -- storage
+
+
+@pytest.fixture
+def role():
+    """A role that may log in and nothing else; what it is granted goes with it."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE clerk")
+        yield cursor.execute
+        cursor.execute("RESET ROLE")
+        cursor.execute("DROP OWNED BY clerk")
+        cursor.execute("DROP ROLE clerk")
+        cursor.execute("GRANT USAGE ON SCHEMA public TO public")
+
+
+def test_a_database_that_takes_no_rows_is_told():
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+        found = codes(storage.tables())
+        cursor.execute("RESET default_transaction_read_only")
+    assert set(found) == {Code.DATABASE_READ_ONLY, Code.DATABASE_READY}
+    assert "default_transaction_read_only" in found[Code.DATABASE_READ_ONLY].remedy
+
+
+@pytest.mark.parametrize("may_enter", [True, False])
+def test_a_role_that_sees_no_table_is_not_told_to_migrate(role, may_enter):
+    if not may_enter:
+        role("REVOKE USAGE ON SCHEMA public FROM public")
+    role("SET ROLE clerk")
+    (finding,) = storage.tables()
+    assert finding.code == Code.RIGHTS_MISSING
+    assert finding.message == "The role clerk may not read the tables."
+    assert "GRANT USAGE ON SCHEMA" in finding.remedy
+
+
+def test_a_role_that_may_not_write_one_table_is_told_which(role):
+    role("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk")
+    role("REVOKE DELETE ON sessrec_withdrawal FROM clerk")
+    role("SET ROLE clerk")
+    found = codes(storage.rights())
+    assert found[Code.RIGHTS_MISSING].message == "The role clerk may not read and write sessrec_withdrawal."
 
 
 @pytest.mark.parametrize(
