@@ -191,8 +191,8 @@ class ClickFile:
 def _text(values: Values, column: str, *, needed: bool = True) -> str:
     """The column's value as text: whole numbers without a point, however the file stores them."""
     value = values.get(column)
-    if isinstance(value, bool):
-        raise EventError("value", f"{column} is {value}: neither text nor a number")
+    if isinstance(value, bool | list | dict):
+        raise EventError("value", f"{column} is {str(value)[:40]}: neither text nor a number")
     if isinstance(value, float | Decimal):
         value = "" if value != value else int(value) if value == value // 1 else value
     text = "" if value is None else str(value).strip()
