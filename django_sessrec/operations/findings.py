@@ -62,6 +62,7 @@ class Code(StrEnum):
     HOST_NONE = "host.none"
     CATALOGUE_KNOWS = "catalogue.knows"
     CATALOGUE_EMPTY = "catalogue.empty"
+    CATALOGUE_SLOW = "catalogue.slow"
     CATALOGUE_RAISES = "catalogue.raises"
     CATALOGUE_UNKNOWN_IDS = "catalogue.unknown_ids"
     CATALOGUE_UNDESCRIBED = "catalogue.undescribed"

@@ -33,14 +33,6 @@ def broker(seen: Broker) -> Iterator[Finding]:
             ),
         )
         return
-    elsewhere = {each.name: each.broker for each in programs() if each.broker not in {"", seen.address}}
-    for name, address in elsewhere.items():
-        yield fail(
-            Code.BROKER_DIFFERS,
-            _("This process sends to %(ours)s, and %(program)s reads %(theirs)s.")
-            % {"ours": seen.address, "program": name, "theirs": address},
-            _("Give web processes and workers the same broker_url."),
-        )
     try:
         seen.ask()
     except Exception as problem:
@@ -51,6 +43,14 @@ def broker(seen: Broker) -> Iterator[Finding]:
         )
     else:
         yield ok(Code.BROKER_ANSWERS, _("%(address)s answers.") % {"address": seen.address})
+    elsewhere = {each.name: each.broker for each in programs() if each.broker not in {"", seen.address}}
+    for name, address in elsewhere.items():
+        yield fail(
+            Code.BROKER_DIFFERS,
+            _("This process sends to %(ours)s, and %(program)s reads %(theirs)s.")
+            % {"ours": seen.address, "program": name, "theirs": address},
+            _("Give web processes and workers the same broker_url."),
+        )
 
 
 def stream_backlog() -> Iterator[Finding]:

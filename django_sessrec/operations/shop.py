@@ -13,6 +13,7 @@ from django.core import checks
 from django.db import Error
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from psycopg.errors import QueryCanceled
 
 from django_sessrec.capture import ledger
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
@@ -38,10 +39,21 @@ def system_checks() -> Iterator[Finding]:
 def catalogue() -> Iterator[Finding]:
     """Whether the shop's catalogue knows and describes the item ids that are captured."""
     shop = get_catalogue()
+    newest = Event.objects.exclude(item_id="").filter(bot=False).order_by("-pk")[:SAMPLED_FROM]
+    captured = list(islice(dict.fromkeys(newest.values_list("item_id", flat=True)), SAMPLE))
     try:
-        yield from _known(shop)
-    except Error:  # of the database, which is not the catalogue's
-        raise
+        yield from _known(shop, captured)
+    except Error as problem:
+        if not isinstance(problem.__cause__, QueryCanceled):
+            raise  # of the database, which is not the catalogue's
+        yield fail(
+            Code.CATALOGUE_SLOW,
+            _("A query of %(path)s was not answered in time.") % {"path": sessrec_settings.CATALOGUE},
+            _(
+                "Look at the queries of resolve(), fallback() and describe(): pages with lists wait for them."
+                " pg_stat_activity says who may hold a lock."
+            ),
+        )
     except Exception as problem:
         yield fail(
             Code.CATALOGUE_RAISES,
@@ -54,9 +66,7 @@ def catalogue() -> Iterator[Finding]:
         )
 
 
-def _known(shop: TextCatalogue) -> Iterator[Finding]:
-    newest = Event.objects.exclude(item_id="").filter(bot=False).order_by("-pk")[:SAMPLED_FROM]
-    captured = list(islice(dict.fromkeys(newest.values_list("item_id", flat=True)), SAMPLE))
+def _known(shop: TextCatalogue, captured: list[str]) -> Iterator[Finding]:
     item_ids = captured or shop.fallback(SAMPLE)
     if not item_ids:
         yield warn(

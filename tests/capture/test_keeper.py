@@ -3,10 +3,10 @@
 import os
 import time
 from contextlib import contextmanager
-from threading import Event, Timer
+from threading import Event, Thread, Timer
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 from django_sessrec.capture import buffers, fast_query, keeper
 from django_sessrec.capture import outbox as outbox_module
@@ -117,16 +117,22 @@ def test_a_process_that_ends_needs_no_free_connection_of_the_pool(own_postgres, 
     assert "lost with this process" not in caplog.text
 
 
+def end():
+    outbox.close()
+    connections.close_all()
+
+
 def test_a_process_that_ends_waits_for_a_database_that_starts(own_postgres, monkeypatch, caplog):
     monkeypatch.setattr(keeper, "PAUSE_SECONDS", 1e6)
     monkeypatch.setattr(outbox_module, "CLOSE_SECONDS", 30.0)
     with set_up("CONN_MAX_AGE 0", own_postgres):
         own_postgres.stop()
         outbox.deliver([event("1")])
-        starting = Timer(0.3, own_postgres.start)
-        starting.start()
-        outbox.close()
-        starting.join()
+        ending = Thread(target=end)
+        ending.start()
+        time.sleep(0.3)  # for some tries in vain
+        own_postgres.start()
+        ending.join()
         assert ask(own_postgres, EVENTS) == ("1",)
     assert "lost with this process" not in caplog.text
 

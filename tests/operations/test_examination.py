@@ -20,7 +20,7 @@ from django_sessrec.models import Heartbeat, TrainingRun
 from django_sessrec.operations import examination, services, shop, storage, trained_models
 from django_sessrec.operations.findings import Code, Level, ago
 from tests.demo.models import Product
-from tests.support.capture import celery_on
+from tests.support.capture import celery_on, reconnected
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,6 +46,16 @@ def test_a_part_that_raises_hides_no_other(settings):
     (raised,) = [each for each in found if each.code == Code.EXAMINATION_RAISED]
     assert (raised.subject, raised.message) == ("catalogue", "ModuleNotFoundError: No module named 'nowhere'")
     assert "events" in {each.subject for each in found}
+
+
+def test_what_was_found_before_the_database_went_is_told_and_the_reason_once(settings, tmp_path):
+    with reconnected(HOST=str(tmp_path)):
+        found = list(examination.examine(services.Broker("redis://here//", True, lambda: None)))
+    assert Code.BROKER_ANSWERS in codes(found)
+    unanswered = [each for each in found if each.code == Code.EXAMINATION_UNANSWERED]
+    assert {each.subject for each in unanswered} > {"database", "rights", "broker", "process", "events"}
+    assert [bool(each.remedy) for each in unanswered] == [True] + [False] * (len(unanswered) - 1)
+    assert unanswered[-1].message == "Not examined: the events database did not answer."
 
 
 def test_a_model_whose_only_run_was_refused_is_not_to_be_started_by_hand(settings):
@@ -118,6 +128,21 @@ def test_a_product_without_an_address_is_remedied_by_url(settings):
     captured(str(Product.objects.create(name="a").pk))
     (finding,) = shop.catalogue()
     assert (finding.code, "url()" in finding.remedy) == (Code.CATALOGUE_UNDESCRIBED, True)
+
+
+class Slow(catalogue.Catalogue):
+    def resolve(self, item_ids, request=None):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(60)")
+
+
+def test_a_catalogue_whose_queries_are_slow_is_told_from_a_database_that_is_away(settings, monkeypatch):
+    monkeypatch.setattr(examination, "PART_SECONDS", 0.5)
+    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.Slow"}
+    captured("1")
+    found = codes(examination.examine(tasks.broker()))
+    assert found[Code.CATALOGUE_SLOW].message == f"A query of {__name__}.Slow was not answered in time."
+    assert Code.EXAMINATION_UNANSWERED not in found
 
 
 class OfNothing(catalogue.Catalogue):
