@@ -7,6 +7,7 @@ import time
 from typing import Final
 
 MAX_WAIT_SECONDS: Final = 2.0  # in vain, for all services of one page together
+UNASKED_SECONDS: Final = 3.0  # by then the keeper knows; where the server allows no threads, a page asks
 FORGIVEN_SECONDS: Final = 0.5  # after the last wait: what a thread waits for later is another page's
 
 _waited = threading.local()
@@ -37,14 +38,14 @@ class Breaker:
             return False
         if patience_left() >= seconds:
             return True
-        self.rest()
+        self.rest(UNASKED_SECONDS)
         self.unasked = True
         return False
 
-    def rest(self) -> None:
-        """Ask nothing of the service for `pause` seconds."""
+    def rest(self, seconds: float | None = None) -> None:
+        """Ask nothing of the service for so long, `pause` by default."""
         self.unasked = False
-        self._rests_until = time.monotonic() + self.pause
+        self._rests_until = time.monotonic() + (self.pause if seconds is None else seconds)
 
     def resume(self) -> None:
         """Ask it again at once."""

@@ -93,11 +93,14 @@ PAGES = {
     "a refusal": lambda visitor: visitor.post("/decline/"),
 }
 
+BRING_ROWS = ("a product", "one that reads", "one with a list")  # to whoever takes them
 
-def waits(visitor, way, hanging):
+
+def waits(visitor, way, hanging, pages=PAGES):
     """Whether any page waits while something hangs: two seconds at most, and the next one nothing."""
     anybody = False
-    for name, page in PAGES.items():
+    for name in pages:
+        page = PAGES[name]
         reset()
         visitor.cookies["consent"] = "session"
         visitor.get("/product/0/")
@@ -159,7 +162,7 @@ def test_whatever_hangs_together_holds_one_page_up_and_no_other(visitor, way, hu
                 hanging.enter_context(frozen(program))
             yield
 
-    assert waits(visitor, way, all_of_them)
+    assert waits(visitor, way, all_of_them, BRING_ROWS)
 
 
 @pytest.mark.parametrize("way", ["CONN_MAX_AGE 60"], indirect=True)
