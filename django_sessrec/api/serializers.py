@@ -43,20 +43,13 @@ class OfThePage(serializers.Serializer):
     )
 
 
-class Query(OfThePage):
-    """Query parameters of a list."""
+class OfAPlacement(OfThePage):
+    """What is asked of a placement."""
 
-    placement = serializers.CharField(help_text="A key of SESSREC['PLACEMENTS'].", max_length=MAX_PLACEMENT)
     item_id = serializers.CharField(
         required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
     )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
-    leave_out = serializers.ListField(
-        child=serializers.CharField(max_length=MAX_ITEM_ID),
-        required=False,
-        max_length=MAX_LIMIT,
-        help_text="Products that the list must not show, such as those elsewhere on the page.",
-    )
     language = serializers.CharField(
         required=False,
         max_length=MAX_LANGUAGE,
@@ -64,8 +57,42 @@ class Query(OfThePage):
     )
 
 
-class QueryWithItems(Body, Query):
-    """Query parameters of a shop that keeps the session's items itself."""
+class SlotQuery(OfAPlacement):
+    """As Query, with the placement in the address."""
+
+    leave_out = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_ITEM_ID),
+        required=False,
+        max_length=MAX_LIMIT,
+        help_text="Products that the list must not show, such as those elsewhere on the page.",
+    )
+
+
+class CategorySlotQuery(OfAPlacement):
+    """As CategoryQuery, with the placement in the address."""
+
+    exclude = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_ITEM_ID),
+        required=False,
+        max_length=MAX_CATEGORIES,
+        help_text="Categories that the list must not show, such as the page's own.",
+    )
+
+
+class NamesAPlacement(serializers.Serializer):
+    placement = serializers.CharField(help_text="A key of SESSREC['PLACEMENTS'].", max_length=MAX_PLACEMENT)
+
+
+class Query(NamesAPlacement, SlotQuery):
+    """Query parameters of a list."""
+
+
+class CategoryQuery(NamesAPlacement, CategorySlotQuery):
+    """Query parameters of a list of categories."""
+
+
+class KeepsTheSession(Body):
+    """Of a shop that keeps the session's items itself."""
 
     item_ids = serializers.ListField(
         child=serializers.CharField(max_length=MAX_ITEM_ID),
@@ -75,22 +102,12 @@ class QueryWithItems(Body, Query):
     )
 
 
-class SlotQuery(OfThePage):
-    """As Query, with the placement in the address."""
+class QueryWithItems(KeepsTheSession, Query):
+    """Query parameters of a shop that keeps the session's items itself."""
 
-    item_id = serializers.CharField(required=False, max_length=MAX_ITEM_ID)
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
-    leave_out = serializers.ListField(
-        child=serializers.CharField(max_length=MAX_ITEM_ID),
-        required=False,
-        max_length=MAX_LIMIT,
-        help_text="Products that the list must not show, such as those elsewhere on the page.",
-    )
-    language = serializers.CharField(
-        required=False,
-        max_length=MAX_LANGUAGE,
-        help_text="Of the page, such as de; by default the browser's.",
-    )
+
+class CategoryQueryWithItems(KeepsTheSession, CategoryQuery):
+    """The same for a list of categories."""
 
 
 class Reason(serializers.Serializer):
@@ -126,6 +143,26 @@ class RecommendationsAnswer(serializers.Serializer):
     step = serializers.CharField(allow_blank=True)
     variant = serializers.CharField(allow_blank=True)
     items = Item(many=True)
+
+
+class Category(serializers.Serializer):
+    """A category of a list, with the fields that the shop's catalogue describes it by."""
+
+    category = serializers.CharField(help_text="As the catalogue names it.")
+    position = serializers.IntegerField(min_value=1)
+    viewed = serializers.IntegerField(help_text="Products of it that this visit has viewed.")
+    reason = Reason()
+    title = serializers.CharField()
+    url = serializers.CharField()
+    image = serializers.CharField(required=False, allow_null=True)
+
+
+class CategoriesAnswer(serializers.Serializer):
+    placement = serializers.CharField()
+    title = serializers.CharField(allow_blank=True)
+    personalised = serializers.BooleanField(help_text="Whether the visit's clicks had a say.")
+    consent = serializers.ChoiceField(["contextual", "session"])
+    categories = Category(many=True)
 
 
 class EventItem(Body):
