@@ -109,8 +109,6 @@ def recommend_categories(
     with isolated(f"make the categories of the placement {placement!r}"):
         visit = visit_of(request, item=item, items=items, category=category, query=query)
         settled = placement_for(placement, visit, limit=limit)
-        if settled.holdout:
-            return Categories(placement, consent=visit.consent)
         found = choose_categories(
             visit, settled, request=request, exclude=frozenset(named_categories(exclude))
         )
@@ -142,6 +140,8 @@ def choose_categories(
 
     Products are looked up in one query, or in two where the first are of too few categories.
     """
+    if placement.holdout:
+        return []
     catalogue = catalogue or get_catalogue()
     steps = (RECENTLY_VIEWED, *(placement.steps or USUAL_STEPS))
     clicked = len({*visit.clicks})
