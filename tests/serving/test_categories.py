@@ -10,6 +10,7 @@ from django.template import Context, Template
 from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
+from django_sessrec.catalogue import Catalogue
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Impression, PlacementRule
 from django_sessrec.recommendations import Visit, aget_categories, get_categories, placement_for, render
@@ -34,6 +35,12 @@ class ShopCatalogue(DemoCatalogue):
             each: {"title": NAMES.get(each, each.title()), "url": f"/c/{each}/", "image": None}
             for each in categories
         }
+
+
+class Silent(DemoCatalogue):
+    """Says nothing of its categories' pages."""
+
+    describe_categories = Catalogue.describe_categories
 
 
 class NoPots(ShopCatalogue):
@@ -224,7 +231,7 @@ def test_a_category_without_title_or_address_is_left_out(settings):
 
 
 def test_a_catalogue_that_names_no_pages_has_no_list(settings):
-    settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.demo.recommendations.DemoCatalogue"}
+    in_shop(settings, Silent)
     found = get_categories(None, "home")
     assert names(found) == []
     settings.DEBUG = True
