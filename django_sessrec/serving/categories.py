@@ -6,7 +6,7 @@ count for them, too. The session's own come first. Nothing of them is stored, an
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import log2
@@ -168,23 +168,26 @@ def choose_categories(
 def _ranked(
     products: Iterable[Candidate], catalogue: TextCatalogue, exclude: Collection[str]
 ) -> dict[str, list[Candidate]]:
-    """The products by category, the session's own categories first, then by discounted cumulative gain.
+    """The products by category: those that the session has viewed first, the latest leading.
 
-    Viewed products and the others are discounted by their own ranks; a product of several categories counts
-    for each of them in part.
+    Then step by step: what fills a list up does not stand before what a model proposes, however much there is
+    of it. Within a step by discounted cumulative gain, to which a product of several categories adds in part.
     """
     of_category: dict[str, list[Candidate]] = {}
-    gain, viewed, rank = defaultdict[str, float](float), set[str](), Counter[bool]()
-    for each in products:
-        is_viewed = each.step == RECENTLY_VIEWED
-        rank[is_viewed] += 1
+    gain = defaultdict[str, float](float)
+    steps: dict[str, int] = {}  # in order of appearance
+    for rank, each in enumerate(products, 1):
+        steps.setdefault(each.step, len(steps))
         names = _categories(each, catalogue)
         for name in names:
-            gain[name] += 1 / log2(1 + rank[is_viewed]) / len(names)
-            of_category.setdefault(name, []).append(each)
-        if is_viewed:
-            viewed.update(names)
-    order = sorted(of_category.keys() - exclude, key=lambda name: (name not in viewed, -gain[name], name))
+            of_it = of_category.setdefault(name, [])
+            if not of_it or (of_it[0].step == each.step != RECENTLY_VIEWED):
+                gain[name] += 1 / log2(1 + rank) / len(names)
+            of_it.append(each)
+    order = sorted(
+        of_category.keys() - exclude,
+        key=lambda name: (steps[of_category[name][0].step], -gain[name], name),
+    )
     return {name: of_category[name] for name in order}
 
 
