@@ -154,7 +154,7 @@ class ModelCatalogue(Catalogue):
     ) -> Mapping[Any, Mapping[str, Any]]:
         """Rows of the model that category_field points to, if it has get_absolute_url; none of plain text."""
         field = self._category
-        model = getattr(field, "related_model", None)
+        model: Any = getattr(field, "related_model", None)
         if not hasattr(model, "get_absolute_url"):
             return {}
         key = field.target_field  # type: ignore[union-attr]  # of a relation
