@@ -294,6 +294,11 @@ class TrainingRun(SessrecModel):
         return self.folder.with_name(f"{self.folder.name}{HOLD_OUT}")
 
     @property
+    def on_baskets(self) -> bool:
+        """Whether it learns from baskets and predicts their products, not clicks."""
+        return bool(self.counts.get("learns_from") == "baskets")
+
+    @property
     def expires_at(self) -> datetime | None:
         """When the oldest click in the model reaches RETENTION_DAYS; None without such a limit."""
         if sessrec_settings.RETENTION_DAYS is None or self.window_start is None:
