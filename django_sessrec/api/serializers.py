@@ -131,7 +131,7 @@ class RecommendationsAnswer(serializers.Serializer):
 class EventItem(Body):
     item_id = serializers.CharField(max_length=MAX_ITEM_ID)
     index = serializers.IntegerField(required=False, help_text="Its position in the list, 1 is the first.")
-    price = serializers.DecimalField(12, 2, required=False)
+    price = serializers.DecimalField(13, 3, required=False)
     quantity = serializers.IntegerField(required=False, min_value=1)
 
 
@@ -189,7 +189,7 @@ class MyEvent(serializers.Serializer):
     name = serializers.CharField()
     item_id = serializers.CharField()
     quantity = serializers.IntegerField()
-    price = serializers.DecimalField(12, 2, allow_null=True)
+    price = serializers.DecimalField(13, 3, allow_null=True)
     currency = serializers.CharField()
     impression_id = serializers.UUIDField(allow_null=True)
     position = serializers.IntegerField(allow_null=True)
