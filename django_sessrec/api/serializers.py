@@ -29,9 +29,12 @@ class Body(serializers.Serializer):
         return {key: value for key, value in super().to_internal_value(data).items() if value is not None}
 
 
-class OfThePage(serializers.Serializer):
-    """What a page that shows no product of its own is about."""
+class SlotQuery(serializers.Serializer):
+    """Query parameters of a list whose placement stands in the address."""
 
+    item_id = serializers.CharField(
+        required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
+    )
     category = serializers.ListField(
         child=serializers.CharField(max_length=MAX_ITEM_ID),
         required=False,
@@ -40,15 +43,6 @@ class OfThePage(serializers.Serializer):
     )
     query = serializers.CharField(
         required=False, allow_blank=True, max_length=MAX_QUERY, help_text="The words of the page's search."
-    )
-
-
-class Query(OfThePage):
-    """Query parameters of a list."""
-
-    placement = serializers.CharField(help_text="A key of SESSREC['PLACEMENTS'].", max_length=MAX_PLACEMENT)
-    item_id = serializers.CharField(
-        required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
     )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
     leave_out = serializers.ListField(
@@ -62,6 +56,12 @@ class Query(OfThePage):
         max_length=MAX_LANGUAGE,
         help_text="Of the page, such as de; by default the browser's.",
     )
+
+
+class Query(SlotQuery):
+    """Query parameters of a list."""
+
+    placement = serializers.CharField(help_text="A key of SESSREC['PLACEMENTS'].", max_length=MAX_PLACEMENT)
 
 
 class QueryWithItems(Body, Query):
@@ -72,24 +72,6 @@ class QueryWithItems(Body, Query):
         required=False,
         max_length=MAX_SESSION_ITEMS,
         help_text="The visit's products, oldest first, in place of what the server knows of the visit.",
-    )
-
-
-class SlotQuery(OfThePage):
-    """As Query, with the placement in the address."""
-
-    item_id = serializers.CharField(required=False, max_length=MAX_ITEM_ID)
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
-    leave_out = serializers.ListField(
-        child=serializers.CharField(max_length=MAX_ITEM_ID),
-        required=False,
-        max_length=MAX_LIMIT,
-        help_text="Products that the list must not show, such as those elsewhere on the page.",
-    )
-    language = serializers.CharField(
-        required=False,
-        max_length=MAX_LANGUAGE,
-        help_text="Of the page, such as de; by default the browser's.",
     )
 
 
