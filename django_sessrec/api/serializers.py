@@ -171,7 +171,7 @@ class MyEvent(serializers.Serializer):
     name = serializers.CharField()
     item_id = serializers.CharField()
     quantity = serializers.IntegerField()
-    price = serializers.DecimalField(13, 3, allow_null=True)
+    price = serializers.DecimalField(13, None, allow_null=True)
     currency = serializers.CharField()
     impression_id = serializers.UUIDField(allow_null=True)
     position = serializers.IntegerField(allow_null=True)

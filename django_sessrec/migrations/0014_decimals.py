@@ -23,10 +23,11 @@ ALTER TABLE sessrec_attribution
 ALTER TABLE sessrec_refund ALTER COLUMN price TYPE numeric(12, 2);
 ALTER TABLE sessrec_dailyrevenue {', '.join(f'ALTER COLUMN {name} TYPE numeric(20, 2)' for name in SUMS)};
 """
-DROP_VIEWS = migrations.RunPython(  # made again after migrations: apps.make_views
-    lambda apps, schema_editor: drop_views(schema_editor.connection),
-    lambda apps, schema_editor: drop_views(schema_editor.connection),
-)
+
+
+def without_views(apps, schema_editor):
+    """Postgres changes no column that a view reads; apps.make_views makes them again after migrations."""
+    drop_views(schema_editor.connection)
 
 
 def price(**words):
@@ -44,7 +45,7 @@ class Migration(OwnDatabaseMigration):
     ]
 
     operations = [
-        DROP_VIEWS,
+        migrations.RunPython(without_views, migrations.RunPython.noop),
         migrations.SeparateDatabaseAndState(
             database_operations=[migrations.RunSQL(EXACT, ROUNDED)],
             state_operations=[
@@ -61,4 +62,5 @@ class Migration(OwnDatabaseMigration):
                 ),
             ],
         ),
+        migrations.RunPython(migrations.RunPython.noop, without_views),
     ]

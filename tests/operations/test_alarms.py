@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
+from django.test import override_settings
 from django.utils import timezone
 
 from django_sessrec.figure_models import (
@@ -241,13 +242,11 @@ def test_managers_get_one_mail_a_day_while_an_alarm_rings(settings, serving):
     assert not send_mail()
 
 
-def test_a_mail_that_no_server_took_is_sent_by_the_next_upkeep(settings, serving, monkeypatch):
+def test_a_mail_that_no_server_took_is_sent_by_the_next_upkeep(settings, serving):
     settings.MANAGERS = [("Mia", "mia@example.com")]
     serving(39, timedelta(hours=1))
-    monkeypatch.setattr(settings, "EMAIL_BACKEND", "tests.operations.test_alarms.NoServer")
-    with pytest.raises(ConnectionRefusedError):
+    with override_settings(EMAIL_BACKEND=f"{__name__}.NoServer"), pytest.raises(ConnectionRefusedError):
         send_mail()
-    monkeypatch.undo()
     assert send_mail()
     [sent] = mail.outbox
     assert sent.subject.endswith("Recommendations: 1 alarm")
