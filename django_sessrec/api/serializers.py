@@ -29,9 +29,12 @@ class Body(serializers.Serializer):
         return {key: value for key, value in super().to_internal_value(data).items() if value is not None}
 
 
-class OfThePage(serializers.Serializer):
-    """What a page that shows no product of its own is about."""
+class OfAPlacement(serializers.Serializer):
+    """What is asked of a placement."""
 
+    item_id = serializers.CharField(
+        required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
+    )
     category = serializers.ListField(
         child=serializers.CharField(max_length=MAX_ITEM_ID),
         required=False,
@@ -40,14 +43,6 @@ class OfThePage(serializers.Serializer):
     )
     query = serializers.CharField(
         required=False, allow_blank=True, max_length=MAX_QUERY, help_text="The words of the page's search."
-    )
-
-
-class OfAPlacement(OfThePage):
-    """What is asked of a placement."""
-
-    item_id = serializers.CharField(
-        required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
     )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
     language = serializers.CharField(
@@ -58,7 +53,7 @@ class OfAPlacement(OfThePage):
 
 
 class SlotQuery(OfAPlacement):
-    """As Query, with the placement in the address."""
+    """Query parameters of a list whose placement stands in the address."""
 
     leave_out = serializers.ListField(
         child=serializers.CharField(max_length=MAX_ITEM_ID),
@@ -69,7 +64,7 @@ class SlotQuery(OfAPlacement):
 
 
 class CategorySlotQuery(OfAPlacement):
-    """As CategoryQuery, with the placement in the address."""
+    """The same for a list of categories."""
 
     exclude = serializers.ListField(
         child=serializers.CharField(max_length=MAX_ITEM_ID),
@@ -168,7 +163,7 @@ class CategoriesAnswer(serializers.Serializer):
 class EventItem(Body):
     item_id = serializers.CharField(max_length=MAX_ITEM_ID)
     index = serializers.IntegerField(required=False, help_text="Its position in the list, 1 is the first.")
-    price = serializers.DecimalField(12, 2, required=False)
+    price = serializers.DecimalField(13, 3, required=False)
     quantity = serializers.IntegerField(required=False, min_value=1)
 
 
@@ -226,7 +221,7 @@ class MyEvent(serializers.Serializer):
     name = serializers.CharField()
     item_id = serializers.CharField()
     quantity = serializers.IntegerField()
-    price = serializers.DecimalField(12, 2, allow_null=True)
+    price = serializers.DecimalField(13, None, allow_null=True)
     currency = serializers.CharField()
     impression_id = serializers.UUIDField(allow_null=True)
     position = serializers.IntegerField(allow_null=True)
