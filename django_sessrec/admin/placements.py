@@ -162,6 +162,7 @@ class PlacementAdmin(ReadOnlyAdmin):
             {
                 "title": _("Preview: %(placement)s") % {"placement": placement_name(name)},
                 "name": name,
+                "placement": placement_name(name),
                 "draft": draft,
                 "compared": compared,
                 "share": round(100 * compared.changed / compared.sessions) if compared.sessions else 0,
@@ -363,7 +364,13 @@ class PlacementAdmin(ReadOnlyAdmin):
         return self._to_page(name)
 
     def _form(self, request: HttpRequest, name: str, title: str, form: Any) -> HttpResponse:
-        context = {"title": title, "name": name, "form": form, "back": self._url("page", name)}
+        context = {
+            "title": title,
+            "name": name,
+            "placement": placement_name(name),
+            "form": form,
+            "back": self._url("page", name),
+        }
         return self._answer(request, "rule_form.html", context)
 
     def _answer(self, request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:

@@ -109,9 +109,16 @@ def group_rows(run: TrainingRun, groups: str, *, new: bool = False) -> list[Row]
     reports = [run.figures[key].get(groups, {}) for key in columns(run)]
     names = reports[0] if reports and any(figure in group for group in reports[0].values()) else {}
     return [
-        _row(name, [report.get(name, {}).get(figure) for report in reports], names[name].get(cases))
+        _row(name, [_of_group(report, name, figure, cases) for report in reports], names[name].get(cases))
         for name in sorted(names, key=lambda name: int(re.findall(r"\d+", name)[0]))
     ]
+
+
+def _of_group(report: Mapping[str, Any], name: str, figure: str, cases: str) -> float | None:
+    """The group's figure; None where nothing was predicted in it."""
+    group = report.get(name, {})
+    value: float | None = group.get(figure) if group.get(cases) else None
+    return value
 
 
 def learning_curves(run: TrainingRun) -> Iterator[Chart]:

@@ -154,7 +154,8 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 "figure_rows": figure_rows(run),
                 "length_rows": group_rows(run, "by_length"),
                 "intent_rows": group_rows(run, "by_intents"),
-                "new_intent_rows": group_rows(run, "by_intents", new=True),
+                # A basket holds each product once: all of its cases are new.
+                "new_intent_rows": [] if run.on_baskets else group_rows(run, "by_intents", new=True),
                 "limits": limits(run),
                 "curves": list(learning_curves(run)),
                 "promotions": run.promotions.all(),
