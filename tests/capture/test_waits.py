@@ -192,7 +192,7 @@ def test_a_load_balancer_hears_of_the_database_though_pages_leave_it_alone(trans
 
 @pytest.mark.parametrize("kind", ["broker", "stream"])
 def test_a_server_of_messages_that_hangs_costs_one_page_some_moments(visitor, shop, kind, server):
-    valkey = Valkey(own_folder(own_folder(scratch_folder()) / f"hung-{kind}"))
+    valkey = Valkey(own_folder(scratch_folder() / f"hung-{kind}"))
     valkey.start()
     try:
         with celery_on(valkey.url):

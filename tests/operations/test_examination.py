@@ -58,7 +58,7 @@ def test_what_was_found_before_the_database_went_is_told_and_the_reason_once(set
     assert unanswered[-1].message == "Not examined: the events database did not answer."
 
 
-def test_a_model_whose_only_run_was_refused_is_not_to_be_started_by_hand(settings):
+def test_a_model_whose_run_was_refused_or_trains_is_not_to_be_started_by_hand(settings):
     model = {"neighbours": {"ESTIMATOR": "django_sessrec.recsys.Neighbours"}}
     settings.SESSREC = {**settings.SESSREC, "MODELS": model}
     never = codes(trained_models.trained_models())
@@ -67,6 +67,9 @@ def test_a_model_whose_only_run_was_refused_is_not_to_be_started_by_hand(setting
     found = codes(trained_models.trained_models())
     assert "Too few." in found[Code.MODEL_NOT_TRAINED].message
     assert found[Code.MODEL_MISSING].remedy == ""
+    run = TrainingRun.objects.create(model="neighbours", trigger="test", state="running")
+    trains = codes(trained_models.trained_models())
+    assert trains[Code.MODEL_MISSING].remedy == f"{run} is being trained: wait for it."
 
 
 def test_a_query_that_fails_leaves_the_open_transaction_usable(monkeypatch):
