@@ -29,8 +29,8 @@ class Body(serializers.Serializer):
         return {key: value for key, value in super().to_internal_value(data).items() if value is not None}
 
 
-class SlotQuery(serializers.Serializer):
-    """Query parameters of a list whose placement stands in the address."""
+class OfAPlacement(serializers.Serializer):
+    """What is asked of a placement."""
 
     item_id = serializers.CharField(
         required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
@@ -45,12 +45,6 @@ class SlotQuery(serializers.Serializer):
         required=False, allow_blank=True, max_length=MAX_QUERY, help_text="The words of the page's search."
     )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
-    leave_out = serializers.ListField(
-        child=serializers.CharField(max_length=MAX_ITEM_ID),
-        required=False,
-        max_length=MAX_LIMIT,
-        help_text="Products that the list must not show, such as those elsewhere on the page.",
-    )
     language = serializers.CharField(
         required=False,
         max_length=MAX_LANGUAGE,
@@ -58,14 +52,42 @@ class SlotQuery(serializers.Serializer):
     )
 
 
-class Query(SlotQuery):
-    """Query parameters of a list."""
+class SlotQuery(OfAPlacement):
+    """Query parameters of a list whose placement stands in the address."""
 
+    leave_out = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_ITEM_ID),
+        required=False,
+        max_length=MAX_LIMIT,
+        help_text="Products that the list must not show, such as those elsewhere on the page.",
+    )
+
+
+class CategorySlotQuery(OfAPlacement):
+    """The same for a list of categories."""
+
+    exclude = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_ITEM_ID),
+        required=False,
+        max_length=MAX_CATEGORIES,
+        help_text="Categories that the list must not show, such as the page's own.",
+    )
+
+
+class NamesAPlacement(serializers.Serializer):
     placement = serializers.CharField(help_text="A key of SESSREC['PLACEMENTS'].", max_length=MAX_PLACEMENT)
 
 
-class QueryWithItems(Body, Query):
-    """Query parameters of a shop that keeps the session's items itself."""
+class Query(NamesAPlacement, SlotQuery):
+    """Query parameters of a list."""
+
+
+class CategoryQuery(NamesAPlacement, CategorySlotQuery):
+    """Query parameters of a list of categories."""
+
+
+class KeepsTheSession(Body):
+    """Of a shop that keeps the session's items itself."""
 
     item_ids = serializers.ListField(
         child=serializers.CharField(max_length=MAX_ITEM_ID),
@@ -73,6 +95,14 @@ class QueryWithItems(Body, Query):
         max_length=MAX_SESSION_ITEMS,
         help_text="The visit's products, oldest first, in place of what the server knows of the visit.",
     )
+
+
+class QueryWithItems(KeepsTheSession, Query):
+    """Query parameters of a shop that keeps the session's items itself."""
+
+
+class CategoryQueryWithItems(KeepsTheSession, CategoryQuery):
+    """The same for a list of categories."""
 
 
 class Reason(serializers.Serializer):
@@ -108,6 +138,26 @@ class RecommendationsAnswer(serializers.Serializer):
     step = serializers.CharField(allow_blank=True)
     variant = serializers.CharField(allow_blank=True)
     items = Item(many=True)
+
+
+class Category(serializers.Serializer):
+    """A category of a list, with the fields that the shop's catalogue describes it by."""
+
+    category = serializers.CharField(help_text="As the catalogue names it.")
+    position = serializers.IntegerField(min_value=1)
+    viewed = serializers.IntegerField(help_text="Products of it that this visit has viewed.")
+    reason = Reason()
+    title = serializers.CharField()
+    url = serializers.CharField()
+    image = serializers.CharField(required=False, allow_null=True)
+
+
+class CategoriesAnswer(serializers.Serializer):
+    placement = serializers.CharField()
+    title = serializers.CharField(allow_blank=True)
+    personalised = serializers.BooleanField(help_text="Whether the visit's clicks had a say.")
+    consent = serializers.ChoiceField(["contextual", "session"])
+    categories = Category(many=True)
 
 
 class EventItem(Body):

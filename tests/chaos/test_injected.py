@@ -47,7 +47,13 @@ ON_A_PAGES_WAY = (
     *("middleware", "templatetags.sessrec."),
     *("capture.tracker", "capture.consent", "capture.cookie", "capture.rec_id", "capture.request_filters"),
     *("serving.visit", "serving.placements", "serving.experiments", "serving.fallback", "serving.choose"),
-    *("serving.rules", "serving.recommendations", "serving.links", "serving.active_models"),
+    *(
+        "serving.categories",
+        "serving.rules",
+        "serving.recommendations",
+        "serving.links",
+        "serving.active_models",
+    ),
 )
 HELD_BY_NOTHING = {
     "middleware.SessrecMiddleware.__init__": "runs when the server starts",
