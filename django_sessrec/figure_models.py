@@ -26,10 +26,10 @@ class Attribution(SessrecModel):
     in_session = models.BooleanField(default=True)  # False: ordered without consent
     item_id = models.TextField(blank=True)
     quantity = models.IntegerField(default=1)
-    price = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    price = models.DecimalField(max_digits=13, decimal_places=3, null=True, blank=True)
     currency = models.TextField(blank=True)
-    amount = models.DecimalField(max_digits=20, decimal_places=2)
-    refunded = models.DecimalField(max_digits=20, decimal_places=2, default=0)
+    amount = models.DecimalField(max_digits=21, decimal_places=3)
+    refunded = models.DecimalField(max_digits=21, decimal_places=3, default=0)
     credit = models.TextField(choices=Credit, default=Credit.NONE)
     shown_on = models.DateField(null=True, blank=True)  # the day of the list
     placement = models.TextField(blank=True)
@@ -57,7 +57,7 @@ class Refund(SessrecModel):
     refunded_on = models.DateField(db_index=True)
     in_session = models.BooleanField(default=True)
     quantity = models.IntegerField(default=1)
-    price = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    price = models.DecimalField(max_digits=13, decimal_places=3, null=True, blank=True)
     currency = models.TextField(blank=True)
 
     class Meta:
@@ -124,13 +124,13 @@ class DailyRevenue(DailyGroup):
     direct_orders = models.IntegerField()
     assisted_orders = models.IntegerField()
     orders = models.IntegerField()
-    direct = models.DecimalField(max_digits=20, decimal_places=2)
-    assisted = models.DecimalField(max_digits=20, decimal_places=2)
-    total = models.DecimalField(max_digits=20, decimal_places=2)
-    direct_refunded = models.DecimalField(max_digits=20, decimal_places=2)
-    assisted_refunded = models.DecimalField(max_digits=20, decimal_places=2)
-    total_refunded = models.DecimalField(max_digits=20, decimal_places=2)
-    without_session = models.DecimalField(max_digits=20, decimal_places=2, default=0)
+    direct = models.DecimalField(max_digits=21, decimal_places=3)
+    assisted = models.DecimalField(max_digits=21, decimal_places=3)
+    total = models.DecimalField(max_digits=21, decimal_places=3)
+    direct_refunded = models.DecimalField(max_digits=21, decimal_places=3)
+    assisted_refunded = models.DecimalField(max_digits=21, decimal_places=3)
+    total_refunded = models.DecimalField(max_digits=21, decimal_places=3)
+    without_session = models.DecimalField(max_digits=21, decimal_places=3, default=0)
     # Sums over buyers, net of refunds, for intervals.
     direct_squares = models.FloatField()
     direct_by_total = models.FloatField()

@@ -177,7 +177,7 @@ class Event(SessrecModel):
     )  # fmt: skip
     position = models.SmallIntegerField(_("position"), null=True, blank=True)
     quantity = models.IntegerField(_("quantity"), default=1)
-    price = models.DecimalField(_("price"), max_digits=12, decimal_places=2, null=True, blank=True)
+    price = models.DecimalField(_("price"), max_digits=13, decimal_places=3, null=True, blank=True)
     currency = models.TextField(_("currency"), blank=True)
     source = models.TextField(_("source"), default=Source.SERVER)  # of Source, or the shop's own word
     bot = models.BooleanField(_("bot"), default=False)  # kept out of training and KPIs
@@ -292,6 +292,11 @@ class TrainingRun(SessrecModel):
         The published model has seen these days: against it, every later candidate would lose.
         """
         return self.folder.with_name(f"{self.folder.name}{HOLD_OUT}")
+
+    @property
+    def on_baskets(self) -> bool:
+        """Whether it learns from baskets and predicts their products, not clicks."""
+        return bool(self.counts.get("learns_from") == "baskets")
 
     @property
     def expires_at(self) -> datetime | None:

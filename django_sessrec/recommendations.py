@@ -27,6 +27,13 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from django_sessrec.serving.candidate import REASONS, STEPS, Candidate, Trace
+from django_sessrec.serving.categories import (
+    Categories,
+    RecommendedCategory,
+    arecommend_categories,
+    recommend_categories,
+    rendered_categories,
+)
 from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.recommendations import (
@@ -44,16 +51,20 @@ __all__ = [
     "REASONS",
     "STEPS",
     "Candidate",
+    "Categories",
     "Choice",
     "Placement",
     "Recommendations",
+    "RecommendedCategory",
     "RecommendedItem",
     "Rule",
     "RuleContext",
     "Trace",
     "Visit",
+    "aget_categories",
     "aget_recommendations",
     "choose",
+    "get_categories",
     "get_recommendations",
     "placement_for",
     "remember",
@@ -124,9 +135,68 @@ async def aget_recommendations(
     )
 
 
-def render(recommendations: Recommendations, request: HttpRequest | None = None) -> SafeString:
+def get_categories(
+    request: HttpRequest | None,
+    placement: str,
+    *,
+    item: Any = None,
+    items: Sequence[Any] | None = None,
+    limit: int | None = None,
+    category: Any = None,
+    query: str = "",
+    exclude: Any = None,
+) -> Categories:
+    """The categories of what the placement may show in this visit, the session's own first.
+
+    Never raises. Nothing is remembered, and no click is counted; with consent the response is marked private.
+
+    placement: a key of SESSREC["PLACEMENTS"]: its steps bring the products whose categories are shown
+    limit: categories, in place of the placement's LIMIT
+    exclude: categories that it must not show, as the catalogue names them or the shop's objects
+    The other arguments are those of get_recommendations().
+    """
+    return recommend_categories(
+        request,
+        placement,
+        item=item,
+        items=items,
+        limit=limit,
+        category=category,
+        query=query,
+        exclude=exclude,
+    )
+
+
+async def aget_categories(
+    request: HttpRequest | None,
+    placement: str,
+    *,
+    item: Any = None,
+    items: Sequence[Any] | None = None,
+    limit: int | None = None,
+    category: Any = None,
+    query: str = "",
+    exclude: Any = None,
+) -> Categories:
+    """get_categories() for async views; hand its answer to the template, or to render()."""
+    return await arecommend_categories(
+        request,
+        placement,
+        item=item,
+        items=items,
+        limit=limit,
+        category=category,
+        query=query,
+        exclude=exclude,
+    )
+
+
+def render(recommendations: Recommendations | Categories, request: HttpRequest | None = None) -> SafeString:
     """The list's HTML by its placement's TEMPLATE; empty for an empty list, or on an error.
 
-    The template gets `recommendations` and `request`, and none of the shop's context processors.
+    The template gets `recommendations` and `request`, and none of the shop's context processors. Categories
+    are rendered by sessrec/categories.html, which gets `categories`.
     """
+    if isinstance(recommendations, Categories):
+        return rendered_categories(recommendations, request)
     return rendered(recommendations, request)

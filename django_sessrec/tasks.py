@@ -65,15 +65,22 @@ def _every(seconds: int, task: str, *args: str, **options: str) -> dict[str, Any
 
 
 def queue_training(model: str, trigger: str) -> None:
-    """Queue a training run on the training worker."""
+    """Queue a training run on the training worker; asked twice before it starts, it trains once."""
+    from django_sessrec.training.schedule import newest_run
+
+    given = {"trigger": trigger, "after": newest_run(model)}
     # The sender names the queue: Celery 6 ignores one that the task itself names.
-    train.apply_async([model], {"trigger": trigger}, queue=sessrec_settings.TRAIN_QUEUE)
+    train.apply_async([model], given, queue=sessrec_settings.TRAIN_QUEUE)
 
 
 @shared_task
-def train(model: str | None = None, trigger: str = "task") -> dict[str, str]:
-    """Train one model, or all, now; returns how each ended."""
-    return {name: _train(name, trigger) for name in ([model] if model else sessrec_settings.MODELS)}
+def train(model: str | None = None, trigger: str = "task", after: int | None = None) -> dict[str, str]:
+    """Train one model, or all, now; returns how each ended.
+
+    after: the newest run that whoever asked knew of; where a newer one has begun since, nothing is trained
+    """
+    models = [model] if model else sessrec_settings.MODELS
+    return {name: _train(name, trigger, after=after) for name in models}
 
 
 @shared_task
@@ -244,14 +251,14 @@ def _try_again(task: Task, problem: Error) -> NoReturn:
         raise Reject(reason.reason, requeue=True) from problem
 
 
-def _train(model: str, trigger: str, *, only_if_due: bool = False) -> str:
+def _train(model: str, trigger: str, *, only_if_due: bool = False, after: int | None = None) -> str:
     from django_sessrec.training.good_neighbour import give_way
     from django_sessrec.training.pipeline import AlreadyTraining, train
 
     if current_task and not current_task.request.called_directly:
         give_way()
     try:
-        run = train(model, trigger=trigger, only_if_due=only_if_due)
+        run = train(model, trigger=trigger, only_if_due=only_if_due, after=after)
     except AlreadyTraining as reason:
         return str(reason)
     return run.state if run else "not due"

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from django.urls import path
 
 from django_sessrec.api import health
+from django_sessrec.api.categories import CategoriesView, CategorySlotView
 from django_sessrec.api.events import EventsView
 from django_sessrec.api.my_data import MyDataView
 from django_sessrec.api.personalisation import PersonalisationView
@@ -18,6 +19,8 @@ urlpatterns = [
     path("events/", EventsView.as_view(), name="events"),
     path("recommendations/", RecommendationsView.as_view(), name="recommendations"),
     path("slot/<str:placement>/", SlotView.as_view(), name="slot"),
+    path("categories/", CategoriesView.as_view(), name="categories"),
+    path("slot/<str:placement>/categories/", CategorySlotView.as_view(), name="category_slot"),
     path("my-data/", MyDataView.as_view(), name="my_data"),
     path("personalisation/", PersonalisationView.as_view(), name="personalisation"),
     path("why/", why, name="why"),

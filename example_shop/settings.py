@@ -133,6 +133,7 @@ SESSREC = {
             "TITLE": _("Perhaps one of these"),
             "FALLBACK_TITLE": _("Perhaps one of these"),
         },
+        "kinds": {"STEPS": ["search", "model", "trending", "popular", "static"], "LIMIT": 6},
         "not_found": {"STEPS": ["model", "trending", "popular", "static"], "LIMIT": 4},
         "thanks": {"STEPS": WITH_A_BASKET, "LIMIT": 4, "TITLE": _("Goes well with your order")},
         "goes_with": {"STEPS": ["bought_together"], "LIMIT": 4},

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.test import TransactionTestCase
 from django.utils import translation
 
 from example_shop.stack.folders import remove_abandoned_scratch, scratch_folder
 from example_shop.stack.valkey import Valkey
+from tests.support.emptying import empty_tables
 
 pytest_plugins = ["tests.support.fixtures"]
 
@@ -31,7 +33,8 @@ LONG = {"chaos", "e2e", "slow"}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start this run's Postgres, unless DATABASE_URL names one (as it does in xdist's workers)."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist has a process for each core
+    TransactionTestCase._fixture_teardown = empty_tables
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist keeps each core busy
     remove_abandoned_scratch()
     config.add_cleanup(lambda: shutil.rmtree(scratch_folder(), ignore_errors=True))
     postgres = settings.EMBEDDED_POSTGRES
@@ -39,6 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
         postgres.start()
         config.add_cleanup(postgres.stop)
         os.environ["DATABASE_URL"] = postgres.url
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """More than cores: a third of the time a worker waits, for servers that are hung and for browsers."""
+    return 3 * len(os.sched_getaffinity(0)) // 2
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -63,7 +71,10 @@ def _nothing_rests() -> None:
 @pytest.fixture(autouse=True)
 def _no_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only pages bring what is kept, so that a test sees what it has left."""
+    from django_sessrec.capture.outbox import outbox
+
     monkeypatch.setattr("django_sessrec.capture.keeper.PAUSE_SECONDS", 1e6)
+    monkeypatch.setattr(outbox.keeper, "hurry", outbox.keeper.wake)
 
 
 @pytest.fixture(scope="session")

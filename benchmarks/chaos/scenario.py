@@ -58,7 +58,6 @@ THE_CONSUMER: Kills = [("consumer",), ("postgres", "consumer")]
 
 def rehearse(kills: Kills, pace: float, set_up: str) -> Tally:
     """Open the shop in one of SET_UPS, kill its programs under load, and count once all has settled."""
-    scratch_folder().mkdir(exist_ok=True)
     events = Postgres(own_folder(scratch_folder() / "events"))
     pooler = PgBouncer(events) if set_up == "PgBouncer" else None
     stream = set_up == STREAM

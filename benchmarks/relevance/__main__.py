@@ -8,6 +8,7 @@
 - `cold`: HR of clicks on products that the model has never seen, beside the category's lists
 - `signals`: what weights of views, baskets and orders change
 - `rules`: what twenty live rules cost a list
+- `categories`: what a list of categories costs
 - `pages`: what the example shop's pages show: products twice, bought again, or in place of those in the
   basket, and reasons that rest on too little
 
@@ -21,6 +22,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,8 +44,10 @@ SIMULATED_SESSIONS = 15_000
 MOST_CASES = 12_000
 FEWER_CASES = 4_000  # of parts that ask a model several times a case
 SMALL_SHOP: dict[str, dict[str, Any]] = {"ranked": {"network": {"embedding_size": 64}}}  # as the example shop
+SMALLER = ("--items", "5000", "--sessions", "20000")  # shops of parts that weigh a list's processor time
+WALKS = 100  # of visitors through the example shop's pages
 SERVED = ("neighbours", "ranked")  # models that the example shop's settings name
-PARTS = ("two_intents", "new_clicks", "variety", "cold", "signals", "rules", "pages")
+PARTS = ("two_intents", "new_clicks", "variety", "cold", "signals", "rules", "categories", "pages")
 
 
 def main() -> None:
@@ -59,9 +63,11 @@ def main() -> None:
         if unknown := set(given) - set(known):
             parser.error(f"{', '.join(sorted(unknown))} is unknown; there are {', '.join(known)}")
     results: dict[str, Any] = {}
+    began = time.monotonic()
     for part, figures in measured(parts, names, arguments.data, arguments.judge):
         results[part] = figures
-        print(f"{part}: {json.dumps(figures, indent=2)}", flush=True)
+        so_far = time.monotonic() - began
+        print(f"{part}: {json.dumps(figures, indent=2)}\nafter {so_far:.0f} seconds", flush=True)
         if arguments.out:  # a long benchmark that is stopped keeps what it has
             arguments.out.parent.mkdir(parents=True, exist_ok=True)
             arguments.out.write_text(json.dumps(results, indent=2) + "\n")
@@ -98,11 +104,12 @@ def measured(
         yield "cold", cold(judge)
     if "signals" in parts:
         yield "signals", signals()
-    if "rules" in parts:
-        yield "rules", in_a_shop_of_its_own("rules")
+    for part in ("rules", "categories"):
+        if part in parts:
+            yield part, in_a_shop_of_its_own(part, *SMALLER)
     if "pages" in parts:
         served = [name for name in names if name in SERVED] or ["neighbours"]
-        yield "pages", in_a_shop_of_its_own("pages", "--models", ",".join(served))
+        yield "pages", in_a_shop_of_its_own("pages", "--models", ",".join(served), "--walks", str(WALKS))
 
 
 def in_a_shop_of_its_own(part: str, *arguments: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ syncs to disk. Each step has a process of its own, whose highest memory is its p
                files); neighbours_* (its fit, and queries to it); page_*, plain_* by web workers
     queries    by items: p50, p90, load_s, private_mb of neighbours and of networks of drawn weights
 
-By default that takes about a quarter of an hour on two quiet cores, by estimate from smaller runs; --events
-1000000 10000000 100000000 needs 50 GB of disk and an hour or two more.
+By default that takes six minutes on two quiet cores; --events 1000000 10000000 100000000 needs 50 GB of
+disk and half an hour more.
 """
 
 from __future__ import annotations

@@ -9,8 +9,6 @@ server:
     tracked_us, tagged_us   of the machine's time that a page costs over the bare one: connections are always
                             busy, so all cores are
     tracked_over_bare, tagged_over_bare     of requests/s
-
-uvicorn is not part of the project: `pip install uvicorn`.
 """
 
 from __future__ import annotations

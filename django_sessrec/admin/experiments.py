@@ -25,6 +25,7 @@ from django_sessrec.admin.experiment_forms import (
     stop_form,
     variants_form,
 )
+from django_sessrec.admin.experiment_lengths import by_session_length
 from django_sessrec.admin.formatting import whole
 from django_sessrec.admin.words import placement_name
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
@@ -90,6 +91,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             **_row(experiment, judged),
             "figures": words.figures(experiment, judged),
             "arms": _arms(experiment, judged),
+            "by_length": by_session_length(experiment),
             "split": words.split(judged),
             "removed": judged.removed,
             "plan": self._plan(experiment),

@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
+from django_sessrec.currencies import decimals
 from django_sessrec.measuring.comparison import Difference
 from django_sessrec.measuring.definitions import DEFINITIONS
 from django_sessrec.measuring.kpis import Kpi
@@ -127,19 +128,18 @@ def interval(rate: Rate) -> str:
 
 def percent(part: float) -> str:
     """Per cent, with a second decimal where one would hide the figure."""
-    decimals = 2 if 0 < part < 0.01 else 1
-    return fixed(100 * part, decimals) + PER_CENT
+    return fixed(100 * part, 2 if 0 < part < 0.01 else 1) + PER_CENT
 
 
-def signed(number: float, decimals: int) -> str:
+def signed(number: float, places: int) -> str:
     """Rounded, with a plus before what is above zero."""
-    return f"{'+' if number > 0 else ''}{fixed(number, decimals)}"
+    return f"{'+' if number > 0 else ''}{fixed(number, places)}"
 
 
-def fixed(number: float | Decimal, decimals: int) -> str:
+def fixed(number: float | Decimal, places: int) -> str:
     """Rounded, which number_format is not: it cuts off."""
-    rounded = round(Decimal(number), decimals)
-    return number_format(rounded, decimal_pos=decimals, force_grouping=True)
+    rounded = round(Decimal(number), places)
+    return number_format(rounded, decimal_pos=places, force_grouping=True)
 
 
 def whole(number: int) -> str:
@@ -147,6 +147,8 @@ def whole(number: int) -> str:
 
 
 def money(sums: Mapping[str, Decimal]) -> str:
-    """Each currency's sum, whole cents."""
-    amounts = (f"{fixed(amount, 2)} {currency}".rstrip() for currency, amount in sums.items())
+    """Each currency's sum, with as many decimals as the currency has."""
+    amounts = (
+        f"{fixed(amount, decimals(currency))} {currency}".rstrip() for currency, amount in sums.items()
+    )
     return ", ".join(amounts) or NONE

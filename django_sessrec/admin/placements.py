@@ -12,11 +12,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
 
+from django_sessrec.admin import draft_edits
 from django_sessrec.admin.acts import Act, Question, asked, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.placement_figures import placement_figures
@@ -37,7 +37,6 @@ from django_sessrec.admin.rule_words import Words
 from django_sessrec.admin.words import placement_name
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import AuditEntry
 from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.serving import merchant_rules
 from django_sessrec.serving.merchant_rules import ITEM, Merchandising
@@ -45,8 +44,6 @@ from django_sessrec.serving.preview import SESSIONS, compare, recent_visits
 from django_sessrec.serving.rule_sets import (
     RuleSetError,
     discard,
-    drafting,
-    in_draft,
     live_set,
     publish,
     restore,
@@ -165,6 +162,7 @@ class PlacementAdmin(ReadOnlyAdmin):
             {
                 "title": _("Preview: %(placement)s") % {"placement": placement_name(name)},
                 "name": name,
+                "placement": placement_name(name),
                 "draft": draft,
                 "compared": compared,
                 "share": round(100 * compared.changed / compared.sessions) if compared.sessions else 0,
@@ -187,10 +185,7 @@ class PlacementAdmin(ReadOnlyAdmin):
         given = {key: str(value) for key, value in (shown.changes if shown else {}).items()}
         form = ChangesForm(request.POST or None, initial=given)
         if request.method == "POST" and form.is_valid():
-            with drafting(name, request.user.get_username()) as draft:
-                draft.changes, draft.changed_by = form.changes(), request.user.get_username()
-                draft.save()
-            self._note_draft(request, draft, "settings changed", form.cleaned_data["reason"], **draft.changes)
+            draft_edits.change_settings(name, request.user.get_username(), form)
             return self._to_page(name)
         return self._form(
             request, name, _("Settings: %(placement)s") % {"placement": placement_name(name)}, form
@@ -216,10 +211,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         form = kind(name, request.POST or None, rule=rule)
         if request.method == "POST" and form.is_valid():
-            with drafting(name, request.user.get_username()) as draft:
-                saved = form.save(in_draft(rule, draft) if rule else PlacementRule(rule_set=draft))
-            change = "rule changed" if rule else "rule added"
-            self._note_draft(request, draft, change, form.cleaned_data["reason"], **_told(saved))
+            draft_edits.save_rule(name, request.user.get_username(), form, rule)
             self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
             return self._to_page(name)
         return self._form(request, name, str(kind.kind.label), form)
@@ -238,13 +230,7 @@ class PlacementAdmin(ReadOnlyAdmin):
         answer = asked(request, Act.RULES, self, question)
         if isinstance(answer, HttpResponse):
             return answer
-        with drafting(name, request.user.get_username()) as draft:
-            drafted = in_draft(rule, draft)
-            known = drafted.pk is not None
-            if known:  # else it is gone already
-                drafted.delete()
-        if known:
-            self._note_draft(request, draft, "rule removed", answer["reason"], **_told(rule))
+        draft_edits.remove_rule(name, request.user.get_username(), rule, answer["reason"])
         said = _("Removed in the draft. What is live stays live until you go live.")
         self.message_user(request, said, messages.SUCCESS)
         return self._to_page(name)
@@ -274,13 +260,8 @@ class PlacementAdmin(ReadOnlyAdmin):
         answer = asked(request, Act.RULES, self, question)
         if isinstance(answer, HttpResponse):
             return answer
-        with drafting(name, request.user.get_username()) as draft:
-            rule = PlacementRule(rule_set=draft, kind=kind, parameters=given)
-            new = in_draft(PlacementRule(kind=kind, parameters=given), draft).pk is None
-            if new:  # else it was asked for twice
-                rule.save()
-        if new:
-            self._note_draft(request, draft, "rule added", answer["reason"], **_told(rule))
+        rule = PlacementRule(kind=kind, parameters=given)
+        draft_edits.add_rule(name, request.user.get_username(), rule, answer["reason"])
         self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
         return self._to_page(name, back)
 
@@ -315,7 +296,7 @@ class PlacementAdmin(ReadOnlyAdmin):
         except RuleSetError as error:
             self.message_user(request, str(error), messages.ERROR)
             return self._to_page(name)
-        self._note(by, answer["reason"], name, "published", rules=draft.rules.count())
+        draft_edits.note(by, answer["reason"], name, "published", rules=draft.rules.count())
         self.message_user(request, _("The rules are live."), messages.SUCCESS)
         return self._to_page(name)
 
@@ -339,7 +320,7 @@ class PlacementAdmin(ReadOnlyAdmin):
         except RuleSetError as error:
             self.message_user(request, str(error), messages.ERROR)
             return self._to_page(name)
-        self._note(request.user.get_username(), answer["reason"], name, "discarded")
+        draft_edits.note(request.user.get_username(), answer["reason"], name, "discarded")
         self.message_user(request, _("The draft is discarded."), messages.SUCCESS)
         return self._to_page(name)
 
@@ -364,7 +345,7 @@ class PlacementAdmin(ReadOnlyAdmin):
             return answer
         by = request.user.get_username()
         restore(earlier, by, answer["reason"])
-        self._note(by, answer["reason"], name, "restored", rules=number, version=earlier.pk)
+        draft_edits.note(by, answer["reason"], name, "restored", rules=number, version=earlier.pk)
         self.message_user(request, _("The earlier rules are live again."), messages.SUCCESS)
         return self._to_page(name)
 
@@ -373,19 +354,6 @@ class PlacementAdmin(ReadOnlyAdmin):
         self._refuse_unless_seen(request)
         found = suggestions(request.GET.get("attribute", ITEM), request.GET.get("q", "").strip())
         return JsonResponse({"options": [{"value": value, "label": label} for value, label in found]})
-
-    def _note(self, by: str, reason: str, placement: str, change: str, **detail: Any) -> None:
-        AuditEntry.objects.note(
-            AuditEntry.Action.RULES, by, reason=reason, placement=placement, change=change, **detail
-        )
-
-    def _note_draft(
-        self, request: HttpRequest, draft: RuleSet, change: str, reason: str, **detail: Any
-    ) -> None:
-        """Audit a change that no visitor sees yet, and say on the page whose it is."""
-        by = request.user.get_username()
-        RuleSet.objects.filter(pk=draft.pk).update(changed_by=by, changed_at=timezone.now())
-        self._note(by, reason, draft.placement, f"draft: {change}", **detail)
 
     def _without_draft(self, request: HttpRequest, name: str) -> HttpResponse:
         """Say that there is nothing to publish or discard, as after a second click."""
@@ -396,7 +364,13 @@ class PlacementAdmin(ReadOnlyAdmin):
         return self._to_page(name)
 
     def _form(self, request: HttpRequest, name: str, title: str, form: Any) -> HttpResponse:
-        context = {"title": title, "name": name, "form": form, "back": self._url("page", name)}
+        context = {
+            "title": title,
+            "name": name,
+            "placement": placement_name(name),
+            "form": form,
+            "back": self._url("page", name),
+        }
         return self._answer(request, "rule_form.html", context)
 
     def _answer(self, request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
@@ -412,8 +386,3 @@ class PlacementAdmin(ReadOnlyAdmin):
 
     def _to_page(self, name: str, query: str = "") -> HttpResponse:
         return HttpResponseRedirect(self._url("page", name) + (f"?{query}" if query else ""))
-
-
-def _told(rule: PlacementRule) -> dict[str, Any]:
-    """What the audit trail keeps of a rule."""
-    return {"rule": rule.kind, **rule.parameters}

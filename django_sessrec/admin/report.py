@@ -22,6 +22,7 @@ from django_sessrec.admin.forms import PeriodForm
 from django_sessrec.admin.products_page import products_page
 from django_sessrec.admin.words import Named, experiment_name, placement_name, step_name
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.experiment_models import Variant
 from django_sessrec.measuring import rollups
 from django_sessrec.measuring.comparison import difference
 from django_sessrec.measuring.daily import INTENTS, SESSION_LENGTHS
@@ -117,7 +118,7 @@ def _figures(start: date, end: date) -> dict[str, Any]:
     rollups.roll_up_due(PAGE_SECONDS)
     counted_at, uncounted = counted(start, end)
     by_variant = figures(start, end, ("placement", "experiment", "variant"))
-    variants = {key: kpi for key, kpi in by_variant.items() if key[1]}
+    of_experiments = {key: kpi for key, kpi in by_variant.items() if key[1]}
     tables = [
         _table(
             _("By placement and model"),
@@ -127,7 +128,7 @@ def _figures(start: date, end: date) -> dict[str, Any]:
                 for (placement, model), kpi in figures(start, end, ("placement", "model")).items()
             },
         ),
-        _experiments(variants),
+        _experiments(_controls_first(of_experiments)),
         _table(
             _("By step"),
             (_("Placement"), _("Step")),
@@ -177,6 +178,16 @@ def _split(title: str, key: str, groups: Iterable[str], figures: Mapping[tuple[s
     """The figures by kind of session, in the order of `groups`; lists of which it is not known come last."""
     named = {(name or _("not known"),): figures[name,] for name in (*groups, "") if (name,) in figures}
     return _table(title, (key,), named if set(figures) - {("",)} else {})
+
+
+def _controls_first(
+    figures: Mapping[tuple[str, str, str], Kpi],
+) -> dict[tuple[str, str, str], Kpi]:
+    """The variants of each experiment as its page has them: the control first."""
+    known = Variant.objects.values_list("experiment__name", "name", "place")
+    places = {(experiment, variant): place for experiment, variant, place in known}
+    order = sorted(figures, key=lambda key: (*key[:2], places.get(key[1:], len(places)), key[2]))
+    return {key: figures[key] for key in order}
 
 
 def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:

@@ -121,8 +121,8 @@ class RuleForm(ReasonForm):
             values = [value_of(attribute, value, self.catalogue) for value in values]
             given[f"{prefix}_values"] = list(dict.fromkeys(values))
 
-    def save(self, rule: PlacementRule) -> PlacementRule:
-        """Write what was given into the rule, and the rule into the database."""
+    def fill(self, rule: PlacementRule) -> PlacementRule:
+        """Write what was given into the rule, which is not saved yet."""
         given = self.cleaned_data
         rule.kind = self.kind
         rule.parameters = self.parameters(given)
@@ -130,7 +130,6 @@ class RuleForm(ReasonForm):
             rule.parameters["on_screen"] = self.match("on_screen", given)
         rule.starts_at, rule.ends_at = given["starts_at"], given["ends_at"]
         rule.group, rule.note = given.get("group", ""), given["note"]
-        rule.save()
         return rule
 
     def parameters(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,6 +69,13 @@ def columns(run: TrainingRun) -> dict[str, str]:
 def counts(run: TrainingRun) -> list[tuple[str, str]]:
     """What the run read and left out, in words."""
     known = {**TrainingCounts.labels(), "cases": _("Clicks predicted in the test")}
+    if run.on_baskets:
+        known |= {
+            "sessions": _("Baskets"),
+            "sessions_of_two": _("of two products or more"),
+            "clicks": _("Products in baskets"),
+            "cases": _("Products predicted in the test"),
+        }
     return [(label, whole(run.counts[key])) for key, label in known.items() if key in run.counts]
 
 
@@ -80,6 +87,11 @@ def figure_rows(run: TrainingRun) -> list[Row]:
         "mrr@20_new": _("MRR@20, products new to the session"),
         "coverage@20": _("Share of the catalogue recommended"),
     }
+    if run.on_baskets:
+        labels |= {
+            "hr@20_new": _("HR@20, lists without what is in the basket"),
+            "mrr@20_new": _("MRR@20, lists without what is in the basket"),
+        }
     figures = [run.figures[key] for key in columns(run)]
     return [
         _row(label, [theirs.get(key) for theirs in figures])
@@ -97,9 +109,16 @@ def group_rows(run: TrainingRun, groups: str, *, new: bool = False) -> list[Row]
     reports = [run.figures[key].get(groups, {}) for key in columns(run)]
     names = reports[0] if reports and any(figure in group for group in reports[0].values()) else {}
     return [
-        _row(name, [report.get(name, {}).get(figure) for report in reports], names[name].get(cases))
+        _row(name, [_of_group(report, name, figure, cases) for report in reports], names[name].get(cases))
         for name in sorted(names, key=lambda name: int(re.findall(r"\d+", name)[0]))
     ]
+
+
+def _of_group(report: Mapping[str, Any], name: str, figure: str, cases: str) -> float | None:
+    """The group's figure; None where nothing was predicted in it."""
+    group = report.get(name, {})
+    value: float | None = group.get(figure) if group.get(cases) else None
+    return value
 
 
 def learning_curves(run: TrainingRun) -> Iterator[Chart]:

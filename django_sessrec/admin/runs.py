@@ -39,6 +39,7 @@ from django_sessrec.models import AuditEntry, Promotion, TrainingRun
 from django_sessrec.serving.active_models import CHECK_SECONDS
 from django_sessrec.training.model_card import card, limits
 from django_sessrec.training.promotion import PromotionError, promote, roll_back, served_before
+from django_sessrec.training.schedule import newest_run
 
 CHARACTERS_IN_LIST = 70
 LATEST = Promotion.objects.filter(model=OuterRef("model")).order_by("-pk").values("run_id")[:1]
@@ -153,7 +154,8 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 "figure_rows": figure_rows(run),
                 "length_rows": group_rows(run, "by_length"),
                 "intent_rows": group_rows(run, "by_intents"),
-                "new_intent_rows": group_rows(run, "by_intents", new=True),
+                # A basket holds each product once: all of its cases are new.
+                "new_intent_rows": [] if run.on_baskets else group_rows(run, "by_intents", new=True),
                 "limits": limits(run),
                 "curves": list(learning_curves(run)),
                 "promotions": run.promotions.all(),
@@ -192,6 +194,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 ),
                 gettext("It serves as soon as it passes; lists are shown as usual until then."),
             ],
+            about=str(newest_run(model)),
         )
         answer = asked(request, Act.TRAIN, self, question)
         if isinstance(answer, HttpResponse):

@@ -81,7 +81,7 @@ class RecommendationsView(SessrecView):
             or not self.admits(request)
         ):
             return None
-        with _language_of_the_page(query):
+        with language_of_the_page(query):
             return ShopJSON.response(_as_json(_made(request, query)))
 
     @documented(
@@ -92,7 +92,7 @@ class RecommendationsView(SessrecView):
         examples=[EXAMPLE],
     )
     def get(self, request: Request) -> Response:
-        return _answer(request, _checked(Query, request.query_params))
+        return _answer(request, checked(Query, request.query_params))
 
     @documented(
         operation_id="recommendations_for_items",
@@ -102,7 +102,7 @@ class RecommendationsView(SessrecView):
         examples=[EXAMPLE],
     )
     def post(self, request: Request) -> Response:
-        return _answer(request, _checked(QueryWithItems, request.data))
+        return _answer(request, checked(QueryWithItems, request.data))
 
 
 class SlotView(SessrecView):
@@ -120,19 +120,19 @@ class SlotView(SessrecView):
         responses={(200, "text/html"): OpenApiResponse(OpenApiTypes.STR), **problems(400, 404)},
     )
     def get(self, request: Request, placement: str) -> HttpResponse:
-        query = {"placement": placement, **_checked(SlotQuery, request.query_params)}
+        query = {"placement": placement, **checked(SlotQuery, request.query_params)}
         return _slot(request._request, query)
 
 
 def _slot(request: HttpRequest, query: dict[str, Any]) -> HttpResponse:
-    with _language_of_the_page(query):
+    with language_of_the_page(query):
         recommendations = _made(request, query)
         html = rendered(recommendations, request)
     return HttpResponse(html, headers={"Sessrec-Consent": recommendations.consent})
 
 
 def _usual(request: HttpRequest, known: Set[str]) -> dict[str, Any] | None:
-    """The query as _checked() would answer it; None where that has to look closer, or refuses it."""
+    """The query as checked() would answer it; None where that has to look closer, or refuses it."""
     if not LOOKED_AT_CLOSER.isdisjoint(request.GET):
         return None
     query: dict[str, Any] = {name: value for name, value in request.GET.items() if name in known}
@@ -148,15 +148,15 @@ def _usual(request: HttpRequest, known: Set[str]) -> dict[str, Any] | None:
     return query
 
 
-def _checked(serializer: type[Serializer], given: Any) -> dict[str, Any]:
-    checked = serializer(data=given)
-    checked.is_valid(raise_exception=True)
-    data: dict[str, Any] = checked.validated_data
+def checked(serializer: type[Serializer], given: Any) -> dict[str, Any]:
+    valid = serializer(data=given)
+    valid.is_valid(raise_exception=True)
+    data: dict[str, Any] = valid.validated_data
     return data
 
 
 @contextmanager
-def _language_of_the_page(query: dict[str, Any]) -> Iterator[None]:
+def language_of_the_page(query: dict[str, Any]) -> Iterator[None]:
     """The page's language in place of the browser's, where the query names one that the shop speaks."""
     language = query.pop("language", "")
     if settings.USE_I18N and language in dict(settings.LANGUAGES):
@@ -166,13 +166,18 @@ def _language_of_the_page(query: dict[str, Any]) -> Iterator[None]:
         yield
 
 
-def _made(request: HttpRequest, query: dict[str, Any]) -> Recommendations:
-    placement = query["placement"]
+def known_placement(query: Mapping[str, Any]) -> str:
+    """The placement that is asked for; UnknownPlacement where the settings have none of its name."""
+    placement = str(query["placement"])
     if placement not in sessrec_settings.PLACEMENTS:
         raise UnknownPlacement(f"There is no placement {placement!r}.")
+    return placement
+
+
+def _made(request: HttpRequest, query: dict[str, Any]) -> Recommendations:
     return recommend(
         request,
-        placement,
+        known_placement(query),
         item=query.get("item_id"),
         items=query.get("item_ids"),
         limit=query.get("limit"),
@@ -183,7 +188,7 @@ def _made(request: HttpRequest, query: dict[str, Any]) -> Recommendations:
 
 
 def _answer(request: Request, query: dict[str, Any]) -> Response:
-    with _language_of_the_page(query):
+    with language_of_the_page(query):
         return Response(_as_json(_made(request._request, query)))
 
 

@@ -29,9 +29,12 @@ class Body(serializers.Serializer):
         return {key: value for key, value in super().to_internal_value(data).items() if value is not None}
 
 
-class OfThePage(serializers.Serializer):
-    """What a page that shows no product of its own is about."""
+class OfAPlacement(serializers.Serializer):
+    """What is asked of a placement."""
 
+    item_id = serializers.CharField(
+        required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
+    )
     category = serializers.ListField(
         child=serializers.CharField(max_length=MAX_ITEM_ID),
         required=False,
@@ -41,22 +44,7 @@ class OfThePage(serializers.Serializer):
     query = serializers.CharField(
         required=False, allow_blank=True, max_length=MAX_QUERY, help_text="The words of the page's search."
     )
-
-
-class Query(OfThePage):
-    """Query parameters of a list."""
-
-    placement = serializers.CharField(help_text="A key of SESSREC['PLACEMENTS'].", max_length=MAX_PLACEMENT)
-    item_id = serializers.CharField(
-        required=False, max_length=MAX_ITEM_ID, help_text="The product on screen."
-    )
     limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
-    leave_out = serializers.ListField(
-        child=serializers.CharField(max_length=MAX_ITEM_ID),
-        required=False,
-        max_length=MAX_LIMIT,
-        help_text="Products that the list must not show, such as those elsewhere on the page.",
-    )
     language = serializers.CharField(
         required=False,
         max_length=MAX_LANGUAGE,
@@ -64,8 +52,42 @@ class Query(OfThePage):
     )
 
 
-class QueryWithItems(Body, Query):
-    """Query parameters of a shop that keeps the session's items itself."""
+class SlotQuery(OfAPlacement):
+    """Query parameters of a list whose placement stands in the address."""
+
+    leave_out = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_ITEM_ID),
+        required=False,
+        max_length=MAX_LIMIT,
+        help_text="Products that the list must not show, such as those elsewhere on the page.",
+    )
+
+
+class CategorySlotQuery(OfAPlacement):
+    """The same for a list of categories."""
+
+    exclude = serializers.ListField(
+        child=serializers.CharField(max_length=MAX_ITEM_ID),
+        required=False,
+        max_length=MAX_CATEGORIES,
+        help_text="Categories that the list must not show, such as the page's own.",
+    )
+
+
+class NamesAPlacement(serializers.Serializer):
+    placement = serializers.CharField(help_text="A key of SESSREC['PLACEMENTS'].", max_length=MAX_PLACEMENT)
+
+
+class Query(NamesAPlacement, SlotQuery):
+    """Query parameters of a list."""
+
+
+class CategoryQuery(NamesAPlacement, CategorySlotQuery):
+    """Query parameters of a list of categories."""
+
+
+class KeepsTheSession(Body):
+    """Of a shop that keeps the session's items itself."""
 
     item_ids = serializers.ListField(
         child=serializers.CharField(max_length=MAX_ITEM_ID),
@@ -75,22 +97,12 @@ class QueryWithItems(Body, Query):
     )
 
 
-class SlotQuery(OfThePage):
-    """As Query, with the placement in the address."""
+class QueryWithItems(KeepsTheSession, Query):
+    """Query parameters of a shop that keeps the session's items itself."""
 
-    item_id = serializers.CharField(required=False, max_length=MAX_ITEM_ID)
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=MAX_LIMIT)
-    leave_out = serializers.ListField(
-        child=serializers.CharField(max_length=MAX_ITEM_ID),
-        required=False,
-        max_length=MAX_LIMIT,
-        help_text="Products that the list must not show, such as those elsewhere on the page.",
-    )
-    language = serializers.CharField(
-        required=False,
-        max_length=MAX_LANGUAGE,
-        help_text="Of the page, such as de; by default the browser's.",
-    )
+
+class CategoryQueryWithItems(KeepsTheSession, CategoryQuery):
+    """The same for a list of categories."""
 
 
 class Reason(serializers.Serializer):
@@ -128,10 +140,30 @@ class RecommendationsAnswer(serializers.Serializer):
     items = Item(many=True)
 
 
+class Category(serializers.Serializer):
+    """A category of a list, with the fields that the shop's catalogue describes it by."""
+
+    category = serializers.CharField(help_text="As the catalogue names it.")
+    position = serializers.IntegerField(min_value=1)
+    viewed = serializers.IntegerField(help_text="Products of it that this visit has viewed.")
+    reason = Reason()
+    title = serializers.CharField()
+    url = serializers.CharField()
+    image = serializers.CharField(required=False, allow_null=True)
+
+
+class CategoriesAnswer(serializers.Serializer):
+    placement = serializers.CharField()
+    title = serializers.CharField(allow_blank=True)
+    personalised = serializers.BooleanField(help_text="Whether the visit's clicks had a say.")
+    consent = serializers.ChoiceField(["contextual", "session"])
+    categories = Category(many=True)
+
+
 class EventItem(Body):
     item_id = serializers.CharField(max_length=MAX_ITEM_ID)
     index = serializers.IntegerField(required=False, help_text="Its position in the list, 1 is the first.")
-    price = serializers.DecimalField(12, 2, required=False)
+    price = serializers.DecimalField(13, 3, required=False)
     quantity = serializers.IntegerField(required=False, min_value=1)
 
 
@@ -189,7 +221,7 @@ class MyEvent(serializers.Serializer):
     name = serializers.CharField()
     item_id = serializers.CharField()
     quantity = serializers.IntegerField()
-    price = serializers.DecimalField(12, 2, allow_null=True)
+    price = serializers.DecimalField(13, None, allow_null=True)
     currency = serializers.CharField()
     impression_id = serializers.UUIDField(allow_null=True)
     position = serializers.IntegerField(allow_null=True)

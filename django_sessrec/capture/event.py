@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.currencies import decimals
 from django_sessrec.ids import order_line_id, time_of, uuid7
 from django_sessrec.models import Event, EventName, Impression, Source
 
@@ -47,9 +48,10 @@ JSON_TYPES: Final = frozenset({str, int, bool, list})
 NO_OBJECT: Final = (NoneType, bool, float, complex, bytes, bytearray, list, tuple, set, frozenset)
 MAX_ITEM_ID: Final = 200  # characters
 MAX_QUANTITY: Final = 100_000
-MAX_PRICE: Final = Decimal(10**10)  # numeric(12, 2)
+MAX_PRICE: Final = Decimal(10**10)
 MAX_POSITION: Final = 1_000
 CENT: Final = Decimal("0.01")
+MILL: Final = Decimal("0.001")
 CURRENCY: Final = re.compile("[A-Z]{3}")
 CLOCK_SKEW: Final = timedelta(minutes=5)  # a browser's clock may be ahead of ours by so much
 
@@ -94,6 +96,7 @@ def make(
     else:
         event_id = event_id or _new_id(item_id, order_id, at)
         occurred_at = _time(event_id)
+    named = _currency(currency if currency or price is None else sessrec_settings.CURRENCY)
     return Event(  # type: ignore[misc]  # in the order of its fields: Django takes half as long as by their names
         event_id,
         occurred_at,
@@ -103,8 +106,8 @@ def make(
         impression_id,
         _whole("position", position, 0, MAX_POSITION) if position is not None else None,
         _whole("quantity", quantity, 1, MAX_QUANTITY),
-        _price(price),
-        _currency(currency if currency or price is None else sessrec_settings.CURRENCY),
+        _price(price, named),
+        named,
         str(source),
         bot,
     )
@@ -230,11 +233,11 @@ def _whole(field: str, value: Any, lowest: int, highest: int) -> int:
     return value
 
 
-def _price(price: Any) -> Decimal | None:
+def _price(price: Any, currency: str) -> Decimal | None:
     if price is None:
         return None
     try:
-        exact = Decimal(str(price)).quantize(CENT)
+        exact = Decimal(str(price)).quantize(MILL if decimals(currency) > 2 else CENT)
         if 0 <= exact < MAX_PRICE:
             return exact
     except InvalidOperation:  # no number, not a number, infinite

@@ -90,6 +90,15 @@ class TextCatalogue:
         """The categories of a resolved item, none or several."""
         return set(_texts(self.shop.category(item)))
 
+    def describe_categories(
+        self, categories: Collection[str], request: HttpRequest | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """Category -> its fields, of those among these that have a title and a page."""
+        if not categories:
+            return {}
+        found = self.shop.describe_categories(categories, request)
+        return {str(name): dict(fields) for name, fields in found.items() if _has_page(fields)}
+
     @property
     def has_families(self) -> bool:
         """Whether the shop names families at all."""
@@ -152,6 +161,10 @@ def get_catalogue() -> TextCatalogue:
             'SESSREC["CATALOGUE"] is missing; set it to the dotted path of a Catalogue subclass'
         )
     return TextCatalogue(catalogue())
+
+
+def _has_page(fields: Mapping[str, Any]) -> bool:
+    return bool(fields.get("title") and fields.get("url"))
 
 
 def _texts(value: Any) -> frozenset[str]:

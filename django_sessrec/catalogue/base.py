@@ -106,6 +106,17 @@ class Catalogue(ABC):
         """
         return []
 
+    def describe_categories(
+        self, categories: Collection[str], request: HttpRequest | None = None
+    ) -> Mapping[Any, Mapping[str, Any]]:
+        """Category -> its fields, of those that have a page: what lists of categories show.
+
+        `categories` are as `category` names them. "title" and "url" are required; the default template also
+        uses "image" (a URL, or None), and JSON answers hold all of them. A category that is left out, such as
+        one that is gone, is not shown. Make it one query: it is called once for a list.
+        """
+        return {}
+
     def newest(self, limit: int) -> Iterable[Any]:
         """Ids of the newest items that may be shown, at most `limit`: what the step "new" shows."""
         return []

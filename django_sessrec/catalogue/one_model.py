@@ -27,6 +27,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.http import HttpRequest
 
 from django_sessrec.catalogue.base import Catalogue
+from django_sessrec.safety import isolated
 
 
 class ModelCatalogue(Catalogue):
@@ -147,6 +148,22 @@ class ModelCatalogue(Catalogue):
         return (found.distinct() if self._has_many_categories else found).values_list(
             self.id_field, flat=True
         )[:limit]
+
+    def describe_categories(
+        self, categories: Collection[str], request: HttpRequest | None = None
+    ) -> Mapping[Any, Mapping[str, Any]]:
+        """Rows of the model that category_field points to, if it has get_absolute_url; none of plain text."""
+        field = self._category
+        model: Any = getattr(field, "related_model", None)
+        if not hasattr(model, "get_absolute_url"):
+            return {}
+        key = field.target_field  # type: ignore[union-attr]  # of a relation
+        rows = model._default_manager.filter(**{f"{key.name}__in": _cleaned(field, categories)})
+        described = {}
+        for row in rows:
+            with isolated("describe a category", savepoints=False):
+                described[getattr(row, key.attname)] = {"title": str(row), "url": row.get_absolute_url()}
+        return described
 
     def newest(self, limit: int) -> Iterable[Any]:
         """By primary key."""

@@ -113,7 +113,7 @@ def _parquet(view: View, rows: Rows) -> bytes:
         date: pyarrow.date32(),
         str: pyarrow.string(),
         int: pyarrow.int64(),
-        Decimal: pyarrow.decimal128(20, 2),
+        Decimal: pyarrow.decimal128(21, 3),
     }
     fields = {
         name: pyarrow.array(values, types[type(values[0])])

@@ -29,6 +29,7 @@ GROUPINGS: Final[Sequence[tuple[str, ...]]] = (
     ("placement", "experiment", "variant"),
     ("session_length",),
     ("intents",),
+    ("experiment", "variant", "session_length"),
     FINEST,
 )
 # Of each pair the sum of their product over the sessions: for intervals of rates, see comparison.py.

@@ -43,7 +43,7 @@ class Report:
     by_day, by_day_before: day -> figures; days without any are left out
     by_placement: placement -> figures
     sessions, sessions_before: day -> the shop's sessions
-    pages, pages_before: day -> its tracked pages by consent
+    pages: day -> its tracked pages by consent
     counted_at: when the latest of these sums was made; None where there is none
     uncounted: days of the period whose sums are missing, because the schedule has not made them
     """
@@ -59,7 +59,6 @@ class Report:
     sessions: Mapping[date, Sessions]
     sessions_before: Mapping[date, Sessions]
     pages: Mapping[date, Pages]
-    pages_before: Mapping[date, Pages]
     counted_at: datetime | None
     uncounted: list[date]
 
@@ -89,7 +88,6 @@ def report(start: date, end: date) -> Report:
         sessions=kpis.sessions(*now),
         sessions_before=kpis.sessions(*before),
         pages=kpis.pages(*now),
-        pages_before=kpis.pages(*before),
         counted_at=counted_at,
         uncounted=uncounted,
     )

@@ -14,8 +14,10 @@ from typing import Final
 from django.core.mail import mail_managers
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.currencies import decimals
 from django_sessrec.figure_models import DailyCatalogue
 from django_sessrec.measuring.comparison import difference
 from django_sessrec.measuring.days import ONE, today
@@ -64,11 +66,12 @@ def mail() -> bool:
     day = today().isoformat()
     if not found or not sessrec_settings.alarms["MAIL"]:
         return False
-    receipt, made = Receipt.objects.get_or_create(name=MAILED, defaults={"messages": [day]})
-    if not made and receipt.messages == [day]:
+    receipt, _made = Receipt.objects.get_or_create(name=MAILED, defaults={"messages": []})
+    if receipt.messages == [day]:
         return False
     lines = [f"{finding.message}\n    {finding.remedy}" for finding in found]
-    mail_managers(_("Recommendations: %(count)d alarms") % {"count": len(found)}, "\n\n".join(lines))
+    subject = ngettext("Recommendations: %(count)d alarm", "Recommendations: %(count)d alarms", len(found))
+    mail_managers(subject % {"count": len(found)}, "\n\n".join(lines))
     Receipt.objects.filter(name=MAILED).update(messages=[day], received_at=timezone.now())
     return True
 
@@ -225,11 +228,12 @@ def _sales(now: Kpi, usual: Kpi, bounds: Mapping[str, float | None]) -> Iterator
         if margin is None or a_week <= 0:
             continue
         by_chance = margin / WEEKS**0.5  # the width of one week, from that of four
+        places = decimals(currency)
         if sold < (1 - fall) * a_week and sold < a_week - by_chance:
             yield warn(
                 Code.ALARM_SALES,
-                _("Sales after a click were %(now).2f %(currency)s in the last week; %(usual).2f are usual.")
-                % {"now": sold, "usual": a_week, "currency": currency},
+                _("Sales after a click were %(now)s %(currency)s in the last week; %(usual)s are usual.")
+                % {"now": f"{sold:.{places}f}", "usual": f"{a_week:.{places}f}", "currency": currency},
                 _("See under Today whether the whole shop sold less, and under Placements which list fell."),
             )
 
@@ -262,10 +266,14 @@ def _accuracy(run: TrainingRun, fall: float | None) -> Iterator[Finding]:
         return
     usual = median(known)
     if now < (1 - fall) * usual:
+        fell = (
+            _("%(run)s found %(now).1f %% of the baskets' products in its test; %(usual).1f %% are usual.")
+            if run.on_baskets
+            else _("%(run)s found %(now).1f %% of the next clicks in its test; %(usual).1f %% are usual.")
+        )
         yield warn(
             Code.ALARM_ACCURACY,
-            _("%(run)s found %(now).1f %% of the next clicks in its test; %(usual).1f %% are usual.")
-            % {"run": run, "now": now, "usual": usual},
+            fell % {"run": run, "now": now, "usual": usual},
             _("Compare it with the run before under Models; look for a broken product feed or bots."),
         )
 

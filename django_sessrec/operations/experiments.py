@@ -177,10 +177,14 @@ def why_stop(experiment: Experiment) -> str:
         return ""
     if judged.failed:
         variant, guard = judged.failed[0]
-        words = {"full": "fewer full lists", "refunds": "more refunds", "time": "slower lists"}
-        return f"guard rail: “{variant}” surely has {words[guard]} than the control"
+        words = {
+            "full": _("guard rail: “%(variant)s” surely has fewer full lists than the control"),
+            "refunds": _("guard rail: “%(variant)s” surely has more refunds than the control"),
+            "time": _("guard rail: “%(variant)s” surely has slower lists than the control"),
+        }
+        return words[guard] % {"variant": variant}
     if judged.verdict == Verdict.WORSE:
-        return "no variant is as good as the control"
+        return _("no variant is as good as the control")
     return ""
 
 

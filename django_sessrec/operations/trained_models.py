@@ -22,7 +22,9 @@ def trained_models() -> Iterator[Finding]:
     for model in sessrec_settings.MODELS:
         latest = TrainingRun.objects.filter(model=model).first()
         to_start = _("Run sessrec_train %(model)s") % {"model": model}
-        if latest is not None and latest.state in ENDED_BADLY:
+        if latest is not None and latest.state == TrainingRun.State.RUNNING:
+            to_start = _("%(run)s is being trained: wait for it.") % {"run": latest}
+        elif latest is not None and latest.state in ENDED_BADLY:
             to_start = ""  # it was started: this finding says what became of it
             yield warn(
                 Code.MODEL_NOT_TRAINED,

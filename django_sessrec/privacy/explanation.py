@@ -17,8 +17,9 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving import visit
 from django_sessrec.serving.active_models import active
-from django_sessrec.serving.candidate import MODEL, USUAL_STEPS
+from django_sessrec.serving.candidate import MODEL, RECENTLY_VIEWED, USUAL_STEPS
 from django_sessrec.serving.placements import Placement, placement_for, variants_of
+from django_sessrec.serving.recommendations import usual_title
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def explain(placement: str, session_id: UUID | None = None) -> Explanation:
     settled = placement_for(placement, visit.Visit(session_id=session_id))
     return Explanation(
         placement,
-        title=str(settled.title or _("You may also like")),
+        title=str(settled.title or usual_title(_steps(settled)[0])),
         rules=_rules(settled),
         versions=len(variants_of(placement)),
         takes_part=bool(settled.variant),
@@ -93,19 +94,23 @@ def _training_hours(model: str) -> float:
     return hours
 
 
+def _steps(placement: Placement) -> tuple[str, ...]:
+    return placement.steps or USUAL_STEPS
+
+
 def _rules(placement: Placement) -> ListRules:
     now = timezone.now()
     by_hand = [rule for rule in placement.merchandising.rules if rule.in_force(now)]
     paid = sum(rule.kind == PlacementRule.Kind.SPONSORED for rule in by_hand)
     return ListRules(
-        steps=placement.steps or USUAL_STEPS,
+        steps=_steps(placement),
         methods=list(dict.fromkeys(_methods(placement.models))),
         limit=placement.limit,
         pinned=len(placement.pinned),
         sponsored=len(placement.sponsored) + paid,
         excluded=len(placement.excluded),
-        hide_viewed=placement.hide_viewed,
-        new_products=placement.new_products if MODEL in (placement.steps or USUAL_STEPS) else 0,
+        hide_viewed=placement.hide_viewed and RECENTLY_VIEWED not in _steps(placement),
+        new_products=placement.new_products if MODEL in _steps(placement) else 0,
         varied=placement.variety > 0,
         rotate_after=placement.rotate_after,
         explored=ceil(100 * placement.explore),

@@ -163,6 +163,36 @@ def choose(
     return choice
 
 
+def offered(
+    visit: Visit,
+    placement: Placement,
+    numbers: Iterable[int],
+    *,
+    request: HttpRequest | None = None,
+    catalogue: TextCatalogue | None = None,
+) -> Iterator[list[Candidate]]:
+    """Products that this placement may show, best first, without the order and the length of its list.
+
+    One answer for each of the growing `numbers` of candidates that the rules by id leave; it ends where no
+    step has any more. Nothing pinned or sponsored is among them. Raises what `choose` raises.
+    """
+    placement = replace(placement, pinned=(), sponsored=())
+    context = RuleContext(visit, placement, catalogue or get_catalogue(), request)
+    by_id, own = rules_by_id(context), [*own_rules(placement)] if placement.rules else []
+    proposed = candidates(visit, placement, context.catalogue)
+    taken: dict[str, Candidate] = {}
+    for number in numbers:
+        had = len(taken)
+        first = _gathered(number, taken, proposed, by_id, context)
+        if had and len(taken) == had:
+            return
+        choice = _judged(first, own, context)
+        if placement.merchandising.rules:
+            sifted = sifting(in_force(context), Facets(context, choice.chosen))
+            choice = _staged(sifted, choice, context)
+        yield choice.chosen
+
+
 def _depths(context: RuleContext, own: Sized) -> tuple[float, ...]:
     """How many times the list's length is looked up, and where that was not enough, in all."""
     placement = context.placement
@@ -203,6 +233,18 @@ def _take(taken: dict[str, Candidate], proposed: Iterable[Candidate], number: in
 
 
 def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) -> Choice:
+    choice = _judged(first, own, context)
+    if not context.placement.merchandising.rules:
+        return _applied((*CAPPING, *VARYING, *LAST), choice, context)
+    rules, facets = in_force(context), Facets(context, choice.chosen)
+    choice = _staged(sifting(rules, facets), choice, context)
+    choice = _applied((*CAPPING, *VARYING), choice, context)
+    choice = _staged(arranging(rules, facets), choice, context)
+    return _applied(LAST, choice, context)
+
+
+def _judged(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) -> Choice:
+    """What the live catalogue and the shop's own rules leave."""
     choice = judged = _applied(BY_CATALOGUE, first, context)
     for name, rule in own:
         with isolated(f"apply the rule {name!r} to the placement {context.placement.name!r}"):
@@ -211,13 +253,7 @@ def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) 
         known = {*map(id, judged.chosen)}
         if any(id(each) not in known for each in choice.chosen):  # judge it as all the rest was
             choice = _applied((*BY_ID, *BY_CATALOGUE), choice, context)
-    if not context.placement.merchandising.rules:
-        return _applied((*CAPPING, *VARYING, *LAST), choice, context)
-    rules, facets = in_force(context), Facets(context, choice.chosen)
-    choice = _staged(sifting(rules, facets), choice, context)
-    choice = _applied((*CAPPING, *VARYING), choice, context)
-    choice = _staged(arranging(rules, facets), choice, context)
-    return _applied(LAST, choice, context)
+    return choice
 
 
 def _staged(stages: Iterable[Stage], choice: Choice, context: RuleContext) -> Choice:

@@ -19,16 +19,20 @@ class DebugComment(SafeString):
 
 
 @never_raises("say why there is no list", default=SafeString(""))
-def why_no_list(placement: str, *, template: str = "") -> SafeString:
+def why_no_list(placement: str, *, template: str = "", categories: bool = False) -> SafeString:
     """The reason as an HTML comment; empty text without DEBUG.
 
-    template: of a list that has items and could not be rendered
+    template:   of a list that has items and could not be rendered
+    categories: whether it is a list of categories
     """
     if not settings.DEBUG:
         return SafeString("")
     if (reason := why_unknown(placement)) is None:
         reason = (
-            f"{template!r} could not be rendered; the log of django_sessrec says why"
+            f"the placement {placement!r} has no category to show: the catalogue's category() says which an"
+            " item has, and its describe_categories() which have a page"
+            if categories
+            else f"{template!r} could not be rendered; the log of django_sessrec says why"
             if template
             else f"the placement {placement!r} has no item to show; the log of django_sessrec has its faults,"
             " and manage.py sessrec_doctor examines the catalogue"

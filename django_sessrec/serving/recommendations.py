@@ -293,24 +293,29 @@ def _of_all(items: Sequence[RecommendedItem]) -> str:
 def _title(choice: Choice, placement: Placement) -> str:
     """A heading that is true for this list: one that is the same for everybody is not "Picked for you"."""
     answer = choice.answer
-    if answer is not None and answer.step == RECENTLY_VIEWED:
-        return str(placement.title or _("Recently viewed"))
-    if answer is not None and answer.step == BOUGHT_TOGETHER:
-        return str(placement.title or _("Often bought together"))
+    if answer is not None and answer.step in (RECENTLY_VIEWED, BOUGHT_TOGETHER):
+        return str(placement.title or usual_title(answer.step))
     if answer is None or answer.step not in FOR_EVERYBODY:
         for_a_basket = placement.steps[:1] == (BOUGHT_TOGETHER,)  # and there is none
         return str((placement.fallback_title if for_a_basket else placement.title) or _("You may also like"))
+    usual = usual_title(answer.step, _("From our range"))
+    if placement.steps[:1] == (answer.step,):  # the list is meant to be this
+        return str(placement.title or usual)
+    return str(placement.fallback_title or usual)
+
+
+def usual_title(step: str, otherwise: str = "") -> str:
+    """Heading of a list that is made by this step, where the shop names none."""
     named = {
+        RECENTLY_VIEWED: _("Recently viewed"),
+        BOUGHT_TOGETHER: _("Often bought together"),
         POPULAR: _("Popular right now"),
         TRENDING: _("Trending now"),
         WATCHED: _("Others are looking at this"),
         BEST_SELLERS: _("Bestsellers"),
         NEW: _("New in the shop"),
     }
-    usual = named.get(answer.step, _("From our range"))
-    if placement.steps[:1] == (answer.step,):  # the list is meant to be this
-        return str(placement.title or usual)
-    return str(placement.fallback_title or usual)
+    return named.get(step) or otherwise or _("You may also like")
 
 
 def _items(

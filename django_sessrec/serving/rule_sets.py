@@ -51,11 +51,16 @@ def in_draft(rule: PlacementRule, draft: RuleSet) -> PlacementRule:
     """The draft's rule that stands for this one, which may be a live one that the draft copied."""
     if rule.rule_set_id == draft.pk:
         return rule
-    same = draft.rules.filter(
+    return alike(rule, draft) or PlacementRule(rule_set=draft)
+
+
+def alike(rule: PlacementRule, draft: RuleSet) -> PlacementRule | None:
+    """The draft's rule that does the same as this one, whatever its note says."""
+    found: PlacementRule | None = draft.rules.filter(
         kind=rule.kind, parameters=rule.parameters, starts_at=rule.starts_at, ends_at=rule.ends_at,
         group=rule.group,
     ).first()  # fmt: skip
-    return same or PlacementRule(rule_set=draft)
+    return found
 
 
 def publish(draft: RuleSet, by: str, reason: str) -> RuleSet:

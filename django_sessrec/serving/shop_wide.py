@@ -98,28 +98,26 @@ def risen(views: Iterable[View], now: datetime) -> list[str]:
     )
 
 
-def _views(since: datetime) -> list[View]:
-    """The newest views since then, without bots and quarantined sessions."""
+def _newest(name: EventName, since: datetime) -> list[View]:
+    """The newest events of this name since then, without bots and quarantined sessions."""
     quarantined = Quarantine.objects.filter(released_at=None).values("session_id")
-    views = Event.objects.filter(name=EventName.VIEW_ITEM, bot=False, occurred_at__gte=since)
-    newest = views.exclude(session_id__in=quarantined).order_by("-event_id")
+    events = Event.objects.filter(name=name, bot=False, occurred_at__gte=since)
+    newest = events.exclude(session_id__in=quarantined).order_by("-event_id")
     return list(newest.values_list("item_id", "session_id", "occurred_at")[:SAMPLE])
 
 
 def _count_trending() -> list[str]:
     now = timezone.now()
-    return risen(_views(now - timedelta(days=TRENDING_DAYS)), now)
+    return risen(_newest(EventName.VIEW_ITEM, now - timedelta(days=TRENDING_DAYS)), now)
 
 
 def _count_bought() -> list[str]:
-    since = timezone.now() - timedelta(days=BOUGHT_DAYS)
-    bought = Event.objects.filter(name=EventName.PURCHASE, bot=False, occurred_at__gte=since)
-    lines = bought.order_by("-event_id").values_list("item_id", flat=True)[:SAMPLE]
-    return [item_id for item_id, _lines in Counter(lines).most_common()]
+    lines = _newest(EventName.PURCHASE, timezone.now() - timedelta(days=BOUGHT_DAYS))
+    return [item_id for item_id, _n in Counter(item_id for item_id, _session, _at in lines).most_common()]
 
 
 def _count_watched() -> list[str]:
-    views = _views(timezone.now() - timedelta(minutes=WATCHED_MINUTES))
+    views = _newest(EventName.VIEW_ITEM, timezone.now() - timedelta(minutes=WATCHED_MINUTES))
     once = dict.fromkeys((item_id, session) for item_id, session, _at in views)
     return [item_id for item_id, _sessions in Counter(item_id for item_id, _session in once).most_common()]
 

@@ -23,6 +23,7 @@ from django_sessrec.capture.request_filters import is_prefetch
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.privacy.explanation import explain, explain_visit
 from django_sessrec.safety import never_raises
+from django_sessrec.serving.categories import recommend_categories, rendered_categories
 from django_sessrec.serving.debug_comment import why_no_list, why_unknown
 from django_sessrec.serving.recommendations import Recommendations, recommend, rendered
 from django_sessrec.serving.visit import named_categories
@@ -101,6 +102,47 @@ def sessrec_placeholder(
     The list comes in the language of this page, whatever the browser prefers.
     """
     return _place(context.get("request"), placement, item, limit, category, query)
+
+
+@register.simple_tag(takes_context=True)
+@never_raises("show categories", default="")
+def sessrec_categories(
+    context: Context,
+    placement: str,
+    item: Any = None,
+    limit: int | str | None = None,
+    category: Any = None,
+    query: str = "",
+    exclude: Any = None,
+) -> SafeString | str:
+    """Render the categories of what the placement may show; nothing where there are none.
+
+    exclude: categories that it must not show, such as the page's own
+
+    On a page that is fetched ahead it leaves a placeholder with what is the same for everybody.
+    """
+    request = context.get("request")
+    asked = {"item": item, "limit": limit, "category": category, "query": query, "exclude": exclude}
+    if request is None or not is_prefetch(request):
+        return rendered_categories(recommend_categories(request, placement, **asked), request)
+    made = recommend_categories(None, placement, **asked)
+    return _categories_place(placement, meanwhile=rendered_categories(made, None), **asked)
+
+
+@register.simple_tag
+@never_raises("leave a place for categories", default="", savepoints=True)
+def sessrec_categories_placeholder(
+    placement: str,
+    item: Any = None,
+    limit: int | str | None = None,
+    category: Any = None,
+    query: str = "",
+    exclude: Any = None,
+) -> SafeString | str:
+    """Leave the categories' place on a page that a cache keeps; the script of sessrec_scripts fills it."""
+    return _categories_place(
+        placement, item=item, limit=limit, category=category, query=query, exclude=exclude
+    )
 
 
 @register.simple_tag(takes_context=True)
@@ -185,16 +227,44 @@ def _place(
     if settings.DEBUG and why_unknown(placement):
         return why_no_list(placement)
     item_id = "" if item is None else get_catalogue().id_of(item)
-    language = get_language() if settings.USE_I18N else None
-    asked = {"item_id": item_id, "limit": limit, "language": language}
-    asked |= {"category": named_categories(category), "query": words}
-    query = urlencode({key: value for key, value in asked.items() if value}, doseq=True)
     return format_html(
         '<div class="sessrec-placeholder" data-sessrec-slot="{}"{}>{}</div>',
-        reverse("sessrec:slot", args=[placement]) + (f"?{query}" if query else ""),
+        _address("sessrec:slot", placement, item, limit, category, words),
         _view_left_to_the_browser(request, item_id),
         meanwhile,
     )
+
+
+def _address(
+    name: str, placement: str, item: Any, limit: Any, category: Any, words: str, exclude: Any = None
+) -> str:
+    """Where the script asks for the list."""
+    asked = {
+        "item_id": "" if item is None else get_catalogue().id_of(item),
+        "limit": limit,
+        "language": get_language() if settings.USE_I18N else None,
+        "category": named_categories(category),
+        "query": words,
+        "exclude": named_categories(exclude),
+    }
+    query = urlencode({key: value for key, value in asked.items() if value}, doseq=True)
+    return reverse(name, args=[placement]) + (f"?{query}" if query else "")
+
+
+def _categories_place(
+    placement: str,
+    *,
+    item: Any,
+    limit: Any,
+    category: Any,
+    query: str,
+    exclude: Any,
+    meanwhile: SafeString | str = "",
+) -> SafeString | str:
+    if settings.DEBUG and why_unknown(placement):
+        return why_no_list(placement)
+    address = _address("sessrec:category_slot", placement, item, limit, category, query, exclude)
+    return format_html('<div class="sessrec-placeholder" data-sessrec-slot="{}">{}</div>', address, meanwhile)
 
 
 def _view_left_to_the_browser(request: Any, item_id: str) -> SafeString | str:

@@ -61,6 +61,7 @@ def verdict(
     tolerance: float,
     shows_known: Collection[bool] = (True,),
     judged_by: str = BOTH,
+    on_baskets: bool = False,
 ) -> Verdict:
     """Judge figures of the same cases: the "candidate"'s beside those of the other models, if any.
 
@@ -71,10 +72,18 @@ def verdict(
     shows_known: whether its lists show what the session has viewed; both, where some do. Where too few clicks
                  are on new items to judge lists without the others, all clicks count.
     judged_by:   the figure that decides, "hr" or "mrr", or BOTH; the others are said as well.
+    on_baskets:  whether the cases are products of baskets, each predicted from those before it, not clicks.
     """
     candidate = figures["candidate"]
     if candidate["cases"] < FEWEST_CASES:
-        too_few = _("Only %(cases)d clicks to predict in the last days; at least %(fewest)d are needed.")
+        too_few = (
+            _(
+                "Only %(cases)d products of baskets to predict in the last days; at least %(fewest)d are "
+                "needed."
+            )
+            if on_baskets
+            else _("Only %(cases)d clicks to predict in the last days; at least %(fewest)d are needed.")
+        )
         return Verdict(False, (too_few % {"cases": candidate["cases"], "fewest": FEWEST_CASES},))
     if not all(math.isfinite(candidate[key]) for key in FIGURES):
         return Verdict(False, (_("Its figures are not numbers: the training run diverged."),))
@@ -97,7 +106,7 @@ def verdict(
         if judged_by in (BOTH, key.partition("@")[0])
         if candidate[key] < theirs[key] * share
     )
-    return Verdict(not objections, objections or tuple(_praise(candidate, others, shown)))
+    return Verdict(not objections, objections or tuple(_praise(candidate, others, shown, on_baskets)))
 
 
 def _others(figures: Mapping[str, Figures], share: float) -> Iterator[tuple[str, Figures, float]]:
@@ -111,15 +120,27 @@ def _others(figures: Mapping[str, Figures], share: float) -> Iterator[tuple[str,
 
 
 def _praise(
-    candidate: Figures, others: Sequence[tuple[str, Figures, float]], told: Collection[str]
+    candidate: Figures, others: Sequence[tuple[str, Figures, float]], told: Collection[str], on_baskets: bool
 ) -> Iterator[str]:
     """The figures that the candidate passed with, and those of the other models."""
     if FIGURES.keys() <= set(told):
-        yield _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d clicks.") % _shown(candidate)
+        on_all = (
+            _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d products of baskets.")
+            if on_baskets
+            else _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d clicks.")
+        )
+        yield on_all % _shown(candidate)
         for name, figures, _share in others:
             yield _("%(other)s: %(hr).2f and %(mrr).2f.") % {"other": name.capitalize(), **_shown(figures)}
     if NEW_FIGURES.keys() <= set(told):
-        on_new = _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d clicks on products new to the session.")
+        on_new = (
+            _(
+                "HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d products of baskets, in lists without "
+                "what is in the basket."
+            )
+            if on_baskets
+            else _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d clicks on products new to the session.")
+        )
         yield on_new % _shown(candidate, "_new")
         for name, figures, _share in others:
             shown = {"other": name.capitalize(), **_shown(figures, "_new")}

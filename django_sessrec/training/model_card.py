@@ -28,7 +28,7 @@ def card(run: TrainingRun) -> dict[str, Any]:
 
 def limits(run: TrainingRun) -> list[str]:
     """What the model cannot do and how far its figures may be trusted, in the language that is active."""
-    return [*_of_data(run), *_of_figures(run.figures.get("candidate", {}))]
+    return [*_of_data(run), *_of_figures(run.figures.get("candidate", {}), on_baskets=run.on_baskets)]
 
 
 def _of_data(run: TrainingRun) -> Iterator[str]:
@@ -46,33 +46,54 @@ def _of_data(run: TrainingRun) -> Iterator[str]:
             "bought %(purchase)g."
         )
         yield taught % weights
-    yield _("It uses only the clicks of the current session: no personal data, prices or stock.")
+    if run.on_baskets:
+        yield _("It uses only products of the basket or of the page: no personal data, prices or stock.")
+    else:
+        yield _("It uses only the clicks of the current session: no personal data, prices or stock.")
 
 
-def _of_figures(figures: dict[str, Any]) -> Iterator[str]:
+def _of_figures(figures: dict[str, Any], *, on_baskets: bool) -> Iterator[str]:
     if not figures.get("cases"):
         return
     share = figures["hr@20"] / 100
     margin = 100 * 1.96 * sqrt(share * (1 - share) / figures["cases"])
-    yield _(
-        "Its figures say how often it predicted a click of the last days, not how its lists influence "
-        "visitors. They are based on %(cases)d clicks: a difference of %(margin).1f points of HR@20 may be "
-        "chance."
-    ) % {"cases": figures["cases"], "margin": margin}
-    if figures.get("cases_new"):
+    based = (
+        _(
+            "Its figures say how often it predicted a product of the last days' baskets from those put there "
+            "before it, not how its lists influence visitors. They are based on %(cases)d products: a "
+            "difference of %(margin).1f points of HR@20 may be chance."
+        )
+        if on_baskets
+        else _(
+            "Its figures say how often it predicted a click of the last days, not how its lists influence "
+            "visitors. They are based on %(cases)d clicks: a difference of %(margin).1f points of HR@20 may "
+            "be chance."
+        )
+    )
+    yield based % {"cases": figures["cases"], "margin": margin}
+    if figures.get("cases_new") and not on_baskets:  # a basket holds each product once
         yield _(
             "%(share).0f %% of the predicted clicks went to a product that was new to the session; of these "
             "it found %(hr).2f %% among 20 products without those viewed before."
         ) % {"share": 100 * figures["cases_new"] / figures["cases"], "hr": figures["hr@20_new"]}
     if worst := _worst(figures.get("by_length", {})):
-        yield _("It is least accurate after %(group)s clicks: HR@20 %(hr).2f.") % worst
+        after = (
+            _("It is least accurate after %(group)s products of a basket: HR@20 %(hr).2f.")
+            if on_baskets
+            else _("It is least accurate after %(group)s clicks: HR@20 %(hr).2f.")
+        )
+        yield after % worst
     if worst := _worst(figures.get("by_intents", {})):
         yield _("It is least accurate for sessions with %(group)s intents: HR@20 %(hr).2f.") % worst
     if "coverage@20" in figures:
         never = _("%(share).1f %% of its products appeared in no list of the test.")
         yield never % {"share": 100 - figures["coverage@20"]}
     if "popularity_bias@20" in figures:
-        lean = _("Recommended products are %(lean).2f times as popular as clicked products.")
+        lean = (
+            _("Recommended products are %(lean).2f times as popular as those of the baskets.")
+            if on_baskets
+            else _("Recommended products are %(lean).2f times as popular as clicked products.")
+        )
         yield lean % {"lean": figures["popularity_bias@20"]}
 
 

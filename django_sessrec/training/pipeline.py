@@ -43,7 +43,7 @@ from django_sessrec.training.model_card import card
 from django_sessrec.training.promotion import held_by, promote
 from django_sessrec.training.refresh import starts
 from django_sessrec.training.run_recorder import Listener, RunRecorder, fail, fail_killed, finish
-from django_sessrec.training.schedule import Due, due
+from django_sessrec.training.schedule import Due, due, newest_run
 from django_sessrec.training.stop import sigterm_raised
 from django_sessrec.training.window import window
 
@@ -68,12 +68,13 @@ def train(
     progress: Listener | None = None,
     refresh: bool = False,
     only_if_due: bool = False,
+    after: int | None = None,
 ) -> TrainingRun | None:
     """Train a model of SESSREC["MODELS"] and let it serve if it passes the gate.
 
     trigger: "schedule", "command", or a staff user's name. refresh: start from the model in service, if
     the estimator can. The run returned is published, refused or failed, and says why; None where
-    `only_if_due` and the schedule asks for nothing.
+    `only_if_due` and the schedule asks for nothing, or a run newer than `after`, a key, has begun.
     Raises AlreadyTraining, and ImproperlyConfigured for an unknown model.
     """
     settings = sessrec_settings.model(model)
@@ -81,6 +82,8 @@ def train(
         if not held:
             raise AlreadyTraining(_("%(model)s is being trained by another process.") % {"model": model})
         fail_killed(model)
+        if after is not None and newest_run(model) > after:
+            return None
         if only_if_due:
             if (work := due(model)) is None:
                 return None
@@ -142,6 +145,7 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
         tolerance=settings["GATE_TOLERANCE"],
         shows_known=gate.shows_known(run.model),
         judged_by=settings["GATE_FIGURE"],
+        on_baskets=run.on_baskets,
     )
     if not verdict.passed:
         raise Refused(" ".join(filter(None, (str(verdict), _too_thin(hold_out)))))
@@ -187,6 +191,8 @@ def _sessions(run: TrainingRun, estimator: Estimator, min_sessions: int) -> Sess
     """The window's, or those of a killed run that this one resumes: sessions, or baskets."""
     keep = is_resumable(estimator)
     on_baskets = learns_from_baskets(estimator)
+    if on_baskets:
+        run.counts = {"learns_from": "baskets"}
     weights = ALIKE if on_baskets else EventWeights.of_model(run.model)
     if not weights.alike:
         run.counts = {"event_weights": weights.as_dict()}

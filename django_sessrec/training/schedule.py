@@ -26,6 +26,12 @@ class Due(Enum):
     REFRESH = auto()  # from the model in service
 
 
+def newest_run(model: str) -> int:
+    """Key of the model's newest run, whatever became of it; 0 where there is none."""
+    newest = TrainingRun.objects.filter(model=model).order_by("-pk").values_list("pk", flat=True).first()
+    return newest or 0
+
+
 def due(model: str) -> Due | None:
     """What the model's schedule asks for now.
 

@@ -1,5 +1,6 @@
 """What django_sessrec needs to know about this shop: its catalogue and its visitors' consent."""
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
@@ -9,7 +10,7 @@ from django_sessrec.catalogue import ModelCatalogue
 from example_shop.shop.assortment import departments
 from example_shop.shop.basket import Basket
 from example_shop.shop.consent import answer
-from example_shop.shop.models import Product, ProductQuerySet
+from example_shop.shop.models import Category, Product, ProductQuerySet
 
 
 class ProductCatalogue(ModelCatalogue):
@@ -30,6 +31,15 @@ class ProductCatalogue(ModelCatalogue):
 
     def kind(self, item: Product) -> str:
         return _names_of_kinds()[item.category_id]
+
+    def describe_categories(
+        self, categories: Collection[str], request: HttpRequest | None = None
+    ) -> dict[str, dict[str, Any]]:
+        kinds = Category.objects.filter(slug__in=categories)
+        return {
+            kind.slug: {"title": kind.name, "url": kind.get_absolute_url(), "image": kind.picture_url}
+            for kind in kinds
+        }
 
     def describe(self, item: Product, request: HttpRequest | None = None) -> dict[str, Any]:
         return {**super().describe(item, request), "maker": item.maker}

@@ -29,8 +29,8 @@ def service_folder(checkout: Path = CHECKOUT) -> Path:
 
 
 def scratch_folder() -> Path:
-    """Return the folder for servers that live no longer than this process."""
-    return service_folder() / f"test-{os.getpid()}"
+    """Make the folder for servers that live no longer than this process."""
+    return own_folder(service_folder() / f"test-{os.getpid()}")
 
 
 def remove_abandoned_scratch() -> None:

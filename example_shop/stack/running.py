@@ -82,7 +82,6 @@ def running_shop(
 
     All of it is stopped at the end.
     """
-    scratch_folder().mkdir(exist_ok=True)
     folder = own_folder(scratch_folder() / settings.split(".")[-2])
     shop = RunningShop(folder, settings, stream=stream, **environment)
     with shop.supervisor as supervisor:

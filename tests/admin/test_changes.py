@@ -1,5 +1,7 @@
 """Train now, promote and roll back: what a person may change, and what happens then."""
 
+import re
+
 import pytest
 from celery import Celery, current_app
 from django.contrib.auth.models import Permission
@@ -156,7 +158,18 @@ def test_train_now_queues_a_training(admin_client, celery_on, broker_url):
         message = queue.get(timeout=5)
         message.ack()
     assert message.headers["task"] == "django_sessrec.tasks.train"
-    assert message.payload[:2] == [["neighbours"], {"trigger": "admin"}]
+    assert message.payload[:2] == [["neighbours"], {"trigger": "admin", "after": 0}]
+
+
+def test_an_answer_from_before_a_run_began_is_asked_for_again(admin_client, celery_on, broker_url):
+    celery_on(broker_url)
+    url = reverse("admin:sessrec_train", args=["neighbours"])
+    asked = admin_client.post(url).content.decode()
+    [about] = re.findall(r'name="about" value="(\d*)"', asked)
+    a_run()  # a worker was quicker than the second click
+    again = admin_client.post(url, YES | {"about": about})
+    assert "This has changed since you were asked" in again.content.decode()
+    assert not AuditEntry.objects.exists()
 
 
 def test_train_now_without_a_broker_says_so(admin_client, celery_on):

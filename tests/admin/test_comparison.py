@@ -72,6 +72,10 @@ def test_models_of_baskets_are_held_against_each_other_in_words_of_baskets(admin
     assert "products put into baskets" in html
     assert "By products in the basket before" in html
     assert "click" not in re.sub("(?s)<script.*?</script>|<[^>]*>", "", html.partition("sessrec-verdict")[2])
+    html = page(admin_client, reverse("admin:sessrec_trainingrun_change", args=[runs[0].pk]))
+    assert "Products predicted in the test" in html
+    figures = html.partition('id="sessrec-figures"')[2].partition('id="sessrec-parameters"')[0]
+    assert "click" not in figures.lower()
 
 
 def test_the_reason_on_the_page_promotes_at_once(admin_client, runs):

@@ -276,6 +276,30 @@ def test_interleaving_says_which_model_wins_clicks(admin_client):
     assert "Clicks won, per 100 sessions" in html
 
 
+def test_clicks_are_split_by_session_length(admin_client):
+    experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks")
+    at = timezone.now() - timedelta(hours=2)
+    for number in range(40):
+        takes_part(at, "old", clicks=number % 2, session_clicks=1)
+        takes_part(at, "new", clicks=1, session_clicks=1)
+        takes_part(at, "new", clicks=0, session_clicks=7)
+    table = admin_client.get(one(experiment)).context["by_length"]
+    shown = {key: [cell.text for _heading, cell in cells] for key, cells in table["rows"]}
+    per_cent = "\N{NO-BREAK SPACE}%"
+    assert shown == {
+        ("1", "old"): ["40", f"50.0{per_cent}", "\N{EN DASH}"],
+        ("1", "new"): ["40", f"100.0{per_cent}", "+50.0 points"],
+        ("5-9", "new"): ["40", f"0.0{per_cent}", "\N{EN DASH}"],
+    }
+    assert "Clicked lists by session length" in page(admin_client, one(experiment))
+
+
+def test_an_interleaved_list_is_not_split(admin_client):
+    experiment = a_running_one(timezone.now() - timedelta(days=1), kind="interleaving")
+    takes_part(timezone.now() - timedelta(hours=1), INTERLEAVED, session_clicks=1)
+    assert "by session length" not in page(admin_client, one(experiment))
+
+
 def test_an_unknown_experiment_is_not_found(admin_client):
     assert admin_client.get(reverse("admin:sessrec_experiment_change", args=[99])).status_code == 404
     assert admin_client.post(reverse("admin:sessrec_experiment_start", args=[99])).status_code == 404

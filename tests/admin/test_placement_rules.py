@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from django_sessrec.models import PlacementRule
+from django_sessrec.models import AuditEntry, PlacementRule, RuleSet
 from django_sessrec.serving import merchant_rules
 from tests.support.admin import page
-from tests.support.placements import NAME, WHY, add, url
+from tests.support.placements import NAME, WHY, add, confirmed, url
 
 pytestmark = pytest.mark.django_db
 TOO_MANY = "\n".join(map(str, range(501)))
@@ -90,6 +90,25 @@ def test_each_kind_of_rule_is_made_read_and_changed(admin_client, shop, kind, gi
     assert answer.status_code == 302, answer.content.decode()
     rule.refresh_from_db()
     assert rule.parameters == parameters, "saved again as it was"
+
+
+def test_a_second_click_adds_no_second_rule(admin_client, shop):
+    for _click in range(2):
+        add(admin_client, "cap", attribute="category", most=2, window=6)
+    add(admin_client, "cap", attribute="category", most=3, window=6)
+    assert [rule.parameters["most"] for rule in PlacementRule.objects.all()] == [2, 3]
+    assert [entry.detail["change"] for entry in AuditEntry.objects.all()] == ["draft: rule added"] * 2
+
+
+def test_a_live_rule_that_is_changed_twice_is_one_rule_of_the_draft(admin_client, shop):
+    add(admin_client, "cap", attribute="category", most=2, window=6)
+    confirmed(admin_client, "publish")
+    live = PlacementRule.objects.get()
+    changed = WHY | {"attribute": "category", "most": 4, "window": 6}
+    for _click in range(2):
+        assert admin_client.post(url("rule", NAME, live.pk), changed).status_code == 302
+    draft = RuleSet.objects.draft(NAME)
+    assert [rule.parameters["most"] for rule in draft.rules.all()] == [4]
 
 
 def test_dates_pages_and_groups_narrow_a_rule(admin_client, shop, sessrec):

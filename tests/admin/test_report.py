@@ -12,6 +12,7 @@ from django.utils import timezone
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry
 from tests.support.admin import page
+from tests.support.experiments import a_running_one, takes_part
 from tests.support.history import buy, click, minutes, show
 
 pytestmark = pytest.mark.django_db
@@ -72,6 +73,17 @@ def test_variants_are_held_against_the_experiments_first(admin_client):
     assert "+60.0 points" in html
     assert re.search(r"<small>\+1\d\.\d \N{EN DASH} \+[78]\d\.\d</small>", html)
     assert "the interval of their difference excludes 0" in html
+
+
+def test_the_control_stands_first_whatever_it_is_called(admin_client):
+    at = datetime.now(UTC) - timedelta(days=1)
+    a_running_one(at, "autumn", variants={"zero": {}, "all new": {"LIMIT": 4}})
+    for variant, clicks in (("zero", 0), ("all new", 1)):
+        for _session in range(10):
+            takes_part(at, variant, clicks=clicks, experiment="autumn")
+    html = page(admin_client, reverse("admin:sessrec_report_changelist"))
+    assert "+100.0 points" in html
+    assert html.index("autumn: zero") < html.index("autumn: all new")
 
 
 def test_a_comma_language_keeps_the_points_of_coordinates(admin_client, earnings, settings):

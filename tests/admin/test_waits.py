@@ -154,7 +154,7 @@ def test_the_doctor_of_a_server_that_hangs_ends(hung, monkeypatch):
     monkeypatch.setattr(examination, "PART_SECONDS", 0.5)
     monkeypatch.setattr(examination, "ALL_SECONDS", 4.0)
     ask = examination.services.Broker("redis://nowhere", named=False, ask=lambda: None)
-    assert Event.objects.count() >= 0  # on a connection that is open
+    Event.objects.exists()  # on a connection that is open
     with frozen(hung):
         began = time.monotonic()
         found = {each.subject: each for each in examination.examine(ask)}

@@ -103,6 +103,20 @@ def test_a_list_that_hides_viewed_products_says_so(serving, placement, told):
         assert ("already viewed during this visit are left out" in told()) == hidden
 
 
+@pytest.mark.parametrize(
+    ("steps", "title"),
+    [(["recently_viewed"], "Recently viewed"), (["trending", "static"], "Trending now"), (None, "You may")],
+)
+def test_a_list_is_called_as_its_page_calls_it(placement, stranger, steps, title):
+    placement(STEPS=steps)
+    assert f"<h2>{title}" in stranger.get("/sessrec/why/").content.decode()
+
+
+def test_the_row_that_leads_back_leaves_out_nothing_that_was_viewed(placement, told):
+    placement(STEPS=["recently_viewed"])
+    assert "already viewed during this visit are left out" not in told()
+
+
 def test_the_steps_of_a_list_are_told_and_methods_only_where_they_are_asked(serving, placement, told):
     placement(STEPS=["category", "popular"])
     assert re.search("in this order.*Products of the same category.*Products popular in this shop", told())

@@ -21,6 +21,7 @@ from django_sessrec.recsys.neighbours import Neighbours
 from django_sessrec.recsys.popularity import Popularity, PopularityRecommender
 from django_sessrec.recsys.sessions import SessionLog
 from django_sessrec.recsys.synthetic import synthetic_shop
+from tests.support.benchmarks import ended, measured, printed
 from tests.support.processes import all_end, children
 from tests.support.real_clicks import real_clicks
 
@@ -60,18 +61,9 @@ def published_cases(tmp_path: Path) -> Path:
 
 
 def test_the_benchmark_prints_a_table_and_writes_its_figures(clicks_with_times, tmp_path):
-    command = [sys.executable, "-m", "benchmarks.accuracy", "--data", str(clicks_with_times)]
-    command += [
-        "--models",
-        "popularity,neighbours",
-        "--seeds",
-        "2",
-        "--out",
-        str(tmp_path / "new/models.json"),
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()[-2:]] == ["popularity", "neighbours"]
+    options = ("--models", "popularity,neighbours", "--seeds", "2", "--out", tmp_path / "new/models.json")
+    table = printed("accuracy", "--data", clicks_with_times, *options)
+    assert [line.split()[0] for line in table.splitlines()[-2:]] == ["popularity", "neighbours"]
     figures = json.loads((tmp_path / "new/models.json").read_text())
     assert set(figures) == {"popularity", "neighbours"}
     assert 100 > figures["neighbours"]["hr@20"] > figures["popularity"]["hr@20"] > 1
@@ -80,12 +72,8 @@ def test_the_benchmark_prints_a_table_and_writes_its_figures(clicks_with_times, 
 
 
 def test_each_seed_of_a_net_is_kept_with_its_speed_and_the_deviation(clicks_with_times, tmp_path):
-    out = tmp_path / "models.json"
-    command = [sys.executable, "-m", "benchmarks.accuracy", "--data", str(clicks_with_times), "--seeds", "2"]
-    command += ["--models", "gru4rec_bpr_max", "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(out.read_text())["gru4rec_bpr_max"]
+    options = ("--data", clicks_with_times, "--seeds", "2", "--models", "gru4rec_bpr_max")
+    figures = measured("accuracy", *options, out=tmp_path / "models.json")["gru4rec_bpr_max"]
     first, second = (run["hr@20"] for run in figures["runs"])
     assert figures["hr@20"] == pytest.approx((first + second) / 2)
     assert figures["hr@20_std"] == pytest.approx(abs(first - second) / 2**0.5)
@@ -140,9 +128,7 @@ class Greedy:
 
 
 def test_an_unknown_model_is_named(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.accuracy", "--data", str(tmp_path)]
-    command += ["--models", "crystal_ball"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = ended("accuracy", "--data", tmp_path, "--models", "crystal_ball")
     assert done.returncode == 2
     assert "crystal_ball" in done.stderr
 

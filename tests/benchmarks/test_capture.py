@@ -1,23 +1,9 @@
-import json
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).parents[2]
+from tests.support.benchmarks import measured
 
 
 def test_pages_rows_browsers_batches_and_a_growing_table_are_measured(tmp_path):
-    out = tmp_path / "capture.json"
-    command = [sys.executable, "-m", "benchmarks.capture", "--requests", "20", "--rows", "1000"]
-    done = subprocess.run(
-        [*command, "--rows-before", "9000", "--out", str(out)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(out.read_text())
+    options = ("--requests", "20", "--rows", "1000", "--rows-before", "9000")
+    figures = measured("capture", *options, out=tmp_path / "capture.json")
     assert figures["rows_before"] >= 9_000
     assert 100 < figures["table_bytes_per_row"] < 1_000
     for page in ("tracked", "untracked", "async_tracked", "async_untracked", "streamed"):

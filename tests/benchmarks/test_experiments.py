@@ -1,31 +1,15 @@
 """The experiments' benchmark on a small scale: its figures hold, and would not hold for wrong statistics."""
 
-import json
-import subprocess
-import sys
-
 import pytest
 
 from benchmarks.experiments.__main__ import aa_tests, power, sample_ratios
 from django_sessrec.measuring import sequences
 from django_sessrec.measuring.proportions import Z_95
+from tests.support.benchmarks import measured
 
 
-def test_the_figures_of_the_issue_are_there(tmp_path):
-    out = tmp_path / "figures.json"
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.experiments",
-        "--tests",
-        "20",
-        "--seeds",
-        "1",
-        "--out",
-        str(out),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    figures = json.loads(out.read_text())
+def test_what_the_statistics_promise_is_measured(tmp_path):
+    figures = measured("experiments", "--tests", "20", "--seeds", "1", out=tmp_path / "figures.json")
     assert figures["aa_false_positive"] <= 0.15
     assert figures["power"] >= 0.5
     assert figures["srm_found"] >= 0.9

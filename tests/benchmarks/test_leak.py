@@ -1,7 +1,5 @@
 """Answers within a batch of test cases, counted on two sessions whose prefixes stand longest first."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.accuracy.leak import answered
+from tests.support.benchmarks import printed
 from tests.support.real_clicks import real_clicks
 
-ROOT = Path(__file__).parents[2]
 SESSION = np.array([0, 0, 0, 1, 1])
 LENGTH = np.array([3, 2, 1, 2, 1])
 LAST = np.array([30, 20, 10, 50, 40])
@@ -29,10 +27,8 @@ def test_cases_of_other_batches_give_nothing_away() -> None:
 
 
 def run(folder: Path, *options: str) -> list[list[str]]:
-    command = [sys.executable, "-m", "benchmarks.accuracy.leak", "--data", str(folder), *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [line.split()[-2:] for line in done.stdout.splitlines()[1:]]
+    table = printed("accuracy.leak", "--data", folder, *options)
+    return [line.split()[-2:] for line in table.splitlines()[1:]]
 
 
 def test_the_program_reads_the_published_file_and_shuffles_it(tmp_path: Path) -> None:

@@ -1,14 +1,10 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.scale.__main__ import TABLE
 from benchmarks.scale.zipf import draw
-
-ROOT = Path(__file__).parents[2]
+from tests.support.benchmarks import measured, printed
 
 
 def test_clicks_are_drawn_alike_from_the_same_seed_with_a_few_items_far_more_popular_than_the_rest():
@@ -30,10 +26,8 @@ def test_clicks_of_a_session_stand_together_and_in_order_of_time():
 
 def test_a_shop_is_measured_as_it_grows_and_stands_in_one_table(tmp_path):
     out = tmp_path / "scale.json"
-    command = [sys.executable, "-m", "benchmarks.scale", "--items", "300", "--events", "3000", "6000"]
-    command += ["--workers", "1", "--requests", "40", "--models", "ranked", "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    size = ("--items", "300", "--events", "3000", "6000", "--workers", "1", "--requests", "40")
+    table = printed("scale", *size, "--models", "ranked", "--out", out)
     figures = json.loads(out.read_text())
     assert [(shop["events"], shop["items"]) for shop in figures["shops"]] == [(3_000, 300), (6_000, 300)]
     for shop in figures["shops"]:
@@ -41,20 +35,11 @@ def test_a_shop_is_measured_as_it_grows_and_stands_in_one_table(tmp_path):
         measured = {*TABLE, "page_requests_per_s_1_workers", "page_p90_ms_1_workers"}
         assert all(shop[name] > 0 for name in measured)
     assert figures["queries"]["300"]["ranked_query_us_p90"] > 0
-    assert done.stdout.count("\n| ") == 2 + 2 + 2 + 1
+    assert table.count("\n| ") == 2 + 2 + 2 + 1
 
 
 def test_the_memory_of_a_training_run_is_measured_step_by_step(tmp_path):
-    out = tmp_path / "memory.json"
-    command = [sys.executable, "-m", "benchmarks.scale.training_memory", "--items", "500"]
-    done = subprocess.run(
-        [*command, "--clicks", "30000", "--out", str(out)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    figures = json.loads(out.read_text())["30000"]
+    options = ("--items", "500", "--clicks", "30000")
+    figures = measured("scale.training_memory", *options, out=tmp_path / "memory.json")["30000"]
     assert 0.9 * 30_000 < figures["clicks"] + figures["capped"] <= 30_000
     assert {"read_s", "neighbours_s", "intents_own_mb", "resident_mb"} <= figures.keys()

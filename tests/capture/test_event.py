@@ -80,8 +80,10 @@ def test_a_wrong_value_is_refused_with_its_field(code, given_values):
     assert refusal.value.code == code
 
 
-def test_prices_are_kept_to_the_cent():
-    assert make("purchase", 42, session_id=SESSION, price=9.999, currency="EUR").price == Decimal("10.00")
+@pytest.mark.parametrize(("currency", "kept"), [("EUR", "9.12"), ("", "9.12"), ("KWD", "9.123")])
+def test_prices_are_kept_to_the_smallest_coin(currency, kept):
+    price = make("purchase", 42, session_id=SESSION, price=9.1234, currency=currency).price
+    assert price == Decimal(kept)
 
 
 @given(

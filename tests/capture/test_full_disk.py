@@ -12,7 +12,7 @@ from django_sessrec.capture import fast_query
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.stream_consumer import Consumer
 from example_shop.stack.environment import django_database
-from example_shop.stack.folders import own_folder, scratch_folder
+from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
 from tests.support.capture import captured, carry_out, celery_on, in_the_ledger, reconnected
 from tests.support.disks import fill, small_disk
@@ -25,7 +25,7 @@ AFTERWARDS = 5  # pages that find the disk full
 @pytest.fixture(scope="module")
 def small_server():
     """A Postgres on a disk of its own."""
-    folder = own_folder(scratch_folder()) / "disk"
+    folder = scratch_folder() / "disk"
     with small_disk(folder, DISK):
         postgres = Postgres(folder, durable=False)
         postgres.start()

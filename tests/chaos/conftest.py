@@ -12,7 +12,6 @@ from example_shop.stack.running import RunningShop, running_shop
 @pytest.fixture(scope="package")
 def events_server() -> Iterator[Postgres]:
     """Start the Postgres that holds what django_sessrec keeps, and nothing of the shop's own that counts."""
-    scratch_folder().mkdir(exist_ok=True)
     server = Postgres(own_folder(scratch_folder() / "events"), durable=False)
     server.start()
     yield server

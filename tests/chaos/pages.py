@@ -17,11 +17,15 @@ SLOTS = """
 <!-- slot -->{% sessrec_recommendations "basket" %}<!-- /slot -->
 <!-- slot -->{% sessrec_recommendations "seen" %}<!-- /slot -->
 <!-- slot -->{% sessrec_recommendations "everywhere" category="kind 1" query="tea 9" %}<!-- /slot -->
+<!-- slot -->{% sessrec_categories "rows" item=product exclude="kind 1" %}<!-- /slot -->
 <!-- slot -->{% sessrec_why "product_page" %}<!-- /slot -->
 <!-- slot -->{% sessrec_list "product_page" item=product limit=3 as recs %}
 {% for rec in recs.items %}{{ rec.url }}{% endfor %}<!-- /slot -->
 """
-PLACEHOLDER = '<!-- slot -->{% sessrec_placeholder "product_page" item=product %}<!-- /slot -->'
+PLACEHOLDER = """
+<!-- slot -->{% sessrec_placeholder "product_page" item=product %}<!-- /slot -->
+<!-- slot -->{% sessrec_categories_placeholder "rows" item=product %}<!-- /slot -->
+"""
 FRAME = """{% load sessrec %}
 <!-- slot -->{% sessrec_styles %}{% sessrec_scripts %}<!-- /slot -->
 <h1>{{ product.name }}</h1>

@@ -47,8 +47,8 @@ ON_A_PAGES_WAY = (
     *("middleware", "templatetags.sessrec."),
     *("capture.tracker", "capture.consent", "capture.cookie", "capture.rec_id", "capture.request_filters"),
     *("serving.visit", "serving.placements", "serving.experiments", "serving.fallback", "serving.choose"),
-    *("serving.model_candidates", "serving.rules", "serving.recommendations", "serving.links"),
-    "serving.active_models",
+    *("serving.model_candidates", "serving.categories", "serving.rules", "serving.recommendations"),
+    *("serving.links", "serving.active_models"),
 )
 HELD_BY_NOTHING = {
     "middleware.SessrecMiddleware.__init__": "runs when the server starts",

@@ -14,6 +14,9 @@ class DemoCatalogue(ModelCatalogue):
     def available(self, queryset):
         return queryset.filter(stock__gt=0)
 
+    def describe_categories(self, categories, request=None):
+        return {each: {"title": each.title(), "url": f"/demo/category/{each}/"} for each in categories}
+
     def sensitive(self, item_ids):
         found = self.queryset().filter(pk__in=self.native_ids(item_ids), sensitive=True)
         return {str(pk) for pk in found.values_list("pk", flat=True)}

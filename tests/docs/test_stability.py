@@ -37,6 +37,8 @@ CODE_PAGES = [
 JSON = {
     "list": serializers.RecommendationsAnswer,
     "item of a list": serializers.Item,
+    "list of categories": serializers.CategoriesAnswer,
+    "category of a list": serializers.Category,
     "reason": serializers.Reason,
     "event": serializers.EventBody,
     "item of an event": serializers.EventItem,

@@ -55,6 +55,18 @@ def test_both_formats_hold_the_sums_of_the_admin(storage, sold):
     assert (line["day"], row["day"]) == (DAY.isoformat(), DAY)
 
 
+def test_both_formats_hold_three_decimals_where_the_currency_has_them(storage):
+    visit = uuid7(NOON)
+    click(visit, NOON + minutes(1), "1", show(visit, NOON, ["1"]))
+    buy(visit, NOON + minutes(2), "1", "10.015", currency="KWD")
+    roll_up(DAY)
+    list(export())
+    (line,) = csv.DictReader(io.StringIO(storage.open(f"{FILE}.csv").read().decode()))
+    (row,) = parquet.read_table(io.BytesIO(storage.open(f"{FILE}.parquet").read())).to_pylist()
+    assert line["total"] == "10.015"
+    assert row["total"] == Decimal("10.015")
+
+
 def test_a_file_that_is_there_is_replaced(storage, sold):
     list(export())
     list(export())

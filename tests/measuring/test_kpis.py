@@ -345,6 +345,14 @@ def test_weeks_add_up_days_and_begin_with_the_period():
     assert weeks[("home", start)].squares == (by_day[(days[0],)] + by_day[(days[1],)]).squares
 
 
+def test_a_currency_of_three_decimals_is_summed_to_the_last_of_them():
+    visit = uuid7(NOON)
+    click(visit, NOON + minutes(1), "1", show(visit, NOON, ["1"]))
+    buy(visit, NOON + minutes(2), "1", "12.345", quantity=3, currency="KWD")
+    buy(visit, NOON + minutes(3), "1", "12.345", name="refund", currency="KWD")
+    assert of_day()[("home",)].revenue == {"KWD": Decimal("24.690")}
+
+
 @pytest.mark.parametrize(
     "by", [("visitor",), ("variant",), ("placement", "session_id"), ("day", "day"), ("day", "week")]
 )

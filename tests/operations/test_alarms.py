@@ -4,6 +4,8 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
+from django.test import override_settings
 from django.utils import timezone
 
 from django_sessrec.figure_models import (
@@ -18,6 +20,7 @@ from django_sessrec.measuring.days import ONE, today
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import alarms, ringing
 from django_sessrec.operations.alarms import mail as send_mail
+from django_sessrec.operations.findings import Code
 from django_sessrec.operations.upkeep import verbs
 from tests.support.admin import FIGURES, a_run
 
@@ -237,3 +240,25 @@ def test_managers_get_one_mail_a_day_while_an_alarm_rings(settings, serving):
     assert "Compare it with the run before" in sent.body
     settings.SESSREC = {**settings.SESSREC, "ALARMS": {"MAIL": False}}
     assert not send_mail()
+
+
+def test_a_mail_that_no_server_took_is_sent_by_the_next_upkeep(settings, serving):
+    settings.MANAGERS = [("Mia", "mia@example.com")]
+    serving(39, timedelta(hours=1))
+    with override_settings(EMAIL_BACKEND=f"{__name__}.NoServer"), pytest.raises(ConnectionRefusedError):
+        send_mail()
+    assert send_mail()
+    [sent] = mail.outbox
+    assert sent.subject.endswith("Recommendations: 1 alarm")
+
+
+class NoServer(BaseEmailBackend):
+    def send_messages(self, email_messages):
+        raise ConnectionRefusedError
+
+
+def test_a_model_of_baskets_falls_in_words_of_baskets(serving):
+    serving(39, timedelta(hours=1))
+    TrainingRun.objects.update(counts={"learns_from": "baskets"})
+    [finding] = [each for each in alarms() if each.code == Code.ALARM_ACCURACY]
+    assert "found 39.0 % of the baskets' products in its test" in finding.message

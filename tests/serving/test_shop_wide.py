@@ -112,6 +112,14 @@ def test_bots_and_quarantined_sessions_make_no_trend(products):
     assert "watched" not in [each.step for each in get_recommendations(None, "watched").items]
 
 
+def test_what_a_quarantined_session_buys_is_no_best_seller(products):
+    at = NOW - timedelta(days=1)
+    held = uuid7(at)
+    buy(held, at, str(products[7].pk), 10)
+    Quarantine.objects.create(session_id=held, reason="flood", clicks=9)
+    assert "best_sellers" not in [each.step for each in get_recommendations(None, "best_sellers").items]
+
+
 def test_a_page_of_a_category_shows_that_category_only(products):
     for n, item in enumerate([5, 5, 15, 25]):
         seen(products[item], ago=timedelta(minutes=n + 1))

@@ -6,6 +6,7 @@ import pytest
 from django.core.checks import run_checks
 from django.urls import reverse
 
+from django_sessrec.catalogue import ModelCatalogue
 from example_shop.shop.models import Product
 from tests.support.markup import Markup
 
@@ -56,6 +57,32 @@ def test_a_wrong_address_leads_back_into_the_shop(visitor):
     assert page.status_code == 404
     assert "/" in Markup(page.content.decode()).links
     assert "Departments" in page.content.decode()
+
+
+def test_pages_without_a_product_of_their_own_name_kinds_of_goods(visitor):
+    for address in ("/", "/search/?q=submarine", "/no/such/page/"):
+        html = visitor.get(address).content.decode()
+        [section] = re.findall(r'<section class="sessrec-categories".*?</section>', html, re.DOTALL)
+        kinds = re.findall(r'href="/c/([\w-]+)/"', section)
+        assert 3 <= len(kinds) == len(set(kinds)) <= 6, "before the first visit those of the newest products"
+        assert set(kinds) <= set(Product.objects.values_list("category", flat=True))
+    teapots = visitor.get("/search/?q=green+teapots+submarine").content.decode()
+    assert re.findall(r'<section class="sessrec-categories".*?href="/c/([\w-]+)/"', teapots, re.DOTALL) == [
+        "teapots"
+    ]
+
+
+def test_rows_that_a_category_field_points_to_are_described_without_a_line():
+    class Plain(ModelCatalogue):
+        model = "shop.Product"
+        category_field = "category"
+
+    teapots = {"title": "Teapots", "url": "/c/teapots/"}
+    assert Plain().describe_categories(["teapots", "gone", "x" * 300]) == {"teapots": teapots}
+    Plain.category_field = "category_id"
+    assert Plain().describe_categories(["teapots"]) == {"teapots": teapots}
+    Plain.category_field = "maker"
+    assert Plain().describe_categories(["teapots"]) == {}
 
 
 def test_filters_narrow_and_sorting_sorts(visitor):

@@ -13,7 +13,6 @@ from example_shop.stack.postgres import Postgres
 @pytest.fixture
 def server_folder() -> Path:
     """Return a folder with a short path that `nobody` may enter, which pytest's tmp_path is not."""
-    scratch_folder().mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=scratch_folder(), prefix=""))
     folder.chmod(0o755)
     return folder

@@ -57,7 +57,6 @@ def test_the_shop_sees_whether_a_step_was_done(postgres, monkeypatch):
 def test_scratch_of_a_killed_process_is_removed():
     abandoned = scratch_folder().with_name("test-4194305")  # above the largest process number there is
     abandoned.mkdir()
-    scratch_folder().mkdir(exist_ok=True)
     remove_abandoned_scratch()
     assert not abandoned.exists()
     assert scratch_folder().exists()

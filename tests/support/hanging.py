@@ -20,7 +20,7 @@ RELEASED_AFTER = 20.0  # seconds: a wait without bound ends, and fails its test
 @contextmanager
 def own_server(name):
     """A Postgres that tests may hang, in a folder of at most eight letters."""
-    folder = own_folder(own_folder(scratch_folder()) / name)
+    folder = own_folder(scratch_folder() / name)
     postgres = Postgres(folder, durable=False)
     postgres.start()
     yield postgres

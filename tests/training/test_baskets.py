@@ -44,6 +44,7 @@ def test_baskets_become_a_model_of_what_is_bought_together(basket_model):
     store_baskets(400)
     run = train("bought_together", trigger="command")
     assert run.state == TrainingRun.State.PUBLISHED, run.verdict + run.error
+    assert "products of baskets" in run.verdict
     assert run.counts["sessions_of_two"] == 400
     assert run.counts["clicks"] == 800, "a line is one, however often it was recorded"
     assert run.figures["candidate"]["hr@20"] > run.figures["baseline"]["hr@20"]

@@ -126,3 +126,12 @@ def test_a_shop_may_let_one_figure_decide(figure, passes):
     judgement = verdict(others, tolerance=0.02, judged_by=figure)
     assert judgement.passed is passes
     assert "15.00" in str(judgement)
+
+
+def test_a_model_of_baskets_is_judged_in_words_of_baskets():
+    known = {"candidate": figures(50, 20), "baseline": POPULAR}
+    passed = verdict(known, tolerance=0.02, shows_known=[True, False], on_baskets=True)
+    few = verdict({"candidate": figures(50, 20, cases=3)}, tolerance=0.02, on_baskets=True)
+    assert str(passed).startswith("HR@20 50.00 and MRR@20 20.00 on 1000 products of baskets.")
+    assert "on 800 products of baskets, in lists without what is in the basket." in str(passed)
+    assert "click" not in f"{passed} {few}"

@@ -44,3 +44,16 @@ def test_clicks_on_new_products_are_told_apart():
     words = " ".join(limits(run_with(**{"hr@20": 50.0, "cases": 400, "cases_new": 300, "hr@20_new": 41.5})))
     assert "75 % of the predicted clicks went to a product that was new to the session" in words
     assert "found 41.50 % among 20 products" in words
+
+
+def test_a_model_of_baskets_has_a_card_in_words_of_baskets():
+    groups = {"1": {"cases": 200, "hr@20": 55.0}, "2": {"cases": 150, "hr@20": 45.0}}
+    run = run_with(
+        **{"hr@20": 50.0, "cases": 350, "cases_new": 350, "hr@20_new": 50.0, "popularity_bias@20": 2.0},
+        by_length=groups,
+    )
+    run.counts = {"learns_from": "baskets"}
+    words = " ".join(limits(run))
+    assert "They are based on 350 products: a difference of 5.2 points of HR@20 may be chance." in words
+    assert "It is least accurate after 2 products of a basket: HR@20 45.00." in words
+    assert "click" not in words

@@ -13,7 +13,7 @@ from django_sessrec.models import Event, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.training import artifact_store
 from django_sessrec.training.pipeline import train
-from django_sessrec.training.schedule import due
+from django_sessrec.training.schedule import due, newest_run
 from tests.support.visits import store_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
@@ -237,6 +237,13 @@ def test_old_artifacts_go_and_what_may_be_rolled_back_to_stays(visits, sessrec):
     kept = [run for run in runs if run.folder.exists()]
     assert kept == runs[-artifact_store.KEPT :]
     assert len(list(sessrec["ARTIFACTS"].iterdir())) == 2 * artifact_store.KEPT
+
+
+def test_what_is_asked_for_twice_is_trained_once(visits):
+    known = newest_run("popularity")
+    assert train("popularity", trigger="ana", after=known).state == State.PUBLISHED
+    assert train("popularity", trigger="ana", after=known) is None
+    assert train("popularity", trigger="ana", after=newest_run("popularity")).state == State.PUBLISHED
 
 
 def test_a_model_is_due_when_its_hours_are_over(visits, sessrec):

@@ -122,9 +122,10 @@ def _table(figures: dict[str, Any]) -> str:
     """Figures by prefix length and by intents, of all clicks and of those on new items, a block a model."""
     lines = []
     for name, whole in figures.items():
-        what = "clicks" if whole["predicts"] == "clicks" else "lines of baskets"
+        baskets = whole["predicts"] == "baskets"
+        what, before = ("lines of baskets", "lines before") if baskets else ("clicks", "clicks before")
         lines += ["", f"{name}: {whole['cases']:,} {what}, ranked among all items"]
-        groups = {"clicks before": whole["by_length"], "intents": whole["by_intents"], "": {"all": whole}}
+        groups = {before: whole["by_length"], "intents": whole["by_intents"], "": {"all": whole}}
         for heading, parts in groups.items():
             lines.append(
                 f"{heading:>14} {'cases':>8} {'HR@20':>7} {'MRR@20':>7} {'NDCG@20':>8}"
@@ -136,6 +137,6 @@ def _table(figures: dict[str, Any]) -> str:
                 f"{part['mrr@20_new']:>7.2f}"
                 for group, part in parts.items()
             ]
-        lines.append("new: clicks on items new to the session, in lists without the session's items")
+        lines.append("new: of items new to the session, in lists without the session's items")
         lines.append(f"coverage {whole['coverage@20']:.1f} % of the items, in {whole['seconds']:.1f} s")
     return "\n".join(lines[1:])
