@@ -24,6 +24,27 @@ def connection() -> BaseDatabaseWrapper:
     return connections[sessrec_settings.DATABASE]
 
 
+@contextmanager
+def outside_pool() -> Iterator[None]:
+    """This thread's connection inside is none of the shop's pool, where it has one (OPTIONS["pool"]).
+
+    A pool that has lost its server tries again after 1, 2, 4, 8 .. seconds, and one whose connections are all
+    lent gives none: a thread or process that holds rows, and is no page, must not wait for that.
+    """
+    pooled = connection()
+    if not pooled.settings_dict.get("OPTIONS", {}).get("pool"):
+        yield
+        return
+    own = pooled.copy()
+    del own.settings_dict["OPTIONS"]["pool"]
+    connections[pooled.alias] = own
+    try:
+        yield
+    finally:
+        own.close()
+        connections[pooled.alias] = pooled
+
+
 def atomic(*, durable: bool = False) -> transaction.Atomic:
     """A transaction in the database, or a savepoint inside one."""
     return transaction.atomic(using=sessrec_settings.DATABASE, durable=durable)

@@ -71,7 +71,10 @@ def _nothing_rests() -> None:
 @pytest.fixture(autouse=True)
 def _no_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only pages bring what is kept, so that a test sees what it has left."""
+    from django_sessrec.capture.outbox import outbox
+
     monkeypatch.setattr("django_sessrec.capture.keeper.PAUSE_SECONDS", 1e6)
+    monkeypatch.setattr(outbox.keeper, "hurry", outbox.keeper.wake)
 
 
 @pytest.fixture(scope="session")

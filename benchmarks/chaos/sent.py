@@ -22,6 +22,7 @@ INTO_BASKET = re.compile(r"^/basket/add/(\d+)/")
 REC_ID = re.compile(r"[?&;]sessrec=([\w-]{43})\.")
 IMPRESSION_CHARACTERS = 22  # of a rec_id: 16 bytes and a few bits of its signature
 SLOW_SECONDS = 2.0
+NEW = "new-process"  # in the Server-Timing of the pages that a web process makes first
 EVENTS = "/sessrec/events/"
 TELLS_EVERY = 4  # product page that was looked at, with a script's own events
 TELLS_AGAIN_EVERY = 3  # time a script thinks that its events did not arrive
@@ -51,6 +52,7 @@ class Sent:
     server_errors: int = 0
     pages: int = 0
     slow_pages: list[str] = field(default_factory=list)  # over SLOW_SECONDS while no program was away
+    slow_in_new_processes: list[str] = field(default_factory=list)  # which had answered no page yet
     slow_in_faults: int = 0
     slowest: float = 0.0  # seconds, of all pages
     faults: list[Fault] = field(default_factory=list)
@@ -79,7 +81,8 @@ class Sent:
             return
         before = [each for each in self.faults if each.until <= began]
         last = f", {began - before[-1].until:.1f} s after {before[-1].programs}" if before else ""
-        self.slow_pages.append(f"{address}: {ended - began:.1f} s{last} ({timing})")
+        slow = self.slow_in_new_processes if timing.endswith(NEW) else self.slow_pages
+        slow.append(f"{address}: {ended - began:.1f} s{last} ({timing})")
 
 
 class CountedBrowser(Browser):

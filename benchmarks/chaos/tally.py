@@ -33,6 +33,7 @@ class Tally:
     http_5xx: int
     pages: int
     slow_pages: list[str]  # slower than two seconds while every program was there, and what took so long
+    slow_in_new_processes: list[str]  # the same where the web process had answered no page yet
     slow_in_faults: int
     slowest_seconds: float
 
@@ -64,6 +65,7 @@ def tally(sent: Sent, database: str) -> Tally:
         http_5xx=sent.server_errors,
         pages=sent.pages,
         slow_pages=sent.slow_pages,
+        slow_in_new_processes=sent.slow_in_new_processes,
         slow_in_faults=sent.slow_in_faults,
         slowest_seconds=round(sent.slowest, 2),
     )

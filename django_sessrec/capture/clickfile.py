@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from django_sessrec.models import Event, EventName, Source
 __all__ = ["TIME_UNITS", "ClickFile", "Columns", "UnusableFile"]
 
 TIME_UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # of a second
+DECIMAL_COMMA: Final = re.compile(r"(\d+|\d{1,3}(\.\d{3})+),\d{1,2}")  # 9,90 and 1.299,90; not 1,299
 FIRST_IMPORTED: Final = "SELECT min(occurred_at) FROM sessrec_event WHERE session_id = %s AND source = %s"
 
 
@@ -114,6 +116,8 @@ class ClickFile:
         if columns.quantity and (quantity := _text(values, columns.quantity, needed=False)):
             amounts["quantity"] = int(quantity) if quantity.isdecimal() else quantity
         if columns.price and (price := _text(values, columns.price, needed=False)):
+            if DECIMAL_COMMA.fullmatch(price):
+                price = price.replace(".", "").replace(",", ".")
             amounts |= {"price": price, "currency": columns.currency}
         if columns.order_id and name in {EventName.PURCHASE, EventName.REFUND}:
             amounts["order_id"] = _text(values, columns.order_id, needed=False) or None
@@ -191,8 +195,8 @@ class ClickFile:
 def _text(values: Values, column: str, *, needed: bool = True) -> str:
     """The column's value as text: whole numbers without a point, however the file stores them."""
     value = values.get(column)
-    if isinstance(value, bool):
-        raise EventError("value", f"{column} is {value}: neither text nor a number")
+    if isinstance(value, bool | list | dict):
+        raise EventError("value", f"{column} is {str(value)[:40]}: neither text nor a number")
     if isinstance(value, float | Decimal):
         value = "" if value != value else int(value) if value == value // 1 else value
     text = "" if value is None else str(value).strip()

@@ -15,7 +15,7 @@ from django.utils.module_loading import import_string
 
 from django_sessrec import database, safety
 from django_sessrec.capture import erasure, failed_events, prepared, store, stream
-from django_sessrec.capture.breaker import Breaker, forgive, patience_left, waited_in_vain
+from django_sessrec.capture.breaker import Breaker, forgive, waited_in_vain
 from django_sessrec.capture.buffers import Buffer, RecentWrites, Rejected
 from django_sessrec.capture.event import event_from, impression_from, to_payload
 from django_sessrec.capture.fast_query import bounded, call_with_deadline, database_breaker, server_epoch
@@ -28,6 +28,7 @@ from django_sessrec.models import Event, Impression, Receipt
 
 # By their paths: the tasks stand above this room.
 PUBLISH: Final = "django_sessrec.tasks.publish"
+BROKER: Final = "django_sessrec.tasks.broker"
 WRITE_TASK: Final = "write_later"
 ERASE_TASK: Final = "erase_later"
 
@@ -35,6 +36,7 @@ BROKER_SECONDS: Final = 0.6  # that a hung broker may cost a page: two tries of 
 FLUSH_SECONDS: Final = 0.05  # of a page's time, after an outage
 LOOK_SECONDS: Final = 1.0  # of the keeper's
 CLOSE_SECONDS: Final = 2.0  # of a process's end
+TRY_AGAIN_SECONDS: Final = 0.1  # at its end
 FLUSH_ROWS: Final = 100  # of one statement, so that the limit above is met: 4 ms
 HANDED_OVER: Final = 5  # messages that a page brings to the broker beside its own
 MAX_ERASURES: Final = 10_000  # sessions
@@ -74,17 +76,29 @@ class Outbox:
         safety.forget()
 
     def close(self) -> None:
-        """One more try at the process's end, and a word about what is lost with it."""
+        """More tries at the process's end, and a word about what is lost with it."""
         self.keeper.end(CLOSE_SECONDS)
-        if not (self.unsent or self.rejected or self.recent or self._untold()):
-            return
+        deadline = time.monotonic() + CLOSE_SECONDS
+        while self.unsent or self.rejected or self.recent or self._untold():
+            with database.outside_pool():
+                self._bring_away(deadline)
+            if time.monotonic() > deadline - TRY_AGAIN_SECONDS:
+                break
+            time.sleep(TRY_AGAIN_SECONDS)
+        for session_id in self._untold():
+            _ask_for_hands(session_id)
+        if lost := self.unsent.rows + self.rejected.rows:
+            logger.error("%d rows are lost with this process: database and broker are down", lost)
+
+    def _bring_away(self, deadline: float) -> None:
+        """Give what is nowhere else to the database, else to the broker."""
         for breaker in (database_breaker, self.broker, self._erasing):
             breaker.resume()
         forgive()
-        deadline = time.monotonic() + CLOSE_SECONDS
         if self.recent:
             self._ask_for_recent()
         self.flush(deadline - time.monotonic())
+        forgive()  # the broker is asked however long the database took
         while (waiting := self._untold()) and time.monotonic() < deadline:
             self._erase(waiting[:FLUSH_ROWS])
             if len(self._untold()) == len(waiting):
@@ -92,10 +106,6 @@ class Outbox:
         while (message := self.unsent.take(1)) and self._publish_message(message[0]):
             pass
         self.unsent.put_back(message)
-        for session_id in self._untold():
-            _ask_for_hands(session_id)
-        if lost := self.unsent.rows + self.rejected.rows:
-            logger.error("%d rows are lost with this process: database and broker are down", lost)
 
     def deliver(self, events: Sequence[Event], impressions: Sequence[Impression] = ()) -> WriteResult | None:
         """Store the rows now, or have them stored later (None)."""
@@ -126,10 +136,26 @@ class Outbox:
 
     def look_after(self) -> bool:
         """Be rid of what is kept though no page comes, and hear of a crash; whether something is left."""
+        self._find_out()
         if self.recent.unasked and not database_breaker.resting:
             self._ask_for_recent()
         self.flush(LOOK_SECONDS)
+        if self.unsent and database_breaker.resting:
+            self._hand_over()
         return bool(self._keeps() or self.recent)
+
+    def _find_out(self) -> None:
+        """Ask the servers that no page had the time to ask."""
+        if stream.broker.unasked:
+            stream.find_out()
+        if not self.broker.unasked:
+            return
+        try:
+            import_string(BROKER)().ask()
+        except Exception:
+            self.broker.rest()
+            return
+        self.broker.resume()
 
     def _keeps(self) -> bool:
         """Whether there is something that the database should have."""
@@ -264,6 +290,8 @@ class Outbox:
             self._hand_over()
             return
         unkept = self.unsent.add([message])
+        if self.broker.unasked or stream.broker.unasked:
+            self.keeper.hurry()
         self.counts["held"] += rows - unkept
         if unkept:
             # In doubt is not lost: it may be what Postgres has stored and could not say.
@@ -293,7 +321,7 @@ class Outbox:
 
     def _publish(self, task: str, task_id: str | None = None, **kwargs: Any) -> bool:
         """Hand the work to a task that retries; whether the broker took it."""
-        if self.broker.resting or patience_left() < BROKER_SECONDS:
+        if not self.broker.asks(BROKER_SECONDS):
             return False
         started = time.monotonic()
         try:

@@ -17,7 +17,7 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
-from django_sessrec.capture.breaker import Breaker, patience_left, waited_in_vain
+from django_sessrec.capture.breaker import Breaker, waited_in_vain
 from django_sessrec.capture.client_address import client_address
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.safety import never_raises
@@ -40,7 +40,7 @@ def may_begin(request: HttpRequest) -> bool:
     limit = sessrec_settings.SESSIONS_PER_CLIENT
     if limit is None or (address := client_address(request)) is None:
         return True
-    if cache_breaker.resting or not patience_left():
+    if not cache_breaker.asks(SLOW_SECONDS):
         return True
     hour = f"{datetime.now(UTC):%Y%m%d%H}"
     digest = salted_hmac("django_sessrec.clients", f"{hour} {address}", algorithm="sha256").hexdigest()

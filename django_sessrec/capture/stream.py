@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from django_sessrec import safety
-from django_sessrec.capture.breaker import Breaker, patience_left, waited_in_vain
+from django_sessrec.capture.breaker import Breaker, waited_in_vain
 from django_sessrec.capture.event import SESSION_EVENTS, to_payload
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, Impression
@@ -102,7 +102,7 @@ def add(events: Sequence[Event], impressions: Sequence[Impression], receipt: str
 
     Raises InDoubtError where it does not answer: the rows may be written under the receipt meanwhile.
     """
-    if broker.resting or room.resting or patience_left() < TIMEOUT_SECONDS:
+    if room.resting or not broker.asks(TIMEOUT_SECONDS):
         return False
     started = time.monotonic()
     kept = [each for each in events if each.name in SESSION_EVENTS and not each.bot]
@@ -131,7 +131,7 @@ def add(events: Sequence[Event], impressions: Sequence[Impression], receipt: str
 
 def events_of(session_id: UUID) -> list[tuple[str, str, str, int]]:
     """The session's latest SESSION_EVENTS, oldest first: event id, name, item id and quantity."""
-    if not configured() or broker.resting or patience_left() < TIMEOUT_SECONDS:
+    if not configured() or not broker.asks(TIMEOUT_SECONDS):
         return []
     started = time.monotonic()
     try:
@@ -141,6 +141,16 @@ def events_of(session_id: UUID) -> list[tuple[str, str, str, int]]:
         safety.warn("a session's events could not be read from the stream: %s", problem)
         return []
     return [_unpacked(str(each)) for each in found]
+
+
+def find_out() -> None:
+    """Ask a server that no page had the time to ask; for a thread for which nobody waits."""
+    try:
+        client().ping()
+    except Exception:
+        broker.rest()
+    else:
+        broker.resume()
 
 
 def forget(session_ids: Sequence[UUID]) -> None:

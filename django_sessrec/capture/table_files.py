@@ -1,14 +1,16 @@
-"""Readers of CSV and Parquet files from other systems: compressed, in folders, with broken lines."""
+"""Readers of CSV, JSON Lines and Parquet files: compressed, in folders, with broken lines."""
 
 from __future__ import annotations
 
 import csv
 import gzip
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from io import BufferedReader, TextIOWrapper
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple, TextIO, cast
 
@@ -18,6 +20,18 @@ LINES_OF_A_ROW: Final = 20  # that quotes may hold together; a quote that is not
 BATCH: Final = 10_000  # rows of a Parquet file read at once
 QUOTED: Final = re.compile('"[^"]*"')
 MAGIC: Final = {b"PAR1": "parquet", b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+OTHERS: Final = {  # what people give by mistake, by its first bytes
+    b"PK\x03\x04": "a ZIP archive or a workbook of Excel: unpack it, or save its sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "an old workbook of Excel: save its sheet as CSV",
+    b"PAR1": "a Parquet file that was compressed as a whole: unpack it",
+    b"BZh": "compressed by bzip2: unpack it, or use gzip or zstd",
+    b"\xfd7zX": "compressed by xz: unpack it, or use gzip or zstd",
+    b"\xff\xfe": "text in UTF-16: save it in UTF-8",
+    b"\xfe\xff": "text in UTF-16: save it in UTF-8",
+    b"[": "a JSON array: write each of its objects into a line (jq -c '.[]')",
+    b"<": "HTML or XML: export CSV",
+}
+NAMES_FROM: Final = 100  # lines of JSON, whose objects need not have every field
 NEEDS_PYARROW: Final = "needs pyarrow: pip install django-sessrec[parquet]"
 
 Values = Mapping[str, Any]
@@ -38,8 +52,9 @@ class TableRow(NamedTuple):
 def rows(path: Path, columns: list[str]) -> Iterator[TableRow]:
     """The rows of a file, or of every file in a folder, in the order of their names.
 
-    What a file is, its first bytes say: Parquet, or CSV with a header, which gzip or zstd may have
-    compressed. Raises UnusableFile where a column is missing or a file can't be read, and OSError.
+    What a file is, its first bytes say: Parquet, CSV with a header, or a JSON object in each line; these two
+    may be compressed by gzip or zstd. Raises UnusableFile where a column is missing or a file can't be read,
+    and OSError.
     """
     files = _files(path)
     before = 0
@@ -63,24 +78,54 @@ def _files(path: Path) -> list[Path]:
 def _rows_of(path: Path, columns: list[str]) -> Iterator[TableRow]:
     with path.open("rb") as file:
         start = file.read(4)
-    kind = next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), "csv")
-    return _parquet(path, columns) if kind == "parquet" else _csv(path, columns, kind)
+    kind = next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), "text")
+    return _parquet(path, columns) if kind == "parquet" else _lines(path, columns, kind)
 
 
-def _csv(path: Path, columns: list[str], compression: str) -> Iterator[TableRow]:
+def _lines(path: Path, columns: list[str], compression: str) -> Iterator[TableRow]:
     size = max(1, path.stat().st_size)
     with (
         path.open("rb") as file,
         _decompressed(file, path, compression) as binary,
         TextIOWrapper(binary, "utf-8-sig", "surrogateescape", newline="") as text,
     ):
-        header = _line_of(text, path)
-        delimiter = max(DELIMITERS, key=QUOTED.sub("", header).count)
-        names = _names(header, delimiter, path)
-        _require(columns, names, path)
-        for line, fields in _fields(text, delimiter, len(names), path):
-            values = fields if isinstance(fields, Exception) else dict(zip(names, fields, strict=True))
+        first = _line_of(text, path)
+        read = _json if first.startswith("{") else _csv
+        for line, values in read(first, text, columns, path):
             yield TableRow(line, file.tell() / size, values)
+
+
+def _csv(
+    header: str, text: TextIO, columns: list[str], path: Path
+) -> Iterator[tuple[int, Values | Exception]]:
+    delimiter = max(DELIMITERS, key=QUOTED.sub("", header).count)
+    names = _names(header, delimiter, path)
+    _require(columns, names, path)
+    for line, fields in _fields(text, delimiter, len(names), path):
+        yield line, fields if isinstance(fields, Exception) else dict(zip(names, fields, strict=True))
+
+
+def _json(
+    first: str, text: TextIO, columns: list[str], path: Path
+) -> Iterator[tuple[int, Values | Exception]]:
+    """(line, object) of each line of JSON, or (line, what is wrong with it)."""
+    lines = chain([first], iter(lambda: _line_of(text, path), ""))
+    objects = ((line, _object(words)) for line, words in enumerate(lines, 1) if words.strip())
+    head = list(islice(objects, NAMES_FROM))
+    _require(
+        columns,
+        list(dict.fromkeys(name for _, each in head if isinstance(each, dict) for name in each)),
+        path,
+    )
+    yield from chain(head, objects)
+
+
+def _object(line: str) -> Values | Exception:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError) as problem:
+        return ValueError(f"the line is no JSON: {problem}")
+    return values if isinstance(values, dict) else ValueError("the line holds no JSON object")
 
 
 @contextmanager
@@ -173,6 +218,9 @@ def _names(header: str, delimiter: str, path: Path) -> list[str]:
         raise UnusableFile(
             f"{path} is empty, or its first line is: the names of the columns must stand there"
         )
+    start = header[:4].encode("utf-8", "surrogateescape")
+    if other := next((what for magic, what in OTHERS.items() if start.startswith(magic)), ""):
+        raise UnusableFile(f"{path} is no CSV file in UTF-8, but {other}")
     try:
         header.encode()  # what was not UTF-8 has become lone surrogates
         return next(csv.reader([header], delimiter=delimiter))

@@ -52,24 +52,35 @@ def examine(broker: services.Broker, request: HttpRequest | None = None) -> Iter
         "proxy": lambda: shop.proxies(request),
     }
     until = time.monotonic() + ALL_SECONDS
+    unanswered = ""  # what was said of the database last
     for subject, findings in parts.items():
         seconds = min(PART_SECONDS, until - time.monotonic())
+        found: list[Finding] = []
         try:
             with within(seconds), _savepoint():
-                found = list(findings())
-            yield from found
+                for each in findings():
+                    found.append(each)  # noqa: PERF402  (it is told though the next one may raise)
         except (OperationalError, InterfaceError) as problem:
-            words = _("The events database did not answer in time: %(problem)s")
-            message = words % {"problem": _first_line(problem)}
-            remedy = _(
-                "See whether it runs, and in pg_stat_activity who may hold a lock: a migration, a backup, an "
-                "open transaction."
-            )
-            yield Finding(Code.EXAMINATION_UNANSWERED, Level.FAIL, subject, message, remedy)
+            said, unanswered = unanswered, _first_line(problem)
+            found.append(_unanswered(subject, unanswered, said_before=said == unanswered))
         except Exception as problem:
             message = f"{type(problem).__name__}: {_first_line(problem)}"
             remedy = _("Correct this first; the rest of this part could not be examined.")
-            yield Finding(Code.EXAMINATION_RAISED, Level.FAIL, subject, message, remedy)
+            found.append(Finding(Code.EXAMINATION_RAISED, Level.FAIL, subject, message, remedy))
+        yield from found
+
+
+def _unanswered(subject: str, problem: str, *, said_before: bool) -> Finding:
+    """A part for which the database did not answer; the same reason again is not told once more."""
+    if said_before:
+        message, remedy = _("Not examined: the events database did not answer."), ""
+    else:
+        message = _("The events database did not answer in time: %(problem)s") % {"problem": problem}
+        remedy = _(
+            "See whether it runs, and in pg_stat_activity who may hold a lock: a migration, a backup, an "
+            "open transaction."
+        )
+    return Finding(Code.EXAMINATION_UNANSWERED, Level.FAIL, subject, message, remedy)
 
 
 def _first_line(problem: Exception) -> str:

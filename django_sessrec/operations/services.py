@@ -33,14 +33,6 @@ def broker(seen: Broker) -> Iterator[Finding]:
             ),
         )
         return
-    elsewhere = {each.name: each.broker for each in programs() if each.broker not in {"", seen.address}}
-    for name, address in elsewhere.items():
-        yield fail(
-            Code.BROKER_DIFFERS,
-            _("This process sends to %(ours)s, and %(program)s reads %(theirs)s.")
-            % {"ours": seen.address, "program": name, "theirs": address},
-            _("Give web processes and workers the same broker_url."),
-        )
     try:
         seen.ask()
     except Exception as problem:
@@ -51,6 +43,14 @@ def broker(seen: Broker) -> Iterator[Finding]:
         )
     else:
         yield ok(Code.BROKER_ANSWERS, _("%(address)s answers.") % {"address": seen.address})
+    elsewhere = {each.name: each.broker for each in programs() if each.broker not in {"", seen.address}}
+    for name, address in elsewhere.items():
+        yield fail(
+            Code.BROKER_DIFFERS,
+            _("This process sends to %(ours)s, and %(program)s reads %(theirs)s.")
+            % {"ours": seen.address, "program": name, "theirs": address},
+            _("Give web processes and workers the same broker_url."),
+        )
 
 
 def stream_backlog() -> Iterator[Finding]:
@@ -58,7 +58,15 @@ def stream_backlog() -> Iterator[Finding]:
     if not stream.configured():
         yield ok(Code.STREAM_UNUSED, _("No stream is set: pages write to PostgreSQL directly."))
         return
-    waiting = stream.backlog()
+    try:
+        waiting = stream.backlog()
+    except Exception as problem:
+        yield fail(
+            Code.STREAM_SILENT,
+            _("The stream's server does not answer: %(problem)s") % {"problem": problem},
+            _("Start it, or correct STREAM_URL; pages write to PostgreSQL themselves meanwhile."),
+        )
+        return
     message = _("%(messages)d messages are waiting, the oldest for %(seconds)d seconds.") % {
         "messages": waiting.messages,
         "seconds": waiting.seconds,

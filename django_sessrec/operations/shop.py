@@ -10,8 +10,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.db import Error
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
+from psycopg.errors import QueryCanceled
 
 from django_sessrec.capture import ledger
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
@@ -39,6 +41,32 @@ def catalogue() -> Iterator[Finding]:
     shop = get_catalogue()
     newest = Event.objects.exclude(item_id="").filter(bot=False).order_by("-pk")[:SAMPLED_FROM]
     captured = list(islice(dict.fromkeys(newest.values_list("item_id", flat=True)), SAMPLE))
+    try:
+        yield from _known(shop, captured)
+    except Error as problem:
+        if not isinstance(problem.__cause__, QueryCanceled):
+            raise  # of the database, which is not the catalogue's
+        yield fail(
+            Code.CATALOGUE_SLOW,
+            _("A query of %(path)s was not answered in time.") % {"path": sessrec_settings.CATALOGUE},
+            _(
+                "Look at the queries of resolve(), fallback() and describe(): pages with lists wait for them."
+                " pg_stat_activity says who may hold a lock."
+            ),
+        )
+    except Exception as problem:
+        yield fail(
+            Code.CATALOGUE_RAISES,
+            _("%(path)s failed: %(problem)s")
+            % {"path": sessrec_settings.CATALOGUE, "problem": f"{type(problem).__name__}: {problem}"},
+            _(
+                "Correct it: fallback() answers a list of ids, resolve() a dict of id to object. Until then "
+                "lists stay empty."
+            ),
+        )
+
+
+def _known(shop: TextCatalogue, captured: list[str]) -> Iterator[Finding]:
     item_ids = captured or shop.fallback(SAMPLE)
     if not item_ids:
         yield warn(
@@ -143,6 +171,22 @@ def proxies(request: HttpRequest | None = None) -> Iterator[Finding]:
     """Whether the visitors' addresses can be told; only a request that came in can show it."""
     forwarded = request.headers.get("X-Forwarded-For") if request else None
     proxies = sessrec_settings.num_proxies
+    if request is None:
+        return
+    hops = len(forwarded.split(",")) if forwarded else 0
+    if proxies and hops < proxies:
+        yield warn(
+            Code.PROXY_TOO_MANY,
+            _(
+                "NUM_PROXIES is %(proxies)d, and X-Forwarded-For of this request has %(hops)d: no visitor's "
+                "address is known."
+            )
+            % {"proxies": proxies, "hops": hops},
+            _(
+                "Lower NUM_PROXIES to the number of the shop's own proxies in front of Django, or let each "
+                "of them add to X-Forwarded-For."
+            ),
+        )
     if not forwarded or proxies:
         return
     message = (

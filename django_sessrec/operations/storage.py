@@ -22,6 +22,11 @@ CLOCK_DIFFERS = timedelta(seconds=5)
 CLOCK_IS_WRONG = timedelta(minutes=1)  # events are refused from five minutes on
 DISK_LOW = 1_000_000_000  # bytes: some artifacts of a large shop
 DISK_FULL = 100_000_000
+ACCESS = """
+SELECT current_user, current_schema() IS NOT NULL,
+       has_table_privilege(to_regclass('django_migrations'), 'SELECT'),
+       current_setting('transaction_read_only') = 'on', pg_is_in_recovery()
+"""
 RIGHTS = """
 SELECT relname, current_user, relnamespace::regnamespace::text,
        has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
@@ -35,6 +40,32 @@ ORDER BY relname
 
 def tables() -> Iterator[Finding]:
     connection = database.connection()
+    with connection.cursor() as cursor:
+        cursor.execute(ACCESS)
+        role, may_enter, may_read_migrations, read_only, standby = cursor.fetchone()
+    if read_only:
+        yield fail(
+            Code.DATABASE_READ_ONLY,
+            _("The database is a standby: it takes no rows.")
+            if standby
+            else _("The database is read-only: it takes no rows."),
+            _("Let DATABASE name the primary server.")
+            if standby
+            else _(
+                "See default_transaction_read_only of the server and of the role: hosts of databases set it "
+                "when the disk is full."
+            ),
+        )
+    if not may_enter or may_read_migrations is False:
+        yield fail(
+            Code.RIGHTS_MISSING,
+            _("The role %(role)s may not read the tables.") % {"role": role},
+            _(
+                "GRANT USAGE ON SCHEMA public TO the role, and SELECT, INSERT, UPDATE, DELETE ON ALL TABLES "
+                "IN SCHEMA public; if the tables are in another schema, name that."
+            ),
+        )
+        return
     executor = MigrationExecutor(connection)
     wanted = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "sessrec"]
     if executor.migration_plan(wanted):

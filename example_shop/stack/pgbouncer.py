@@ -43,6 +43,7 @@ auth_type = trust
 auth_file = {users}
 pool_mode = transaction
 ignore_startup_parameters = extra_float_digits
+server_login_retry = 1
 """
         )
         for path in (users, self.settings):

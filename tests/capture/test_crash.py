@@ -86,6 +86,7 @@ def test_no_row_that_was_answered_as_stored_is_missing_after_a_crash(
         until(all_is_brought)
         items = {item for _, item in captured()}
         assert items == set("123456")
+        assert in_the_ledger() == {"stored": len(captured())}
         assert outbox.counts["lost"] == 0
 
 

@@ -6,7 +6,6 @@ import signal
 import socket
 
 import pytest
-from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 
 from django_sessrec.capture import deadlines, fast_query, store
@@ -14,7 +13,6 @@ from django_sessrec.capture.breaker import MAX_WAIT_SECONDS, forgive, patience_l
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
-from example_shop.stack.environment import django_database
 from tests.support.capture import captured, event, in_the_ledger, reconnected, tasks_in
 
 
@@ -90,23 +88,6 @@ def test_a_lost_connection_is_made_anew_at_once(transactional_db):
     outbox.deliver([event("2")])
     assert captured() == [("view_item", "1"), ("view_item", "2")]
     assert in_the_ledger() == {"stored": 2}
-
-
-def test_rows_that_crashes_of_postgres_take_back_are_sent_again(visitor, own_postgres):
-    """The second one, too, takes the rows of before the first: they were just sent again."""
-    with reconnected(**django_database(own_postgres.url)):
-        call_command("migrate", verbosity=0)
-        with connection.cursor() as cursor:  # it would write its log within 0.2 s
-            cursor.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
-            cursor.execute("SELECT pg_reload_conf()")
-        for item in "123":
-            visitor.get(f"/product/{item}/")
-        for item in "45":
-            own_postgres.kill()
-            own_postgres.start()
-            visitor.get(f"/product/{item}/")
-        assert captured("item_id") == [("1",), ("2",), ("3",), ("4",), ("5",)]
-        assert in_the_ledger() == {"stored": 5}
 
 
 def test_what_may_have_arrived_is_not_counted_twice(transactional_db):

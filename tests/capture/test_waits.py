@@ -2,7 +2,7 @@
 
 import json
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 
 import pytest
@@ -12,6 +12,7 @@ from django.db import OperationalError, connection, transaction
 from django_sessrec import database, safety
 from django_sessrec.api.health import ready
 from django_sessrec.capture import buffers, cookie, deadlines, stream
+from django_sessrec.capture import outbox as outbox_module
 from django_sessrec.capture.breaker import MAX_WAIT_SECONDS, forgive, patience_left, waited_in_vain
 from django_sessrec.capture.deadlines import database_breaker
 from django_sessrec.capture.fast_query import bounded
@@ -92,11 +93,14 @@ PAGES = {
     "a refusal": lambda visitor: visitor.post("/decline/"),
 }
 
+BRING_ROWS = ("a product", "one that reads", "one with a list")  # to whoever takes them
 
-def waits(visitor, way, hanging):
+
+def waits(visitor, way, hanging, pages=PAGES):
     """Whether any page waits while something hangs: two seconds at most, and the next one nothing."""
     anybody = False
-    for name, page in PAGES.items():
+    for name in pages:
+        page = PAGES[name]
         reset()
         visitor.cookies["consent"] = "session"
         visitor.get("/product/0/")
@@ -107,7 +111,9 @@ def waits(visitor, way, hanging):
             visitor.cookies["consent"] = "session"
             anybody |= database_breaker.resting
             for again in {page, PAGES["one with a list"]} if database_breaker.resting else ():
-                database_breaker.rest()  # a busy machine may take as long as that for a page
+                for breaker in (database_breaker, stream.broker, outbox.broker):
+                    if breaker.resting:
+                        breaker.rest()  # a busy machine may take as long as that for a page
                 forgive()
                 way.waited.clear()
                 assert seconds(lambda again=again: again(visitor)) < MAX_WAIT_SECONDS + SLACK, name
@@ -131,6 +137,32 @@ def test_a_server_that_hangs_holds_one_page_up_and_no_other(visitor, way, no_bro
     """Where every request is a transaction of its database, Django itself waits before the view begins."""
     for name, program in way.servers.items():
         assert waits(visitor, way, partial(frozen, program)) or name == "stream", name
+
+
+@pytest.fixture
+def hung_broker():
+    """A broker of its own, to be hung beside what else hangs."""
+    valkey = Valkey(own_folder(own_folder(scratch_folder()) / "hung-too"))
+    valkey.start()
+    with celery_on(valkey.url):
+        yield valkey
+    valkey.stop()
+
+
+@pytest.mark.parametrize("way", [name for name in SET_UPS if name != "ATOMIC_REQUESTS"], indirect=True)
+def test_whatever_hangs_together_holds_one_page_up_and_no_other(visitor, way, hung_broker, monkeypatch):
+    """Which leaves a page no time to ask all of them."""
+    for asks in (stream, outbox_module):
+        monkeypatch.setattr(asks, "waited_in_vain", deadlines.waited_in_vain)  # noted, too
+
+    @contextmanager
+    def all_of_them():
+        with ExitStack() as hanging:
+            for program in (hung_broker, *way.servers.values()):
+                hanging.enter_context(frozen(program))
+            yield
+
+    assert waits(visitor, way, all_of_them, BRING_ROWS)
 
 
 @pytest.mark.parametrize("way", ["CONN_MAX_AGE 60"], indirect=True)

@@ -272,6 +272,17 @@ def test_orders_and_refunds_bring_their_amounts(here, run):
     assert (refund.name, refund.quantity, refund.price) == ("refund", 1, Decimal("4.50"))
 
 
+def test_a_decimal_comma_is_read_where_it_can_be_nothing_else(here, run):
+    prices = ["9,90", "1.299,90", "9.90", "1,299", "9,9,0"]
+    lines = [f"s;{number};{YESTERDAY + number};{price}" for number, price in enumerate(prices)]
+    file = write(here / "prices.csv", *lines, header="session_id;item_id;time;price")
+    output = run("sessrec_import", file, time="time", price="price", currency="EUR")
+    assert "3 events imported, 0 were there before, 2 rejected" in output
+    assert "price '1,299' is not an amount" in output
+    stored = Event.objects.order_by("occurred_at").values_list("price", flat=True)
+    assert list(stored) == [Decimal("9.90"), Decimal("1299.90"), Decimal("9.90")]
+
+
 # Before it counts
 
 

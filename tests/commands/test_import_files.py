@@ -1,8 +1,13 @@
 """What click files are made of: column types, packing, broken lines."""
 
+import bz2
 import gzip
+import json
+import lzma
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import BytesIO
+from zipfile import ZipFile
 
 import pyarrow
 import pytest
@@ -134,6 +139,33 @@ def test_a_compressed_file_that_ends_early_is_refused_in_a_sentence(here, run):
         run("sessrec_import", here / "clicks.csv.gz", time="time")
 
 
+def zipped(content):
+    packed = BytesIO()
+    with ZipFile(packed, "w") as archive:
+        archive.writestr("xl/workbook.xml", content)
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("pack", "what"),
+    [
+        (zipped, "a ZIP archive or a workbook of Excel: unpack it, or save its sheet as CSV"),
+        (bz2.compress, "compressed by bzip2: unpack it"),
+        (lzma.compress, "compressed by xz: unpack it"),
+        (lambda content: content.decode().encode("utf-16"), "text in UTF-16: save it in UTF-8"),
+        (lambda content: gzip.compress(b"PAR1" + content), "a Parquet file that was compressed as a whole"),
+        (lambda content: gzip.compress(zipped(content)), "a ZIP archive"),
+        (lambda _content: b'[{"session_id": "s"}]', "a JSON array: write each of its objects into a line"),
+        (lambda _content: b"<!doctype html>", "HTML or XML"),
+    ],
+)
+def test_what_is_given_by_mistake_is_named_with_its_remedy(here, run, pack, what):
+    plain = write(here / "plain.csv", f"s,tea,{YESTERDAY}").read_bytes()
+    (here / "clicks.csv").write_bytes(pack(plain))
+    with pytest.raises(CommandError, match=what.replace("(", r"\(")):
+        run("sessrec_import", here / "clicks.csv", time="time")
+
+
 def test_a_folder_is_read_file_by_file(here, run):
     folder = here / "export"
     folder.mkdir()
@@ -205,3 +237,42 @@ def test_numbers_are_of_the_unit(here, run, unit, factor):
 def test_a_file_of_which_no_row_is_taken_is_an_error(here, run):
     with pytest.raises(CommandError, match="no row"):
         run("sessrec_import", write(here / "clicks.csv", "s,tea,soon"), time="time")
+
+
+# What JSON Lines hold
+
+
+def lines_of(*objects):
+    return "".join(each if isinstance(each, str) else json.dumps(each) + "\n" for each in objects)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_an_object_in_each_line_is_a_row(here, run, pack):
+    bought = {"session_id": "s", "item_id": 7, "time": YESTERDAY + 1, "event": "purchase", "price": 9.9}
+    text = lines_of(
+        {"time": YESTERDAY, "item_id": "tea", "session_id": "s", "event": "view_item"}, "\n", bought
+    )
+    (here / "clicks.jsonl").write_bytes(pack(text.encode()))
+    names = {"time": "time", "event_name": "event", "price": "price", "currency": "EUR"}
+    assert "2 events imported, 0 were there before, 0 rejected" in run(
+        "sessrec_import", here / "clicks.jsonl", **names
+    )
+    assert items() == ["tea", "7"]
+    assert Event.objects.get(name="purchase").price == Decimal("9.90")
+
+
+def test_a_broken_object_costs_its_row_only(here, run):
+    good = {"session_id": "s", "item_id": "tea", "time": YESTERDAY}
+    nested, flag = good | {"item_id": {"sku": "tea"}}, good | {"item_id": True}
+    text = lines_of(good, "{broken\n", "[1]\n", nested, flag, good | {"item_id": None}, "[" * 100_000 + "\n")
+    (here / "clicks.jsonl").write_text(text)
+    output = run("sessrec_import", here / "clicks.jsonl", time="time")
+    assert "7 rows: 1 events imported, 0 were there before, 6 rejected" in output
+    assert "line 2: the line is no JSON" in output
+    assert "line 4: item_id is {'sku': 'tea'}: neither text nor a number" in output
+
+
+def test_a_field_that_no_object_has_is_named(here, run):
+    (here / "clicks.jsonl").write_text(lines_of({"session_id": "s", "sku": "tea", "time": YESTERDAY}))
+    with pytest.raises(CommandError, match="has no column item_id; it has session_id, sku, time"):
+        run("sessrec_import", here / "clicks.jsonl", time="time")

@@ -8,6 +8,7 @@ from threading import Thread
 
 import pytest
 from celery import Celery
+from django.db import connection
 from django.test import RequestFactory
 
 import django_sessrec
@@ -19,7 +20,7 @@ from django_sessrec.models import Heartbeat, TrainingRun
 from django_sessrec.operations import examination, services, shop, storage, trained_models
 from django_sessrec.operations.findings import Code, Level, ago
 from tests.demo.models import Product
-from tests.support.capture import celery_on
+from tests.support.capture import celery_on, reconnected
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,6 +46,16 @@ def test_a_part_that_raises_hides_no_other(settings):
     (raised,) = [each for each in found if each.code == Code.EXAMINATION_RAISED]
     assert (raised.subject, raised.message) == ("catalogue", "ModuleNotFoundError: No module named 'nowhere'")
     assert "events" in {each.subject for each in found}
+
+
+def test_what_was_found_before_the_database_went_is_told_and_the_reason_once(settings, tmp_path):
+    with reconnected(HOST=str(tmp_path)):
+        found = list(examination.examine(services.Broker("redis://here//", True, lambda: None)))
+    assert Code.BROKER_ANSWERS in codes(found)
+    unanswered = [each for each in found if each.code == Code.EXAMINATION_UNANSWERED]
+    assert {each.subject for each in unanswered} > {"database", "rights", "broker", "process", "events"}
+    assert [bool(each.remedy) for each in unanswered] == [True] + [False] * (len(unanswered) - 1)
+    assert unanswered[-1].message == "Not examined: the events database did not answer."
 
 
 def test_a_model_whose_run_was_refused_or_trains_is_not_to_be_started_by_hand(settings):
@@ -122,6 +133,40 @@ def test_a_product_without_an_address_is_remedied_by_url(settings):
     assert (finding.code, "url()" in finding.remedy) == (Code.CATALOGUE_UNDESCRIBED, True)
 
 
+class Slow(catalogue.Catalogue):
+    def resolve(self, item_ids, request=None):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(60)")
+
+
+def test_a_catalogue_whose_queries_are_slow_is_told_from_a_database_that_is_away(settings, monkeypatch):
+    monkeypatch.setattr(examination, "PART_SECONDS", 0.5)
+    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.Slow"}
+    captured("1")
+    found = codes(examination.examine(tasks.broker()))
+    assert found[Code.CATALOGUE_SLOW].message == f"A query of {__name__}.Slow was not answered in time."
+    assert Code.EXAMINATION_UNANSWERED not in found
+
+
+class OfNothing(catalogue.Catalogue):
+    """A catalogue whose steps forget to answer."""
+
+    def resolve(self, item_ids, request=None):
+        """Nothing is returned."""
+
+    def fallback(self, limit):
+        return []
+
+
+def test_a_catalogue_that_answers_none_is_told_what_it_should(settings):
+    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.OfNothing"}
+    captured("1")
+    (finding,) = shop.catalogue()
+    assert (finding.code, finding.level) == (Code.CATALOGUE_RAISES, "fail")
+    assert f"{__name__}.OfNothing failed: AttributeError" in finding.message
+    assert "resolve() a dict of id to object" in finding.remedy
+
+
 # -- consent
 
 
@@ -168,6 +213,16 @@ def asks_both(request):
     return "session" if request.session.get("yes") or request.user.is_anonymous else "none"
 
 
+# -- the stream
+
+
+def test_a_stream_whose_server_is_gone_is_told(settings, tmp_path):
+    settings.SESSREC = {**settings.SESSREC, "STREAM_URL": f"unix://{tmp_path}/nobody.sock"}
+    (finding,) = services.stream_backlog()
+    assert (finding.code, finding.level) == (Code.STREAM_SILENT, "fail")
+    assert "STREAM_URL" in finding.remedy
+
+
 # -- proxies
 
 
@@ -177,6 +232,9 @@ def asks_both(request):
         (0, "1.2.3.4", ["NUM_PROXIES is 0: every visitor has the proxy's address"]),
         (None, "1.2.3.4", ["NUM_PROXIES is not set: no visitor's address is known"]),
         (1, "1.2.3.4", []),
+        (1, "9.9.9.9, 1.2.3.4", []),  # what stands before is the client's own invention
+        (2, "1.2.3.4", ["NUM_PROXIES is 2, and X-Forwarded-For of this request has 1"]),
+        (1, None, ["NUM_PROXIES is 1, and X-Forwarded-For of this request has 0"]),
         (0, None, []),
         (None, None, []),
     ],
@@ -191,6 +249,46 @@ def test_a_proxy_that_the_settings_do_not_know_is_told(settings, proxies, forwar
 
 
 # -- storage
+
+
+@pytest.fixture
+def role():
+    """A role that may log in and nothing else; what it is granted goes with it."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE clerk")
+        yield cursor.execute
+        cursor.execute("RESET ROLE")
+        cursor.execute("DROP OWNED BY clerk")
+        cursor.execute("DROP ROLE clerk")
+        cursor.execute("GRANT USAGE ON SCHEMA public TO public")
+
+
+def test_a_database_that_takes_no_rows_is_told():
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+        found = codes(storage.tables())
+        cursor.execute("RESET default_transaction_read_only")
+    assert set(found) == {Code.DATABASE_READ_ONLY, Code.DATABASE_READY}
+    assert "default_transaction_read_only" in found[Code.DATABASE_READ_ONLY].remedy
+
+
+@pytest.mark.parametrize("may_enter", [True, False])
+def test_a_role_that_sees_no_table_is_not_told_to_migrate(role, may_enter):
+    if not may_enter:
+        role("REVOKE USAGE ON SCHEMA public FROM public")
+    role("SET ROLE clerk")
+    (finding,) = storage.tables()
+    assert finding.code == Code.RIGHTS_MISSING
+    assert finding.message == "The role clerk may not read the tables."
+    assert "GRANT USAGE ON SCHEMA" in finding.remedy
+
+
+def test_a_role_that_may_not_write_one_table_is_told_which(role):
+    role("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk")
+    role("REVOKE DELETE ON sessrec_withdrawal FROM clerk")
+    role("SET ROLE clerk")
+    found = codes(storage.rights())
+    assert found[Code.RIGHTS_MISSING].message == "The role clerk may not read and write sessrec_withdrawal."
 
 
 @pytest.mark.parametrize(

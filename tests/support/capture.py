@@ -3,7 +3,7 @@
 import json
 from contextlib import contextmanager
 
-from celery import Celery, current_app
+from celery import Celery, _state, current_app
 from django.db import connection
 from django.db.models import Sum
 
@@ -18,12 +18,14 @@ COUNTED = ("stored", "duplicate", "failed", "refused", "withdrawn", "replayed")
 
 @contextmanager
 def celery_on(broker_url):
-    """The shop's Celery app on this broker."""
-    before = current_app._get_current_object()
+    """The shop's Celery app on this broker, in all threads."""
+    before, default = current_app._get_current_object(), _state.default_app
     with Celery("shop", broker=broker_url) as app:
         app.set_current()
+        app.set_default()
         yield app
     before.set_current()
+    _state.set_default_app(default)
 
 
 def tasks_in(queue):

@@ -31,8 +31,8 @@ LOOKED_UP = 20  # the file's last ids: older ones may be of products that are go
 
 class Command(BaseCommand):
     help = (
-        "Import events from a CSV file with a header, a Parquet file, or a folder of them, also compressed by"
-        " gzip or zstd; the same file twice is imported once."
+        "Import events from a CSV file with a header, a file with a JSON object in each line, a Parquet file,"
+        " or a folder of them, also compressed by gzip or zstd; the same file twice is imported once."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
