@@ -174,13 +174,15 @@ def stages(visits: Sequence[Sequence[str]]) -> dict[str, tuple[Callable[[Any], A
 
 
 def request_of(consent: str) -> Any:
-    """A page's request behind the middleware."""
+    """A page's request behind the middleware; with consent it brings a session."""
     from django.test import RequestFactory
 
+    from django_sessrec.capture import cookie
     from django_sessrec.capture.tracker import Tracker
+    from django_sessrec.ids import uuid7
 
     made: Any = RequestFactory().get("/", headers={"user-agent": BROWSER})
-    made.COOKIES["consent"] = consent
+    made.COOKIES |= {"consent": consent, "sessrec": cookie.text_of(uuid7())}
     made.sessrec = Tracker(made)
     return made
 

@@ -5,8 +5,9 @@ Both can be compared on a machine that others use, where requests a second canno
 on. The JSON:
 
     pages       of each page, asked by contextual visitors and by those of a session: `calls` of Python and C
-                functions, `cpu_us` of this thread, and `statements` sent to Postgres, p50 of all clicks;
-                `bare` is the page without the middleware
+                functions, `statements` sent to Postgres, `cpu_us` of this thread, and `postgres_us` of the
+                server process that answers it (on Linux), p50 of all clicks; `bare` is the page without the
+                middleware
     stages      the same of each step of a slot of a session, but for the statements
     added       what the tag adds to the page, the shop's own query and loop (`by_hand`), and the middleware
                 (`tracked`)
@@ -34,6 +35,8 @@ from benchmarks.serving.visitors import BROWSER, clicks
 WARM_UP = 30
 CALLS_OF = 100  # pages of each kind whose calls are counted: they hardly differ
 SHOWN = 70  # functions of a profile
+COUNTED = ("calls", "statements")
+SETTLED_SECONDS = 0.0005  # in which a server process that has answered has gone to sleep
 KINDS = {"contextual": "consent=no", "session": "consent=yes"}
 ADDED = {"tagged": "plain", "by_hand": "plain", "tracked": "bare"}  # each over the page without
 
@@ -104,8 +107,8 @@ def pages(visits: Sequence[Sequence[str]], requests: int) -> dict[str, Any]:
         for kind, consent in KINDS.items()
     }
     found: dict[str, dict[str, list[float]]] = {name: {} for name in visitors}
-    counted = min(CALLS_OF, requests)
-    for measure, times in {"cpu_us": requests, "calls": counted, "statements": counted}.items():
+    for measure in MEASURES:
+        times = min(CALLS_OF, requests) if measure in COUNTED else requests
         for number in range(WARM_UP + times):
             for name, visitor in visitors.items():
                 value = MEASURES[measure](visitor.next_request())
@@ -164,7 +167,28 @@ def statements_of(ask: Callable[[], object]) -> float:
     return len(captured)
 
 
-MEASURES = {"calls": calls_of, "cpu_us": cpu_us_of, "statements": statements_of}
+def postgres_us_of(ask: Callable[[], object]) -> float:
+    """Microseconds of the server process behind this thread's connection; 0 but on Linux."""
+    from django.db import connection
+
+    connection.ensure_connection()
+    spent = Path(f"/proc/{connection.connection.info.backend_pid}/schedstat")
+    if not spent.exists():
+        return 0.0
+    before = int(spent.read_text().split()[0])
+    ask()
+    time.sleep(SETTLED_SECONDS)
+    if not spent.exists():  # the page has opened its connection anew
+        return postgres_us_of(ask)
+    return (int(spent.read_text().split()[0]) - before) / 1e3
+
+
+MEASURES = {
+    "cpu_us": cpu_us_of,
+    "postgres_us": postgres_us_of,
+    "calls": calls_of,
+    "statements": statements_of,
+}
 
 
 def profile(visitor: Visitor) -> None:

@@ -211,7 +211,8 @@ def answered(arm: Arm) -> str:
 def split(judged: Judgement) -> str:
     """Whether the sessions are split as planned, with the chance of such a split."""
     chance = f"p = {fixed(judged.split, 3 if judged.split < 0.1 else 2)}"
-    return f"{_('not as planned') if judged.split < ALARM else _('as planned')} ({chance})"
+    held = _("not as planned") if judged.split < ALARM else _("as planned")
+    return f"{held} ({chance})"
 
 
 def amount(name: str, value: float | None, currency: str, *, signed: bool = False) -> str:

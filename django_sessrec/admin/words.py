@@ -28,6 +28,11 @@ def placement_name(key: str) -> str:
     return key.replace("_", " ").replace("-", " ").strip().capitalize()
 
 
+def person_name(who: str) -> str:
+    """Who did something: a staff user's name, or what stands for nobody."""
+    return {"schedule": _("the schedule"), "command": _("a command")}.get(who, who)
+
+
 def experiment_name(name: str) -> str:
     """What somebody wrote; of a key in the settings its words."""
     return name if " " in name else placement_name(name)

@@ -27,6 +27,7 @@ from django_sessrec.ids import time_of
 LONGEST_SESSION = timedelta(hours=24)  # a client that never idles gets a new session after a day
 CLOCK_SKEW = timedelta(minutes=5)  # between two web servers
 SALT = "django_sessrec.cookie"
+MAX_LENGTH = 100  # characters of what is looked at; an id and its signature are 80
 OFF = "1"  # says what was chosen, and nothing of who chose it
 OFF_LASTS = timedelta(days=365)  # browsers keep no cookie beyond 400 days
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -45,12 +46,9 @@ def sent(request: HttpRequest) -> bool:
 def presented(request: HttpRequest) -> UUID | None:
     """The session id that the request brings, however old; None where it brings none that this shop gave."""
     text = request.COOKIES.get(sessrec_settings.COOKIE_NAME)
-    if not text:
+    if not text or len(text) > MAX_LENGTH:
         return None
-    try:
-        return UUID(_signer().unsign(text))
-    except (BadSignature, ValueError):
-        return None
+    return _presented_by(text, settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS))
 
 
 def read(request: HttpRequest) -> UUID | None:
@@ -119,6 +117,14 @@ def _text_for(request: HttpRequest, name: str, session_id: UUID) -> str:
 
 def _signer() -> Signer:
     return _signer_by(settings.SECRET_KEY, tuple(settings.SECRET_KEY_FALLBACKS))
+
+
+@lru_cache(maxsize=1_000)  # a session's pages follow each other, and an API's request asks twice
+def _presented_by(text: str, key: str | bytes, fallbacks: tuple[str | bytes, ...]) -> UUID | None:
+    try:
+        return UUID(_signer_by(key, fallbacks).unsign(text))
+    except (BadSignature, ValueError):
+        return None
 
 
 @lru_cache(maxsize=32)

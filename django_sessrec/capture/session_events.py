@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from django.utils import timezone
+
 from django_sessrec.capture import stream
 from django_sessrec.capture.cookie import CLOCK_SKEW, LONGEST_SESSION
 from django_sessrec.capture.event import SESSION_EVENTS
@@ -55,14 +57,15 @@ def session_events(
 
 
 def _days_of(session_id: UUID) -> tuple[str, str]:
-    """The bounds of the session's days, two at most, so that Postgres opens no others.
+    """The bounds of the session's days so far, two at most and mostly one, so that Postgres opens no others.
 
     Of an imported session, whose id carries no time, nothing is known.
     """
     if session_id.version != 7:
         return "-infinity", "infinity"
     start = time_of(session_id)
-    return str(start - CLOCK_SKEW), str(start + LONGEST_SESSION - CLOCK_SKEW)
+    last = min(start + LONGEST_SESSION - CLOCK_SKEW, timezone.now() + CLOCK_SKEW)
+    return str(start - CLOCK_SKEW), str(last)
 
 
 def _event_of(text: str) -> SessionEvent:

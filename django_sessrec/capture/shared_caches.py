@@ -28,10 +28,10 @@ def keep_out_of_page_caches(request: HttpRequest) -> None:
 
 def mark_private(response: HttpResponseBase) -> None:
     """Say that the response is for this visitor."""
-    if response.has_header("Cache-Control"):
-        patch_cache_control(response, private=True)
-    else:
+    if not response.has_header("Cache-Control"):
         response["Cache-Control"] = "private"
+    elif response["Cache-Control"] != "private":
+        patch_cache_control(response, private=True)
 
 
 def keep_out_of_shared_caches(response: HttpResponseBase) -> None:

@@ -63,6 +63,7 @@ class Tracker:
     """One request's capture. Reads its own cookie only, and everything lazily: most pages need none of it."""
 
     answered = False  # the response is made: what is recorded from now on is written by itself
+    begins_session = False  # this request brought none: nothing of it is stored yet
     _withdrawn = _touched = _private = _viewed = _click_noted = _awaits_commit = False
 
     def __init__(self, request: HttpRequest) -> None:
@@ -103,6 +104,7 @@ class Tracker:
         ):
             self.level = consent.CONTEXTUAL
             return None
+        self.begins_session = session_id is None
         return session_id or uuid7()
 
     @cached_property

@@ -240,7 +240,8 @@ class Among(Lookup):
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         column, values = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s::bigint[])", (*values, f"{{{self.rhs}}}")
+        of_column = self.lhs.output_field.rel_db_type(connection)  # compared across types, each takes longer
+        return f"{column} = ANY(%s::{of_column}[])", (*values, f"{{{self.rhs}}}")
 
 
 def _cleaned(field: Any, texts: Collection[str]) -> list[Any]:

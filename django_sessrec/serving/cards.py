@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from html import escape
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from django.template import Context, Template
@@ -29,7 +32,14 @@ SHIPPED: Final = Path(__file__).parents[1] / "templates"
 LIST: Final = "sessrec/recommendations.html"
 PARTS: Final = {name: str(SHIPPED / name) for name in (LIST, "sessrec/item.html", "sessrec/reason.html")}
 VALUES: Final = Context()
+SHOWN: Final = ("title", "image", "price")
+PLAIN: Final = frozenset({str, SafeString, int, float, Decimal, bool, NoneType, date, datetime})
 MARKUP: Final = re.compile("[&<>\"']").search  # what `escape` replaces, in most texts nothing
+
+
+def ask_nothing(items: Sequence[RecommendedItem]) -> bool:
+    """Whether the cards show plain values alone, behind which no query of the shop's can stand."""
+    return all(type(item.fields.get(name)) in PLAIN for item in items for name in SHOWN)
 
 
 def are_shipped() -> bool:

@@ -15,10 +15,11 @@ from django_sessrec.safety import isolated
 from django_sessrec.serving.arranging import arranging
 from django_sessrec.serving.candidate import ADDED, BOUGHT_TOGETHER, BY_HAND, DROPPED, MOVED, Candidate, Trace
 from django_sessrec.serving.facets import Facets
-from django_sessrec.serving.fallback import AT_FIRST, SPARE, UNDER_RULES, candidates
+from django_sessrec.serving.fallback import candidates
 from django_sessrec.serving.families import families_of
 from django_sessrec.serving.interleaving import interleaved, teams
 from django_sessrec.serving.merchandising import Stage, in_force, refill, sifting
+from django_sessrec.serving.model_candidates import AT_FIRST, SPARE, UNDER_RULES
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.rules import (
     BY_CATALOGUE,

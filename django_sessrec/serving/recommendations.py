@@ -239,12 +239,17 @@ def rendered(recommendations: Recommendations, request: HttpRequest | None) -> S
 
     Without context processors: the page has run the shop's already, and they may cost queries.
     """
-    with isolated(f"render {recommendations.template!r} for the placement {recommendations.placement!r}"):
+    task = f"render {recommendations.template!r} for the placement {recommendations.placement!r}"
+    with isolated(task, savepoints=False):
         if recommendations.items:
-            if recommendations.template == cards.LIST and cards.are_shipped():
+            in_python = recommendations.template == cards.LIST and cards.are_shipped()
+            if in_python and cards.ask_nothing(recommendations.items):
                 return cards.html(recommendations)
-            context = {"recommendations": recommendations, "request": request}
-            return render_to_string(recommendations.template, context)
+            with isolated(task):
+                if in_python:
+                    return cards.html(recommendations)
+                context = {"recommendations": recommendations, "request": request}
+                return render_to_string(recommendations.template, context)
     unrendered = recommendations.template if recommendations.items else ""
     return why_no_list(recommendations.placement, template=unrendered)
 

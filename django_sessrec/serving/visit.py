@@ -96,7 +96,7 @@ def visit_of(
     query: str = "",
     leave_out: Iterable[Any] = (),
 ) -> Visit:
-    """The visit that this request belongs to; one query where the visitor has consented, else none.
+    """The visit that this request belongs to; one query where the visitor brings a session, else none.
 
     From here on the response is private, whatever else is true of the request: a shared cache that kept it
     would show one visitor's list to another.
@@ -218,8 +218,11 @@ def _current(item: Any, tracker: Tracker | None, catalogue: TextCatalogue) -> st
 def _events_of(tracker: Tracker, session_id: UUID) -> list[SessionEvent]:
     """The session's events, with those of this request, which are not stored yet."""
     stored: list[SessionEvent] = []
-    with isolated("read the session's events"):
-        stored = session_events(session_id)
+    if not tracker.begins_session:
+        try:
+            stored = session_events(session_id)
+        except Exception as error:  # after which it goes back to a savepoint of its own
+            swallowed("read the session's events", error, savepoints=True)
     pending = [
         SessionEvent(str(each.event_id), each.name, each.item_id, each.quantity) for each in tracker.pending
     ]

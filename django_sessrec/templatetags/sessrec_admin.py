@@ -15,6 +15,14 @@ STATUS_SECONDS: Final = 2.0  # the shop's own page does not wait long for one se
 register = template.Library()
 
 
+@register.filter
+def sessrec_person(who: str) -> str:
+    """Who trained or promoted: a name as it is, and words for the schedule and a command."""
+    from django_sessrec.admin.words import person_name
+
+    return person_name(who)
+
+
 @register.inclusion_tag("admin/sessrec/includes/tabs.html", takes_context=True)
 def sessrec_tabs(context: Context) -> dict[str, Any]:
     """The tab strip."""

@@ -120,6 +120,18 @@ def test_the_buttons_are_where_they_can_be_used(admin_client, two_runs):
     assert roll_back in page(admin_client, reverse(RUNS))
 
 
+def test_nobody_is_called_by_a_word_of_the_code(admin_client, two_runs, settings):
+    settings.LANGUAGE_CODE = "de"
+    Promotion.objects.create(model="popularity", run=two_runs[0], promoted_by="command")
+    runs, run = (
+        page(admin_client, reverse(RUNS)),
+        reverse("admin:sessrec_trainingrun_change", args=[two_runs[0].pk]),
+    )
+    assert "von dem Zeitplan" in runs
+    assert "<dd>dem Zeitplan</dd>" in page(admin_client, run)
+    assert "einem Befehl" in page(admin_client, run)
+
+
 def test_a_first_run_has_nothing_to_go_back_to(admin_client):
     run = a_run()
     Promotion.objects.create(model="neighbours", run=run, promoted_by="schedule")

@@ -233,6 +233,13 @@ def test_a_close_race_is_too_early(admin_client):
     assert "Too early" in page(admin_client, reverse(LIST))
 
 
+def test_whether_the_split_is_as_planned_is_told_in_the_readers_language(admin_client, settings):
+    settings.LANGUAGE_CODE = "de"
+    experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks")
+    sessions_of(experiment, (50, 52), number=60)
+    assert "wie geplant (p = 1,00)" in page(admin_client, one(experiment))
+
+
 def test_a_winner_is_named_with_its_interval(admin_client):
     experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks", tuned_for=200)
     sessions_of(experiment, (10, 80))

@@ -47,13 +47,8 @@ ON_A_PAGES_WAY = (
     *("middleware", "templatetags.sessrec."),
     *("capture.tracker", "capture.consent", "capture.cookie", "capture.rec_id", "capture.request_filters"),
     *("serving.visit", "serving.placements", "serving.experiments", "serving.fallback", "serving.choose"),
-    *(
-        "serving.categories",
-        "serving.rules",
-        "serving.recommendations",
-        "serving.links",
-        "serving.active_models",
-    ),
+    *("serving.model_candidates", "serving.categories", "serving.rules", "serving.recommendations"),
+    *("serving.links", "serving.active_models"),
 )
 HELD_BY_NOTHING = {
     "middleware.SessrecMiddleware.__init__": "runs when the server starts",
@@ -78,7 +73,7 @@ NOT_MET = {
     "serving.visit.stored_visit": "the admin's",
     "serving.visit.visit_from_events": "the same",
     "serving.fallback._by_content": "asked where STEPS names the step content",
-    "serving.fallback._Ranked._unexplained": "asked where no product is a variant of another",
+    "serving.model_candidates.ModelCandidates._unexplained": "asked where no product is a variant of another",
     "serving.recommendations.RecommendedItem.pinned": "asked by a template of the shop's own",
     "serving.recommendations.RecommendedItem.reason_text": "the same",
     "serving.recommendations._propensities": "asked where a placement explores",

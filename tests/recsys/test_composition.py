@@ -83,7 +83,12 @@ def test_a_stronger_intent_gets_more_places(intents):
     weak = composed(intents, [1, 21, 22], range(23, 31), [range(2, 12)], limit=8)
     strong = composed(intents, [*range(1, 12), 21], range(23, 31), [range(12, 20)], limit=8)
     assert [intent is not None for _, intent in weak] == [place == 4 for place in range(8)]
-    assert [intent is not None for _, intent in strong] == [place in (1, 4, 6) for place in range(8)]
+    assert [intent is not None for _, intent in strong] == [place in (2, 6) for place in range(8)]
+
+
+def test_a_long_list_has_two_places_for_an_earlier_intent(intents):
+    found = composed(intents, [*range(1, 12), 21, 22], range(23, 41), [range(12, 21)], limit=18)
+    assert [place for place, (_, intent) in enumerate(found) if intent is not None] == [4, 13]
 
 
 def test_three_intents_are_served_and_a_fourth_waits(intents):

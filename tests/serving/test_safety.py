@@ -12,10 +12,11 @@ import psycopg
 import pytest
 from django.db import connection, transaction
 from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 
 import django_sessrec
 from django_sessrec.recommendations import get_recommendations
-from django_sessrec.serving import active_models
+from django_sessrec.serving import active_models, experiments, merchant_rules
 from tests.demo.models import Product
 
 PACKAGE = Path(django_sessrec.__file__).parent
@@ -118,6 +119,23 @@ def test_one_query_for_the_visit_and_one_for_the_list(
         visitor.get(plain)
     with django_assert_num_queries(1 + 3 if consent == "yes" else 1 + 1):  # the visit, the list, the writing
         visitor.get(tagged)
+
+
+def test_inside_the_shops_transaction_a_list_takes_one_savepoint(
+    visitor, products, trails, promote, placement, settings, monkeypatch
+):
+    placement(LIMIT=4)
+    settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.serving.catalogues.NothingSensitive"}
+    for module in (active_models, experiments, merchant_rules):
+        monkeypatch.setattr(module, "CHECK_SECONDS", 3600)
+    promote(trails)
+    tagged = products[8].get_absolute_url()
+    visitor.get(tagged)
+    with CaptureQueriesContext(connection) as statements:
+        page = visitor.get(tagged)
+    assert page.content.count(b"<li class") == 4
+    words = [each["sql"].split()[0] for each in statements.captured_queries]
+    assert (words.count("SAVEPOINT"), words.count("RELEASE")) == (1, 1)
 
 
 def test_no_web_module_loads_torch():

@@ -4,13 +4,17 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from django_sessrec.capture import cookie
 from django_sessrec.events import import_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event
-from django_sessrec.recommendations import choose, placement_for, stored_visit
+from django_sessrec.recommendations import choose, placement_for, stored_visit, visit_of
+from tests.support.capture import event
 from tests.support.history import happen
-from tests.support.visits import store_visits
+from tests.support.visits import request_of, store_visits
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_process")]
 
@@ -69,6 +73,20 @@ def test_an_imported_session_is_a_visit_whatever_its_id(session_id):
 def test_a_session_that_is_not_stored_is_an_empty_visit():
     assert stored_visit(uuid7()).clicks == []
     assert stored_visit(uuid4()).clicks == []
+
+
+def test_a_page_reads_the_session_that_it_brings_and_none_that_begins_with_it(session):
+    session_id, _at = session
+    begun, brought = request_of(), request_of()
+    brought.COOKIES["sessrec"] = cookie.text_of(session_id)
+    begun.sessrec.pending.append(event("3", name="add_to_cart", session_id=begun.sessrec.session_id))
+    with CaptureQueriesContext(connection) as statements:
+        first_page = visit_of(begun, item="3")
+        assert not statements.captured_queries
+        later_page = visit_of(brought, item="3")
+    assert sum("sessrec_session_events" in each["sql"] for each in statements.captured_queries) == 1
+    assert (first_page.items, first_page.basket) == (("3",), ("3",))
+    assert (later_page.items, later_page.purchases) == (("1", "1", "2"), ("1",))
 
 
 def test_a_moment_without_a_time_zone_is_refused():

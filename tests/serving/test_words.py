@@ -3,8 +3,10 @@
 import pytest
 from django.test import RequestFactory
 
+from django_sessrec.capture import cookie
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.tracker import Tracker
+from django_sessrec.ids import uuid7
 from django_sessrec.recommendations import get_recommendations, render
 from tests.demo.models import Product
 from tests.support.capture import event
@@ -75,6 +77,7 @@ def test_a_list_that_the_basket_has_no_part_in_does_not_speak_of_it(
     assert get_recommendations(placement="product_page", **clicks).title == "You may also like"
     assert get_recommendations(None, "product_page").title == "Popular right now"
     request = visit()["request"]
+    request.COOKIES["sessrec"] = cookie.text_of(uuid7())
     put = event(str(products[2].pk), name="add_to_cart", session_id=request.sessrec.session_id)
     outbox.deliver([put])
     assert get_recommendations(request, "product_page").title == basket

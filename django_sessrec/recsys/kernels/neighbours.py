@@ -119,11 +119,10 @@ class NeighboursKernel:
             clicked + 2 * size,
         )
         raise_error(n, session)
-        numbers = np.count_nonzero(found[0], axis=1).tolist()
-        clicks, neighbours = found[:2, :, : max(numbers, default=0)].tolist()
+        clicks, neighbours = found[:2, :, : len(session)].tolist()
+        spoke = [tuple(filter(None, of_row)) for of_row in clicks]  # zeros end them
         return [
-            (tuple(of_row[:number]), tuple(counts[:number]))
-            for of_row, counts, number in zip(clicks, neighbours, numbers, strict=True)
+            (of_row, tuple(counts[: len(of_row)])) for of_row, counts in zip(spoke, neighbours, strict=True)
         ]
 
     def _scratch(self) -> tuple[FloatArray, Rows, int, int]:
