@@ -42,11 +42,19 @@ def pytest_configure(config: pytest.Config) -> None:
         postgres.start()
         config.add_cleanup(postgres.stop)
         os.environ["DATABASE_URL"] = postgres.url
+    config.add_cleanup(_let_go)
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """More than cores: a third of the time a worker waits, for servers that are hung and for browsers."""
     return 3 * len(os.sched_getaffinity(0)) // 2
+
+
+def _let_go() -> None:
+    """Hold nothing of the last test: this process's end would try to bring it to servers that are gone."""
+    from django_sessrec.capture.outbox import outbox
+
+    outbox.reset()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
