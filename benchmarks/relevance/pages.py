@@ -191,7 +191,10 @@ def _walk(tally: Tally, products: Sequence[Any], kinds: dict[str, str], draw: np
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """By item, the sessions that viewed it and those that bought it, of the time that models learnt from."""
+    """By item, the sessions that viewed it and those that bought it, of the time that models learnt from.
+
+    A family of variants is one item, as models learn it.
+    """
 
     viewed: dict[str, set[int]]
     bought: dict[str, set[int]]
@@ -207,6 +210,7 @@ class Sessions:
     def reasons(self, clicks: list[str]) -> Counter[str]:
         """What the reasons of the product page's list rest on, after these clicks."""
         from django_sessrec.recommendations import Visit, choose, placement_for
+        from django_sessrec.serving.families import family_of
 
         visit = Visit(items=clicks[:-1], current=clicks[-1])
         found: Counter[str] = Counter()
@@ -215,7 +219,10 @@ class Sessions:
                 found["session"] += each.reason == "session"
                 if each.reason in OTHERS and each.because:
                     with_item = self.bought if each.reason == "bought_together" else self.viewed
-                    both = with_item.get(each.item_id, set()) & with_item.get(each.because[0], set())
+                    pair = (each.item_id, each.because[0])
+                    family = family_of(pair)
+                    one, other = (with_item.get(family.get(item, item), set()) for item in pair)
+                    both = one & other
                     found["of_others"] += 1
                     found["weak"] += len(both) < FEWEST
                     found["none"] += not both

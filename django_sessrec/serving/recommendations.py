@@ -57,8 +57,8 @@ class RecommendedItem:
     - `reason`: a reason code, such as "neighbours", "viewed" or "popular"
     - `because`: ids of the clicked items that speak for it, strongest first
     - `because_title`: title of the one to name beside it; empty where none may be shown
-    - `reason_repeated`: whether an item above has the same reason and title; the default template then says
-      nothing
+    - `reason_repeated`: whether the heading says it, or an item above has the same reason and title; the
+      default template then says nothing
     - `url`: the item's page; where there is an impression, a visit through it counts as a click
     - `row`: heading of its row, where the placement has a row for each intent; empty in the first, whose
       heading is the list's title
@@ -264,10 +264,11 @@ def _shown(
     answer = choice.answer
     by_model = answer is not None and answer.step == MODEL
     rec_id = sign(impression.impression_id, impression.session_id) if impression else None
+    title = _title(choice, placement)
     return Recommendations(
         placement.name,
-        title=_title(choice, placement),
-        items=_items(choice, placement, rec_id, request),
+        title=title,
+        items=_items(choice, placement, title, rec_id, request),
         impression_id=impression.impression_id if impression else None,
         rec_id=rec_id,
         personalised=visit.consent == SESSION and any(each.because for each in choice.chosen),
@@ -319,7 +320,7 @@ def usual_title(step: str, otherwise: str = "") -> str:
 
 
 def _items(
-    choice: Choice, placement: Placement, rec_id: str | None, request: HttpRequest | None
+    choice: Choice, placement: Placement, title: str, rec_id: str | None, request: HttpRequest | None
 ) -> list[RecommendedItem]:
     titles = _Titles(request)
     said: set[tuple[str, str]] = set()
@@ -329,7 +330,11 @@ def _items(
         fields = each.fields or {}
         because_title = titles.unsaid(each.reason, each.because_items, said)
         repeated = each.step == RECENTLY_VIEWED or (  # which the heading says of all of them
-            each.reason != Source.VIEWED and (each.reason, because_title) in said
+            each.reason != Source.VIEWED
+            and (
+                (each.reason, because_title) in said
+                or (not because_title and words(each.reason, "") == title)
+            )
         )
         said.add((each.reason, because_title))
         if placement.intents == ROWS and each.intent not in rows:

@@ -119,8 +119,12 @@ def test_a_label_of_one_item_leaves_the_reasons_to_the_cards(products, trails, p
     assert said(shown) == ["From other visits with tea 8"]
 
 
-def test_a_popular_list_gives_its_reason_once(products, trails, promote):
+def test_a_popular_list_gives_its_reason_once_in_the_heading_or_on_the_first_card(
+    products, trails, promote, placement
+):
     promote(trails)
+    assert said(get_recommendations(None, "product_page")) == []
+    placement(FALLBACK_TITLE="What others like")
     assert said(get_recommendations(None, "product_page")) == ["Popular right now"]
 
 
