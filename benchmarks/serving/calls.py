@@ -48,9 +48,13 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=20_000)
     parser.add_argument("--requests", type=int, default=1_000, help="of each page and kind of visitor")
     parser.add_argument("--intents", action="store_true", help="of a model that tells intents apart")
+    parser.add_argument("--atomic", action="store_true", help="under ATOMIC_REQUESTS")
     parser.add_argument("--profile", choices=PAGES, help="print the functions of this page instead")
     options = parser.parse_args()
     with shop(options.items, options.sessions, intents=options.intents) as visits:
+        from django.db import connection
+
+        connection.settings_dict["ATOMIC_REQUESTS"] = options.atomic
         if options.profile:
             profile(Visitor(visits, PAGES[options.profile], KINDS["session"]))
             return

@@ -112,11 +112,10 @@ def _json(
     lines = chain([first], iter(lambda: _line_of(text, path), ""))
     objects = ((line, _object(words)) for line, words in enumerate(lines, 1) if words.strip())
     head = list(islice(objects, NAMES_FROM))
-    _require(
-        columns,
-        list(dict.fromkeys(name for _, each in head if isinstance(each, dict) for name in each)),
-        path,
-    )
+    names = dict.fromkeys(name for _, each in head if not isinstance(each, Exception) for name in each)
+    if not names:
+        raise UnusableFile(f"{path} is JSON, but not with an object in each line, as jq -c writes it")
+    _require(columns, [*names], path)
     yield from chain(head, objects)
 
 

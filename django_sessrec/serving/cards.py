@@ -39,7 +39,7 @@ MARKUP: Final = re.compile("[&<>\"']").search  # what `escape` replaces, in most
 
 def ask_nothing(items: Sequence[RecommendedItem]) -> bool:
     """Whether the cards show plain values alone, behind which no query of the shop's can stand."""
-    return all(type(item.fields.get(name)) in PLAIN for item in items for name in SHOWN)
+    return {type(item.fields.get(name)) for item in items for name in SHOWN} <= PLAIN
 
 
 def are_shipped() -> bool:

@@ -156,6 +156,10 @@ def zipped(content):
         (lambda content: gzip.compress(b"PAR1" + content), "a Parquet file that was compressed as a whole"),
         (lambda content: gzip.compress(zipped(content)), "a ZIP archive"),
         (lambda _content: b'[{"session_id": "s"}]', "a JSON array: write each of its objects into a line"),
+        (
+            lambda _content: b'{\n  "session_id": "s",\n  "item_id": "tea"\n}',
+            "not with an object in each line",
+        ),
         (lambda _content: b"<!doctype html>", "HTML or XML"),
     ],
 )
