@@ -2,8 +2,7 @@
 
 Neighbours learn from the first days under each of WEIGHTS; the clicks of the last ones, each on an item that
 is new to its session, are looked for in lists without the session's items: all, and those on what the session
-bought in the end. In this simulation visitors buy any of what they look at, so orders say nothing about taste
-that views do not: the figures are what weights cost, and what they give, where they know nothing better.
+bought in the end.
 """
 
 from __future__ import annotations

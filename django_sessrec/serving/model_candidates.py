@@ -23,6 +23,7 @@ DEPTH: Final = 4  # times the list's length that each model is asked for
 AT_FIRST: Final = 1.5  # times the list's length that is explained and looked up where no rule may drop more
 SPARE: Final = 2  # the same for rules, and in all: replaces sold-out items without a second query
 UNDER_RULES: Final = 3  # the same for a merchant's rules
+OF_OTHERS: Final = frozenset({Source.NEIGHBOURS, Source.CO_VIEWED, Source.BOUGHT_TOGETHER})
 MAX_BECAUSE: Final = 3  # reasons that a visitor may still want to read
 
 
@@ -105,6 +106,7 @@ class ModelCandidates:
         self._next = 0  # place in it
         self._intents: int | None = None
         self._clicked: dict[str, str] = {}  # what the model heard -> the variant that was clicked
+        self._stood_in: Set[str] = frozenset()  # what it heard in place of products that it does not know
 
     def first(self) -> list[Candidate]:
         serving, asked = active(self._model), self._asked
@@ -117,6 +119,7 @@ class ModelCandidates:
         if not any(item_id in index for item_id in heard):
             return []
         self._run_id = serving.run_id
+        self._stood_in = {*stand_ins.values()}
         if heard is not self._session:
             self._clicked = dict(zip(heard, self._session, strict=True))
         self._ranking = ranking = serving.recommender.rank(
@@ -157,7 +160,7 @@ class ModelCandidates:
             place: Candidate(
                 each.item_id,
                 self._step,
-                each.source,
+                self._reason(each),
                 self._as_clicked(each.because[:MAX_BECAUSE]),
                 each.score,
                 self._model,
@@ -176,6 +179,14 @@ class ModelCandidates:
         item_id = self._ids[place]
         reason = Source.VIEWED if item_id in self._session else Source.SESSION
         return Candidate(item_id, self._step, reason, model=self._model, run_id=self._run_id)
+
+    def _reason(self, recommendation: Recommendation) -> str:
+        """Past sessions say nothing of a product that the model does not know."""
+        if self._stood_in and recommendation.source in OF_OTHERS:
+            return (
+                recommendation.source if self._stood_in.isdisjoint(recommendation.because) else Source.SESSION
+            )
+        return recommendation.source
 
     def _as_clicked(self, heard: tuple[str, ...]) -> tuple[str, ...]:
         return tuple([self._clicked.get(each, each) for each in heard]) if self._clicked else heard
