@@ -103,6 +103,7 @@ def test_options_that_make_no_sense_are_named():
 
 
 def test_its_seed_is_that_of_every_source_which_names_none():
+    pytest.importorskip("torch", reason="a network is a source: the extra train brings torch")
     net = "django_sessrec.neural.GRU4Rec"
     drawn = Blend(seed=3).estimators()
     assert [getattr(estimator, "seed", None) for estimator in drawn] == [None, None, 3]
