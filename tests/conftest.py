@@ -21,6 +21,7 @@ TESTS = Path(__file__).parent
 SLOW = (
     *("benchmarks", "hosts", "neural", "shop", "stack"),
     *(
+        "chaos/test_injected.py",
         "docs/test_tutorial.py",
         "training/test_lock.py",
         "training/test_resume.py",

@@ -76,3 +76,10 @@ def stream_server(settings, valkey, transactional_db):
     server = stream.client()
     server.flushdb()
     return server
+
+
+@pytest.fixture
+def no_broker(tmp_path):
+    """A broker that is down."""
+    with celery_on(f"redis+socket://{tmp_path}/nobody.sock"):
+        yield

@@ -22,13 +22,6 @@ from example_shop.stack.valkey import Valkey
 from tests.support.capture import captured, carry_out, celery_on, in_the_ledger, tasks_in
 
 
-@pytest.fixture
-def no_broker(tmp_path):
-    """A broker that is down."""
-    with celery_on(f"redis+socket://{tmp_path}/nobody.sock"):
-        yield
-
-
 class EventsTable:
     """The table of the events, which is gone, as before migrate, until it is brought back."""
 

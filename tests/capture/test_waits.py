@@ -67,12 +67,6 @@ def way(request, shop, server, monkeypatch):
 
 
 @pytest.fixture
-def no_broker(tmp_path):
-    with celery_on(f"redis+socket://{tmp_path}/nobody.sock"):
-        yield
-
-
-@pytest.fixture
 def brief(monkeypatch):
     """Waits that are bounded are shorter than in a shop; one without a bound is as long as ever."""
     monkeypatch.setattr(deadlines, "TIMEOUT_SECONDS", BRIEF_SECONDS)
@@ -142,7 +136,7 @@ def test_a_server_that_hangs_holds_one_page_up_and_no_other(visitor, way, no_bro
 @pytest.fixture
 def hung_broker():
     """A broker of its own, to be hung beside what else hangs."""
-    valkey = Valkey(own_folder(own_folder(scratch_folder()) / "hung-too"))
+    valkey = Valkey(own_folder(scratch_folder() / "hung-too"))
     valkey.start()
     with celery_on(valkey.url):
         yield valkey

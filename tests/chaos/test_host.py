@@ -14,7 +14,7 @@ from tests.support.processes import wait_for
 from tests.support.visits import visit_in
 
 pytestmark = pytest.mark.chaos
-SLOT = re.compile(r'<section class="recommendations".*?</section>\n', re.DOTALL)
+SLOT = re.compile(r'<section class="(?:recommendations|sessrec-categories)".*?</section>\n', re.DOTALL)
 PRODUCT = "/product/1/alma-porcelain-teapot-0-6-l-chalk-white/"
 WHY = re.compile(r'<details class="sessrec-why".*?</details>\n', re.DOTALL)  # says what serves now
 PAGES = ["/", "/c/kitchen/", PRODUCT, "/basket/", "/checkout/", "/privacy/"]
