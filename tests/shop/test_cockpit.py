@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, needs_chromium]
 ADMIN = "/admin/sessrec/"
 OWN, UNFOLD = "example_shop.settings", "tests.shop.unfold_settings"
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+LOOKS = (("light", "wide", WIDE), ("dark", "phone", PHONE))
 PAGES = {
     "Today": "",
     "Report": "report/",
@@ -152,7 +153,7 @@ def admin(request, rows) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def walk(browser, admin) -> Walk:
-    """Every page, loaded once and looked at in each scheme and size and by keyboard."""
+    """Every page, loaded once and looked at in each scheme, in each size and by keyboard."""
     settings, url = admin
     walk = Walk()
     page = signed_in(browser, url, walk.complaints)
@@ -160,20 +161,20 @@ def walk(browser, admin) -> Walk:
         walk.addresses.append(page.url)
         assert page.locator(".sessrec-tabs").count() == 1, name
         by_keyboard(page, name, walk)
-        for scheme in ("light", "dark"):
+        for scheme, size_name, size in LOOKS:
             page.emulate_media(color_scheme=scheme)
             if (settings, scheme) == (UNFOLD, "dark"):
                 page.reload()  # it asks for the scheme only once
             page.evaluate(OPEN)
-            for size_name, size in (("phone", PHONE), ("wide", WIDE)):
-                page.set_viewport_size(size)
-                look = f"{name}, {scheme}, {size_name}"
-                if broken := violations(page, *OURS[settings]):
-                    walk.rules[look] = broken
-                width = page.evaluate("document.documentElement.scrollWidth")
-                # Lists of raw rows are Django's own tables, which scroll.
-                if settings == OWN and width > size["width"] and not name.startswith(("Raw", "Models")):
-                    walk.widths[look] = width
+            page.set_viewport_size(size)
+            look = f"{name}, {scheme}, {size_name}"
+            if broken := violations(page, *OURS[settings]):
+                walk.rules[look] = broken
+            width = page.evaluate("document.documentElement.scrollWidth")
+            # Lists of raw rows are Django's own tables, which scroll.
+            if settings == OWN and width > size["width"] and not name.startswith(("Raw", "Models")):
+                walk.widths[look] = width
+        page.set_viewport_size(WIDE)
         page.emulate_media(color_scheme="light")
     page.context.close()
     return walk
