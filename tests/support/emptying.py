@@ -11,16 +11,16 @@ DO $$
 DECLARE
     kept CONSTANT text[] := ARRAY['django_migrations', 'django_content_type', 'auth_permission'];
     stored boolean;
-    emptied text;
+    named text;
     found text[] := '{}';
 BEGIN
-    FOR emptied IN
+    FOR named IN
         SELECT format('%I', relname) FROM pg_class
         WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname <> ALL (kept)
     LOOP
-        EXECUTE 'SELECT EXISTS (SELECT FROM ' || emptied || ')' INTO stored;
+        EXECUTE 'SELECT EXISTS (SELECT FROM ' || named || ')' INTO stored;
         IF stored THEN
-            found := found || emptied;
+            found := found || named;
         END IF;
     END LOOP;
     IF found <> '{}' THEN
