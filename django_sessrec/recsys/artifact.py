@@ -101,7 +101,7 @@ def load(folder: Path, own: type[Recommender] | None = None) -> Recommender:
         raise
     except Exception as error:  # a class of the shop's own may raise anything, and so may another version's
         kind = f"{folder} does not open as {manifest.get('kind')!r}"
-        raise ArtifactError(f"{kind}: {_reason(error)}{_written_by(manifest)}; train anew") from error
+        raise ArtifactError(f"{kind}: {_reason(error)}{_written_by(manifest)}") from error
     return recommender
 
 
@@ -139,7 +139,7 @@ def load_intents(folder: Path, index: ItemIndex) -> Intents | None:
     try:
         return None if parameters is None else Intents.load(folder, len(index), parameters)
     except (LookupError, OSError, TypeError, ValueError) as error:
-        raise ArtifactError(f"the intents of {folder} do not open: {_reason(error)}; train anew") from error
+        raise ArtifactError(f"the intents of {folder} do not open: {_reason(error)}") from error
 
 
 def load_cold_start(folder: Path, index: ItemIndex) -> ColdStart | None:
@@ -148,9 +148,7 @@ def load_cold_start(folder: Path, index: ItemIndex) -> ColdStart | None:
     try:
         return None if parameters is None else ColdStart.load(folder, len(index), parameters)
     except (LookupError, OSError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"the cold start of {folder} does not open: {_reason(error)}; train anew"
-        ) from error
+        raise ArtifactError(f"the cold start of {folder} does not open: {_reason(error)}") from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

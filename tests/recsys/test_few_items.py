@@ -8,6 +8,7 @@ from django_sessrec.recsys import (
     BoughtTogether,
     ItemKNN,
     Neighbours,
+    NotEnoughData,
     Popularity,
     RecentNeighbours,
     SessionLog,
@@ -23,8 +24,7 @@ ESTIMATORS = (
     Neighbours(),
     RecentNeighbours(),
     TunedNeighbours(),
-    BoughtTogether(),
-    Blend({"django_sessrec.recsys.Neighbours": {}, "django_sessrec.recsys.ItemKNN": {}}),
+    Blend(sources={"django_sessrec.recsys.Neighbours": {}, "django_sessrec.recsys.ItemKNN": {}}),
 )
 
 
@@ -50,3 +50,9 @@ def test_a_few_items_are_enough(estimator: Estimator, items: int, tmp_path):
             if not isinstance(estimator, ItemKNN):  # which knows nothing like what was never clicked beside
                 assert found
             assert not model.recommend(session, 20, exclude=sorted(names))
+
+
+@pytest.mark.parametrize("items", [2, 3])
+def test_baskets_that_chance_fills_teach_nothing_and_that_is_said(items: int):
+    with pytest.raises(NotEnoughData, match="collect more orders"):
+        BoughtTogether().fit(visits_to(items))

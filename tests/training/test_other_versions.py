@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from django.utils import timezone
 
@@ -33,7 +34,7 @@ class Renamed(NeighboursRecommender):
 
     @classmethod
     def load(cls, folder, index, parameters):
-        return super().load(folder, index, parameters["neighbours"])
+        return super().load(folder, index, parameters["of_neighbours"])
 
 
 class Forgetful(NeighboursRecommender):
@@ -69,6 +70,8 @@ def of_a_network(content: bytes) -> Callable[[Path], None]:
     def spoil(folder: Path) -> None:
         for name in ("encoder.onnx", "weights.npz"):
             (folder / name).write_bytes(content)
+        rows = len(np.load(folder / "popularity.npy"))
+        np.save(folder / "items.npy", np.zeros((rows, 2), np.float32))
         rewritten(folder, kind="exported", parameters={"window": 20})
 
     return spoil
@@ -101,7 +104,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda folder: rewritten(folder, intents={"threshold": "much"}),
         "the intents of ",
     ),
-    "a class of the shop's that changed": (of_the_shops, "KeyError: 'neighbours'"),
+    "a class of the shop's that changed": (of_the_shops, "KeyError: 'of_neighbours'"),
     "a class of the shop's that makes no list": (of_the_shops, "AttributeError: 'Forgetful' object has no"),
     "a class of the shop's that is gone": (of_the_shops, "can't be imported"),
 }
