@@ -40,6 +40,7 @@ SPARE_AGAIN: Final = 12  # times the list that is looked up in all where that wa
 
 VARYING: Final[tuple[Rule, ...]] = (varied, rotated, explored)
 REFILLED: Final = "refilled"  # in traces: back in a list that rules had left short
+ALL_THERE_IS: Final = "all_there_is"  # in traces: of the basket's own category, as nothing else is left
 
 
 class Effect(NamedTuple):
@@ -155,11 +156,12 @@ def choose(
         choice = _by_rules(first, own, context)
         if len(choice.chosen) >= placement.limit:
             break
-    if len(choice.chosen) < placement.limit and placement.merchandising.rules:
-        choice = _refilled(choice, refill(choice.chosen, choice.dropped, context), context)
+    choice = _refilled(choice, context)
     if not choice.chosen and BOUGHT_TOGETHER in placement.steps:
         alike = [each for each in choice.dropped if each.trace[-1].rule == not_in_place_of_it.__name__]
-        choice = _refilled(choice, alike, context)
+        if alike:
+            back = _with(ALL_THERE_IS, choice, alike)
+            choice = _refilled(_by_rules(back, own, context, but_for=not_in_place_of_it), context)
     return choice
 
 
@@ -232,8 +234,10 @@ def _take(taken: dict[str, Candidate], proposed: Iterable[Candidate], number: in
     return bool(batch)
 
 
-def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) -> Choice:
-    choice = _judged(first, own, context)
+def _by_rules(
+    first: Choice, own: list[tuple[str, Rule]], context: RuleContext, *, but_for: Rule | None = None
+) -> Choice:
+    choice = _judged(first, own, context, but_for=but_for)
     if not context.placement.merchandising.rules:
         return _applied((*CAPPING, *VARYING, *LAST), choice, context)
     rules, facets = in_force(context), Facets(context, choice.chosen)
@@ -243,16 +247,19 @@ def _by_rules(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) 
     return _applied(LAST, choice, context)
 
 
-def _judged(first: Choice, own: list[tuple[str, Rule]], context: RuleContext) -> Choice:
+def _judged(
+    first: Choice, own: list[tuple[str, Rule]], context: RuleContext, *, but_for: Rule | None = None
+) -> Choice:
     """What the live catalogue and the shop's own rules leave."""
-    choice = judged = _applied(BY_CATALOGUE, first, context)
+    by_catalogue = [rule for rule in BY_CATALOGUE if rule is not but_for] if but_for else BY_CATALOGUE
+    choice = judged = _applied(by_catalogue, first, context)
     for name, rule in own:
         with isolated(f"apply the rule {name!r} to the placement {context.placement.name!r}"):
             choice = _with(name, choice, _once_each(rule(list(choice.chosen), context)))
     if choice is not judged:
         known = {*map(id, judged.chosen)}
         if any(id(each) not in known for each in choice.chosen):  # judge it as all the rest was
-            choice = _applied((*BY_ID, *BY_CATALOGUE), choice, context)
+            choice = _applied((*BY_ID, *by_catalogue), choice, context)
     return choice
 
 
@@ -264,9 +271,19 @@ def _staged(stages: Iterable[Stage], choice: Choice, context: RuleContext) -> Ch
     return choice
 
 
-def _refilled(choice: Choice, back: list[Candidate], context: RuleContext) -> Choice:
-    """A short list with these of what was left out, until it is full."""
-    return _applied(LAST, _with(REFILLED, choice, [*choice.chosen, *back]), context) if back else choice
+def _refilled(choice: Choice, context: RuleContext) -> Choice:
+    """A short list with what a merchant's rules left out, as far as families and categories have room."""
+    placement = context.placement
+    if len(choice.chosen) >= placement.limit or not placement.merchandising.rules:
+        return choice
+    together = whole = [*choice.chosen, *refill(choice.chosen, choice.dropped, context)]
+    for rule in CAPPING:
+        together = rule(together, context)
+    room = {*map(id, together), *map(id, choice.chosen)}
+    filled = [each for each in whole if id(each) in room]
+    if len(filled) == len(choice.chosen):
+        return choice
+    return _applied(LAST, _with(REFILLED, choice, filled), context)
 
 
 def _applied(rules: Iterable[Rule], choice: Choice, context: RuleContext) -> Choice:
