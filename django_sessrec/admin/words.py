@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.experiment_models import HOLDOUT
 from django_sessrec.serving.candidate import BOUGHT_TOGETHER, DROPPED, MOVED, Trace
-from django_sessrec.serving.choose import ALL_THERE_IS, REFILLED
+from django_sessrec.serving.choose import REFILLED
 from django_sessrec.serving.merchant_rules import MERCHANT
 
 
@@ -84,17 +84,17 @@ def rule_name(rule: str) -> str:
         "never_the_item_on_screen": _("never the product on screen"),
         "excluded": _("never shown in this placement"),
         "left_out": _("elsewhere on the page"),
-        "not_in_place_of_it": _("of a category that is in the basket"),
         "varied": _("variety"),
         "rotated": _("shown before without a click"),
         "explored": _("drawn by chance"),
         "viewed": _("viewed in this session"),
         "in_basket_or_bought": _("bought or in the basket"),
+        "not_in_place_of_it": _("of a category that is in the basket or was bought"),
+        "of_bought_categories": _("of a category that was just bought"),
         "every_intent": _("moved so that each intent has a product"),
         "in_rows": _("put into the row of its intent"),
         "one_of_a_family": _("another variant of it is shown, viewed or bought"),
         "arranged": _("arranged so that the rules on places hold"),
-        ALL_THERE_IS: _("shown again, because the shop has nothing of another category"),
         REFILLED: _("shown again, because the rules left too little"),
         "available": _("not offered by the shop now"),
         "not_sensitive": _("sensitive product"),
