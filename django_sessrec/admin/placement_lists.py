@@ -43,6 +43,7 @@ SETTINGS: Final[Mapping[str, str | Promise]] = {
     "SPONSORED": gettext_lazy("Sponsored products"),
     "EXCLUDED": gettext_lazy("Products that are never shown"),
     "HIDE_VIEWED": gettext_lazy("Leaves out what the session has viewed"),
+    "HIDE_BOUGHT_CATEGORIES": gettext_lazy("Leaves out categories that were just bought"),
     "NEW_PRODUCTS": gettext_lazy("Places for new products"),
     "VARIETY": gettext_lazy("Variety, from 0 to 1"),
     "ROTATE_AFTER": gettext_lazy("Lists without a click after which a product goes to the end"),

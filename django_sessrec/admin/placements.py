@@ -225,6 +225,7 @@ class PlacementAdmin(ReadOnlyAdmin):
             % {"placement": placement_name(name)},
             button=_("Remove"),
             back=self._url("page", name),
+            page=placement_name(name),
             sentences=[rule_line(rule, Words(get_catalogue(), [rule])).sentence],
         )
         answer = asked(request, Act.RULES, self, question)
@@ -255,6 +256,7 @@ class PlacementAdmin(ReadOnlyAdmin):
             title=title % words,
             button=button,
             back=self._url("page", name) + (f"?{back}" if back else ""),
+            page=placement_name(name),
             sentences=[_("No visitor sees it before the draft goes live.")],
         )
         answer = asked(request, Act.RULES, self, question)
@@ -276,6 +278,7 @@ class PlacementAdmin(ReadOnlyAdmin):
             title=_("Go live with the draft of %(placement)s?") % {"placement": placement_name(name)},
             button=_("Go live"),
             back=self._url("page", name),
+            page=placement_name(name),
             sentences=[
                 ngettext(
                     "%(number)d rule becomes live; web processes follow within %(seconds)d seconds.",
@@ -310,6 +313,7 @@ class PlacementAdmin(ReadOnlyAdmin):
             title=_("Discard the draft of %(placement)s?") % {"placement": placement_name(name)},
             button=_("Discard"),
             back=self._url("page", name),
+            page=placement_name(name),
             sentences=[_("The draft's changes are deleted. What is live stays live.")],
         )
         answer = asked(request, Act.RULES, self, question)
@@ -333,6 +337,7 @@ class PlacementAdmin(ReadOnlyAdmin):
             about=str(live.pk if (live := live_set(name)) else ""),
             button=_("Bring back"),
             back=self._url("page", name),
+            page=placement_name(name),
             facts=[
                 (_("Live since"), earlier.published_at),
                 (_("By"), earlier.published_by),

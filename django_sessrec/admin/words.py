@@ -88,6 +88,8 @@ def rule_name(rule: str) -> str:
         "explored": _("drawn by chance"),
         "viewed": _("viewed in this session"),
         "in_basket_or_bought": _("bought or in the basket"),
+        "not_in_place_of_it": _("of a category that is in the basket or was bought"),
+        "of_bought_categories": _("of a category that was just bought"),
         "every_intent": _("moved so that each intent has a product"),
         "in_rows": _("put into the row of its intent"),
         "one_of_a_family": _("another variant of it is shown, viewed or bought"),

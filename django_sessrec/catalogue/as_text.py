@@ -74,6 +74,10 @@ class TextCatalogue:
         """Ids of items of the categories, newest first."""
         return [self.id_of(each) for each in self.shop.in_category(categories, limit)][:limit]
 
+    def main_categories(self, limit: int) -> list[str]:
+        """Categories to name when too few are known otherwise."""
+        return [str(each) for each in islice(self.shop.main_categories(limit), limit)]
+
     def newest(self, limit: int) -> list[str]:
         """Ids of the newest items."""
         return [self.id_of(each) for each in self.shop.newest(limit)][:limit]

@@ -14,6 +14,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import (
     CharField,
+    Count,
     Field,
     ForeignObjectRel,
     IntegerField,
@@ -164,6 +165,16 @@ class ModelCatalogue(Catalogue):
             with isolated("describe a category", savepoints=False):
                 described[getattr(row, key.attname)] = {"title": str(row), "url": row.get_absolute_url()}
         return described
+
+    def main_categories(self, limit: int) -> Iterable[str]:
+        """Those with the most products that may be shown; none where category_field is a property."""
+        if not self.category_field or self._category is None:
+            return []
+        name = self.category_field
+        products = self.available(self._model._default_manager.all()).exclude(**{name: None})
+        counted = products.order_by().values(name).annotate(sessrec_products=Count("pk"))
+        largest = counted.order_by("-sessrec_products", name).values_list(name, flat=True)
+        return [str(category) for category in largest[:limit]]
 
     def newest(self, limit: int) -> Iterable[Any]:
         """By primary key."""

@@ -40,6 +40,7 @@ class Visit:
     current: str = ""  # the item on screen
     basket: Sequence[str] = ()  # still in it
     purchases: Sequence[str] = ()
+    since_purchase: Sequence[str] = ()  # of the items, those clicked after the latest of these
     session_id: UUID | None = None
     consent: Level = CONTEXTUAL
     at: datetime = field(default_factory=timezone.now)
@@ -49,7 +50,7 @@ class Visit:
     group: str | None = None  # the customer's, for rules; None: the page's request tells it
 
     def __post_init__(self) -> None:
-        for name in ("items", "basket", "purchases", "left_out"):
+        for name in ("items", "basket", "purchases", "since_purchase", "left_out"):
             given = getattr(self, name)
             if given and (ids := _as_text(name, given)) is not given:
                 object.__setattr__(self, name, ids)
@@ -143,6 +144,7 @@ def _visit_of(
         current=current,
         basket=basket,
         purchases=purchases,
+        since_purchase=_since_purchase(events),
         session_id=session_id,
         consent=SESSION,
         left_out=left_out,
@@ -174,6 +176,7 @@ def visit_from_events(
         current=current,
         basket=basket,
         purchases=purchases,
+        since_purchase=_since_purchase(events),
         session_id=session_id,
         consent=SESSION,
         at=at or timezone.now(),
@@ -242,3 +245,9 @@ def _basket_and_purchases(events: Iterable[SessionEvent]) -> tuple[tuple[str, ..
             basket[each.item_id] = 0
             purchases[each.item_id] = None
     return tuple(item_id for item_id, quantity in basket.items() if quantity > 0), tuple(purchases)
+
+
+def _since_purchase(events: Sequence[SessionEvent]) -> tuple[str, ...]:
+    """What was clicked after the latest purchase; nothing where there is none."""
+    last = max((n for n, each in enumerate(events) if each.name == EventName.PURCHASE), default=len(events))
+    return tuple(each.item_id for each in events[last:] if each.name in CLICK_EVENTS)

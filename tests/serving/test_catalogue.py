@@ -236,6 +236,11 @@ def test_related_items_share_any_category_and_come_once(members, django_assert_n
         assert {len(catalogue.categories(each)) for each in found.values()} == {1}
 
 
+def test_main_categories_of_several_are_counted_each(members):
+    groups = [str(pk) for pk in Group.objects.order_by("pk").values_list("pk", flat=True)]
+    assert TextCatalogue(Groups()).main_categories(2) == groups[:2], "three users each"
+
+
 def test_limit_as_text_is_a_limit(products):
     page = Client().get(f"/sessrec/slot/product_page/?item_id={products[0].pk}&limit=4")
     assert page.content.count(b'class="sessrec__item"') == 4
