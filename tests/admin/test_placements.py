@@ -216,7 +216,7 @@ def test_what_a_session_clicked_is_named_though_no_list_looked_it_up(admin_clien
     at = timezone.now() - timedelta(minutes=9)
     session = uuid7(at)
     for n in (2, 4):
-        happen(session, at, "view_item", str(shop[n].pk))
+        happen(session, at + timedelta(minutes=n), "view_item", str(shop[n].pk))
     Product.objects.filter(pk=shop[4].pk).update(stock=0)
     html = page(admin_client, url("page", NAME))
     assert "Clicks of the session, newest last: tea 2, tea 4 (not offered now)" in html
