@@ -90,7 +90,16 @@ def product_id(text: str, catalogue: TextCatalogue) -> str:
 
     One that is sold out now is a product all the same: it may be pinned for the day on which it is back.
     """
-    text = text.strip()
+    refused = ValidationError(_("The shop's catalogue failed. The shop's log says why."))
+    with isolated("look up a product for the admin"):
+        try:
+            return _product_id(text.strip(), catalogue)
+        except ValidationError as problem:
+            refused = problem
+    raise refused
+
+
+def _product_id(text: str, catalogue: TextCatalogue) -> str:
     given = text[:-1].rpartition("[")[2].strip() if text.endswith("]") else text
     if catalogue.known([given]):
         return given
