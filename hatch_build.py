@@ -75,6 +75,13 @@ class CompilingBuildHook(BuildHookInterface):
         try:
             subprocess.run([*command, *map(str, sources), "-o", str(unfinished)], check=True)  # noqa: S603
             unfinished.replace(folder / LIBRARY)  # a process that has the old one open keeps it
+        except (OSError, subprocess.CalledProcessError) as error:
+            remedy = (
+                "name a C compiler in CC, or leave CC unset: without a cc on the PATH Zig's wheel compiles"
+            )
+            raise SystemExit(
+                f"{shlex.join(compiler)!r} does not compile the C kernels ({error}); {remedy}"
+            ) from error
         finally:
             unfinished.unlink(missing_ok=True)
         build_data["artifacts"].append(f"/{KERNELS}/{LIBRARY}")

@@ -48,7 +48,6 @@ from django_sessrec.host_models import HostedModel  # noqa: F401 - Django looks 
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
-from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import Recommender
 from django_sessrec.rule_models import PlacementRule, RuleSet  # noqa: F401 - Django looks for models here
 
@@ -334,13 +333,14 @@ class TrainingRun(SessrecModel):
             return artifact_storage.manifest_of(self.folder.name, self.sha256)
         return artifact.read_manifest(self.folder)
 
-    def open_intents(self, index: ItemIndex) -> Intents | None:
-        """The likeness of the published model's items; None where it was trained before there was one."""
-        return artifact.load_intents(self.folder, index)
+    def open_to_serve(self) -> tuple[Recommender, Intents | None, ColdStart | None]:
+        """All that a web process opens of the published model; ArtifactError says why it does not open.
 
-    def open_cold_start(self, index: ItemIndex) -> ColdStart | None:
-        """What the published model knows of products from their content; None where it knows nothing."""
-        return artifact.load_cold_start(self.folder, index)
+        The likeness of its items and what it knows of new products are None where it was trained without.
+        """
+        recommender, folder = self.open(), self.folder
+        index = recommender.index
+        return recommender, artifact.load_intents(folder, index), artifact.load_cold_start(folder, index)
 
     def note(self, sentence: str) -> None:
         """Say something that stays with the verdict; not yet saved."""
@@ -354,7 +354,7 @@ def _own_recommender(model: str) -> type[Recommender] | None:
         return None
     try:
         found: type[Recommender] = import_string(path)
-    except ImportError as error:
+    except Exception as error:  # the module may raise anything
         where = f"SESSREC['MODELS'][{model!r}]['RECOMMENDER']"
         raise artifact.ArtifactError(f"{where} = {path!r} can't be imported: {error}") from error
     return found

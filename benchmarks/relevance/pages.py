@@ -5,6 +5,8 @@ its pages as a browser does: product pages, a basket, an order, and on. The JSON
 
     duplicates_on_page    items of lists that stand elsewhere on their page, in a list or as its product
     bought_again          items of lists that the visitor has in the basket or has bought
+    bought_kinds          items of lists after the order that are of a kind of which the visitor has just
+                          bought one, and looked at no other since
     basket_complements    items of the lists of eight on the basket's and the order's page that are of the
                           kind of a product in it: a substitute, as nobody buys a second teapot
     ..._lists             lists with any such item
@@ -23,7 +25,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -56,8 +58,18 @@ class Tally:
     def percent(self, name: str, of: str) -> float:
         return round(100 * self.counts[name] / max(1, self.counts[of]), 2)
 
-    def page(self, html: str, product: str, decided: Sequence[str], kinds: dict[str, str]) -> None:
-        """Take in a page's lists. product: the page's own, or empty; decided: in the basket or bought."""
+    def page(
+        self,
+        html: str,
+        product: str,
+        decided: Sequence[str],
+        kinds: dict[str, str],
+        settled: Set[str] = frozenset(),
+    ) -> None:
+        """Take in a page's lists.
+
+        product: the page's own, or empty; decided: in the basket or bought; settled: kinds of the order
+        """
         shown = [(found[1], ITEM.findall(found[0])) for found in LIST.finditer(html)]
         times = Counter(item for _, items in shown for item in items)
         times[product] += 1
@@ -67,6 +79,9 @@ class Tally:
             self.counts["duplicates"] += sum(times[item] > 1 for item in items)
             if placement == "recently_viewed":  # which is there to lead back
                 continue
+            if settled:
+                self.counts["after_order"] += len(items)
+                self.counts["of_bought_kind"] += sum(kinds[item] in settled for item in items)
             if decided:
                 self.counts["after"] += len(items)
                 self.counts["again"] += len({*items} & {*decided})
@@ -81,6 +96,7 @@ class Tally:
         return {
             "duplicates_on_page": self.percent("duplicates", "items"),
             "bought_again": self.percent("again", "after"),
+            "bought_kinds": self.percent("of_bought_kind", "after_order"),
             "basket_complements": self.percent("substitutes", "beside"),
             "basket_complements_lists": self.percent("lists_with_substitute", "lists_beside"),
             "weak_reasons": self.percent("weak", "of_others"),
@@ -107,6 +123,9 @@ def shop(models: Sequence[str]) -> Iterator[dict[str, str]]:
         }
         django.setup()
         yield _prepared(models)
+        from django_sessrec.capture.outbox import outbox
+
+        outbox.close()  # the last pages' rows: it would ask for Postgres at the process's end
     finally:
         postgres.stop()
         shutil.rmtree(scratch_folder(), ignore_errors=True)
@@ -165,13 +184,15 @@ def _walk(tally: Tally, products: Sequence[Any], kinds: dict[str, str], draw: np
     client = Client(headers={"user-agent": BROWSER, "sec-fetch-site": "same-origin"})
     client.post("/consent/", {"answer": "session", "next": "/"})
     decided: list[str] = []
+    settled: set[str] = set()
 
     def look(address: str, product: str = "") -> None:
+        settled.difference_update({kinds[product]} if product and product not in decided else ())
         page = client.get(address)
         if page.status_code != 200:
             raise SystemExit(f"{address} answers {page.status_code}")
         tally.counts["pages"] += 1
-        tally.page(page.content.decode(), product, decided, kinds)
+        tally.page(page.content.decode(), product, decided, kinds, settled)
 
     for product in products:
         look(product.get_absolute_url(), str(product.pk))
@@ -184,6 +205,7 @@ def _walk(tally: Tally, products: Sequence[Any], kinds: dict[str, str], draw: np
     look("/basket/")
     placed = client.post("/checkout/place/")
     if placed.status_code == 302:
+        settled.update(kinds[item] for item in decided)
         look(placed.headers["Location"])
     look(products[0].get_absolute_url(), str(products[0].pk))
     look("/")

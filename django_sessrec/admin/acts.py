@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import Promise
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 CONFIRMED = "confirmed"  # name of the button that answers the question
@@ -61,6 +62,7 @@ class Question:
     title: str | Promise
     button: str | Promise
     back: str  # an address
+    page: str | Promise = ""  # the name of the page at `back`, where that is not the list
     sentences: Sequence[str | Promise] = ()  # what will happen
     facts: Sequence[tuple[str | Promise, Any]] = ()  # each with its label
     about: str = ""  # what the act is about as it is now: where that changes, an answer counts no more
@@ -94,6 +96,8 @@ def asked(
         "opts": model_admin.opts,
         "media": model_admin.media,
         "question": question,
+        "list_name": getattr(model_admin, "heading", "")
+        or capfirst(str(model_admin.opts.verbose_name_plural)),
         "form": given,
         "posted": posted,
         "confirmed": CONFIRMED,

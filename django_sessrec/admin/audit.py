@@ -9,15 +9,20 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.admin.base import ReadOnlyAdmin
-from django_sessrec.admin.words import placement_name
+from django_sessrec.admin.words import person_name, placement_name
 from django_sessrec.models import AuditEntry
 
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(ReadOnlyAdmin):
-    list_display = ("happened_at", "action", "done_by", "reason", "details")
+    list_display = fields = ("happened_at", "action", "by", "reason", "details")
+    readonly_fields = ("by", "details")
     list_filter = ("action",)
     search_fields = ("done_by", "reason")
+
+    @admin.display(description=_("by"))
+    def by(self, entry: AuditEntry) -> str:
+        return person_name(entry.done_by)
 
     @admin.display(description=_("detail"))
     def details(self, entry: AuditEntry) -> str:

@@ -12,7 +12,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from django_sessrec.admin.formatting import NONE, PER_CENT, fixed, percent, whole
+from django_sessrec.admin.formatting import MINUS, NONE, PER_CENT, fixed, percent, whole
+from django_sessrec.admin.formatting import signed as with_sign
 from django_sessrec.experiment_models import Experiment, Variant
 from django_sessrec.measuring.arms import Arm
 from django_sessrec.measuring.comparison import Difference
@@ -180,9 +181,7 @@ def figures(experiment: Experiment, judged: Judgement) -> Figures:
                 name == goal,
             )
         )
-    ends = (
-        (f"\N{MINUS SIGN}{part(round(most, 2))}", f"+{part(round(most, 2))}") if not interleaved else ("", "")
-    )
+    ends = (f"{MINUS}{part(round(most, 2))}", f"+{part(round(most, 2))}") if not interleaved else ("", "")
     return Figures(lines, WIDTH / 2, ends, guards(judged))
 
 
@@ -219,9 +218,8 @@ def amount(name: str, value: float | None, currency: str, *, signed: bool = Fals
     """A figure of 100 sessions or lists."""
     if value is None:
         return NONE
-    text = fixed(abs(100 * value), 0 if name == "revenue" and abs(value) >= 1 else 2)
-    sign = "\N{MINUS SIGN}" if value < 0 else "+" if signed else ""
-    return f"{sign}{text} {currency}".rstrip() if name == "revenue" else f"{sign}{text}"
+    text = (with_sign if signed else fixed)(100 * value, 0 if name == "revenue" and abs(value) >= 1 else 2)
+    return f"{text} {currency}".rstrip() if name == "revenue" else text
 
 
 def _difference(name: str, bounds: Difference | None, currency: str) -> str:

@@ -134,6 +134,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             title=_("Start “%(name)s”?") % {"name": experiment},
             button=_("Start"),
             back=self._page(experiment),
+            page=experiment.name,
             sentences=sentences,
         )
         return self._act(request, experiment, question, "started", lambda _answer: room.start(experiment))
@@ -144,6 +145,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             title=_("How many sessions take part in “%(name)s”?") % {"name": experiment},
             button=_("Change"),
             back=self._page(experiment),
+            page=experiment.name,
             sentences=[_("Sessions that take part already keep their variant.")],
             facts=[(_("Now"), words.part(experiment.part))],
         )
@@ -162,6 +164,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             title=_("Stop “%(name)s”?") % {"name": experiment},
             button=_("Stop"),
             back=self._page(experiment),
+            page=experiment.name,
             sentences=[_("Its figures stay; it can't be started again.")],
         )
         return self._act(
@@ -179,6 +182,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             title=_("What does everybody get after “%(name)s”?") % {"name": experiment},
             button=_("Change"),
             back=self._page(experiment),
+            page=experiment.name,
         )
         return self._act(
             request,
@@ -195,6 +199,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             title=_("Discard the draft “%(name)s”?") % {"name": experiment},
             button=_("Discard"),
             back=self._page(experiment),
+            page=experiment.name,
         )
         return self._act(
             request,

@@ -16,6 +16,7 @@ from django_sessrec.measuring.kpis import Kpi
 from django_sessrec.measuring.proportions import Rate
 
 NONE = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
 PER_CENT = "\N{NO-BREAK SPACE}%"
 
 
@@ -131,19 +132,21 @@ def percent(part: float) -> str:
     return fixed(100 * part, 2 if 0 < part < 0.01 else 1) + PER_CENT
 
 
-def signed(number: float, places: int) -> str:
-    """Rounded, with a plus before what is above zero."""
-    return f"{'+' if number > 0 else ''}{fixed(number, places)}"
+def signed(number: float | Decimal, places: int) -> str:
+    """Rounded, with a plus before what is above zero; no sign before what is rounded to it."""
+    rounded = round(Decimal(number), places)
+    return f"{'+' if rounded > 0 else ''}{fixed(rounded, places)}"
 
 
 def fixed(number: float | Decimal, places: int) -> str:
     """Rounded, which number_format is not: it cuts off."""
     rounded = round(Decimal(number), places)
-    return number_format(rounded, decimal_pos=places, force_grouping=True)
+    text = number_format(abs(rounded), decimal_pos=places, force_grouping=True)
+    return f"{MINUS}{text}" if rounded < 0 else text
 
 
 def whole(number: int) -> str:
-    return number_format(number, force_grouping=True)
+    return fixed(number, 0)
 
 
 def money(sums: Mapping[str, Decimal]) -> str:

@@ -24,7 +24,7 @@ from django.views.decorators.http import require_GET, require_POST
 from django_sessrec.admin.acts import Act, Question, asked, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.comparison import comparison_page
-from django_sessrec.admin.formatting import NONE, fixed
+from django_sessrec.admin.formatting import NONE, fixed, signed
 from django_sessrec.admin.run_figures import (
     columns,
     counts,
@@ -34,6 +34,7 @@ from django_sessrec.admin.run_figures import (
     overall_progress,
     stage_label,
 )
+from django_sessrec.admin.words import person_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import AuditEntry, Promotion, TrainingRun
 from django_sessrec.serving.active_models import CHECK_SECONDS
@@ -264,9 +265,14 @@ class TrainingRunAdmin(ReadOnlyAdmin):
 class PromotionAdmin(ReadOnlyAdmin):
     """The audit trail of what served when."""
 
-    list_display = ("promoted_at", "model", "run", "promoted_by", "reason")
+    list_display = fields = ("promoted_at", "model", "run", "by", "reason")
+    readonly_fields = ("by",)
     list_filter = ("model",)
     list_select_related = ("run",)
+
+    @admin.display(description=_("promoted by"))
+    def by(self, promotion: Promotion) -> str:
+        return person_name(promotion.promoted_by)
 
 
 def duration(run: TrainingRun) -> str | None:
@@ -309,7 +315,7 @@ def _figure(run: TrainingRun, key: str) -> str | None:
         return None
     if served is None:
         return fixed(value, 2)
-    gain = f"{'+' if value > served else ''}{fixed(value - served, 2)}"
+    gain = signed(value - served, 2)
     return format_html('{} <small class="sessrec-quiet">{}</small>', fixed(value, 2), gain)
 
 
@@ -333,6 +339,7 @@ def _promotion_question(run: TrainingRun, back: str) -> Question:
         title=gettext("Promote %(run)s?") % {"run": run},
         button=gettext("Promote %(run)s") % {"run": run},
         back=back,
+        page=str(run),
         sentences=[*sentences, *filter(None, [run.verdict])],
     )
 

@@ -15,7 +15,16 @@ from django.utils.translation import ngettext
 from django_sessrec.admin import experiment_words
 from django_sessrec.admin.charts import Chart, Point, line_chart, sparkline
 from django_sessrec.admin.flags import flags
-from django_sessrec.admin.formatting import NONE, fixed, interval, money, percent, signed, whole
+from django_sessrec.admin.formatting import (
+    NONE,
+    PER_CENT,
+    fixed,
+    interval,
+    money,
+    percent,
+    signed,
+    whole,
+)
 from django_sessrec.admin.run_figures import overall_progress, stage_label
 from django_sessrec.admin.words import placement_name
 from django_sessrec.conf import sessrec_settings
@@ -210,7 +219,7 @@ def _as_long(this: Report, before: Decimal | int) -> Decimal:
 
 def _relative(now: Decimal | int, before: Decimal) -> str:
     """The change in per cent; empty where there was nothing before."""
-    return f"{signed(float(100 * (now - before) / before), 1)} %" if before else ""
+    return signed(100 * (now - before) / before, 1) + PER_CENT if before else ""
 
 
 def _points(now: float | None, before: float | None) -> str:

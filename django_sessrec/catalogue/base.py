@@ -117,6 +117,14 @@ class Catalogue(ABC):
         """
         return {}
 
+    def main_categories(self, limit: int) -> Iterable[str]:
+        """Categories to name when too few are known otherwise, best first, at most `limit`.
+
+        As `category` names them; a list of categories shows those of which `in_category` knows a product. The
+        answer is kept for ten minutes.
+        """
+        return []
+
     def newest(self, limit: int) -> Iterable[Any]:
         """Ids of the newest items that may be shown, at most `limit`: what the step "new" shows."""
         return []

@@ -212,6 +212,12 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             bool,
             "leave out what the session has viewed already; `recently_viewed` is the step that shows it",
         ),
+        "HIDE_BOUGHT_CATEGORIES": Setting(
+            True,
+            bool,
+            "after an order, leave out products all of whose categories were bought in it, and do not hear"
+            " views of them, until the session looks at one again; they fill a list that would be short",
+        ),
         "NEW_PRODUCTS": Setting(
             1,
             int,

@@ -75,8 +75,9 @@ def _known(shop: TextCatalogue, captured: list[str]) -> Iterator[Finding]:
             _("Check the catalogue's available() and fallback()."),
         )
         return
-    resolved = shop.resolve(item_ids)
-    known = [item_id for item_id in item_ids if item_id in resolved]
+    shown = shop.resolve(item_ids)
+    found = shop.known(item_ids) | shown
+    known = [item_id for item_id in item_ids if item_id in found]
     if captured and 2 * len(known) < len(captured):
         words = {"known": len(known), "captured": len(captured), "ids": ", ".join(captured[:3])}
         yield (warn if known else fail)(
@@ -87,7 +88,13 @@ def _known(shop: TextCatalogue, captured: list[str]) -> Iterator[Finding]:
                 "record with the catalogue's id_field."
             ),
         )
-    yield from _described(shop, {item_id: resolved[item_id] for item_id in known})
+    if known and not shown:
+        yield warn(
+            Code.CATALOGUE_EMPTY,
+            _("None of %(known)d captured products may be shown now.") % {"known": len(known)},
+            _("Check the catalogue's available() and fallback()."),
+        )
+    yield from _described(shop, {item_id: found[item_id] for item_id in known})
 
 
 def _described(shop: TextCatalogue, items: Mapping[str, Any]) -> Iterator[Finding]:

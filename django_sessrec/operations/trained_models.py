@@ -65,7 +65,7 @@ def _in_service(model: str, active: TrainingRun) -> Finding:
             _("If this host shows lists, run sessrec_fetch on it; see its line below."),
         )
     try:
-        active.open()
+        active.open_to_serve()
     except artifact.ArtifactError as problem:
         return fail(
             Code.MODEL_UNREADABLE,

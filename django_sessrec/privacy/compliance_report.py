@@ -147,7 +147,7 @@ def _models() -> Iterator[dict[str, Any]]:
         except (artifact.ArtifactError, StorageError) as problem:
             yield {"model": model, "run": run.pk, "problem": str(problem)}
             continue
-        yield {"model": model, "run": run.pk, "card": manifest["card"]}
+        yield {"model": model, "run": run.pk, "card": manifest.get("card")}
 
 
 def _quarantine() -> list[dict[str, Any]]:

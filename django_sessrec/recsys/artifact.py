@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import django_sessrec
 from django_sessrec.recsys import mapped_items
 from django_sessrec.recsys.cold_start import ColdStart
@@ -21,6 +23,7 @@ from django_sessrec.recsys.recommender import Recommender, import_object
 FORMAT = 1
 MANIFEST = "manifest.json"
 ITEM_IDS = "item_ids.json"
+Fingerprint = frozenset[tuple[str, int, int, int]]
 KINDS = {
     "popularity": "django_sessrec.recsys.popularity.PopularityRecommender",
     "itemknn": "django_sessrec.recsys.itemknn.ItemKNNRecommender",
@@ -91,17 +94,26 @@ def load(folder: Path, own: type[Recommender] | None = None) -> Recommender:
     """
     manifest = verify(folder)
     try:
-        recommender = class_of(manifest["kind"], own)
-        return recommender.load(folder, _index(folder), manifest["parameters"])
-    except (ArithmeticError, LookupError, OSError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{folder} does not open as {manifest['kind']!r}: {error}") from error
+        recommender = class_of(manifest.get("kind"), own).load(folder, _index(folder), manifest["parameters"])
+        if len(recommender.index) > 1:  # one list of one click: what can't make it would fail on every page
+            recommender.top(np.array([1], np.int32), 1)
+    except MemoryError:  # says nothing of the artifact
+        raise
+    except Exception as error:  # a class of the shop's own may raise anything, and so may another version's
+        kind = f"{folder} does not open as {manifest.get('kind')!r}"
+        raise ArtifactError(f"{kind}: {_reason(error)}{_written_by(manifest)}") from error
+    return recommender
 
 
 def verify(folder: Path) -> dict[str, Any]:
     """The manifest of an artifact, each of whose bytes is as it was saved; ArtifactError otherwise."""
     manifest = read_manifest(folder)
     for name, sha256 in manifest["files"].items():
-        if _sha256(folder / name) != sha256:
+        try:
+            found = _sha256(folder / name)
+        except OSError as error:
+            raise ArtifactError(f"{folder / name} can't be read: {error.strerror}") from error
+        if found != sha256:
             raise ArtifactError(f"{folder / name} is truncated or was changed: its sha256 is not {sha256}")
     return manifest
 
@@ -127,7 +139,7 @@ def load_intents(folder: Path, index: ItemIndex) -> Intents | None:
     try:
         return None if parameters is None else Intents.load(folder, len(index), parameters)
     except (LookupError, OSError, TypeError, ValueError) as error:
-        raise ArtifactError(f"the intents of {folder} do not open: {error}") from error
+        raise ArtifactError(f"the intents of {folder} do not open: {_reason(error)}") from error
 
 
 def load_cold_start(folder: Path, index: ItemIndex) -> ColdStart | None:
@@ -136,7 +148,7 @@ def load_cold_start(folder: Path, index: ItemIndex) -> ColdStart | None:
     try:
         return None if parameters is None else ColdStart.load(folder, len(index), parameters)
     except (LookupError, OSError, TypeError, ValueError) as error:
-        raise ArtifactError(f"the cold start of {folder} does not open: {error}") from error
+        raise ArtifactError(f"the cold start of {folder} does not open: {_reason(error)}") from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -158,9 +170,16 @@ def parse_manifest(text: bytes, where: str) -> dict[str, Any]:
         manifest = json.loads(text)
     except ValueError as error:
         raise ArtifactError(f"{where}/{MANIFEST} is truncated or not JSON: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else None
-        raise ArtifactError(f"{where} has artifact format {found!r}, this version reads {FORMAT}; train anew")
+    if not isinstance(manifest, dict):
+        raise ArtifactError(f"{where}/{MANIFEST} is no manifest; train anew")
+    if (found := manifest.get("format")) != FORMAT:
+        remedy = "train anew"
+        if isinstance(found, int) and found > FORMAT:
+            remedy = "upgrade django_sessrec here, or train anew with this version"
+        raise ArtifactError(
+            f"{where} has artifact format {found!r}, this version reads {FORMAT}"
+            f"{_written_by(manifest)}; {remedy}"
+        )
     files = manifest.get("files")
     if not isinstance(files, dict) or not isinstance(manifest.get("parameters"), dict):
         raise ArtifactError(f"{where}/{MANIFEST} must name its files and parameters; train anew")
@@ -176,10 +195,29 @@ def class_of(kind: object, own: type[Recommender] | None = None) -> type[Recomme
     path = KINDS.get(kind) if isinstance(kind, str) else None
     if path is None:
         known = ", ".join(KINDS)
-        remedy = "Name a class of your own as the model's RECOMMENDER"
-        raise ValueError(f"unknown kind {kind!r}; known are {known}. {remedy}")
+        own_class = "a class of your own where the model's RECOMMENDER names it"
+        raise ValueError(f"unknown kind {kind!r}; known are {known}, and {own_class}")
     found: type[Recommender] = import_object(path)
     return found
+
+
+def fingerprint(folder: Path) -> Fingerprint:
+    """What changes with any file of the folder: names, sizes, times and inodes. Reads no file."""
+    found = ((path, path.stat()) for path in folder.rglob("*"))
+    return frozenset((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in found)
+
+
+def _reason(error: Exception) -> str:
+    """The error in words; its class too where the message alone is a name or a number."""
+    return (
+        str(error) if type(error) in {OSError, TypeError, ValueError} else f"{type(error).__name__}: {error}"
+    )
+
+
+def _written_by(manifest: Mapping[str, Any]) -> str:
+    version = manifest.get("package_version")
+    this = django_sessrec.__version__
+    return "" if version == this else f" (django_sessrec {version} wrote it, this is {this})"
 
 
 def _index(folder: Path) -> ItemIndex:

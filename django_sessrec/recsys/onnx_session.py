@@ -17,4 +17,7 @@ def open_session(content: bytes, name: str) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions share no base class
-        raise ValueError(f"the network's {name} does not open: {error}") from error
+        raise ValueError(
+            f"the network's {name} does not open with onnxruntime {onnxruntime.__version__} (upgrade it if"
+            f" the model was trained beside a newer one): {error}"
+        ) from error

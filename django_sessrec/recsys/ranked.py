@@ -118,7 +118,7 @@ class RankedRecommender(Recommender):
     @classmethod
     def load(cls, folder: Path, index: ItemIndex, parameters: Mapping[str, Any]) -> Self:
         if parameters.get("inputs") != INPUTS:
-            raise ValueError("its ranker reads other features than this version computes; train it again")
+            raise ValueError("its ranker reads other features than this version computes")
         network = OnnxRecommender.load(folder, index, parameters)
         postings = Postings.load(folder / POSTINGS, len(index))
         path = folder / BY_ITEM

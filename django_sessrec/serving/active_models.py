@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from functools import cached_property, partial
 
 from django_sessrec import artifact_storage
 from django_sessrec.capture.fast_query import bounded, database_breaker
 from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.recsys import artifact
 from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Recommender
@@ -16,6 +18,7 @@ from django_sessrec.safety import isolated, log
 from django_sessrec.serving.ttl import CachedValue
 
 CHECK_SECONDS = 5  # between two looks for another promotion, one small query each
+TRY_AGAIN_SECONDS = 60  # after which an unchanged artifact that did not open is read once more
 POPULAR = 200  # items of a model's popularity that are kept at hand
 
 
@@ -36,7 +39,25 @@ class ActiveModel:
         return self.recommender.index.item_ids(found.rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Unopened:
+    """An artifact that did not open: to read all of it again every CHECK_SECONDS would hold pages up."""
+
+    run_id: int
+    fingerprint: artifact.Fingerprint
+    tried_at: float
+
+    def is_over(self, run: TrainingRun) -> bool:
+        """Whether to try again: the run or its files are others, or it is long ago."""
+        return (
+            run.pk != self.run_id
+            or time.monotonic() - self.tried_at >= TRY_AGAIN_SECONDS
+            or artifact.fingerprint(run.folder) != self.fingerprint
+        )
+
+
 _models: dict[str, CachedValue[ActiveModel | None]] = {}
+_unopened: dict[str, _Unopened] = {}  # by model
 
 
 def active(model: str) -> ActiveModel | None:
@@ -54,6 +75,7 @@ def active(model: str) -> ActiveModel | None:
 def forget() -> None:
     """Open every model anew when it is next asked for."""
     _models.clear()
+    _unopened.clear()
 
 
 # The threads of a network's runtime do not survive a fork; memory-mapped arrays cost nothing twice.
@@ -72,18 +94,24 @@ def _renewed(model: str, current: ActiveModel | None) -> ActiveModel | None:
         if run is None or run.is_expired:
             current = None
         elif current is None or current.run_id != run.pk:
-            current = _opened(run) or current
+            unopened = _unopened.get(model)
+            if unopened is None or unopened.is_over(run):
+                current = _opened(run, current) or current
     return current
 
 
-def _opened(run: TrainingRun) -> ActiveModel | None:
+def _opened(run: TrainingRun, current: ActiveModel | None) -> ActiveModel | None:
     """The run's artifact, or None, logged, when it does not open."""
+    found = artifact.fingerprint(run.folder)  # before: what arrives meanwhile is tried at the next look
     try:
-        recommender = run.open()
-        index = recommender.index
-        return ActiveModel(
-            run.model, run.pk, recommender, run.open_intents(index), run.open_cold_start(index)
-        )
+        opened = ActiveModel(run.model, run.pk, *run.open_to_serve())
     except Exception as error:
-        log(f"could not open the artifact of {run}, so the run before it stays in service", error)
+        _unopened[run.model] = _Unopened(run.pk, found, time.monotonic())
+        meanwhile = (
+            f"run #{current.run_id} stays in service" if current else "lists fall back to what is next"
+        )
+        remedy = f"roll back in the admin, or run sessrec_train {run.model}"
+        log(f"could not open the artifact of {run}, so {meanwhile}: {remedy}", error)
         return None
+    _unopened.pop(run.model, None)
+    return opened

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import log2
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ from django_sessrec.serving.choose import offered
 from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.reasons import words
+from django_sessrec.serving.shop_wide import all_over
 from django_sessrec.serving.visit import Visit, named_categories, visit_of
 
 TEMPLATE: Final = "sessrec/categories.html"
@@ -138,7 +140,8 @@ def choose_categories(
 ) -> list[RecommendedCategory]:
     """The categories for this visit under this placement, best first. Raises what `choose` raises.
 
-    Products are looked up in one query, or in two where the first are of too few categories.
+    Products are looked up in one query, in two where the first are of too few categories, and in three where
+    all that the steps propose are: then the shop's main categories follow.
     """
     if placement.holdout:
         return []
@@ -146,16 +149,17 @@ def choose_categories(
     steps = (RECENTLY_VIEWED, *(placement.steps or USUAL_STEPS))
     clicked = len({*visit.clicks})
     found: dict[str, list[Candidate]] = {}
-    for products in offered(
-        visit,
-        replace(placement, steps=steps, limit=LENGTH),
-        [clicked + number for number in PRODUCTS],
-        request=request,
-        catalogue=catalogue,
-    ):
+    placed = replace(placement, steps=steps, limit=LENGTH)
+    offer = partial(offered, visit, placed, request=request, catalogue=catalogue)
+    for products in offer([clicked + number for number in PRODUCTS]):
         found = _ranked(products, catalogue, exclude)
         if len(found) >= placement.limit:
             break
+    if len(found) < placement.limit and STATIC in steps and not visit.categories:
+        others = [Candidate(item_id, STATIC, STATIC) for item_id in all_over(catalogue)]
+        for products in offer([len(others)], of=others):
+            more = _ranked(products, catalogue, exclude)
+            found |= {name: more[name] for name in more if name not in found}
     described = catalogue.describe_categories([*found][: SPARE * placement.limit], request)
     chosen = [name for name in found if name in described][: placement.limit]
     said: set[tuple[str, str]] = set()

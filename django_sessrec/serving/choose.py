@@ -12,8 +12,18 @@ from django.http import HttpRequest
 
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated
+from django_sessrec.serving.after_order import NOTHING, settled
 from django_sessrec.serving.arranging import arranging
-from django_sessrec.serving.candidate import ADDED, BOUGHT_TOGETHER, BY_HAND, DROPPED, MOVED, Candidate, Trace
+from django_sessrec.serving.candidate import (
+    ADDED,
+    BOUGHT_TOGETHER,
+    BY_HAND,
+    DROPPED,
+    MOVED,
+    RECENTLY_VIEWED,
+    Candidate,
+    Trace,
+)
 from django_sessrec.serving.facets import Facets
 from django_sessrec.serving.fallback import candidates
 from django_sessrec.serving.families import families_of
@@ -28,7 +38,6 @@ from django_sessrec.serving.rules import (
     LAST,
     Rule,
     RuleContext,
-    not_in_place_of_it,
     own_rules,
     rules_by_id,
 )
@@ -140,11 +149,13 @@ def choose(
         order = teams(placement.experiment, visit.session_id, placement.limit)
         lists = [choose(visit, each, request=request, catalogue=catalogue).chosen for each in placement.teams]
         return Choice(interleaved(lists, order))
-    context = RuleContext(visit, placement, catalogue, request)
+    leads_back = RECENTLY_VIEWED in placement.steps  # to what was viewed, whatever was bought
+    bought = NOTHING if leads_back else settled(visit, placement, catalogue)
+    context = RuleContext(visit, placement, catalogue, request, bought)
     by_id, own = rules_by_id(context), [*own_rules(placement)] if placement.rules else []
-    proposed = candidates(visit, placement, catalogue)
+    proposed = candidates(bought.unsettled(visit), placement, catalogue)
     taken: dict[str, Candidate] = {}
-    choice = Choice()
+    first = choice = Choice()
     for times in _depths(context, own):
         had = len(taken)
         first = _gathered(int(times * placement.limit), taken, proposed, by_id, context)
@@ -155,12 +166,9 @@ def choose(
         choice = _by_rules(first, own, context)
         if len(choice.chosen) >= placement.limit:
             break
-    if len(choice.chosen) < placement.limit and placement.merchandising.rules:
-        choice = _refilled(choice, refill(choice.chosen, choice.dropped, context), context)
-    if not choice.chosen and BOUGHT_TOGETHER in placement.steps:
-        alike = [each for each in choice.dropped if each.trace[-1].rule == not_in_place_of_it.__name__]
-        choice = _refilled(choice, alike, context)
-    return choice
+    if _needs_what_was_bought(choice, context):
+        choice = _by_rules(first, own, replace(context, short=True))
+    return _refilled(choice, context)
 
 
 def offered(
@@ -168,18 +176,25 @@ def offered(
     placement: Placement,
     numbers: Iterable[int],
     *,
+    of: Iterable[Candidate] | None = None,
     request: HttpRequest | None = None,
     catalogue: TextCatalogue | None = None,
 ) -> Iterator[list[Candidate]]:
     """Products that this placement may show, best first, without the order and the length of its list.
 
+    of: these, in place of what the placement's steps propose
+
+    What stands in place of something in the basket or bought is at the end.
+
     One answer for each of the growing `numbers` of candidates that the rules by id leave; it ends where no
     step has any more. Nothing pinned or sponsored is among them. Raises what `choose` raises.
     """
     placement = replace(placement, pinned=(), sponsored=())
-    context = RuleContext(visit, placement, catalogue or get_catalogue(), request)
+    catalogue = catalogue or get_catalogue()
+    bought = settled(visit, placement, catalogue)
+    context = RuleContext(visit, placement, catalogue, request, bought, short=True)
     by_id, own = rules_by_id(context), [*own_rules(placement)] if placement.rules else []
-    proposed = candidates(visit, placement, context.catalogue)
+    proposed = iter(candidates(bought.unsettled(visit), placement, catalogue) if of is None else of)
     taken: dict[str, Candidate] = {}
     for number in numbers:
         had = len(taken)
@@ -193,6 +208,13 @@ def offered(
         yield choice.chosen
 
 
+def _needs_what_was_bought(choice: Choice, context: RuleContext) -> bool:
+    """Whether the list is too short without products of the categories in the basket, or bought."""
+    if context.settled and len(choice.chosen) < context.placement.limit:
+        return True
+    return not choice.chosen and BOUGHT_TOGETHER in context.placement.steps
+
+
 def _depths(context: RuleContext, own: Sized) -> tuple[float, ...]:
     """How many times the list's length is looked up, and where that was not enough, in all."""
     placement = context.placement
@@ -204,6 +226,7 @@ def _depths(context: RuleContext, own: Sized) -> tuple[float, ...]:
         own
         or placement.max_per_category is not None
         or BOUGHT_TOGETHER in placement.steps
+        or context.settled
         or families_of(context.catalogue) is not None
     )
     return SPARE if may_drop_more else AT_FIRST, SPARE_AGAIN
@@ -264,9 +287,19 @@ def _staged(stages: Iterable[Stage], choice: Choice, context: RuleContext) -> Ch
     return choice
 
 
-def _refilled(choice: Choice, back: list[Candidate], context: RuleContext) -> Choice:
-    """A short list with these of what was left out, until it is full."""
-    return _applied(LAST, _with(REFILLED, choice, [*choice.chosen, *back]), context) if back else choice
+def _refilled(choice: Choice, context: RuleContext) -> Choice:
+    """A short list with what a merchant's rules left out, as far as families and categories have room."""
+    placement = context.placement
+    if len(choice.chosen) >= placement.limit or not placement.merchandising.rules:
+        return choice
+    together = whole = [*choice.chosen, *refill(choice.chosen, choice.dropped, context)]
+    for rule in CAPPING:
+        together = rule(together, context)
+    room = {*map(id, together), *map(id, choice.chosen)}
+    filled = [each for each in whole if id(each) in room]
+    if len(filled) == len(choice.chosen):
+        return choice
+    return _applied(LAST, _with(REFILLED, choice, filled), context)
 
 
 def _applied(rules: Iterable[Rule], choice: Choice, context: RuleContext) -> Choice:

@@ -34,6 +34,7 @@ class Placement:
     sponsored: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     hide_viewed: bool = True
+    hide_bought_categories: bool = True
     new_products: int = 1  # places of the list for products that the model does not know
     variety: float = 0.0  # 0 leaves the order to relevance, 1 looks at unlikeness alone
     rotate_after: int | None = None  # lists of a session with an item that nobody clicked
@@ -155,6 +156,7 @@ def _merged(
         sponsored=tuple(map(str, merged["SPONSORED"])),
         excluded=tuple(map(str, merged["EXCLUDED"])),
         hide_viewed=bool(merged["HIDE_VIEWED"]),
+        hide_bought_categories=bool(merged["HIDE_BOUGHT_CATEGORIES"]),
         new_products=int(merged["NEW_PRODUCTS"]),
         variety=float(merged["VARIETY"]),
         rotate_after=merged["ROTATE_AFTER"],

@@ -23,6 +23,7 @@ from django.utils.module_loading import import_string
 
 from django_sessrec.catalogue import Attributes, TextCatalogue
 from django_sessrec.safety import isolated, swallowed
+from django_sessrec.serving.after_order import NOTHING, Settled
 from django_sessrec.serving.candidate import (
     BOUGHT_TOGETHER,
     BY_HAND,
@@ -44,13 +45,17 @@ Value = TypeVar("Value")
 class RuleContext:
     """Context of a rule: the visit, the placement and the live catalogue.
 
-    `request` is the page's; None in a preview or a replay.
+    - `request`: the page's; None in a preview or a replay
+    - `settled`: what the session's orders settle
+    - `short`: the list was too short without what stands in place of something in the basket or bought
     """
 
     visit: Visit
     placement: Placement
     catalogue: TextCatalogue
     request: HttpRequest | None = None
+    settled: Settled = NOTHING
+    short: bool = False
     _offered: dict[str, Any] = field(default_factory=dict)  # by id; None for what the shop does not offer
     _sensitive: set[str] = field(default_factory=set)
     _attributes: dict[str, Attributes] = field(default_factory=dict)
@@ -252,17 +257,29 @@ def limit(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 def not_in_place_of_it(items: list[Candidate], context: RuleContext) -> list[Candidate]:
     """Where a list is what goes with a basket: nothing of a category that is in it already.
 
-    A list that would be empty without these gets them back, as in a shop of one category.
+    A list that would be empty without these keeps them, as in a shop of one category.
     """
     if BOUGHT_TOGETHER not in context.placement.steps:
         return items
     anchors = context.look_up(context.visit.anchors)
     there = set().union(*(_categories(item, context) for item in anchors.values()))
-    of_item = {each.item_id: _categories(each.item, context) for each in items}
-    if not there:
+    return _second_best(items, context, lambda categories: bool(categories & there)) if there else items
+
+
+def of_bought_categories(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+    """After an order: nothing of the kind that was just bought, unless the list would be short."""
+    return _second_best(items, context, context.settled.covers) if context.settled else items
+
+
+def _second_best(
+    items: list[Candidate], context: RuleContext, alike: Callable[[set[str]], bool]
+) -> list[Candidate]:
+    """The items without those of categories that are `alike`, which go to the end of a list that is short."""
+    last = [each.step not in BY_HAND and alike(_categories(each.item, context)) for each in items]
+    if not any(last):
         return items
-    kept = [each for each in items if each.step in BY_HAND or not of_item[each.item_id] & there]
-    return kept if len(kept) < len(items) else items
+    first = [each for each, goes in zip(items, last, strict=True) if not goes]
+    return [*first, *compress(items, last)] if context.short else first
 
 
 def _categories(item: Any, context: RuleContext) -> set[str]:
@@ -297,7 +314,9 @@ def in_rows(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 
 PROPOSING: tuple[Rule, ...] = (sponsored, pinned)
 BY_ID: tuple[Rule, ...] = (never_the_item_on_screen, excluded, in_basket_or_bought, left_out, viewed)
-BY_CATALOGUE: tuple[Rule, ...] = (available, not_sensitive, not_in_place_of_it, every_intent)
+BY_CATALOGUE: tuple[Rule, ...] = (
+    available, not_sensitive, not_in_place_of_it, of_bought_categories, every_intent,
+)  # fmt: skip
 CAPPING: tuple[Rule, ...] = (one_of_a_family, max_per_category)
 LAST: tuple[Rule, ...] = (describable, limit, in_rows)
 

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 from math import log
 from typing import Any, Final
 
@@ -31,7 +32,11 @@ HALF_LIFE: Final = timedelta(days=1)  # of a view
 SHORTEST_HALF_LIFE: Final = timedelta(hours=6)  # where a busy shop's sample spans less than a few days
 DAMPING: Final = 2.0  # views that an item is given before: one view of an unknown item is no trend
 CATEGORY_ITEMS: Final = 5_000  # that a list of a category may choose from
-CATEGORIES_KEPT: Final = 500
+CATEGORIES_KEPT: Final = 500  # lists of one category or of several
+CATEGORY_ITEMS_KEPT: Final = 100_000  # in all of these: anybody may ask for any several categories
+MAIN_CATEGORIES: Final = 24  # a query each, once in RANGE_SECONDS in each web process
+OF_EACH: Final = 2  # items: one may be sold out or hidden meanwhile
+RANGE_SECONDS: Final = 600
 
 View = tuple[str, Any, datetime]  # item id, session, time
 
@@ -53,12 +58,20 @@ def watched() -> list[str]:
 
 def of_categories(catalogue: TextCatalogue, categories: Sequence[str]) -> Mapping[str, None]:
     """Ids of the items of these categories that may be shown, newest first, as the keys of a dict."""
-    key = (type(catalogue.shop), tuple(categories))
-    if len(_categories) > CATEGORIES_KEPT:
-        _categories.clear()
-    if key not in _categories:
-        _categories.setdefault(key, CachedValue({}, partial(_items_of, catalogue, tuple(categories))))
-    return _categories[key].get(REFRESH_SECONDS)
+    key = (type(catalogue.shop), tuple(sorted({*categories})))
+    kept = _categories.get(key)
+    if kept is None:
+        items = sum(len(each.latest) for each in [*_categories.values()])
+        if len(_categories) >= CATEGORIES_KEPT or items > CATEGORY_ITEMS_KEPT:
+            _categories.clear()
+        kept = _categories.setdefault(key, CachedValue({}, partial(_items_of, catalogue, key[1])))
+    return kept.get(REFRESH_SECONDS)
+
+
+def all_over(catalogue: TextCatalogue) -> list[str]:
+    """Ids of items from all over the shop: the newest of each main category, then the next of each."""
+    value = _all_over.setdefault(type(catalogue.shop), CachedValue([], partial(_read_all_over, catalogue)))
+    return value.get(RANGE_SECONDS)
 
 
 def forget() -> None:
@@ -66,6 +79,7 @@ def forget() -> None:
     for each in (_trending, _best_sellers, _watched):
         each.forget()
     _categories.clear()
+    _all_over.clear()
 
 
 def risen(views: Iterable[View], now: datetime) -> list[str]:
@@ -136,7 +150,16 @@ def _items_of(
     return current
 
 
+def _read_all_over(catalogue: TextCatalogue, current: list[str]) -> list[str]:
+    with isolated("read items of each category"):
+        names = catalogue.main_categories(MAIN_CATEGORIES)
+        newest = [catalogue.in_category([name], OF_EACH) for name in names]
+        return [item_id for turn in zip_longest(*newest) for item_id in turn if item_id is not None]
+    return current
+
+
 _trending: CachedValue[list[str]] = CachedValue([], partial(_renewed, _count_trending))
 _best_sellers: CachedValue[list[str]] = CachedValue([], partial(_renewed, _count_bought))
 _watched: CachedValue[list[str]] = CachedValue([], partial(_renewed, _count_watched))
+_all_over: dict[type, CachedValue[list[str]]] = {}
 _categories: dict[tuple[type, tuple[str, ...]], CachedValue[Mapping[str, None]]] = {}

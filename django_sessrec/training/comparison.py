@@ -173,7 +173,8 @@ def _opened(run: TrainingRun, *, hold_out: bool) -> Recommender:
         return run.open(hold_out=hold_out)
     except artifact.ArtifactError as error:
         raise NotComparable(
-            _("The artifact of %(run)s can't be opened: %(error)s") % {"run": run, "error": error}
+            _("The artifact of %(run)s can't be opened: %(error)s. Choose another run, or train again.")
+            % {"run": run, "error": error}
         ) from error
 
 

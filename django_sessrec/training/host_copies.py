@@ -33,7 +33,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0  # seconds before what could not be fetc
 ABANDONED_SECONDS: Final = 3_600  # after which an unfinished folder is that of a killed process
 FORGOTTEN: Final = timedelta(days=1)  # after which a silent host was taken out of service
 LOCK: Final = ".fetch.lock"
-Fingerprint = frozenset[tuple[str, int, int, int]]
 
 
 class AlreadyFetching(Exception):  # noqa: N818
@@ -59,7 +58,7 @@ class Fetcher:
     def __init__(self, host: str, *, everything: bool = False) -> None:
         """everything: also the runs kept for rolling back, and hold-out models, to train or compare here."""
         self.host, self.everything = host, everything
-        self._verified: dict[Path, Fingerprint] = {}
+        self._verified: dict[Path, artifact.Fingerprint] = {}
         self._problems: dict[Path, str] = {}
         self._pauses: dict[Path, float] = {}
         self._due: dict[Path, float] = {}
@@ -102,7 +101,7 @@ class Fetcher:
         try:
             self._verify(run, folder, hold_out=hold_out)
             artifact_store.bring(run, hold_out=hold_out)
-            self._verified[folder] = _fingerprint(folder)
+            self._verified[folder] = artifact.fingerprint(folder)
         except (artifact.ArtifactError, StorageError, OSError) as error:
             self._pauses[folder] = min(2 * self._pauses.get(folder, FIRST_PAUSE / 2), LONGEST_PAUSE)
             self._due[folder] = time.monotonic() + self._pauses[folder]
@@ -115,7 +114,7 @@ class Fetcher:
 
     def _verify(self, run: TrainingRun, folder: Path, *, hold_out: bool) -> None:
         """Hash what lies here already, once unless it changes; remove what the run did not publish."""
-        if not folder.exists() or self._verified.get(folder) == _fingerprint(folder):
+        if not folder.exists() or self._verified.get(folder) == artifact.fingerprint(folder):
             return
         try:
             run.require_published(folder, hold_out=hold_out)
@@ -159,9 +158,3 @@ def _remove_abandoned() -> None:
                 shutil.rmtree(path, ignore_errors=True)
         except FileNotFoundError:  # it was finished as we looked
             continue
-
-
-def _fingerprint(folder: Path) -> Fingerprint:
-    """What changes with any file of the folder: names, sizes, times and inodes."""
-    found = ((path, path.stat()) for path in folder.rglob("*"))
-    return frozenset((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in found)

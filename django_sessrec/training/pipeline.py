@@ -266,9 +266,9 @@ def _figures(
         raise Refused(str(reason)) from reason
     if hold_out.kind != PopularityRecommender.kind:
         figures["baseline"] = evaluate(Popularity().fit(earlier), cases, intents=intents).as_dict()
-    if (incumbent := incumbents.incumbent(run.model)) is not None:
+    if (incumbent := incumbents.incumbent(run.model, run.note)) is not None:
         figures["incumbent"] = evaluate(incumbent, cases, intents=intents).as_dict()
-    if (below := incumbents.next_in_line(run.model)) is not None:
+    if (below := incumbents.next_in_line(run.model, run.note)) is not None:
         name, recommender = below
         figures["next"] = {"model": name, **evaluate(recommender, cases, intents=intents).as_dict()}
     return figures

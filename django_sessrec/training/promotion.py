@@ -29,11 +29,12 @@ def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
         )
     try:
         if run.folder.exists() or not artifact_storage.configured():
-            run.open()
+            run.open_to_serve()
         card = run.manifest().get("card")
     except (artifact.ArtifactError, artifact_storage.StorageError) as error:
         raise PromotionError(
-            _("The artifact of %(run)s can't be opened: %(error)s") % {"run": run, "error": error}
+            _("The artifact of %(run)s can't be opened: %(error)s. Choose another run, or train again.")
+            % {"run": run, "error": error}
         ) from error
     if not isinstance(card, dict) or not card.keys() >= CARD:
         raise PromotionError(

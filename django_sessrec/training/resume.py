@@ -24,6 +24,7 @@ log = logging.getLogger("django_sessrec")
 MAX_AGE = timedelta(hours=6)  # older clicks are not worth a run, and are not kept beside their table
 ATTEMPTS = 3  # a run that is killed again and again starts anew when its schedule asks for it
 RUN, SESSIONS = "run.json", "sessions.npz"
+KEPT = {"run", "attempts", "recipe", "window", "counts", "started_from"}  # in RUN
 
 
 def folder(model: str) -> Path:
@@ -118,11 +119,12 @@ def _age(found: dict[str, Any]) -> timedelta:
 
 
 def _read(model: str) -> dict[str, Any] | None:
+    """What is kept of the killed run; None where nothing is, or not what this version keeps."""
     try:
         found: dict[str, Any] = json.loads((folder(model) / RUN).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found
+    return found if isinstance(found, dict) and found.keys() >= KEPT else None
 
 
 def _write(model: str, what: dict[str, Any]) -> None:

@@ -42,10 +42,11 @@ def due(model: str) -> Due | None:
     runs = TrainingRun.objects.filter(model=model).order_by("-pk")
     if resume.waits(model) or _is_over(runs.filter(started_from=None).first(), settings["EVERY_HOURS"]):
         return Due.TRAINING
-    if _is_over(runs.first(), RETRY_HOURS) and _must_be_replaced(model):
+    newest = runs.first()
+    if _is_over(newest, RETRY_HOURS) and _must_be_replaced(model):
         return Due.TRAINING
-    if settings["REFRESH_HOURS"] and _is_over(runs.first(), settings["REFRESH_HOURS"]):
-        return Due.REFRESH
+    if settings["REFRESH_HOURS"] and _is_over(newest, settings["REFRESH_HOURS"]):
+        return Due.TRAINING if _failed_to_refresh(newest) else Due.REFRESH
     return None
 
 
@@ -58,6 +59,11 @@ def _is_over(run: TrainingRun | None, hours: float) -> bool:
     return timezone.now() >= run.created_at + timedelta(hours=hours)
 
 
+def _failed_to_refresh(run: TrainingRun | None) -> bool:
+    """Whether it started from another run in vain: that one may be of a network that this version changed."""
+    return run is not None and run.state == TrainingRun.State.FAILED and run.started_from_id is not None
+
+
 def _must_be_replaced(model: str) -> bool:
     active = Promotion.objects.active(model)
     return active is not None and (expires_soon(active) or not _opens(active))
@@ -66,7 +72,8 @@ def _must_be_replaced(model: str) -> bool:
 def _opens(run: TrainingRun) -> bool:
     if run.pk not in _opened:
         try:
-            artifact_store.opened(run)
+            artifact_store.bring(run)
+            run.open_to_serve()
         except ArtifactError:
             return False
         except StorageError:  # away for now, which says nothing of the artifact

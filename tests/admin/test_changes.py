@@ -9,7 +9,8 @@ from django.urls import reverse
 from kombu import Connection
 
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import AuditEntry, Promotion
+from django_sessrec.models import AuditEntry, Experiment, Promotion
+from django_sessrec.serving.rule_sets import draft_of
 from django_sessrec.training.pipeline import train
 from tests.support.admin import a_run, page
 from tests.support.visits import store_visits, synthetic_visits
@@ -99,6 +100,34 @@ def test_a_second_click_goes_back_no_further_and_promotes_nothing_again(admin_cl
     assert AuditEntry.objects.count() == 1
 
 
+def test_a_question_says_where_on_the_site_it_is_asked(admin_client, sessrec):
+    sessrec["PLACEMENTS"] = {"product_page": {}}
+    run, experiment = a_run(), Experiment.objects.create(name="Longer lists", placement="product_page")
+    draft_of("product_page", "ada")
+    asked = {
+        ("train", "neighbours"): [("trainingrun_changelist", "Models")],
+        ("promote", run.pk): [
+            ("trainingrun_changelist", "Models"),
+            ("trainingrun_change", str(run)),
+        ],
+        ("experiment_discard", experiment.pk): [
+            ("experiment_changelist", "Experiments"),
+            ("experiment_change", "Longer lists"),
+        ],
+        ("placement_discard", "product_page"): [
+            ("ruleset_changelist", "Placements"),
+            ("placement_page", "Product page"),
+        ],
+    }
+    for (act, about), trail in asked.items():
+        html = admin_client.post(reverse(f"admin:sessrec_{act}", args=[about])).content.decode()
+        crumbs = html.partition('class="breadcrumbs"')[2].partition("</div>")[0]
+        (_list, _name), *page = trail
+        expected = [(reverse(f"admin:sessrec_{_list}"), _name)]
+        expected += [(reverse(f"admin:sessrec_{view}", args=[about]), name) for view, name in page]
+        assert re.findall(r'<a href="([^"]+)">([^<]+)</a>', crumbs)[2:] == expected
+
+
 @pytest.mark.parametrize("reason", ["", "  ", "x" * 501])
 def test_without_a_reason_nothing_changes(admin_client, two_runs, reason):
     url = reverse("admin:sessrec_roll_back", args=["neighbours"])
@@ -130,6 +159,20 @@ def test_nobody_is_called_by_a_word_of_the_code(admin_client, two_runs, settings
     assert "von dem Zeitplan" in runs
     assert "<dd>dem Zeitplan</dd>" in page(admin_client, run)
     assert "einem Befehl" in page(admin_client, run)
+
+
+@pytest.mark.parametrize("model", ["promotion", "auditentry"])
+def test_neither_is_anybody_in_the_lists_of_what_was_done(admin_client, settings, model):
+    settings.LANGUAGE_CODE = "fr"
+    promotion = Promotion.objects.create(model="neighbours", run=a_run(), promoted_by="schedule")
+    entry = AuditEntry.objects.note(AuditEntry.Action.EXPORT, "command", files=2)
+    row, words = {"promotion": (promotion, "la planification"), "auditentry": (entry, "une commande")}[model]
+    for html in (
+        page(admin_client, reverse(f"admin:sessrec_{model}_changelist")),
+        page(admin_client, reverse(f"admin:sessrec_{model}_change", args=[row.pk])),
+    ):
+        assert words in html
+        assert not re.search(r">(schedule|command)<", html)
 
 
 def test_a_first_run_has_nothing_to_go_back_to(admin_client):

@@ -39,6 +39,7 @@ def test_each_row_has_its_page(admin_client, rows, model):
     html = page(admin_client, reverse(f"admin:sessrec_{model}_change", args=[rows[model].pk]))
     assert "<script>alert" not in html
     assert 'name="_save"' not in html
+    assert "/history/" not in html, "nobody changes a row: its history is empty"
 
 
 def test_every_run_has_its_page_whatever_its_state(admin_client, rows):

@@ -83,7 +83,7 @@ def test_a_young_shop_is_compared_with_the_weeks_that_it_has(admin_client, sales
     call_command("sessrec_rollup", "--since", f"{now - timedelta(days=38):%Y-%m-%d}")
     html = page(admin_client, f"{TODAY}?days=28")
     assert "That is 7.00 EUR a day less than in the 7 days before, as far as figures reach." in html
-    assert "-58.3 %" in html, "5 EUR in place of 12"
+    assert "\N{MINUS SIGN}58.3\N{NO-BREAK SPACE}%" in html, "5 EUR in place of 12"
     before = json.loads(re.search(PLOT, html)[1])["before"]
     assert before[:21] == [None] * 21
     assert sum(before[21:]) == 84

@@ -102,7 +102,8 @@ def test_a_page_is_counted_by_what_its_lists_hold():
 
     tally = Tally()
     page = section("basket", 1, 2, 3, 4) + section("home", 4, 5) + section("recently_viewed", 9)
-    tally.page(page, "", ["5", "9"], {"1": "pot", "2": "cup", "3": "tea", "4": "tea", "5": "pot", "9": "jug"})
+    kinds = {"1": "pot", "2": "cup", "3": "tea", "4": "tea", "5": "pot", "9": "jug"}
+    tally.page(page, "", ["5", "9"], kinds)
     figures = tally.figures()
     assert figures["items"] == 7
     assert figures["duplicates_on_page"] == pytest.approx(100 * 2 / 7, abs=0.01), "product 4, in two lists"
@@ -111,3 +112,6 @@ def test_a_page_is_counted_by_what_its_lists_hold():
     )
     assert figures["basket_complements"] == 25
     assert figures["basket_complements_lists"] == 100
+    assert figures["bought_kinds"] == 0, "nothing is ordered yet"
+    tally.page(page, "", ["5", "9"], kinds, {"tea"})
+    assert tally.figures()["bought_kinds"] == 50

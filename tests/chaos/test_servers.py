@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 
 import psycopg
 import pytest
@@ -23,11 +24,15 @@ pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True)]
 
 ADDRESS = ("--host", "127.0.0.1", "--port", "{port}")
 WSGI, ASGI = "django.core.wsgi:get_wsgi_application", "django.core.asgi:get_asgi_application"
+GUNICORN = ("gunicorn", "--workers", "2", "--bind", "127.0.0.1:{port}", f"{WSGI}()")
 SERVERS = {
-    "gunicorn": ("gunicorn", "--preload", "--workers", "2", "--bind", "127.0.0.1:{port}", f"{WSGI}()"),
+    "gunicorn": (*GUNICORN, "--preload"),
+    "gunicorn, threads": (*GUNICORN, "--worker-class", "gthread", "--threads", "4"),
     "granian": ("granian", "--interface", "wsgi", "--workers", "2", *ADDRESS, "--factory", WSGI),
     "granian, async": ("granian", "--interface", "asginl", *ADDRESS, "--factory", ASGI),
 }
+if find_spec("gevent"):
+    SERVERS["gunicorn, gevent"] = (*GUNICORN, "--worker-class", "gevent")
 VISITORS, PAGES = 6, 5
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 POOLER_PORT = 6432  # a part of its socket's name

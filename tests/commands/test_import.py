@@ -295,7 +295,7 @@ def test_a_check_tells_what_there_is_and_stores_nothing(here, run):
 
 
 def test_a_check_says_whether_the_catalogue_knows_the_ids(here, run):
-    known = Product.objects.create(name="tea").pk
+    known = Product.objects.create(name="tea", stock=0).pk  # sold out since
     lines = [f"s,{item},{YESTERDAY},slug" for item in (known, "gone", "")]
     file = write(here / "clicks.csv", *lines, header="session_id,item_id,time,slug")
     found = "item ids that were looked up exist in your catalogue"

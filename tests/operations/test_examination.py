@@ -99,6 +99,17 @@ def test_some_ids_of_products_that_are_gone_are_no_illness():
     assert (finding.code, finding.message) == (Code.CATALOGUE_KNOWS, "3 products were found and described.")
 
 
+def test_products_that_are_sold_out_exist_all_the_same():
+    gone = [str(Product.objects.create(name=name, stock=0).pk) for name in "abc"]
+    captured(*gone)
+    nothing_to_show, described = shop.catalogue()
+    assert (nothing_to_show.code, nothing_to_show.level) == (Code.CATALOGUE_EMPTY, Level.WARN)
+    assert nothing_to_show.message == "None of 3 captured products may be shown now."
+    assert described.message == "3 products were found and described."
+    captured(str(Product.objects.create(name="d").pk))
+    assert list(codes(shop.catalogue())) == [Code.CATALOGUE_KNOWS]
+
+
 def test_before_the_first_event_the_catalogue_is_tried_with_its_own_products():
     Product.objects.create(name="a")
     assert list(codes(shop.catalogue())) == [Code.CATALOGUE_KNOWS]

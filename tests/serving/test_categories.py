@@ -147,6 +147,42 @@ def test_every_category_of_a_new_shop_is_there_in_the_first_minute():
     assert found.title == "From our range"
 
 
+def test_a_new_shop_names_more_than_the_categories_of_its_newest_products(products):
+    """Of which there may be hundreds of one kind."""
+    Product.objects.bulk_create(Product(name=f"plate {n}", category="plate") for n in range(120))
+    found = get_categories(None, "home")
+    assert names(found)[0] == "plate"
+    assert set(names(found)) == {"plate", "pot", "cup", "tea"}
+    assert found.title == "From our range"
+    Product.objects.filter(category="pot").update(stock=0)
+    assert set(names(get_categories(None, "home"))) == {"plate", "cup", "tea"}, "what is sold out has none"
+
+
+def test_a_placement_without_the_shop_s_own_range_names_what_its_steps_know(settings, products):
+    settings.SESSREC["PLACEMENTS"]["home"]["STEPS"] = ["trending"]
+    seen(products[25])
+    assert names(get_categories(None, "home")) == ["pot"]
+
+
+class NoRange(ShopCatalogue):
+    def main_categories(self, limit):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM no_such_table")
+
+
+def test_a_catalogue_that_cannot_tell_its_main_categories_keeps_what_was_found(settings, products):
+    in_shop(settings, NoRange)
+    Product.objects.update(category="tea")
+    assert names(get_categories(None, "home")) == ["tea"]
+
+
+def test_the_main_categories_of_a_model_are_those_with_the_most_to_show(products):
+    Product.objects.filter(pk__in=[each.pk for each in products[:9]]).update(stock=0)
+    Product.objects.filter(pk=products[10].pk).update(category="pot")
+    assert DemoCatalogue().main_categories(2) == ["pot", "cup"]
+    assert DemoCatalogue().main_categories(9) == ["pot", "cup", "tea"]
+
+
 def test_the_visitors_own_come_first_and_the_latest_leads(products):
     seen(products[25], products[26])
     found = after(products[0], products[11])

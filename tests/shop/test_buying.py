@@ -1,5 +1,6 @@
 """From the product to the order, and what django_sessrec hears of it."""
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -143,3 +144,25 @@ def test_the_banner_leads_back_to_its_own_page_and_nowhere_else(visitor):
     away = visitor.post("/consent/", {"answer": "none", "next": "https://example.com/"})
     assert away.headers["Location"] == "/"
     assert "May we remember" not in visitor.get("/").content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_after_an_order_the_front_page_offers_other_kinds(visitor):
+    """The newest product, whose kind leads the front page of a shop without visits."""
+    newest = Product.objects.in_stock().latest("pk")
+    assert kinds_of_front_page(visitor)[0] == newest.category_id
+    visitor.post("/consent/", {"answer": "session", "next": "/"})
+    visitor.get(newest.get_absolute_url())
+    add(visitor, newest)
+    visitor.post("/checkout/place/", follow=True)
+    kinds = kinds_of_front_page(visitor)
+    assert kinds[0] != newest.category_id
+    assert kinds == sorted(kinds, key=newest.category_id.__eq__), "at the end, as nothing else is known"
+
+
+def kinds_of_front_page(visitor) -> list[str]:
+    """The kinds of what the list "Picked for you" shows."""
+    html = visitor.get("/").content.decode()
+    [section] = re.findall(r'<section[^>]*data-sessrec-placement="home".*?</section>', html, re.DOTALL)
+    items = re.findall(r'data-sessrec-item="(\d+)"', section)
+    return [Product.objects.get(pk=item).category_id for item in items]

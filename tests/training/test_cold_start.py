@@ -69,5 +69,5 @@ def test_a_training_run_publishes_it_with_the_model(sessrec):
     store_visits([(session, at, [ids.get(name, name) for name in items]) for session, at, items in visits])
     run = train("neighbours", trigger="command")
     assert run.state == TrainingRun.State.PUBLISHED, run.error
-    index = run.open().index
-    assert len(run.open_cold_start(index).clicks) == len(index)
+    recommender, _intents, cold_start = run.open_to_serve()
+    assert len(cold_start.clicks) == len(recommender.index)

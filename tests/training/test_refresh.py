@@ -62,6 +62,17 @@ def test_the_schedule_asks_for_refreshes_between_trainings(net):
     assert due("net") is Due.TRAINING
 
 
+def test_a_refresh_that_failed_is_followed_by_a_training_from_scratch(net):
+    """The network of the run in service may be one that another version built."""
+    first = TrainingRun.objects.create(model="net", state=State.PUBLISHED)
+    failed = TrainingRun.objects.create(model="net", state=State.FAILED, started_from=first)
+    assert due("net") is None
+    TrainingRun.objects.update(created_at=datetime.now(UTC) - timedelta(hours=2))
+    assert due("net") is Due.TRAINING
+    TrainingRun.objects.filter(pk=failed.pk).update(state=State.REFUSED)
+    assert due("net") is Due.REFRESH, "the gate's no says nothing of the start"
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -12,7 +12,7 @@ from django_sessrec.recsys.synthetic import synthetic_shop
 from django_sessrec.training import resume
 from django_sessrec.training.pipeline import train
 from django_sessrec.training.run_recorder import fail_stale
-from django_sessrec.training.schedule import due
+from django_sessrec.training.schedule import Due, due
 from tests.support.processes import process, wait_for
 from tests.support.visits import store_visits
 
@@ -130,6 +130,17 @@ def test_another_recipe_starts_anew(net):
     run = train("net", trigger="command")
     assert "Resumed" not in run.verdict
     assert run.counts["sessions"] == 600
+
+
+@pytest.mark.parametrize("kept", ["null", "[]", "{", '{"run": 7}', '{"run": 7, "tries": 1, "recipe": []}'])
+def test_what_another_version_kept_is_no_run_to_resume(net, kept):
+    folder = resume.folder("net")
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(kept)
+    assert not resume.waits("net")
+    assert due("net") is Due.TRAINING, "as of a model that was never trained"
+    resume.discard_old()
+    assert not folder.exists()
 
 
 def test_upkeep_removes_clicks_that_nobody_went_on_with(net):

@@ -127,7 +127,7 @@ class Command(BaseCommand):
 
     def _compare_with_catalogue(self, item_ids: list[str]) -> None:
         """Whether the file's ids are those of the shop: the events of others teach nothing that is shown."""
-        known = get_catalogue().resolve(item_ids)
+        known = get_catalogue().known(item_ids)  # what is sold out now was sold when it was clicked
         found = f"  {len(known)} of {len(item_ids)} item ids that were looked up exist in your catalogue"
         if item_ids and not known:
             such = ", ".join(item_ids[:3])
