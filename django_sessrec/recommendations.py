@@ -20,7 +20,7 @@ replay or a test:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest
@@ -83,7 +83,7 @@ def get_recommendations(
     limit: int | None = None,
     category: Any = None,
     query: str = "",
-    leave_out: Iterable[Any] = (),
+    leave_out: Any = (),
 ) -> Recommendations:
     """The placement's list for the visit that this request belongs to.
 
@@ -94,8 +94,8 @@ def get_recommendations(
     item: what is on screen, an id or the shop's object; by default the item of TRACKED_VIEWS
     items: the session's items, oldest first, from a client that keeps them itself; used with consent only
     limit: in place of the placement's LIMIT, from 1 to 100
-    leave_out: what the list must not show, ids or the shop's objects, such as what the page shows already;
-        what other placements of this request show is left out by itself
+    leave_out: what the list must not show, an id or an object of the shop, or several, such as what the page
+        shows already; what other placements of this request show is left out by itself
     category: of the page, as the catalogue names it, or several: the list shows items of these only
     query: the words of the page's search, for the step "search"
     """
@@ -118,7 +118,7 @@ async def aget_recommendations(
     item: Any = None,
     items: Sequence[Any] | None = None,
     limit: int | None = None,
-    leave_out: Iterable[Any] = (),
+    leave_out: Any = (),
     category: Any = None,
     query: str = "",
 ) -> Recommendations:

@@ -47,8 +47,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """More than cores: a third of the time a worker waits, for servers that are hung and for browsers."""
-    return 3 * len(os.sched_getaffinity(0)) // 2
+    """More than cores: half of the time a worker waits, for servers that are hung and for browsers."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 def _let_go() -> None:

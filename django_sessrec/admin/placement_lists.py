@@ -15,17 +15,17 @@ from django.utils.translation import gettext_lazy
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.rule_fields import ProductField
 from django_sessrec.admin.rule_words import Words
-from django_sessrec.admin.words import step_name
+from django_sessrec.admin.words import placement_name, step_name
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import PLACEMENT_DEFAULTS, sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.safety import isolated
 from django_sessrec.serving import merchant_rules
-from django_sessrec.serving.candidate import MODEL
+from django_sessrec.serving.candidate import MODEL, USUAL_STEPS
 from django_sessrec.serving.choose import REFILLED, Choice, choose
-from django_sessrec.serving.merchant_rules import Merchandising
-from django_sessrec.serving.placements import Placement, placement_for, variants_of
+from django_sessrec.serving.merchant_rules import MERCHANT, Merchandising
+from django_sessrec.serving.placements import MIXED, ROWS, Placement, placement_for, variants_of
 from django_sessrec.serving.preview import RememberingCatalogue, recent_visits
 from django_sessrec.serving.visit import Visit
 
@@ -42,6 +42,7 @@ SETTINGS: Final[Mapping[str, str | Promise]] = {
     "PINNED": gettext_lazy("Pinned products"),
     "SPONSORED": gettext_lazy("Sponsored products"),
     "EXCLUDED": gettext_lazy("Products that are never shown"),
+    "INTENTS": gettext_lazy("Earlier interests of a session"),
     "HIDE_VIEWED": gettext_lazy("Leaves out what the session has viewed"),
     "HIDE_BOUGHT_CATEGORIES": gettext_lazy("Leaves out categories that were just bought"),
     "NEW_PRODUCTS": gettext_lazy("Places for new products"),
@@ -114,6 +115,11 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
     ids = [{each.item_id for each in choice.chosen} for choice in choices]
     shown = [list(_shown(each, words, other)) for each, other in zip(choices, reversed(ids), strict=True)]
     last = choices[-1]
+    clicks = [item_id for each in (*recent, visit) for item_id in each.clicks[-CLICKS:]]
+    words.look_up([*clicks, *(each.item_id for each in last.dropped[:LEFT_OUT])])
+    wanted = placement_for(name, visit, merchandising=lists[-1]).limit
+    too_few = len(last.chosen) < wanted
+    by_rules = [each for each in last.dropped if each.trace[-1].rule.startswith(MERCHANT)]
     return {
         "recent": [(n + 1, _clicks(each, words), n == chosen) for n, each in enumerate(recent)],
         "clicks": [words.product(item_id) for item_id in visit.items[-CLICKS:]],
@@ -125,7 +131,8 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
             for each in last.dropped[:LEFT_OUT]
             if each.trace
         ],
-        "too_few": len(last.chosen) < placement_for(name, visit, merchandising=lists[-1]).limit,
+        "too_few": too_few and bool(by_rules),
+        "only": (len(last.chosen), wanted) if too_few and last.chosen and not by_rules else None,
         "refilled": any(effect.rule == REFILLED for effect in last.effects),
     }
 
@@ -167,7 +174,7 @@ def settings_table(
             value, source = changes[key], _("this draft") if changed_by else _("the merchant's rules")
         if key in varied:
             source += " " + _("(an experiment's variant changes it)")
-        rows.append((str(label), _in_words(value), source))
+        rows.append((str(label), _in_words(value, key), source))
     return rows
 
 
@@ -175,7 +182,11 @@ def _differs(key: str, variant: Placement, settled: Placement) -> bool:
     return getattr(variant, key.lower(), None) != getattr(settled, key.lower(), None)
 
 
-def _in_words(value: Any) -> str:
+def _in_words(value: Any, key: str) -> str:
+    if key == "STEPS":
+        value = [step_name(step) for step in value or USUAL_STEPS]
+    if key == "INTENTS":
+        return str({MIXED: _("mixed into the list"), ROWS: _("in rows of their own")}.get(value, NONE))
     if value is None or value == "" or value == [] or value == ():
         return NONE
     if isinstance(value, bool):
@@ -189,6 +200,28 @@ def asked_in_order(placement: Placement) -> list[str]:
     """The models, and the steps around them where the placement names its own."""
     steps = placement.steps or [MODEL]
     return [name for step in steps for name in (placement.models if step == MODEL else [step_name(step)])]
+
+
+def placement_rows(sets: Iterable[RuleSet]) -> list[dict[str, Any]]:
+    """What the list of placements tells of each; `sets`: drafts, and what is live with its rules."""
+    live = {each.placement: each for each in sets if each.published_at}
+    drafts = {each.placement for each in sets if not each.published_at}
+    rows = []
+    for name in sessrec_settings.PLACEMENTS:
+        settled = settled_as(name)
+        rows.append(
+            {
+                "name": name,
+                "title": placement_name(name),
+                "heading": settled.title if settled else "",
+                "asked": ", ".join(asked_in_order(settled)) if settled else "",
+                "limit": settled.limit if settled else "",
+                "live": live.get(name),
+                "rules": len(live[name].rules.all()) if name in live else 0,
+                "draft": name in drafts,
+            }
+        )
+    return rows
 
 
 def settled_as(name: str, rule_set: RuleSet | None = None) -> Placement | None:

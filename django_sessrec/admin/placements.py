@@ -12,6 +12,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_POST
@@ -22,9 +24,9 @@ from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.placement_figures import placement_figures
 from django_sessrec.admin.placement_lists import (
     ListForm,
-    asked_in_order,
     live_lists,
     place_of,
+    placement_rows,
     settings_table,
     settled_as,
 )
@@ -40,11 +42,13 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.serving import merchant_rules
 from django_sessrec.serving.merchant_rules import ITEM, Merchandising
+from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.preview import SESSIONS, compare, recent_visits
 from django_sessrec.serving.rule_sets import (
     RuleSetError,
     discard,
     live_set,
+    overtaken,
     publish,
     restore,
 )
@@ -85,32 +89,16 @@ class PlacementAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         self._refuse_unless_seen(request)
-        live = {each.placement: each for each in RuleSet.objects.live().prefetch_related("rules")}
-        drafts = {each.placement for each in RuleSet.objects.filter(published_at=None)}
-        placements = []
-        for name in sessrec_settings.PLACEMENTS:
-            settled = settled_as(name)
-            placements.append(
-                {
-                    "name": name,
-                    "title": placement_name(name),
-                    "heading": settled.title if settled else "",
-                    "url": self._url("page", name),
-                    "asked": ", ".join(asked_in_order(settled)) if settled else "",
-                    "limit": settled.limit if settled else "",
-                    "live": live.get(name),
-                    "rules": len(live[name].rules.all()) if name in live else 0,
-                    "draft": name in drafts,
-                }
-            )
-        return self._answer(request, "placements.html", {"title": _("Placements"), "placements": placements})
+        sets = [*RuleSet.objects.live().prefetch_related("rules"), *RuleSet.objects.filter(published_at=None)]
+        placements = [{**row, "url": self._url("page", row["name"])} for row in placement_rows(sets)]
+        unknown = sorted({each.placement for each in sets} - {*sessrec_settings.PLACEMENTS})
+        context = {"title": _("Placements"), "placements": placements, "unknown": unknown}
+        return self._answer(request, "placements.html", context)
 
     def page(self, request: HttpRequest, name: str) -> HttpResponse:
         """Its list for a product or a session, its rules, settings and history."""
         self._refuse_unless_seen(request)
-        settled = settled_as(name)
-        if settled is None:
-            raise Http404(name)
+        settled = _settled(name)
         live, draft = live_set(name), RuleSet.objects.draft(name)
         shown = draft or live
         rows = list(shown.rules.all()) if shown else []
@@ -127,6 +115,7 @@ class PlacementAdmin(ReadOnlyAdmin):
                 "title": placement_name(name),
                 "name": name,
                 "draft": draft,
+                "overtaken": _overtaken(newer) if (newer := overtaken(draft)) else "",
                 "live": live,
                 "rules": [rule_line(rule, words) for rule in in_order(rows)],
                 "warnings": warnings(rows, drafted or settled, words),
@@ -143,9 +132,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def preview(self, request: HttpRequest, name: str) -> HttpResponse:
         """Both lists for recent sessions: under the rules that are live, and under the draft's."""
         self._refuse_unless_seen(request)
-        settled = settled_as(name)
-        if settled is None:
-            raise Http404(name)
+        _settled(name)
         draft = RuleSet.objects.draft(name)
         shown = draft or live_set(name)
         rows = list(shown.rules.all()) if shown else []
@@ -178,9 +165,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def settings(self, request: HttpRequest, name: str) -> HttpResponse:
         """The settings that the draft changes."""
         require(request, Act.RULES)
-        settled = settled_as(name)
-        if settled is None:
-            raise Http404(name)
+        _settled(name)
         shown = RuleSet.objects.draft(name) or live_set(name)
         given = {key: str(value) for key, value in (shown.changes if shown else {}).items()}
         form = ChangesForm(request.POST or None, initial=given)
@@ -194,13 +179,15 @@ class PlacementAdmin(ReadOnlyAdmin):
     def add_rule(self, request: HttpRequest, name: str, kind: str) -> HttpResponse:
         """A new rule of the draft, which begins where there is none."""
         require(request, Act.RULES)
-        if kind not in FORMS or settled_as(name) is None:
+        _settled(name)
+        if kind not in FORMS:
             raise Http404(kind)
         return self._edit(request, name, FORMS[kind], None)
 
     def change_rule(self, request: HttpRequest, name: str, pk: int) -> HttpResponse:
         """A rule of the draft; of what is live, the same rule of a new draft."""
         require(request, Act.RULES)
+        _settled(name)
         rule = get_object_or_404(PlacementRule.objects.filter(rule_set__placement=name), pk=pk)
         if rule.kind not in FORMS:
             raise Http404(rule.kind)
@@ -219,6 +206,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def remove_rule(self, request: HttpRequest, name: str, pk: int) -> HttpResponse:
         """Ask, and take a rule out of the draft; one that is live stays live until the draft is published."""
         require(request, Act.RULES)
+        _settled(name)
         rule = get_object_or_404(PlacementRule.objects.filter(rule_set__placement=name), pk=pk)
         question = Question(
             title=_("Remove this rule from the draft of %(placement)s?")
@@ -239,8 +227,9 @@ class PlacementAdmin(ReadOnlyAdmin):
     def quick(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask, and pin or hide one product of the list on the page, in the draft."""
         require(request, Act.RULES)
+        _settled(name)
         item_id, back = request.POST.get("item", ""), request.POST.get("back", "")
-        if settled_as(name) is None or not get_catalogue().resolve([item_id]):
+        if not get_catalogue().resolve([item_id]):
             raise Http404(item_id)
         words = {
             "product": shown_products([item_id])[item_id].title,
@@ -270,6 +259,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def publish(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask, and let the placement's lists follow the draft."""
         require(request, Act.RULES)
+        _settled(name)
         draft = RuleSet.objects.draft(name)
         if draft is None:
             return self._without_draft(request, name)
@@ -286,6 +276,7 @@ class PlacementAdmin(ReadOnlyAdmin):
                     number,
                 )
                 % {"number": number, "seconds": merchant_rules.CHECK_SECONDS},
+                *([_overtaken(newer)] if (newer := overtaken(draft)) else []),
                 _("You can undo it in the history at any time."),
             ],
             about=f"{draft.pk} {draft.changed_at.isoformat()}",
@@ -306,6 +297,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def discard(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask, and delete the draft."""
         require(request, Act.RULES)
+        _settled(name)
         draft = RuleSet.objects.draft(name)
         if draft is None:
             return self._without_draft(request, name)
@@ -330,8 +322,11 @@ class PlacementAdmin(ReadOnlyAdmin):
 
     def restore(self, request: HttpRequest, name: str, pk: int) -> HttpResponse:
         """Ask, and publish the rules of an earlier version again."""
+        require(request, Act.RULES)
+        _settled(name)
         earlier = get_object_or_404(RuleSet.objects.history(name), pk=pk)
-        number = earlier.rules.count()
+        rules = in_order(list(earlier.rules.all()))
+        words = Words(get_catalogue(), rules)
         question = Question(
             title=_("Bring this version of %(placement)s back?") % {"placement": placement_name(name)},
             about=str(live.pk if (live := live_set(name)) else ""),
@@ -342,15 +337,16 @@ class PlacementAdmin(ReadOnlyAdmin):
                 (_("Live since"), earlier.published_at),
                 (_("By"), earlier.published_by),
                 (_("Reason"), earlier.reason),
-                (_("Rules"), number),
+                (_("Rules"), len(rules)),
             ],
+            sentences=[words.sentence(rule) for rule in rules],
         )
         answer = asked(request, Act.RULES, self, question)
         if isinstance(answer, HttpResponse):
             return answer
         by = request.user.get_username()
         restore(earlier, by, answer["reason"])
-        draft_edits.note(by, answer["reason"], name, "restored", rules=number, version=earlier.pk)
+        draft_edits.note(by, answer["reason"], name, "restored", rules=len(rules), version=earlier.pk)
         self.message_user(request, _("The earlier rules are live again."), messages.SUCCESS)
         return self._to_page(name)
 
@@ -362,8 +358,6 @@ class PlacementAdmin(ReadOnlyAdmin):
 
     def _without_draft(self, request: HttpRequest, name: str) -> HttpResponse:
         """Say that there is nothing to publish or discard, as after a second click."""
-        if settled_as(name) is None:
-            raise Http404(name)
         said = _("There is no draft: it is published or discarded already.")
         self.message_user(request, said, messages.WARNING)
         return self._to_page(name)
@@ -391,3 +385,20 @@ class PlacementAdmin(ReadOnlyAdmin):
 
     def _to_page(self, name: str, query: str = "") -> HttpResponse:
         return HttpResponseRedirect(self._url("page", name) + (f"?{query}" if query else ""))
+
+
+def _settled(name: str) -> Placement:
+    """The placement without an experiment; Http404 where the settings have none of this name."""
+    settled = settled_as(name)
+    if settled is None:
+        raise Http404(name)
+    return settled
+
+
+def _overtaken(newer: RuleSet) -> str:
+    """That going live with a draft replaces what was brought back since the draft was begun."""
+    at = date_format(localtime(newer.published_at), "SHORT_DATETIME_FORMAT")
+    return _(
+        "Since this draft was begun, %(by)s brought an earlier version back (%(at)s)."
+        " Going live with the draft replaces it."
+    ) % {"by": newer.published_by, "at": at}

@@ -8,13 +8,16 @@ from typing import Any, Final
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.functional import Promise
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
+from django_sessrec.capture.event import MAX_ITEM_ID
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated, never_raises
 from django_sessrec.serving.merchant_rules import ITEM
 
 MAX_VALUES: Final = 500  # of one rule
+LONGEST_TITLE: Final = 200  # characters of a product's
 NAMESAKES: Final = 6  # products of one name that a message lists
 SUGGESTIONS: Final = 12
 NOTHING: Final[Sequence[tuple[str, str]]] = ()
@@ -46,7 +49,7 @@ class ProductField(forms.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         hint = _("A part of its name, or its id.")
-        super().__init__(max_length=300, **{"help_text": hint, **kwargs})
+        super().__init__(max_length=LONGEST_TITLE + MAX_ITEM_ID + 3, **{"help_text": hint, **kwargs})
         self.widget.attrs |= {"data-sessrec-suggest": ITEM, "autocomplete": "off"}
 
     def clean(self, value: Any) -> str:
@@ -83,48 +86,67 @@ class EitherField(forms.TypedChoiceField):
 
 
 def product_id(text: str, catalogue: TextCatalogue) -> str:
-    """The id of the product that the text names; ValidationError where it is none, or several."""
+    """The id of the product that the text names; ValidationError where it is none, or several.
+
+    One that is sold out now is a product all the same: it may be pinned for the day on which it is back.
+    """
     text = text.strip()
     given = text[:-1].rpartition("[")[2].strip() if text.endswith("]") else text
-    if catalogue.resolve([given]):
+    if catalogue.known([given]):
         return given
     found = catalogue.search(text, NAMESAKES)
     if len(found) == 1 or given in found:
         return given if given in found else found[0]
     if not found:
         raise ValidationError(_("No product is called “%(text)s”."), params={"text": text})
-    offered = catalogue.resolve(found)
-    exact = [item_id for item_id in offered if title(item_id, offered, catalogue).lower() == text.lower()]
+    known = catalogue.known(found)
+    exact = [item_id for item_id in known if title(item_id, known, catalogue).lower() == text.lower()]
     if len(exact) == 1:
         return exact[0]
-    named = ", ".join(labelled(item_id, offered, catalogue) for item_id in found)
+    named = ", ".join(labelled(item_id, known, catalogue) for item_id in found)
     raise ValidationError(
         _("Several products are called so. Copy one of these: %(products)s"), params={"products": named}
     )
 
 
-def title(item_id: str, offered: Mapping[str, Any], catalogue: TextCatalogue) -> str:
-    """The product's title, or its id where the catalogue does not offer it."""
+def title(item_id: str, products: Mapping[str, Any], catalogue: TextCatalogue) -> str:
+    """The product's title, or its id where it is not among these."""
     with isolated("describe a product for the admin", savepoints=False):
-        if (item := offered.get(item_id)) is not None:
+        if (item := products.get(item_id)) is not None:
             return str(catalogue.describe(item)["title"])
     return item_id
 
 
-def labelled(item_id: str, offered: Mapping[str, Any], catalogue: TextCatalogue) -> str:
-    """The product's title with its id, as ProductField takes it."""
-    return f"{title(item_id, offered, catalogue)} [{item_id}]"
+def labelled(item_id: str, products: Mapping[str, Any], catalogue: TextCatalogue) -> str:
+    """The product's title with its id, in one line as ProductField takes it."""
+    named = " ".join(title(item_id, products, catalogue).split())
+    return f"{Truncator(named).chars(LONGEST_TITLE)} [{item_id}]"
 
 
 def value_of(attribute: str, text: str, catalogue: TextCatalogue) -> str:
     """The value that a person wrote or named; what the catalogue does not know stays as it is written."""
-    offered: list[tuple[str, str]] = []
-    with isolated("search the values of an attribute"):
-        offered = catalogue.attribute_values(attribute, text, NAMESAKES)
-    for value, name in offered:
-        if text == value or text.lower() == name.lower():
-            return value
+    keys = [text[:-1].rpartition("[")[2].strip()] if text.endswith("]") else []
+    for given in (text, *keys):
+        for value, name in _values(attribute, given, catalogue):
+            if given == value or text.casefold() == name.casefold():
+                return value
     return text
+
+
+def named_value(attribute: str, value: str, catalogue: TextCatalogue) -> str:
+    """A stored value as a person reads it, and value_of() takes it."""
+    return _named(value, dict(_values(attribute, value, catalogue)).get(value, value))
+
+
+def _values(attribute: str, text: str, catalogue: TextCatalogue) -> list[tuple[str, str]]:
+    with isolated("search the values of an attribute"):
+        return catalogue.attribute_values(attribute, text, NAMESAKES)
+    return []
+
+
+def _named(value: str, name: str) -> str:
+    """A name with its value, but for one that says the same: "Teapots [7]"."""
+    return value if name.casefold() == value.casefold() else f"{' '.join(name.split())} [{value}]"
 
 
 @never_raises("search the catalogue", default=NOTHING)
@@ -132,9 +154,10 @@ def suggestions(attribute: str, text: str) -> Sequence[tuple[str, str]]:
     """Products of this name, or values of an attribute, each with its label."""
     catalogue = get_catalogue()
     if attribute != ITEM:
-        return catalogue.attribute_values(attribute, text, SUGGESTIONS)
+        found = catalogue.attribute_values(attribute, text, SUGGESTIONS)
+        return [(_named(value, name), "") for value, name in found]
     if not text:
         return NOTHING
-    found = catalogue.search(text, SUGGESTIONS)
-    offered = catalogue.resolve(found)
-    return [(labelled(item_id, offered, catalogue), "") for item_id in found if item_id in offered]
+    products = catalogue.search(text, SUGGESTIONS)
+    offered = catalogue.resolve(products)
+    return [(labelled(item_id, offered, catalogue), "") for item_id in products if item_id in offered]

@@ -20,6 +20,7 @@ from django_sessrec.admin.rule_fields import (
     attribute_name,
     attributes_offered,
     labelled,
+    named_value,
     product_id,
     value_of,
 )
@@ -29,7 +30,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.safety import isolated
-from django_sessrec.serving.merchant_rules import ITEM
+from django_sessrec.serving.merchant_rules import ITEM, MOST_PIECES
 from django_sessrec.serving.placements import placement_for
 
 Kind = PlacementRule.Kind
@@ -62,6 +63,7 @@ class RuleForm(ReasonForm):
     def __init__(self, placement: str, *args: Any, rule: PlacementRule | None = None, **kwargs: Any) -> None:
         self.placement = placement
         self.catalogue = get_catalogue()
+        self.stands_already: dict[str, str] = {}  # lines of the rule as they are shown -> products' ids
         if rule is not None:
             kwargs["initial"] = self._initial(rule)
         super().__init__(*args, **kwargs)
@@ -76,6 +78,7 @@ class RuleForm(ReasonForm):
             field.choices = choices if field.required else [("", "\N{EN DASH}"), *choices]  # type: ignore[attr-defined]
             values = self.fields[f"{prefix}_values"].widget.attrs
             values |= {"data-sessrec-suggest-by": f"id_{prefix}_attribute"}
+            values |= {"data-sessrec-find": gettext("Search here, and choose a line to add")}
         if "attribute" in self.fields:
             names = dict.fromkeys([*offered, *filter(None, [self.initial.get("attribute")])])
             self.fields["attribute"].choices = [(name, capfirst(attribute_name(name))) for name in names]  # type: ignore[attr-defined]
@@ -114,7 +117,8 @@ class RuleForm(ReasonForm):
             self.add_error(f"{prefix}_values", gettext("Choose an attribute and write at least one value."))
         elif attribute == ITEM:
             try:
-                given[f"{prefix}_values"] = [product_id(value, self.catalogue) for value in values]
+                ids = [self.stands_already.get(each) or product_id(each, self.catalogue) for each in values]
+                given[f"{prefix}_values"] = list(dict.fromkeys(ids))
             except ValidationError as problem:
                 self.add_error(f"{prefix}_values", problem)
         elif attribute:
@@ -146,8 +150,8 @@ class RuleForm(ReasonForm):
             if name in initial:
                 initial[name] = "True" if initial[name] else ""
         if "item" in initial:
-            offered = self.catalogue.resolve([initial["item"]])
-            initial["item"] = labelled(initial["item"], offered, self.catalogue)
+            known = self.catalogue.known([initial["item"]])
+            initial["item"] = labelled(initial["item"], known, self.catalogue)
         nested = {"what": rule.parameters, "other": rule.parameters.get("other")}
         for prefix, match in {**nested, "on_screen": rule.parameters.get("on_screen")}.items():
             if isinstance(match, dict) and "values" in match:
@@ -157,9 +161,12 @@ class RuleForm(ReasonForm):
 
     def _named(self, match: Mapping[str, Any]) -> Iterable[str]:
         if match["attribute"] != ITEM:
-            return map(str, match["values"])
-        offered = self.catalogue.resolve(match["values"])
-        return (labelled(item_id, offered, self.catalogue) for item_id in match["values"])
+            return [named_value(match["attribute"], str(value), self.catalogue) for value in match["values"]]
+        ids = [*map(str, match["values"])]
+        known = self.catalogue.known(ids)
+        named = {labelled(item_id, known, self.catalogue): item_id for item_id in ids}
+        self.stands_already |= named
+        return named
 
 
 class PinForm(RuleForm):
@@ -261,7 +268,8 @@ class PriceForm(RuleForm):
         initial = super()._initial(rule)
         if initial.get("relative"):
             ends = {end: initial.get(end) for end in ("low", "high")}
-            initial |= {end: value * 100 for end, value in ends.items() if value is not None}
+            # A share's own last digits would show as 28.999999999999996 per cent.
+            initial |= {end: round(value * 100, 6) for end, value in ends.items() if value is not None}
         return initial
 
     def clean(self) -> dict[str, Any]:
@@ -283,7 +291,9 @@ class PriceForm(RuleForm):
 class StockForm(RuleForm):
     kind = Kind.STOCK
     stored = ("pieces", "last")
-    pieces = forms.IntegerField(label=_("Products with less in stock than"), min_value=1, initial=2)
+    pieces = forms.IntegerField(
+        label=_("Products with less in stock than"), min_value=1, max_value=MOST_PIECES, initial=2
+    )
     last = EitherField(label=_("are"), yes=_("shown last"), no=_("left out"))
 
 
@@ -311,7 +321,7 @@ class ChangesForm(ReasonForm):
         empty_value=None,
     )
     MAX_PER_CATEGORY = forms.IntegerField(
-        label=_("Most products of one category"), required=False, min_value=1
+        label=_("Most products of one category"), required=False, min_value=1, max_value=MAX_LIMIT
     )
 
     def changes(self) -> dict[str, Any]:

@@ -61,5 +61,7 @@ def example_lists(example: Example, words: Words) -> dict[str, Any]:
         [(words.product(item_id), item_id not in other) for item_id in ids]
         for ids, other in zip(lists, reversed(lists), strict=True)
     )
-    clicks = [words.product(item_id) for item_id in example.visit.clicks[-CLICKS_NAMED:]]
+    clicked = example.visit.clicks[-CLICKS_NAMED:]
+    words.look_up(clicked)
+    clicks = [words.product(item_id) for item_id in clicked]
     return {"clicks": clicks, "before": before, "after": after}

@@ -9,10 +9,10 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from django_sessrec.admin.rule_words import Words
+from django_sessrec.admin.rule_words import UNREADABLE, Words
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.rule_models import PlacementRule
-from django_sessrec.serving.merchant_rules import BY_PLACE, ITEM, MerchantRule
+from django_sessrec.serving.merchant_rules import BY_PLACE, MerchantRule
 from django_sessrec.serving.placements import Placement
 
 Kind = PlacementRule.Kind
@@ -31,7 +31,7 @@ def warnings(rules: Sequence[PlacementRule], placement: Placement, words: Words)
 def _read(row: PlacementRule) -> MerchantRule | None:
     try:
         return MerchantRule.of(row)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+    except UNREADABLE:
         return None
 
 
@@ -55,7 +55,7 @@ def _together(one: Pair, other: Pair, words: Words) -> Iterator[str]:
         return
     said = {"one": words.sentence(row), "other": words.sentence(other_row)}
     for contradicts, sentence in CONTRADICTIONS:
-        if contradicts(rule, other_rule) or contradicts(other_rule, rule):
+        if contradicts(rule, other_rule, words) or contradicts(other_rule, rule, words):
             yield sentence() % said
             return
 
@@ -70,36 +70,36 @@ def _meet(one: MerchantRule, other: MerchantRule) -> bool:
     return len(groups) < 2 and not apart and pages
 
 
-def _hides_what_is_placed(one: MerchantRule, other: MerchantRule) -> bool:
-    what = other.what
-    hides = other.kind == Kind.HIDE and what is not None and what.attribute == ITEM
-    return one.kind in BY_PLACE and hides and what is not None and one.item_id in what.values
+def _hides_what_is_placed(one: MerchantRule, other: MerchantRule, words: Words) -> bool:
+    if one.kind not in BY_PLACE or other.kind != Kind.HIDE or other.what is None:
+        return False
+    return words.among(one.item_id, other.what)
 
 
-def _same_place(one: MerchantRule, other: MerchantRule) -> bool:
+def _same_place(one: MerchantRule, other: MerchantRule, _words: Words) -> bool:
     return one.kind in BY_PLACE and other.kind in BY_PLACE and one.position == other.position
 
 
-def _same_product(one: MerchantRule, other: MerchantRule) -> bool:
+def _same_product(one: MerchantRule, other: MerchantRule, _words: Words) -> bool:
     return one.kind in BY_PLACE and other.kind in BY_PLACE and one.item_id == other.item_id
 
 
-def _up_and_down(one: MerchantRule, other: MerchantRule) -> bool:
+def _up_and_down(one: MerchantRule, other: MerchantRule, _words: Words) -> bool:
     return one.kind == Kind.BOOST and other.kind == Kind.BURY and one.what == other.what
 
 
-def _same_and_other(one: MerchantRule, other: MerchantRule) -> bool:
+def _same_and_other(one: MerchantRule, other: MerchantRule, _words: Words) -> bool:
     both = one.kind == other.kind == Kind.RELATED
     return both and one.attribute == other.attribute and one.same != other.same
 
 
-def _no_price_left(one: MerchantRule, other: MerchantRule) -> bool:
+def _no_price_left(one: MerchantRule, other: MerchantRule, _words: Words) -> bool:
     if not one.kind == other.kind == Kind.PRICE or one.relative != other.relative:
         return False
     return one.high is not None and other.low is not None and other.low > one.high
 
 
-CONTRADICTIONS: Iterable[tuple[Callable[[MerchantRule, MerchantRule], bool], Callable[[], Any]]] = (
+CONTRADICTIONS: Iterable[tuple[Callable[[MerchantRule, MerchantRule, Words], bool], Callable[[], Any]]] = (
     (_hides_what_is_placed, lambda: _("“%(one)s” and “%(other)s”: hiding wins.")),
     (_same_product, lambda: _("“%(one)s” and “%(other)s”: the product is shown once, at the first place.")),
     (_same_place, lambda: _("“%(one)s” and “%(other)s”: the second follows at the next place.")),

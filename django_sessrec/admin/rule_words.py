@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +20,12 @@ from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.safety import isolated
 from django_sessrec.serving.candidate import Trace
-from django_sessrec.serving.merchant_rules import ITEM, trace_name
+from django_sessrec.serving.merchant_rules import ITEM, Match, trace_name
 
 Kind = PlacementRule.Kind
 NAMED = 3  # values that a sentence lists
 ATTRIBUTES_ASKED = 5
+UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Words:
@@ -32,8 +34,8 @@ class Words:
     def __init__(self, catalogue: TextCatalogue, rules: Sequence[PlacementRule]) -> None:
         self._catalogue = catalogue
         self.offered: dict[str, Any] = {}
-        with isolated("look up the products of rules"):
-            self.offered = catalogue.resolve(set(_items(rules)))
+        self._hidden: dict[str, Any] = {}  # products that the shop does not offer now
+        self.look_up(_items(rules))
         self._by_trace = {trace_name(rule): rule for rule in rules}
         self._names: dict[tuple[str, str], str] = {}
 
@@ -41,7 +43,7 @@ class Words:
         """What the rule does, without its dates; a rule that can't be read says so."""
         try:
             return capfirst(self._sentence(rule))
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except UNREADABLE:
             return _("This rule cannot be read and is not applied.")
 
     def conditions(self, rule: PlacementRule) -> list[str]:
@@ -49,7 +51,8 @@ class Words:
         found = []
         on_screen = rule.parameters.get("on_screen") if isinstance(rule.parameters, dict) else None
         if on_screen:
-            found.append(_("only on pages of %(products)s") % {"products": self._match(on_screen)})
+            with suppress(*UNREADABLE):
+                found.append(_("only on pages of %(products)s") % {"products": self._match(on_screen)})
         if rule.group:
             found.append(_("only for the customer group %(group)s") % {"group": rule.group})
         if rule.starts_at:
@@ -63,9 +66,29 @@ class Words:
         rule = self._by_trace.get(step.rule)
         return trace_words(step, self.sentence(rule) if rule else "")
 
+    def look_up(self, item_ids: Iterable[str]) -> None:
+        """Learn what these products are called, each asked for once."""
+        with isolated("look up the products of rules"):
+            new = {*item_ids} - self.offered.keys() - self._hidden.keys()
+            self.offered |= self._catalogue.resolve(new)
+            self._hidden |= self._catalogue.known(new - self.offered.keys())
+
     def product(self, item_id: str) -> str:
-        """The product's title, or its id where the catalogue does not offer it."""
+        """The product's title, and whether it is not offered now; its id where the catalogue lacks it."""
+        if item_id not in self.offered and item_id in self._hidden:
+            return _("%(item)s (not offered now)") % {"item": title(item_id, self._hidden, self._catalogue)}
         return title(item_id, self.offered, self._catalogue)
+
+    def among(self, item_id: str, match: Match) -> bool:
+        """Whether the match names the product, by its id or by what the catalogue says of it."""
+        if match.attribute == ITEM:
+            return item_id in match.values
+        item = self.offered.get(item_id)
+        with isolated("tell an item's attributes", savepoints=False):
+            if item is not None:
+                texts = self._catalogue.attributes(item).texts
+                return not match.values.isdisjoint(texts.get(match.attribute, ()))
+        return False
 
     def _sentence(self, rule: PlacementRule) -> str:
         given: Mapping[str, Any] = rule.parameters
@@ -164,15 +187,21 @@ SENTENCES = {Kind.CAP: _capped, Kind.RELATED: _related, Kind.PRICE: _window, Kin
 
 
 def _share(value: float | None) -> str:
-    return "" if value is None else f"{number_format(round(value * 100))}{PER_CENT}"
+    return "" if value is None else f"{_amount(value * 100)}{PER_CENT}"
 
 
 def _amount(value: float | None) -> str:
-    return "" if value is None else number_format(value, use_l10n=True)
+    """Without decimals where it has none, else with two."""
+    if value is None:
+        return ""
+    rounded = round(float(value), 2)
+    return number_format(rounded, decimal_pos=0 if rounded.is_integer() else 2, use_l10n=True)
 
 
 def _moment(at: datetime) -> str:
-    return date_format(timezone.localtime(at), "SHORT_DATETIME_FORMAT")
+    with suppress(OverflowError):  # a day that not every time zone has
+        at = timezone.localtime(at)
+    return date_format(at, "SHORT_DATETIME_FORMAT")
 
 
 def _items(rules: Iterable[PlacementRule]) -> Iterable[str]:
@@ -183,4 +212,5 @@ def _items(rules: Iterable[PlacementRule]) -> Iterable[str]:
             yield given["item"]
         for match in (given, given.get("other"), given.get("on_screen")):
             if isinstance(match, dict) and match.get("attribute") == ITEM:
-                yield from map(str, match.get("values", ()))
+                values = match.get("values")
+                yield from map(str, values if isinstance(values, list) else ())

@@ -83,6 +83,7 @@ def rule_name(rule: str) -> str:
         "pinned": _("pinned products first"),
         "never_the_item_on_screen": _("never the product on screen"),
         "excluded": _("never shown in this placement"),
+        "left_out": _("elsewhere on the page"),
         "varied": _("variety"),
         "rotated": _("shown before without a click"),
         "explored": _("drawn by chance"),

@@ -58,7 +58,7 @@ class SlotQuery(OfAPlacement):
     leave_out = serializers.ListField(
         child=serializers.CharField(max_length=MAX_ITEM_ID),
         required=False,
-        max_length=MAX_LIMIT,
+        max_length=2 * MAX_LIMIT,  # as many as a page names, and as many as its other lists show
         help_text="Products that the list must not show, such as those elsewhere on the page.",
     )
 

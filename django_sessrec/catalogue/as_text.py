@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from django_sessrec.catalogue.base import Catalogue
 from django_sessrec.catalogue.one_model import ModelCatalogue
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.safety import swallowed
 
 NO_IDS = (bool, float, complex, bytes, bytearray, tuple, list, dict, set, frozenset)
 
@@ -49,6 +50,17 @@ class TextCatalogue:
         if isinstance(item, Integral | UUID):
             return str(item)
         return self.id_of(self.shop.item_id(item))
+
+    def ids_of(self, items: Iterable[Any]) -> list[str]:
+        """The ids of several, each once; what names no item is logged, and costs only itself."""
+        ids: dict[str, None] = {}
+        for item in items:
+            try:
+                ids[self.id_of(item)] = None
+            except Exception as error:
+                if not swallowed("tell the id of an item", error):
+                    raise
+        return list(ids)
 
     def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> dict[str, Any]:
         """Id -> the shop's object, of those that may be shown now."""
@@ -143,7 +155,7 @@ class TextCatalogue:
     def basket(self, request: HttpRequest | None) -> list[str] | None:
         """Ids of the lines of the shop's own basket; None where it has none to tell."""
         lines = None if request is None else self.shop.basket(request)
-        return None if lines is None else list(dict.fromkeys(self.id_of(each) for each in lines))
+        return None if lines is None else self.ids_of(lines)
 
     def kind(self, item: Any) -> str:
         """What the item is one of, in the plural; empty where the shop does not say."""
@@ -185,6 +197,6 @@ def _number(value: Any) -> float | None:
     """A number that rules can compare; None for anything else, such as a formatted price."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (ArithmeticError, TypeError, ValueError):
         return None
     return number if isfinite(number) else None

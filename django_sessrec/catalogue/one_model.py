@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
+from operator import or_
 from typing import Any
 
 from django.apps import apps
@@ -15,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import (
     CharField,
     Count,
+    F,
     Field,
     ForeignObjectRel,
     IntegerField,
@@ -58,9 +60,9 @@ class ModelCatalogue(Catalogue):
     def queryset(self) -> QuerySet[Any]:
         """Every product, with what the template needs joined in: add select_related here."""
         products = self._model._default_manager.all()
-        if self.category_field and self._has_many_categories:
-            return products.prefetch_related(self.category_field)
-        return products
+        named = {self.category_field: self._category, self.brand_field: self._brand}
+        several = [name for name, field in named.items() if name and _has_many(field)]
+        return products.prefetch_related(*several) if several else products
 
     def available(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Narrow to what may be shown now: in stock, published. To hide a brand everywhere, exclude it."""
@@ -86,29 +88,31 @@ class ModelCatalogue(Catalogue):
         return described
 
     def category(self, item: Any) -> str | Collection[str] | None:
-        if not self.category_field:
-            return None
-        if self._has_many_categories:
-            return {str(each.pk) for each in getattr(item, self.category_field).all()}
-        category = getattr(item, getattr(self._category, "attname", self.category_field))
-        return None if category is None else str(category)
+        return _keys(item, self.category_field, self._category) if self.category_field else None
 
     def attributes(self, item: Any) -> Mapping[str, Any]:
-        fields = {"brand": self.brand_field, "price": self.price_field, "stock": self.stock_field}
+        """A brand in a table of its own counts by its key, as a category does."""
+        fields = {"price": self.price_field, "stock": self.stock_field}
         found = {name: getattr(item, field) for name, field in fields.items() if field}
+        if self.brand_field:
+            found["brand"] = _keys(item, self.brand_field, self._brand)
         return {"category": self.category(item)} | found
 
     def attribute_values(self, attribute: str, text: str, limit: int) -> Iterable[tuple[str, str]]:
-        """Those of category_field and brand_field, as far as they are fields of the model."""
+        """Those of category_field and brand_field, as far as they are fields of the model.
+
+        What is called exactly so comes first: of many names that contain it, it is the one that is meant.
+        """
         name = {"category": self.category_field, "brand": self.brand_field}.get(attribute)
         field = self._field(name or "")
         if name is None or field is None:
             return []
-        if isinstance(field, Field) and field.related_model is not None:
-            return _named(field.related_model._default_manager.all(), text, limit)
-        found = self._model._default_manager.filter(**{f"{name}__icontains": text})
-        values = found.order_by(name).values_list(name, flat=True).distinct()[:limit]
-        return [(str(value), str(value)) for value in values]
+        if field.related_model is not None:
+            return _named(field, text, limit)
+        values = self._model._default_manager.order_by(name).values_list(name, flat=True).distinct()
+        found = [values.filter(**{f"{name}__iexact": text}), values.filter(**{f"{name}__icontains": text})]
+        distinct = dict.fromkeys(str(value) for asked in found for value in asked[:limit])
+        return [(value, value) for value in distinct][:limit]
 
     def families(self, item_ids: Collection[str]) -> Mapping[Any, Any]:
         if not self.parent_field:
@@ -124,7 +128,7 @@ class ModelCatalogue(Catalogue):
         values = _cleaned(self._field(self.parent_field), families)
         asked = self.available(self.queryset()).filter(**{f"{self.parent_field}__in": values})
         if self.stock_field and self._field(self.stock_field) is not None:
-            asked = asked.order_by(f"-{self.stock_field}", "pk")
+            asked = asked.order_by(F(self.stock_field).desc(nulls_last=True), "pk")
         found: dict[str, list[Any]] = {}
         for item_id, parent in asked.values_list(self.id_field, self.parent_field):
             found.setdefault(str(parent), []).append(item_id)
@@ -137,7 +141,7 @@ class ModelCatalogue(Catalogue):
         products = self._model._default_manager
         here = products.filter(**{self.id_field: ids[0]}).values(self.category_field)
         beside = self.available(self.queryset()).filter(**{f"{self.category_field}__in": here})
-        if self._has_many_categories:
+        if _has_many(self._category):
             beside = beside.distinct()
         return self._ids(beside.exclude(**{self.id_field: ids[0]})[:limit])
 
@@ -146,9 +150,7 @@ class ModelCatalogue(Catalogue):
             return []
         within = {f"{self.category_field}__in": _cleaned(field, categories)}
         found = self.available(self._model._default_manager.all()).filter(**within).order_by("-pk")
-        return (found.distinct() if self._has_many_categories else found).values_list(
-            self.id_field, flat=True
-        )[:limit]
+        return (found.distinct() if _has_many(field) else found).values_list(self.id_field, flat=True)[:limit]
 
     def describe_categories(
         self, categories: Collection[str], request: HttpRequest | None = None
@@ -231,9 +233,9 @@ class ModelCatalogue(Catalogue):
         except FieldDoesNotExist:
             return None
 
-    @property
-    def _has_many_categories(self) -> bool:
-        return bool(self._category and (self._category.many_to_many or self._category.one_to_many))
+    @cached_property
+    def _brand(self) -> Field[Any, Any] | ForeignObjectRel | None:
+        return self._field(self.brand_field or "")
 
     def _ids(self, items: Iterable[Any]) -> list[Any]:
         return [self.item_id(item) for item in items]
@@ -264,11 +266,13 @@ def _cleaned(field: Any, texts: Collection[str]) -> list[Any]:
     native = []
     for text in texts:
         try:
+            text.encode()  # half a character is no text
             value = target.to_python(text)
             target.run_validators(value)
         except (ValidationError, ValueError, TypeError):
             continue
-        native.append(value)
+        if "\0" not in text:  # which Postgres refuses with the whole query
+            native.append(value)
     return native
 
 
@@ -291,17 +295,39 @@ def _is_bound(validator: Any) -> bool:
     return type(validator) in (MinValueValidator, MaxValueValidator)
 
 
-def _named(rows: QuerySet[Any], text: str, limit: int) -> list[tuple[str, str]]:
-    """Rows of a table whose key or first text field contains the text, each by its key and its name."""
-    fields = [
-        each.name for each in rows.model._meta.concrete_fields if isinstance(each, CharField | TextField)
-    ]
+def _has_many(field: Field[Any, Any] | ForeignObjectRel | None) -> bool:
+    return bool(field and (field.many_to_many or field.one_to_many))
+
+
+def _keys(item: Any, name: str, field: Field[Any, Any] | ForeignObjectRel | None) -> str | set[str] | None:
+    """The value of a field of the item as text, or several; of a relation the other row's key."""
+    if _has_many(field):
+        return {str(each.pk) for each in getattr(item, name).all()}
+    value = getattr(item, getattr(field, "attname", name))
+    if isinstance(value, list | tuple | set | frozenset):  # of an array's field, or a property
+        return set(map(str, value))
+    return None if value is None else str(value)
+
+
+def _named(field: Field[Any, Any] | ForeignObjectRel, text: str, limit: int) -> list[tuple[str, str]]:
+    """Rows that a relation points to, each by its key and its name: key or name contain the text.
+
+    First the row with exactly this key, then those that are called exactly so.
+    """
+    rows: QuerySet[Any] = field.related_model._default_manager.all()  # type: ignore[union-attr]
+    key: Any = field.target_field  # type: ignore[union-attr]  # of every relation
+    fields = rows.model._meta.concrete_fields
+    texts = [each.name for each in fields if isinstance(each, CharField | TextField)]
+    asked = [Q()]
     if text:
-        asked = Q()
-        for field in fields:
-            asked |= Q(**{f"{field}__icontains": text})
-        rows = rows.filter(asked)
-    return [(str(each.pk), str(each)) for each in rows.order_by(*fields[:1])[:limit]]
+        asked = [Q(**{f"{key.name}__in": _cleaned(key, [text])})]
+        for lookup in ("iexact", "icontains") if texts else ():
+            asked.append(reduce(or_, (Q(**{f"{each}__{lookup}": text}) for each in texts)))
+    found: dict[str, str] = {}
+    for condition in asked:
+        for row in rows.filter(condition).order_by(*texts[:1])[:limit]:
+            found.setdefault(str(getattr(row, key.attname)), str(row))
+    return [*found.items()][:limit]
 
 
 def _url_of(image: Any) -> Any:

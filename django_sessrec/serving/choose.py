@@ -168,9 +168,7 @@ def choose(
             break
     if _needs_what_was_bought(choice, context):
         choice = _by_rules(first, own, replace(context, short=True))
-    if len(choice.chosen) < placement.limit and placement.merchandising.rules:
-        choice = _refilled(choice, refill(choice.chosen, choice.dropped, context), context)
-    return choice
+    return _refilled(choice, context)
 
 
 def offered(
@@ -289,9 +287,19 @@ def _staged(stages: Iterable[Stage], choice: Choice, context: RuleContext) -> Ch
     return choice
 
 
-def _refilled(choice: Choice, back: list[Candidate], context: RuleContext) -> Choice:
-    """A short list with these of what was left out, until it is full."""
-    return _applied(LAST, _with(REFILLED, choice, [*choice.chosen, *back]), context) if back else choice
+def _refilled(choice: Choice, context: RuleContext) -> Choice:
+    """A short list with what a merchant's rules left out, as far as families and categories have room."""
+    placement = context.placement
+    if len(choice.chosen) >= placement.limit or not placement.merchandising.rules:
+        return choice
+    together = whole = [*choice.chosen, *refill(choice.chosen, choice.dropped, context)]
+    for rule in CAPPING:
+        together = rule(together, context)
+    room = {*map(id, together), *map(id, choice.chosen)}
+    filled = [each for each in whole if id(each) in room]
+    if len(filled) == len(choice.chosen):
+        return choice
+    return _applied(LAST, _with(REFILLED, choice, filled), context)
 
 
 def _applied(rules: Iterable[Rule], choice: Choice, context: RuleContext) -> Choice:

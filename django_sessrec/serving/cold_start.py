@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -45,7 +46,8 @@ class _Memory:
     """What this process knows of one model's new products."""
 
     run_id: int
-    vectors: dict[str, FloatArray] = field(default_factory=dict)  # by id; zeros where nothing is known
+    vectors: dict[str, FloatArray] = field(default_factory=dict)  # by id
+    nothing: set[str] = field(default_factory=set)  # ids of which nothing is known, until the next look
     stands_for: dict[str, str] = field(default_factory=dict)  # by id of a new product; empty: none is like it
     newest: tuple[str, ...] = ()
     matrix: FloatArray = field(default_factory=lambda: np.zeros((0, DIMENSIONS), np.float32))
@@ -91,9 +93,9 @@ class NewProducts:
         known = self._memory.stands_for
         self._map(unknown)
         for item_id in unknown:
-            if item_id not in known:
-                known[item_id] = self._nearest(self.vectors([item_id])[0])
-        return {item_id: stands for item_id in unknown if (stands := known[item_id])}
+            if item_id not in known and item_id in self._memory.vectors:
+                known[item_id] = self._nearest(self._memory.vectors[item_id])
+        return {item_id: stands for item_id in unknown if (stands := known.get(item_id))}
 
     def _nearest(self, vector: FloatArray) -> str:
         if self._memory.best is None:
@@ -113,6 +115,7 @@ class NewProducts:
         if now < memory.until:
             return
         memory.until = now + REFRESH_SECONDS
+        memory.nothing.clear()  # who asked for a product before it existed keeps nobody from it
         with isolated("read the newest products"):
             named = self._catalogue.newest(NEWEST)
             families = families_of(self._catalogue)
@@ -129,7 +132,8 @@ class NewProducts:
     def _map(self, item_ids: Sequence[str]) -> None:
         """Map those that have not been, AT_ONCE at most."""
         memory = self._memory
-        if not (unknown := [each for each in item_ids if each not in memory.vectors][:AT_ONCE]):
+        new = (each for each in item_ids if each not in memory.vectors and each not in memory.nothing)
+        if not (unknown := [*islice(new, AT_ONCE)]):
             return
         contents = {}
         with isolated("map the content of new products"):
@@ -138,8 +142,7 @@ class NewProducts:
             mapped = self._cold_start.map(list(contents.values()))
             vectors = self._cold_start.embeddings(mapped, rows, self._intents)
             memory.vectors.update(zip(contents, vectors, strict=True))
-        for item_id in unknown:  # one without content is not asked for again
-            memory.vectors.setdefault(item_id, np.zeros(DIMENSIONS, np.float32))
+        memory.nothing.update(each for each in unknown if each not in memory.vectors)
 
     def vectors(self, item_ids: Sequence[str]) -> FloatArray:
         """(n, DIMENSIONS): those of the model, mapped ones where it has none."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving.candidate import BY_HAND, Candidate
 from django_sessrec.serving.facets import NOWHERE, Facets, in_order
-from django_sessrec.serving.merchant_rules import ITEM, SOFT, Match, MerchantRule
+from django_sessrec.serving.merchant_rules import CATEGORY, ITEM, SOFT, Match, MerchantRule
 from django_sessrec.serving.rules import Rule, RuleContext
 
 Kind = PlacementRule.Kind
@@ -152,6 +152,8 @@ def _those_left(kept: list[Candidate], items: list[Candidate]) -> list[Candidate
 def _on_screen(match: Match, context: RuleContext) -> bool:
     if match.attribute == ITEM:
         return context.visit.current in match.values
+    if match.attribute == CATEGORY and not match.values.isdisjoint(context.visit.categories):
+        return True  # the category's own page
     current = context.on_screen
     if current is None:
         return False

@@ -22,6 +22,8 @@ from django_sessrec.serving.ttl import CachedValue
 CHECK_SECONDS = 3.0  # between two looks for published rules
 MERCHANT: Final = "merchant:"  # how the names of rules begin in traces
 ITEM: Final = "item"  # the attribute of a match that names products by their ids
+MOST_PIECES: Final = 10**9  # that a rule about stock asks for
+CATEGORY: Final = "category"  # the attribute that pages of categories have, too
 CHANGEABLE: Final = ("LIMIT", "HIDE_VIEWED", "MAX_PER_CATEGORY")
 RULE_COLUMNS: Final = ("pk", "kind", "parameters", "starts_at", "ends_at", "group")
 READ: Final = ("placement", "changes", *(f"rules__{name}" for name in RULE_COLUMNS))
@@ -100,7 +102,7 @@ class MerchantRule:
             low, high = (None if given.get(end) is None else float(given[end]) for end in ("low", "high"))
             read = {"low": low, "high": high, "relative": bool(given.get("relative"))}
         elif kind == Kind.STOCK:
-            read = {"pieces": _whole(given["pieces"], 10**9), "last": bool(given.get("last"))}
+            read = {"pieces": _whole(given["pieces"], MOST_PIECES), "last": bool(given.get("last"))}
         if on_screen := given.get("on_screen"):
             read["on_screen"] = Match.of(on_screen)
         return cls(

@@ -58,7 +58,8 @@ class Asked:
             family = families.of({*session, *visit.basket, *visit.purchases})
             hidden = ids | {family[item_id] for item_id in ids if item_id in family}
             return cls(visit, placement, catalogue, session, depth, hidden, frozenset(), family)
-        left_out = frozenset() if RECENTLY_VIEWED in placement.steps else ids  # which shows what was viewed
+        # What was viewed is shown by the step of that name, which proposes it first where it stands first.
+        left_out = frozenset() if RECENTLY_VIEWED in placement.steps[1:] else ids
         return cls(visit, placement, catalogue, session, depth, ids, left_out, {})
 
     def heard_by(self, index: ItemIndex, session: Sequence[str]) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Any, NamedTuple
@@ -42,7 +42,7 @@ from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.placements import ROWS, Placement, placement_for
 from django_sessrec.serving.reasons import OF_AN_ITEM, words
-from django_sessrec.serving.visit import Visit, visit_of
+from django_sessrec.serving.visit import Visit, listed, visit_of
 
 
 @dataclass(slots=True, unsafe_hash=True)  # frozen, it takes ten times as long to make
@@ -157,7 +157,7 @@ def recommend(
     limit: Any = None,
     category: Any = None,
     query: str = "",
-    leave_out: Iterable[Any] = (),
+    leave_out: Any = (),
 ) -> Recommendations:
     """The placement's list for this visit; never raises, an error is logged and leaves the list empty.
 
@@ -167,7 +167,7 @@ def recommend(
         began = perf_counter_ns()
         on_page: dict[str, list[str]] = getattr(getattr(request, "sessrec", None), "on_page", {})
         elsewhere = [each for name, shown in on_page.items() if name != placement for each in shown]
-        left_out = [*leave_out, *elsewhere]
+        left_out = [*listed(leave_out), *elsewhere]
         visit = visit_of(request, item=item, items=items, leave_out=left_out, category=category, query=query)
         settled = placement_for(placement, visit, limit=limit)
         choice = choose(visit, settled, request=request)

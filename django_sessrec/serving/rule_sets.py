@@ -24,6 +24,12 @@ def live_set(placement: str) -> RuleSet | None:
     return RuleSet.objects.history(placement).first()
 
 
+def overtaken(draft: RuleSet | None) -> RuleSet | None:
+    """What is live, if it was brought back after the draft was begun, which knows nothing of it."""
+    live = live_set(draft.placement) if draft else None
+    return live if draft and live and live.pk > draft.pk else None
+
+
 @contextmanager
 def drafting(placement: str, by: str) -> Iterator[RuleSet]:
     """The placement's draft; nobody else publishes or changes it before the block ends."""

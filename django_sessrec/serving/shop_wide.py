@@ -32,7 +32,8 @@ HALF_LIFE: Final = timedelta(days=1)  # of a view
 SHORTEST_HALF_LIFE: Final = timedelta(hours=6)  # where a busy shop's sample spans less than a few days
 DAMPING: Final = 2.0  # views that an item is given before: one view of an unknown item is no trend
 CATEGORY_ITEMS: Final = 5_000  # that a list of a category may choose from
-CATEGORIES_KEPT: Final = 500
+CATEGORIES_KEPT: Final = 500  # lists of one category or of several
+CATEGORY_ITEMS_KEPT: Final = 100_000  # in all of these: anybody may ask for any several categories
 MAIN_CATEGORIES: Final = 24  # a query each, once in RANGE_SECONDS in each web process
 OF_EACH: Final = 2  # items: one may be sold out or hidden meanwhile
 RANGE_SECONDS: Final = 600
@@ -57,12 +58,14 @@ def watched() -> list[str]:
 
 def of_categories(catalogue: TextCatalogue, categories: Sequence[str]) -> Mapping[str, None]:
     """Ids of the items of these categories that may be shown, newest first, as the keys of a dict."""
-    key = (type(catalogue.shop), tuple(categories))
-    if len(_categories) > CATEGORIES_KEPT:
-        _categories.clear()
-    if key not in _categories:
-        _categories.setdefault(key, CachedValue({}, partial(_items_of, catalogue, tuple(categories))))
-    return _categories[key].get(REFRESH_SECONDS)
+    key = (type(catalogue.shop), tuple(sorted({*categories})))
+    kept = _categories.get(key)
+    if kept is None:
+        items = sum(len(each.latest) for each in [*_categories.values()])
+        if len(_categories) >= CATEGORIES_KEPT or items > CATEGORY_ITEMS_KEPT:
+            _categories.clear()
+        kept = _categories.setdefault(key, CachedValue({}, partial(_items_of, catalogue, key[1])))
+    return kept.get(REFRESH_SECONDS)
 
 
 def all_over(catalogue: TextCatalogue) -> list[str]:

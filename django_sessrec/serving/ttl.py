@@ -21,6 +21,11 @@ class CachedValue(Generic[Value]):
         self._renew = renew
         self._due = 0.0
 
+    @property
+    def latest(self) -> Value:
+        """The value as it was last renewed, however long ago."""
+        return self._value
+
     def get(self, every_seconds: float) -> Value:
         now = time.monotonic()
         if now >= self._due:

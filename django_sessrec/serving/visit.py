@@ -95,7 +95,7 @@ def visit_of(
     items: Sequence[Any] | None = None,
     category: Any = None,
     query: str = "",
-    leave_out: Iterable[Any] = (),
+    leave_out: Any = (),
 ) -> Visit:
     """The visit that this request belongs to; one query where the visitor brings a session, else none.
 
@@ -106,7 +106,7 @@ def visit_of(
     - `items`: the session's items, oldest first, from a client that keeps them; ignored without consent
     - `category`: of the page, as the catalogue names it, an object of the shop, or several
     - `query`: the words of the page's search
-    - `leave_out`: what no list of this visit shows, ids or the shop's objects
+    - `leave_out`: what no list of this visit shows, an id or an object of the shop, or several
     """
     visit = _visit_of(request, item=item, items=items, leave_out=leave_out)
     if category is None and not query:
@@ -115,15 +115,15 @@ def visit_of(
 
 
 def _visit_of(
-    request: HttpRequest | None, *, item: Any, items: Sequence[Any] | None, leave_out: Iterable[Any]
+    request: HttpRequest | None, *, item: Any, items: Sequence[Any] | None, leave_out: Any
 ) -> Visit:
     catalogue = get_catalogue()
     tracker: Tracker | None = getattr(request, "sessrec", None)
     current = _current(item, tracker, catalogue)
     left_out: tuple[str, ...] = ()
-    if leave_out or not isinstance(leave_out, list | tuple):
+    if given := listed(leave_out):
         with isolated("tell the ids that a list leaves out"):
-            left_out = tuple(map(catalogue.id_of, leave_out))
+            left_out = tuple(catalogue.ids_of(given))
     if tracker is None or tracker.answered:  # its headers have left: it can't be marked private any more
         return Visit(current=current, left_out=left_out)
     session_id = tracker.session_id
@@ -185,10 +185,16 @@ def visit_from_events(
 
 def named_categories(given: Any) -> tuple[str, ...]:
     """One category or several as text; an object of the shop is its primary key."""
+    return tuple(str(getattr(each, "pk", each)) for each in listed(given)[:MAX_CATEGORIES])
+
+
+def listed(given: Any) -> Sequence[Any]:
+    """One thing or several, as templates name them; nothing for None and an empty text."""
+    if isinstance(given, list | tuple):
+        return given
     if given is None or given == "":
         return ()
-    several = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
-    return tuple(str(getattr(each, "pk", each)) for each in several[:MAX_CATEGORIES])
+    return [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
 
 
 def group_of(request: HttpRequest | None) -> str:

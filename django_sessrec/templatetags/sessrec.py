@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,12 +21,13 @@ from django_sessrec.capture.consent import CONTEXTUAL, Level
 from django_sessrec.capture.cookie import switched_off
 from django_sessrec.capture.request_filters import is_prefetch
 from django_sessrec.catalogue import get_catalogue
+from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.privacy.explanation import explain, explain_visit
 from django_sessrec.safety import never_raises
 from django_sessrec.serving.categories import recommend_categories, rendered_categories
 from django_sessrec.serving.debug_comment import why_no_list, why_unknown
 from django_sessrec.serving.recommendations import Recommendations, recommend, rendered
-from django_sessrec.serving.visit import named_categories
+from django_sessrec.serving.visit import listed, named_categories
 
 register = template.Library()
 
@@ -40,28 +41,21 @@ def sessrec_recommendations(
     limit: int | str | None = None,
     category: Any = None,
     query: str = "",
-    leave_out: Iterable[Any] = (),
+    leave_out: Any = (),
 ) -> SafeString | str:
     """Render the placement's list; nothing where it is empty, but for a comment under DEBUG.
 
-    leave_out: what it must not show, ids or the shop's objects; what other lists of the page show is left out
+    leave_out: what it must not show, an id or an object of the shop, or several; what other lists of the page
+    show is left out
 
     On a page that is fetched ahead the list is the same for everybody and stands in a placeholder: once the
     page is shown, the script brings the visitor's own, and records list and view.
     """
     request = context.get("request")
+    asked = {"item": item, "limit": limit, "category": category, "query": query, "leave_out": leave_out}
     if request is not None and is_prefetch(request):
-        return _shown_later(request, placement, item, limit, category, query)
-    made = recommend(
-        request,
-        placement,
-        item=item,
-        limit=limit,
-        leave_out=leave_out or (),
-        category=category,
-        query=query,
-    )
-    return rendered(made, request)
+        return _shown_later(request, placement, asked)
+    return rendered(recommend(request, placement, **asked), request)
 
 
 @register.simple_tag(takes_context=True)
@@ -71,7 +65,7 @@ def sessrec_list(
     placement: str,
     item: Any = None,
     limit: int | str | None = None,
-    leave_out: Iterable[Any] = (),
+    leave_out: Any = (),
     category: Any = None,
     query: str = "",
 ) -> Recommendations:
@@ -81,7 +75,7 @@ def sessrec_list(
         placement,
         item=item,
         limit=limit,
-        leave_out=leave_out or (),
+        leave_out=leave_out,
         category=category,
         query=query,
     )
@@ -96,12 +90,14 @@ def sessrec_placeholder(
     limit: int | str | None = None,
     category: Any = None,
     query: str = "",
+    leave_out: Any = (),
 ) -> SafeString | str:
     """Leave the placement's place on a page that a cache keeps; the script of sessrec_scripts fills it.
 
     The list comes in the language of this page, whatever the browser prefers.
     """
-    return _place(context.get("request"), placement, item, limit, category, query)
+    asked = {"item": item, "limit": limit, "category": category, "query": query, "leave_out": leave_out}
+    return _place(context.get("request"), placement, asked)
 
 
 @register.simple_tag(takes_context=True)
@@ -126,7 +122,7 @@ def sessrec_categories(
     if request is None or not is_prefetch(request):
         return rendered_categories(recommend_categories(request, placement, **asked), request)
     made = recommend_categories(None, placement, **asked)
-    return _categories_place(placement, meanwhile=rendered_categories(made, None), **asked)
+    return _categories_place(placement, asked, rendered_categories(made, None))
 
 
 @register.simple_tag
@@ -140,9 +136,8 @@ def sessrec_categories_placeholder(
     exclude: Any = None,
 ) -> SafeString | str:
     """Leave the categories' place on a page that a cache keeps; the script of sessrec_scripts fills it."""
-    return _categories_place(
-        placement, item=item, limit=limit, category=category, query=query, exclude=exclude
-    )
+    asked = {"item": item, "limit": limit, "category": category, "query": query, "exclude": exclude}
+    return _categories_place(placement, asked)
 
 
 @register.simple_tag(takes_context=True)
@@ -204,67 +199,52 @@ def _level(request: HttpRequest | None) -> Level:
 
 
 @never_raises("leave a place for recommendations", default="", savepoints=True)
-def _shown_later(
-    request: HttpRequest, placement: str, item: Any, limit: Any, category: Any, words: str
-) -> SafeString | str:
+def _shown_later(request: HttpRequest, placement: str, asked: Mapping[str, Any]) -> SafeString | str:
     tracker = getattr(request, "sessrec", None)
-    if item is None and tracker is not None:
-        item = tracker.current_item
-    made = recommend(None, placement, item=item, limit=limit, category=category, query=words)
-    return _place(request, placement, item, limit, category, words, rendered(made, request))
+    if asked["item"] is None and tracker is not None:
+        asked = {**asked, "item": tracker.current_item}
+    return _place(request, placement, asked, rendered(recommend(None, placement, **asked), request))
 
 
 def _place(
-    request: Any,
-    placement: str,
-    item: Any,
-    limit: Any,
-    category: Any,
-    words: str,
-    meanwhile: SafeString | str = "",
+    request: Any, placement: str, asked: Mapping[str, Any], meanwhile: SafeString | str = ""
 ) -> SafeString | str:
     """The element that the script fills. `meanwhile`: what it shows until then."""
     if settings.DEBUG and why_unknown(placement):
         return why_no_list(placement)
-    item_id = "" if item is None else get_catalogue().id_of(item)
+    address = _address("sessrec:slot", placement, asked)
+    item_id = "" if asked["item"] is None else get_catalogue().id_of(asked["item"])
     return format_html(
         '<div class="sessrec-placeholder" data-sessrec-slot="{}"{}>{}</div>',
-        _address("sessrec:slot", placement, item, limit, category, words),
+        address,
         _view_left_to_the_browser(request, item_id),
         meanwhile,
     )
 
 
-def _address(
-    name: str, placement: str, item: Any, limit: Any, category: Any, words: str, exclude: Any = None
-) -> str:
-    """Where the script asks for the list."""
-    asked = {
-        "item_id": "" if item is None else get_catalogue().id_of(item),
-        "limit": limit,
-        "language": get_language() if settings.USE_I18N else None,
-        "category": named_categories(category),
-        "query": words,
-        "exclude": named_categories(exclude),
-    }
-    query = urlencode({key: value for key, value in asked.items() if value}, doseq=True)
-    return reverse(name, args=[placement]) + (f"?{query}" if query else "")
-
-
 def _categories_place(
-    placement: str,
-    *,
-    item: Any,
-    limit: Any,
-    category: Any,
-    query: str,
-    exclude: Any,
-    meanwhile: SafeString | str = "",
+    placement: str, asked: Mapping[str, Any], meanwhile: SafeString | str = ""
 ) -> SafeString | str:
     if settings.DEBUG and why_unknown(placement):
         return why_no_list(placement)
-    address = _address("sessrec:category_slot", placement, item, limit, category, query, exclude)
+    address = _address("sessrec:category_slot", placement, asked)
     return format_html('<div class="sessrec-placeholder" data-sessrec-slot="{}">{}</div>', address, meanwhile)
+
+
+def _address(name: str, placement: str, asked: Mapping[str, Any]) -> str:
+    """Where the script asks for the list."""
+    catalogue, item = get_catalogue(), asked["item"]
+    said = {
+        "item_id": "" if item is None else catalogue.id_of(item),
+        "limit": asked["limit"],
+        "language": get_language() if settings.USE_I18N else None,
+        "category": named_categories(asked["category"]),
+        "query": asked["query"],
+        "exclude": named_categories(asked.get("exclude")),
+        "leave_out": catalogue.ids_of(listed(asked.get("leave_out")))[:MAX_LIMIT],
+    }
+    query = urlencode({key: value for key, value in said.items() if value}, doseq=True)
+    return reverse(name, args=[placement]) + (f"?{query}" if query else "")
 
 
 def _view_left_to_the_browser(request: Any, item_id: str) -> SafeString | str:

@@ -3,9 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 
 from django_sessrec.models import AuditEntry, PlacementRule, RuleSet
 from django_sessrec.serving import merchant_rules
+from tests.demo.models import Product
 from tests.support.admin import page
 from tests.support.placements import NAME, WHY, add, confirmed, url
 
@@ -52,7 +54,13 @@ TOO_MANY = "\n".join(map(str, range(501)))
             {"relative": True, "low": 0.5, "high": 1.5},
             "Only products of 50\N{NO-BREAK SPACE}% to 150\N{NO-BREAK SPACE}% of the price on the page",
         ),
-        ("price", {"low": 20}, {"relative": False, "low": 20}, "Only products that cost 20"),
+        ("price", {"low": 20}, {"relative": False, "low": 20}, "Only products that cost 20 or more"),
+        (
+            "price",
+            {"relative": "True", "low": 12.5, "high": 29},
+            {"relative": True, "low": 0.125, "high": 0.29},
+            "Only products of 12.50\N{NO-BREAK SPACE}% to 29\N{NO-BREAK SPACE}% of the price on the page",
+        ),
         (
             "stock",
             {"pieces": 3, "last": "True"},
@@ -159,11 +167,78 @@ def test_dates_pages_and_groups_narrow_a_rule(admin_client, shop, sessrec):
             "The end is before the start",
         ),
         ("stock", {"pieces": 2, "on_screen_attribute": "category"}, "write at least one value"),
+        ("stock", {"pieces": 10**10}, "less than or equal to 1000000000"),
+        ("price", {"low": "1e999"}, "Enter a number"),
+        ("price", {"high": "9" * 5000}, "Enter a number"),
+        ("pin", {"item": "pot 1\x00", "position": 1}, "Null characters are not allowed"),
+        ("pin", {"item": "pot 1", "position": 1, "note": "a\x00b"}, "Null characters are not allowed"),
+        ("pin", {"item": "pot 1", "position": 1, "starts_at": "9999-12-31T23:59"}, "less than or equal"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_its_remedy(admin_client, shop, kind, given, message):
     assert message in add(admin_client, kind, status=200, **given)
     assert not PlacementRule.objects.exists()
+
+
+def form_as_shown(client, rule) -> dict[str, str]:
+    """What the rule's form holds as a browser would send it."""
+    form = client.get(url("rule", NAME, rule.pk)).context["form"]
+    values = {name: form[name].value() for name in form.fields}
+    values = {name: "\n".join(each) if isinstance(each, list) else each for name, each in values.items()}
+    return WHY | {name: each for name, each in values.items() if each is not None}
+
+
+def test_a_value_that_is_a_key_is_written_and_shown_by_its_name(admin_client, shop, sessrec):
+    sessrec["CATALOGUE"] = "tests.serving.test_catalogue.Permissions"
+    user = ContentType.objects.get(app_label="auth", model="user")
+    add(admin_client, "hide", what_attribute="category", what_values=f"{user} [{user.pk}]\nnothing of ours")
+    rule = PlacementRule.objects.get()
+    assert rule.parameters["values"] == [str(user.pk), "nothing of ours"]
+    shown = form_as_shown(admin_client, rule)
+    assert shown["what_values"].splitlines() == [f"{user} [{user.pk}]", "nothing of ours"]
+    assert admin_client.post(url("rule", NAME, rule.pk), shown).status_code == 302
+    assert PlacementRule.objects.get().parameters == rule.parameters
+    assert f"Never show category {user}, nothing of ours" in page(admin_client, url("page", NAME))
+    options = admin_client.get(url("suggest"), {"attribute": "category", "q": "user"}).json()["options"]
+    assert {"value": f"{user} [{user.pk}]", "label": ""} in options
+
+
+def test_a_percentage_is_shown_as_it_was_written(admin_client, shop):
+    add(admin_client, "price", relative="True", low=29, high=57)
+    shown = form_as_shown(admin_client, PlacementRule.objects.get())
+    assert (shown["low"], shown["high"]) == (29, 57)
+
+
+def test_a_product_is_pinned_before_it_is_back_in_stock(admin_client, shop):
+    sold_out = Product.objects.create(name="samovar", category="pot", stock=0)
+    add(admin_client, "pin", item=str(sold_out.pk), position=1)
+    assert "Samovar (not offered now) is pinned to place 1" in page(admin_client, url("page", NAME))
+
+
+def test_a_rule_is_changed_though_its_products_are_sold_out_or_gone(admin_client, shop):
+    """Only its dates or its note are meant; the products stand in it already."""
+    add(admin_client, "hide", what_attribute="item", what_values="pot 1\npot 2\npot 3")
+    rule = PlacementRule.objects.get()
+    stored = rule.parameters
+    Product.objects.filter(pk=shop[21].pk).update(stock=0)
+    Product.objects.filter(pk=shop[22].pk).delete()
+    shown = form_as_shown(admin_client, rule)
+    assert shown["what_values"].splitlines()[0] == f"pot 1 [{shop[21].pk}]"
+    answer = admin_client.post(url("rule", NAME, rule.pk), shown | {"note": "until spring"})
+    assert answer.status_code == 302, answer.content.decode()
+    rule.refresh_from_db()
+    assert (rule.parameters, rule.note) == (stored, "until spring")
+
+
+def test_a_product_of_any_name_is_chosen_and_changed(admin_client, shop):
+    long = Product.objects.create(name=f"<b>tea</b>\n{'very ' * 36}long")
+    add(admin_client, "hide", what_attribute="item", what_values=str(long.pk))
+    rule = PlacementRule.objects.get()
+    shown = form_as_shown(admin_client, rule)
+    assert admin_client.post(url("rule", NAME, rule.pk), shown).status_code == 302
+    rule.refresh_from_db()
+    assert rule.parameters["values"] == [str(long.pk)]
+    assert "<b>tea</b>" not in page(admin_client, url("page", NAME))
 
 
 def test_a_sponsored_place_needs_a_template_that_labels_it(admin_client, shop, sessrec):

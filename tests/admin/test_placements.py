@@ -1,22 +1,25 @@
 """Placements in the admin: a merchant changes a list, sees what would change, goes live, and undoes it."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from django_sessrec.admin.placement_figures import without_rare
+from django_sessrec.admin.words import reason_name, rule_name, step_name
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import today
 from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.models import AuditEntry, PlacementRule, RuleSet, TrainingRun
-from django_sessrec.recommendations import get_recommendations
+from django_sessrec.recommendations import REASONS, STEPS, get_recommendations
+from django_sessrec.serving import rules
+from django_sessrec.serving.choose import VARYING
 from django_sessrec.serving.rule_sets import draft_of, live_set, publish
 from tests.demo.models import Product
 from tests.support.admin import page
-from tests.support.history import buy, click, show
+from tests.support.history import buy, click, happen, show
 from tests.support.placements import NAME, WHY, YES, add, confirmed, first, url
 
 pytestmark = pytest.mark.django_db
@@ -175,6 +178,92 @@ def test_contradictions_and_what_has_no_effect_are_said(admin_client, shop):
         assert words in html, words
 
 
+def test_a_pinned_product_that_a_rule_hides_by_its_category_is_said(admin_client, shop):
+    add(admin_client, "pin", item="pot 1", position=1)
+    add(admin_client, "hide", what_attribute="category", what_values="cup")
+    assert "hiding wins" not in page(admin_client, url("page", NAME))
+    add(admin_client, "hide", what_attribute="category", what_values="pot")
+    assert "hiding wins" in page(admin_client, url("page", NAME))
+
+
+def test_rows_that_nobody_can_read_leave_the_page_as_it_is(admin_client, shop):
+    draft = draft_of(NAME, "ada")
+    late = datetime(9999, 12, 31, 23, 59, tzinfo=UTC)
+    for kind, given in (
+        ("hide", {"attribute": "item", "values": 5}),
+        ("hide", {"attribute": "item", "values": ["1"], "on_screen": "here"}),
+        ("hide", {"attribute": "item", "values": ["1"], "on_screen": {"attribute": "item", "values": None}}),
+        ("price", {"low": "much", "relative": True}),
+        ("of another version", []),
+    ):
+        draft.rules.create(kind=kind, parameters=given, ends_at=late)
+    html = page(admin_client, url("page", NAME))
+    assert "cannot be read" in html
+    assert "9999" in html
+    page(admin_client, url("preview", NAME))
+
+
+def test_a_list_that_has_nothing_else_to_show_is_not_blamed_on_rules(admin_client, shop, sessrec):
+    sessrec["PLACEMENTS"] = {NAME: {"LIMIT": 40}, "seen": {"STEPS": ["recently_viewed"], "LIMIT": 6}}
+    html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
+    assert "29 of 40 products: here is nothing else to show." in html
+    assert "Please look at this" not in html
+    assert "Please look at this" not in page(admin_client, url("page", "seen"))
+
+
+def test_what_a_session_clicked_is_named_though_no_list_looked_it_up(admin_client, shop, sessrec):
+    sessrec["PLACEMENTS"] = {NAME: {"STEPS": ["bought_together"], "LIMIT": 4}}
+    at = timezone.now() - timedelta(minutes=9)
+    session = uuid7(at)
+    for n in (2, 4):
+        happen(session, at, "view_item", str(shop[n].pk))
+    Product.objects.filter(pk=shop[4].pk).update(stock=0)
+    html = page(admin_client, url("page", NAME))
+    assert "Clicks of the session, newest last: tea 2, tea 4 (not offered now)" in html
+    assert "The list is empty" in html
+    assert "Please look at this" not in html, "there are no rules that could have left too little"
+
+
+def test_rules_of_a_placement_that_was_renamed_are_named(admin_client, shop, sessrec):
+    add(admin_client, "pin", item="pot 1", position=1)
+    confirmed(admin_client, "publish")
+    listed = reverse("admin:sessrec_ruleset_changelist")
+    assert "Rules without a placement" not in page(admin_client, listed)
+    sessrec["PLACEMENTS"] = {"product-page": {"LIMIT": 8}}
+    html = page(admin_client, listed)
+    assert "Rules without a placement" in html
+    assert NAME in html
+    assert admin_client.get(url("page", NAME)).status_code == 404
+
+
+def test_who_works_on_a_draft_is_told_that_an_earlier_version_was_brought_back(admin_client, shop):
+    add(admin_client, "pin", item="pot 1", position=1)
+    confirmed(admin_client, "publish")
+    first = RuleSet.objects.history(NAME).first()
+    add(admin_client, "pin", item="pot 3", position=2)
+    said = "brought an earlier version back"
+    assert said not in page(admin_client, url("page", NAME))
+    asked = admin_client.post(url("restore", NAME, first.pk)).content.decode()
+    assert "Pot 1 is pinned to place 1" in asked, "what will be live"
+    confirmed(admin_client, "restore", first.pk)
+    assert said in page(admin_client, url("page", NAME))
+    assert said in admin_client.post(url("publish", NAME)).content.decode()
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "nowhere"])
+def test_no_address_of_an_unknown_placement_is_an_error(admin_client, shop, name):
+    add(admin_client, "pin", item="pot 1", position=1)
+    rule = RuleSet.objects.draft(NAME).rules.get()
+    for view, args in (
+        ("page", ()), ("preview", ()), ("settings", ()), ("add", ("pin",)), ("rule", (rule.pk,)),
+    ):  # fmt: skip
+        assert admin_client.get(url(view, name, *args)).status_code == 404, view
+    for view, args in (
+        ("remove", (rule.pk,)), ("quick", ()), ("publish", ()), ("discard", ()), ("restore", (1,)),
+    ):  # fmt: skip
+        assert admin_client.post(url(view, name, *args), {"item": "\x00"}).status_code == 404, view
+
+
 def test_a_list_that_rules_leave_short_is_filled_and_the_merchant_is_told(admin_client, shop):
     add(admin_client, "price", low=1000)
     html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
@@ -190,11 +279,23 @@ def test_the_list_says_why_not_another_product(admin_client, shop):
     assert "Never show category tea: left out" in html
 
 
+def test_everything_that_a_trace_may_name_has_words():
+    """A merchant reads them: "not_in_place_of_it: left out" tells nothing."""
+    pipeline = (
+        *rules.PROPOSING, *rules.BY_ID, *rules.BY_CATALOGUE, *rules.CAPPING, *VARYING, *rules.LAST
+    )  # fmt: skip
+    with translation.override("de"):
+        names = [rule.__name__ for rule in pipeline]
+        assert [name for name in names if rule_name(name) == name] == []
+        assert [step for step in STEPS if step_name(step) == step.replace("_", " ")] == []
+        assert [reason for reason in REASONS if reason_name(reason) == reason.replace("_", " ")] == []
+
+
 def test_products_and_values_are_suggested_by_name(admin_client, shop):
     products = admin_client.get(url("suggest"), {"q": "pot 1"}).json()["options"]
     assert products == [{"value": f"pot 1 [{shop[21].pk}]", "label": ""}]
     values = admin_client.get(url("suggest"), {"attribute": "category", "q": "te"}).json()["options"]
-    assert values == [{"value": "tea", "label": "tea"}]
+    assert values == [{"value": "tea", "label": ""}]
     assert admin_client.get(url("suggest"), {"attribute": "moon", "q": "x"}).json()["options"] == []
 
 

@@ -4,14 +4,15 @@ import contextlib
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db.models import FileField, IntegerField
 from django.db.models.fields.files import FieldFile
 from django.test import Client
 
-from django_sessrec.catalogue import ModelCatalogue, TextCatalogue, get_catalogue
+from django_sessrec.catalogue import Catalogue, ModelCatalogue, TextCatalogue, get_catalogue
 from django_sessrec.catalogue.one_model import _cleaned
 from django_sessrec.models import Event
 from django_sessrec.recommendations import get_recommendations
@@ -225,6 +226,69 @@ def test_each_of_several_categories_counts(catalogue, members, placement):
     catalogue("Groups")
     names = {each.item.username for each in get_recommendations(None, "product_page").items}
     assert names == {f"user {n}" for n in (11, 10, 9, 8, 7, 6)}, "11 has no category, 0 has two full ones"
+
+
+class ByName(DemoCatalogue):
+    """Names its products by a text of any kind."""
+
+    id_field = "name"
+    sensitive = Catalogue.sensitive
+
+
+@pytest.mark.parametrize("rubbish", ["tea\x00", "\ud800", "x" * 9999])
+def test_an_id_that_no_database_takes_costs_only_itself(catalogue, products, rubbish):
+    catalogue("ByName")
+    assert [*get_catalogue().resolve([rubbish, "tea 1"])] == ["tea 1"]
+    assert len(get_recommendations(None, "product_page", item=rubbish, leave_out=[rubbish]).items) == 8
+
+
+class Permissions(ModelCatalogue):
+    """Django's permissions as goods: each belongs to a row of another table, whose key is a number."""
+
+    model = "auth.Permission"
+    title_field = "name"
+    category_field = brand_field = "content_type"
+
+    def url(self, item):
+        return f"/permission/{item.pk}/"
+
+
+def test_a_brand_in_a_table_of_its_own_is_known_by_the_key_that_its_name_stands_for(catalogue):
+    """So that a rule that a merchant writes by name meets the products."""
+    catalogue("Permissions")
+    permission = Permission.objects.select_related("content_type").get(codename="add_logentry")
+    key, name = str(permission.content_type_id), str(permission.content_type)
+    shop = get_catalogue()
+    assert shop.attributes(permission).texts == {"category": {key}, "brand": {key}}
+    for attribute in ("brand", "category"):
+        assert (key, name) in shop.attribute_values(attribute, "logentry", 9)
+        assert (key, name) in shop.attribute_values(attribute, key, 9), "by its key, as a stored rule has it"
+
+
+def test_of_many_names_that_contain_the_text_the_one_that_is_meant_comes_first(catalogue, products):
+    catalogue("Permissions")
+    for n in range(9):
+        ContentType.objects.create(app_label=f"{n} tea shop", model=f"a tea {n}")
+    tea = ContentType.objects.create(app_label="x", model="tea")
+    assert get_catalogue().attribute_values("brand", "tea", 3)[0][0] == str(tea.pk)
+    catalogue("Numbers")
+    Product.objects.filter(pk=products[0].pk).update(category="a tea")
+    assert get_catalogue().attribute_values("category", "tea", 2) == [("tea", "tea"), ("a tea", "a tea")]
+
+
+@pytest.mark.usefixtures("products")
+def test_several_values_of_one_field_are_several(catalogue):
+    catalogue("Listing")
+    product = Product.objects.first()
+    product.kinds = ["tea", "gift", "tea"]
+    assert get_catalogue().categories(product) == {"gift", "tea"}
+    assert get_catalogue().attributes(product).texts["brand"] == {"gift", "tea"}
+
+
+class Listing(DemoCatalogue):
+    """Its brands and categories are a list, as an array's field has them."""
+
+    category_field = brand_field = "kinds"
 
 
 def test_related_items_share_any_category_and_come_once(members, django_assert_num_queries):

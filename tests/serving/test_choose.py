@@ -8,8 +8,9 @@ import pytest
 
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.ids import uuid7
-from django_sessrec.models import Impression
+from django_sessrec.models import Impression, PlacementRule
 from django_sessrec.recommendations import Placement, Visit, choose, placement_for, remember, visit_of
+from django_sessrec.serving.merchant_rules import Merchandising
 from tests.demo.models import Product
 from tests.demo.recommendations import DemoCatalogue
 from tests.support.visits import request_of
@@ -253,6 +254,27 @@ def test_a_shop_of_one_category_still_has_a_list_for_its_basket(basket_shop):
     assert len(items) == 4
 
 
+def no_cups(items, context):
+    """A rule of the shop's own."""
+    return [each for each in items if not each.item.name.startswith("cup")]
+
+
+def test_what_a_list_of_one_category_gets_back_obeys_every_other_rule(basket_shop):
+    """Hidden by a merchant, left out by the shop's own rule, over the limit: none of it comes back."""
+    Product.objects.update(category="all")
+    lines, hidden = (basket_shop[0],), basket_shop[21]
+    hide = PlacementRule(pk=1, kind="hide", parameters={"attribute": "item", "values": [hidden]})
+    sold_by_hand = replace(
+        WITH_A_BASKET, rules=(f"{__name__}.no_cups",), merchandising=Merchandising.of([hide]), limit=20
+    )
+    items = choose(Visit(list(lines), basket=lines), sold_by_hand).items
+    assert items
+    assert hidden not in {each.item_id for each in items}
+    assert not [each for each in items if each.item.name.startswith("cup")]
+    few = choose(Visit(list(lines), basket=lines), replace(WITH_A_BASKET, max_per_category=2)).items
+    assert len(few) == 2
+
+
 def test_a_basket_of_two_hundred_lines_has_a_list(basket_shop):
     unknown = tuple(f"gone-{n}" for n in range(199))
     items = choose(Visit([], basket=(*unknown, basket_shop[0])), WITH_A_BASKET).items
@@ -292,6 +314,26 @@ def test_the_shops_own_basket_stands_in_place_of_the_sessions_events(basket_shop
     stranger = request_of(consent="no")
     stranger.COOKIES["lines"] = basket_shop[0]
     assert visit_of(stranger).basket == (), "without consent a list hears the page alone"
+
+
+class RubbishBasket(DemoCatalogue):
+    """Lines of which some name no product, as of a basket that an older version of the shop has stored."""
+
+    lines: ClassVar[list] = []
+
+    def basket(self, request):
+        return self.lines
+
+
+def test_rubbish_in_a_basket_costs_only_itself(basket_shop, settings, caplog):
+    settings.SESSREC["CATALOGUE"] = f"{__name__}.RubbishBasket"
+    RubbishBasket.lines = [None, 1.5, ("7",), *["gone\x00", "\ud800", "x" * 9999] * 66, basket_shop[0]]
+    visit = visit_of(request_of())
+    assert visit.basket[-1] == basket_shop[0]
+    items = choose(visit, WITH_A_BASKET).items
+    assert items[0].item_id == basket_shop[10]
+    assert basket_shop[0] not in {each.item_id for each in items}
+    assert "could not tell the id of an item" in caplog.text
 
 
 def test_what_the_request_leaves_out_is_not_shown(visit):

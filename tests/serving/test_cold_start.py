@@ -107,6 +107,17 @@ def test_any_number_of_unknown_products_in_a_session_is_one_question(shop, monke
     assert asked[0] == asked[1]
 
 
+def test_who_asks_for_a_product_before_it_exists_keeps_nobody_from_it(shop, monkeypatch):
+    """Its number is the next one, and a crawler, or an address typed by hand, has asked for it."""
+    monkeypatch.setattr(cold_start, "REFRESH_SECONDS", 0)
+    coming = str(max(map(int, shop)) + 1)
+    chosen(Visit([shop[0]], coming))
+    chosen(Visit([coming, shop[0]], shop[1]))
+    assert str(arrive("tea 99", "tea", pk=coming).pk) == coming
+    assert of_content(chosen(Visit([shop[0]], shop[1]))) == ["tea 99"]
+    assert [each.step for each in chosen(Visit([], coming))][:2] == ["model", "content"]
+
+
 def test_a_product_that_is_like_none_goes_on_to_the_steps_below(shop):
     new = Product.objects.create(name="zzz", category="elsewhere", price=100_000)
     items = chosen(Visit([], str(new.pk)), steps=("model", "category", "static"))

@@ -98,9 +98,14 @@ def test_an_intent_keeps_a_place_where_the_first_of_its_items_is_sold_out(two_mi
 def test_what_the_visitor_has_decided_on_takes_no_place(two_minds):
     first = chosen(two_minds, limit=4)[2].item_id
     for decided in ({"basket": (first,)}, {"purchases": (first,)}):
-        items = chosen(replace(two_minds, **decided), limit=4)
+        items = chosen(replace(two_minds, **decided), limit=4, hide_bought_categories=False)
         assert first not in {each.item_id for each in items}
         assert "tea" in kinds_of(items)
+
+
+def test_an_intent_that_an_order_has_settled_takes_no_place(two_minds):
+    first = chosen(two_minds, limit=4)[2].item_id
+    assert "tea" not in kinds_of(chosen(replace(two_minds, purchases=(first,)), limit=4))
 
 
 def test_rows_hold_one_intent_each_the_one_on_screen_first(shop):

@@ -1,5 +1,6 @@
 """Variants as families: one of each is shown, in stock, and a view of one counts for all."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -154,6 +155,17 @@ def test_a_variant_that_a_merchant_places_stands_for_its_family(shop, kind):
     assert choice.items[2].item_id == placed
     [dropped] = [each for each in choice.dropped if each.item_id == usual[0]]
     assert dropped.trace[-1].rule == "one_of_a_family"
+
+
+def test_a_list_that_is_filled_again_shows_one_of_a_family_and_keeps_the_limit_of_a_category(shop):
+    """What a price window left out comes back, but no second variant and none that the visitor knows."""
+    window = PlacementRule(pk=1, kind="price", parameters={"low": 1000})
+    filled = {"merchandising": Merchandising.of([window]), "limit": 20}
+    knows_round = Visit(items=[str(shop[21].pk)], current=str(shop[18].pk))
+    assert family_names(listed(Visit(current=str(shop[18].pk)), **filled)).count("square") == 1
+    assert family_names(listed(knows_round, **filled)) == ["square"]
+    few = listed(knows_round, **filled, max_per_category=2)
+    assert Counter(each.item.category for each in few.items) == {"tea": 2, "cup": 2, "pot": 2}
 
 
 def test_two_variants_that_a_merchant_places_are_both_shown(shop):

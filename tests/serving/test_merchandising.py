@@ -220,6 +220,29 @@ def test_a_rule_may_be_for_pages_of_some_products_only(visit, shop):
         assert (ids(choice)[0] == item) is applies, on_screen
 
 
+def test_a_rule_for_pages_of_a_category_applies_on_the_page_of_the_category_itself(visit, shop):
+    pin = rule(1, "pin", item=str(shop[21].pk), position=1, on_screen=attribute("category", "pot"))
+    assert ids(chosen(Visit(categories=["pot"]), pin))[0] == str(shop[21].pk)
+    assert ids(chosen(Visit(categories=["tea"]), pin))[0] != str(shop[21].pk)
+    assert ids(chosen(Visit(), pin))[0] != str(shop[21].pk)
+
+
+class Odd(DemoCatalogue):
+    """Answers with numbers that are none, and with values of any kind."""
+
+    def attributes(self, item):
+        numbers = (10**400, "1.299,00 EUR", float("nan"), None, "")
+        number = numbers[item.pk % len(numbers)]
+        return {"category": item.category, "price": number, "stock": number, "tags": {None: item.pk}}
+
+
+def test_numbers_that_are_none_leave_the_rest_of_a_product_known(visit, settings):
+    settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.serving.test_merchandising.Odd"}
+    usual = ids(chosen(visit))
+    assert ids(chosen(visit, rule(1, "price", low=0.5, relative=True), rule(2, "stock", pieces=3))) == usual
+    assert "tea" not in kinds(chosen(visit, rule(1, "hide", **attribute("category", "tea"))))
+
+
 def test_a_rule_for_a_group_asks_the_request_and_makes_the_page_private(shop, settings, stranger):
     settings.SESSREC = settings.SESSREC | {"CUSTOMER_GROUP": "tests.serving.test_merchandising.group"}
     rules = RuleSet.objects.create(placement="product_page", published_at=NOW)

@@ -223,6 +223,21 @@ def test_a_list_leaves_out_what_its_caller_names(products, trails, promote):
     assert len(rest.items) == 8
 
 
+@pytest.mark.parametrize("given", ["an object", "a text", "among rubbish"])
+def test_one_product_to_leave_out_need_not_stand_in_a_list(products, trails, promote, given):
+    promote(trails)
+    first = get_recommendations(None, "product_page", item=products[8]).items[0]
+    kinds = {"an object": first.item, "a text": first.item_id, "among rubbish": [None, 1.5, first.item]}
+    rest = get_recommendations(None, "product_page", item=products[8], leave_out=kinds[given])
+    assert len(rest.items) == 8
+    assert first.item_id not in ids(rest)
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], 0.5])
+def test_nothing_to_leave_out_leaves_nothing_out(products, nothing):
+    assert len(get_recommendations(None, "product_page", leave_out=nothing).items) == 8
+
+
 def test_what_names_no_item_is_left_out_of_what_is_left_out(products, caplog):
     assert len(get_recommendations(None, "product_page", leave_out=[1.5]).items) == 8
-    assert "could not tell the ids that a list leaves out" in caplog.text
+    assert "could not tell the id of an item" in caplog.text

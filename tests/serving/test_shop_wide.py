@@ -7,6 +7,7 @@ from django.db import connection
 from django.template import Context, Template
 from django.test.utils import CaptureQueriesContext
 
+from django_sessrec.catalogue import get_catalogue
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Quarantine
 from django_sessrec.recommendations import Visit, choose, get_recommendations, placement_for
@@ -165,3 +166,14 @@ def test_a_category_is_asked_for_once_a_minute(products):
     with CaptureQueriesContext(connection) as queries:
         choose(visit, placement_for("category"))
     assert not [each for each in queries if f"LIMIT {shop_wide.CATEGORY_ITEMS}" in each["sql"]]
+
+
+def test_what_is_kept_of_categories_is_bounded_whatever_several_are_asked_for(products, monkeypatch):
+    monkeypatch.setattr(shop_wide, "CATEGORY_ITEMS_KEPT", 60)
+    shop, most = get_catalogue(), 0
+    names = ["tea", "cup", "pot"]
+    for n in range(40):
+        assert shop_wide.of_categories(shop, [*names, f"none {n}"])
+        most = max(most, sum(len(each.latest) for each in shop_wide._categories.values()))
+    assert most <= 90
+    assert shop_wide.of_categories(shop, names) is shop_wide.of_categories(shop, names[::-1]), "one question"

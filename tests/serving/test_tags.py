@@ -228,6 +228,20 @@ def test_a_placeholder_brings_the_list_in_the_language_of_its_page(products, str
     assert heard == ["de", "pt-br", "en-us"]
 
 
+def test_a_placeholder_and_a_page_fetched_ahead_leave_out_what_the_tag_names(products, stranger):
+    first = products[-1]
+    ahead = RequestFactory().get("/", headers={"sec-purpose": "prefetch"})
+    for tag, request in (("placeholder", RequestFactory().get("/")), ("recommendations", ahead)):
+        source = f'{{% sessrec_{tag} "product_page" leave_out=product %}}'
+        html = rendered(source, request=request, product=first)
+        assert f'data-sessrec-item="{first.pk}"' not in html
+        address = unescape(re.search(r'data-sessrec-slot="([^"]+)"', html)[1])
+        assert f"leave_out={first.pk}" in address
+        html = stranger.get(address).content.decode()
+        assert html.count("data-sessrec-item=") == 8
+        assert f'data-sessrec-item="{first.pk}"' not in html
+
+
 class Heard(DemoCatalogue):
     """Notes the language in which it is asked."""
 

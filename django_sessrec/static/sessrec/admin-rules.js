@@ -47,6 +47,7 @@ function collect(area) {
     input.id = `${area.id}_find`;
     input.autocomplete = "off";
     input.setAttribute("aria-label", document.querySelector(`label[for="${area.id}"]`)?.textContent ?? "");
+    input.placeholder = area.dataset.sessrecFind ?? "";
     area.before(input);
     suggest(input, area);
     const take = () => {
