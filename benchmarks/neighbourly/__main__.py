@@ -5,7 +5,7 @@ steady rate, a share of what the shop can take, and an answer's time counts from
 The shop alone, the shop with a fit beside it, and the fit alone take turns. The JSON:
 
     fit_share            targets/s beside the shop, over the fair share: targets/s alone times the share of
-                         the cores that the shop alone leaves idle
+                         the cores that the shop alone leaves idle; null where other work left none
     page_p90_ratio       p90 of the page with a fit beside it, over p90 without
     *_as_before          both with the fit at the shop's own priority, with as many threads as cores
     page_p50_ratio       as page_p90_ratio
@@ -98,7 +98,8 @@ def measure(port: int, visits: Any, options: argparse.Namespace) -> dict[str, An
     ratios = {}
     for mode in modes:
         beside, quiet = medians[f"beside{mode}"], medians["alone"]
-        ratios[f"fit_share{mode}"] = beside["targets_per_s"] / (quiet["targets_per_s"] * idle_share)
+        fair = quiet["targets_per_s"] * idle_share
+        ratios[f"fit_share{mode}"] = beside["targets_per_s"] / fair if fair else None
         for name in ("p90", "p50"):
             ratios[f"page_{name}_ratio{mode}"] = beside[f"{name}_ms"] / quiet[f"{name}_ms"]
     return {**ratios, "rate": rate, "capacity": capacity, "idle_share": idle_share, **medians}

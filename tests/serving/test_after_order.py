@@ -52,7 +52,6 @@ def test_what_no_model_proposed_is_left_out_too_and_the_trace_says_why(ids, orde
     choice = choose(ordered, replace(HOME, steps=("static",), limit=12))
     assert kinds(choice) == {"cup", "pot"}
     left_out = [each for each in choice.dropped if each.item and each.item.category == "tea"]
-    assert left_out
     assert {each.trace[-1].rule for each in left_out} == {"of_bought_categories"}
 
 
