@@ -14,6 +14,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import ProjectState
 
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.safety import UnsupportedError
 
 APP_LABEL = "sessrec"
 Row = TypeVar("Row", bound=models.Model)
@@ -22,6 +23,17 @@ Row = TypeVar("Row", bound=models.Model)
 def connection() -> BaseDatabaseWrapper:
     """This thread's connection to the database."""
     return connections[sessrec_settings.DATABASE]
+
+
+def postgres() -> BaseDatabaseWrapper:
+    """As connection(); UnsupportedError where that is another product, as in a shop's tests."""
+    found = connection()
+    if found.vendor != "postgresql":
+        raise UnsupportedError(
+            f"SESSREC['DATABASE'] = {found.alias!r} is {found.vendor}: django_sessrec needs PostgreSQL, and"
+            " neither reads nor stores anything there"
+        )
+    return found
 
 
 @contextmanager

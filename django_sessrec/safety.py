@@ -11,6 +11,7 @@ from functools import wraps
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections, transaction
 
 logger = logging.getLogger("django_sessrec")
@@ -23,6 +24,10 @@ _unsaid: Counter[str] = Counter()
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
+
+
+class UnsupportedError(ImproperlyConfigured):
+    """A set-up in which the app says that it can't work: one line of the log for all that then fails."""
 
 
 def never_raises(
@@ -123,11 +128,15 @@ def _savepoints() -> Iterator[None]:
 
 def log(fault: str, error: Exception) -> None:
     """Log the fault with its traceback, unless this kind was logged within LOG_AGAIN_SECONDS."""
-    kind = f"{fault}: {type(error).__name__}"
+    unsupported = isinstance(error, UnsupportedError)
+    kind = str(error) if unsupported else f"{fault}: {type(error).__name__}"
     now = time.monotonic()
     if now - _logged_at.get(kind, -LOG_AGAIN_SECONDS) >= LOG_AGAIN_SECONDS:
         _logged_at[kind] = now
-        logger.error("%s", fault, exc_info=error)
+        if unsupported:
+            logger.warning("%s", error)
+        else:
+            logger.error("%s", fault, exc_info=error)
 
 
 def warn(message: str, *values: object) -> None:

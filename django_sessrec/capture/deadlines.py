@@ -79,8 +79,11 @@ def before_deadline(connection: BaseDatabaseWrapper, until: float) -> Iterator[N
 
 
 def connected() -> tuple[BaseDatabaseWrapper, float, float]:
-    """The connection, how many seconds a statement may take, and until when its answer is waited for."""
-    connection, limit, until = database.connection(), _limit.get(), _until.get()
+    """The connection, how many seconds a statement may take, and until when its answer is waited for.
+
+    Raises UnansweredError, OperationalError, and UnsupportedError where the database is no PostgreSQL.
+    """
+    connection, limit, until = database.postgres(), _limit.get(), _until.get()
     seconds = TIMEOUT_SECONDS if limit is None else limit
     left = patience_left() if limit is None else limit
     if limit is None and (database_breaker.resting or not left):

@@ -142,9 +142,10 @@ def within(seconds: float) -> Iterator[None]:
     """For staff's pages and the doctor: all that is asked of the events database inside has so long together.
 
     Each statement of the ORM is bounded() by itself, so that transactions are what they would be without, and
-    the server ends it, too. Nested, the nearer deadline holds. Raises django.db.OperationalError.
+    the server ends it, too. Nested, the nearer deadline holds. Raises django.db.OperationalError, and
+    UnsupportedError where the database is no PostgreSQL.
     """
-    connection = database.connection()
+    connection = database.postgres()
     until = time.monotonic() + seconds
     with before_deadline(connection, until), patient(seconds), connection.execute_wrapper(_Bounded()):
         yield
@@ -287,6 +288,8 @@ def _exchange(
     for result in results:
         if result.status == pq.ExecStatus.FATAL_ERROR:
             raise _error(result, time.monotonic() - started)
+    # By CONN_HEALTH_CHECKS Django asks once a request whether the server answers.
+    connection.health_check_done = True  # type: ignore[attr-defined]
     return results
 
 

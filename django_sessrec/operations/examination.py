@@ -18,6 +18,7 @@ from django_sessrec.operations.alarms import alarms
 from django_sessrec.operations.figures import figures
 from django_sessrec.operations.findings import Code, Finding, Level
 from django_sessrec.operations.trained_models import trained_models
+from django_sessrec.safety import UnsupportedError
 
 PART_SECONDS: Final = 5.0  # that one part may ask the events database
 ALL_SECONDS: Final = 30.0
@@ -60,6 +61,11 @@ def examine(broker: services.Broker, request: HttpRequest | None = None) -> Iter
             with within(seconds), _savepoint():
                 for each in findings():
                     found.append(each)  # noqa: PERF402  (it is told though the next one may raise)
+        except UnsupportedError as problem:
+            yield from shop.system_checks()
+            remedy = _("Correct this first; the rest of this part could not be examined.")
+            yield Finding(Code.EXAMINATION_RAISED, Level.FAIL, "database", str(problem), remedy)
+            return
         except (OperationalError, InterfaceError) as problem:
             said, unanswered = unanswered, _first_line(problem)
             found.append(_unanswered(subject, unanswered, said_before=said == unanswered))

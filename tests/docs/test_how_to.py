@@ -77,11 +77,37 @@ def test_the_banners_answers_become_consent(rf):
     assert answers == {"yes": "opt-in", "no": "none", "": None}
 
 
+SQLITE = """
+from project.settings import *
+
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+SILENCED_SYSTEM_CHECKS = ["sessrec.E011"]
+"""
+
+EXAMINE = """
+import django
+django.setup()
+from django_sessrec.operations.examination import examine
+from django_sessrec.tasks import broker
+
+for each in examine(broker()):
+    print(each.level, each.message)
+"""
+
+
 def test_the_pages_tests_pass_in_a_new_shop(project):
     project.add_printed(NAMED.findall(read("README.md")))
     project.add_printed(TITLED.findall(read("docs/how-to/test-your-shop.md")))
     project.manage("makemigrations", "shop")
     assert "Ran 3 tests" in project.manage("test", "shop")
+
+    project.add("project/sqlite.py", SQLITE)
+    told = project.run("manage.py", "test", "shop", DJANGO_SETTINGS_MODULE="project.sqlite")
+    assert "Ran 3 tests" in told
+    assert told.count("neither reads nor stores anything there") == 1, told
+    assert "Traceback" not in told
+    told = project.run("-c", EXAMINE, DJANGO_SETTINGS_MODULE="project.sqlite")
+    assert told.count("neither reads nor stores anything there") == 1, "and not once for each part"
 
 
 RULED = """

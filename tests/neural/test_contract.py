@@ -11,6 +11,7 @@ from django_sessrec.recsys.quantized import CODES, Int8Vectors
 from django_sessrec.recsys.recommender import Recommender, best
 from django_sessrec.recsys.synthetic import SyntheticShop
 from tests.recsys.contract import RecommenderContract
+from tests.recsys.test_few_items import visits_to
 
 
 class TestGRU4Rec(RecommenderContract):
@@ -79,3 +80,13 @@ class TestQuantized(RecommenderContract):
         found, scores = alike.top(np.array([3, 5], np.int32), 20, exclude=[1, 2])
         assert len(set(found.tolist()) - {0, 1, 2}) == 20
         np.testing.assert_allclose(scores, scores[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("items", [2, 31])
+@pytest.mark.parametrize("network", [GRU4Rec, SASRec, SRGNN])
+def test_a_few_items_are_enough(network, items):
+    model = network(embedding_size=16, epochs=1, threads=1).fit(visits_to(items))
+    names = {f"item-{number}" for number in range(1, items + 1)}
+    for session in ([], ["item-1"], ["item-1", "item-2", "item-1"], ["gone"]):
+        found = {each.item_id for each in model.recommend(session, items)}
+        assert found == names
