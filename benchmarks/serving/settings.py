@@ -1,7 +1,7 @@
 """Settings of the shop that serving is weighed on. From the environment:
 
-DATABASE_URL, SESSREC_ARTIFACTS, WITHOUT_SESSREC=1 for the same shop without the app, and POOL=1 for a pool of
-connections, which a shop on an async server needs.
+DATABASE_URL, SESSREC_ARTIFACTS, WITHOUT_SESSREC=1 for the same shop without the app, POOL=1 for a pool of
+connections, which a shop on an async server needs, and PREPARED=1 for connections that keep their statements.
 """
 
 import os
@@ -15,7 +15,11 @@ TAG = '{% load sessrec %}{% sessrec_recommendations "product_page" item=product 
 BY_HAND = """<h2>You may also like</h2><ul>{% for each in alike %}
 <li><a href="/tagged/{{ each.pk }}/"><span>{{ each.name }}</span></a></li>{% endfor %}</ul>"""
 
-_database = django_database(os.environ["DATABASE_URL"], pool=bool(os.environ.get("POOL")))
+_database = django_database(
+    os.environ["DATABASE_URL"],
+    pool=bool(os.environ.get("POOL")),
+    prepared=bool(os.environ.get("PREPARED")),
+)
 _without_app = one_page_shop.settings(_database)
 DATABASES = _without_app["DATABASES"]
 INSTALLED_APPS = [app for app in _without_app["INSTALLED_APPS"] if app != "django_sessrec"]

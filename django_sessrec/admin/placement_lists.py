@@ -102,15 +102,16 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
         elif number and number <= len(recent):
             visit, chosen = recent[number - 1], number - 1
     if visit is None:
-        items = catalogue.fallback(1)
+        items: list[str] = []
+        with isolated("ask the catalogue for a product"):
+            items = catalogue.fallback(1)
         visit, chosen = Visit(current=items[0] if items else ""), -1
     visit = replace(visit, group=group)
     lists = [merchant_rules.live(name)]
     if draft is not None:
         lists.append(Merchandising.of(draft.rules.all(), draft.changes))
-    choices = [
-        choose(visit, placement_for(name, visit, merchandising=each), catalogue=catalogue) for each in lists
-    ]
+    made = [_made(visit, placement_for(name, visit, merchandising=each), catalogue) for each in lists]
+    choices = [choice or Choice() for choice in made]
     words.offered |= catalogue.offered
     ids = [{each.item_id for each in choice.chosen} for choice in choices]
     shown = [list(_shown(each, words, other)) for each, other in zip(choices, reversed(ids), strict=True)]
@@ -131,10 +132,18 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
             for each in last.dropped[:LEFT_OUT]
             if each.trace
         ],
+        "failed": None in made,
         "too_few": too_few and bool(by_rules),
         "only": (len(last.chosen), wanted) if too_few and last.chosen and not by_rules else None,
         "refilled": any(effect.rule == REFILLED for effect in last.effects),
     }
+
+
+def _made(visit: Visit, placement: Placement, catalogue: RememberingCatalogue) -> Choice | None:
+    """The list; None where the shop's catalogue fails."""
+    with isolated("make the list of a placement for the admin"):
+        return choose(visit, placement, catalogue=catalogue)
+    return None
 
 
 def _clicks(visit: Visit, words: Words) -> list[str]:

@@ -229,10 +229,11 @@ class PlacementAdmin(ReadOnlyAdmin):
         require(request, Act.RULES)
         _settled(name)
         item_id, back = request.POST.get("item", ""), request.POST.get("back", "")
-        if not get_catalogue().resolve([item_id]):
+        product = shown_products([item_id])[item_id]
+        if not product.offered:
             raise Http404(item_id)
         words = {
-            "product": shown_products([item_id])[item_id].title,
+            "product": product.title,
             "place": place_of(request.POST.get("position", "")),
         }
         if request.POST.get("act") == PlacementRule.Kind.PIN:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from django import forms
@@ -90,7 +90,16 @@ def product_id(text: str, catalogue: TextCatalogue) -> str:
 
     One that is sold out now is a product all the same: it may be pinned for the day on which it is back.
     """
-    text = text.strip()
+    refused = ValidationError(_("The shop's catalogue failed. The shop's log says why."))
+    with isolated("look up a product for the admin"):
+        try:
+            return _product_id(text.strip(), catalogue)
+        except ValidationError as problem:
+            refused = problem
+    raise refused
+
+
+def _product_id(text: str, catalogue: TextCatalogue) -> str:
     given = text[:-1].rpartition("[")[2].strip() if text.endswith("]") else text
     if catalogue.known([given]):
         return given
@@ -107,6 +116,13 @@ def product_id(text: str, catalogue: TextCatalogue) -> str:
     raise ValidationError(
         _("Several products are called so. Copy one of these: %(products)s"), params={"products": named}
     )
+
+
+def known_products(item_ids: Collection[str], catalogue: TextCatalogue) -> dict[str, Any]:
+    """Those of the products that the catalogue knows, by id; nothing where it fails."""
+    with isolated("look up products for the admin"):
+        return catalogue.known(item_ids)
+    return {}
 
 
 def title(item_id: str, products: Mapping[str, Any], catalogue: TextCatalogue) -> str:

@@ -19,6 +19,7 @@ from django_sessrec.admin.rule_fields import (
     ProductField,
     attribute_name,
     attributes_offered,
+    known_products,
     labelled,
     named_value,
     product_id,
@@ -150,7 +151,7 @@ class RuleForm(ReasonForm):
             if name in initial:
                 initial[name] = "True" if initial[name] else ""
         if "item" in initial:
-            known = self.catalogue.known([initial["item"]])
+            known = known_products([initial["item"]], self.catalogue)
             initial["item"] = labelled(initial["item"], known, self.catalogue)
         nested = {"what": rule.parameters, "other": rule.parameters.get("other")}
         for prefix, match in {**nested, "on_screen": rule.parameters.get("on_screen")}.items():
@@ -163,7 +164,7 @@ class RuleForm(ReasonForm):
         if match["attribute"] != ITEM:
             return [named_value(match["attribute"], str(value), self.catalogue) for value in match["values"]]
         ids = [*map(str, match["values"])]
-        known = self.catalogue.known(ids)
+        known = known_products(ids, self.catalogue)
         named = {labelled(item_id, known, self.catalogue): item_id for item_id in ids}
         self.stands_already |= named
         return named

@@ -288,6 +288,8 @@ def _exchange(
     for result in results:
         if result.status == pq.ExecStatus.FATAL_ERROR:
             raise _error(result, time.monotonic() - started)
+    # By CONN_HEALTH_CHECKS Django asks once a request whether the server answers.
+    connection.health_check_done = True  # type: ignore[attr-defined]
     return results
 
 

@@ -18,6 +18,7 @@ from django_sessrec.capture.event import CLICK_EVENTS, SESSION_EVENTS
 from django_sessrec.capture.session_events import SessionEvent
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.models import Event, EventName, Impression
+from django_sessrec.safety import isolated
 from django_sessrec.serving.choose import REFILLED, Choice, choose
 from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.serving.placements import placement_for
@@ -53,6 +54,7 @@ class Comparison:
     new: Counter[str] = field(default_factory=Counter)  # item id -> lists that gain it
     touched: Counter[str] = field(default_factory=Counter)  # a new rule's name in traces -> lists it changes
     examples: list[Example] = field(default_factory=list)
+    failed: bool = False  # the shop's catalogue raised: the rest was not compared
     items: dict[str, Any] = field(default_factory=dict)  # id -> the shop's object
 
 
@@ -121,7 +123,13 @@ def compare(
         if time.monotonic() > until:
             break
         settled = [placement_for(placement, visit, merchandising=each) for each in (before, after)]
-        one, other = (choose(visit, each, catalogue=catalogue) for each in settled)
+        made: list[Choice] = []
+        with isolated("make the lists of a preview"):
+            made = [choose(visit, each, catalogue=catalogue) for each in settled]
+        if not made:
+            compared.failed = True
+            break
+        one, other = made
         ids = [[each.item_id for each in choice.chosen] for choice in (one, other)]
         compared.sessions += 1
         compared.short_before += len(ids[0]) < settled[0].limit

@@ -9,8 +9,11 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 
-def django_database(url: str, *, pool: bool = False) -> dict[str, Any]:
-    """Turn a database URL into an entry of Django's DATABASES, on persistent or on pooled connections."""
+def django_database(url: str, *, pool: bool = False, prepared: bool = False) -> dict[str, Any]:
+    """Turn a database URL into an entry of Django's DATABASES, on persistent or on pooled connections.
+
+    prepared: whether a connection keeps the statements that it is asked again and again
+    """
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
         raise ValueError(f"DATABASE_URL {url!r} is not for PostgreSQL: write postgresql://user@host/name")
@@ -18,6 +21,8 @@ def django_database(url: str, *, pool: bool = False) -> dict[str, Any]:
     socket_folder = options.pop("host", "")
     if pool:
         options["pool"] = True
+    if prepared:
+        options |= {"server_side_binding": True, "prepare_threshold": 5}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),

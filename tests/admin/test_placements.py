@@ -211,12 +211,28 @@ def test_a_list_that_has_nothing_else_to_show_is_not_blamed_on_rules(admin_clien
     assert "Please look at this" not in page(admin_client, url("page", "seen"))
 
 
+def test_a_catalogue_that_fails_is_told_and_takes_no_page_away(admin_client, shop, sessrec):
+    add(admin_client, "hide", what_attribute="item", what_values="pot 1")
+    rule = PlacementRule.objects.get()
+    at = timezone.now() - timedelta(minutes=9)
+    happen(uuid7(at), at, "view_item", str(shop[2].pk))
+    sessrec["CATALOGUE"] = "tests.serving.catalogues.Silent"
+    assert "catalogue failed" in page(admin_client, url("page", NAME))
+    assert "catalogue failed" in page(admin_client, url("preview", NAME))
+    assert "catalogue failed" in page(admin_client, url("page", NAME) + "?product=pot")
+    assert "catalogue failed" in add(admin_client, "pin", status=200, item="pot 2", position=1)
+    for view, args in (("add", ("hide",)), ("rule", (rule.pk,))):
+        page(admin_client, url(view, NAME, *args))
+    assert admin_client.post(url("remove", NAME, rule.pk)).status_code == 200
+    assert admin_client.post(url("quick", NAME), {"item": str(shop[21].pk)}).status_code == 404
+
+
 def test_what_a_session_clicked_is_named_though_no_list_looked_it_up(admin_client, shop, sessrec):
     sessrec["PLACEMENTS"] = {NAME: {"STEPS": ["bought_together"], "LIMIT": 4}}
     at = timezone.now() - timedelta(minutes=9)
     session = uuid7(at)
     for n in (2, 4):
-        happen(session, at, "view_item", str(shop[n].pk))
+        happen(session, at + timedelta(minutes=n), "view_item", str(shop[n].pk))
     Product.objects.filter(pk=shop[4].pk).update(stock=0)
     html = page(admin_client, url("page", NAME))
     assert "Clicks of the session, newest last: tea 2, tea 4 (not offered now)" in html

@@ -151,6 +151,20 @@ def test_a_connection_that_an_earlier_statement_found_lost_is_opened_anew(transa
         assert ask() == [("1",)]
 
 
+def test_an_answer_is_a_health_check(transactional_db, monkeypatch):
+    """By CONN_HEALTH_CHECKS a request's first cursor asks the server once more than it needs."""
+    with reconnected(CONN_HEALTH_CHECKS=True, CONN_MAX_AGE=60):
+        connection.ensure_connection()
+        asked, is_usable = [], connection.is_usable
+        monkeypatch.setattr(connection, "is_usable", lambda: asked.append(1) or is_usable())
+        for answers in ((), (session_events,)):
+            connection.close_if_unusable_or_obsolete()  # as a request begins
+            for ask in answers:
+                ask(uuid7())
+            connection.cursor().close()
+        assert asked == [1]  # by the request that this app had not asked anything
+
+
 def bounded_query():
     with fast_query.bounded(), connection.cursor() as cursor:
         cursor.execute("SELECT '1'")

@@ -23,6 +23,14 @@ class Raising(DemoCatalogue):
         raise RuntimeError("the shop's own mistake")
 
 
+class Silent(DemoCatalogue):
+    """Its table is away: every question raises, inside a transaction as well."""
+
+    def queryset(self):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT * FROM no_such_table")
+
+
 class BrokenSQL(DemoCatalogue):
     def resolve(self, item_ids, request=None):
         with connection.cursor() as cursor:

@@ -4,12 +4,14 @@ from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.db import connection
 from django.test import RequestFactory
 
 from django_sessrec.models import Event, Impression
 from django_sessrec.recommendations import Recommendations, aget_recommendations, get_recommendations
 from django_sessrec.recsys.synthetic import synthetic_shop
 from tests.demo.models import Product
+from tests.support.capture import reconnected
 from tests.support.visits import request_of
 
 pytestmark = pytest.mark.django_db
@@ -221,6 +223,22 @@ def test_a_list_leaves_out_what_its_caller_names(products, trails, promote):
     )
     assert not {str(products[10].pk), *ids(shown)[:2]} & {*ids(rest)}
     assert len(rest.items) == 8
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_keeps_its_statements_asks_for_what_is_in_stock_now(products, trails, promote):
+    promote(trails)
+    kept = {"server_side_binding": True, "prepare_threshold": 2}
+    with reconnected(OPTIONS=connection.settings_dict["OPTIONS"] | kept):
+        lists = [ids(get_recommendations(request_of(), "product_page", item=products[8])) for _ in range(6)]
+        Product.objects.filter(pk=lists[0][0]).update(stock=0)
+        without = ids(get_recommendations(request_of(), "product_page", item=products[8]))
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%= ANY%'")
+            assert cursor.fetchone() == (1,), "the list's products"
+    assert lists == [lists[0]] * 6
+    assert len(without) == 8
+    assert lists[0][0] not in without
 
 
 @pytest.mark.parametrize("given", ["an object", "a text", "among rubbish"])

@@ -25,6 +25,11 @@ def test_a_pool_takes_the_place_of_persistent_connections():
     assert database["CONN_MAX_AGE"] == 0
 
 
+def test_a_connection_may_keep_its_statements():
+    database = django_database("postgresql:///shop", prepared=True)
+    assert database["OPTIONS"] == {"server_side_binding": True, "prepare_threshold": 5}
+
+
 def test_another_database_is_refused_with_the_remedy():
     with pytest.raises(ValueError, match="'mysql://x/y' is not for PostgreSQL: write postgresql://"):
         django_database("mysql://x/y")
