@@ -203,7 +203,7 @@ def class_of(kind: object, own: type[Recommender] | None = None) -> type[Recomme
 
 def fingerprint(folder: Path) -> Fingerprint:
     """What changes with any file of the folder: names, sizes, times and inodes. Reads no file."""
-    found = ((path, path.stat()) for path in folder.rglob("*"))
+    found = ((path, path.lstat()) for path in folder.rglob("*"))
     return frozenset((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in found)
 
 

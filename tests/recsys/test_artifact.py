@@ -143,6 +143,14 @@ def test_a_link_out_of_the_folder_is_refused(folder):
         artifact.load(folder)
 
 
+def test_a_fingerprint_tells_a_change_and_survives_a_link_to_nowhere(folder):
+    before = artifact.fingerprint(folder)
+    assert artifact.fingerprint(folder) == before
+    (folder / "extra").symlink_to(folder / "nowhere")
+    assert artifact.fingerprint(folder) != before
+    assert artifact.fingerprint(folder.parent / "gone") == frozenset()
+
+
 def test_a_pickle_in_place_of_an_array_is_never_opened(folder):
     class Bomb:
         def __reduce__(self) -> tuple[object, tuple[str]]:
