@@ -33,6 +33,7 @@ class ListRules:
     sponsored: int
     excluded: int
     hide_viewed: bool
+    hide_bought_categories: bool
     new_products: int  # places that a model's list has for products too new for it
     varied: bool
     rotate_after: int | None
@@ -110,6 +111,9 @@ def _rules(placement: Placement) -> ListRules:
         sponsored=len(placement.sponsored) + paid,
         excluded=len(placement.excluded),
         hide_viewed=placement.hide_viewed and RECENTLY_VIEWED not in _steps(placement),
+        hide_bought_categories=(
+            placement.hide_bought_categories and RECENTLY_VIEWED not in _steps(placement)
+        ),
         new_products=placement.new_products if MODEL in _steps(placement) else 0,
         varied=placement.variety > 0,
         rotate_after=placement.rotate_after,

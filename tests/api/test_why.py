@@ -103,6 +103,15 @@ def test_a_list_that_hides_viewed_products_says_so(serving, placement, told):
         assert ("already viewed during this visit are left out" in told()) == hidden
 
 
+def test_what_a_basket_and_an_order_leave_out_is_told(serving, placement, told):
+    for hidden in (True, False):
+        placement(HIDE_BOUGHT_CATEGORIES=hidden)
+        assert ("After an order" in told()) == hidden
+    assert "same category as one in your basket" not in told()
+    placement(STEPS=["bought_together", "model"])
+    assert "same category as one in your basket" in told()
+
+
 @pytest.mark.parametrize(
     ("steps", "title"),
     [(["recently_viewed"], "Recently viewed"), (["trending", "static"], "Trending now"), (None, "You may")],
@@ -115,6 +124,7 @@ def test_a_list_is_called_as_its_page_calls_it(placement, stranger, steps, title
 def test_the_row_that_leads_back_leaves_out_nothing_that_was_viewed(placement, told):
     placement(STEPS=["recently_viewed"])
     assert "already viewed during this visit are left out" not in told()
+    assert "After an order" not in told()
 
 
 def test_the_steps_of_a_list_are_told_and_methods_only_where_they_are_asked(serving, placement, told):
