@@ -57,7 +57,10 @@ class Fit:
         since = time.monotonic() - seconds
         self._wait_for(lambda: self._reports[-1]["at"] >= since)
         reports = list(self._reports)
-        first, last = next((each for each in reversed(reports) if each["at"] < since), reports[0]), reports[-1]
+        first, last = (
+            next((each for each in reversed(reports) if each["at"] < since), reports[0]),
+            reports[-1],
+        )
         steps, took = last["targets"] - first["targets"], last["at"] - first["at"]
         return {"targets_per_s": steps / took, "threads": last["threads"]}
 

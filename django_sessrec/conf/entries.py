@@ -216,7 +216,8 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             True,
             bool,
             "after an order, leave out products all of whose categories were bought, and keep views of them"
-            " from the models, until the session views another one; they still fill a list that would be short",
+            " from the models, until the session views another one; they still fill a list that would be"
+            " short",
         ),
         "NEW_PRODUCTS": Setting(
             1,

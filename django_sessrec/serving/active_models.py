@@ -108,7 +108,9 @@ def _opened(run: TrainingRun, current: ActiveModel | None) -> ActiveModel | None
     except Exception as error:
         _unopened[run.model] = _Unopened(run.pk, found, time.monotonic())
         meanwhile = (
-            f"run #{current.run_id} stays in service" if current else "the next model or the fallback fills the lists"
+            f"run #{current.run_id} stays in service"
+            if current
+            else "the next model or the fallback fills the lists"
         )
         remedy = f"roll back in the admin, or run sessrec_train {run.model}"
         log(f"could not open the artifact of {run}, so {meanwhile}: {remedy}", error)
