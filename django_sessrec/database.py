@@ -26,7 +26,7 @@ def connection() -> BaseDatabaseWrapper:
 
 
 def postgres() -> BaseDatabaseWrapper:
-    """As connection(); UnsupportedError where that is another product, as in a shop's tests."""
+    """The same; raises UnsupportedError if it is not PostgreSQL, as in a shop's tests on SQLite."""
     found = connection()
     if found.vendor != "postgresql":
         raise UnsupportedError(

@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 
 
 class UnsupportedError(ImproperlyConfigured):
-    """A set-up in which the app says that it can't work: one line of the log for all that then fails."""
+    """A set-up that the app can't work with, such as another database than PostgreSQL; logged in one line."""
 
 
 def never_raises(
@@ -127,7 +127,10 @@ def _savepoints() -> Iterator[None]:
 
 
 def log(fault: str, error: Exception) -> None:
-    """Log the fault with its traceback, unless this kind was logged within LOG_AGAIN_SECONDS."""
+    """Log the fault with its traceback, unless this kind was logged within LOG_AGAIN_SECONDS.
+
+    Of an UnsupportedError its message alone, once for all faults that it causes.
+    """
     unsupported = isinstance(error, UnsupportedError)
     kind = str(error) if unsupported else f"{fault}: {type(error).__name__}"
     now = time.monotonic()

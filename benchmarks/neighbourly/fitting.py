@@ -1,4 +1,4 @@
-"""A network's fit in a process of its own, which tells how far it is: as a training worker runs it, or as
+"""A network's fit in a process of its own, which reports how far it is: as a training worker runs it, or as
 it ran before there was any consideration.
 
 `python -m benchmarks.neighbourly.fitting [TRAIN_NICENESS]` fits until it is killed, and writes a line of JSON
@@ -21,8 +21,8 @@ from benchmarks.fitting import threads
 from example_shop.stack.processes import die_with_parent
 
 SESSIONS, ITEMS = 40_000, 5_000
-TELL_EVERY = 0.5  # seconds
-PATIENCE = 120  # seconds until a fit on a busy machine has told something
+REPORT_EVERY = 0.5  # seconds
+TIMEOUT_SECONDS = 120  # for the next report of a fit on a busy machine
 
 
 class Fit:
@@ -31,7 +31,7 @@ class Fit:
     def __init__(self, niceness: int | None) -> None:
         command = [sys.executable, "-m", __name__, *([] if niceness is None else [str(niceness)])]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self._told: list[dict[str, float]] = []
+        self._reports: list[dict[str, float]] = []
         self._heard = threading.Condition()
         self._over = False
         self._reader = threading.Thread(target=self._listen)
@@ -39,7 +39,7 @@ class Fit:
     def __enter__(self) -> Self:
         self._reader.start()
         try:
-            self._wait_for(lambda: len(self._told) > 2)
+            self._wait_for(lambda: len(self._reports) > 2)
         except RuntimeError:
             self.__exit__(None, None, None)
             raise
@@ -53,24 +53,27 @@ class Fit:
         self._reader.join()
 
     def figures(self, seconds: float) -> dict[str, float]:
-        """targets_per_s over the last so many seconds, or until the fit next tells; and threads."""
+        """targets_per_s over the last `seconds`, or until the fit's next report; and its threads."""
         since = time.monotonic() - seconds
-        self._wait_for(lambda: self._told[-1]["at"] >= since)
-        told = list(self._told)
-        first, last = next((each for each in reversed(told) if each["at"] < since), told[0]), told[-1]
+        self._wait_for(lambda: self._reports[-1]["at"] >= since)
+        reports = list(self._reports)
+        first, last = (
+            next((each for each in reversed(reports) if each["at"] < since), reports[0]),
+            reports[-1],
+        )
         steps, took = last["targets"] - first["targets"], last["at"] - first["at"]
         return {"targets_per_s": steps / took, "threads": last["threads"]}
 
-    def _wait_for(self, told: Callable[[], bool]) -> None:
+    def _wait_for(self, done: Callable[[], bool]) -> None:
         with self._heard:
-            self._heard.wait_for(lambda: told() or self._over, PATIENCE)
-            if not told():
-                raise RuntimeError("the fit tells nothing; its standard error says why")
+            self._heard.wait_for(lambda: done() or self._over, TIMEOUT_SECONDS)
+            if not done():
+                raise RuntimeError("the fit reports nothing; its standard error says why")
 
     def _listen(self) -> None:
         for line in self._process.stdout or ():
             with self._heard:
-                self._told.append(json.loads(line))
+                self._reports.append(json.loads(line))
                 self._heard.notify_all()
         with self._heard:
             self._over = True
@@ -100,13 +103,13 @@ def fit_on_and_on() -> None:
     recipe = GRU4Rec(epochs=10_000)
     sessions = synthetic_shop(items=ITEMS, groups=50, sessions=SESSIONS).log
     trainer = Trainer(recipe.encoder(recipe.initial_vectors(sessions)).train(), recipe, sessions)
-    targets, told_at = 0, 0.0
+    targets, reported_at = 0, 0.0
     while True:
         for chosen in trainer.sampler.batches():
             trainer.step(chosen)
             targets += trainer.sampler.windows.n_targets_of(chosen)
-            if (now := time.monotonic()) - told_at > TELL_EVERY:
-                told_at = now
+            if (now := time.monotonic()) - reported_at > REPORT_EVERY:
+                reported_at = now
                 tell(at=now, targets=targets, threads=threads())
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.serving.visitors import SESSION_COOKIE, _get
 
 CONNECTIONS = 32  # requests that may be under way at once
-PATIENCE = 60  # seconds until a busy shop has answered one
+TIMEOUT_SECONDS = 60  # for the first answer of a busy shop
 
 
 class SteadyLoad:
@@ -43,10 +43,10 @@ class SteadyLoad:
             raise self._problem
 
     def percentiles(self, seconds: float) -> dict[str, float]:
-        """p50_ms and p90_ms of the requests that were due in the last so many seconds, or of the next one."""
+        """p50_ms and p90_ms of the requests that were due in the last `seconds`, or of the next one."""
         since = time.monotonic() - seconds
         while not (answers := [taken for due, taken in list(self._answers) if due >= since]):
-            if not self._thread.is_alive() or time.monotonic() > since + seconds + PATIENCE:
+            if not self._thread.is_alive() or time.monotonic() > since + seconds + TIMEOUT_SECONDS:
                 raise RuntimeError("no request was answered") from self._problem
             time.sleep(0.05)
         p50, p90 = np.percentile(answers, [50, 90]) * 1e3

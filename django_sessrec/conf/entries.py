@@ -215,8 +215,9 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
         "HIDE_BOUGHT_CATEGORIES": Setting(
             True,
             bool,
-            "after an order, leave out products all of whose categories were bought in it, and do not hear"
-            " views of them, until the session looks at one again; they fill a list that would be short",
+            "after an order, leave out products all of whose categories were bought, and keep views of them"
+            " from the models, until the session views another one; they still fill a list that would be"
+            " short",
         ),
         "NEW_PRODUCTS": Setting(
             1,

@@ -202,13 +202,13 @@ def class_of(kind: object, own: type[Recommender] | None = None) -> type[Recomme
 
 
 def fingerprint(folder: Path) -> Fingerprint:
-    """What changes with any file of the folder: names, sizes, times and inodes. Reads no file."""
+    """Names, sizes, times and inodes of the folder's files, which differ once any of them is changed."""
     found = ((path, path.lstat()) for path in folder.rglob("*"))
     return frozenset((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino) for path, stat in found)
 
 
 def _reason(error: Exception) -> str:
-    """The error in words; its class too where the message alone is a name or a number."""
+    """The error's message; with its class, unless such errors have a message that speaks for itself."""
     return (
         str(error) if type(error) in {OSError, TypeError, ValueError} else f"{type(error).__name__}: {error}"
     )

@@ -41,14 +41,14 @@ class ActiveModel:
 
 @dataclass(frozen=True, slots=True)
 class _Unopened:
-    """An artifact that did not open: to read all of it again every CHECK_SECONDS would hold pages up."""
+    """An artifact that did not open; reading all of it again every CHECK_SECONDS would delay pages."""
 
     run_id: int
     fingerprint: artifact.Fingerprint
     tried_at: float
 
     def is_over(self, run: TrainingRun) -> bool:
-        """Whether to try again: the run or its files are others, or it is long ago."""
+        """Whether to try again: for another run, for changed files, or after TRY_AGAIN_SECONDS."""
         return (
             run.pk != self.run_id
             or time.monotonic() - self.tried_at >= TRY_AGAIN_SECONDS
@@ -108,7 +108,9 @@ def _opened(run: TrainingRun, current: ActiveModel | None) -> ActiveModel | None
     except Exception as error:
         _unopened[run.model] = _Unopened(run.pk, found, time.monotonic())
         meanwhile = (
-            f"run #{current.run_id} stays in service" if current else "lists fall back to what is next"
+            f"run #{current.run_id} stays in service"
+            if current
+            else "the next model or the fallback fills the lists"
         )
         remedy = f"roll back in the admin, or run sessrec_train {run.model}"
         log(f"could not open the artifact of {run}, so {meanwhile}: {remedy}", error)

@@ -1,4 +1,4 @@
-"""What an order settles: whoever has bought a tent is not after another one."""
+"""Categories that an order settles: a visitor who has bought a tent is not looking for another one."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from django_sessrec.serving.visit import Visit
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Categories of what the session bought, and of what else it has looked at since, which counts again.
+    """Categories of the session's purchases, and of other products viewed since: those are open again.
 
-    A product is settled if all its categories were bought: one that it shares with half the shop says little.
+    A product is settled if all its categories were bought: one shared by half the shop says little.
     """
 
     bought: Set[str] = frozenset()
@@ -31,7 +31,7 @@ class Settled:
         return bool(categories) and categories <= self.bought and not categories <= self.since
 
     def unsettled(self, visit: Visit) -> Visit:
-        """The visit as models hear it."""
+        """The visit as models hear it: without the session's settled items."""
         if not self.item_ids:
             return visit
         return replace(visit, items=[each for each in visit.items if each not in self.item_ids])

@@ -182,9 +182,9 @@ def offered(
 ) -> Iterator[list[Candidate]]:
     """Products that this placement may show, best first, without the order and the length of its list.
 
-    of: these, in place of what the placement's steps propose
+    of: candidates in place of those that the placement's steps propose
 
-    What stands in place of something in the basket or bought is at the end.
+    Products of a category that is in the basket or was bought are at the end.
 
     One answer for each of the growing `numbers` of candidates that the rules by id leave; it ends where no
     step has any more. Nothing pinned or sponsored is among them. Raises what `choose` raises.

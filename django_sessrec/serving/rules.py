@@ -274,7 +274,7 @@ def of_bought_categories(items: list[Candidate], context: RuleContext) -> list[C
 def _second_best(
     items: list[Candidate], context: RuleContext, alike: Callable[[set[str]], bool]
 ) -> list[Candidate]:
-    """The items without those of categories that are `alike`, which go to the end of a list that is short."""
+    """The items without those of categories that are `alike`; at the end, where the list was too short."""
     last = [each.step not in BY_HAND and alike(_categories(each.item, context)) for each in items]
     if not any(last):
         return items

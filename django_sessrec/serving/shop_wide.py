@@ -69,7 +69,7 @@ def of_categories(catalogue: TextCatalogue, categories: Sequence[str]) -> Mappin
 
 
 def all_over(catalogue: TextCatalogue) -> list[str]:
-    """Ids of items from all over the shop: the newest of each main category, then the next of each."""
+    """Ids of items from all over the shop: the newest of each main category, then the second of each."""
     value = _all_over.setdefault(type(catalogue.shop), CachedValue([], partial(_read_all_over, catalogue)))
     return value.get(RANGE_SECONDS)
 

@@ -231,8 +231,8 @@ def _refuse_too_little(counts: TrainingCounts, window: timedelta, needed: int, w
         return
     raise Refused(
         _(
-            "The last %(days)d days hold %(sessions)d %(what)s and %(items)d products; a training run needs "
-            "%(needed)d of them and two products."
+            "A training run needs %(needed)d %(what)s and 2 products; the last %(days)d days have "
+            "%(sessions)d and %(items)d."
         )
         % {
             "days": window.days,

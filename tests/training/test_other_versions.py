@@ -183,7 +183,7 @@ def test_a_process_that_starts_with_one_falls_back_and_reads_it_once(
         assert get_recommendations(None, "product_page", item=products[0]).items
     assert tried == [run.pk]
     (record,) = [each for each in caplog.records if "could not open the artifact" in each.message]
-    assert "lists fall back to what is next" in record.message
+    assert "the next model or the fallback fills the lists" in record.message
 
 
 def test_one_is_read_again_when_it_is_repaired_and_after_a_while(trails, promote, tried, monkeypatch):

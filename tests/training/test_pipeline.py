@@ -124,10 +124,10 @@ ONE_CLICK_EACH = [[f"item-{n % 7}"] for n in range(300)]
 @pytest.mark.parametrize(
     ("sessions", "reason"),
     [
-        (NOBODY, "hold 0 sessions of two clicks or more and 0 products"),
-        (ONE_ITEM, "200 sessions of two clicks or more and 1 products"),
-        (ONE_SESSION, "1 sessions of two clicks or more and 3 products"),
-        (ONE_CLICK_EACH, "0 sessions of two clicks or more and 7 products"),
+        (NOBODY, "days have 0 and 0."),
+        (ONE_ITEM, "days have 200 and 1."),
+        (ONE_SESSION, "days have 1 and 3."),
+        (ONE_CLICK_EACH, "days have 0 and 7."),
     ],
 )
 def test_too_little_data_is_a_verdict_and_the_old_model_stays(visits, sessions, reason):
