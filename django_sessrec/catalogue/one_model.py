@@ -314,8 +314,8 @@ def _keys(item: Any, name: str, field: Field[Any, Any] | ForeignObjectRel | None
 def _named(field: Field[Any, Any] | ForeignObjectRel, text: str, limit: int) -> list[tuple[str, str]]:
     """Rows that a relation points to, each by its key and its name: key or name contain the text.
 
-    First the row with exactly this key, then those that are called exactly so. The name is str(row), which may
-    be made of any text field: what a field holds that is no part of the name does not count.
+    First the row with exactly this key, then those that are called exactly so. The name is str(row), which
+    may come from any text field; a text that stands in another field only does not count.
     """
     rows: QuerySet[Any] = field.related_model._default_manager.all()  # type: ignore[union-attr]
     key: Any = field.target_field  # type: ignore[union-attr]  # of every relation
