@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.forms.widgets import Script
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
@@ -20,19 +17,16 @@ from django.views.decorators.http import require_GET, require_POST
 
 from django_sessrec.admin import draft_edits
 from django_sessrec.admin.acts import Act, Question, asked, may, require
-from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.placement_drafts import DraftPages, settled_or_404
 from django_sessrec.admin.placement_figures import placement_figures
 from django_sessrec.admin.placement_lists import (
     ListForm,
     live_lists,
-    place_of,
     placement_rows,
     settings_table,
     settled_as,
 )
-from django_sessrec.admin.products import shown_products
-from django_sessrec.admin.rule_fields import suggestions
-from django_sessrec.admin.rule_forms import FORMS, ChangesForm, RuleForm
+from django_sessrec.admin.rule_forms import FORMS
 from django_sessrec.admin.rule_lines import example_lists, in_order, most_named, rule_line
 from django_sessrec.admin.rule_warnings import warnings
 from django_sessrec.admin.rule_words import Words
@@ -41,8 +35,7 @@ from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.serving import merchant_rules
-from django_sessrec.serving.merchant_rules import ITEM, Merchandising
-from django_sessrec.serving.placements import Placement
+from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.serving.preview import SESSIONS, compare, recent_visits
 from django_sessrec.serving.rule_sets import (
     RuleSetError,
@@ -57,7 +50,7 @@ VERSIONS: Final = 10  # of the history on the page
 
 
 @admin.register(RuleSet)
-class PlacementAdmin(ReadOnlyAdmin):
+class PlacementAdmin(DraftPages):
     """The list of placements, and a page for each."""
 
     class Media:
@@ -98,7 +91,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def page(self, request: HttpRequest, name: str) -> HttpResponse:
         """Its list for a product or a session, its rules, settings and history."""
         self._refuse_unless_seen(request)
-        settled = _settled(name)
+        settled = settled_or_404(name)
         live, draft = live_set(name), RuleSet.objects.draft(name)
         shown = draft or live
         rows = list(shown.rules.all()) if shown else []
@@ -132,7 +125,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def preview(self, request: HttpRequest, name: str) -> HttpResponse:
         """Both lists for recent sessions: under the rules that are live, and under the draft's."""
         self._refuse_unless_seen(request)
-        _settled(name)
+        settled_or_404(name)
         draft = RuleSet.objects.draft(name)
         shown = draft or live_set(name)
         rows = list(shown.rules.all()) if shown else []
@@ -162,105 +155,10 @@ class PlacementAdmin(ReadOnlyAdmin):
             },
         )
 
-    def settings(self, request: HttpRequest, name: str) -> HttpResponse:
-        """The settings that the draft changes."""
-        require(request, Act.RULES)
-        _settled(name)
-        shown = RuleSet.objects.draft(name) or live_set(name)
-        given = {key: str(value) for key, value in (shown.changes if shown else {}).items()}
-        form = ChangesForm(request.POST or None, initial=given)
-        if request.method == "POST" and form.is_valid():
-            draft_edits.change_settings(name, request.user.get_username(), form)
-            return self._to_page(name)
-        return self._form(
-            request, name, _("Settings: %(placement)s") % {"placement": placement_name(name)}, form
-        )
-
-    def add_rule(self, request: HttpRequest, name: str, kind: str) -> HttpResponse:
-        """A new rule of the draft, which begins where there is none."""
-        require(request, Act.RULES)
-        _settled(name)
-        if kind not in FORMS:
-            raise Http404(kind)
-        return self._edit(request, name, FORMS[kind], None)
-
-    def change_rule(self, request: HttpRequest, name: str, pk: int) -> HttpResponse:
-        """A rule of the draft; of what is live, the same rule of a new draft."""
-        require(request, Act.RULES)
-        _settled(name)
-        rule = get_object_or_404(PlacementRule.objects.filter(rule_set__placement=name), pk=pk)
-        if rule.kind not in FORMS:
-            raise Http404(rule.kind)
-        return self._edit(request, name, FORMS[rule.kind], rule)
-
-    def _edit(
-        self, request: HttpRequest, name: str, kind: type[RuleForm], rule: PlacementRule | None
-    ) -> HttpResponse:
-        form = kind(name, request.POST or None, rule=rule)
-        if request.method == "POST" and form.is_valid():
-            draft_edits.save_rule(name, request.user.get_username(), form, rule)
-            self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
-            return self._to_page(name)
-        return self._form(request, name, str(kind.kind.label), form)
-
-    def remove_rule(self, request: HttpRequest, name: str, pk: int) -> HttpResponse:
-        """Ask, and take a rule out of the draft; one that is live stays live until the draft is published."""
-        require(request, Act.RULES)
-        _settled(name)
-        rule = get_object_or_404(PlacementRule.objects.filter(rule_set__placement=name), pk=pk)
-        question = Question(
-            title=_("Remove this rule from the draft of %(placement)s?")
-            % {"placement": placement_name(name)},
-            button=_("Remove"),
-            back=self._url("page", name),
-            page=placement_name(name),
-            sentences=[rule_line(rule, Words(get_catalogue(), [rule])).sentence],
-        )
-        answer = asked(request, Act.RULES, self, question)
-        if isinstance(answer, HttpResponse):
-            return answer
-        draft_edits.remove_rule(name, request.user.get_username(), rule, answer["reason"])
-        said = _("Removed in the draft. What is live stays live until you go live.")
-        self.message_user(request, said, messages.SUCCESS)
-        return self._to_page(name)
-
-    def quick(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Ask, and pin or hide one product of the list on the page, in the draft."""
-        require(request, Act.RULES)
-        _settled(name)
-        item_id, back = request.POST.get("item", ""), request.POST.get("back", "")
-        product = shown_products([item_id])[item_id]
-        if not product.offered:
-            raise Http404(item_id)
-        words = {
-            "product": product.title,
-            "place": place_of(request.POST.get("position", "")),
-        }
-        if request.POST.get("act") == PlacementRule.Kind.PIN:
-            title, button = _("Pin %(product)s to place %(place)d in the draft?"), _("Pin")
-            kind, given = PlacementRule.Kind.PIN, {"item": item_id, "position": words["place"]}
-        else:
-            title, button = _("Hide %(product)s in the draft?"), _("Hide")
-            kind, given = PlacementRule.Kind.HIDE, {"attribute": ITEM, "values": [item_id]}
-        question = Question(
-            title=title % words,
-            button=button,
-            back=self._url("page", name) + (f"?{back}" if back else ""),
-            page=placement_name(name),
-            sentences=[_("No visitor sees it before the draft goes live.")],
-        )
-        answer = asked(request, Act.RULES, self, question)
-        if isinstance(answer, HttpResponse):
-            return answer
-        rule = PlacementRule(kind=kind, parameters=given)
-        draft_edits.add_rule(name, request.user.get_username(), rule, answer["reason"])
-        self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
-        return self._to_page(name, back)
-
     def publish(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask, and let the placement's lists follow the draft."""
         require(request, Act.RULES)
-        _settled(name)
+        settled_or_404(name)
         draft = RuleSet.objects.draft(name)
         if draft is None:
             return self._without_draft(request, name)
@@ -298,7 +196,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def discard(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask, and delete the draft."""
         require(request, Act.RULES)
-        _settled(name)
+        settled_or_404(name)
         draft = RuleSet.objects.draft(name)
         if draft is None:
             return self._without_draft(request, name)
@@ -324,7 +222,7 @@ class PlacementAdmin(ReadOnlyAdmin):
     def restore(self, request: HttpRequest, name: str, pk: int) -> HttpResponse:
         """Ask, and publish the rules of an earlier version again."""
         require(request, Act.RULES)
-        _settled(name)
+        settled_or_404(name)
         earlier = get_object_or_404(RuleSet.objects.history(name), pk=pk)
         rules = in_order(list(earlier.rules.all()))
         words = Words(get_catalogue(), rules)
@@ -351,49 +249,11 @@ class PlacementAdmin(ReadOnlyAdmin):
         self.message_user(request, _("The earlier rules are live again."), messages.SUCCESS)
         return self._to_page(name)
 
-    def suggest(self, request: HttpRequest) -> HttpResponse:
-        """Products by name, or values of an attribute, for the fields of the forms."""
-        self._refuse_unless_seen(request)
-        found = suggestions(request.GET.get("attribute", ITEM), request.GET.get("q", "").strip())
-        return JsonResponse({"options": [{"value": value, "label": label} for value, label in found]})
-
     def _without_draft(self, request: HttpRequest, name: str) -> HttpResponse:
         """Say that there is nothing to publish or discard, as after a second click."""
         said = _("There is no draft: it is published or discarded already.")
         self.message_user(request, said, messages.WARNING)
         return self._to_page(name)
-
-    def _form(self, request: HttpRequest, name: str, title: str, form: Any) -> HttpResponse:
-        context = {
-            "title": title,
-            "name": name,
-            "placement": placement_name(name),
-            "form": form,
-            "back": self._url("page", name),
-        }
-        return self._answer(request, "rule_form.html", context)
-
-    def _answer(self, request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
-        base = self.admin_site.each_context(request) | {"opts": self.opts, "media": self.media}
-        return TemplateResponse(request, f"admin/sessrec/{template}", base | dict(context))
-
-    def _refuse_unless_seen(self, request: HttpRequest) -> None:
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-
-    def _url(self, view: str, *args: Any) -> str:
-        return reverse(f"{self.admin_site.name}:sessrec_placement_{view}", args=args)
-
-    def _to_page(self, name: str, query: str = "") -> HttpResponse:
-        return HttpResponseRedirect(self._url("page", name) + (f"?{query}" if query else ""))
-
-
-def _settled(name: str) -> Placement:
-    """The placement without an experiment; Http404 where the settings have none of this name."""
-    settled = settled_as(name)
-    if settled is None:
-        raise Http404(name)
-    return settled
 
 
 def _overtaken(newer: RuleSet) -> str:

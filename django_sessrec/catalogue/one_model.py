@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property, lru_cache, reduce
 from operator import or_
-from typing import Any
+from typing import Any, Final
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ImproperlyConfigured, ValidationError
@@ -31,6 +31,8 @@ from django.http import HttpRequest
 
 from django_sessrec.catalogue.base import Catalogue
 from django_sessrec.safety import isolated
+
+NAMES_READ: Final = 200  # rows whose names are compared with a text that one of their fields contains
 
 
 class ModelCatalogue(Catalogue):
@@ -312,7 +314,8 @@ def _keys(item: Any, name: str, field: Field[Any, Any] | ForeignObjectRel | None
 def _named(field: Field[Any, Any] | ForeignObjectRel, text: str, limit: int) -> list[tuple[str, str]]:
     """Keys and names of the rows that a relation points to, of those in which a text field contains the text.
 
-    First the row with exactly this key, then those that are called exactly so.
+    First the row with exactly this key, then those that are called exactly so. The name is str(row), which
+    may come from any text field; a text that stands in another field only does not count.
     """
     rows: QuerySet[Any] = field.related_model._default_manager.all()  # type: ignore[union-attr]
     key: Any = field.target_field  # type: ignore[union-attr]  # of every relation
@@ -325,9 +328,13 @@ def _named(field: Field[Any, Any] | ForeignObjectRel, text: str, limit: int) -> 
             asked.append(reduce(or_, (Q(**{f"{each}__{lookup}": text}) for each in texts)))
     found: dict[str, str] = {}
     for condition in asked:
-        for row in rows.filter(condition).order_by(*texts[:1])[:limit]:
-            found.setdefault(str(getattr(row, key.attname)), str(row))
-    return [*found.items()][:limit]
+        for row in rows.filter(condition).order_by(*texts[:1])[:NAMES_READ]:
+            value, name = str(getattr(row, key.attname)), str(row)
+            if condition is asked[0] or any(text.casefold() in each.casefold() for each in (value, name)):
+                found.setdefault(value, name)
+            if len(found) == limit:
+                return [*found.items()]
+    return [*found.items()]
 
 
 def _url_of(image: Any) -> Any:

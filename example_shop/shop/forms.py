@@ -45,6 +45,12 @@ class BrowseForm(forms.Form):
     )
     in_stock = forms.BooleanField(label=_("In stock only"), required=False)
 
+    @property
+    def filters(self) -> list[str]:
+        """Names of those that are set, without the words of a search and the order."""
+        self.is_valid()
+        return [name for name in ("colour", "price", "in_stock") if self.cleaned_data.get(name)]
+
     def narrow(self, products: ProductQuerySet) -> ProductQuerySet:
         """The products asked for, in the order asked for; a nonsense filter is no filter."""
         self.is_valid()

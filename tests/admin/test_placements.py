@@ -5,21 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
-from django.utils import timezone, translation
+from django.utils import timezone
 
-from django_sessrec.admin.placement_figures import without_rare
-from django_sessrec.admin.words import reason_name, rule_name, step_name
-from django_sessrec.ids import uuid7
-from django_sessrec.measuring.days import today
-from django_sessrec.measuring.rollups import roll_up
-from django_sessrec.models import AuditEntry, PlacementRule, RuleSet, TrainingRun
-from django_sessrec.recommendations import REASONS, STEPS, get_recommendations
-from django_sessrec.serving import rules
-from django_sessrec.serving.choose import VARYING
+from django_sessrec.models import AuditEntry, PlacementRule, RuleSet
+from django_sessrec.recommendations import get_recommendations
 from django_sessrec.serving.rule_sets import draft_of, live_set, publish
 from tests.demo.models import Product
 from tests.support.admin import page
-from tests.support.history import buy, click, happen, show
 from tests.support.placements import NAME, WHY, YES, add, confirmed, first, url
 
 pytestmark = pytest.mark.django_db
@@ -203,43 +195,6 @@ def test_rows_that_nobody_can_read_leave_the_page_as_it_is(admin_client, shop):
     page(admin_client, url("preview", NAME))
 
 
-def test_a_list_that_has_nothing_else_to_show_is_not_blamed_on_rules(admin_client, shop, sessrec):
-    sessrec["PLACEMENTS"] = {NAME: {"LIMIT": 40}, "seen": {"STEPS": ["recently_viewed"], "LIMIT": 6}}
-    html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
-    assert "29 of 40 products: here is nothing else to show." in html
-    assert "Please look at this" not in html
-    assert "Please look at this" not in page(admin_client, url("page", "seen"))
-
-
-def test_a_catalogue_that_fails_is_told_and_takes_no_page_away(admin_client, shop, sessrec):
-    add(admin_client, "hide", what_attribute="item", what_values="pot 1")
-    rule = PlacementRule.objects.get()
-    at = timezone.now() - timedelta(minutes=9)
-    happen(uuid7(at), at, "view_item", str(shop[2].pk))
-    sessrec["CATALOGUE"] = "tests.serving.catalogues.Silent"
-    assert "catalogue failed" in page(admin_client, url("page", NAME))
-    assert "catalogue failed" in page(admin_client, url("preview", NAME))
-    assert "catalogue failed" in page(admin_client, url("page", NAME) + "?product=pot")
-    assert "catalogue failed" in add(admin_client, "pin", status=200, item="pot 2", position=1)
-    for view, args in (("add", ("hide",)), ("rule", (rule.pk,))):
-        page(admin_client, url(view, NAME, *args))
-    assert admin_client.post(url("remove", NAME, rule.pk)).status_code == 200
-    assert admin_client.post(url("quick", NAME), {"item": str(shop[21].pk)}).status_code == 404
-
-
-def test_what_a_session_clicked_is_named_though_no_list_looked_it_up(admin_client, shop, sessrec):
-    sessrec["PLACEMENTS"] = {NAME: {"STEPS": ["bought_together"], "LIMIT": 4}}
-    at = timezone.now() - timedelta(minutes=9)
-    session = uuid7(at)
-    for n in (2, 4):
-        happen(session, at + timedelta(minutes=n), "view_item", str(shop[n].pk))
-    Product.objects.filter(pk=shop[4].pk).update(stock=0)
-    html = page(admin_client, url("page", NAME))
-    assert "Clicks of the session, newest last: tea 2, tea 4 (not offered now)" in html
-    assert "The list is empty" in html
-    assert "Please look at this" not in html, "there are no rules that could have left too little"
-
-
 def test_rules_of_a_placement_that_was_renamed_are_named(admin_client, shop, sessrec):
     add(admin_client, "pin", item="pot 1", position=1)
     confirmed(admin_client, "publish")
@@ -278,33 +233,6 @@ def test_no_address_of_an_unknown_placement_is_an_error(admin_client, shop, name
         ("remove", (rule.pk,)), ("quick", ()), ("publish", ()), ("discard", ()), ("restore", (1,)),
     ):  # fmt: skip
         assert admin_client.post(url(view, name, *args), {"item": "\x00"}).status_code == 404, view
-
-
-def test_a_list_that_rules_leave_short_is_filled_and_the_merchant_is_told(admin_client, shop):
-    add(admin_client, "price", low=1000)
-    html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
-    assert "filled with products that they had left out" in html
-    add(admin_client, "hide", what_attribute="category", what_values="tea\ncup\npot")
-    assert "the rules hide too much" in page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
-
-
-def test_the_list_says_why_not_another_product(admin_client, shop):
-    add(admin_client, "hide", what_attribute="category", what_values="tea")
-    html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
-    assert "Why not another product" in html
-    assert "Never show category tea: left out" in html
-
-
-def test_everything_that_a_trace_may_name_has_words():
-    """A merchant reads them: "not_in_place_of_it: left out" tells nothing."""
-    pipeline = (
-        *rules.PROPOSING, *rules.BY_ID, *rules.BY_CATALOGUE, *rules.CAPPING, *VARYING, *rules.LAST
-    )  # fmt: skip
-    with translation.override("de"):
-        names = [rule.__name__ for rule in pipeline]
-        assert [name for name in names if rule_name(name) == name] == []
-        assert [step for step in STEPS if step_name(step) == step.replace("_", " ")] == []
-        assert [reason for reason in REASONS if reason_name(reason) == reason.replace("_", " ")] == []
 
 
 def test_products_and_values_are_suggested_by_name(admin_client, shop):
@@ -398,59 +326,6 @@ def test_a_rule_begins_and_ends_on_days_that_every_time_zone_has(admin_client, s
 def test_a_link_changes_nothing(admin_client, shop, view):
     draft_of(NAME, "ada")
     assert admin_client.get(url(view, NAME)).status_code == 405
-
-
-def test_what_a_placement_brought_and_who_made_its_lists(admin_client, shop):
-    html = page(admin_client, url("page", NAME))
-    assert "What it brought" not in html, "nothing was shown yet"
-    now = timezone.now()
-    run = TrainingRun.objects.get()
-    for n, made_by in enumerate(["neighbours"] * 3 + [""]):
-        session = uuid7(now)
-        items = [str(each.pk) for each in shop[n : n + 8 - (n == 3)]]
-        step = (
-            {"model": made_by, "run_id": run.pk, "step": "model"}
-            if made_by
-            else {"model": "", "step": "popular"}
-        )
-        shown = show(session, now, items, placement=NAME, wanted=8, **step)
-        if not n:
-            click(session, now, items[0], shown, position=1)
-            buy(session, now, items[0], "9.90")
-    show(uuid7(now), now, [], placement=NAME, model="", step="holdout", variant="none")
-    roll_up(today())
-    answer = admin_client.get(url("page", NAME))
-    figures = {str(heading): cell.text for heading, cell in answer.context["figures"]}
-    assert figures["Sales after a click"] == "9.90 EUR"
-    assert figures["Full lists"] == "75.0\N{NO-BREAK SPACE}%"
-    assert (figures["Products in a list"], figures["Different products"]) == ("7.8", "10")
-    assert [(name, share) for _number, name, share in answer.context["sources"].legend] == [
-        ("neighbours", "75.0\N{NO-BREAK SPACE}%"),
-        ("most popular", "25.0\N{NO-BREAK SPACE}%"),
-    ]
-    assert answer.content.decode().count("<rect ") == 2
-
-
-def test_rare_sources_are_one_layer():
-    made = {str(number): {"monday": number, "tuesday": 1} for number in range(1, 9)}
-    few = without_rare(made)
-    assert list(few) == ["8", "7", "6", "5", "4", "others"]
-    assert few["others"] == {"monday": 6, "tuesday": 3}
-    assert without_rare({"1": {"monday": 1}}) == {"1": {"monday": 1}}
-
-
-def test_the_list_of_one_customer_group(admin_client, shop, sessrec):
-    usual = url("page", NAME) + f"?product={shop[8].pk}"
-    assert "For customers of the group" not in page(admin_client, usual)
-    draft = draft_of(NAME, "ada")
-    draft.rules.create(kind="pin", parameters={"item": str(shop[21].pk), "position": 1}, group="trade")
-    publish(draft, "ada", "for traders")
-    assert "For customers of the group" in page(admin_client, usual)
-    first_of = [
-        admin_client.get(f"{usual}&group={group}").context["live_list"][0].item_id for group in ("", "trade")
-    ]
-    assert first_of[0] != first_of[1] == str(shop[21].pk)
-    assert "Select a valid choice" in page(admin_client, f"{usual}&group=nobody")
 
 
 def test_the_list_of_placements_says_who_is_asked(admin_client, shop, sessrec):

@@ -261,8 +261,17 @@ def test_a_brand_in_a_table_of_its_own_is_known_by_the_key_that_its_name_stands_
     shop = get_catalogue()
     assert shop.attributes(permission).texts == {"category": {key}, "brand": {key}}
     for attribute in ("brand", "category"):
-        assert (key, name) in shop.attribute_values(attribute, "logentry", 9)
+        assert (key, name) in shop.attribute_values(attribute, "admin", 9)
         assert (key, name) in shop.attribute_values(attribute, key, 9), "by its key, as a stored rule has it"
+
+
+def test_a_text_that_stands_in_another_field_than_the_name_finds_no_row(catalogue):
+    """As "tea" finds no kitchen for the teapot in its picture."""
+    catalogue("Permissions")
+    permission = Permission.objects.select_related("content_type").get(codename="add_logentry")
+    assert str(permission.content_type) == "Administration | log entry"
+    assert permission.content_type.model == "logentry"
+    assert get_catalogue().attribute_values("brand", "logentry", 9) == []
 
 
 def test_of_many_names_that_contain_the_text_the_one_that_is_meant_comes_first(catalogue, products):

@@ -7,7 +7,7 @@ from django.core.checks import run_checks
 from django.urls import reverse
 
 from django_sessrec.catalogue import ModelCatalogue
-from example_shop.shop.models import Product
+from example_shop.shop.models import Category, Product
 from tests.support.markup import Markup
 
 pytestmark = pytest.mark.usefixtures("goods")
@@ -97,6 +97,22 @@ def test_filters_narrow_and_sorting_sorts(visitor):
 def test_a_nonsense_filter_is_no_filter(visitor):
     page = visitor.get("/c/kitchen/?price=free&sort=upwards&page=seven").context["page"]
     assert page.paginator.count == 100
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("/search/?q=submarine&sort=cheap", "Try another spelling"),
+        ("/search/?q=submarine&colour=clay", "Try fewer filters"),
+        ("/c/kitchen/?price=more&colour=clay&in_stock=on", "Try fewer filters"),
+        ("/c/empty/", "There is nothing here"),
+    ],
+)
+def test_a_page_without_products_says_what_helps(visitor, address, said):
+    Category.objects.create(slug="empty", name="Empty", position=99, picture_of="teapots", colour="clay")
+    html = visitor.get(address).content.decode()
+    said_all = ("Try another spelling", "Try fewer filters", "There is nothing here")
+    assert [each for each in said_all if each in html] == [said]
 
 
 def test_search_finds_every_word_in_name_maker_or_kind(visitor):

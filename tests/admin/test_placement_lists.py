@@ -1,0 +1,98 @@
+"""A placement's list in the admin: for a product, a session, a category, a search or a customer group."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone, translation
+
+from django_sessrec.admin.words import reason_name, rule_name, step_name
+from django_sessrec.ids import uuid7
+from django_sessrec.models import PlacementRule
+from django_sessrec.recommendations import REASONS, STEPS
+from django_sessrec.serving import rules
+from django_sessrec.serving.choose import VARYING
+from django_sessrec.serving.rule_sets import draft_of, publish
+from tests.demo.models import Product
+from tests.support.admin import page
+from tests.support.history import happen
+from tests.support.placements import NAME, add, url
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_list_that_has_nothing_else_to_show_is_not_blamed_on_rules(admin_client, shop, sessrec):
+    sessrec["PLACEMENTS"] = {NAME: {"LIMIT": 40}, "seen": {"STEPS": ["recently_viewed"], "LIMIT": 6}}
+    html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
+    assert "29 of 40 products: here is nothing else to show." in html
+    assert "Please look at this" not in html
+    assert "Please look at this" not in page(admin_client, url("page", "seen"))
+
+
+def test_a_catalogue_that_fails_is_told_and_takes_no_page_away(admin_client, shop, sessrec):
+    add(admin_client, "hide", what_attribute="item", what_values="pot 1")
+    rule = PlacementRule.objects.get()
+    at = timezone.now() - timedelta(minutes=9)
+    happen(uuid7(at), at, "view_item", str(shop[2].pk))
+    sessrec["CATALOGUE"] = "tests.serving.catalogues.Silent"
+    assert "catalogue failed" in page(admin_client, url("page", NAME))
+    assert "catalogue failed" in page(admin_client, url("preview", NAME))
+    assert "catalogue failed" in page(admin_client, url("page", NAME) + "?product=pot")
+    assert "catalogue failed" in add(admin_client, "pin", status=200, item="pot 2", position=1)
+    for view, args in (("add", ("hide",)), ("rule", (rule.pk,))):
+        page(admin_client, url(view, NAME, *args))
+    assert admin_client.post(url("remove", NAME, rule.pk)).status_code == 200
+    assert admin_client.post(url("quick", NAME), {"item": str(shop[21].pk)}).status_code == 404
+
+
+def test_what_a_session_clicked_is_named_though_no_list_looked_it_up(admin_client, shop, sessrec):
+    sessrec["PLACEMENTS"] = {NAME: {"STEPS": ["bought_together"], "LIMIT": 4}}
+    at = timezone.now() - timedelta(minutes=9)
+    session = uuid7(at)
+    for n in (2, 4):
+        happen(session, at + timedelta(minutes=n), "view_item", str(shop[n].pk))
+    Product.objects.filter(pk=shop[4].pk).update(stock=0)
+    html = page(admin_client, url("page", NAME))
+    assert "Clicks of the session, newest last: tea 2, tea 4 (not offered now)" in html
+    assert "The list is empty" in html
+    assert "Please look at this" not in html, "there are no rules that could have left too little"
+
+
+def test_a_list_that_rules_leave_short_is_filled_and_the_merchant_is_told(admin_client, shop):
+    add(admin_client, "price", low=1000)
+    html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
+    assert "filled with products that they had left out" in html
+    add(admin_client, "hide", what_attribute="category", what_values="tea\ncup\npot")
+    assert "the rules hide too much" in page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
+
+
+def test_the_list_says_why_not_another_product(admin_client, shop):
+    add(admin_client, "hide", what_attribute="category", what_values="tea")
+    html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
+    assert "Why not another product" in html
+    assert "Never show category tea: left out" in html
+
+
+def test_everything_that_a_trace_may_name_has_words():
+    """A merchant reads them: "not_in_place_of_it: left out" tells nothing."""
+    pipeline = (
+        *rules.PROPOSING, *rules.BY_ID, *rules.BY_CATALOGUE, *rules.CAPPING, *VARYING, *rules.LAST
+    )  # fmt: skip
+    with translation.override("de"):
+        names = [rule.__name__ for rule in pipeline]
+        assert [name for name in names if rule_name(name) == name] == []
+        assert [step for step in STEPS if step_name(step) == step.replace("_", " ")] == []
+        assert [reason for reason in REASONS if reason_name(reason) == reason.replace("_", " ")] == []
+
+
+def test_the_list_of_one_customer_group(admin_client, shop, sessrec):
+    usual = url("page", NAME) + f"?product={shop[8].pk}"
+    assert "For customers of the group" not in page(admin_client, usual)
+    draft = draft_of(NAME, "ada")
+    draft.rules.create(kind="pin", parameters={"item": str(shop[21].pk), "position": 1}, group="trade")
+    publish(draft, "ada", "for traders")
+    assert "For customers of the group" in page(admin_client, usual)
+    first_of = [
+        admin_client.get(f"{usual}&group={group}").context["live_list"][0].item_id for group in ("", "trade")
+    ]
+    assert first_of[0] != first_of[1] == str(shop[21].pk)
+    assert "Select a valid choice" in page(admin_client, f"{usual}&group=nobody")
