@@ -77,7 +77,9 @@ class ListForm(forms.Form):
         label=gettext_lazy("On a page about the category"),
         required=False,
         max_length=LONGEST_TITLE,
-        help_text=gettext_lazy("Its name or its key. If products of it are offered, the list shows no others."),
+        help_text=gettext_lazy(
+            "Its name or its key. If products of it are offered, the list shows no others."
+        ),
         widget=forms.TextInput({"data-sessrec-suggest": "category", "autocomplete": "off"}),
     )
     query = forms.CharField(label=gettext_lazy("With the search words"), required=False, max_length=MAX_QUERY)
