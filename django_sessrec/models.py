@@ -334,9 +334,9 @@ class TrainingRun(SessrecModel):
         return artifact.read_manifest(self.folder)
 
     def open_to_serve(self) -> tuple[Recommender, Intents | None, ColdStart | None]:
-        """All that a web process opens of the published model; ArtifactError says why it does not open.
+        """The published model as a web process opens it: recommender, likeness of items, cold start.
 
-        The likeness of its items and what it knows of new products are None where it was trained without.
+        The last two are None where it was trained without them. ArtifactError says why it does not open.
         """
         recommender, folder = self.open(), self.folder
         index = recommender.index

@@ -1,7 +1,7 @@
 """Settings of the shop that serving is weighed on. From the environment:
 
 DATABASE_URL, SESSREC_ARTIFACTS, WITHOUT_SESSREC=1 for the same shop without the app, POOL=1 for a pool of
-connections, which a shop on an async server needs, and PREPARED=1 for connections that keep their statements.
+connections, which a shop on an async server needs, and PREPARED=1 for prepared statements.
 """
 
 import os

@@ -139,7 +139,7 @@ def bounded(*, expensive: bool = False, savepoint: bool = True) -> Iterator[None
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """For staff's pages and the doctor: all that is asked of the events database inside has so long together.
+    """One deadline for all that is asked of the events database inside: for staff's pages and the doctor.
 
     Each statement of the ORM is bounded() by itself, so that transactions are what they would be without, and
     the server ends it, too. Nested, the nearer deadline holds. Raises django.db.OperationalError, and
@@ -288,7 +288,7 @@ def _exchange(
     for result in results:
         if result.status == pq.ExecStatus.FATAL_ERROR:
             raise _error(result, time.monotonic() - started)
-    # By CONN_HEALTH_CHECKS Django asks once a request whether the server answers.
+    # The answer proves what Django would ask for once a request under CONN_HEALTH_CHECKS.
     connection.health_check_done = True  # type: ignore[attr-defined]
     return results
 

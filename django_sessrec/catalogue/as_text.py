@@ -52,7 +52,7 @@ class TextCatalogue:
         return self.id_of(self.shop.item_id(item))
 
     def ids_of(self, items: Iterable[Any]) -> list[str]:
-        """The ids of several, each once; what names no item is logged, and costs only itself."""
+        """Ids of several items, each once; a value that names no item is logged and left out."""
         ids: dict[str, None] = {}
         for item in items:
             try:
@@ -87,7 +87,7 @@ class TextCatalogue:
         return [self.id_of(each) for each in self.shop.in_category(categories, limit)][:limit]
 
     def main_categories(self, limit: int) -> list[str]:
-        """Categories to name when too few are known otherwise."""
+        """The shop's main categories, best first."""
         return [str(each) for each in islice(self.shop.main_categories(limit), limit)]
 
     def newest(self, limit: int) -> list[str]:

@@ -118,10 +118,10 @@ class Catalogue(ABC):
         return {}
 
     def main_categories(self, limit: int) -> Iterable[str]:
-        """Categories to name when too few are known otherwise, best first, at most `limit`.
+        """The shop's main categories, best first, at most `limit`: they fill a list of categories.
 
-        As `category` names them; a list of categories shows those of which `in_category` knows a product. The
-        answer is kept for ten minutes.
+        Such a list asks for them where it would be short, and shows those of which `in_category` knows a
+        product. They are named as `category` names them; the answer is kept for ten minutes.
         """
         return []
 

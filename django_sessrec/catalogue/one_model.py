@@ -93,7 +93,7 @@ class ModelCatalogue(Catalogue):
         return _keys(item, self.category_field, self._category) if self.category_field else None
 
     def attributes(self, item: Any) -> Mapping[str, Any]:
-        """A brand in a table of its own counts by its key, as a category does."""
+        """Category, brand, price and stock; a brand in a table of its own by its key, as a category is."""
         fields = {"price": self.price_field, "stock": self.stock_field}
         found = {name: getattr(item, field) for name, field in fields.items() if field}
         if self.brand_field:
@@ -302,7 +302,7 @@ def _has_many(field: Field[Any, Any] | ForeignObjectRel | None) -> bool:
 
 
 def _keys(item: Any, name: str, field: Field[Any, Any] | ForeignObjectRel | None) -> str | set[str] | None:
-    """The value of a field of the item as text, or several; of a relation the other row's key."""
+    """Values of a field of the item as text, one or several; of a relation the keys of its rows."""
     if _has_many(field):
         return {str(each.pk) for each in getattr(item, name).all()}
     value = getattr(item, getattr(field, "attname", name))
@@ -312,7 +312,7 @@ def _keys(item: Any, name: str, field: Field[Any, Any] | ForeignObjectRel | None
 
 
 def _named(field: Field[Any, Any] | ForeignObjectRel, text: str, limit: int) -> list[tuple[str, str]]:
-    """Rows that a relation points to, each by its key and its name: key or name contain the text.
+    """Keys and names of the rows that a relation points to, of those in which a text field contains the text.
 
     First the row with exactly this key, then those that are called exactly so. The name is str(row), which
     may come from any text field; a text that stands in another field only does not count.

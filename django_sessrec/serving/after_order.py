@@ -41,7 +41,7 @@ NOTHING: Final = Settled()
 
 
 def settled(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> Settled:
-    """What this visit's orders settle in the placement's lists; one query where it has any.
+    """The categories that this visit's orders settle for the placement's lists; one query if it has any.
 
     Nothing on a page that is about a category or a search: there the visitor has asked.
     """

@@ -22,8 +22,8 @@ from django_sessrec.serving.ttl import CachedValue
 CHECK_SECONDS = 3.0  # between two looks for published rules
 MERCHANT: Final = "merchant:"  # how the names of rules begin in traces
 ITEM: Final = "item"  # the attribute of a match that names products by their ids
-MOST_PIECES: Final = 10**9  # that a rule about stock asks for
-CATEGORY: Final = "category"  # the attribute that pages of categories have, too
+MOST_PIECES: Final = 10**9  # the highest number that a rule about stock may name
+CATEGORY: Final = "category"  # the attribute that a category's own page has, too
 CHANGEABLE: Final = ("LIMIT", "HIDE_VIEWED", "MAX_PER_CATEGORY")
 RULE_COLUMNS: Final = ("pk", "kind", "parameters", "starts_at", "ends_at", "group")
 READ: Final = ("placement", "changes", *(f"rules__{name}" for name in RULE_COLUMNS))

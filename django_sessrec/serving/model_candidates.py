@@ -58,7 +58,8 @@ class Asked:
             family = families.of({*session, *visit.basket, *visit.purchases})
             hidden = ids | {family[item_id] for item_id in ids if item_id in family}
             return cls(visit, placement, catalogue, session, depth, hidden, frozenset(), family)
-        # What was viewed is shown by the step of that name, which proposes it first where it stands first.
+        # Before the step `recently_viewed` models may propose viewed items, too; after it as the first step
+        # they are proposed already.
         left_out = frozenset() if RECENTLY_VIEWED in placement.steps[1:] else ids
         return cls(visit, placement, catalogue, session, depth, ids, left_out, {})
 

@@ -25,7 +25,7 @@ def live_set(placement: str) -> RuleSet | None:
 
 
 def overtaken(draft: RuleSet | None) -> RuleSet | None:
-    """What is live, if it was brought back after the draft was begun, which knows nothing of it."""
+    """The live version, if it was brought back after the draft was begun, so that the draft lacks it."""
     live = live_set(draft.placement) if draft else None
     return live if draft and live and live.pk > draft.pk else None
 

@@ -46,8 +46,8 @@ class RuleContext:
     """Context of a rule: the visit, the placement and the live catalogue.
 
     - `request`: the page's; None in a preview or a replay
-    - `settled`: what the session's orders settle
-    - `short`: the list was too short without what stands in place of something in the basket or bought
+    - `settled`: categories that the session's orders settle
+    - `short`: whether the list was too short without products of a category that is in the basket or bought
     """
 
     visit: Visit

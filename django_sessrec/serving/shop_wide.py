@@ -33,7 +33,7 @@ SHORTEST_HALF_LIFE: Final = timedelta(hours=6)  # where a busy shop's sample spa
 DAMPING: Final = 2.0  # views that an item is given before: one view of an unknown item is no trend
 CATEGORY_ITEMS: Final = 5_000  # that a list of a category may choose from
 CATEGORIES_KEPT: Final = 500  # lists of one category or of several
-CATEGORY_ITEMS_KEPT: Final = 100_000  # in all of these: anybody may ask for any several categories
+CATEGORY_ITEMS_KEPT: Final = 100_000  # in all of these: any visitor may ask for any combination
 MAIN_CATEGORIES: Final = 24  # a query each, once in RANGE_SECONDS in each web process
 OF_EACH: Final = 2  # items: one may be sold out or hidden meanwhile
 RANGE_SECONDS: Final = 600

@@ -254,6 +254,6 @@ def _basket_and_purchases(events: Iterable[SessionEvent]) -> tuple[tuple[str, ..
 
 
 def _since_purchase(events: Sequence[SessionEvent]) -> tuple[str, ...]:
-    """What was clicked after the latest purchase; nothing where there is none."""
+    """Items clicked after the latest purchase; none where there is no purchase."""
     last = max((n for n, each in enumerate(events) if each.name == EventName.PURCHASE), default=len(events))
     return tuple(each.item_id for each in events[last:] if each.name in CLICK_EVENTS)

@@ -19,7 +19,7 @@ log = logging.getLogger("django_sessrec")
 def incumbent(model: str, note: Callable[[str], None]) -> Recommender | None:
     """The hold-out model of the run in service: the published one has seen the days of the test.
 
-    note: is told, for the verdict, why a model that serves is not compared
+    note: called with the reason, for the verdict, where a model in service is not compared
     """
     return _hold_out(Promotion.objects.active(model), note)
 

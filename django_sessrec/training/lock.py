@@ -18,6 +18,10 @@ def training_lock(model: str) -> Iterator[bool]:
     row, and no snapshot that would keep vacuum from its work.
     """
     connection = database.connection().copy()
+    options = connection.settings_dict["OPTIONS"]
+    options.pop("pool", None)  # which lends a connection for moments, not for hours
+    # A statement whose values go apart stays open until the next one, and keeps its snapshot.
+    options["server_side_binding"] = False
     try:
         connection.connect()
         connection.set_autocommit(False)

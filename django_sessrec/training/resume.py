@@ -119,7 +119,7 @@ def _age(found: dict[str, Any]) -> timedelta:
 
 
 def _read(model: str) -> dict[str, Any] | None:
-    """What is kept of the killed run; None where nothing is, or not what this version keeps."""
+    """State of the killed run; None without one, or where another version kept other fields."""
     try:
         found: dict[str, Any] = json.loads((folder(model) / RUN).read_text(encoding="utf-8"))
     except (OSError, ValueError):

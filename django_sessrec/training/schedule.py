@@ -60,7 +60,7 @@ def _is_over(run: TrainingRun | None, hours: float) -> bool:
 
 
 def _failed_to_refresh(run: TrainingRun | None) -> bool:
-    """Whether it started from another run in vain: that one may be of a network that this version changed."""
+    """Whether it is a refresh that failed, as one does from a network that this version builds otherwise."""
     return run is not None and run.state == TrainingRun.State.FAILED and run.started_from_id is not None
 
 

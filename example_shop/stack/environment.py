@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 def django_database(url: str, *, pool: bool = False, prepared: bool = False) -> dict[str, Any]:
     """Turn a database URL into an entry of Django's DATABASES, on persistent or on pooled connections.
 
-    prepared: whether a connection keeps the statements that it is asked again and again
+    prepared: whether connections keep repeated statements prepared
     """
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:

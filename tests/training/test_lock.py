@@ -10,6 +10,7 @@ from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.pipeline import AlreadyTraining, train
 from django_sessrec.training.run_recorder import fail_stale
+from tests.support.capture import reconnected
 from tests.support.processes import process, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -90,8 +91,14 @@ def test_what_a_killed_publication_left_is_removed(sessrec, visits):
     assert list(sessrec["ARTIFACTS"].iterdir()) == []
 
 
-def test_the_lock_holds_no_snapshot_that_would_keep_vacuum_from_its_work():
-    with training_lock("neighbours") as held, connections["default"].cursor() as cursor:
+@pytest.mark.parametrize("bound_by", ["the client", "the server"])
+def test_the_lock_holds_no_snapshot_that_would_keep_vacuum_from_its_work(bound_by):
+    options = {"server_side_binding": bound_by == "the server", "prepare_threshold": 1}
+    with (
+        reconnected(OPTIONS=connections["default"].settings_dict["OPTIONS"] | options),
+        training_lock("neighbours") as held,
+        connections["default"].cursor() as cursor,
+    ):
         assert held
         cursor.execute(
             "SELECT state, backend_xmin FROM pg_locks JOIN pg_stat_activity USING (pid) "

@@ -138,7 +138,7 @@ def test_too_little_data_is_a_verdict_and_the_old_model_stays(visits, sessions, 
     run = train_one()
     assert (run.state, run.error) == (State.REFUSED, "")
     assert reason in run.verdict
-    assert "needs 100 of them" in run.verdict
+    assert "needs 100 sessions of two clicks or more and 2 products" in run.verdict
     assert Promotion.objects.active("neighbours") == good
 
 
@@ -229,7 +229,7 @@ def test_a_model_s_own_bounds_beat_the_global_ones(visits, sessrec):
     assert "for the model in service" not in train_one("popularity").verdict, "all that it has may be lost"
 
     sessrec["MODELS"]["neighbours"]["MIN_SESSIONS"] = 10_000
-    assert "a training run needs 10000 of them" in train_one().verdict
+    assert "A training run needs 10000 sessions" in train_one().verdict
 
 
 def test_old_artifacts_go_and_what_may_be_rolled_back_to_stays(visits, sessrec):
