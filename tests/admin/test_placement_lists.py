@@ -117,9 +117,9 @@ def test_the_list_of_a_search(admin_client, shop, sessrec):
 
 
 def test_a_recent_session_comes_to_a_category_page(admin_client, shop):
-    at = timezone.now() - timedelta(minutes=9)
-    sessions = [uuid7(at), uuid7(at + timedelta(minutes=1))]
-    for session, product in zip(sessions, (shop[2], shop[4]), strict=True):
+    for minutes, product in ((9, shop[2]), (8, shop[4])):
+        at = timezone.now() - timedelta(minutes=minutes)
+        session = uuid7(at)
         happen(session, at, "view_item", str(product.pk))
         show(session, at + timedelta(seconds=1), [str(shop[1].pk)], placement=NAME)
     asked = {"category": "cup", "session": 2, "product": ""}
