@@ -13,21 +13,21 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_sessrec.admin.formatting import NONE
-from django_sessrec.admin.rule_fields import ProductField
+from django_sessrec.admin.rule_fields import LONGEST_TITLE, ProductField, named_value, value_of
 from django_sessrec.admin.rule_words import Words
 from django_sessrec.admin.words import placement_name, step_name
-from django_sessrec.catalogue import get_catalogue
+from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.conf import PLACEMENT_DEFAULTS, sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.safety import isolated
 from django_sessrec.serving import merchant_rules
-from django_sessrec.serving.candidate import MODEL, USUAL_STEPS
+from django_sessrec.serving.candidate import MODEL, SEARCH, USUAL_STEPS
 from django_sessrec.serving.choose import REFILLED, Choice, choose
 from django_sessrec.serving.merchant_rules import MERCHANT, Merchandising
 from django_sessrec.serving.placements import MIXED, ROWS, Placement, placement_for, variants_of
 from django_sessrec.serving.preview import RememberingCatalogue, recent_visits
-from django_sessrec.serving.visit import Visit
+from django_sessrec.serving.visit import MAX_QUERY, Visit
 
 RECENT: Final = 8  # sessions that the page offers
 LEFT_OUT: Final = 30  # products that the page explains
@@ -70,20 +70,37 @@ class Shown:
 
 
 class ListForm(forms.Form):
-    """Whose list: a product's page, or one of the recent sessions; for the customers of one group."""
+    """Whose list: on a product's page, a category's or a search, in a recent session, of a customer group."""
 
     product = ProductField(label=gettext_lazy("On the page of"), required=False)
+    category = forms.CharField(
+        label=gettext_lazy("On a page about the category"),
+        required=False,
+        max_length=LONGEST_TITLE,
+        help_text=gettext_lazy(
+            "Its name or its key. If products of it are offered, the list shows no others."
+        ),
+        widget=forms.TextInput({"data-sessrec-suggest": "category", "autocomplete": "off"}),
+    )
+    query = forms.CharField(label=gettext_lazy("With the search words"), required=False, max_length=MAX_QUERY)
     group = forms.ChoiceField(label=gettext_lazy("For customers of the group"), required=False)
     session = forms.IntegerField(required=False, min_value=1, max_value=RECENT, widget=forms.HiddenInput)
 
-    def __init__(self, given: Any, rules: Iterable[PlacementRule]) -> None:
-        """rules: those that may name a group; where none does, no group is asked for."""
+    def __init__(self, given: Any, rules: Iterable[PlacementRule], placement: Placement) -> None:
+        """A group is asked for where a rule names one, a search's words where a step reads them."""
         super().__init__(given)
+        if SEARCH not in placement.steps:
+            del self.fields["query"]
         if groups := sorted({rule.group for rule in rules} - {""}):
             choices = [("", gettext_lazy("none")), *((name, name) for name in groups)]
             self.fields["group"].choices = choices  # type: ignore[attr-defined]
         else:
             del self.fields["group"]
+
+    def clean_category(self) -> str:
+        """Its key as the catalogue has it, which may be named by its name."""
+        text = self.cleaned_data["category"]
+        return value_of("category", text, get_catalogue()) if text else ""
 
 
 def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -> dict[str, Any]:
@@ -92,21 +109,7 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
     with isolated("read recent sessions"):
         recent = recent_visits(name, RECENT)
     catalogue = RememberingCatalogue(get_catalogue())
-    chosen = 0
-    visit = recent[0] if recent else None
-    group = ""
-    if form.is_bound and form.is_valid():
-        number, group = form.cleaned_data["session"], form.cleaned_data.get("group", "")
-        if form.cleaned_data["product"]:
-            visit, chosen = Visit(current=form.cleaned_data["product"]), -1
-        elif number and number <= len(recent):
-            visit, chosen = recent[number - 1], number - 1
-    if visit is None:
-        items: list[str] = []
-        with isolated("ask the catalogue for a product"):
-            items = catalogue.fallback(1)
-        visit, chosen = Visit(current=items[0] if items else ""), -1
-    visit = replace(visit, group=group)
+    visit, chosen = _visit(form.cleaned_data if form.is_bound and form.is_valid() else {}, recent, catalogue)
     lists = [merchant_rules.live(name)]
     if draft is not None:
         lists.append(Merchandising.of(draft.rules.all(), draft.changes))
@@ -125,6 +128,8 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
         "recent": [(n + 1, _clicks(each, words), n == chosen) for n, each in enumerate(recent)],
         "clicks": [words.product(item_id) for item_id in visit.items[-CLICKS:]],
         "current": words.product(visit.current) if visit.current else "",
+        "category": ", ".join(named_value("category", each, catalogue) for each in visit.categories),
+        "query": visit.query,
         "live_list": shown[0],
         "draft_list": shown[1] if draft else None,
         "left_out": [
@@ -137,6 +142,31 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
         "only": (len(last.chosen), wanted) if too_few and last.chosen and not by_rules else None,
         "refilled": any(effect.rule == REFILLED for effect in last.effects),
     }
+
+
+def _visit(given: Mapping[str, Any], recent: Sequence[Visit], catalogue: TextCatalogue) -> tuple[Visit, int]:
+    """The visit that the form asks for, and its place among the recent ones; -1 where it is none of them.
+
+    A page about a category or a search has no product on it, unless one is named as well.
+    """
+    category = given.get("category", "")
+    asked: dict[str, Any] = {
+        "categories": (category,) if category else (),
+        "query": given.get("query", ""),
+        "group": given.get("group", ""),
+    }
+    if product := given.get("product"):
+        return Visit(current=product, **asked), -1
+    own_page: dict[str, Any] = {"current": ""} if category or asked["query"] else {}
+    if recent:
+        number = given.get("session") or 1
+        chosen = number - 1 if number <= len(recent) else 0
+        return replace(recent[chosen], **asked, **own_page), chosen
+    items: list[str] = []
+    if not own_page:
+        with isolated("ask the catalogue for a product"):
+            items = catalogue.fallback(1)
+    return Visit(current=items[0] if items else "", **asked), -1
 
 
 def _made(visit: Visit, placement: Placement, catalogue: RememberingCatalogue) -> Choice | None:

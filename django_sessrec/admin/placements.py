@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from django.contrib import admin, messages
+from django.core.paginator import Paginator
 from django.forms.widgets import Script
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
@@ -46,7 +47,7 @@ from django_sessrec.serving.rule_sets import (
     restore,
 )
 
-VERSIONS: Final = 10  # of the history on the page
+VERSIONS: Final = 10  # of the history at once
 
 
 @admin.register(RuleSet)
@@ -98,7 +99,7 @@ class PlacementAdmin(DraftPages):
         catalogue = get_catalogue()
         everything = rows + (list(live.rules.all()) if draft and live else [])
         words = Words(catalogue, everything)
-        form = ListForm(request.GET or None, everything)
+        form = ListForm(request.GET or None, everything, settled)
         lists = live_lists(name, form, draft, words)
         drafted = settled_as(name, draft)
         return self._answer(
@@ -117,7 +118,9 @@ class PlacementAdmin(DraftPages):
                 **lists,
                 **placement_figures(name, settled.limit),
                 "settings": settings_table(name, drafted or settled, shown, changed_by=draft is not None),
-                "history": RuleSet.objects.history(name)[:VERSIONS],
+                "history": Paginator(RuleSet.objects.history(name), VERSIONS).get_page(
+                    request.GET.get("history")
+                ),
                 "may_change": may(request, Act.RULES),
             },
         )

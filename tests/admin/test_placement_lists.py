@@ -14,7 +14,7 @@ from django_sessrec.serving.choose import VARYING
 from django_sessrec.serving.rule_sets import draft_of, publish
 from tests.demo.models import Product
 from tests.support.admin import page
-from tests.support.history import happen
+from tests.support.history import happen, show
 from tests.support.placements import NAME, add, url
 
 pytestmark = pytest.mark.django_db
@@ -96,3 +96,43 @@ def test_the_list_of_one_customer_group(admin_client, shop, sessrec):
     ]
     assert first_of[0] != first_of[1] == str(shop[21].pk)
     assert "Select a valid choice" in page(admin_client, f"{usual}&group=nobody")
+
+
+def test_the_list_of_a_category_page(admin_client, shop):
+    answer = admin_client.get(url("page", NAME), {"category": "cup"})
+    html = answer.content.decode()
+    assert {each.title.split()[0] for each in answer.context["live_list"]} == {"cup"}
+    assert "On a page about the category cup." in html
+    assert answer.context["current"] == "", "no product is on such a page"
+    assert "With the search words" not in html, "no step of the placement reads them"
+    assert len(admin_client.get(url("page", NAME), {"category": "moon"}).context["live_list"]) == 8
+    assert "Null characters" in page(admin_client, url("page", NAME) + "?category=%00")
+
+
+def test_the_list_of_a_search(admin_client, shop, sessrec):
+    sessrec["PLACEMENTS"] = {NAME: {"STEPS": ["search", "model", "static"], "LIMIT": 4}}
+    answer = admin_client.get(url("page", NAME), {"query": "pot 3"})
+    assert answer.context["live_list"][0].title == "pot 3"
+    assert "With the search words “pot 3”." in answer.content.decode()
+
+
+def test_a_recent_session_comes_to_a_category_page(admin_client, shop):
+    for minutes, product in ((9, shop[2]), (8, shop[4])):
+        at = timezone.now() - timedelta(minutes=minutes)
+        session = uuid7(at)
+        happen(session, at, "view_item", str(product.pk))
+        show(session, at + timedelta(seconds=1), [str(shop[1].pk)], placement=NAME)
+    asked = {"category": "cup", "session": 2, "product": ""}
+    answer = admin_client.get(url("page", NAME), asked)
+    assert answer.context["current"] == ""
+    assert answer.context["clicks"] == ["tea 2"]
+    assert {each.title.split()[0] for each in answer.context["live_list"]} == {"cup"}
+    assert '<input type="hidden" name="session" value="2"' in answer.content.decode(), "Show keeps it"
+    assert admin_client.get(url("page", NAME), {"session": 2}).context["current"] == "tea 2"
+
+
+def test_the_preview_says_that_it_knows_no_category_and_no_search(admin_client, shop):
+    assert "search words of a page are not stored" not in page(admin_client, url("preview", NAME))
+    at = timezone.now() - timedelta(minutes=9)
+    happen(uuid7(at), at, "view_item", str(shop[2].pk))
+    assert "search words of a page are not stored" in page(admin_client, url("preview", NAME))

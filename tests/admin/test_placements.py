@@ -7,6 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import timezone
 
+from django_sessrec.admin.placements import VERSIONS
 from django_sessrec.models import AuditEntry, PlacementRule, RuleSet
 from django_sessrec.recommendations import get_recommendations
 from django_sessrec.serving.rule_sets import draft_of, live_set, publish
@@ -219,6 +220,22 @@ def test_who_works_on_a_draft_is_told_that_an_earlier_version_was_brought_back(a
     confirmed(admin_client, "restore", first.pk)
     assert said in page(admin_client, url("page", NAME))
     assert said in admin_client.post(url("publish", NAME)).content.decode()
+
+
+def test_an_old_version_is_found_on_a_further_page_of_the_history(admin_client, shop):
+    for number in range(VERSIONS + 2):
+        publish(draft_of(NAME, "ada"), "ada", f"reason {number}.")
+    newest = page(admin_client, url("page", NAME))
+    assert ("reason 11." in newest, "reason 1." in newest) == (True, False)
+    assert newest.count(">live</span>") == 1
+    oldest = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}&history=2")
+    assert f"?product={shop[8].pk}&amp;history=1#sessrec-history" in oldest
+    assert "Page 2 of 2" in oldest
+    assert ("reason 1." in oldest, "reason 2." in oldest) == (True, False)
+    assert oldest.count("/restore/") == 2
+    assert ">live</span>" not in oldest
+    for rubbish in ("99", "-1", "x", "9" * 5000):
+        page(admin_client, url("page", NAME) + f"?history={rubbish}")
 
 
 @pytest.mark.parametrize("name", ["a\x00b", "nowhere"])

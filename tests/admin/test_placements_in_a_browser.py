@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from django_sessrec.admin.placements import VERSIONS
 from django_sessrec.ids import uuid7
 from django_sessrec.serving.rule_sets import draft_of, publish
 from tests.support.axe import violations
@@ -20,12 +21,14 @@ WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 @pytest.fixture
 def addresses(products, trails, promote, sessrec) -> dict[str, str]:
     """Every page of a placement with live rules, a draft, warnings and recent sessions."""
-    sessrec["PLACEMENTS"] = {NAME: {"TITLE": "You may also like"}, "home": {"LIMIT": 4}}
+    steps = ["search", "model", "popular", "static"]
+    sessrec["PLACEMENTS"] = {NAME: {"TITLE": "You may also like", "STEPS": steps}, "home": {"LIMIT": 4}}
     promote(trails)
     live = draft_of(NAME, "ada")
     live.rules.create(kind="cap", parameters={"attribute": "category", "most": 2, "window": 6})
     publish(live, "ada", "less of the same")
-    publish(draft_of(NAME, "ada"), "ada", "a second time")
+    for _version in range(VERSIONS):
+        publish(draft_of(NAME, "ada"), "ada", "once more")
     draft = draft_of(NAME, "ada")
     rule = draft.rules.create(
         kind="pin",
