@@ -100,7 +100,7 @@ def product_id(text: str, catalogue: TextCatalogue) -> str:
 
 
 def _product_id(text: str, catalogue: TextCatalogue) -> str:
-    given = text[:-1].rpartition("[")[2].strip() if text.endswith("]") else text
+    given = _in_brackets(text) or text
     if catalogue.known([given]):
         return given
     found = catalogue.search(text, NAMESAKES)
@@ -116,6 +116,11 @@ def _product_id(text: str, catalogue: TextCatalogue) -> str:
     raise ValidationError(
         _("Several products are called so. Copy one of these: %(products)s"), params={"products": named}
     )
+
+
+def _in_brackets(text: str) -> str:
+    """The id or value at the end of a label; empty where it has none."""
+    return text[:-1].rpartition("[")[2].strip() if text.endswith("]") else ""
 
 
 def known_products(item_ids: Collection[str], catalogue: TextCatalogue) -> dict[str, Any]:
@@ -141,8 +146,7 @@ def labelled(item_id: str, products: Mapping[str, Any], catalogue: TextCatalogue
 
 def value_of(attribute: str, text: str, catalogue: TextCatalogue) -> str:
     """The value that a person wrote or named; what the catalogue does not know stays as it is written."""
-    keys = [text[:-1].rpartition("[")[2].strip()] if text.endswith("]") else []
-    for given in (text, *keys):
+    for given in filter(None, (text, _in_brackets(text))):
         for value, name in _values(attribute, given, catalogue):
             if given == value or text.casefold() == name.casefold():
                 return value

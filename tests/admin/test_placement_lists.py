@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 def test_a_list_that_has_nothing_else_to_show_is_not_blamed_on_rules(admin_client, shop, sessrec):
     sessrec["PLACEMENTS"] = {NAME: {"LIMIT": 40}, "seen": {"STEPS": ["recently_viewed"], "LIMIT": 6}}
     html = page(admin_client, url("page", NAME) + f"?product={shop[8].pk}")
-    assert "29 of 40 products: here is nothing else to show." in html
+    assert "29 of 40 products: there is nothing else to show here." in html
     assert "Please look at this" not in html
     assert "Please look at this" not in page(admin_client, url("page", "seen"))
 
