@@ -9,6 +9,8 @@ import pytest
 from django.conf import settings
 from django.test import TransactionTestCase
 from django.utils import translation
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from example_shop.stack.folders import remove_abandoned_scratch, scratch_folder
 from example_shop.stack.valkey import Valkey
@@ -35,6 +37,10 @@ LONG = {"chaos", "e2e", "slow"}
 def pytest_configure(config: pytest.Config) -> None:
     """Start this run's Postgres, unless DATABASE_URL names one (as it does in xdist's workers)."""
     TransactionTestCase._fixture_teardown = empty_tables
+    hypothesis_settings.register_profile(  # no test depends on how busy the machine is
+        "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    hypothesis_settings.load_profile("unhurried")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist keeps each core busy
     remove_abandoned_scratch()
     config.add_cleanup(lambda: shutil.rmtree(scratch_folder(), ignore_errors=True))

@@ -20,7 +20,7 @@ def test_a_task_outlives_a_killed_broker(valkey):
     valkey.kill()  # what was answered is with the kernel
     valkey.start()
     with Connection(valkey.url) as connection, connection.SimpleQueue("clicks") as queue:
-        assert queue.get(timeout=5).payload == {"item": "42"}
+        assert queue.get(timeout=60).payload == {"item": "42"}
 
 
 def test_it_refuses_to_forget_tasks_and_listens_on_no_port(valkey):

@@ -81,7 +81,7 @@ def alive(process: int) -> bool:
         return False
 
 
-def all_end(processes: Iterable[int], seconds: float = 20) -> bool:
+def all_end(processes: Iterable[int], seconds: float = 60) -> bool:
     """Whether all have ended within this time."""
     patience = time.monotonic() + seconds
     while any(map(alive, processes)):

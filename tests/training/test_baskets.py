@@ -57,7 +57,8 @@ def test_too_few_baskets_are_refused_in_the_words_of_baskets(basket_model):
     store_baskets(20)
     run = train("bought_together", trigger="command")
     assert run.state == TrainingRun.State.REFUSED
-    assert "20 baskets of two products or more" in run.verdict
+    assert "needs 100 baskets of two products or more" in run.verdict
+    assert "days have 20 and " in run.verdict
 
 
 def test_a_refused_model_says_how_little_it_knew(basket_model, sessrec):
