@@ -256,9 +256,15 @@ def _train(model: str, trigger: str, *, only_if_due: bool = False, after: int | 
     from django_sessrec.training.pipeline import AlreadyTraining, train
 
     if current_task and not current_task.request.called_directly:
-        give_way()
+        give_way(parent_only_trains=_worker_only_trains())
     try:
         run = train(model, trigger=trigger, only_if_due=only_if_due, after=after)
     except AlreadyTraining as reason:
         return str(reason)
     return run.state if run else "not due"
+
+
+def _worker_only_trains() -> bool:
+    """Whether this worker reads the queue of training runs alone, and the shop's own tasks go to another."""
+    queues = {*current_app.amqp.queues.consume_from}
+    return queues == {sessrec_settings.TRAIN_QUEUE} != {current_app.conf.task_default_queue}

@@ -62,5 +62,5 @@ SESSREC = {
     "CATALOGUE": "tests.demo.recommendations.DemoCatalogue",
     "TRACKED_VIEWS": {"demo:product": "pk"},
     "CONSENT": "tests.demo.recommendations.consent",
-    "TRAIN_NICENESS": 0,  # other tests take all cores
+    "TRAIN_NICENESS": int(os.environ.get("TRAIN_NICENESS", "0")),  # other tests take all cores
 }

@@ -21,17 +21,22 @@ THREADS: Final = "OMP_NUM_THREADS"  # which torch reads when it is imported
 LOWEST: Final = 19
 SAMPLE_SECONDS: Final = 1.0  # a busy shop's cores are taken by turns
 STAT = Path("/proc/stat")
+SESSION = Path("/proc/self/autogroup")  # its number and its niceness
 OWN_GROUP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")  # of control groups, version 2
 
 
-def give_way() -> None:
+def give_way(*, parent_only_trains: bool = False) -> None:
     """Let the shop's processes go first, and take no more threads than cores that are free or allowed.
 
     Priority is given up for good, as the system has it. Whoever has set OMP_NUM_THREADS keeps it.
+
+    parent_only_trains: whether the process that started this one, such as a worker, has no other work: its
+        session then counts as the training run's own
     """
     if hasattr(os, "setpriority"):
         niceness = max(sessrec_settings.TRAIN_NICENESS, os.getpriority(os.PRIO_PROCESS, 0))
         os.setpriority(os.PRIO_PROCESS, 0, niceness)
+        _lower_session(niceness, parent_only_trains=parent_only_trains)
         if niceness >= LOWEST:
             _take_only_idle_time()
     if THREADS in os.environ or not hasattr(os, "sched_getaffinity"):
@@ -45,6 +50,20 @@ def give_way() -> None:
             threads,
             len(cores),
         )
+
+
+def _lower_session(niceness: int, *, parent_only_trains: bool) -> None:
+    """Give the session less, too, if nothing else works in it, as in that of a service.
+
+    Linux shares the cores among sessions first (`autogroup`, see sched(7)), and a process's own priority
+    counts in its session only: as a service, the lowest priority would get as much as all the shop.
+    """
+    ours = {os.getpid(), os.getppid()} if parent_only_trains else {os.getpid()}
+    if os.getsid(0) in ours:
+        with suppress(OSError, ValueError):  # no such kernel, or it takes no number now
+            lowered = int(SESSION.read_text("ascii").rpartition(" ")[2])
+            if niceness > lowered:
+                SESSION.write_text(str(niceness), "ascii")
 
 
 def _take_only_idle_time() -> None:

@@ -15,8 +15,11 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def process(*arguments, cwd, **environment):
-    """Run `python *arguments` in `cwd`; its output goes to the file `output` there. Killed at the end."""
+def process(*arguments, cwd, own_session=False, **environment):
+    """Run `python *arguments` in `cwd`; its output goes to the file `output` there. Killed at the end.
+
+    own_session: as a service has one
+    """
     database = settings.DATABASES["default"]
     url = f"postgresql://{database['USER']}@/{database['NAME']}?host={quote(database['HOST'])}"
     variables = {
@@ -28,7 +31,12 @@ def process(*arguments, cwd, **environment):
     }
     with (cwd / "output").open("wb") as output:
         child = subprocess.Popen(
-            [sys.executable, *arguments], cwd=cwd, env=variables, stdout=output, stderr=subprocess.STDOUT
+            [sys.executable, *arguments],
+            cwd=cwd,
+            env=variables,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=own_session,
         )
     try:
         yield child

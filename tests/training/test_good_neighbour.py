@@ -22,6 +22,27 @@ print(os.getpriority(os.PRIO_PROCESS, 0), os.environ.get("OMP_NUM_THREADS", "uns
 """
 
 
+SESSION = """
+import os, sys
+import django
+from django.conf import settings
+settings.configure(SESSREC={"TRAIN_NICENESS": int(sys.argv[1])})
+from django_sessrec.training.good_neighbour import SESSION, give_way
+
+def in_child(work):
+    if not (child := os.fork()):
+        work()
+        os._exit(0)
+    assert os.waitpid(child, 0) == (child, 0)
+
+%s
+print(SESSION.read_text("ascii").rpartition(" ")[2])
+"""
+needs_sessions = pytest.mark.skipif(
+    not good_neighbour.SESSION.exists(), reason="needs Linux that shares the cores among sessions (autogroup)"
+)
+
+
 def told(niceness, *, first="", **environment):
     """Priority and threads of a process that gives way."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("OMP_")}
@@ -35,6 +56,19 @@ def told(niceness, *, first="", **environment):
     return done.stdout.split()
 
 
+def niceness_of_session(niceness, trains):
+    """Of a session whose first process does this."""
+    done = subprocess.run(
+        [sys.executable, "-c", SESSION % trains, str(niceness)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout)
+
+
 @pytest.fixture
 def machine(monkeypatch):
     """machine(cores, free): what the system says; nothing is changed in the tests' own process."""
@@ -45,6 +79,8 @@ def machine(monkeypatch):
         PRIO_PROCESS=os.PRIO_PROCESS,
         getpriority=lambda *_: 0,
         setpriority=lambda *args: given.append(args),
+        getpid=lambda: 1,
+        getsid=lambda _: 2,
     )
     monkeypatch.setattr(good_neighbour, "os", system)
     monkeypatch.setattr(good_neighbour, "allowed_cores", lambda: float("inf"))
@@ -69,6 +105,26 @@ def test_its_priority_is_lower_and_never_raised():
 def test_at_the_lowest_priority_it_takes_only_time_that_nobody_wants():
     assert told(19, OMP_NUM_THREADS="1")[2] == "True"
     assert told(18, OMP_NUM_THREADS="1")[2] == "False"
+
+
+@needs_sessions
+@pytest.mark.parametrize(
+    ("trains", "niceness"),
+    [
+        ("give_way()", 19),
+        ("in_child(lambda: give_way(parent_only_trains=True))", 19),
+        ("in_child(give_way)", 0),  # as from a terminal: the session has other work
+        ("in_child(lambda: in_child(lambda: give_way(parent_only_trains=True)))", 0),
+    ],
+)
+def test_a_session_in_which_nothing_else_works_is_lowered_too(trains, niceness):
+    assert niceness_of_session(19, trains) == niceness
+
+
+@needs_sessions
+def test_a_session_is_lowered_as_far_as_the_process_and_never_raised():
+    assert niceness_of_session(5, "give_way()") == 5
+    assert niceness_of_session(5, "SESSION.write_text('9'); give_way()") == 9
 
 
 def test_a_container_that_forbids_it_keeps_the_niceness(machine, settings):

@@ -1,13 +1,16 @@
 """Real Celery workers on a real broker: they train, write what pages could not, and say that they live."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from celery import Celery
 
+from django_sessrec import tasks
 from django_sessrec.capture.event import make, to_payload
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Promotion, TrainingRun
+from django_sessrec.training import good_neighbour
 from tests.support.processes import process, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,15 +32,35 @@ def worker(broker_url, tmp_path, transactional_db):
         yield child
 
 
-def test_a_worker_trains_what_is_due_once(worker, send, visits):
+def test_a_worker_trains_what_is_due_once_and_as_a_service_of_lower_priority(
+    send, visits, broker_url, tmp_path
+):
     for _ in range(2):  # two beats at once
         send("train_due", queue="train")
     send("heartbeat", args=["train"], queue="train")
-    wait_for(lambda: Heartbeat.objects.filter(name="beat").exists(), worker)  # the last of the queue
+    command = ("-m", "celery", "--app", "tests.celery_app", "worker", "--queues", "train", *OPTIONS)
+    settings = {"BROKER_URL": broker_url, "TRAIN_NICENESS": "1"}
+    with process(*command, cwd=tmp_path, own_session=True, **settings) as worker:
+        wait_for(lambda: Heartbeat.objects.filter(name="beat").exists(), worker)  # the last of the queue
+        if good_neighbour.SESSION.exists():
+            session = Path("/proc", str(worker.pid), good_neighbour.SESSION.name)
+            assert session.read_text("ascii").split()[2] == "1"
     [run] = TrainingRun.objects.all()
     assert (run.state, run.trigger) == (TrainingRun.State.PUBLISHED, "schedule"), run.error
     assert Promotion.objects.active("neighbours") == run
     assert {"beat", "train"} <= {beat.name for beat in Heartbeat.objects.all()}
+
+
+@pytest.mark.parametrize(
+    ("queues", "own_queue", "alone"),
+    [(["train"], "train", True), (["celery", "train"], "train", False), (["celery"], "celery", False)],
+)
+def test_a_worker_only_trains_if_it_reads_no_other_queue(settings, queues, own_queue, alone):
+    settings.SESSREC = settings.SESSREC | {"TRAIN_QUEUE": own_queue}
+    with Celery("shop") as app:
+        app.amqp.queues.select(queues)
+        app.set_current()
+        assert tasks._worker_only_trains() is alone
 
 
 def test_a_worker_and_beat_give_a_sign_of_life_when_they_start(worker, broker_url, tmp_path):
@@ -72,8 +95,6 @@ def test_upkeep_ends_what_was_killed(worker, send):
 
 def test_the_schedule_names_tasks_that_exist():
     """Beat sends names; a task that no worker knows is dropped with an error that nobody reads."""
-    from django_sessrec import tasks
-
     for entry in tasks.schedule().values():
         module, name = entry["task"].rsplit(".", 1)
         assert module == tasks.__name__
@@ -82,8 +103,6 @@ def test_the_schedule_names_tasks_that_exist():
 
 def test_a_message_of_the_schedule_is_void_once_the_next_one_is_out(broker_url):
     """Celery's own beat passes on `expires`, django-celery-beat stores `expire_seconds`."""
-    from django_sessrec import tasks
-
     with Celery("beat", broker=broker_url) as app, app.connection_for_read() as broker:
         for entry in tasks.schedule().values():
             options = entry["options"]
