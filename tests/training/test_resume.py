@@ -5,13 +5,14 @@ import signal
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import connection
 
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys.synthetic import synthetic_shop
 from django_sessrec.training import resume
 from django_sessrec.training.pipeline import train
-from django_sessrec.training.run_recorder import fail_stale
+from django_sessrec.training.run_recorder import fail, fail_stale
 from django_sessrec.training.schedule import Due, due
 from tests.support.processes import process, wait_for
 from tests.support.visits import store_visits
@@ -81,6 +82,13 @@ def test_sigterm_stops_a_training_which_says_so_and_is_gone_on_with(net, tmp_pat
     assert run.state == State.PUBLISHED, run.error
     assert f"Resumed from training run #{stopped.pk}" in run.verdict
     assert run.history[: len(stopped.history) - 1] == stopped.history[:-1]
+
+
+def test_a_run_that_a_signal_ends_in_the_middle_of_a_statement_says_so():
+    run = TrainingRun.objects.create(model="net", state=State.RUNNING)
+    connection.connection.pgconn.send_query(b"SELECT pg_sleep(0.1)")
+    fail(run, "stopped")
+    assert TrainingRun.objects.get().state == State.FAILED
 
 
 def left(sessrec, **changes):
