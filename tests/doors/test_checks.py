@@ -10,6 +10,10 @@ from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
 from tests.support.checks import GOOD, findings
 
 
+async def unawaited(request):
+    """A shop's function, written as its async views are: its answer is a coroutine, which is true."""
+
+
 def model(**keys):
     return GOOD | {"MODELS": {"mine": keys}}
 
@@ -69,6 +73,16 @@ def test_an_estimators_module_in_another_encoding_is_read(tmp_path, monkeypatch)
         ({"CATALOGUE": "django_sessrec.conf.Settings"}, "sessrec.E005", "Subclass"),
         ({"CATALOGUE": "nowhere.Catalogue"}, "sessrec.E006", "spelling"),
         (GOOD | {"CONSENT": "django_sessrec.conf.SETTINGS"}, "sessrec.E005", "function"),
+        *(
+            (GOOD | {key: "tests.doors.test_checks.unawaited"}, "sessrec.E005", "with def")
+            for key in ("CONSENT", "IGNORE_REQUEST", "CUSTOMER_GROUP")
+        ),
+        (GOOD | {"ITEM_VECTORS": "django_sessrec.conf.vectors"}, "sessrec.E006", "spelling"),
+        (GOOD | {"ITEM_VECTORS": "nowhere.vectors"}, "sessrec.E006", "spelling"),
+        *(
+            (GOOD | {key: 999_999}, "sessrec.E015", "at most 36500")
+            for key in ("RETENTION_DAYS", "ORDER_LINES_DAYS", "TRAINING_WINDOW_DAYS")
+        ),
         (GOOD | {"MODELS": {"mine": {}}}, "sessrec.E007", "estimator"),
         (
             GOOD | {"MODELS": {"mine": {"ESTIMATOR": "django_sessrec.recsys.no.Model"}}},
