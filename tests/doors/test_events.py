@@ -1,11 +1,12 @@
 """Events that no page brings, by the public door."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import connection, connections, transaction
+from django.db import ProgrammingError, connection, connections, transaction
 from django.test import Client
 
 from django_sessrec import events
@@ -114,6 +115,13 @@ def test_a_rolled_back_transaction_leaves_none():
         events.record(session_id=SESSION, name="purchase", item_id="7")
         transaction.set_rollback(True)
     assert stored() == []
+
+
+def test_in_a_transaction_that_has_failed_already_nothing_is_raised():
+    with transaction.atomic(), connection.cursor() as cursor:
+        with suppress(ProgrammingError):
+            cursor.execute("SELECT nonsense")
+        events.record(session_id=SESSION, name="purchase", item_id="7")
 
 
 def test_a_sensitive_item_leaves_no_row():
