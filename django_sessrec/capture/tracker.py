@@ -258,11 +258,12 @@ class Tracker:
         viewed = self._seen_item(response)
         if not (viewed or self._touched or self._awaits_commit or self._has_rows):
             return
-        session_id = self.session_id
-        captured = session_id is not None and request_filters.counts(self._request)
+        captured = self.level == consent.SESSION and request_filters.counts(self._request)
+        # Asked last: it begins one, of those that the client may begin.
+        session_id = self.session_id if captured else None
         if viewed is not None:
-            count_page(self._request, in_session=session_id is not None, captured=captured)
-        if session_id is None or not captured:
+            count_page(self._request, in_session=self.level == consent.SESSION, captured=captured)
+        if session_id is None:
             self._drop()
             return
         if viewed is not None:
