@@ -222,6 +222,15 @@ def test_a_template_that_labels_what_is_paid_for_passes(template):
     assert not {"sessrec.E016", "sessrec.E018"} & findings(SESSREC=GOOD | {"PLACEMENTS": placements}).keys()
 
 
+def test_a_part_of_another_engine_with_the_same_name_breaks_no_check(tmp_path, settings):
+    (tmp_path / "sessrec").mkdir()
+    (tmp_path / "sessrec" / "reason.html").write_text("another engine's")
+    mails = {"BACKEND": "django.template.backends.dummy.TemplateStrings", "DIRS": [tmp_path], "OPTIONS": {}}
+    placements = {"home": {"SPONSORED": ["1"]}}
+    found = findings(SESSREC=GOOD | {"PLACEMENTS": placements}, TEMPLATES=[mails, *settings.TEMPLATES])
+    assert not found.keys() & {"sessrec.E016", "sessrec.E018"}
+
+
 def test_estimators_of_torch_are_checked_without_importing_them():
     models = {"gru4rec": {"ESTIMATOR": "django_sessrec.neural.GRU4Rec"}}
     placements = {"product_page": {"MODELS": ["gru4rec"]}}
