@@ -145,7 +145,7 @@ class RecentWrites:
         with self._lock:
             return bool(self._written) and self._written[-1][0] < time.monotonic() - AT_RISK_SECONDS
 
-    def forget(self, until: float) -> None:
+    def confirm(self, until: float) -> None:
         """Those until then, a time of time.monotonic(), are on the disk."""
         with self._lock:
             while self._written and self._written[0][0] <= until:

@@ -43,7 +43,7 @@ def erase_sessions(session_ids: Sequence[UUID], *, wait_seconds: float = WAIT_SE
     # Committed first: a write that starts from now on sees it, one before is waited for.
     execute_with_deadline(WITHDRAW, ids, durable=True)
     *counts, unfinished = _erase(ids, wait_seconds)
-    stream.forget(session_ids)  # what waits in it is dropped when it reaches the tables
+    stream.erase(session_ids)  # what waits in it is dropped when it reaches the tables
     rows = dict(zip(TABLES, (int(str(each)) for each in counts), strict=True))
     return Erased(rows, unfinished == "t")
 

@@ -270,7 +270,7 @@ class Outbox:
             )
             return
         self._send_again(self.recent.at_risk(server_epoch()))
-        self.recent.forget(until=started)
+        self.recent.confirm(until=started)
 
     def _send_again(self, risked: Rows) -> None:
         """Keep what a crash may have taken back until it is flushed."""

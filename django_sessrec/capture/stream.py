@@ -154,7 +154,7 @@ def find_out() -> None:
         broker.resume()
 
 
-def forget(session_ids: Sequence[UUID]) -> None:
+def erase(session_ids: Sequence[UUID]) -> None:
     """Delete these sessions' lists and begin none anew; where the server is away, they end by themselves."""
     if not (configured() and session_ids):
         return

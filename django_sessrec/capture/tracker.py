@@ -251,7 +251,7 @@ class Tracker:
         if self._private:
             keep_out_of_shared_caches(response)
         if self._withdrawn or self._consent_ended:
-            self._forget(response)
+            self._end_session(response)
             return
         if self._request.method in SHOWN_TO_NOBODY or response.status_code in SHOW_NOTHING:
             self._impressions.clear()
@@ -370,7 +370,8 @@ class Tracker:
             return False
         return consent.refused(self._request)
 
-    def _forget(self, response: HttpResponseBase) -> None:
+    def _end_session(self, response: HttpResponseBase) -> None:
+        """Take the cookie back, and erase the rows that are stored of it."""
         self._drop()
         session_id = cookie.presented(self._request)
         cookie.delete(self._request, response)

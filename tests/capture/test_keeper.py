@@ -169,7 +169,7 @@ def test_a_quiet_process_asks_once_and_then_never_again(transactional_db, soon, 
 
     def ask():
         asked.append(1)
-        outbox.recent.forget(time.monotonic())
+        outbox.recent.confirm(time.monotonic())
 
     monkeypatch.setattr(outbox, "_ask_for_recent", ask)
     outbox.deliver([event("1")])
