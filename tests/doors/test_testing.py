@@ -117,7 +117,7 @@ class BasketTests(TestCase):
     @override_sessrec(CONSENT=None, COUNT_ALL_ORDERS=True)
     def test_nor_do_orders_and_pages_without_consent(self):
         with patch.object(page_counts, "SECONDS", 0), capture_events():
-            self.client.post("/order/", {"product": 7})
+            self.client.post("/order/", {"product": 7}, headers={"user-agent": FIREFOX})
             self.client.get("/product/7/")
         assert not Attribution.objects.exists()
         assert not DailyPages.objects.exists()
@@ -125,7 +125,7 @@ class BasketTests(TestCase):
     @override_sessrec(CONSENT=None, COUNT_ALL_ORDERS=True)
     def test_an_order_without_consent_is_counted_where_that_is_asked_for(self):
         with capture_events(store_them=True) as events:
-            self.client.post("/order/", {"product": 7})
+            self.client.post("/order/", {"product": 7}, headers={"user-agent": FIREFOX})
         assert events == []
         assert Attribution.objects.get().in_session is False
 
