@@ -179,20 +179,28 @@ def create(form: ExperimentForm, variants: BaseVariants, by: str) -> Experiment:
     return experiment
 
 
-class RampForm(ReasonForm):
-    """The share of sessions that take part."""
+def ramp_form(now: float) -> type[ReasonForm]:
+    """A form that asks for the share of sessions that take part; `now`: what it is."""
+    parts = [SHADOW, *PARTS]
+    if now not in {float(value) for value, _label in parts}:
+        parts.append((now, f"{100 * now:g} %"))
 
-    part = forms.TypedChoiceField(
-        label=_("Sessions that take part"), choices=[SHADOW, *PARTS], coerce=float, initial=1.0
-    )
+    class RampForm(ReasonForm):
+        part = forms.TypedChoiceField(
+            label=_("Sessions that take part"), choices=parts, coerce=float, initial=now
+        )
+
+    return RampForm
 
 
-def stop_form(variants: Iterable[Variant]) -> type[ReasonForm]:
-    """A form that asks what everybody gets afterwards."""
+def stop_form(variants: Iterable[Variant], now: str = "") -> type[ReasonForm]:
+    """A form that asks what everybody gets afterwards; `now`: the variant that everybody gets."""
     choices: list[tuple[str, Any]] = [("", _("the placement as it is in the settings"))]
     choices += [(each.name, each.name) for each in variants if not each.holdout]
 
     class StopForm(ReasonForm):
-        keep = forms.ChoiceField(label=_("Afterwards everybody gets"), choices=choices, required=False)
+        keep = forms.ChoiceField(
+            label=_("Afterwards everybody gets"), choices=choices, required=False, initial=now
+        )
 
     return StopForm
