@@ -185,11 +185,11 @@ def test_a_first_run_has_nothing_to_go_back_to(admin_client):
 def test_a_model_that_does_not_serve_says_who_answers(admin_client, sessrec):
     sessrec["PLACEMENTS"] = {"home": {"MODELS": ["popularity", "neighbours"]}}
     html = page(admin_client, reverse(RUNS))
-    assert html.count("lists fall back to co-views") == 2
+    assert html.count("the other steps of its placements") == 2
     Promotion.objects.create(model="neighbours", run=a_run(), promoted_by="schedule")
     html = page(admin_client, reverse(RUNS))
     assert "Nothing serves yet: neighbours answers in its place." in html
-    assert "lists fall back to co-views" not in html
+    assert "the other steps of its placements" not in html
 
 
 def test_what_cannot_serve_is_refused_with_its_reason(admin_client):
