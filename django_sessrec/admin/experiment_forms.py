@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_sessrec import database
 from django_sessrec.admin.acts import ReasonForm
+from django_sessrec.admin.experiment_words import part
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.words import placement_name
 from django_sessrec.conf import sessrec_settings
@@ -181,13 +182,13 @@ def create(form: ExperimentForm, variants: BaseVariants, by: str) -> Experiment:
 
 def ramp_form(now: float) -> type[ReasonForm]:
     """A form that asks for the share of sessions that take part; `now`: what it is."""
-    parts = [SHADOW, *PARTS]
-    if now not in {float(value) for value, _label in parts}:
-        parts.append((now, f"{100 * now:g} %"))
+    parts: list[tuple[Any, Any]] = [SHADOW, *PARTS]
+    if now not in {0.0, *(value for value, _label in PARTS)}:
+        parts.append((now, part(now)))
 
     class RampForm(ReasonForm):
         part = forms.TypedChoiceField(
-            label=_("Sessions that take part"), choices=parts, coerce=float, initial=now
+            label=_("Sessions that take part"), choices=parts, coerce=float, initial=now or SHADOW[0]
         )
 
     return RampForm
