@@ -7,8 +7,10 @@ The shop alone, the shop with a fit beside it, and the fit alone take turns. The
     fit_share            targets/s beside the shop, over the fair share: targets/s alone times the share of
                          the cores that the shop alone leaves idle; null where other work left none
     page_p90_ratio       p90 of the page with a fit beside it, over p90 without
-    *_as_before          both with the fit at the shop's own priority, with as many threads as cores
     page_p50_ratio       as page_p90_ratio
+    *_as_service         the same with the fit in a session of its own, as a worker of its own is
+    *_as_before          the same with the fit at the shop's own priority, with as many threads as cores
+    *_of_a_loop          with an empty loop of the lowest priority in the fit's place: pages only
     rate, capacity       requests/s sent, and what the shop takes with nothing else to do
     idle_share           of the cores, with the shop alone
     alone, beside        medians: p50_ms, p90_ms, targets_per_s, threads
@@ -22,10 +24,11 @@ import json
 import os
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.neighbourly.fitting import Fit
+from benchmarks.neighbourly.fitting import Fit, Loop
 from benchmarks.neighbourly.steady import SteadyLoad
 from benchmarks.serving.__main__ import PAGES, server, shop
 from benchmarks.serving.visitors import visit
@@ -67,7 +70,11 @@ def measure(port: int, visits: Any, options: argparse.Namespace) -> dict[str, An
     capacity = load.figures()["requests_per_s"]
     rate = capacity * options.load
     found: dict[str, Figures] = {}
-    modes = {"": options.niceness, "_as_before": None}
+    modes = {
+        "": partial(Fit, options.niceness),
+        "_as_service": partial(Fit, options.niceness, as_service=True),
+        "_as_before": partial(Fit, None),
+    }
 
     def note(where: str, **values: float) -> None:
         for name, value in values.items():
@@ -77,17 +84,20 @@ def measure(port: int, visits: Any, options: argparse.Namespace) -> dict[str, An
         with SteadyLoad(port, page, visits, rate) as visitors:
             idle = free_cores(os.sched_getaffinity(0), options.seconds)
             note("alone", idle=idle, **visitors.percentiles(options.seconds))
-        for mode, niceness in modes.items():
+        with SteadyLoad(port, page, visits, rate) as visitors, Loop():
+            time.sleep(options.seconds)
+            note("beside_of_a_loop", **visitors.percentiles(options.seconds))
+        for mode, a_fit in modes.items():
             with SteadyLoad(port, page, visits, rate) as visitors:
                 time.sleep(2)  # the shop is busy when the fit begins
-                with Fit(niceness) as fit:
+                with a_fit() as fit:
                     time.sleep(options.seconds)
                     note(
                         f"beside{mode}",
                         **fit.figures(options.seconds),
                         **visitors.percentiles(options.seconds),
                     )
-            with Fit(niceness) as fit:
+            with a_fit() as fit:
                 time.sleep(options.seconds)
                 note(f"alone{mode}", **fit.figures(options.seconds))
     medians = {
@@ -96,12 +106,13 @@ def measure(port: int, visits: Any, options: argparse.Namespace) -> dict[str, An
     }
     idle_share = medians["alone"]["idle"] / len(os.sched_getaffinity(0))
     ratios = {}
-    for mode in modes:
+    for mode in (*modes, "_of_a_loop"):
         beside, quiet = medians[f"beside{mode}"], medians["alone"]
-        fair = quiet["targets_per_s"] * idle_share
-        ratios[f"fit_share{mode}"] = beside["targets_per_s"] / fair if fair else None
         for name in ("p90", "p50"):
             ratios[f"page_{name}_ratio{mode}"] = beside[f"{name}_ms"] / quiet[f"{name}_ms"]
+        if mode in modes:
+            fair = quiet["targets_per_s"] * idle_share
+            ratios[f"fit_share{mode}"] = beside["targets_per_s"] / fair if fair else None
     return {**ratios, "rate": rate, "capacity": capacity, "idle_share": idle_share, **medians}
 
 

@@ -22,15 +22,28 @@ from example_shop.stack.processes import die_with_parent
 
 SESSIONS, ITEMS = 40_000, 5_000
 REPORT_EVERY = 0.5  # seconds
+COUNTING = """
+import os
+os.nice(19)
+if hasattr(os, "SCHED_IDLE"):
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+while True:
+    pass
+"""
 TIMEOUT_SECONDS = 120  # for the next report of a fit on a busy machine
 
 
 class Fit:
-    """A context with a fit under way, past its start and its first steps."""
+    """A context with a fit under way, past its start and its first steps.
 
-    def __init__(self, niceness: int | None) -> None:
+    as_service: in a session of its own, as a worker of its own is
+    """
+
+    def __init__(self, niceness: int | None, *, as_service: bool = False) -> None:
         command = [sys.executable, "-m", __name__, *([] if niceness is None else [str(niceness)])]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, start_new_session=as_service
+        )
         self._reports: list[dict[str, float]] = []
         self._heard = threading.Condition()
         self._over = False
@@ -78,6 +91,21 @@ class Fit:
         with self._heard:
             self._over = True
             self._heard.notify_all()
+
+
+class Loop:
+    """A context with a process that counts and needs no memory, of the lowest priority that there is: what
+    is left of its cost is the system's and the processor's."""
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen([sys.executable, "-c", COUNTING])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 def main() -> None:
