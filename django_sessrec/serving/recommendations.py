@@ -171,9 +171,13 @@ def recommend(
         visit = visit_of(request, item=item, items=items, leave_out=left_out, category=category, query=query)
         settled = placement_for(placement, visit, limit=limit)
         choice = choose(visit, settled, request=request)
+        impression = remember(choice, visit, settled, duration_us=(perf_counter_ns() - began) // 1_000)
+        made = _shown(choice, visit, settled, impression, request)
+        # Nothing above this counts a list that can't be shown.
         on_page[placement] = [each.item_id for each in choice.chosen]
-        impression = remember(choice, visit, settled, request, (perf_counter_ns() - began) // 1_000)
-        return _shown(choice, visit, settled, impression, request)
+        if impression is not None and request is not None:
+            request.sessrec.show(impression)  # type: ignore[attr-defined]
+        return made
     return Recommendations(placement)
 
 
@@ -350,7 +354,7 @@ def _items(
                 because=each.because,
                 because_title=because_title,
                 reason_repeated=repeated,
-                url=links.tagged(fields["url"], rec_id, position) if rec_id else fields["url"],
+                url=links.tagged(str(fields["url"]), rec_id, position) if rec_id else str(fields["url"]),
                 fields=fields,
                 row=rows.get(each.intent, ""),
                 _choice=choice,
