@@ -200,13 +200,16 @@ def listed(given: Any) -> Sequence[Any]:
 def group_of(request: HttpRequest | None) -> str:
     """The customer's group as SESSREC["CUSTOMER_GROUP"] tells it; empty where there is none.
 
-    From here on the response is private: another group's customer may get another list.
+    From here on the response is private: another group's customer may get another list. One whose headers
+    have left can't be marked private any more, so nobody has a group there.
     """
     asked = sessrec_settings.imported("CUSTOMER_GROUP")
     if asked is None or request is None:
         return ""
     tracker: Tracker | None = getattr(request, "sessrec", None)
-    if tracker is not None and not tracker.answered:
+    if tracker is not None:
+        if tracker.answered:
+            return ""
         tracker.keep_private()
     with isolated("tell the customer's group"):
         return str(asked(request) or "")
@@ -246,7 +249,7 @@ def _basket_and_purchases(events: Iterable[SessionEvent]) -> tuple[tuple[str, ..
         if each.name == EventName.ADD_TO_CART:
             basket[each.item_id] += each.quantity
         elif each.name == EventName.REMOVE_FROM_CART:
-            basket[each.item_id] -= each.quantity
+            basket[each.item_id] = max(0, basket[each.item_id] - each.quantity)  # maybe put in before
         elif each.name == EventName.PURCHASE:
             basket[each.item_id] = 0
             purchases[each.item_id] = None
