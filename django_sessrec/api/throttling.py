@@ -63,7 +63,8 @@ class PerVisitor(BaseThrottle):
         self._begun, limit, left = now > 0, self._limit, 1 - self._passed / self._seconds
         if now + math.ceil(before * left) < limit:
             return True
-        # Until few enough of the period before count: of this one, where this one alone reaches the limit.
+        # Until few enough of the period before count: of this one, where this one alone reaches the limit,
+        # which may be 0.
         wait = left - (limit - now - 1) / before if now < limit else left + 1 - (limit - 1) / max(now, 1)
         self._wait = wait * self._seconds
         return False

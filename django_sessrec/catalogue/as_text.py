@@ -162,7 +162,7 @@ class TextCatalogue:
         return str(self.shop.kind(item) or "")
 
     def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
-        """The item's fields, "title" and "url" among them; KeyError where the shop has none of them."""
+        """The item's fields, "title" and "url" among them; KeyError where the shop names no value."""
         fields = self.shop.describe(item, request)
         for name in ("title", "url"):
             if fields.get(name) is None:

@@ -173,7 +173,7 @@ def recommend(
         choice = choose(visit, settled, request=request)
         impression = remember(choice, visit, settled, duration_us=(perf_counter_ns() - began) // 1_000)
         made = _shown(choice, visit, settled, impression, request)
-        # Nothing above this counts a list that can't be shown.
+        # Not before: a list that can't be shown counts nowhere.
         on_page[placement] = [each.item_id for each in choice.chosen]
         if impression is not None and request is not None:
             request.sessrec.show(impression)  # type: ignore[attr-defined]
