@@ -199,6 +199,10 @@ class Tracker:
         """Queue an impression; written once the response is made."""
         self._impressions.append(impression)
 
+    def take_back(self, impression_id: UUID | None) -> None:
+        """Take an impression out of the queue: its list could not be rendered."""
+        self._impressions = [each for each in self._impressions if each.impression_id != impression_id]
+
     def touch(self) -> None:
         """Let the response carry the session's cookie though nothing is pending."""
         self._touched = True

@@ -241,6 +241,8 @@ def _propensities(choice: Choice) -> list[float | None] | None:
 def rendered(recommendations: Recommendations, request: HttpRequest | None) -> SafeString:
     """The list's HTML by the placement's template; empty on any error, but for a comment under DEBUG.
 
+    A list that can't be rendered is not counted as shown.
+
     Without context processors: the page has run the shop's already, and they may cost queries.
     """
     task = f"render {recommendations.template!r} for the placement {recommendations.placement!r}"
@@ -255,6 +257,8 @@ def rendered(recommendations: Recommendations, request: HttpRequest | None) -> S
                 context = {"recommendations": recommendations, "request": request}
                 return render_to_string(recommendations.template, context)
     unrendered = recommendations.template if recommendations.items else ""
+    if unrendered and (tracker := getattr(request, "sessrec", None)) is not None:
+        tracker.take_back(recommendations.impression_id)
     return why_no_list(recommendations.placement, template=unrendered)
 
 

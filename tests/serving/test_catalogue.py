@@ -204,8 +204,9 @@ class Unsayable:
         raise RuntimeError("the shop's own mistake")
 
 
-def test_a_list_that_cannot_be_shown_is_not_counted(products, placement, visitor):
-    placement(TITLE=Unsayable())
+@pytest.mark.parametrize("wrong", [{"TITLE": Unsayable()}, {"TEMPLATE": "nowhere.html"}])
+def test_a_list_that_cannot_be_shown_is_not_counted(products, placement, visitor, wrong):
+    placement(**wrong)
     assert visitor.get(products[8].get_absolute_url()).status_code == 200
     assert Event.objects.filter(name="view_item").exists()
     assert not Impression.objects.exists()
