@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from django_sessrec.capture.event import ALIASES, MAX_ITEM_ID
 from django_sessrec.conf.entries import MAX_LIMIT
+from django_sessrec.experiment_models import HOLDOUT
 from django_sessrec.models import EventName
 from django_sessrec.serving.candidate import REASONS, STEPS
 from django_sessrec.serving.visit import MAX_CATEGORIES, MAX_QUERY, MAX_SESSION_ITEMS
@@ -110,6 +112,11 @@ class Reason(serializers.Serializer):
     because = serializers.ListField(child=serializers.CharField(), help_text="Clicks that spoke for it.")
 
 
+@extend_schema_field({"oneOf": [{"type": "string"}, {"type": "number"}], "nullable": True})
+class Price(serializers.CharField):
+    """A price of whatever type the catalogue gives it."""
+
+
 class Item(serializers.Serializer):
     """An item of a list, with the fields that the shop's catalogue describes it by."""
 
@@ -124,8 +131,8 @@ class Item(serializers.Serializer):
     )
     title = serializers.CharField()
     url = serializers.CharField(help_text="Names the list, so that a visit through it counts as a click.")
-    image = serializers.CharField(required=False)
-    price = serializers.CharField(required=False, help_text="As the catalogue writes it.")
+    image = serializers.CharField(required=False, allow_null=True)
+    price = Price(required=False, help_text="As the catalogue writes it; a decimal number as text.")
 
 
 class RecommendationsAnswer(serializers.Serializer):
@@ -237,7 +244,7 @@ class MyImpression(serializers.Serializer):
     placement = serializers.CharField()
     model = serializers.CharField(help_text="Empty where no model recommended.")
     run = serializers.IntegerField(source="run_id", allow_null=True, help_text="Its training run.")
-    step = serializers.ChoiceField(STEPS)
+    step = serializers.ChoiceField([*STEPS, HOLDOUT], help_text="holdout: a list that is empty on purpose.")
     experiment = serializers.CharField(help_text="That the session takes part in; empty for none.")
     variant = serializers.CharField()
     bot = serializers.BooleanField()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -35,37 +35,44 @@ class PerVisitor(BaseThrottle):
     factor = 1
 
     def __init__(self) -> None:
-        self._key: str | None = None  # of the count of this period; None where nothing is counted
-        self._begun = False  # whether the cache has that count
+        self._keys: tuple[str, ...] = ()  # of the counts of this period and the one before; none: no limit
+        self._limit, self._seconds = 0, 1  # requests in a period
+        self._passed = 0.0  # seconds of this period
+        self._begun = False  # whether the cache has its count
         self._wait = 0.0  # seconds
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        if not self.has_room(request._request, view.rate_setting):
-            return False
-        self.count()
-        return True
+        return admitted(request._request, view.rate_setting, [self])
 
-    def has_room(self, request: HttpRequest, setting: str) -> bool:
-        """Whether one more request is within the rate. The cache's own errors allow it: the shop goes on."""
-        try:
-            rate, who = rate_of(setting), self.who(request)
-            if rate is None or who is None:
-                return True
+    def ask(self, request: HttpRequest, setting: str) -> Sequence[str]:
+        """The keys in the cache of the counts that say whether the request is within the rate."""
+        rate, who = rate_of(setting), self.who(request)
+        if rate is not None and who is not None:
             number, self._seconds = rate
-            return self._fits(f"sessrec:{type(self).__name__}:{setting}:{_hidden(who)}", number * self.factor)
-        except Exception as error:  # they differ by backend
-            log("could not count the API's requests: is the cache reachable?", error)
+            self._limit = number * self.factor
+            period, self._passed = divmod(time.time(), self._seconds)
+            name = f"sessrec:{type(self).__name__}:{setting}:{_hidden(who)}"
+            self._keys = f"{name}:{period:.0f}", f"{name}:{period - 1:.0f}"
+        return self._keys
+
+    def fits(self, counts: Mapping[str, int]) -> bool:
+        """Whether one more request is within the rate, by the counts in the cache."""
+        if not self._keys:
             return True
+        now, before = (counts.get(key, 0) for key in self._keys)
+        self._begun, limit, left = now > 0, self._limit, 1 - self._passed / self._seconds
+        if now + math.ceil(before * left) < limit:
+            return True
+        # Until few enough of the period before count: of this one, where this one alone reaches the limit,
+        # which may be 0.
+        wait = left - (limit - now - 1) / before if now < limit else left + 1 - (limit - 1) / max(now, 1)
+        self._wait = wait * self._seconds
+        return False
 
     def count(self) -> None:
-        """Count the request that has_room() was asked about."""
-        if self._key is None:
-            return
-        try:
-            if self._begun or not cache.add(self._key, 1, 2 * self._seconds):
-                cache.incr(self._key)
-        except Exception as error:
-            log("could not count the API's requests: is the cache reachable?", error)
+        """Count a request."""
+        if self._keys and (self._begun or not cache.add(self._keys[0], 1, 2 * self._seconds)):
+            cache.incr(self._keys[0])
 
     def wait(self) -> float:
         """Seconds until the next request is within the rate."""
@@ -75,20 +82,6 @@ class PerVisitor(BaseThrottle):
         """Whose requests are counted together."""
         session_id = cookie.presented(request)
         return str(session_id) if session_id else client_address(request)
-
-    def _fits(self, name: str, limit: int) -> bool:
-        period, passed = divmod(time.time(), self._seconds)
-        key, key_before = f"{name}:{period:.0f}", f"{name}:{period - 1:.0f}"
-        counts = cache.get_many([key, key_before])
-        now, before = counts.get(key, 0), counts.get(key_before, 0)
-        left = 1 - passed / self._seconds
-        if now + math.ceil(before * left) < limit:
-            self._key, self._begun = key, key in counts
-            return True
-        # Until few enough of the period before count: of this one, where this one alone reaches the limit.
-        self._wait = left - (limit - now - 1) / before if now < limit else left + 1 - (limit - 1) / now
-        self._wait *= self._seconds
-        return False
 
 
 class PerAddress(PerVisitor):
@@ -103,13 +96,21 @@ class PerAddress(PerVisitor):
 THROTTLES: Sequence[type[PerVisitor]] = (PerVisitor, PerAddress)
 
 
-def admitted(request: HttpRequest, setting: str, classes: Iterable[type[PerVisitor]] = THROTTLES) -> bool:
-    """Whether all throttles have room for the request, which is then counted; else it is not."""
-    throttles = [each() for each in classes]
-    if not all(each.has_room(request, setting) for each in throttles):
-        return False
-    for each in throttles:
-        each.count()
+def admitted(request: HttpRequest, setting: str, throttles: Sequence[PerVisitor] | None = None) -> bool:
+    """Whether the request is within the rates of all throttles, which then count it; else none does.
+
+    The cache is read once for all of them. Its own errors admit the request: the shop goes on.
+    """
+    throttles = [each() for each in THROTTLES] if throttles is None else throttles
+    try:
+        keys = [key for each in throttles for key in each.ask(request, setting)]
+        counts = cache.get_many(keys) if keys else {}
+        if not all(each.fits(counts) for each in throttles):
+            return False
+        for each in throttles:
+            each.count()
+    except Exception as error:  # they differ by backend
+        log("could not count the API's requests: is the cache reachable?", error)
     return True
 
 

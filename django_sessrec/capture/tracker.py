@@ -155,7 +155,8 @@ class Tracker:
         """Record what happened to an item; written once the response is made.
 
         item_id: an item id or the shop's own object
-        order_id: of a purchase or refund: told again, as by a page that is loaded again, it counts once
+        order_id: of a purchase or refund: a purchase told again, as by a page that is loaded again, counts
+            once, and a refund is taken from it; each refund counts
 
         Inside a transaction the event is written when that commits, even after the response, and is gone when
         it rolls back. Never raises: a wrong value is logged and kept as a failed event.
@@ -199,6 +200,10 @@ class Tracker:
     def show(self, impression: Impression) -> None:
         """Queue an impression; written once the response is made."""
         self._impressions.append(impression)
+
+    def take_back(self, impression_id: UUID | None) -> None:
+        """Take an impression out of the queue: its list could not be rendered."""
+        self._impressions = [each for each in self._impressions if each.impression_id != impression_id]
 
     def touch(self) -> None:
         """Let the response carry the session's cookie though nothing is pending."""

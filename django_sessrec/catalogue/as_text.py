@@ -162,11 +162,12 @@ class TextCatalogue:
         return str(self.shop.kind(item) or "")
 
     def describe(self, item: Any, request: HttpRequest | None = None) -> dict[str, Any]:
-        """The item's fields, "title" and "url" among them; KeyError where the shop leaves one out."""
+        """The item's fields, "title" and "url" among them; KeyError where the shop names no value."""
         fields = self.shop.describe(item, request)
-        if "title" in fields and "url" in fields:
-            return fields
-        raise KeyError("title" if "url" in fields else "url")
+        for name in ("title", "url"):
+            if fields.get(name) is None:
+                raise KeyError(name)
+        return fields
 
 
 def get_catalogue() -> TextCatalogue:

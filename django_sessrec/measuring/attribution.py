@@ -130,6 +130,14 @@ WHERE ordered_on = %(day)s AND reference IN (
 )
 """
 
+# The days that a line leaves for this one, on which it was told before.
+LATER_DAYS: Final = f"""
+SELECT DISTINCT known.ordered_on
+FROM sessrec_event p JOIN sessrec_attribution known ON known.reference = {LINE.format("p")}
+WHERE p.name = 'purchase' AND NOT p.bot AND p.occurred_at >= %(start)s AND p.occurred_at < %(end)s
+  AND known.ordered_on > %(day)s
+"""
+
 # A refund without an order id belongs to the session's latest purchase of the item within ATTRIBUTION_HOURS.
 KEEP_REFUNDS: Final = f"""
 INSERT INTO sessrec_refund (event_id, reference, refunded_on, in_session, quantity, price, currency)

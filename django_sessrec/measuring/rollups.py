@@ -161,9 +161,12 @@ def roll_up(day: date, *, wait: bool = True, timeout_seconds: float | None = Non
         cursor.execute(HAS_ROWS, values)
         from_raw = bool(cursor.fetchone()[0]) and not (known and _is_frozen(day, now))
         if from_raw:
+            cursor.execute(attribution.LATER_DAYS, values)
+            later = [each for (each,) in cursor.fetchall()]
             cursor.execute(attribution.DROP_LINES, values)
             cursor.execute(attribution.KEEP_LINES, values)
             cursor.execute(attribution.KEEP_REFUNDS, values)
+            RolledUpDay.objects.filter(day__in=later).update(state="")  # to be made without these lines
         cursor.execute(attribution.TAKE_REFUNDS, values)
         references = [reference for (reference,) in cursor.fetchall()]
         cursor.execute(HAS_LINES, values)
@@ -173,7 +176,9 @@ def roll_up(day: date, *, wait: bool = True, timeout_seconds: float | None = Non
             if from_raw or known is None or (has_lines and each.stale):
                 _fill(cursor, each, values)
         refunded = _fill_stale(cursor, day, references)
-        RolledUpDay.objects.filter(day__in=refunded).update(rolled_up_at=now)  # for exports
+        # For exports. A day that a verdict on a session makes due is known by its older time.
+        judged = _judged_days(now - QUARANTINE_OVERLAP) if refunded else {}
+        RolledUpDay.objects.filter(day__in=refunded - judged.keys()).update(rolled_up_at=now)
         RolledUpDay.objects.update_or_create(day=day, defaults={"rolled_up_at": now, "state": state})
     return from_raw
 

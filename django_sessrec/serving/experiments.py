@@ -11,6 +11,7 @@ import os
 from bisect import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import blake2b
 from itertools import accumulate
 from typing import Any
@@ -68,7 +69,7 @@ def running(placement: str, declared: Mapping[str, Any] | None) -> RunningExperi
 
 
 def kept(placement: str) -> Mapping[str, Any]:
-    """Changes of a variant that everybody gets since its experiment was stopped."""
+    """Changes of the variants that everybody gets since their experiments ended, later ones winning."""
     return _rows.get(CHECK_SECONDS).kept.get(placement, {})
 
 
@@ -114,21 +115,26 @@ def _of(variants: list[Variant]) -> Rows:
     by_experiment: dict[Experiment, list[Variant]] = {}
     for each in variants:
         by_experiment.setdefault(each.experiment, []).append(each)
-    rows: Rows = Rows({}, {})
-    # Of several that were kept the latest counts, which comes last.
-    for experiment, arms in sorted(by_experiment.items(), key=lambda pair: pair[0].pk):
+    running_ones: dict[str, RunningExperiment] = {}
+    kept_ones: dict[str, dict[str, Any]] = {}
+    # What was kept of one changes what had been kept before: its variants were made on top of that.
+    for experiment, arms in sorted(by_experiment.items(), key=lambda pair: _ended(pair[0])):
         if experiment.state != Experiment.State.RUNNING:
             changes = {each.name: each.changes for each in arms}
-            rows.kept[experiment.placement] = changes.get(experiment.kept, {})  # type: ignore[index]
+            kept_ones.setdefault(experiment.placement, {}).update(changes.get(experiment.kept, {}))
         elif len(arms) > 1 and any(each.share > 0 for each in arms):  # one may have been deleted meanwhile
-            rows.running[experiment.placement] = RunningExperiment(  # type: ignore[index]
+            running_ones[experiment.placement] = RunningExperiment(
                 experiment.name,
                 {each.name: {**each.changes, "SHARE": each.share} for each in arms},
                 experiment.part,
                 experiment.kind == Experiment.Kind.INTERLEAVING,
                 frozenset(each.name for each in arms if each.holdout),
             )
-    return rows
+    return Rows(running_ones, kept_ones)
+
+
+def _ended(experiment: Experiment) -> datetime:
+    return experiment.stopped_at or experiment.created_at
 
 
 _rows = CachedValue(Rows(), _renewed)

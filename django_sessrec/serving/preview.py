@@ -147,7 +147,7 @@ def compare(
 
 
 class RememberingCatalogue(TextCatalogue):
-    """A catalogue for many lists at one moment: nothing is asked for twice."""
+    """A catalogue for many lists at one moment: no product is looked up twice."""
 
     def __init__(self, catalogue: TextCatalogue) -> None:
         super().__init__(catalogue.shop)

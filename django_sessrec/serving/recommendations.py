@@ -171,9 +171,13 @@ def recommend(
         visit = visit_of(request, item=item, items=items, leave_out=left_out, category=category, query=query)
         settled = placement_for(placement, visit, limit=limit)
         choice = choose(visit, settled, request=request)
+        impression = remember(choice, visit, settled, duration_us=(perf_counter_ns() - began) // 1_000)
+        made = _shown(choice, visit, settled, impression, request)
+        # Not before: a list that can't be shown counts nowhere.
         on_page[placement] = [each.item_id for each in choice.chosen]
-        impression = remember(choice, visit, settled, request, (perf_counter_ns() - began) // 1_000)
-        return _shown(choice, visit, settled, impression, request)
+        if impression is not None and request is not None:
+            request.sessrec.show(impression)  # type: ignore[attr-defined]
+        return made
     return Recommendations(placement)
 
 
@@ -237,6 +241,8 @@ def _propensities(choice: Choice) -> list[float | None] | None:
 def rendered(recommendations: Recommendations, request: HttpRequest | None) -> SafeString:
     """The list's HTML by the placement's template; empty on any error, but for a comment under DEBUG.
 
+    A list that can't be rendered is not counted as shown.
+
     Without context processors: the page has run the shop's already, and they may cost queries.
     """
     task = f"render {recommendations.template!r} for the placement {recommendations.placement!r}"
@@ -251,6 +257,8 @@ def rendered(recommendations: Recommendations, request: HttpRequest | None) -> S
                 context = {"recommendations": recommendations, "request": request}
                 return render_to_string(recommendations.template, context)
     unrendered = recommendations.template if recommendations.items else ""
+    if unrendered and (tracker := getattr(request, "sessrec", None)) is not None:
+        tracker.take_back(recommendations.impression_id)
     return why_no_list(recommendations.placement, template=unrendered)
 
 
@@ -350,7 +358,7 @@ def _items(
                 because=each.because,
                 because_title=because_title,
                 reason_repeated=repeated,
-                url=links.tagged(fields["url"], rec_id, position) if rec_id else fields["url"],
+                url=links.tagged(str(fields["url"]), rec_id, position) if rec_id else str(fields["url"]),
                 fields=fields,
                 row=rows.get(each.intent, ""),
                 _choice=choice,

@@ -134,21 +134,11 @@ def _visit_of(
         named = _as_text("items", items)[-MAX_SESSION_ITEMS:]
         return Visit(items=named, current=current, session_id=session_id, consent=SESSION, left_out=left_out)
     events = _events_of(tracker, session_id)
-    basket, purchases = _basket_and_purchases(events)
+    basket: list[str] | None = None
     if catalogue.has_basket:
         with isolated("ask the shop for its basket"):
-            lines = catalogue.basket(request)
-            basket = basket if lines is None else tuple(lines[-MAX_BASKET_LINES:])
-    return Visit(
-        items=tuple(each.item_id for each in events if each.name in CLICK_EVENTS)[-MAX_SESSION_ITEMS:],
-        current=current,
-        basket=basket,
-        purchases=purchases,
-        since_purchase=_since_purchase(events),
-        session_id=session_id,
-        consent=SESSION,
-        left_out=left_out,
-    )
+            basket = catalogue.basket(request)
+    return visit_from_events(session_id, events, current=current, basket=basket, left_out=left_out)
 
 
 def stored_visit(session_id: UUID, *, at: datetime | None = None) -> Visit:
@@ -167,19 +157,29 @@ def stored_visit(session_id: UUID, *, at: datetime | None = None) -> Visit:
 
 
 def visit_from_events(
-    session_id: UUID, events: Sequence[SessionEvent], *, current: str, at: datetime | None = None
+    session_id: UUID,
+    events: Sequence[SessionEvent],
+    *,
+    current: str,
+    at: datetime | None = None,
+    basket: Sequence[str] | None = None,
+    left_out: Sequence[str] = (),
 ) -> Visit:
-    """The visit after these events of a session, oldest first, with `current` on screen."""
-    basket, purchases = _basket_and_purchases(events)
+    """The visit after these events of a session, oldest first, with `current` on screen.
+
+    basket: the shop's own; by default what these events leave in it
+    """
+    told, purchases = _basket_and_purchases(events)
     return Visit(
         items=tuple(each.item_id for each in events if each.name in CLICK_EVENTS)[-MAX_SESSION_ITEMS:],
         current=current,
-        basket=basket,
+        basket=told if basket is None else tuple(basket[-MAX_BASKET_LINES:]),
         purchases=purchases,
         since_purchase=_since_purchase(events),
         session_id=session_id,
         consent=SESSION,
         at=at or timezone.now(),
+        left_out=left_out,
     )
 
 
@@ -200,13 +200,16 @@ def listed(given: Any) -> Sequence[Any]:
 def group_of(request: HttpRequest | None) -> str:
     """The customer's group as SESSREC["CUSTOMER_GROUP"] tells it; empty where there is none.
 
-    From here on the response is private: another group's customer may get another list.
+    From here on the response is private: another group's customer may get another list. One whose headers
+    have left can't be marked private any more, so nobody has a group there.
     """
     asked = sessrec_settings.imported("CUSTOMER_GROUP")
     if asked is None or request is None:
         return ""
     tracker: Tracker | None = getattr(request, "sessrec", None)
-    if tracker is not None and not tracker.answered:
+    if tracker is not None:
+        if tracker.answered:
+            return ""
         tracker.keep_private()
     with isolated("tell the customer's group"):
         return str(asked(request) or "")
@@ -246,7 +249,7 @@ def _basket_and_purchases(events: Iterable[SessionEvent]) -> tuple[tuple[str, ..
         if each.name == EventName.ADD_TO_CART:
             basket[each.item_id] += each.quantity
         elif each.name == EventName.REMOVE_FROM_CART:
-            basket[each.item_id] -= each.quantity
+            basket[each.item_id] = max(0, basket[each.item_id] - each.quantity)  # maybe put in before
         elif each.name == EventName.PURCHASE:
             basket[each.item_id] = 0
             purchases[each.item_id] = None

@@ -145,11 +145,12 @@ def sessrec_categories_placeholder(
 def sessrec_why(context: Context, placement: str) -> SafeString | str:
     """Tell, folded up, what the placement's list is made from for this visitor."""
     request = context.get("request")
-    level = _level(request)
+    session_id = getattr(getattr(request, "sessrec", None), "session_id", None)
+    level = _level(request)  # asked last: who may begin no session is contextual from then on
     return render_to_string(
         "sessrec/why_fold.html",
         {
-            "explanation": explain(placement, getattr(getattr(request, "sessrec", None), "session_id", None)),
+            "explanation": explain(placement, session_id),
             "visit": explain_visit(level),
             "page": reverse("sessrec:why"),
         },

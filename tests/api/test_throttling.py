@@ -2,6 +2,7 @@
 
 import pytest
 from django.core.cache import cache
+from django.core.cache.backends.locmem import LocMemCache
 from django.test import RequestFactory
 
 from django_sessrec.api import throttling
@@ -53,12 +54,33 @@ def test_who_waits_as_long_as_is_said_is_admitted(clock, first, then):
     asked(6)
     clock(then)
     throttle = throttling.PerVisitor()
-    while throttle.has_room(request, "THROTTLE_EVENTS"):
-        throttle.count()
+    while throttling.admitted(request, "THROTTLE_EVENTS", [throttle]):
         throttle = throttling.PerVisitor()
     assert throttle.wait() > 0
     clock(then + throttle.wait() + 0.001)
     assert asked() == [True]
+
+
+def test_the_cache_is_read_once_for_all_throttles(clock, settings):
+    settings.CACHES = {"default": {"BACKEND": "tests.api.test_throttling.Counting"}}
+    clock(1)
+    assert asked(3) == [True] * 3
+    assert cache.reads == 3
+
+
+class Counting(LocMemCache):
+    reads = 0
+
+    def get_many(self, *args, **kwargs):
+        self.reads += 1
+        return super().get_many(*args, **kwargs)
+
+
+def test_a_rate_of_none_at_all_refuses_everybody(clock, settings, caplog):
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "0/min"}
+    clock(1)
+    assert asked(2) == [False, False]
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("wrong", ["many", "6/fortnight", "/min", 5])

@@ -7,6 +7,7 @@ import pytest
 from django.template import Context, Template
 from django.test import RequestFactory
 
+from django_sessrec.capture import session_limit
 from django_sessrec.capture.tracker import Tracker
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import ItemKNN, Neighbours, Popularity, artifact
@@ -213,6 +214,13 @@ def test_the_fold_explains_one_placement(serving, placement):
     assert html.index("<summary") < html.index(NEIGHBOURS) < html.index("At most 5 products")
     assert 'href="/sessrec/why/"' in html
     assert Markup(html).inline == []
+
+
+def test_who_may_begin_no_session_is_told_that_nothing_is_kept(serving, placement, monkeypatch):
+    placement()
+    monkeypatch.setattr(session_limit, "may_begin", lambda _request: False)
+    html, _ = rendered('{% sessrec_why "product_page" %}', consented=True)
+    assert "No cookie identifies your visit" in html
 
 
 def test_the_fold_of_an_unknown_placement_is_nothing(caplog):

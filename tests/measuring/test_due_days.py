@@ -11,9 +11,9 @@ from django_sessrec.ids import uuid7
 from django_sessrec.measuring import rollups
 from django_sessrec.measuring.days import ONE, day_of, today
 from django_sessrec.measuring.kpis import figures
-from django_sessrec.measuring.rollups import due_days, roll_up_due
+from django_sessrec.measuring.rollups import due_days, roll_up, roll_up_due
 from django_sessrec.models import Event, Quarantine, RolledUpDay
-from tests.support.history import NOON, happen, minutes, show
+from tests.support.history import NOON, happen, minutes, order_line, show
 from tests.support.rollups import age, money
 
 DAY = day_of(NOON)
@@ -60,6 +60,30 @@ def test_a_verdict_on_a_session_makes_its_day_due(busy_day):
     age()
     roll_up_due()
     assert money().total == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_refund_hides_no_verdict_from_the_day_of_its_order(busy_day):
+    roll_up_due()
+    all_flushed()
+    age(hours=0.5)
+    visit = Event.objects.filter(name="purchase").first().session_id
+    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
+    order_line(uuid7(), "refund", "order 1", timezone.now(), price="1")
+    roll_up(today())
+    assert DAY in due_days(timezone.now() + timedelta(hours=1))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_day_that_an_order_leaves_is_made_anew():
+    visit = uuid7(NOON)
+    order_line(visit, "purchase", "1001", NOON)
+    order_line(visit, "purchase", "1001", NOON + timedelta(days=1))
+    roll_up_due()  # the later day first
+    age()
+    roll_up_due()
+    assert money().total == 10
+    assert figures(DAY + ONE, DAY + ONE) == {}
 
 
 def test_no_day_is_made_anew_within_minutes(busy_day):

@@ -14,10 +14,11 @@ from django.test import Client
 
 from django_sessrec.catalogue import Catalogue, ModelCatalogue, TextCatalogue, get_catalogue
 from django_sessrec.catalogue.one_model import _cleaned
-from django_sessrec.models import Event
+from django_sessrec.models import Event, Impression
 from django_sessrec.recommendations import get_recommendations
 from tests.demo.models import Product
 from tests.demo.recommendations import DemoCatalogue
+from tests.support.visits import request_of
 
 pytestmark = pytest.mark.django_db
 
@@ -184,6 +185,31 @@ def test_a_product_that_cannot_be_described_costs_its_own_place_only(catalogue, 
     assert "could not describe an item" in caplog.text
     assert "could not tell an item's category" in caplog.text
     assert f"item {str(products[3].pk)!r}" in caplog.text, "which one, with the traceback"
+
+
+class WithoutAPage(DemoCatalogue):
+    def url(self, item):
+        return None if item.name == "tea 3" else super().url(item)
+
+
+def test_a_product_without_a_page_costs_its_own_place_only(catalogue, products, caplog):
+    catalogue("WithoutAPage")
+    shown = get_recommendations(request_of(), "product_page", item=products[0], limit=4).items
+    assert [each.item.name for each in shown] == [f"tea {n}" for n in (1, 2, 4, 5)]
+    assert "could not describe an item" in caplog.text
+
+
+class Unsayable:
+    def __str__(self) -> str:
+        raise RuntimeError("the shop's own mistake")
+
+
+@pytest.mark.parametrize("wrong", [{"TITLE": Unsayable()}, {"TEMPLATE": "nowhere.html"}])
+def test_a_list_that_cannot_be_shown_is_not_counted(products, placement, visitor, wrong):
+    placement(**wrong)
+    assert visitor.get(products[8].get_absolute_url()).status_code == 200
+    assert Event.objects.filter(name="view_item").exists()
+    assert not Impression.objects.exists()
 
 
 def test_a_catalogue_that_describes_nothing_is_logged_once_and_not_for_each_item(catalogue, products, caplog):

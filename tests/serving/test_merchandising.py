@@ -8,8 +8,10 @@ from django.utils import timezone
 from django_sessrec.models import PlacementRule, RuleSet
 from django_sessrec.recommendations import Placement, Visit, choose, get_recommendations, render
 from django_sessrec.serving.merchant_rules import Merchandising
+from django_sessrec.serving.visit import group_of
 from tests.demo.models import Product
 from tests.demo.recommendations import DemoCatalogue
+from tests.support.visits import request_of
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
@@ -254,6 +256,14 @@ def test_a_rule_for_a_group_asks_the_request_and_makes_the_page_private(shop, se
     assert [who for who, page in pages.items() if shop[21].name in page.content.decode()] == ["trade"]
     assert all("private" in page["Cache-Control"] for page in pages.values())
     assert get_recommendations(None, "product_page", item=shop[8]).items[0].item != shop[21]
+
+
+def test_nobody_has_a_group_once_the_headers_have_left(settings):
+    settings.SESSREC = settings.SESSREC | {"CUSTOMER_GROUP": "tests.serving.test_merchandising.group"}
+    request = request_of(**{"x-group": "trade"})
+    assert group_of(request) == "trade"
+    request.sessrec.answered = True
+    assert group_of(request) == ""
 
 
 def group(request) -> str | None:

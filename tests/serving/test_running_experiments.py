@@ -1,11 +1,13 @@
 """Experiments of the admin as pages meet them: assignment, ramp, holdout, interleaving, what was kept."""
 
 from collections import Counter
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from django_sessrec.experiment_models import HOLDOUT, INTERLEAVED, Experiment
 from django_sessrec.models import Impression
@@ -136,6 +138,25 @@ def test_the_next_experiment_builds_on_what_was_kept(begun):
     Experiment.objects.update(state="stopped", kept="new")
     begun(variants={"as it is": {}, "shorter": {"LIMIT": 2}}, name="second")
     assert {placement_of(each).limit for each in SESSIONS[:50]} == {3, 2}
+
+
+def test_what_is_kept_of_the_next_one_builds_on_it_too(begun):
+    begun(variants={"old": {}, "new": {"LIMIT": 3}}, name="first")
+    begun(variants={"as it is": {}, "more": {"HIDE_VIEWED": False}}, name="second", placement="other")
+    Experiment.objects.filter(name="second").update(placement="product_page", state="stopped", kept="more")
+    Experiment.objects.filter(name="first").update(state="stopped", kept="new")
+    experiments.forget()
+    settled = placement_for("product_page")
+    assert (settled.limit, settled.hide_viewed) == (3, False)
+
+
+def test_of_what_was_kept_the_last_to_end_wins(begun):
+    now = timezone.now()
+    for name, limit, ended in [("waited long", 3, now), ("ran first", 2, now - timedelta(days=5))]:
+        begun(variants={"old": {}, "new": {"LIMIT": limit}}, name=name)
+        Experiment.objects.filter(name=name).update(state="stopped", kept="new", stopped_at=ended)
+    experiments.forget()
+    assert placement_for("product_page").limit == 3
 
 
 def test_a_holdout_has_no_list_and_is_counted(begun):

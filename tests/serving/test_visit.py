@@ -89,6 +89,14 @@ def test_a_page_reads_the_session_that_it_brings_and_none_that_begins_with_it(se
     assert (later_page.items, later_page.purchases) == (("1", "1", "2"), ("1",))
 
 
+def test_what_was_put_in_before_the_session_and_taken_out_owes_nothing():
+    at = datetime.now(UTC) - timedelta(hours=1)
+    session_id = uuid7(at)
+    for minute, name in enumerate(["remove_from_cart", "add_to_cart"]):
+        happen(session_id, at + timedelta(minutes=minute), name, "1")
+    assert stored_visit(session_id).basket == ("1",)
+
+
 def test_a_moment_without_a_time_zone_is_refused():
     with pytest.raises(ValueError, match="no time zone"):
         stored_visit(uuid7(), at=datetime(2026, 1, 1))  # noqa: DTZ001
