@@ -121,12 +121,11 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
 
     views = _views(run) if learns_from_baskets(estimator) else None
 
-    def fit(stage: str, sessions: SessionLog, validation: SessionLog | None = None) -> Recommender:
+    def fit(stage: str, sessions: SessionLog) -> Recommender:
         recorder.stage(stage)
         return offer(
             estimator,
             sessions,
-            validation=validation,
             progress=recorder,
             checkpoints=resume.folder(run.model) / stage,
             warm_start=start.get(stage),
@@ -134,7 +133,7 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
         )
 
     earlier = earlier.compacted()
-    hold_out = fit("fit", earlier, last_days.reindexed(earlier.index))
+    hold_out = fit("fit", earlier)  # not even its epochs may be chosen on the days that it is tested on
 
     recorder.stage("evaluate")
     cases = split.cases(last_days)

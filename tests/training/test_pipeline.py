@@ -56,6 +56,13 @@ def test_what_is_published_knows_the_days_that_it_was_tested_on(visits, sessrec)
     assert "just-in" not in train_one().open().index
 
 
+def test_no_fit_is_shown_the_days_that_it_is_tested_on(visits, sessrec):
+    """A network whose epochs are chosen on them is tested on what it has seen."""
+    sessrec["MODELS"]["popularity"]["ESTIMATOR"] = f"{TESTS}.Incorruptible"
+    run = train_one("popularity")
+    assert run.state == State.PUBLISHED, run.verdict
+
+
 def test_the_second_training_meets_the_first_on_clicks_that_neither_has_seen(visits):
     first, second = train_one(), train_one()
     assert second.state == State.PUBLISHED
