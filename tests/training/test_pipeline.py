@@ -193,7 +193,7 @@ def test_options_that_the_estimator_refuses_are_a_failure_with_the_reason(visits
     sessrec["MODELS"]["neighbours"]["OPTIONS"] = {"neighbours": -1}
     run = train_one()
     assert (run.state, run.stage) == (State.FAILED, "")
-    assert "neighbours must be above 0, not -1" in run.verdict
+    assert "neighbours must be 1 to 1,000,000, not -1" in run.verdict
 
 
 def test_a_folder_that_can_t_be_written_ends_the_run_before_the_fit_and_the_old_model_stays(
