@@ -72,6 +72,22 @@ def test_evaluate_warns_of_a_folder_that_has_seen_the_days_it_is_tested_on(visit
         assert ("fitted on the days that it is tested on" in err.getvalue()) == seen
 
 
+def test_evaluate_warns_of_a_hold_out_model_whose_own_last_days_were_fewer(visits, run, sessrec):
+    sessrec["MODELS"]["neighbours"]["VALIDATION_FRACTION"] = 0.02
+    sessrec["VALIDATION_FRACTION"] = 0.3
+    run("sessrec_train", "neighbours")
+    err = StringIO()
+    call_command("sessrec_evaluate", "neighbours", stdout=StringIO(), stderr=err)
+    assert "neighbours #" in err.getvalue()
+    assert "was fitted on some of the days that it is tested on here" in err.getvalue()
+
+
+@pytest.mark.parametrize("command", ["sessrec_rollup", "sessrec_export"])
+def test_a_day_that_is_none_is_named(run, command):
+    with pytest.raises(CommandError, match="--since: 'last week' is not a day such as 2026-01-31"):
+        run(command, "--since", "last week")
+
+
 @pytest.mark.parametrize("target", ["neighbours", "77", "nowhere"])
 def test_evaluate_names_a_target_that_is_none(run, target):
     with pytest.raises(CommandError, match=f"'{target}' is not an active model"):
