@@ -102,7 +102,8 @@ def train(
         except (Refused, NotEnoughData) as refusal:
             finish(run, TrainingRun.State.REFUSED, str(refusal))
         except (KeyboardInterrupt, SystemExit):
-            if TrainingRun.objects.filter(pk=run.pk, state=TrainingRun.State.RUNNING).exists():  # not over yet
+            not_over = TrainingRun.objects.filter(pk=run.pk, state=TrainingRun.State.RUNNING)
+            if not_over.exists():
                 fail(run, _("It was stopped at the stage %(stage)s.") % {"stage": run.stage})
             raise  # its checkpoints stay on disk, for the next run to resume from
         except Exception as error:
