@@ -16,6 +16,7 @@ from django_sessrec.catalogue import Catalogue
 from django_sessrec.ids import uuid7
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import Heartbeat, TrainingRun
+from django_sessrec.training.lock import training_lock
 from tests.support.visits import store_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
@@ -36,6 +37,15 @@ def test_a_failed_training_fails_the_command(visits, run, sessrec):
     with pytest.raises(CommandError, match="failed: broken #") as failure:
         run("sessrec_train", "broken")
     assert failure.value.returncode == 1
+
+
+def test_a_model_that_is_being_trained_elsewhere_stops_no_other(visits, run):
+    with (
+        training_lock("neighbours"),
+        pytest.raises(CommandError, match="neighbours is being trained by another process"),
+    ):
+        run("sessrec_train")
+    assert [each.model for each in TrainingRun.objects.all()] == ["popularity"]
 
 
 def test_an_unknown_model_is_named_with_the_known_ones(run):

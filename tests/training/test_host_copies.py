@@ -153,6 +153,7 @@ def test_a_host_without_any_says_so(publish, on):
 
 
 def test_what_fails_is_not_tried_at_every_look(publish, on, monkeypatch):
+    monkeypatch.setattr(host_copies, "FIRST_PAUSE", 60.0)  # longer than five looks take
     run = publish()
     replace(f"{run.artifact}/items.npy", b"")
     tries = []
