@@ -86,7 +86,7 @@ def _of_days() -> Iterator[Finding]:
         return
     yield from _traffic(shop, yesterday, bounds)
     now, usual = (figures(*days).get((), Kpi()) for days in (week, before))
-    weeks = (week[0] - min(shop)).days / 7  # a young shop has fewer than WEEKS before the last one
+    weeks = max(1, (week[0] - min(shop)).days) / 7  # a young shop has fewer than WEEKS before the last one
     yield from _lists(now, usual, weeks, bounds)
     yield from _sales(now, usual, weeks, bounds)
 
