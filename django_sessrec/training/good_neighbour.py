@@ -20,7 +20,8 @@ log = logging.getLogger("django_sessrec")
 THREADS: Final = "OMP_NUM_THREADS"  # which torch reads when it is imported
 LOWEST: Final = 19
 SAMPLE_SECONDS: Final = 1.0  # a busy shop's cores are taken by turns
-STAT, QUOTA = Path("/proc/stat"), Path("/sys/fs/cgroup/cpu.max")
+STAT = Path("/proc/stat")
+OWN_GROUP, GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")  # of control groups, version 2
 
 
 def give_way() -> None:
@@ -80,9 +81,24 @@ def _idle(cores: set[int]) -> int:
 
 
 def allowed_cores() -> float:
-    """Cores that the container may use at a time, by its quota of control groups; infinite without one."""
+    """Cores that the process may use at a time, by the quotas of its control group, such as a container's or
+    a service's, and of those above it; infinite without any."""
+    return min(map(_quota, _control_groups()))
+
+
+def _control_groups() -> list[Path]:
+    """The process's own and those above it; in a container the one that it sees as the root."""
+    own = ""
+    with suppress(OSError, ValueError):
+        named = (line.partition("::") for line in OWN_GROUP.read_text("utf-8").splitlines())
+        own = next((path for number, _, path in named if number == "0"), "")
+    group = GROUPS / own.strip("/")
+    return [group, *(each for each in group.parents if each.is_relative_to(GROUPS))]
+
+
+def _quota(group: Path) -> float:
     try:
-        quota, period = QUOTA.read_text("ascii").split()
+        quota, period = (group / "cpu.max").read_text("ascii").split()
+        return float("inf") if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError):
         return float("inf")
-    return float("inf") if quota == "max" else int(quota) / int(period)

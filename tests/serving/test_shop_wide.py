@@ -17,7 +17,6 @@ from tests.demo.models import Product
 from tests.support.history import buy, happen
 
 pytestmark = pytest.mark.django_db
-NOW = datetime.now(UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +31,13 @@ def _placements(products, settings):
     }
 
 
-def seen(item: Product, *, ago: timedelta, session=None) -> None:
-    at = NOW - ago
+def before_now(**length) -> datetime:
+    """Asked when it is needed: the suite may take longer than what is counted here."""
+    return datetime.now(UTC) - timedelta(**length)
+
+
+def seen(item: Product, *, session=None, **ago) -> None:
+    at = before_now(**ago)
     happen(session or uuid7(at), at, "view_item", str(item.pk))
 
 
@@ -50,9 +54,9 @@ def test_what_rises_stands_before_what_is_only_popular(products):
     steady, rising = products[5], products[7]
     for day in range(6):
         for hour in range(4):
-            seen(steady, ago=timedelta(days=day, hours=hour + 1))
+            seen(steady, days=day, hours=hour + 1)
     for minute in range(8):
-        seen(rising, ago=timedelta(hours=1, minutes=minute))
+        seen(rising, hours=1, minutes=minute)
     recs = get_recommendations(None, "trending")
     assert [each.item for each in recs.items[:2]] == [rising, steady]
     assert (recs.step, recs.title, recs.items[0].reason_text) == ("trending", "Trending now", "")
@@ -60,30 +64,31 @@ def test_what_rises_stands_before_what_is_only_popular(products):
 
 def test_one_view_of_an_unknown_product_is_no_trend(products):
     for minute in range(5):
-        seen(products[5], ago=timedelta(hours=2, minutes=minute))
-    seen(products[7], ago=timedelta(minutes=1))
+        seen(products[5], hours=2, minutes=minute)
+    seen(products[7], minutes=1)
     assert listed("trending")[0] == products[5]
 
 
 def test_a_session_that_reloads_counts_once():
-    at = NOW - timedelta(hours=1)
+    now, at = before_now(), before_now(hours=1)
     reloaded = [("a", 1, at + timedelta(minutes=n)) for n in range(20)]
     viewed = [("b", session, at) for session in range(3)]
-    assert risen([*reloaded, *viewed], NOW) == ["b", "a"]
+    assert risen([*reloaded, *viewed], now) == ["b", "a"]
 
 
 def test_nothing_viewed_trends_nothing():
-    assert risen([], NOW) == []
+    assert risen([], before_now()) == []
 
 
 def test_a_view_that_the_clocks_of_two_hosts_disagree_about_is_no_error():
-    assert risen([("a", 1, NOW + timedelta(seconds=3))], NOW) == ["a"]
+    now = before_now()
+    assert risen([("a", 1, now + timedelta(seconds=3))], now) == ["a"]
 
 
 def test_watched_are_products_of_this_half_hour_only(products):
-    seen(products[5], ago=timedelta(hours=2))
-    seen(products[5], ago=timedelta(hours=3))
-    seen(products[7], ago=timedelta(minutes=5))
+    seen(products[5], hours=2)
+    seen(products[5], hours=3)
+    seen(products[7], minutes=5)
     recs = get_recommendations(None, "watched")
     assert recs.items[0].item == products[7]
     assert (recs.title, recs.items[0].reason_text) == ("Others are looking at this", ""), "said once"
@@ -92,9 +97,9 @@ def test_watched_are_products_of_this_half_hour_only(products):
 
 def test_best_sellers_are_counted_by_orders_and_not_by_views(products):
     for n in range(3):
-        seen(products[5], ago=timedelta(hours=n + 1))
+        seen(products[5], hours=n + 1)
     for n, item in enumerate([7, 7, 9]):
-        at = NOW - timedelta(days=n + 1)
+        at = before_now(days=n + 1)
         buy(uuid7(at), at, str(products[item].pk), 10)
     assert listed("best_sellers")[:2] == [products[7], products[9]]
 
@@ -105,16 +110,16 @@ def test_new_products_come_newest_first(products):
 
 
 def test_bots_and_quarantined_sessions_make_no_trend(products):
-    at = NOW - timedelta(minutes=5)
+    at = before_now(minutes=5)
     found = uuid7(at)
-    seen(products[5], ago=timedelta(minutes=5), session=found)
+    seen(products[5], minutes=5, session=found)
     Quarantine.objects.create(session_id=found, reason="flood", clicks=9)
     happen(uuid7(at), at, "view_item", str(products[7].pk), bot=True)
     assert "watched" not in [each.step for each in get_recommendations(None, "watched").items]
 
 
 def test_what_a_quarantined_session_buys_is_no_best_seller(products):
-    at = NOW - timedelta(days=1)
+    at = before_now(days=1)
     held = uuid7(at)
     buy(held, at, str(products[7].pk), 10)
     Quarantine.objects.create(session_id=held, reason="flood", clicks=9)
@@ -123,7 +128,7 @@ def test_what_a_quarantined_session_buys_is_no_best_seller(products):
 
 def test_a_page_of_a_category_shows_that_category_only(products):
     for n, item in enumerate([5, 5, 15, 25]):
-        seen(products[item], ago=timedelta(minutes=n + 1))
+        seen(products[item], minutes=n + 1)
     found = listed("category", category="pot")
     assert [each.category for each in found] == ["pot"] * 4
     assert found[0] == products[25], "what trends, first"

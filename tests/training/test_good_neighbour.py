@@ -111,20 +111,47 @@ def test_a_container_is_held_to_its_quota():
     assert threads_for(free=16.0, cores=0.5) == 1
 
 
+@pytest.fixture
+def groups(tmp_path, monkeypatch):
+    """groups(own, {group: its cpu.max}): control groups, and which of them is the process's own."""
+    folder, named = tmp_path / "cgroup", tmp_path / "own"
+    monkeypatch.setattr(good_neighbour, "GROUPS", folder)
+    monkeypatch.setattr(good_neighbour, "OWN_GROUP", named)
+
+    def groups(own, quotas):
+        if own is not None:
+            named.write_text(own)
+        for group, quota in quotas.items():
+            (folder / group).mkdir(parents=True, exist_ok=True)
+            (folder / group / "cpu.max").write_text(quota)
+
+    return groups
+
+
 @pytest.mark.parametrize(
-    ("text", "cores"),
-    [
-        ("max 100000\n", float("inf")),
-        ("150000 100000\n", 1.5),
-        ("nonsense", float("inf")),
-        (None, float("inf")),
-    ],
+    ("quota", "cores"),
+    [("max 100000\n", float("inf")), ("150000 100000\n", 1.5), ("nonsense", float("inf"))],
 )
-def test_the_quota_is_read_where_there_is_one(tmp_path, monkeypatch, text, cores):
-    monkeypatch.setattr(good_neighbour, "QUOTA", tmp_path / "cpu.max")
-    if text is not None:
-        (tmp_path / "cpu.max").write_text(text)
+def test_the_quota_is_read_where_there_is_one(groups, quota, cores):
+    groups("0::/\n", {"": quota})
     assert allowed_cores() == cores
+
+
+def test_the_quota_of_a_service_is_its_own_groups_and_no_neighbours(groups):
+    quotas = {"": "max 100000", "shop": "800000 100000", "shop/worker": "50000 100000"}
+    groups("0::/shop/worker\n", quotas | {"shop/web": "1000 100000"})
+    assert allowed_cores() == 0.5
+
+
+def test_a_group_is_held_to_the_quotas_above_it(groups):
+    groups("0::/shop/worker\n", {"": "max 100000", "shop": "200000 100000", "shop/worker": "max 100000"})
+    assert allowed_cores() == 2.0
+
+
+@pytest.mark.parametrize("own", [None, "", "nonsense", "4:cpu:/old\n", "0::/gone\n", "0::/../outside\n"])
+def test_where_no_group_is_named_there_is_no_quota(groups, own):
+    groups(own, {"old": "1000 100000"})
+    assert allowed_cores() == float("inf")
 
 
 def test_idle_cores_are_counted_among_those_that_the_process_may_use(tmp_path, monkeypatch):
