@@ -87,7 +87,7 @@ def test_a_run_goes_on_with_as_many_threads_as_there_are_cores_free_now(
     logs: tuple[SessionLog, SessionLog], tmp_path: Path
 ) -> None:
     log = logs[0].slice(0, 1_200)
-    stopped(replace(SMALL, threads=2), tmp_path, log, at=3)
+    stopped(replace(SMALL, threads=None), tmp_path, log, at=3)
     told = Stop(at=-1)
     SMALL.fit(log, checkpoints=tmp_path, progress=told)
     assert told.shares[0] == pytest.approx(1 / 2)
