@@ -45,7 +45,7 @@ def require(request: HttpRequest, act: Act) -> None:
 
 
 class ReasonForm(forms.Form):
-    """Form of the shared page. An act that needs more than a reason subclasses it."""
+    """Form of the shared page. An act that needs more than a reason, which comes last, subclasses it."""
 
     template_name = "admin/sessrec/includes/fields.html"
     reason = forms.CharField(
@@ -53,6 +53,10 @@ class ReasonForm(forms.Form):
         max_length=LONGEST_REASON,
         help_text=_("Your reason stands in the audit trail, with your name and the time."),
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.order_fields([*(name for name in self.fields if name != "reason"), "reason"])
 
 
 @dataclass(frozen=True, slots=True)

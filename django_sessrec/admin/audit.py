@@ -8,17 +8,19 @@ from typing import Any
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.sessions import SessionsList
 from django_sessrec.admin.words import person_name, placement_name
 from django_sessrec.models import AuditEntry
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
+class AuditEntryAdmin(SessionsList):
     list_display = fields = ("happened_at", "action", "by", "reason", "details")
     readonly_fields = ("by", "details")
     list_filter = ("action",)
-    search_fields = ("done_by", "reason")
+    search_fields = ("done_by", "reason", "detail__session")
+    search_help_text = _("A person, a word of the reason, or a session's id, cookie or end of its id.")
+    named_by_end = True
 
     @admin.display(description=_("by"))
     def by(self, entry: AuditEntry) -> str:

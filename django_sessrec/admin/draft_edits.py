@@ -2,33 +2,75 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from typing import Any
 
 from django_sessrec.admin.rule_forms import ChangesForm, RuleForm
 from django_sessrec.models import AuditEntry
 from django_sessrec.rule_models import PlacementRule, RuleSet
-from django_sessrec.serving.rule_sets import alike, drafting, in_draft
+from django_sessrec.serving.rule_sets import COPIED, alike, drafting, in_draft, live_set
 
 
-def change_settings(placement: str, by: str, form: ChangesForm) -> None:
-    """Let the draft change these settings of the placement; `by` is a staff user's name."""
+class ChangedMeanwhileError(Exception):
+    """Somebody else changed what a form changes after the form was shown."""
+
+
+def stands(edited: PlacementRule | dict[str, Any] | None) -> str:
+    """A text that changes when a rule, or a draft's changed settings, change; None: a rule that is gone."""
+    if isinstance(edited, PlacementRule):
+        edited = {name: getattr(edited, name) for name in COPIED}
+    return sha256(json.dumps(edited, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def settings_of(placement: str) -> dict[str, Any]:
+    """What the placement's draft changes, or what is live changes where there is no draft."""
+    shown = RuleSet.objects.draft(placement) or live_set(placement)
+    return shown.changes if shown else {}
+
+
+def drafted(placement: str, rule: PlacementRule) -> PlacementRule | None:
+    """The draft's rule that stands for this one, if it still does; the rule itself without a draft."""
+    draft = RuleSet.objects.draft(placement)
+    found = in_draft(rule, draft) if draft else rule
+    return found if found.pk else None
+
+
+def change_settings(placement: str, by: str, form: ChangesForm, stood: str = "") -> None:
+    """Let the draft change these settings of the placement; `by` is a staff user's name.
+
+    stood: what stands() told when the form was shown. ChangedMeanwhileError where it tells something else
+    now, unless what the form wants stands already, as after a second click.
+    """
     with drafting(placement, by) as draft:
-        draft.changes = form.changes()
+        wanted = form.changes()
+        if wanted != draft.changes:
+            _refuse_if_changed(stood, stands(draft.changes))
+        draft.changes = wanted
         _note_edit(draft, by, form.cleaned_data["reason"], "settings changed", **draft.changes)
 
 
-def save_rule(placement: str, by: str, form: RuleForm, rule: PlacementRule | None) -> None:
+def save_rule(placement: str, by: str, form: RuleForm, rule: PlacementRule | None, stood: str = "") -> None:
     """Write what the form says into the draft's rule, or into a new one where `rule` is None.
 
-    A second click finds the rule that the first one made, and leaves it at that.
+    A second click finds the rule that the first one made, and leaves it at that. stood: as for settings
     """
     with drafting(placement, by) as draft:
-        saved = form.fill(in_draft(rule, draft) if rule else PlacementRule(rule_set=draft))
+        held = in_draft(rule, draft) if rule else PlacementRule(rule_set=draft)
+        now = stands(held if held.pk else None)
+        saved = form.fill(held)
         same = alike(saved, draft)
+        if rule and same is None:
+            _refuse_if_changed(stood, now)
         if same is None or same.pk == saved.pk:
             saved.save()
             change = "rule changed" if rule else "rule added"
             _note_edit(draft, by, form.cleaned_data["reason"], change, **_told(saved))
+
+
+def _refuse_if_changed(stood: str, now: str) -> None:
+    if stood and stood != now:
+        raise ChangedMeanwhileError
 
 
 def add_rule(placement: str, by: str, rule: PlacementRule, reason: str) -> None:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_sessrec import database
 from django_sessrec.admin.acts import ReasonForm
+from django_sessrec.admin.experiment_words import part
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.words import placement_name
 from django_sessrec.conf import sessrec_settings
@@ -179,20 +180,28 @@ def create(form: ExperimentForm, variants: BaseVariants, by: str) -> Experiment:
     return experiment
 
 
-class RampForm(ReasonForm):
-    """The share of sessions that take part."""
+def ramp_form(now: float) -> type[ReasonForm]:
+    """A form that asks for the share of sessions that take part; `now`: what it is."""
+    parts: list[tuple[Any, Any]] = [SHADOW, *PARTS]
+    if now not in {0.0, *(value for value, _label in PARTS)}:
+        parts.append((now, part(now)))
 
-    part = forms.TypedChoiceField(
-        label=_("Sessions that take part"), choices=[SHADOW, *PARTS], coerce=float, initial=1.0
-    )
+    class RampForm(ReasonForm):
+        part = forms.TypedChoiceField(
+            label=_("Sessions that take part"), choices=parts, coerce=float, initial=now or SHADOW[0]
+        )
+
+    return RampForm
 
 
-def stop_form(variants: Iterable[Variant]) -> type[ReasonForm]:
-    """A form that asks what everybody gets afterwards."""
+def stop_form(variants: Iterable[Variant], now: str = "") -> type[ReasonForm]:
+    """A form that asks what everybody gets afterwards; `now`: the variant that everybody gets."""
     choices: list[tuple[str, Any]] = [("", _("the placement as it is in the settings"))]
     choices += [(each.name, each.name) for each in variants if not each.holdout]
 
     class StopForm(ReasonForm):
-        keep = forms.ChoiceField(label=_("Afterwards everybody gets"), choices=choices, required=False)
+        keep = forms.ChoiceField(
+            label=_("Afterwards everybody gets"), choices=choices, required=False, initial=now
+        )
 
     return StopForm

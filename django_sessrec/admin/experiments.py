@@ -20,8 +20,8 @@ from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.experiment_forms import (
     FEWEST,
     ExperimentForm,
-    RampForm,
     create,
+    ramp_form,
     stop_form,
     variants_form,
 )
@@ -148,6 +148,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             page=experiment.name,
             sentences=[_("Sessions that take part already keep their variant.")],
             facts=[(_("Now"), words.part(experiment.part))],
+            about=str(experiment.part),
         )
         return self._act(
             request,
@@ -155,7 +156,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             question,
             "ramped",
             lambda answer: room.ramp(experiment, answer["part"]),
-            RampForm,
+            ramp_form(experiment.part),
         )
 
     def stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -183,6 +184,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             button=_("Change"),
             back=self._page(experiment),
             page=experiment.name,
+            about=f"kept: {experiment.kept}",
         )
         return self._act(
             request,
@@ -190,7 +192,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             question,
             "kept",
             lambda answer: room.keep(experiment, answer["keep"]),
-            stop_form(experiment.variants.all()),
+            stop_form(experiment.variants.all(), experiment.kept),
         )
 
     def discard_view(self, request: HttpRequest, pk: int) -> HttpResponse:

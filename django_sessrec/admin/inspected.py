@@ -59,6 +59,7 @@ def lists_now(visit: Visit, name: str, other: str) -> dict[str, Any]:
         "side_by_side": [
             {
                 "label": _("most popular") if model.model == POPULAR else f"{model.model} #{model.run_id}",
+                "popular": model.model == POPULAR,
                 "items": [
                     (products[each.item_id], "" if model.model == POPULAR else fixed(each.score, 2))
                     for each in model.items

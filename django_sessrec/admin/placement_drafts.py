@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -12,9 +12,10 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from django_sessrec.admin import draft_edits
-from django_sessrec.admin.acts import Act, Question, asked, require
+from django_sessrec.admin.acts import ABOUT, Act, Question, ReasonForm, asked, require
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.placement_lists import place_of, settled_as
 from django_sessrec.admin.products import shown_products
@@ -24,10 +25,14 @@ from django_sessrec.admin.rule_lines import rule_line
 from django_sessrec.admin.rule_words import Words
 from django_sessrec.admin.words import placement_name
 from django_sessrec.catalogue import get_catalogue
-from django_sessrec.rule_models import PlacementRule, RuleSet
+from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving.merchant_rules import ITEM
 from django_sessrec.serving.placements import Placement
-from django_sessrec.serving.rule_sets import live_set
+
+CHANGED: Final = gettext_lazy(
+    "Somebody has changed this since you opened the form. Look at the draft first, or save again to save"
+    " yours."
+)
 
 
 class DraftPages(ReadOnlyAdmin):
@@ -37,15 +42,19 @@ class DraftPages(ReadOnlyAdmin):
         """The settings that the draft changes."""
         require(request, Act.RULES)
         settled_or_404(name)
-        shown = RuleSet.objects.draft(name) or live_set(name)
-        given = {key: str(value) for key, value in (shown.changes if shown else {}).items()}
-        form = ChangesForm(request.POST or None, initial=given)
+        changes = draft_edits.settings_of(name)
+        given = {key: str(value) for key, value in changes.items()}
+        form, stood = ChangesForm(request.POST or None, initial=given), request.POST.get(ABOUT, "")
         if request.method == "POST" and form.is_valid():
-            draft_edits.change_settings(name, request.user.get_username(), form)
-            return self._to_page(name)
-        return self._form(
-            request, name, _("Settings: %(placement)s") % {"placement": placement_name(name)}, form
-        )
+            try:
+                draft_edits.change_settings(name, request.user.get_username(), form, stood)
+            except draft_edits.ChangedMeanwhileError:
+                form.add_error(None, CHANGED)
+                stood = ""
+            else:
+                return self._to_page(name)
+        title = _("Settings: %(placement)s") % {"placement": placement_name(name)}
+        return self._form(request, name, title, form, stood or draft_edits.stands(changes))
 
     def add_rule(self, request: HttpRequest, name: str, kind: str) -> HttpResponse:
         """A new rule of the draft, which begins where there is none."""
@@ -67,12 +76,19 @@ class DraftPages(ReadOnlyAdmin):
     def _edit(
         self, request: HttpRequest, name: str, kind: type[RuleForm], rule: PlacementRule | None
     ) -> HttpResponse:
-        form = kind(name, request.POST or None, rule=rule)
+        form, stood = kind(name, request.POST or None, rule=rule), request.POST.get(ABOUT, "")
         if request.method == "POST" and form.is_valid():
-            draft_edits.save_rule(name, request.user.get_username(), form, rule)
-            self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
-            return self._to_page(name)
-        return self._form(request, name, str(kind.kind.label), form)
+            try:
+                draft_edits.save_rule(name, request.user.get_username(), form, rule, stood)
+            except draft_edits.ChangedMeanwhileError:
+                form.add_error(None, CHANGED)
+                stood = ""
+            else:
+                self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
+                return self._to_page(name)
+        if rule and not stood:
+            stood = draft_edits.stands(draft_edits.drafted(name, rule))
+        return self._form(request, name, str(kind.kind.label), form, stood)
 
     def remove_rule(self, request: HttpRequest, name: str, pk: int) -> HttpResponse:
         """Ask, and take a rule out of the draft; one that is live stays live until the draft is published."""
@@ -134,12 +150,17 @@ class DraftPages(ReadOnlyAdmin):
         found = suggestions(request.GET.get("attribute", ITEM), request.GET.get("q", "").strip())
         return JsonResponse({"options": [{"value": value, "label": label} for value, label in found]})
 
-    def _form(self, request: HttpRequest, name: str, title: str, form: Any) -> HttpResponse:
+    def _form(
+        self, request: HttpRequest, name: str, title: str, form: ReasonForm, stood: str
+    ) -> HttpResponse:
+        """The page of a form; stood: what it starts from, which its answer brings back."""
         context = {
             "title": title,
             "name": name,
             "placement": placement_name(name),
             "form": form,
+            "about": ABOUT,
+            "stood": stood,
             "back": self._url("page", name),
         }
         return self._answer(request, "rule_form.html", context)

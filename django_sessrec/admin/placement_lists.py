@@ -86,10 +86,13 @@ class ListForm(forms.Form):
     group = forms.ChoiceField(label=gettext_lazy("For customers of the group"), required=False)
     session = forms.IntegerField(required=False, min_value=1, max_value=RECENT, widget=forms.HiddenInput)
 
-    def __init__(self, given: Any, rules: Iterable[PlacementRule], placement: Placement) -> None:
-        """A group is asked for where a rule names one, a search's words where a step reads them."""
+    def __init__(self, given: Any, rules: Iterable[PlacementRule], placements: Iterable[Placement]) -> None:
+        """A group is asked for where a rule names one, a search's words where a step reads them.
+
+        placements: as sessions get it, those of each variant among them
+        """
         super().__init__(given)
-        if SEARCH not in placement.steps:
+        if not any(SEARCH in each.steps for each in placements):
             del self.fields["query"]
         if groups := sorted({rule.group for rule in rules} - {""}):
             choices = [("", gettext_lazy("none")), *((name, name) for name in groups)]

@@ -37,6 +37,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.rule_models import PlacementRule, RuleSet
 from django_sessrec.serving import merchant_rules
 from django_sessrec.serving.merchant_rules import Merchandising
+from django_sessrec.serving.placements import variants_of
 from django_sessrec.serving.preview import SESSIONS, compare, recent_visits
 from django_sessrec.serving.rule_sets import (
     RuleSetError,
@@ -99,7 +100,8 @@ class PlacementAdmin(DraftPages):
         catalogue = get_catalogue()
         everything = rows + (list(live.rules.all()) if draft and live else [])
         words = Words(catalogue, everything)
-        form = ListForm(request.GET or None, everything, settled)
+        as_shown = [settled, *(each.placement for each in variants_of(name))]
+        form = ListForm(request.GET or None, everything, as_shown)
         lists = live_lists(name, form, draft, words)
         drafted = settled_as(name, draft)
         return self._answer(

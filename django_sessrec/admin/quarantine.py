@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
@@ -46,13 +44,10 @@ class QuarantineAdmin(SessionsList):
     search_fields = ("session_id__endswith",)
     search_help_text = _("A session's id or cookie, or the end of its id.")
     list_per_page = 50
+    named_by_end = True
 
     def get_urls(self) -> list[URLPattern]:
         return super().get_urls()[:1]  # without a page for each
-
-    def lead_to(self, session_id: UUID, address: QueryDict) -> bool:
-        address[SEARCH_VAR] = end_of(session_id)
-        return True
 
     @admin.display(description=_("session"))
     def session(self, row: Quarantine) -> str:

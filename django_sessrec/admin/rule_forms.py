@@ -93,8 +93,8 @@ class RuleForm(ReasonForm):
     @property
     def own_fields(self) -> list[forms.BoundField]:
         """The kind's own fields, and why."""
-        own = [field for field in self.visible_fields() if field.name not in RuleForm.base_fields]
-        return [*own, self["reason"]]
+        common = RuleForm.base_fields.keys() - {"reason"}
+        return [field for field in self.visible_fields() if field.name not in common]
 
     @property
     def common_fields(self) -> list[forms.BoundField]:
@@ -310,7 +310,6 @@ FORMS: Final[Mapping[str, type[RuleForm]]] = {
 class ChangesForm(ReasonForm):
     """The placement's settings that a rule set may change; an empty one is as in the shop's settings."""
 
-    field_order = ("LIMIT", "HIDE_VIEWED", "MAX_PER_CATEGORY", "reason")
     LIMIT = forms.IntegerField(
         label=_("Products in the list"), required=False, min_value=1, max_value=MAX_LIMIT
     )

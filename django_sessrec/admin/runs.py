@@ -37,12 +37,17 @@ from django_sessrec.admin.run_figures import (
 from django_sessrec.admin.words import person_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import AuditEntry, Promotion, TrainingRun
+from django_sessrec.operations.heartbeat import programs
 from django_sessrec.serving.active_models import CHECK_SECONDS
 from django_sessrec.training.model_card import card, limits
 from django_sessrec.training.promotion import PromotionError, promote, roll_back, served_before
 from django_sessrec.training.schedule import newest_run
 
 CHARACTERS_IN_LIST = 70
+_NO_WORKER = _(
+    "No training worker has answered in the last minutes: the run waits for one. “Health and alerts” says"
+    " how to start it."
+)
 LATEST = Promotion.objects.filter(model=OuterRef("model")).order_by("-pk").values("run_id")[:1]
 
 
@@ -194,6 +199,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                     "A worker trains the model on the clicks so far, and tests it against the one in service."
                 ),
                 gettext("It serves as soon as it passes; lists are shown as usual until then."),
+                *([] if _worker_is_alive() else [_NO_WORKER]),
             ],
             about=str(newest_run(model)),
         )
@@ -317,6 +323,10 @@ def _figure(run: TrainingRun, key: str) -> str | None:
         return fixed(value, 2)
     gain = signed(value - served, 2)
     return format_html('{} <small class="sessrec-quiet">{}</small>', fixed(value, 2), gain)
+
+
+def _worker_is_alive() -> bool:
+    return any(program.alive for program in programs() if program.name == "train")
 
 
 def _live(run: TrainingRun, name: str, shown: str | None, running: bool = False) -> str:

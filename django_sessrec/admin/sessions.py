@@ -62,6 +62,8 @@ class SessionOf(admin.SimpleListFilter):
 class SessionsList(ReadOnlyAdmin):
     """Base of lists whose search takes a session's id or cookie: it is posted, and leads to an address."""
 
+    named_by_end = False  # whether the list's search finds a session by the end of its id
+
     @method_decorator(sensitive_post_parameters(SEARCH_VAR))  # error reports don't show it
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -85,6 +87,9 @@ class SessionsList(ReadOnlyAdmin):
 
     def lead_to(self, session_id: UUID, address: QueryDict) -> bool:
         """Put into the address what finds the session's rows; False where there are none."""
+        if self.named_by_end:
+            address[SEARCH_VAR] = end_of(session_id)
+            return True
         table, key = self.model._meta.db_table, self.model._meta.pk.column
         found = f"SELECT {key} FROM {table} WHERE session_id = $1::uuid LIMIT 1"  # noqa: S608
         for (row,) in execute_with_deadline(found, str(session_id)):

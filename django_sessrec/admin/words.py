@@ -33,6 +33,32 @@ def person_name(who: str) -> str:
     return {"schedule": _("the schedule"), "command": _("a command")}.get(who, who)
 
 
+def subject_name(subject: str) -> str:
+    """What an examination looked at."""
+    known = {
+        "alarm": _("alarm"),
+        "broker": _("broker"),
+        "catalogue": _("catalogue"),
+        "clock": _("clock"),
+        "consent": _("consent"),
+        "database": _("database"),
+        "disk": _("disk"),
+        "events": _("events"),
+        "figures": _("figures"),
+        "host": _("host"),
+        "ledger": _("ledger"),
+        "model": _("model"),
+        "partitions": _("partitions"),
+        "process": _("process"),
+        "proxy": _("proxy"),
+        "retention": _("retention"),
+        "rights": _("rights"),
+        "settings": _("settings"),
+        "stream": _("stream"),
+    }
+    return known.get(subject, subject)
+
+
 def experiment_name(name: str) -> str:
     """What somebody wrote; of a key in the settings its words."""
     return name if " " in name else placement_name(name)
@@ -45,8 +71,8 @@ def step_name(step: str) -> str:
         "sponsored": _("sponsored"),
         "rule": _("a rule of the shop's"),
         "recently_viewed": _("viewed before"),
-        "model": _("a model, for the session"),
-        "co_views": _("a model, for the last click"),
+        "model": _("a model for the session"),
+        "co_views": _("a model for the last click"),
         "category": _("the same category"),
         "content": _("similar by its description"),
         "popular": _("most popular"),

@@ -55,9 +55,9 @@ def draft_of(placement: str, by: str) -> RuleSet:
 
 def in_draft(rule: PlacementRule, draft: RuleSet) -> PlacementRule:
     """The draft's rule that stands for this one, which may be a live one that the draft copied."""
-    if rule.rule_set_id == draft.pk:
-        return rule
-    return alike(rule, draft) or PlacementRule(rule_set=draft)
+    own = rule.rule_set_id == draft.pk
+    found = draft.rules.filter(pk=rule.pk).first() if own else alike(rule, draft)
+    return found or PlacementRule(rule_set=draft)
 
 
 def alike(rule: PlacementRule, draft: RuleSet) -> PlacementRule | None:

@@ -23,6 +23,14 @@ def sessrec_person(who: str) -> str:
     return person_name(who)
 
 
+@register.filter
+def sessrec_subject(subject: str) -> str:
+    """What an examination looked at, in words."""
+    from django_sessrec.admin.words import subject_name
+
+    return subject_name(subject)
+
+
 @register.inclusion_tag("admin/sessrec/includes/tabs.html", takes_context=True)
 def sessrec_tabs(context: Context) -> dict[str, Any]:
     """The tab strip."""

@@ -4,6 +4,8 @@ from collections.abc import Collection
 from functools import cache
 from typing import Any
 
+from django.db.models import Window
+from django.db.models.functions import RowNumber
 from django.http import HttpRequest
 
 from django_sessrec.catalogue import ModelCatalogue
@@ -25,6 +27,12 @@ class ProductCatalogue(ModelCatalogue):
 
     def available(self, queryset: ProductQuerySet) -> ProductQuerySet:
         return queryset.in_stock()
+
+    def fallback(self, limit: int) -> list[int]:
+        """The newest of each kind, then the second newest of each: the newest of all are of two kinds."""
+        place = Window(RowNumber(), partition_by="category_id", order_by="-pk")
+        products = Product.objects.in_stock().order_by(place, "category_id")
+        return list(products.values_list("pk", flat=True)[:limit])
 
     def basket(self, request: HttpRequest) -> list[int]:
         return Basket.of(request).products

@@ -78,16 +78,12 @@ def picture(_request: HttpRequest, kind: str, colour: str, variation: int) -> Ht
 
 @require_safe
 def basket(request: HttpRequest) -> HttpResponse:
-    return _basket_page(request)
-
-
-def _basket_page(request: HttpRequest, **extra: Any) -> HttpResponse:
     lines = Basket.of(request).lines()
     context = {
         "lines": lines,
+        "short": [line.product.name for line in lines if line.short_of_stock],
         "in_basket": [line.product for line in lines],
         "total": sum(line.total for line in lines),
-        **extra,
     }
     return render(request, "shop/basket.html", context)
 
@@ -133,8 +129,8 @@ def place(request: HttpRequest) -> HttpResponse:
         return redirect("shop:basket")
     try:
         order = place_order(request, lines)
-    except OutOfStockError as sold:
-        return _basket_page(request, sold_meanwhile=str(sold))
+    except OutOfStockError:
+        return redirect("shop:basket")  # which says what is short
     response = redirect(order)
     Basket({}).save(response)
     return response

@@ -9,7 +9,7 @@ from django.urls import reverse
 from kombu import Connection
 
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import AuditEntry, Experiment, Promotion
+from django_sessrec.models import AuditEntry, Experiment, Heartbeat, Promotion
 from django_sessrec.serving.rule_sets import draft_of
 from django_sessrec.training.pipeline import train
 from tests.support.admin import a_run, page
@@ -185,11 +185,11 @@ def test_a_first_run_has_nothing_to_go_back_to(admin_client):
 def test_a_model_that_does_not_serve_says_who_answers(admin_client, sessrec):
     sessrec["PLACEMENTS"] = {"home": {"MODELS": ["popularity", "neighbours"]}}
     html = page(admin_client, reverse(RUNS))
-    assert html.count("lists fall back to co-views") == 2
+    assert html.count("the other steps of its placements") == 2
     Promotion.objects.create(model="neighbours", run=a_run(), promoted_by="schedule")
     html = page(admin_client, reverse(RUNS))
     assert "Nothing serves yet: neighbours answers in its place." in html
-    assert "lists fall back to co-views" not in html
+    assert "the other steps of its placements" not in html
 
 
 def test_what_cannot_serve_is_refused_with_its_reason(admin_client):
@@ -205,7 +205,11 @@ def test_what_cannot_serve_is_refused_with_its_reason(admin_client):
 def test_train_now_queues_a_training(admin_client, celery_on, broker_url):
     celery_on(broker_url)
     url = reverse("admin:sessrec_train", args=["neighbours"])
-    assert "Train neighbours now?" in admin_client.post(url).content.decode()
+    asked = admin_client.post(url).content.decode()
+    assert "Train neighbours now?" in asked
+    assert "No training worker has answered" in asked
+    Heartbeat.objects.create(name="train")
+    assert "No training worker has answered" not in admin_client.post(url).content.decode()
     assert "is queued" in said(admin_client.post(url, YES, follow=True))
     noted = AuditEntry.objects.get()
     assert (noted.action, noted.reason, noted.detail) == ("train", "it is better", {"model": "neighbours"})

@@ -27,7 +27,9 @@ def runs(sessrec):
 
 def test_without_two_runs_it_says_so(admin_client, sessrec):
     a_run()  # without an artifact
-    assert "Two published runs are needed" in page(admin_client, reverse(PAGE))
+    html = page(admin_client, reverse(PAGE))
+    assert "Two published runs are needed" in html
+    assert "errornote" not in html, "there is nothing to fill in"
 
 
 def test_the_form_suggests_what_serves(admin_client, runs):

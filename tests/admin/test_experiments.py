@@ -165,6 +165,24 @@ def test_ramp_stop_and_what_everybody_gets(admin_client):
     assert changes == ["started", "ramped", "stopped", "kept"]
 
 
+@pytest.mark.parametrize(
+    ("act_name", "column", "theirs", "mine"), [("ramp", "part", 0.5, 0.25), ("keep", "kept", "new", "old")]
+)
+def test_a_change_starts_from_what_holds_and_replaces_nobodys(admin_client, act_name, column, theirs, mine):
+    experiment = an_experiment(state="running" if act_name == "ramp" else "stopped", part=0.1)
+    address = reverse(f"admin:sessrec_experiment_{act_name}", args=[experiment.pk])
+    asked = admin_client.post(address)
+    field = {"ramp": "part", "keep": "keep"}[act_name]
+    assert str(asked.context["form"][field].value()) == str(getattr(experiment, column))
+    assert [*asked.context["form"].fields] == [field, "reason"]
+    seen = {"about": asked.context["question"].about}
+    act(admin_client, act_name, experiment, **{field: theirs, **seen})
+    answer = act(admin_client, act_name, experiment, **{field: mine, **seen})
+    assert "This has changed" in answer.content.decode()
+    experiment.refresh_from_db()
+    assert getattr(experiment, column) == theirs
+
+
 def test_what_the_state_does_not_allow_is_refused_with_its_reason(admin_client):
     experiment = an_experiment()
     assert "Only an open experiment" in said(act(admin_client, "stop", experiment, keep=""))

@@ -4,12 +4,14 @@ from datetime import timedelta
 
 import pytest
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from django_sessrec.admin.alarm_rows import WORDS
+from django_sessrec.admin.words import subject_name
 from django_sessrec.conf import entries
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import TITLES
+from django_sessrec.operations.findings import Code
 from tests.support.admin import a_run, page
 
 pytestmark = pytest.mark.django_db
@@ -19,6 +21,15 @@ PAGE = "admin:sessrec_heartbeat_changelist"
 def test_every_alarm_has_its_words_and_its_threshold():
     assert {*TITLES.values()} <= {*WORDS}
     assert {WORDS[name].threshold for name in TITLES.values()} <= {*entries.ALARMS}
+
+
+def test_what_was_examined_is_named_in_the_readers_language(admin_client, settings):
+    settings.LANGUAGE_CODE = "fr"
+    html = page(admin_client, reverse(PAGE))
+    assert "<strong>processus</strong>" in html
+    with translation.override("fr"):
+        subjects = {code.partition(".")[0] for code in Code} - {"examination"}
+        assert [each for each in subjects if subject_name(each) == each] == []
 
 
 def test_an_alarm_is_off_silent_or_rings(admin_client, sessrec):

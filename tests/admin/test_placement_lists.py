@@ -116,6 +116,12 @@ def test_the_list_of_a_search(admin_client, shop, sessrec):
     assert "With the search words “pot 3”." in answer.content.decode()
 
 
+def test_the_words_of_a_search_are_asked_for_where_only_a_variant_reads_them(admin_client, shop, sessrec):
+    variants = {"usual": {"SHARE": 50}, "search": {"SHARE": 50, "STEPS": ["search", "static"]}}
+    sessrec["PLACEMENTS"] = {NAME: {"EXPERIMENT": {"NAME": "x", "VARIANTS": variants}}}
+    assert "With the search words" in page(admin_client, url("page", NAME))
+
+
 def test_a_recent_session_comes_to_a_category_page(admin_client, shop):
     for minutes, product in ((9, shop[2]), (8, shop[4])):
         at = timezone.now() - timedelta(minutes=minutes)

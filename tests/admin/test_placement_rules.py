@@ -1,5 +1,6 @@
 """Rules in the admin: each kind is made, read and changed, and what makes no sense is refused."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -117,6 +118,44 @@ def test_a_live_rule_that_is_changed_twice_is_one_rule_of_the_draft(admin_client
         assert admin_client.post(url("rule", NAME, live.pk), changed).status_code == 302
     draft = RuleSet.objects.draft(NAME)
     assert [rule.parameters["most"] for rule in draft.rules.all()] == [4]
+
+
+def shown(client, address) -> dict[str, str]:
+    """What a form on that page posts unless somebody changes it, its hidden fields among it."""
+    answer = client.get(address)
+    form = answer.context["form"]
+    fields = {name: form[name].value() for name in form.fields}
+    [about] = re.findall(r'name="about" value="(\w+)"', answer.content.decode())
+    return WHY | {name: value for name, value in fields.items() if value is not None} | {"about": about}
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_form_does_not_replace_what_somebody_else_changed_meanwhile(admin_client, shop, live):
+    add(admin_client, "cap", attribute="category", most=2, window=6)
+    if live:
+        confirmed(admin_client, "publish")
+    address = url("rule", NAME, PlacementRule.objects.get().pk)
+    mine, theirs = (shown(admin_client, address) | {"most": most} for most in (4, 5))
+    for _click in range(2):
+        assert admin_client.post(address, theirs).status_code == 302, "a second click is no change"
+    answer = admin_client.post(address, mine)
+    assert "Somebody has changed this" in answer.content.decode()
+    rules = RuleSet.objects.draft(NAME).rules
+    assert [rule.parameters["most"] for rule in rules.all()] == [5]
+    if not live:
+        [about] = re.findall(r'name="about" value="(\w+)"', answer.content.decode())
+        assert admin_client.post(address, mine | {"about": about}).status_code == 302, "having been told"
+        assert [rule.parameters["most"] for rule in rules.all()] == [4]
+
+
+def test_settings_do_not_replace_what_somebody_else_changed_meanwhile(admin_client, shop):
+    address = url("settings", NAME)
+    mine, theirs = shown(admin_client, address) | {"LIMIT": 3}, shown(admin_client, address)
+    theirs |= {"HIDE_VIEWED": "False"}
+    for _click in range(2):
+        assert admin_client.post(address, theirs).status_code == 302, "a second click is no change"
+    assert "Somebody has changed this" in admin_client.post(address, mine).content.decode()
+    assert RuleSet.objects.draft(NAME).changes == {"HIDE_VIEWED": False}
 
 
 def test_dates_pages_and_groups_narrow_a_rule(admin_client, shop, sessrec):

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django_sessrec.capture import cookie
 from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.ids import uuid7
-from django_sessrec.models import Event, Quarantine
+from django_sessrec.models import AuditEntry, Event, Quarantine
 from tests.support.admin import LISTS, page
 from tests.support.history import happen
 
@@ -69,6 +69,22 @@ def test_a_quarantined_session_leads_to_its_events_by_post(admin_client, session
     html = page(admin_client, reverse("admin:sessrec_quarantine_changelist"))
     assert f'form="sessrec-session" name="q" value="{session}"' in html
     assert f'id="sessrec-session" method="post" action="{reverse("admin:sessrec_event_changelist")}"' in html
+
+
+def test_what_was_done_is_found_by_person_reason_and_session(admin_client, session):
+    note = AuditEntry.objects.note
+    looked = note(AuditEntry.Action.INSPECT, "ada", session=str(session)[-6:])
+    hidden = note(AuditEntry.Action.RULES, "grace", reason="sold out", placement="home")
+    for text, found in {cookie.text_of(session): looked, "ADA": looked, "sold": hidden}.items():
+        address = search(admin_client, "auditentry", text)
+        assert str(session) not in address
+        assert [row.pk for row in admin_client.get(address).context["cl"].result_list] == [found.pk]
+
+
+@pytest.mark.parametrize("model", LISTS)
+def test_every_search_says_what_it_takes(admin_client, model):
+    html = page(admin_client, reverse(f"admin:sessrec_{model}_changelist"))
+    assert '<label for="searchbar">None' not in html
 
 
 def test_a_quarantined_session_is_found_by_its_end(admin_client, session):

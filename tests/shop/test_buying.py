@@ -1,5 +1,6 @@
 """From the product to the order, and what django_sessrec hears of it."""
 
+import html
 import re
 from decimal import Decimal
 
@@ -69,8 +70,9 @@ def test_whoever_comes_second_is_told_and_nothing_is_sold(visitor, product):
     add(visitor, product)
     change(visitor, product, 5)
     Product.objects.filter(pk=product.pk).update(stock=4)
-    page = visitor.post("/checkout/place/")
-    assert "There is less of" in page.content.decode()
+    page = visitor.post("/checkout/place/", follow=True)
+    assert page.redirect_chain == [("/basket/", 302)], "a page that can be loaded again, as after the banner"
+    assert f"There is less of “{product.name}”" in html.unescape(page.content.decode())
     assert not Order.objects.exists()
     assert Product.objects.get(pk=product.pk).stock == 4
 

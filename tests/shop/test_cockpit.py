@@ -43,6 +43,12 @@ PAGES = {
     **{f"Raw {name}": f"{name}/" for name in ("event", "impression", "failedevent", "quarantine")},
     **{f"Raw {name}": f"{name}/" for name in ("promotion", "auditentry")},
 }
+QUESTIONS = {  # name -> the page with the button that asks, and what stands on that
+    "Question with a choice": ("experiment/1/change/", "What everybody gets"),
+    "Question about a draft": ("ruleset/product_page/", "Go live"),
+    "Question about a product": ("ruleset/product_page/", "Hide…"),
+    "Question about a rule": ("ruleset/product_page/", "Remove"),
+}
 # Of django-unfold's own pages only what is ours is judged.
 OURS = {OWN: (), UNFOLD: (".sessrec", ".sessrec-tabs")}
 OPEN = "document.querySelectorAll('.sessrec details').forEach(each => { each.open = true; })"
@@ -195,6 +201,16 @@ def walked(page: Page) -> Iterator[str]:
     page.get_by_role("button", name="Train now").first.click()
     page.wait_for_selector("#id_reason")
     yield "Question"
+    for name, (address, button) in QUESTIONS.items():
+        page.goto(ADMIN + address)
+        page.get_by_role("button", name=button).first.click()
+        page.wait_for_selector("#id_reason")
+        yield name
+    page.goto(f"{ADMIN}ruleset/product_page/add/hide/")
+    page.evaluate("document.querySelectorAll('form').forEach(each => { each.noValidate = true; })")
+    page.get_by_role("button", name="Save in the draft").click()
+    page.wait_for_selector(".sessrec-error")
+    yield "Refused form"
 
 
 def by_keyboard(page: Page, name: str, walk: Walk) -> None:
@@ -216,7 +232,7 @@ def by_keyboard(page: Page, name: str, walk: Walk) -> None:
 
 
 def test_every_page_is_walked(walk):
-    assert len(walk.addresses) == len(PAGES) + 2
+    assert len(walk.addresses) == len(PAGES) + 2 + len(QUESTIONS) + 1
 
 
 def test_no_page_breaks_a_rule_of_accessibility(walk):

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from django_sessrec.catalogue import ModelCatalogue
 from example_shop.shop.models import Category, Product
+from example_shop.shop.views import PRODUCTS_PER_PAGE
 from tests.support.markup import Markup
 
 pytestmark = pytest.mark.usefixtures("goods")
@@ -83,6 +84,28 @@ def test_rows_that_a_category_field_points_to_are_described_without_a_line():
     assert Plain().describe_categories(["teapots"]) == {"teapots": teapots}
     Plain.category_field = "maker"
     assert Plain().describe_categories(["teapots"]) == {}
+
+
+def test_a_category_shows_no_product_twice(visitor):
+    html = visitor.get("/c/teapots/").content.decode()
+    shown = re.findall(r'<li class="card"[^>]*>\s*<a href="/product/(\d+)/', html)
+    assert len(shown) > PRODUCTS_PER_PAGE, "the page's own, and a list"
+    assert len(set(shown)) == len(shown)
+
+
+def test_before_the_first_visit_a_list_has_products_of_many_kinds(visitor):
+    found = visitor.get("/search/?q=submarine").content.decode()
+    [section] = re.findall(r'<section class="recommendations".*?</section>', found, re.DOTALL)
+    items = re.findall(r'data-sessrec-item="(\d+)"', section)
+    assert len(set(Product.objects.filter(pk__in=items).values_list("category"))) == len(items) == 4
+
+
+def test_the_shop_speaks_its_own_language_and_the_admin_the_browsers(visitor, admin_client):
+    german = {"HTTP_ACCEPT_LANGUAGE": "de"}
+    assert 'lang="de' in admin_client.get("/admin/", **german).content.decode()
+    html = visitor.get("/", **german).content.decode()
+    assert '<html lang="en' in html
+    assert "Beliebt" not in html
 
 
 def test_filters_narrow_and_sorting_sorts(visitor):

@@ -14,8 +14,12 @@ async function options(field, text) {
     if (!attribute) {
         return [];
     }
-    const answer = await fetch(`${address}?${new URLSearchParams({attribute, q: text})}`, {credentials: "same-origin"});
-    return answer.ok ? (await answer.json()).options : [];
+    try {
+        const answer = await fetch(`${address}?${new URLSearchParams({attribute, q: text})}`, {credentials: "same-origin"});
+        return answer.ok ? (await answer.json()).options : [];
+    } catch {
+        return []; // the server is away: what is typed counts as it is
+    }
 }
 
 function suggest(input, field) {
@@ -27,7 +31,11 @@ function suggest(input, field) {
     const fill = () => {
         clearTimeout(timer);
         timer = setTimeout(async () => {
-            const found = await options(field, input.value);
+            const text = input.value;
+            const found = await options(field, text);
+            if (input.value !== text) {
+                return; // of an earlier key, and late
+            }
             list.replaceChildren(...found.map(({value, label}) => {
                 const option = document.createElement("option");
                 option.value = value;
