@@ -25,7 +25,7 @@ from uuid import UUID
 from django.db import transaction
 
 from django_sessrec.capture.bulk_copy import copy_events
-from django_sessrec.capture.event import EventError, make
+from django_sessrec.capture.event import EventError, brief, make
 from django_sessrec.capture.history import History, session_uuid, without_sensitive
 from django_sessrec.capture.orders_without_session import NOBODY, is_counted, keep, order_event
 from django_sessrec.capture.outbox import outbox
@@ -33,6 +33,7 @@ from django_sessrec.capture.rows import row_of
 from django_sessrec.capture.sensitive import sensitive_among
 from django_sessrec.capture.tracker import after_commit, in_a_thread, open_transaction
 from django_sessrec.models import Event, EventName
+from django_sessrec.safety import never_raises
 
 __all__ = ["EventError", "EventName", "ImportResult", "Refusal", "arecord", "import_events", "record"]
 
@@ -74,7 +75,7 @@ def record(
 
     In a transaction the event is written when that commits, and is gone when it rolls back. Where the
     database is down it is written later, as a page's events are. Sensitive items leave no row.
-    Raises EventError, a ValueError with a `code`, where a value is wrong.
+    Raises EventError, a ValueError with a `code`, where a value is wrong; all else that fails is logged.
     """
     if key and at is None:
         raise EventError("time", "with a key give `at` as well: an event's id carries its time")
@@ -196,9 +197,12 @@ def _event(given: Mapping[str, Any], source: str, history: History) -> Event:
 
 def _source(source: Any) -> str:
     if not isinstance(source, str) or not SOURCE.fullmatch(source):
-        raise EventError("source", f"source {source!r} is not a lower-case word of at most 40 characters")
+        raise EventError(
+            "source", f"source {brief(source)} is not a lower-case word of at most 40 characters"
+        )
     return source
 
 
+@never_raises("deliver an event", default=None)  # to the shop's own code, or its transaction's commit
 def _deliver(event: Event) -> None:
     outbox.deliver([event])

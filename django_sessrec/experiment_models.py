@@ -42,9 +42,8 @@ class Experiment(SessrecModel):
     state = models.TextField(_("state"), choices=State, default=State.DRAFT)
     declared = models.BooleanField(_("declared in the settings"), default=False)
     part = models.FloatField(_("sessions that take part"), default=1.0)  # 0 to 1
-    effect = models.FloatField(
-        _("smallest difference worth finding"), default=0.05
-    )  # of the control's figure
+    # A share of the control's figure.
+    effect = models.FloatField(_("smallest difference worth finding"), default=0.05)
     stops_itself = models.BooleanField(_("stops itself when a guard rail fails"), default=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     created_by = models.TextField(_("created by"), blank=True)

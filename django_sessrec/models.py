@@ -70,8 +70,7 @@ __all__ = [
 ]
 
 RECENT_PROMOTIONS = 10  # among which a host without the latest artifact looks for one that it has
-HOLD_OUT = "-hold-out"
-"""How the folder's name of a model ends that was fitted without the last days."""
+HOLD_OUT = "-hold-out"  # how the folder's name of a model ends that was fitted without the last days
 
 
 class EventName(models.TextChoices):
@@ -256,9 +255,8 @@ class TrainingRun(SessrecModel):
     verdict = models.TextField(_("verdict"), blank=True)
     error = models.TextField(_("error"), blank=True)
     artifact = models.TextField(_("artifact"), blank=True)  # folder name under SESSREC["ARTIFACTS"]
-    sha256 = models.TextField(
-        _("sha256 of the artifact"), blank=True
-    )  # of its manifest, which names all files
+    # Of their manifests, which name all files.
+    sha256 = models.TextField(_("sha256 of the artifact"), blank=True)
     hold_out_sha256 = models.TextField(_("sha256 of the hold-out artifact"), blank=True)
     started_from = models.ForeignKey(  # the run that this one refreshes; none if trained from scratch
         "self",

@@ -6,13 +6,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import wraps
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, Error, connections, transaction
 
 logger = logging.getLogger("django_sessrec")
 
@@ -80,8 +80,11 @@ class _Isolated:
 
     def __enter__(self) -> None:
         if self._savepoints and any(_in_transaction()):
-            self._inside = _savepoints()
-            self._inside.__enter__()
+            savepoints = _savepoints()
+            # A transaction that has failed already takes none, and nothing inside can hurt it.
+            with suppress(Error):
+                savepoints.__enter__()
+                self._inside = savepoints
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

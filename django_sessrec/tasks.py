@@ -154,8 +154,7 @@ def write_later(
         with patient(DATABASE_SECONDS):
             redeliver(message, unreadable)
     except Error as problem:
-        unreachable = isinstance(problem, OperationalError | InterfaceError)
-        if not unreachable and self.request.retries >= WRITE_RETRIES:
+        if not _is_unreachable(problem) and self.request.retries >= WRITE_RETRIES:
             with suppress(Error):  # a database that is read-only keeps no failed event either
                 unwritable = [(to_payload(row), "unwritable", str(problem)) for row in message.rows]
                 store_each_failed([*unwritable, *unreadable], failed=True)
@@ -176,6 +175,21 @@ def erase_later(self: Task, session_id: str) -> None:
         _try_again(self, problem)
     if unfinished:
         _try_again(self, Error("a write that began before is not finished yet"))
+
+
+@shared_task(bind=True, acks_late=True, reject_on_worker_lost=True, max_retries=None)
+def count_later(self: Task, name: str, values: Sequence[str | None]) -> None:
+    """Count an order of a visitor without consent, where a page could not."""
+    from django_sessrec.capture.fast_query import patient
+    from django_sessrec.capture.orders_without_session import store
+
+    try:
+        with patient(DATABASE_SECONDS):
+            store(name, values)
+    except Error as problem:
+        if not _is_unreachable(problem) and self.request.retries >= WRITE_RETRIES:
+            raise
+        _try_again(self, problem)
 
 
 def publish(task: str, task_id: str | None, kwargs: Mapping[str, Any]) -> None:
@@ -244,6 +258,10 @@ def broker() -> Broker:
         return Broker(DEFAULT_BROKER, named=False, ask=ask)
     mask = "**" if connection.info().get("password") else ""
     return Broker(connection.as_uri(mask=mask), named=True, ask=ask)
+
+
+def _is_unreachable(problem: Error) -> bool:
+    return isinstance(problem, OperationalError | InterfaceError)
 
 
 def _try_again(task: Task, problem: Error) -> NoReturn:

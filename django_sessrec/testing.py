@@ -32,7 +32,7 @@ from django.test.utils import override_settings
 
 from django_sessrec import events as events_door
 from django_sessrec import safety
-from django_sessrec.capture import client_address, page_counts, session_limit
+from django_sessrec.capture import client_address, orders_without_session, page_counts, session_limit
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.store import WriteResult
 from django_sessrec.capture.tracker import Tracker
@@ -56,7 +56,7 @@ from django_sessrec.serving.visit import Visit
 
 __all__ = ["capture_events", "fake_recommendations", "override_sessrec", "reset"]
 
-AWAITING_COMMIT: Final = (Tracker._accept, events_door._deliver)
+AWAITING_COMMIT: Final = (Tracker._accept, events_door._deliver, orders_without_session.keep)
 
 
 class override_sessrec(override_settings):  # noqa: N801
@@ -104,8 +104,13 @@ def capture_events(*, store_them: bool = False) -> Iterator[list[Event]]:
     with ExitStack() as patches:
         patches.enter_context(patch.object(outbox, "deliver", capture))
         if not store_them:
-            for verb in ("reject", "erase"):
-                patches.enter_context(patch.object(outbox, verb, _nothing))
+            for owner, verb in (
+                (outbox, "reject"),
+                (outbox, "erase"),
+                (orders_without_session, "store"),
+                (page_counts.pages, "count"),
+            ):
+                patches.enter_context(patch.object(owner, verb, _nothing))
         yield captured
         for connection in connections.all(initialized_only=True):
             _run_ours(connection, waiting.get(connection.alias, 0))
@@ -155,7 +160,7 @@ def reset() -> None:
     session_limit.cache_breaker.resume()
 
 
-def _nothing(_given: object) -> None:
+def _nothing(*_given: object) -> None:
     """In place of what writes."""
 
 

@@ -85,9 +85,7 @@ def quarantine(start: datetime | None = None, end: datetime | None = None) -> Co
     parameters = {
         "start": start or end - LATELY,
         "end": end,
-        "fewest": 2
-        if bounds["MAX_SESSION_HOURS"] is not None and not in_clicks
-        else min(in_clicks, default=None),
+        "fewest": min(in_clicks, default=None if bounds["MAX_SESSION_HOURS"] is None else 2),
         "per_minute": bounds["MAX_CLICKS_PER_MINUTE"],
         "without_script": bounds["MAX_CLICKS_WITHOUT_SCRIPT"],
         "evenly_spaced": bounds["MIN_EVENLY_SPACED_CLICKS"],

@@ -145,7 +145,7 @@ class RecentWrites:
         with self._lock:
             return bool(self._written) and self._written[-1][0] < time.monotonic() - AT_RISK_SECONDS
 
-    def forget(self, until: float) -> None:
+    def confirm(self, until: float) -> None:
         """Those until then, a time of time.monotonic(), are on the disk."""
         with self._lock:
             while self._written and self._written[0][0] <= until:
@@ -178,7 +178,8 @@ def _weight(kept: Message | Rejected) -> tuple[int, int]:
     """Rows, and about how many bytes of memory they take."""
     if isinstance(kept, Message):
         return len(kept.rows), sum(map(_row_bytes, kept.rows))
-    return 1, sum(TEXT_BYTES + len(str(each)) for pair in kept.payload.items() for each in pair)
+    texts = (*kept.payload, *kept.payload.values(), kept.code, kept.detail)
+    return 1, sum(TEXT_BYTES + len(str(each)) for each in texts)
 
 
 def _row_bytes(row: Event | Impression) -> int:

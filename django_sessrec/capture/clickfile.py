@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from hashlib import blake2b
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,7 @@ __all__ = ["TIME_UNITS", "ClickFile", "Columns", "UnusableFile"]
 
 TIME_UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # of a second
 DECIMAL_COMMA: Final = re.compile(r"(\d+|\d{1,3}(\.\d{3})+),\d{1,2}")  # 9,90 and 1.299,90; not 1,299
+MAX_DIGITS: Final = 18  # of a number; Python refuses some thousands
 FIRST_IMPORTED: Final = "SELECT min(occurred_at) FROM sessrec_event WHERE session_id = %s AND source = %s"
 
 
@@ -114,7 +116,8 @@ class ClickFile:
         item_id = _text(values, columns.item_id, needed=name not in WITHOUT_ITEM)
         amounts: dict[str, Any] = {}
         if columns.quantity and (quantity := _text(values, columns.quantity, needed=False)):
-            amounts["quantity"] = int(quantity) if quantity.isdecimal() else quantity
+            is_whole = quantity.isdecimal() and len(quantity) <= MAX_DIGITS
+            amounts["quantity"] = int(quantity) if is_whole else quantity
         if columns.price and (price := _text(values, columns.price, needed=False)):
             if DECIMAL_COMMA.fullmatch(price):
                 price = price.replace(".", "").replace(",", ".")
@@ -198,7 +201,7 @@ def _text(values: Values, column: str, *, needed: bool = True) -> str:
     if isinstance(value, bool | list | dict):
         raise EventError("value", f"{column} is {str(value)[:40]}: neither text nor a number")
     if isinstance(value, float | Decimal):
-        value = "" if value != value else int(value) if value == value // 1 else value
+        value = "" if value != value else int(value) if _is_whole(value) else value
     text = "" if value is None else str(value).strip()
     if needed and not text:
         raise EventError("empty", f"{column} is empty")
@@ -207,6 +210,11 @@ def _text(values: Values, column: str, *, needed: bool = True) -> str:
     except UnicodeEncodeError:
         raise EventError("encoding", f"{column} {text[:40]!r} is not UTF-8") from None
     return text
+
+
+def _is_whole(number: float | Decimal) -> bool:
+    """Not by %, which Decimal refuses beyond its precision of 28 digits."""
+    return isfinite(number) and number.as_integer_ratio()[1] == 1
 
 
 def _parsed_time(value: Any, unit: str) -> datetime:

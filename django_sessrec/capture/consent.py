@@ -22,20 +22,22 @@ def level(request: HttpRequest) -> Level:
     explicit yes, which beats that signal. No callable, another answer or an exception: contextual.
     A visitor who has switched personalisation off is contextual whatever else was answered.
     """
-    answer = _answer(request)
-    if answer == "opt-in" or (answer == "session" and not sends_gpc(request)):
-        return SESSION
-    return CONTEXTUAL
+    return SESSION if _allows(_answer(request), request) else CONTEXTUAL
 
 
 def refused(request: HttpRequest) -> bool:
     """Whether visitor or shop have answered no; an unset or failing callable answers nothing."""
-    return _answer(request) is not None and level(request) == CONTEXTUAL
+    answer = _answer(request)
+    return answer is not None and not _allows(answer, request)
 
 
 def sends_gpc(request: HttpRequest) -> bool:
     """Whether the browser sends Global Privacy Control; its specification knows the exact value 1 only."""
     return request.META.get("HTTP_SEC_GPC") == "1"
+
+
+def _allows(answer: str | None, request: HttpRequest) -> bool:
+    return answer == "opt-in" or (answer == "session" and not sends_gpc(request))
 
 
 def _answer(request: HttpRequest) -> str | None:

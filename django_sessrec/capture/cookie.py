@@ -14,13 +14,14 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.core.signing import BadSignature, Signer
 from django.http import HttpRequest
 from django.http.request import split_domain_port
 from django.http.response import HttpResponseBase
 
 from django_sessrec.capture import origins
-from django_sessrec.capture.shared_caches import mark_private
+from django_sessrec.capture.shared_caches import keep_out_of_shared_caches
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import time_of
 
@@ -82,7 +83,7 @@ def write(request: HttpRequest, response: HttpResponseBase, session_id: UUID) ->
     response.set_cookie(name, _text_for(request, name, session_id), **_attributes(request))
     # Not by set_cookie(), which adds the date for Internet Explorer, too.
     response.cookies[name]["max-age"] = int(60 * sessrec_settings.SESSION_IDLE_MINUTES)
-    mark_private(response)
+    keep_out_of_shared_caches(response)
 
 
 def delete(request: HttpRequest, response: HttpResponseBase) -> None:
@@ -99,7 +100,7 @@ def switched_off(request: HttpRequest) -> bool:
 def switch_off(request: HttpRequest, response: HttpResponseBase) -> None:
     """Remember that the visitor wants no personalisation."""
     response.set_cookie(_off_name(), OFF, max_age=OFF_LASTS, **_attributes(request))
-    mark_private(response)
+    keep_out_of_shared_caches(response)
 
 
 def switch_on(request: HttpRequest, response: HttpResponseBase) -> None:
@@ -167,12 +168,15 @@ def _take_back(name: str, request: HttpRequest, response: HttpResponseBase) -> N
         gone.set(name, "", '""')
         # Django keeps one cookie a name; the key is looked at by nobody.
         dict.__setitem__(response.cookies, f"{name} {domain}", gone)
-    mark_private(response)
+    keep_out_of_shared_caches(response)
 
 
 def _domains(request: HttpRequest) -> set[str | None]:
     """The request's host itself (None), and the domains that a cookie sent to it may stand for."""
-    host, _ = split_domain_port(request.get_host())
+    try:
+        host, _ = split_domain_port(request.get_host())
+    except DisallowedHost:  # no reason to keep a visitor's rows, which go after the cookie
+        return {None}
     try:
         ip_address(host.strip("[]"))
     except ValueError:

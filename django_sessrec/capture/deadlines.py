@@ -37,6 +37,7 @@ LATE: Final = "the events database did not answer in time"
 database_breaker = Breaker(PAUSE)
 _limit: ContextVar[float | None] = ContextVar("sessrec_limit", default=None)  # None: a page's
 _until: ContextVar[float | None] = ContextVar("sessrec_until", default=None)  # None: no deadline for all
+_lends: ContextVar[float | None] = ContextVar("sessrec_lends", default=None)  # a pool; None: as the shop says
 
 
 class UnansweredError(OperationalError):
@@ -153,12 +154,14 @@ def _open(connection: BaseDatabaseWrapper) -> None:
     options = before.get("OPTIONS", {})
     try:
         if pool := getattr(connection, "pool", None):  # it would wait for as long as the shop lets it
-            _bound_check(pool)
-            pool.open()
-            pool.putconn(pool.getconn(timeout=POOL_SECONDS))
+            _bound(pool)
         elif "connect_timeout" not in options:
             connection.settings_dict = {**before, "OPTIONS": {**options, "connect_timeout": CONNECT_SECONDS}}
-        type(connection).connect(connection)
+        lends = _lends.set(POOL_SECONDS)
+        try:
+            type(connection).connect(connection)
+        finally:
+            _lends.reset(lends)
     finally:
         connection.settings_dict = before
     if until is not None:
@@ -192,10 +195,19 @@ def _in_time(connection: BaseDatabaseWrapper, steps: PQGen[Any]) -> PQGen[Any]:
         return done.value
 
 
-def _bound_check(pool: Any) -> None:
-    """Have the pool give up a connection that does not answer: by CONN_HEALTH_CHECKS it waits for ever."""
-    if getattr(pool, "_check", None) is type(pool).check_connection:
+def _bound(pool: Any) -> None:
+    """Have the pool give up in time: a connection that it can't lend, and one that does not answer its check.
+
+    Django names no time as it takes a connection, and to try for one before gives it to whoever waits next.
+    """
+    if "getconn" not in vars(pool):
+        pool.getconn = partial(_getconn, pool)
+    if getattr(pool, "_check", None) is type(pool).check_connection:  # which waits for ever
         pool._check = _check
+
+
+def _getconn(pool: Any, timeout: float | None = None) -> Any:
+    return type(pool).getconn(pool, _lends.get() if timeout is None else timeout)
 
 
 def _check(connection: Any) -> None:

@@ -37,14 +37,13 @@ def erase_sessions(session_ids: Sequence[UUID], *, wait_seconds: float = WAIT_SE
     """
     ids = "{" + ",".join(map(str, session_ids)) + "}"
     connection = database.connection()
-    if (
-        connection.in_atomic_block
-    ):  # others see the withdrawal with its commit: what they write until then goes
+    if connection.in_atomic_block:
+        # Others see the withdrawal with its commit: what they write until then goes, too.
         transaction.on_commit(partial(_erase, ids, 0.0), using=connection.alias, robust=True)
     # Committed first: a write that starts from now on sees it, one before is waited for.
     execute_with_deadline(WITHDRAW, ids, durable=True)
     *counts, unfinished = _erase(ids, wait_seconds)
-    stream.forget(session_ids)  # what waits in it is dropped when it reaches the tables
+    stream.erase(session_ids)  # what waits in it is dropped when it reaches the tables
     rows = dict(zip(TABLES, (int(str(each)) for each in counts), strict=True))
     return Erased(rows, unfinished == "t")
 

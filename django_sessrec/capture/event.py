@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from numbers import Integral
+from reprlib import Repr
 from types import NoneType
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -56,6 +57,12 @@ CURRENCY: Final = re.compile("[A-Z]{3}")
 CLOCK_SKEW: Final = timedelta(minutes=5)  # a browser's clock may be ahead of ours by so much
 
 
+_brief: Final = Repr()
+_brief.maxstring = _brief.maxother = 100  # characters
+# A value as an error shows it, however long it is: errors stand in the log, and in memory in an outage.
+brief: Final = _brief.repr
+
+
 class EventError(ValueError):
     """A refused event; `code` is the reason for machines, the message for people."""
 
@@ -87,7 +94,7 @@ def make(
     at: aware, now by default; not looked at where the event has an id already
     """
     if not isinstance(name, str) or name not in NAMES:
-        raise EventError("name", f"event {name!r} is none of {', '.join(EventName.values)}")
+        raise EventError("name", f"event {brief(name)} is none of {', '.join(EventName.values)}")
     canonical = NAMES[name]
     item_id = clean_item_id(item_id, required=canonical not in WITHOUT_ITEM)
     if event_id is None and order_id is None and at is None:
@@ -157,7 +164,7 @@ def _id_of(item: Any) -> str:
         return get_catalogue().id_of(item)
     except Exception as problem:  # the shop's own code, and what it was given is not its object
         raise EventError(
-            "item_id", f"item of type {type(item).__name__} is no object of the catalogue: {problem!r}"
+            "item_id", f"item of type {type(item).__name__} is no object of the catalogue: {brief(problem)}"
         ) from problem
 
 
@@ -229,7 +236,7 @@ def _time(event_id: UUID) -> datetime:
 
 def _whole(field: str, value: Any, lowest: int, highest: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
-        raise EventError(field, f"{field} {value!r} is not a whole number from {lowest} to {highest}")
+        raise EventError(field, f"{field} {brief(value)} is not a whole number from {lowest} to {highest}")
     return value
 
 
@@ -242,10 +249,10 @@ def _price(price: Any, currency: str) -> Decimal | None:
             return exact
     except InvalidOperation:  # no number, not a number, infinite
         pass
-    raise EventError("price", f"price {price!r} is not an amount from 0 to below {MAX_PRICE}")
+    raise EventError("price", f"price {brief(price)} is not an amount from 0 to below {MAX_PRICE}")
 
 
 def _currency(currency: Any) -> str:
     if isinstance(currency, str) and (not currency or CURRENCY.fullmatch(currency)):
         return currency
-    raise EventError("currency", f"currency {currency!r} is not three capital letters of ISO 4217")
+    raise EventError("currency", f"currency {brief(currency)} is not three capital letters of ISO 4217")

@@ -47,9 +47,9 @@ __all__ = [
 ]
 
 SAVEPOINT: Final = "sessrec"
-# The settings in which a transaction's own time limit is kept, by one statement and by bounded().
-KEPT: Final = "sessrec.statement_timeout"
-KEPT_BY_BLOCK: Final = "sessrec.block_statement_timeout"
+# Somebody's transaction has a time limit of its own, kept in a setting while one statement is carried out.
+KEEP: Final = "SELECT set_config('sessrec.time_limit', current_setting('statement_timeout'), true)"
+GIVE_BACK: Final = "SELECT set_config('statement_timeout', current_setting('sessrec.time_limit'), true)"
 # Postgres resets its statistics when it recovers from a crash, and at no clean restart: the time of that
 # names what a commit that did not wait for the disk has survived. A crash of one server process is one, too,
 # and leaves pg_postmaster_start_time() as it was.
@@ -116,12 +116,13 @@ def bounded(*, expensive: bool = False, savepoint: bool = True) -> Iterator[None
     """
     started = time.monotonic()
     connection, limit, deadline = connected()
-    settings = _settings_inside(limit, KEPT_BY_BLOCK)
+    settings = f"SELECT current_setting('statement_timeout'), {_time_limit(limit)}"
     outer = _in_transaction(connection)
     try:
         with before_deadline(connection, max(deadline, block_deadline())):
             if outer:
-                _exchange(connection, [*map(Statement, [*_begun(connection), settings])], deadline)
+                answers = _exchange(connection, [*map(Statement, [*_begun(connection), settings])], deadline)
+                [(before, _)] = libpq.rows(answers[-1])
             try:
                 with nullcontext() if outer and not savepoint else database.atomic():
                     if not outer:
@@ -129,8 +130,8 @@ def bounded(*, expensive: bool = False, savepoint: bool = True) -> Iterator[None
                     yield
             finally:
                 if outer and not connection.closed_in_transaction and not _has_failed(connection):
-                    before = _settings_of_before(KEPT_BY_BLOCK)
-                    _exchange(connection, [Statement(before)], time.monotonic() + TIMEOUT_SECONDS)
+                    give_back = Statement("SELECT set_config('statement_timeout', $1, true)", [before])
+                    _exchange(connection, [give_back], time.monotonic() + TIMEOUT_SECONDS)
     except OperationalError as problem:
         only_slow = expensive and isinstance(problem.__cause__, CANCELLED)
         gave_up(time.monotonic() - started, rest=not only_slow)
@@ -189,8 +190,8 @@ def _has_failed(connection: BaseDatabaseWrapper) -> bool:
 def _execute_inside(
     connection: BaseDatabaseWrapper, sql: str, values: Values, limit: float, deadline: float
 ) -> list[Row]:
-    before = [*_begun(connection), f"SAVEPOINT {SAVEPOINT}", _settings_inside(limit, KEPT)]
-    after = [_settings_of_before(KEPT), f"RELEASE SAVEPOINT {SAVEPOINT}"]
+    before = [*_begun(connection), f"SAVEPOINT {SAVEPOINT}", f"{KEEP}, {_time_limit(limit)}"]
+    after = [GIVE_BACK, f"RELEASE SAVEPOINT {SAVEPOINT}"]
     statements = [*map(Statement, before), Statement(sql, values), *map(Statement, after)]
     try:
         return libpq.rows(_exchange(connection, statements, deadline)[len(before)])
@@ -222,7 +223,7 @@ def _begin(connection: BaseDatabaseWrapper) -> str:
 @cache
 def _settings(limit: float, durable: bool) -> str:
     """The settings of a transaction of its own."""
-    return f"SELECT {_commit(durable)}set_config('statement_timeout', '{_milliseconds(limit)}', true)"
+    return f"SELECT {_commit(durable)}{_time_limit(limit)}"
 
 
 @cache
@@ -244,14 +245,8 @@ def _milliseconds(limit: float) -> int:
     return int((limit - SERVER_MARGIN) * 1000)
 
 
-def _settings_inside(limit: float, kept: str) -> str:
-    """The time limit inside somebody's transaction, whose own one is kept in the setting `kept`."""
-    keep = f"set_config('{kept}', current_setting('statement_timeout'), true)"
-    return f"SELECT {keep}, set_config('statement_timeout', '{_milliseconds(limit)}', true)"
-
-
-def _settings_of_before(kept: str) -> str:
-    return f"SELECT set_config('statement_timeout', current_setting('{kept}'), true)"
+def _time_limit(limit: float) -> str:
+    return f"set_config('statement_timeout', '{_milliseconds(limit)}', true)"
 
 
 def _answer(connection: BaseDatabaseWrapper, sql: str, values: Values, deadline: float) -> pq.abc.PGresult:

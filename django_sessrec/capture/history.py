@@ -5,12 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from django_sessrec.capture.event import NAMES, WITHOUT_ITEM, EventError, clean_item_id, clean_time, make
+from django_sessrec.capture.event import (
+    NAMES,
+    WITHOUT_ITEM,
+    EventError,
+    brief,
+    clean_item_id,
+    clean_time,
+    make,
+)
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.ids import EPOCH
 from django_sessrec.models import Event, Source
@@ -28,12 +37,15 @@ def session_uuid(session_id: Any) -> UUID:
     if isinstance(session_id, UUID):
         return session_id
     text = str(session_id) if isinstance(session_id, str | int) and not isinstance(session_id, bool) else ""
-    if not text:
-        raise EventError("session_id", f"session id {session_id!r} is neither text nor a UUID")
+    if len(text) == 36:
+        with suppress(ValueError):
+            return UUID(text)
     try:
-        return UUID(text) if len(text) == 36 else uuid5(NAMESPACE_OID, f"django_sessrec {text}")
-    except ValueError:
-        return uuid5(NAMESPACE_OID, f"django_sessrec {text}")
+        if text:
+            return uuid5(NAMESPACE_OID, f"django_sessrec {text}")
+    except UnicodeEncodeError:  # half of a surrogate pair
+        pass
+    raise EventError("session_id", f"session id {brief(session_id)} is neither text nor a UUID")
 
 
 def id_at(at: datetime, what: str, tie: int = 0) -> UUID:

@@ -33,8 +33,12 @@ class Keeper:
         if self._thread is None or not self._thread.is_alive():  # the first time, and in a forked process
             self._needed, self._hurried, self._looking = Event(), Event(), Lock()
             events = [self._needed, self._hurried]
-            self._thread = Thread(target=self._run, args=events, name="sessrec-keeper", daemon=True)
-            self._thread.start()
+            thread = Thread(target=self._run, args=events, name="sessrec-keeper", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads here, or the interpreter ends
+                return
+            self._thread = thread
         self._ended = False
         if not self._needed.is_set():
             self._needed.set()

@@ -6,21 +6,25 @@ loaded again counts once and a refund finds its order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import Error
 from django.utils import timezone
 
 from django_sessrec.capture.event import NAMES, make
 from django_sessrec.capture.fast_query import execute_with_deadline
-from django_sessrec.catalogue import get_catalogue
+from django_sessrec.capture.outbox import outbox
+from django_sessrec.capture.sensitive import sensitive_among
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, EventName
-from django_sessrec.safety import never_raises
+from django_sessrec.safety import never_raises, warn
 
 NOBODY: Final = UUID(int=0)
+COUNT_TASK: Final = "count_later"
 KEEP_ORDER: Final = """
 INSERT INTO sessrec_attribution (
     reference, ordered_on, buyer, in_session, item_id, quantity, price, currency, amount, refunded, credit,
@@ -51,20 +55,31 @@ def order_event(name: str, item_id: Any, **fields: Any) -> Event | None:
     fields: as for event.make. Raises EventError where a value is wrong.
     """
     event = make(name, item_id, session_id=NOBODY, **fields)
-    return None if event.item_id in set(get_catalogue().sensitive({event.item_id})) else event
+    return None if event.item_id in sensitive_among({event.item_id}) else event
 
 
 @never_raises("count an order without a session", default=None)
 def keep(event: Event, order_id: str | int | None) -> None:
-    """Add an order's line, or take a refund, once."""
+    """Add an order's line, or take a refund, once: now, or by a task once the database is back."""
     reference = event.event_id.hex[-19:]  # as attribution.LINE
     day = timezone.localdate(event.occurred_at, timezone.get_default_timezone()).isoformat()
     price = None if event.price is None else str(event.price)
-    amount = (str(event.quantity), price, event.currency)
+    amount = [str(event.quantity), price, event.currency]
     if event.name == EventName.PURCHASE:
-        execute_with_deadline(KEEP_ORDER, reference, day, str(_buyer(order_id)), *amount, durable=True)
+        values = [reference, day, str(_buyer(order_id)), *amount]
     else:
-        execute_with_deadline(KEEP_REFUND, str(event.event_id), reference, day, *amount, durable=True)
+        values = [str(event.event_id), reference, day, *amount]
+    try:
+        store(event.name, values)
+    except Error as problem:
+        warn("an order without a session could not be counted: %s", problem)
+        if not outbox.publish(COUNT_TASK, name=event.name, values=values):
+            warn("an order without a session is not counted: database and broker are down")
+
+
+def store(name: str, values: Sequence[str | None]) -> None:
+    """Store what `keep` made of a purchase or a refund; django.db.Error where the database can't."""
+    execute_with_deadline(KEEP_ORDER if name == EventName.PURCHASE else KEEP_REFUND, *values, durable=True)
 
 
 def _buyer(order_id: str | int | None) -> int:

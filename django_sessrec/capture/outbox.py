@@ -270,7 +270,7 @@ class Outbox:
             )
             return
         self._send_again(self.recent.at_risk(server_epoch()))
-        self.recent.forget(until=started)
+        self.recent.confirm(until=started)
 
     def _send_again(self, risked: Rows) -> None:
         """Keep what a crash may have taken back until it is flushed."""
@@ -311,7 +311,7 @@ class Outbox:
             self.in_flight.add(messages)
 
     def _publish_message(self, message: Message) -> bool:
-        return self._publish(
+        return self.publish(
             WRITE_TASK,
             task_id=message.receipt,
             events=[to_payload(row) for row in message.rows if isinstance(row, Event)],
@@ -319,7 +319,7 @@ class Outbox:
             resend=message.resend,
         )
 
-    def _publish(self, task: str, task_id: str | None = None, **kwargs: Any) -> bool:
+    def publish(self, task: str, task_id: str | None = None, **kwargs: Any) -> bool:
         """Hand the work to a task that retries; whether the broker took it."""
         if not self.broker.asks(BROKER_SECONDS):
             return False
@@ -348,7 +348,7 @@ class Outbox:
         if withdrawn and not done:
             self._erasing.rest()
         for each in waiting:
-            told = done or self.erasures.get(each) or self._publish(ERASE_TASK, session_id=str(each))
+            told = done or self.erasures.get(each) or self.publish(ERASE_TASK, session_id=str(each))
             self.erasures[each] = bool(told)
             if done or (withdrawn and told):
                 self.erasures.pop(each, None)

@@ -24,7 +24,8 @@ REMEDY = (
 )
 LOCK = 0x5E55_4EC0  # of pg_advisory_xact_lock: two processes never make the same partition
 # Attaching and dropping queue for a lock that every writer then queues behind: better give up and try later.
-LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
+LOCK_TIMEOUT = "2s"
+SET_LOCK_TIMEOUT = "set_config('lock_timeout', %s, true)"
 CHILDREN = """
 SELECT child.relname
 FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid
@@ -53,8 +54,7 @@ def ensure_days(days: Iterable[date]) -> list[str]:
     Raises MissingRightsError where the role may not, and any other django.db.Error.
     """
     wanted = {f"{table}_{day:%Y%m%d}": (table, day) for day in sorted(set(days)) for table in TABLES}
-    with _rights(), database.atomic(), database.connection().cursor() as cursor:
-        cursor.execute(LOCK_TIMEOUT)
+    with _changing() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         missing = [name for name in wanted if name not in _existing(cursor)]
         for name in missing:
@@ -87,8 +87,7 @@ def drop_older_than(days: int) -> list[str]:
     """
     old = older_than(days)
     for name in old:
-        with _rights(), database.atomic(), database.connection().cursor() as cursor:
-            cursor.execute(LOCK_TIMEOUT)
+        with _changing() as cursor:
             cursor.execute(f'DROP TABLE IF EXISTS "{name}"')
     return old
 
@@ -110,9 +109,14 @@ def day_of(name: str) -> date:
 
 
 @contextmanager
-def _rights() -> Iterator[None]:
+def _changing() -> Iterator[CursorWrapper]:
+    """A transaction that changes partitions; one of the caller's own waits for locks afterwards as before."""
     try:
-        yield
+        with database.atomic(), database.connection().cursor() as cursor:
+            cursor.execute(f"SELECT current_setting('lock_timeout'), {SET_LOCK_TIMEOUT}", [LOCK_TIMEOUT])
+            before, _ = cursor.fetchone()
+            yield cursor
+            cursor.execute(f"SELECT {SET_LOCK_TIMEOUT}", [before])
     except ProgrammingError as problem:
         if getattr(problem.__cause__, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
             raise

@@ -65,6 +65,8 @@ def from_bot(request: HttpRequest) -> bool:
 def _leaving_no_mark(session: Any) -> Iterator[None]:
     """Django's SessionMiddleware adds Vary: Cookie to the page of a session that was read."""
     before = getattr(session, "accessed", None)
-    yield
-    if before is not None:
-        session.accessed = before
+    try:
+        yield
+    finally:
+        if before is not None:
+            session.accessed = before

@@ -23,9 +23,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.safety import never_raises
 
 HOUR = 3_600
-SLOW_SECONDS: Final = (
-    0.5  # of a cache that answers late, or not at all: how long its client waits is the shop's
-)
+SLOW_SECONDS: Final = 0.5  # from which a cache answers late; how long its client waits is the shop's
 
 cache_breaker = Breaker(5.0)
 logger = logging.getLogger("django_sessrec")

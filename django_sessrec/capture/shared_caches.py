@@ -26,21 +26,16 @@ def keep_out_of_page_caches(request: HttpRequest) -> None:
     request._cache_update_cache = False  # type: ignore[attr-defined]
 
 
-def mark_private(response: HttpResponseBase) -> None:
-    """Say that the response is for this visitor."""
+def keep_out_of_shared_caches(response: HttpResponseBase) -> None:
+    """Mark the response private, and take back what invites shared caches to keep it all the same."""
     if not response.has_header("Cache-Control"):
         response["Cache-Control"] = "private"
     elif response["Cache-Control"] != "private":
         patch_cache_control(response, private=True)
-
-
-def keep_out_of_shared_caches(response: HttpResponseBase) -> None:
-    """Mark the response private, and take back what invites shared caches to keep it all the same."""
-    mark_private(response)
-    directives = [each.strip() for each in response["Cache-Control"].split(",")]
-    response["Cache-Control"] = ", ".join(
-        each for each in directives if not each.lower().startswith("s-maxage")
-    )
+        directives = [each.strip() for each in response["Cache-Control"].split(",")]
+        response["Cache-Control"] = ", ".join(
+            each for each in directives if not each.lower().startswith("s-maxage")
+        )
     for header, value in OVERRIDING.items():
         if response.has_header(header):
             response[header] = value

@@ -1,7 +1,8 @@
 """The store's second backend: a Redis or Valkey stream, which accepts rows while Postgres is busy or down.
 
-A page adds its rows in one round trip; capture.consumer brings them into Postgres in thousands. Until they
-are there, a visit's own clicks are read from a short list beside the stream: the next page knows the last.
+A page adds its rows in one round trip; capture.stream_consumer brings them into Postgres in thousands. Until
+they are there, a session's own clicks are read from a short list beside the stream: the next page knows the
+last.
 """
 
 from __future__ import annotations
@@ -153,7 +154,7 @@ def find_out() -> None:
         broker.resume()
 
 
-def forget(session_ids: Sequence[UUID]) -> None:
+def erase(session_ids: Sequence[UUID]) -> None:
     """Delete these sessions' lists and begin none anew; where the server is away, they end by themselves."""
     if not (configured() and session_ids):
         return

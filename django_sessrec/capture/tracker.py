@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from functools import partial, wraps
@@ -28,14 +29,15 @@ from django_sessrec.capture.event import MAX_POSITION, NAMES, EventError, clean_
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.page_counts import count_page
 from django_sessrec.capture.rec_id import verify
+from django_sessrec.capture.sensitive import sensitive_among
 from django_sessrec.capture.shared_caches import keep_out_of_page_caches, keep_out_of_shared_caches
-from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, EventName, Impression, Source
 from django_sessrec.safety import never_raises
 
 LINK = "sessrec"  # the query argument of a recommended product's link: <rec_id>.<position>
+POSITION = re.compile("[0-9]{1,4}")
 SHOWN_TO_NOBODY = frozenset({"HEAD", "OPTIONS"})  # methods whose response nobody looks at
 SHOW_NOTHING = frozenset(range(300, 400)) | frozenset(range(500, 600))  # redirects and failures
 
@@ -240,7 +242,7 @@ class Tracker:
             or self._touched
             or self._private
             or self._awaits_commit
-            or self._consent_ended()
+            or self._consent_ended
         )
 
     @never_raises("capture what a page did", default=None)
@@ -248,19 +250,20 @@ class Tracker:
         """Write what the page did, and give or take the cookie. Never raises."""
         if self._private:
             keep_out_of_shared_caches(response)
-        if self._withdrawn or self._consent_ended():
-            self._forget(response)
+        if self._withdrawn or self._consent_ended:
+            self._end_session(response)
             return
         if self._request.method in SHOWN_TO_NOBODY or response.status_code in SHOW_NOTHING:
             self._impressions.clear()
         viewed = self._seen_item(response)
         if not (viewed or self._touched or self._awaits_commit or self._has_rows):
             return
-        session_id = self.session_id
-        captured = session_id is not None and request_filters.counts(self._request)
+        captured = self.level == consent.SESSION and request_filters.counts(self._request)
+        # Asked last: it begins one, of those that the client may begin.
+        session_id = self.session_id if captured else None
         if viewed is not None:
-            count_page(self._request, in_session=session_id is not None, captured=captured)
-        if session_id is None or not captured:
+            count_page(self._request, in_session=self.level == consent.SESSION, captured=captured)
+        if session_id is None:
             self._drop()
             return
         if viewed is not None:
@@ -289,7 +292,7 @@ class Tracker:
         rec_id, _, position = self._request.GET.get(LINK, "").rpartition(".")
         max_age = timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS)
         impression_id = verify(rec_id, self.session_id, max_age) if rec_id else None
-        if impression_id and position.isascii() and position.isdecimal() and int(position) <= MAX_POSITION:
+        if impression_id and POSITION.fullmatch(position) and int(position) <= MAX_POSITION:
             click = make(
                 EventName.SELECT_ITEM,
                 item_id,
@@ -339,7 +342,7 @@ class Tracker:
 
     def _leave_out_sensitive(self) -> None:
         if self.pending:
-            sensitive = set(get_catalogue().sensitive({event.item_id for event in self.pending}))
+            sensitive = sensitive_among({event.item_id for event in self.pending})
             self.pending[:] = [event for event in self.pending if event.item_id not in sensitive]
 
     def _flush(self) -> None:
@@ -360,13 +363,15 @@ class Tracker:
         self._impressions.clear()
         self._refused.clear()
 
+    @cached_property
     def _consent_ended(self) -> bool:
-        """Whether the request brings a session that is no longer consented to."""
+        """Whether the request brings a session that is no longer consented to; asked after the view."""
         if not cookie.sent(self._request) or self.level == consent.SESSION:
             return False
         return consent.refused(self._request)
 
-    def _forget(self, response: HttpResponseBase) -> None:
+    def _end_session(self, response: HttpResponseBase) -> None:
+        """Take the cookie back, and erase the rows that are stored of it."""
         self._drop()
         session_id = cookie.presented(self._request)
         cookie.delete(self._request, response)

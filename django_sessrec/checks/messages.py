@@ -37,8 +37,8 @@ WRONG_TYPE = Check(
 NO_CATALOGUE = Check("sessrec.E004", "`CATALOGUE` is missing", "subclass `ModelCatalogue` and name it")
 WRONG_KIND = Check(
     "sessrec.E005",
-    "a dotted path names the wrong kind of object",
-    "a `Catalogue` or `Recommender` subclass, or a function",
+    "a dotted path names the wrong kind of object, such as a coroutine function",
+    "a `Catalogue` or `Recommender` subclass, or a function written with `def`",
 )
 NOT_IMPORTABLE = Check(
     "sessrec.E006",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
-from inspect import isabstract
+from inspect import isabstract, iscoroutinefunction
 from pathlib import Path
 from typing import Any
 
@@ -141,13 +141,22 @@ def _callables() -> Iterator[CheckMessage]:
         path = getattr(sessrec_settings, key)
         if path and isinstance(path, str):
             yield from _callable(f"SESSREC[{key!r}]", path, "a function of the request")
+    if isinstance(path := sessrec_settings.ITEM_VECTORS, str):
+        yield from _unimported(f"SESSREC['ITEM_VECTORS'] = {path!r}", path)
 
 
 def _callable(where: str, path: Any, wanted: str) -> Iterator[CheckMessage]:
     found, problems = _imported(where, path) if isinstance(path, str) else (path, [])
     yield from problems
-    if not problems and not callable(found):
+    if problems:
+        return
+    if not callable(found):
         yield messages.WRONG_KIND(f"{path} is not callable.", f"{where} names {wanted}.")
+    elif iscoroutinefunction(found):
+        yield messages.WRONG_KIND(
+            f"{path} is a coroutine function, whose answer nobody awaits.",
+            "Write it with def. Async pages call CONSENT in a thread, where it may query.",
+        )
 
 
 def _clients() -> Iterator[CheckMessage]:
@@ -324,7 +333,7 @@ def _imported(where: str, path: str) -> tuple[Any, list[CheckMessage]]:
 
 
 def _unimported(what: str, path: str) -> Iterator[CheckMessage]:
-    """A dotted path that is not imported here: an estimator may import torch."""
+    """A dotted path that is not imported here: an estimator or a model of texts may import torch."""
     try:
         if not _leads_somewhere(path):
             yield messages.NOT_IMPORTABLE(f"{what} names nothing.", "Check the spelling of module and class.")

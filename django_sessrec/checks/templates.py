@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from django.template import TemplateDoesNotExist
@@ -16,15 +17,10 @@ def labels_sponsored(name: str) -> bool:
 
     TemplateDoesNotExist where there is none. A template of another engine than Django's is judged alone.
     """
-    template = _template(name)
+    template = getattr(get_template(name), "template", None)  # the engine's own, which that wraps
     if not isinstance(template, Template):
         return "sponsored" in getattr(template, "source", "sponsored")
     return any("sponsored" in each.source for each in _with_parts(template, set()))
-
-
-def _template(name: str) -> Any:
-    """The engine's own template, as get_template() wraps it."""
-    return getattr(get_template(name), "template", None)
 
 
 def _with_parts(template: Template, seen: set[str]) -> Iterator[Template]:
@@ -34,10 +30,8 @@ def _with_parts(template: Template, seen: set[str]) -> Iterator[Template]:
         name = _constant(node)
         if name and name not in seen:
             seen.add(name)
-            try:
-                yield from _with_parts(_template(name), seen)
-            except TemplateDoesNotExist:
-                continue  # rendering it says so
+            with suppress(TemplateDoesNotExist):  # rendering it says so
+                yield from _with_parts(template.engine.get_template(name), seen)
 
 
 def _constant(node: Node) -> str:

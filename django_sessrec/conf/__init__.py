@@ -23,6 +23,8 @@ from django.utils.module_loading import import_string
 from django_sessrec.conf import entries
 from django_sessrec.conf.setting import LIST, NUMBER, RATE, Setting, given
 
+MAX_DAYS: Final = 36_500  # a century: much more ago is before the first date that Python knows
+
 # A model's own value of these overrides the one of all models.
 INHERITED: Final = (
     "TRAINING_WINDOW_DAYS",
@@ -155,6 +157,7 @@ class Settings:
         (int, NoneType),
         "older days are dropped, whole partitions at a time; `None` keeps everything",
         low=1,
+        high=MAX_DAYS,
     )
     QUARANTINE = Setting[Mapping[str, int | None]](
         {},
@@ -169,6 +172,7 @@ class Settings:
         "how long order lines, each with a hash of order id and product, wait for refunds; later refunds take"
         " nothing. The sums by day stay. `None` keeps the lines for good",
         low=1,
+        high=MAX_DAYS,
     )
     COUNT_ALL_ORDERS = Setting[bool](
         False,
@@ -219,6 +223,7 @@ class Settings:
         int,
         "how far back a training run reads; models themselves give old clicks less weight",
         low=1,
+        high=MAX_DAYS,
     )
     VALIDATION_FRACTION = Setting[float](
         0.07,

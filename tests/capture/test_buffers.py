@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from django_sessrec.capture import buffers
-from django_sessrec.capture.buffers import RecentWrites
+from django_sessrec.capture.buffers import Buffer, RecentWrites, Rejected
 from django_sessrec.ids import uuid7
 from tests.support.capture import event
 
@@ -65,3 +65,12 @@ def test_threads_that_write_withdraw_and_find_a_crash_at_once_fail_nobody(monkey
     for each in sessions:
         recent.drop(each)
     assert (recent.rows, recent.bytes) == (0, 0)
+
+
+def test_the_reason_of_a_refused_event_takes_room_as_well(monkeypatch):
+    monkeypatch.setattr(buffers, "MAX_BYTES", 2_000)
+    kept = Buffer()
+    refused = Rejected({"session_id": str(uuid7()), "item_id": "1"}, "name", "x" * 1_000)
+    assert kept.add([refused, refused]) == 1
+    kept.take(1)
+    assert (kept.rows, kept.bytes) == (0, 0)

@@ -2,10 +2,13 @@
 
 import pytest
 from django.db import connection
+from django.http import HttpResponse
 from django.test import RequestFactory
 
 from django_sessrec.capture import consent, cookie
+from django_sessrec.conf import Settings
 from django_sessrec.ids import uuid7
+from django_sessrec.middleware import SessrecMiddleware
 from tests.support.capture import captured
 
 
@@ -57,3 +60,12 @@ def test_the_signal_ends_a_visit_that_was_only_assumed(visitor):
     response = visitor.get("/product/2/", headers={"sec-gpc": "1"})
     assert response.cookies["sessrec"]["max-age"] == 0
     assert captured() == []
+
+
+def test_the_shop_is_asked_for_the_level_and_once_more_at_the_end_of_the_page(shop, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Settings, "imported", lambda self, name: lambda request: asked.append(name) or "none")
+    request = RequestFactory().get("/")
+    request.resolver_match, request.COOKIES = None, {"sessrec": cookie.text_of(uuid7())}
+    assert SessrecMiddleware(lambda _request: HttpResponse())(request).cookies["sessrec"]["max-age"] == 0
+    assert asked == ["CONSENT", "CONSENT"]

@@ -2,13 +2,17 @@
 
 import pytest
 from django.core.cache import cache
+from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
 from django_sessrec.capture import cookie
 from django_sessrec.ids import uuid7
+from django_sessrec.middleware import SessrecMiddleware
 from django_sessrec.models import Withdrawal
 from tests.support.capture import captured
 from tests.support.visits import FIREFOX, visit_in
+
+BEGUN = uuid7()
 
 
 @pytest.fixture
@@ -93,3 +97,55 @@ def test_any_key_that_django_takes_signs(shop):
     session_id = uuid7()
     request.COOKIES["sessrec"] = cookie.text_of(session_id)
     assert cookie.presented(request) == session_id
+
+
+# Caches between the shop and its visitors
+
+INVITING = {"Cache-Control": "public, s-maxage=600", "CDN-Cache-Control": "max-age=600"}
+
+
+@pytest.mark.parametrize("consent", ["session", "none"], ids=["given", "taken"])
+def test_a_page_that_gives_or_takes_the_cookie_invites_no_cache_to_keep_it(shop, consent):
+    """A network that obeys its own header would hand everybody the same session."""
+
+    def page(request):
+        request.sessrec.record("add_to_cart", "1")
+        return HttpResponse(headers=INVITING)
+
+    response = answered(page, consent)
+    assert response.cookies["sessrec"]
+    assert response["CDN-Cache-Control"] == "no-store"
+    assert response["Cache-Control"] == "private"
+
+
+def test_nor_does_one_that_switches_personalisation_off(shop):
+    response = HttpResponse(headers=INVITING)
+    cookie.switch_off(RequestFactory().get("/"), response)
+    assert response["CDN-Cache-Control"] == "no-store"
+    assert "s-maxage" not in response["Cache-Control"]
+
+
+def test_a_page_without_the_cookie_is_left_to_the_caches(shop):
+    def page(_request):
+        return HttpResponse(headers=INVITING)
+
+    assert INVITING.items() <= answered(page, "session", brings=None).headers.items()
+
+
+# Hosts
+
+
+def test_a_refusal_on_a_host_that_django_refuses_still_counts(shop):
+    session_id = uuid7()
+    shop.ALLOWED_HOSTS = ["shop.example.com"]
+    response = answered(lambda _request: HttpResponse(), "none", brings=session_id)
+    assert response.cookies["sessrec"]["max-age"] == 0
+    assert Withdrawal.objects.get().session_id == session_id
+
+
+def answered(page, consent, *, brings=BEGUN):
+    """The response to a visitor who brings this session's cookie."""
+    request = RequestFactory(headers={"user-agent": FIREFOX}).get("/")
+    request.resolver_match = None
+    request.COOKIES = {"consent": consent} | ({"sessrec": cookie.text_of(brings)} if brings else {})
+    return SessrecMiddleware(page)(request)

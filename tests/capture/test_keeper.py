@@ -16,7 +16,7 @@ from django_sessrec.capture.store import Message
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Receipt
 from tests.capture.test_crash import ask, kill_a_server_process, kill_the_server, until
-from tests.support.capture import captured, event, tasks_in
+from tests.support.capture import captured, event, reconnected, tasks_in
 from tests.support.hanging import frozen
 from tests.support.set_ups import SET_UPS, set_up
 
@@ -169,7 +169,7 @@ def test_a_quiet_process_asks_once_and_then_never_again(transactional_db, soon, 
 
     def ask():
         asked.append(1)
-        outbox.recent.forget(time.monotonic())
+        outbox.recent.confirm(time.monotonic())
 
     monkeypatch.setattr(outbox, "_ask_for_recent", ask)
     outbox.deliver([event("1")])
@@ -234,3 +234,17 @@ def test_a_resting_database_is_not_asked(transactional_db, soon):
     assert outbox.recent
     fast_query.database_breaker.resume()
     until(lambda: not outbox.recent)
+
+
+def test_a_process_that_may_begin_no_thread_keeps_its_rows_for_the_next_page(
+    transactional_db, no_broker, monkeypatch
+):
+    def refused(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Thread, "start", refused)
+    with reconnected(PORT="1"):
+        assert outbox.deliver([event("1")]) is None
+    fast_query.database_breaker.resume()  # as after five seconds
+    outbox.deliver([event("2")])
+    assert captured("item_id") == [("1",), ("2",)]

@@ -38,6 +38,7 @@ def test_a_genuine_link_is_a_click_before_the_view(visitor, session_id):
         "{genuine}.three",
         "{genuine}.\u0663",  # a digit, but not one of ours
         "{genuine}.100000",
+        "{genuine}." + 5_000 * "1",  # Python makes no number of so many digits
         "{genuine}.3.3",
         "{foreign}.3",
         "{old}.3",

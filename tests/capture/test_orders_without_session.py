@@ -17,6 +17,7 @@ from django_sessrec.measuring.kpis import figures
 from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.middleware import SessrecMiddleware
 from django_sessrec.models import Event
+from tests.support.capture import carry_out, reconnected
 from tests.support.tables import rows_of_the_app
 from tests.support.visits import FIREFOX
 
@@ -106,4 +107,37 @@ def test_an_order_that_is_rolled_back_counts_nothing(count_all):
     with transaction.atomic():
         order(("1", "10"))
         transaction.set_rollback(True)
+    assert money() is None
+
+
+def told(name="purchase", number="1001"):
+    """An order that a webhook tells."""
+    events.record(session_id=None, name=name, item_id="1", price="4", currency="EUR", order_id=number)
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "total", "refunded"), [("purchase", "1002", 14, 0), ("refund", "1001", 6, 4)]
+)
+def test_an_order_of_an_outage_is_counted_once_the_database_is_back(
+    count_all, queue, name, number, total, refunded
+):
+    order(("1", "10"))
+    with reconnected(PORT="1"):
+        told(number=number, name=name)
+    message = queue.get(timeout=10)
+    message.ack()
+    carry_out(message)
+    carry_out(message)
+    assert (money().total, money().total_refunded) == (total, refunded)
+
+
+def test_an_order_is_said_not_to_be_counted_where_nobody_takes_it(count_all, no_broker, caplog):
+    with reconnected(PORT="1"):
+        told()
+    assert "is not counted: database and broker are down" in caplog.text
+
+
+def test_a_webhook_never_hears_of_a_catalogue_that_cant_say_what_is_sensitive(shop, count_all):
+    shop.SESSREC |= {"CATALOGUE": "tests.capture.shop.BrokenCatalogue"}
+    told()
     assert money() is None

@@ -67,6 +67,15 @@ def test_whole_days_that_are_too_old_are_dropped():
     assert {partitions.day_of(name) for name in existing()} >= {today - timedelta(10), today}
 
 
+def test_a_transaction_of_the_shops_own_waits_for_locks_afterwards_as_before():
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '7s'")
+        partitions.ensure_days([FIRST])
+        assert partitions.drop_older_than(2)
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("7s",)
+
+
 def test_a_partition_of_the_shops_own_is_left_alone():
     with connection.cursor() as cursor:
         cursor.execute(
@@ -92,7 +101,7 @@ def test_two_processes_at_once_make_each_partition_once():
 
 
 def test_a_day_in_use_is_left_for_the_next_time(monkeypatch):
-    monkeypatch.setattr(partitions, "LOCK_TIMEOUT", "SET LOCAL lock_timeout = '50ms'")
+    monkeypatch.setattr(partitions, "LOCK_TIMEOUT", "50ms")
     partitions.ensure(FIRST, FIRST)
     other = connection.copy()
     try:

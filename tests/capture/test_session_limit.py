@@ -35,6 +35,16 @@ def test_past_its_bound_a_client_gets_pages_without_cookie_or_row(caplog):
     assert PROGRAM not in caplog.text
 
 
+def test_pages_that_begin_no_session_use_none_up(admin_user):
+    for _ in range(4):
+        come(**{"sec-purpose": "prefetch"})
+        staff = Client(REMOTE_ADDR=PROGRAM, headers={"user-agent": FIREFOX})
+        staff.force_login(admin_user)
+        staff.cookies["consent"] = "session"
+        staff.get("/product/1/")
+    assert "sessrec" in come().cookies
+
+
 def test_others_are_not_bounded_by_it():
     for _ in range(4):
         come()

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
@@ -45,6 +45,18 @@ def test_signed_in_customers_are_counted(visitor, db):
     visitor.force_login(User.objects.create_user("ann"))
     visitor.get("/product/1/")
     assert captured() == [("view_item", "1")]
+
+
+def test_a_page_whose_session_of_djangos_cant_be_read_is_cached_as_before(visitor):
+    visitor.cookies["sessionid"] = "x" * 32
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_session RENAME TO elsewhere")
+        try:
+            response = visitor.get("/product/1/")
+        finally:
+            cursor.execute("ALTER TABLE elsewhere RENAME TO django_session")
+    assert response.content == b"product 1"
+    assert "Vary" not in response.headers
 
 
 def test_staffs_baskets_are_not_counted_either(visitor, admin_user):

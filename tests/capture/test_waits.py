@@ -4,6 +4,8 @@ import json
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
+from threading import Event as Flag
+from threading import Thread
 
 import pytest
 from django.core.management import call_command
@@ -15,7 +17,7 @@ from django_sessrec.capture import buffers, cookie, deadlines, stream
 from django_sessrec.capture import outbox as outbox_module
 from django_sessrec.capture.breaker import MAX_WAIT_SECONDS, forgive, patience_left, waited_in_vain
 from django_sessrec.capture.deadlines import database_breaker
-from django_sessrec.capture.fast_query import bounded
+from django_sessrec.capture.fast_query import bounded, call_with_deadline
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Heartbeat
@@ -23,6 +25,7 @@ from django_sessrec.testing import reset
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import own_folder, scratch_folder
 from example_shop.stack.valkey import Valkey
+from tests.capture.test_crash import until
 from tests.support.capture import celery_on, event, in_the_ledger, reconnected, settle
 from tests.support.hanging import SLACK, frozen, locked, own_server
 from tests.support.set_ups import SET_UPS, set_up
@@ -348,3 +351,46 @@ def test_what_memory_has_no_room_for_is_lost_and_no_more_than_that(
     assert Event.objects.count() == 15 - outbox.counts["lost"] + 1 == 11
     assert "1 rows are lost" in caplog.text
     assert stream.configured() is False
+
+
+def test_bounded_queries_inside_of_others_leave_the_transaction_as_it_was(transactional_db):
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '7s'")
+        with bounded():
+            with bounded():
+                list(Heartbeat.objects.all())
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == ("1s",)
+        cursor.execute("SHOW statement_timeout")
+        assert cursor.fetchone() == ("7s",)
+
+
+def test_a_page_that_was_lent_a_connection_has_it_though_others_wait_for_one(shop):
+    options = {**connection.settings_dict["OPTIONS"], "pool": {"min_size": 1, "max_size": 1}}
+    answers, done = [], Flag()
+
+    def page():
+        answers.append(call_with_deadline("1"))
+        connection.close()
+
+    def another():
+        lent = pool.getconn(60)
+        done.wait(60)
+        pool.putconn(lent)
+
+    with reconnected(OPTIONS=options, CONN_MAX_AGE=0):
+        pool = connection.pool
+        pool.open()
+        only, threads = pool.getconn(), [Thread(target=page), Thread(target=another)]
+        for number, each in enumerate(threads):
+            each.start()
+            until(lambda number=number: pool.get_stats().get("requests_waiting", 0) > number)
+        pool.putconn(only)
+        threads[0].join(10)
+        waits = threads[0].is_alive()
+        done.set()
+        for each in threads:
+            each.join()
+        connection.close_pool()
+    assert not waits
+    assert answers == ["1"]

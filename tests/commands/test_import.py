@@ -260,11 +260,12 @@ def test_a_map_to_nowhere_is_named(here, run, mapped, reason):
 
 def test_orders_and_refunds_bring_their_amounts(here, run):
     lines = [f"s,tea,{YESTERDAY},purchase,2,4.50,1047", f"s,tea,{YESTERDAY + 60},refund,,4.5,1047"]
-    lines.append(f"s,tea,{YESTERDAY},purchase,two,4.50,1048")
+    wrong = ["two", "9" * 5_000]
+    lines += [f"s,tea,{YESTERDAY},purchase,{quantity},4.50,1048" for quantity in wrong]
     file = write(here / "orders.csv", *lines, header="session_id,item_id,time,event,pieces,price,number")
     options = {"event_name": "event", "quantity": "pieces", "price": "price", "order_id": "number"}
     output = run("sessrec_import", file, time="time", currency="EUR", **options)
-    assert "2 events imported, 0 were there before, 1 rejected" in output
+    assert "2 events imported, 0 were there before, 2 rejected" in output
     purchase, refund = Event.objects.order_by("occurred_at")
     assert (purchase.name, purchase.quantity, purchase.price, purchase.currency) == (
         "purchase", 2, Decimal("4.50"), "EUR"

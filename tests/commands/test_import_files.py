@@ -54,6 +54,8 @@ def test_parquet_times_of_every_unit_are_cut_to_milliseconds(here, run, unit, zo
     ("column", "ids"),
     [
         (pyarrow.array([123.0, 124.0, float("nan")]), ["123", "124"]),
+        (pyarrow.array([float("inf"), 0.5, None]), ["inf", "0.5"]),
+        (pyarrow.array([Decimal(10**37), Decimal(10**37 + 1), None]), [f"{10**37}", f"{10**37 + 1}"]),
         (pyarrow.array([b"sku-1", b"sku-2", b"\xff"], pyarrow.binary()), ["sku-1", "sku-2"]),
         (pyarrow.array([b"sku-1", b"sku-2", b"\xff"], pyarrow.large_binary()), ["sku-1", "sku-2"]),
         (pyarrow.array(["a", "b", None]).dictionary_encode(), ["a", "b"]),

@@ -10,6 +10,10 @@ from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
 from tests.support.checks import GOOD, findings
 
 
+async def unawaited(request):
+    """A shop's function, written as its async views are: its answer is a coroutine, which is true."""
+
+
 def model(**keys):
     return GOOD | {"MODELS": {"mine": keys}}
 
@@ -69,6 +73,16 @@ def test_an_estimators_module_in_another_encoding_is_read(tmp_path, monkeypatch)
         ({"CATALOGUE": "django_sessrec.conf.Settings"}, "sessrec.E005", "Subclass"),
         ({"CATALOGUE": "nowhere.Catalogue"}, "sessrec.E006", "spelling"),
         (GOOD | {"CONSENT": "django_sessrec.conf.SETTINGS"}, "sessrec.E005", "function"),
+        *(
+            (GOOD | {key: "tests.doors.test_checks.unawaited"}, "sessrec.E005", "with def")
+            for key in ("CONSENT", "IGNORE_REQUEST", "CUSTOMER_GROUP")
+        ),
+        (GOOD | {"ITEM_VECTORS": "django_sessrec.conf.vectors"}, "sessrec.E006", "spelling"),
+        (GOOD | {"ITEM_VECTORS": "nowhere.vectors"}, "sessrec.E006", "spelling"),
+        *(
+            (GOOD | {key: 999_999}, "sessrec.E015", "at most 36500")
+            for key in ("RETENTION_DAYS", "ORDER_LINES_DAYS", "TRAINING_WINDOW_DAYS")
+        ),
         (GOOD | {"MODELS": {"mine": {}}}, "sessrec.E007", "estimator"),
         (
             GOOD | {"MODELS": {"mine": {"ESTIMATOR": "django_sessrec.recsys.no.Model"}}},
@@ -206,6 +220,15 @@ def test_a_wrong_argument_of_a_tracked_view_breaks_no_check():
 def test_a_template_that_labels_what_is_paid_for_passes(template):
     placements = {"home": {"SPONSORED": ["1"], "TEMPLATE": template}}
     assert not {"sessrec.E016", "sessrec.E018"} & findings(SESSREC=GOOD | {"PLACEMENTS": placements}).keys()
+
+
+def test_a_part_of_another_engine_with_the_same_name_breaks_no_check(tmp_path, settings):
+    (tmp_path / "sessrec").mkdir()
+    (tmp_path / "sessrec" / "reason.html").write_text("another engine's")
+    mails = {"BACKEND": "django.template.backends.dummy.TemplateStrings", "DIRS": [tmp_path], "OPTIONS": {}}
+    placements = {"home": {"SPONSORED": ["1"]}}
+    found = findings(SESSREC=GOOD | {"PLACEMENTS": placements}, TEMPLATES=[mails, *settings.TEMPLATES])
+    assert not found.keys() & {"sessrec.E016", "sessrec.E018"}
 
 
 def test_estimators_of_torch_are_checked_without_importing_them():

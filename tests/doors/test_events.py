@@ -1,11 +1,12 @@
 """Events that no page brings, by the public door."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import transaction
+from django.db import ProgrammingError, connection, connections, transaction
 from django.test import Client
 
 from django_sessrec import events
@@ -116,6 +117,13 @@ def test_a_rolled_back_transaction_leaves_none():
     assert stored() == []
 
 
+def test_in_a_transaction_that_has_failed_already_nothing_is_raised():
+    with transaction.atomic(), connection.cursor() as cursor:
+        with suppress(ProgrammingError):
+            cursor.execute("SELECT nonsense")
+        events.record(session_id=SESSION, name="purchase", item_id="7")
+
+
 def test_a_sensitive_item_leaves_no_row():
     secret = Product.objects.create(name="secret", sensitive=True)
     events.record(session_id=SESSION, name="purchase", item_id=secret)
@@ -149,6 +157,8 @@ def test_a_sensitive_item_leaves_no_row():
         ({"source": None}, "source"),
         ({"source": 7}, "source"),
         ({"order_id": "\ud800"}, "order_id"),
+        ({"session_id": "\ud800"}, "session_id"),
+        ({"session_id": "\ud800" * 36}, "session_id"),
         ({"key": "line 1"}, "time"),
     ],
 )
@@ -163,6 +173,27 @@ def test_a_wrong_value_is_named_and_nothing_is_kept(wrong, code, kept_once):
         events.record(**(given | wrong))
     assert refused.value.code == code
     assert stored() == []
+
+
+@pytest.mark.parametrize(
+    "field", ["name", "session_id", "quantity", "price", "currency", "source", "item_id"]
+)
+def test_what_was_wrong_is_shown_in_brief_however_long_it_is(field):
+    """It stands in the log, and in memory while the database is down."""
+    endless = "\ud800" * 10**6
+    with pytest.raises(events.EventError) as refused:
+        events.record(**({"session_id": SESSION, "name": "purchase", "item_id": "7"} | {field: endless}))
+    assert len(str(refused.value)) < 500
+
+
+def test_in_a_shops_tests_on_another_database_nothing_is_stored_and_nothing_raised(settings):
+    connections.settings["lite"] = connection.settings_dict | {"ENGINE": "django.db.backends.sqlite3"}
+    settings.SESSREC = settings.SESSREC | {"DATABASE": "lite"}
+    try:
+        with transaction.atomic("default"):
+            assert events.record(session_id=SESSION, name="purchase", item_id="7").version == 7
+    finally:
+        del connections["lite"], connections.settings["lite"]
 
 
 @pytest.mark.parametrize("source", [None, 7, "The Till"])
@@ -206,13 +237,18 @@ def test_orders_and_refunds_are_imported_with_their_amounts():
 
 def test_a_wrong_event_costs_itself_only():
     secret = Product.objects.create(name="secret", sensitive=True)
-    wrong = [{"item_id": None}, {"at": "yesterday"}, {"nmae": "purchase"}, {"item_id": str(secret.pk)}]
-    result = events.import_events([*clicks(3), *({**clicks(1)[0], **each} for each in wrong)])
-    assert (result.stored, result.refused) == (3, 4)
-    assert result.codes == {"item_id": 1, "time": 1, "unknown": 1, "sensitive": 1}
-    assert {refusal.index: refusal.code for refusal in result.refusals} == {
-        3: "item_id", 4: "time", 5: "unknown", 6: "sensitive"
-    }  # fmt: skip
+    codes = {
+        "item_id": {"item_id": None},
+        "time": {"at": "yesterday"},
+        "unknown": {"nmae": "purchase"},
+        "sensitive": {"item_id": str(secret.pk)},
+        "session_id": {"session_id": "\ud800"},
+    }
+    result = events.import_events([*clicks(3), *({**clicks(1)[0], **each} for each in codes.values())])
+    assert (result.stored, result.refused) == (3, len(codes))
+    refused = {refusal.index: refusal.code for refusal in result.refusals}
+    assert refused == dict(enumerate(codes, 3))
+    assert result.codes == dict.fromkeys(codes, 1)
 
 
 def test_two_sessions_in_one_second_keep_each_its_own_order():

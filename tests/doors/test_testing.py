@@ -1,5 +1,7 @@
 """A shop's own tests, by the public door: with Django's TestCase and with pytest."""
 
+from unittest.mock import patch
+
 import pytest
 from django.db import connection, transaction
 from django.http import HttpResponse
@@ -7,8 +9,9 @@ from django.test import Client, TestCase, override_settings
 from django.urls import path
 
 from django_sessrec import events as events_door
+from django_sessrec.capture import page_counts
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.models import Event, FailedEvent
+from django_sessrec.models import Attribution, DailyPages, Event, FailedEvent
 from django_sessrec.testing import capture_events, override_sessrec, reset
 from tests.support.visits import FIREFOX
 
@@ -110,6 +113,21 @@ class BasketTests(TestCase):
             self.client.post("/basket/", {"product": ""})
             self.client.post("/refuse/")
         assert Event.objects.count() == 1
+
+    @override_sessrec(CONSENT=None, COUNT_ALL_ORDERS=True)
+    def test_nor_do_orders_and_pages_without_consent(self):
+        with patch.object(page_counts, "SECONDS", 0), capture_events():
+            self.client.post("/order/", {"product": 7}, headers={"user-agent": FIREFOX})
+            self.client.get("/product/7/")
+        assert not Attribution.objects.exists()
+        assert not DailyPages.objects.exists()
+
+    @override_sessrec(CONSENT=None, COUNT_ALL_ORDERS=True)
+    def test_an_order_without_consent_is_counted_where_that_is_asked_for(self):
+        with capture_events(store_them=True) as events:
+            self.client.post("/order/", {"product": 7}, headers={"user-agent": FIREFOX})
+        assert events == []
+        assert Attribution.objects.get().in_session is False
 
     def test_a_withdrawal_is_carried_out_where_that_is_asked_for(self):
         with capture_events(store_them=True):

@@ -3,9 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from django_sessrec import events
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression
 from django_sessrec.recommendations import get_recommendations
 from django_sessrec.training.dataset import read
@@ -153,3 +156,15 @@ def test_what_becomes_sensitive_later_is_trained_on_no_more(secret, products, vi
     viewed = {str(product.pk) for product in products[:ITEMS:3]}
     assert set(log.index.ids) - {""} == viewed - hidden
     assert counts.sensitive_clicks == len(viewed & hidden)
+
+
+def test_a_query_of_the_catalogues_that_fails_leaves_the_shops_transaction_whole(products, monkeypatch):
+    def fails(catalogue, item_ids):
+        return Product.objects.raw("SELECT nonsense")[0]
+
+    monkeypatch.setattr("tests.demo.recommendations.DemoCatalogue.sensitive", fails)
+    with transaction.atomic():
+        events.record(session_id=uuid7(), name="purchase", item_id=products[1].pk)
+        Product.objects.create(name="the shop's own")
+    assert Product.objects.filter(name="the shop's own").exists()
+    assert not Event.objects.exists()

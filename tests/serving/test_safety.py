@@ -121,7 +121,7 @@ def test_one_query_for_the_visit_and_one_for_the_list(
         visitor.get(tagged)
 
 
-def test_inside_the_shops_transaction_a_list_takes_one_savepoint(
+def test_inside_the_shops_transaction_a_list_takes_one_savepoint_and_its_event_another(
     visitor, products, trails, promote, placement, settings, monkeypatch
 ):
     placement(LIMIT=4)
@@ -135,7 +135,7 @@ def test_inside_the_shops_transaction_a_list_takes_one_savepoint(
         page = visitor.get(tagged)
     assert page.content.count(b"<li class") == 4
     words = [each["sql"].split()[0] for each in statements.captured_queries]
-    assert (words.count("SAVEPOINT"), words.count("RELEASE")) == (1, 1)
+    assert (words.count("SAVEPOINT"), words.count("RELEASE")) == (2, 2)
 
 
 def test_no_web_module_loads_torch():

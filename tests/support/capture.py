@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from celery import Celery, _state, current_app
 from django.db import connection
 from django.db.models import Sum
+from django.utils.module_loading import import_string
 
-from django_sessrec import tasks
 from django_sessrec.capture.event import make
 from django_sessrec.capture.stream_consumer import Consumer
 from django_sessrec.ids import time_of, uuid7
@@ -36,7 +36,8 @@ def tasks_in(queue):
 
 def carry_out(message):
     """Do what a worker does with a message of the queue."""
-    tasks.write_later.apply(kwargs=message.payload[1], task_id=message.headers["id"], throw=True)
+    task = import_string(message.headers["task"])
+    task.apply(kwargs=message.payload[1], task_id=message.headers["id"], throw=True)
 
 
 def settle():
