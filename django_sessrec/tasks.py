@@ -7,8 +7,9 @@ worker whose parent has used torch never ends its training.
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,6 +26,8 @@ from django_sessrec.conf import sessrec_settings
 
 if TYPE_CHECKING:
     from django_sessrec.operations.services import Broker
+
+log = logging.getLogger("django_sessrec")
 
 WRITE_RETRIES = 8  # for rows that the database refuses; while it can't be reached, there is no end
 LONGEST_PAUSE = 20  # seconds; a broker that takes a message back sooner would multiply those that wait
@@ -79,17 +82,18 @@ def train(model: str | None = None, trigger: str = "task", after: int | None = N
 
     after: the newest run that whoever asked knew of; where a newer one has begun since, nothing is trained
     """
-    models = [model] if model else sessrec_settings.MODELS
-    return {name: _train(name, trigger, after=after) for name in models}
+    return _train_each([model] if model else sessrec_settings.MODELS, trigger, after=after)
 
 
 @shared_task
 def train_due() -> dict[str, str]:
     """Train what is due, or was killed; asked twice at once, it trains each once."""
+    from django_sessrec.safety import isolated
     from django_sessrec.training import click_files
 
-    click_files.tidy()  # here, where they are: who was erased must not wait for the next training run
-    return {name: _train(name, "schedule", only_if_due=True) for name in sessrec_settings.MODELS}
+    with isolated("tidy the click files"):  # whose trouble is theirs, and stops no schedule
+        click_files.tidy()  # here, where they are: who was erased must not wait for the next training run
+    return _train_each(sessrec_settings.MODELS, "schedule", only_if_due=True)
 
 
 @shared_task
@@ -267,6 +271,20 @@ def _try_again(task: Task, problem: Error) -> NoReturn:
         raise task.retry(exc=problem, countdown=pause) from problem
     except Reject as reason:  # the broker is away, too, and the message must not be done with
         raise Reject(reason.reason, requeue=True) from problem
+
+
+def _train_each(models: Iterable[str], trigger: str, **asked: Any) -> dict[str, str]:
+    """How each ended. What keeps one from being trained stops no other, and is raised after the last."""
+    ended, problems = dict[str, str](), list[Exception]()
+    for name in models:
+        try:
+            ended[name] = _train(name, trigger, **asked)
+        except Exception as problem:
+            log.exception("%s could not be trained", name)
+            problems.append(problem)
+    if problems:
+        raise problems[0]
+    return ended
 
 
 def _train(model: str, trigger: str, *, only_if_due: bool = False, after: int | None = None) -> str:

@@ -133,7 +133,9 @@ ALARMS: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             above=0,
             high=1,
         ),
-        "MIN_DAYS": Setting(14, int, "days with figures before any alarm but those of models", low=7),
+        "MIN_DAYS": Setting(
+            14, int, "days with figures before any alarm but those of models", low=7, high=21
+        ),  # past the four weeks that are looked at, an alarm would be silent for ever
         "MAIL": Setting(True, bool, "whether `MANAGERS` get a mail, once a day, while an alarm rings"),
     }
 )

@@ -71,6 +71,10 @@ class Checkpoint:
     def finish(self, network: Stateful) -> None:
         """Keep the trained weights: a run that trains several networks may be interrupted in a later one."""
         self._write(TRAINED, {"network": network})
+        self.discard()
+
+    def discard(self) -> None:
+        """Remove the state, if any: whoever trains next starts with the first step."""
         if self.folder is not None:
             with suppress(OSError):
                 (self.folder / TRAINING).unlink()

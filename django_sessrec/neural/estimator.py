@@ -151,7 +151,8 @@ class NeuralEstimator(ABC):
             torch.manual_seed(self.seed)
             start = self.starting_encoder(sessions, warm_start)
             recipe = self if warm_start is None else self.for_refresh()
-            checkpoint = Checkpoint(checkpoints, made_of(recipe, sessions, validation) if checkpoints else {})
+            same = replace(recipe, threads=None)  # a run may resume with fewer cores free, or with more
+            checkpoint = Checkpoint(checkpoints, made_of(same, sessions, validation) if checkpoints else {})
             encoder = recipe.trained(start, sessions, validation, progress, checkpoint)
             return exported(encoder, sessions, window=self.window, smoothing=self.smoothing)
 
@@ -184,6 +185,7 @@ class NeuralEstimator(ABC):
         except torch.OutOfMemoryError:
             note = "The GPU ran out of memory; the training started again on the processor."
             logger.warning(note)
+            checkpoint.discard()  # the GPU's optimizer may be of another kind (`optimizer`)
             if progress is not None:
                 progress(0.0, {"note": note})
             encoder = start

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -32,6 +33,7 @@ from django_sessrec.recsys.recommender import NotEnoughData, Progress
 from django_sessrec.recsys.sessions import SessionLog
 
 PROGRAM = "django_sessrec.neural.subprocess_fit"
+PREFIX = "sessrec-"  # of the folder with the clicks
 ORDER, CLICKS, NETWORKS = "order.json", "clicks.npz", "networks"
 ERRORS = {error.__name__: error for error in (NotEnoughData, TrainingDiverged, ExportMismatch)}
 
@@ -48,10 +50,12 @@ def fit_in_subprocesses(
     """A recommender for each cut, fitted on so many of the first sessions and on their items alone.
 
     parallel_fits: processes at a time, each with the estimator's threads
-    checkpoints:   a folder from which interrupted fits resume
+    checkpoints:   a folder from which interrupted fits resume. The clicks that the processes read are in it,
+                   too, so that those that a kill leaves are removed with it, and don't fill /tmp.
     Raises what the estimator's fit raises, and RuntimeError for a process that ended otherwise.
     """
-    with TemporaryDirectory(prefix="sessrec-", ignore_cleanup_errors=True) as temporary:
+    home = _home(checkpoints)
+    with TemporaryDirectory(prefix=PREFIX, dir=home, ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         order = {
             "estimator": estimator.to_json(),
@@ -64,6 +68,19 @@ def fit_in_subprocesses(
         _Processes(folder).run(len(cuts), parallel_fits, progress)
         folders = [folder / NETWORKS / str(number) for number in range(len(cuts))]
         return [cast("OnnxRecommender", artifact.load(each)) for each in folders]
+
+
+def _home(checkpoints: Path | None) -> Path | None:
+    """Where the clicks go, cleared of those of a fit that was killed; None for the system's folder."""
+    if checkpoints is None:
+        return None
+    try:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a fit does without checkpoints, too
+        return None
+    for left in checkpoints.glob(f"{PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return checkpoints
 
 
 class _Processes:

@@ -105,13 +105,10 @@ class Trainer:
         """
         average = MovingAverage(self.encoder)
         reporter = ProgressReporter(progress, self.sampler.steps, self.device)
-        stopping = (
-            EarlyStopping(validation, self.recipe.window, self.device)
-            if validation is not None and has_pairs(validation)
-            else None
-        )
         parts = self.parts() | {"average": average, "reporter": reporter, "random": RandomState()}
-        if stopping is not None:
+        stopping = None
+        if validation is not None and (validation.lengths > 1).any():
+            stopping = EarlyStopping(validation, self.recipe.window, self.device)
             parts["stopping"] = stopping
         if checkpoint.resume(parts):
             reporter.report(self.sampler.epoch)
@@ -320,11 +317,6 @@ class EarlyStopping:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from the state of another one on the same validation sessions."""
         self.latest, self.highest, self.best = state["latest"], state["highest"], state["best"]
-
-
-def has_pairs(log: SessionLog) -> bool:
-    """Whether any session has a second click."""
-    return bool((log.lengths > 1).any())
 
 
 def training_device(name: str) -> torch.device:

@@ -79,15 +79,16 @@ def mail() -> bool:
 def _of_days() -> Iterator[Finding]:
     bounds = sessrec_settings.alarms
     yesterday = today() - ONE
-    shop = sessions(yesterday - timedelta(weeks=WEEKS), yesterday)
+    week = (yesterday - timedelta(days=6), yesterday)
+    before = (yesterday - timedelta(days=6 + 7 * WEEKS), yesterday - timedelta(days=7))
+    shop = sessions(before[0], yesterday)
     if not shop or (yesterday - min(shop)).days < bounds["MIN_DAYS"]:
         return
     yield from _traffic(shop, yesterday, bounds)
-    week = (yesterday - timedelta(days=6), yesterday)
-    before = (yesterday - timedelta(days=6 + 7 * WEEKS), yesterday - timedelta(days=7))
     now, usual = (figures(*days).get((), Kpi()) for days in (week, before))
-    yield from _lists(now, usual, bounds)
-    yield from _sales(now, usual, bounds)
+    weeks = max(1, (week[0] - min(shop)).days) / 7  # a young shop has fewer than WEEKS before the last one
+    yield from _lists(now, usual, weeks, bounds)
+    yield from _sales(now, usual, weeks, bounds)
 
 
 def _traffic(
@@ -120,8 +121,19 @@ def _traffic(
         )
 
 
-def _lists(now: Kpi, usual: Kpi, bounds: Mapping[str, float | None]) -> Iterator[Finding]:
-    if not (now.impressions and usual.impressions):
+def _lists(now: Kpi, usual: Kpi, weeks: float, bounds: Mapping[str, float | None]) -> Iterator[Finding]:
+    """weeks: that `usual` is of"""
+    shorter = bounds["LIST_FALL"]
+    if not usual.impressions:
+        return
+    if not now.impressions:  # neither clicks nor lengths tell that
+        if shorter is not None:
+            yield warn(
+                Code.ALARM_SHORT_LISTS,
+                _("No list was shown in the last week; %(usual)d a week are usual.")
+                % {"usual": usual.impressions / weeks},
+                _("See whether the templates still have their tags, and whether pages log errors."),
+            )
         return
     ctr, usual_ctr = now.rate("ctr"), usual.rate("ctr")
     changed = difference(ctr, usual_ctr)
@@ -139,7 +151,6 @@ def _lists(now: Kpi, usual: Kpi, bounds: Mapping[str, float | None]) -> Iterator
             _("Compare the run that serves with the one before under Models; look at rules and templates."),
         )
     length, usual_length = (each.items_shown / each.impressions for each in (now, usual))
-    shorter = bounds["LIST_FALL"]
     if shorter is not None and length < (1 - shorter) * usual_length:
         yield warn(
             Code.ALARM_SHORT_LISTS,
@@ -217,17 +228,18 @@ def _of_catalogue() -> Iterator[Finding]:
         )
 
 
-def _sales(now: Kpi, usual: Kpi, bounds: Mapping[str, float | None]) -> Iterator[Finding]:
+def _sales(now: Kpi, usual: Kpi, weeks: float, bounds: Mapping[str, float | None]) -> Iterator[Finding]:
+    """weeks: that `usual` is of"""
     fall = bounds["SALES_FALL"]
     if fall is None:
         return
     for currency, money in usual.money.items():
-        a_week = float(money.direct) / WEEKS
+        a_week = float(money.direct) / weeks
         sold = float(now.money[currency].direct) if currency in now.money else 0.0
         margin = usual.revenue_margin(currency)
         if margin is None or a_week <= 0:
             continue
-        by_chance = margin / WEEKS**0.5  # the width of one week, from that of four
+        by_chance = margin / weeks**0.5  # the width of one week, from that of all
         places = decimals(currency)
         if sold < (1 - fall) * a_week and sold < a_week - by_chance:
             yield warn(

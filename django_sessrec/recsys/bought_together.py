@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from django_sessrec.recsys.itemknn import ItemKNNRecommender, distinct_items, pairs
+from django_sessrec.recsys.itemknn import ItemKNNRecommender, distinct_items, pairs, strongest
 from django_sessrec.recsys.items import Rows
 from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.recommender import NotEnoughData, Progress, Source, gettext_noop
@@ -74,18 +74,8 @@ class BoughtTogether:
             )
         first, second, together, lift = first[kept], second[kept], together[kept], lift[kept]
         score = np.log(lift) * together / (together + self.min_support)  # little support counts little
-        order = np.lexsort((second, -score, first))
-        first, second, score, together = first[order], second[order], score[order], together[order]
-        starts = np.searchsorted(first, np.arange(n_rows + 1))
-        best = np.arange(len(first)) - starts[first] < self.similar
-        return BoughtTogetherRecommender(
-            Popularity().fit(sessions),
-            np.concatenate(([0], np.cumsum(best)))[starts].astype(np.int64),
-            second[best].astype(np.int32),
-            score[best].astype(np.float32),
-            together[best].astype(np.int32),
-            MAX_LINES,
-        )
+        complements = strongest(first, second, score, together, self.similar, n_rows)
+        return BoughtTogetherRecommender(Popularity().fit(sessions), *complements, MAX_LINES)
 
     def _are_substitutes(
         self,

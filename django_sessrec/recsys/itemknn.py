@@ -45,18 +45,8 @@ class ItemKNN:
         first, second, together = pairs(session, item, self.window, len(sessions.index))
         seen = np.bincount(item, minlength=len(sessions.index))
         cosine = together / np.sqrt(seen[first].astype(np.float64) * seen[second])
-        order = np.lexsort((second, -cosine, first))
-        first, second, cosine, together = first[order], second[order], cosine[order], together[order]
-        starts = np.searchsorted(first, np.arange(len(sessions.index) + 1))
-        kept = np.arange(len(first)) - starts[first] < self.similar
-        return ItemKNNRecommender(
-            Popularity().fit(sessions),
-            np.concatenate(([0], np.cumsum(kept)))[starts].astype(np.int64),
-            second[kept].astype(np.int32),
-            cosine[kept].astype(np.float32),
-            together[kept].astype(np.int32),
-            self.clicks,
-        )
+        similar = strongest(first, second, cosine, together, self.similar, len(sessions.index))
+        return ItemKNNRecommender(Popularity().fit(sessions), *similar, self.clicks)
 
 
 class ItemKNNRecommender(Recommender):
@@ -165,3 +155,24 @@ def pairs(
         keys += [earlier * n_items + later, later * n_items + earlier]
     key, count = np.unique(np.concatenate(keys), return_counts=True)
     return key // n_items, key % n_items, count
+
+
+def strongest(
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    strength: NDArray[np.float64],
+    together: NDArray[np.int64],
+    most: int,
+    n_items: int,
+) -> tuple[NDArray[np.int64], Rows, FloatArray, NDArray[np.int32]]:
+    """Of each first row the `most` second ones of greatest strength: what ItemKNNRecommender is made of."""
+    order = np.lexsort((second, -strength, first))
+    first, second, strength, together = first[order], second[order], strength[order], together[order]
+    starts = np.searchsorted(first, np.arange(n_items + 1))
+    kept = np.arange(len(first)) - starts[first] < most
+    return (
+        np.concatenate(([0], np.cumsum(kept)))[starts].astype(np.int64),
+        second[kept].astype(np.int32),
+        strength[kept].astype(np.float32),
+        together[kept].astype(np.int32),
+    )

@@ -121,4 +121,5 @@ def save_mapped(index: ItemIndex, folder: Path) -> None:
 
 
 def _hash(item_id: str) -> int:
-    return int.from_bytes(blake2b(item_id.encode(), digest_size=8).digest(), "little")
+    text = item_id.encode("utf-8", "surrogatepass")  # an id that no catalogue has is unknown, and no error
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")

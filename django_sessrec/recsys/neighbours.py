@@ -30,6 +30,7 @@ from django_sessrec.recsys.postings import Postings
 from django_sessrec.recsys.recommender import Progress, Reason, Recommender, Source, gettext_noop, shares
 from django_sessrec.recsys.sessions import SessionLog
 
+MOST = 1_000_000
 WINDOW = 200  # clicks looked back at: what an endless session may cost
 
 
@@ -60,9 +61,10 @@ class Neighbours:
     def __post_init__(self) -> None:
         if not 1 <= self.clicks <= MAX_CLICKS:
             raise ValueError(f"clicks must be 1 to {MAX_CLICKS}, not {self.clicks}")
-        if not 1 <= self.sessions_per_item <= 1_000_000:
-            raise ValueError(f"sessions_per_item must be 1 to 1,000,000, not {self.sessions_per_item}")
-        for name in ("neighbours", "reach", "click_decay", "day_decay", "forward_decay", "backward_decay"):
+        for name in ("sessions_per_item", "neighbours", "reach"):  # counts of the kernel, in 32 bits
+            if not 1 <= getattr(self, name) <= MOST:
+                raise ValueError(f"{name} must be 1 to {MOST:,}, not {getattr(self, name)}")
+        for name in ("click_decay", "day_decay", "forward_decay", "backward_decay"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
         for name in ("self_weight", "backward_weight"):

@@ -232,7 +232,11 @@ class Estimator(Protocol):
         validation: SessionLog | None = None,
         progress: Progress | None = None,
     ) -> Recommender:
-        """Fit on `sessions`; `validation`, later sessions over the same index, may steer the fit."""
+        """Fit on `sessions`.
+
+        validation: later sessions over the same index, which may steer the fit. A shop's training run gives
+        none: its last days are the test, and must steer nothing.
+        """
         ...
 
 
@@ -306,7 +310,6 @@ def offer(
     estimator: Estimator,
     sessions: SessionLog,
     *,
-    validation: SessionLog | None = None,
     progress: Progress | None = None,
     checkpoints: Path | None = None,
     warm_start: Recommender | None = None,
@@ -320,7 +323,7 @@ def offer(
         optional["warm_start"] = warm_start
     if learns_from_baskets(estimator):
         optional["views"] = views
-    return estimator.fit(sessions, validation=validation, progress=progress, **optional)
+    return estimator.fit(sessions, progress=progress, **optional)
 
 
 def import_object(path: str) -> Any:

@@ -35,8 +35,6 @@ def maximal_marginal_relevance(
         if place not in fixed:
             value = (1 - variety) * relevance - variety * likeness
             chosen = int(np.where(free, value, -np.inf).argmax())
-            if not free[chosen]:  # all that is left stays where it is
-                break
         order.append(chosen)
         free[chosen] = False
         likeness = np.maximum(likeness, cosines[chosen])

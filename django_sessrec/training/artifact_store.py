@@ -10,6 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from django.db.models import Q
+
 from django_sessrec import artifact_storage, database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import HOLD_OUT, Promotion, TrainingRun
@@ -140,8 +142,12 @@ def prune(model: str) -> list[str]:
     return [run.artifact for run in removed]
 
 
-def prune_here(model: str) -> list[str]:
-    """As `prune`, but of this host's folder only, where what it serves stays, however old the run."""
+def prune_all_here() -> list[str]:
+    """As `prune_all`, but of this host's folder only, where what it serves stays, however old the run."""
+    return [name for model in _models() for name in _prune_here(model)]
+
+
+def _prune_here(model: str) -> list[str]:
     present = [run for run in _superfluous(model) if run.folder.exists() or run.hold_out_folder.exists()]
     serves, now = Promotion.objects.on_this_host(model), database.now()
     here = [run for run in present if run != serves or not _may_stay(run, now)]
@@ -152,24 +158,28 @@ def prune_here(model: str) -> list[str]:
 
 def _superfluous(model: str) -> list[TrainingRun]:
     """Runs whose artifacts are here or in the storage, and may not or need not stay."""
-    published = TrainingRun.objects.filter(model=model, state=TrainingRun.State.PUBLISHED).order_by("-pk")
+    home = sessrec_settings.artifacts
+    here = {path.name.removesuffix(HOLD_OUT) for path in home.iterdir()} if home.exists() else set()
+    is_present = Q(artifact__in=here)
+    if artifact_storage.configured():
+        is_present |= ~Q(sha256="") | ~Q(hold_out_sha256="")
+    published = TrainingRun.objects.filter(is_present, model=model, state=TrainingRun.State.PUBLISHED)
+    present = list(published.order_by("-pk"))  # few of the runs of years: hosts look every five seconds
     active = Promotion.objects.active(model)
-    present = [run for run in published if _is_present(run)]
     now = database.now()  # one host's wrong clock removes nothing
     removed = [run for run in present if not _may_stay(run, now)]
     kept = [run for run in present if run not in removed]
     return removed + [run for run in kept[KEPT:] if run != active]
 
 
-def _is_present(run: TrainingRun) -> bool:
-    stored = artifact_storage.configured() and bool(run.sha256 or run.hold_out_sha256)
-    return stored or run.folder.exists() or run.hold_out_folder.exists()
-
-
 def prune_all() -> list[str]:
-    """`prune` every model that ever published; returns the names of the artifacts removed."""
-    models: Iterable[str] = TrainingRun.objects.order_by("model").values_list("model", flat=True).distinct()
-    return [name for model in models for name in prune(model)]
+    """`prune` every model; returns the names of the artifacts removed."""
+    return [name for model in _models() for name in prune(model)]
+
+
+def _models() -> Iterable[str]:
+    """Every model that was ever trained, those that have left the settings among them."""
+    return TrainingRun.objects.order_by("model").values_list("model", flat=True).distinct()
 
 
 def _may_stay(run: TrainingRun, now: datetime) -> bool:

@@ -21,7 +21,6 @@ import logging
 import os
 import re
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -36,6 +35,7 @@ from numpy.typing import NDArray
 from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.training import bulk_read
+from django_sessrec.training.abandoned import is_abandoned
 
 log = logging.getLogger("django_sessrec")
 
@@ -45,7 +45,6 @@ BOT: Final = 4  # added to the place in NAMES
 ONE: Final = timedelta(days=1)
 SWEPT: Final = "swept"  # the file that says when erased sessions were last looked for
 OVERLAP: Final = timedelta(minutes=10)  # a withdrawal is dated before it can be seen
-ABANDONED_SECONDS: Final = 3_600  # after which an unfinished file is that of a killed process
 
 # The clicks come as one value, as COPIED.
 DAY: Final = """
@@ -167,10 +166,10 @@ def discard() -> list[date]:
         if not stays or _holds(day, erased):
             path.unlink(missing_ok=True)
             removed.append(day)
-    for path in folder().glob(".*.npz"):
-        if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
-            path.unlink(missing_ok=True)
-    (folder() / SWEPT).write_text(now.isoformat(), "ascii")
+    for path in filter(is_abandoned, folder().glob(".*.npz")):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # they are looked for once more, then
+        (folder() / SWEPT).write_text(now.isoformat(), "ascii")
     return removed
 
 
@@ -206,9 +205,9 @@ def tidy() -> list[date]:
 
 
 def discard_all() -> int:
-    """Remove every file; returns how many there were."""
-    found = [path for _, path in _files()]
-    for path in found:
+    """Remove every file, half-written ones included; returns how many days there were."""
+    found = _files()
+    for path in folder().glob("*"):
         path.unlink(missing_ok=True)
     return len(found)
 
@@ -220,7 +219,7 @@ def compare(day: date) -> bool:
         cursor.execute(CHECKSUM, [*_bounds(day), list(NAMES)])
         count, checksum = cursor.fetchone()
     if found is not None and (len(found.clicks), _checksum(found)) == (count, checksum):
-        _write(day, found._replace(facts=found.facts | {"compared_at": _now()}))
+        _keep(day, found._replace(facts=found.facts | {"compared_at": _now()}))
         return True
     log.warning("the clicks of %s are not those of the database, and are read again", day)
     _path(day).unlink(missing_ok=True)
@@ -245,9 +244,7 @@ def _written(day: date, state: Sequence[int]) -> Day:
         cursor.execute(ITEMS, [*_bounds(day), list(NAMES)])
         items = sorted(cursor.fetchall(), key=itemgetter(1))
     codes = np.array([code for _, code in items], np.int64)
-    place = np.searchsorted(codes, copied["item"])
-    known = place < len(codes)  # not where its rows were deleted in between
-    known[known] = codes[place[known]] == copied["item"][known]
+    place, known = places(codes, copied["item"])  # unknown where its rows were deleted in between
     clicks = np.empty(np.count_nonzero(known), CLICK)
     clicks["item"] = place[known]
     for name in ("id_high", "session", "kind"):
@@ -260,8 +257,24 @@ def _written(day: date, state: Sequence[int]) -> Day:
         np.concatenate(([0], np.cumsum([len(each) for each in encoded], dtype=np.int64))).astype(np.int64),
         {"format": FORMAT, "state": list(state), "compared_at": _now()},
     )
-    _write(day, found)
+    _keep(day, found)
     return found
+
+
+def places(codes: Codes, wanted: NDArray[Any]) -> tuple[Codes, NDArray[np.bool_]]:
+    """The place of each wanted one among the codes, which ascend, and whether it is among them."""
+    place = np.searchsorted(codes, wanted)
+    known = place < len(codes)
+    known[known] = codes[place[known]] == wanted[known]
+    return place, known
+
+
+def _keep(day: date, what: Day) -> None:
+    """Write the file; a full disk is only a warning, because all of it is in Postgres."""
+    try:
+        _write(day, what)
+    except OSError as error:
+        log.warning("the clicks of %s could not be kept, and will be read again: %s", day, error)
 
 
 def _write(day: date, what: Day) -> None:
@@ -275,8 +288,7 @@ def _write(day: date, what: Day) -> None:
             np.savez(file, allow_pickle=False, facts=facts, **arrays)
         Path(unfinished).replace(_path(day))
     except BaseException:
-        with suppress(FileNotFoundError):
-            Path(unfinished).unlink()
+        Path(unfinished).unlink(missing_ok=True)
         raise
 
 

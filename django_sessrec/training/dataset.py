@@ -187,7 +187,8 @@ def _counted(
 def _items(
     start: datetime, end: datetime, names: Sequence[str]
 ) -> tuple[ItemIndex, NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
-    """The items that may be trained on, hash and row of each, and how many clicks are left out why."""
+    """The items that may be trained on, hash (ascending) and row of each, and how many clicks are left out
+    why."""
     with database.connection().cursor() as cursor:
         cursor.execute(ITEMS, [start, end, list(names)])
         found = cursor.fetchall()
@@ -198,7 +199,9 @@ def _items(
         "sensitive_clicks": sum(each[2] for each, is_out in zip(found, sensitive, strict=True) if is_out),
     }
     codes = np.array([code for _, code, *_ in found], np.int64)
-    return index, codes[~sensitive], rows[~sensitive], left_out
+    kept = np.argsort(codes)
+    kept = kept[~sensitive[kept]]
+    return index, codes[kept], rows[kept], left_out
 
 
 def _families(item_ids: Sequence[str]) -> dict[str, str]:
@@ -230,11 +233,11 @@ def _clicks(
 ) -> Iterator[NDArray[Any]]:
     """Blocks of CLICK, without those on other items and of sessions that are withdrawn or in quarantine.
 
-    hashes, rows: (n_items,), of each item
+    hashes, rows: (n_items,), of each item; the hashes ascend
     """
     left_out = np.concatenate(click_files.left_out())
     for block in _copied(start, end, names):
-        place, known = _places(hashes, block["item"].astype(np.int64))
+        place, known = click_files.places(hashes, block["item"])
         known &= ~np.isin(block["session"], left_out)
         clicks = np.empty(np.count_nonzero(known), CLICK)
         clicks["row"] = rows[place[known]]
@@ -301,9 +304,7 @@ class _MetItems:
 
     def places_of(self, day: click_files.Day) -> NDArray[np.int64]:
         """(n_items,) the place in `ids` of each of the day's items; what is new among them is met now."""
-        at = np.searchsorted(self._codes, day.codes)
-        known = at < len(self._codes)
-        known[known] = self._codes[at[known]] == day.codes[known]
+        at, known = click_files.places(self._codes, day.codes)
         new = np.flatnonzero(~known)
         met = np.arange(len(self.ids), len(self.ids) + len(new))
         self.ids += [day.item_id(item) for item in new.tolist()]
@@ -327,17 +328,6 @@ def _rows_of(ids: Sequence[str]) -> tuple[ItemIndex, NDArray[np.int64], NDArray[
         np.array(rows, np.int64),
         np.array([e in sensitive for e in ids], np.bool_),
     )
-
-
-def _places(
-    codes: NDArray[np.int64], wanted: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The place of each wanted one among the codes, and whether it is among them."""
-    if not len(codes):
-        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
-    order = np.argsort(codes)
-    place = order[np.searchsorted(codes[order], wanted).clip(max=len(codes) - 1)]
-    return place, codes[place] == wanted
 
 
 def _is_first_look(clicks: NDArray[Any]) -> NDArray[np.bool_]:

@@ -24,13 +24,13 @@ from django_sessrec.host_models import HostedModel
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.training import artifact_store
+from django_sessrec.training.abandoned import is_abandoned
 from django_sessrec.training.promotion import served_before
 
 log = logging.getLogger("django_sessrec")
 
 SEEN_SECONDS: Final = 60  # between two signs of life where nothing changes
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0  # seconds before what could not be fetched is tried again
-ABANDONED_SECONDS: Final = 3_600  # after which an unfinished folder is that of a killed process
 FORGOTTEN: Final = timedelta(days=1)  # after which a silent host was taken out of service
 LOCK: Final = ".fetch.lock"
 
@@ -67,10 +67,10 @@ class Fetcher:
     def step(self) -> list[HostedModel]:
         """Fetch what is missing, remove what may not stay, note how each model stands; returns the rows."""
         _remove_abandoned()
+        artifact_store.prune_all_here()
         now = database.now()
         rows = []
         for model in sessrec_settings.MODELS:
-            artifact_store.prune_here(model)
             promoted = Promotion.objects.active(model)
             if promoted is not None and not promoted.is_expired_at(now):
                 self._note(model, promoted)
@@ -127,7 +127,7 @@ class Fetcher:
         here = Promotion.objects.on_this_host(model)
         problem = self._problems.get(promoted.folder, "") if promoted else ""
         row = HostedModel(host=self.host, model=model, run=here, problem=problem)
-        row.size = sum(path.stat().st_size for path in here.folder.rglob("*")) if here else 0
+        row.size = _size(here.folder) if here else 0
         said = (here.pk if here else None, problem)
         before = self._said.get(model)
         if before and before[:2] == said and time.monotonic() - before[2] < SEEN_SECONDS:
@@ -142,6 +142,14 @@ class Fetcher:
         return row
 
 
+def _size(folder: Path) -> int:
+    """Bytes of its files; 0 where they are removed as we look, by the upkeep of a worker on this host."""
+    try:
+        return sum(path.stat().st_size for path in folder.rglob("*"))
+    except FileNotFoundError:
+        return 0
+
+
 def forget_silent() -> list[str]:
     """Delete the rows of hosts that were taken out of service; returns their names."""
     silent = HostedModel.objects.filter(seen_at__lt=database.now() - FORGOTTEN)
@@ -152,9 +160,5 @@ def forget_silent() -> list[str]:
 
 def _remove_abandoned() -> None:
     """Remove what killed processes left half fetched."""
-    for path in sessrec_settings.artifacts.glob(f"{UNFINISHED}*"):
-        try:
-            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(path, ignore_errors=True)
-        except FileNotFoundError:  # it was finished as we looked
-            continue
+    for path in filter(is_abandoned, sessrec_settings.artifacts.glob(f"{UNFINISHED}*")):
+        shutil.rmtree(path, ignore_errors=True)

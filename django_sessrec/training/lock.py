@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from django_sessrec import database
+
+KEEPALIVE_SECONDS: Final = 60  # routers forget a connection that is silent for some minutes
+ENDLESS: Final = """
+    SELECT set_config(name, '0', true) FROM pg_settings
+    WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')
+"""  # the second since PostgreSQL 17
 
 
 @contextmanager
@@ -22,11 +29,12 @@ def training_lock(model: str) -> Iterator[bool]:
     options.pop("pool", None)  # which lends a connection for moments, not for hours
     # A statement whose values go apart stays open until the next one, and keeps its snapshot.
     options["server_side_binding"] = False
+    options.setdefault("keepalives_idle", KEEPALIVE_SECONDS)
     try:
         connection.connect()
         connection.set_autocommit(False)
         with connection.cursor() as cursor:
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            cursor.execute(ENDLESS)
             cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"sessrec {model}"])
             yield cursor.fetchone()[0]
         connection.rollback()

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from django.db import Error
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -101,12 +102,16 @@ def train(
         except (Refused, NotEnoughData) as refusal:
             finish(run, TrainingRun.State.REFUSED, str(refusal))
         except (KeyboardInterrupt, SystemExit):
-            fail(run, _("It was stopped at the stage %(stage)s.") % {"stage": run.stage})
+            not_over = TrainingRun.objects.filter(pk=run.pk, state=TrainingRun.State.RUNNING)
+            if not_over.exists():
+                fail(run, _("It was stopped at the stage %(stage)s.") % {"stage": run.stage})
             raise  # its checkpoints stay on disk, for the next run to resume from
         except Exception as error:
             reason = traceback.format_exception_only(error)[0].strip().splitlines()[0]
             fail(run, reason, "".join(traceback.format_exception(error)))
         resume.discard(model)
+        if run.state == TrainingRun.State.PUBLISHED:
+            _prune(model)
         return run
 
 
@@ -121,12 +126,11 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
 
     views = _views(run) if learns_from_baskets(estimator) else None
 
-    def fit(stage: str, sessions: SessionLog, validation: SessionLog | None = None) -> Recommender:
+    def fit(stage: str, sessions: SessionLog) -> Recommender:
         recorder.stage(stage)
         return offer(
             estimator,
             sessions,
-            validation=validation,
             progress=recorder,
             checkpoints=resume.folder(run.model) / stage,
             warm_start=start.get(stage),
@@ -134,7 +138,7 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
         )
 
     earlier = earlier.compacted()
-    hold_out = fit("fit", earlier, last_days.reindexed(earlier.index))
+    hold_out = fit("fit", earlier)  # not even its epochs may be chosen on the days that it is tested on
 
     recorder.stage("evaluate")
     cases = split.cases(last_days)
@@ -166,10 +170,14 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
         else:
             finish(run, TrainingRun.State.PUBLISHED, str(verdict))
             promote(run, run.trigger, _("passed the gate"))
+
+
+def _prune(model: str) -> None:
+    """Remove old artifacts; where that fails, the new run serves all the same and the upkeep tries again."""
     try:
-        artifact_store.prune(run.model)
-    except StorageError as error:  # the run serves all the same; the hourly upkeep tries again
-        log.warning("artifacts of %s are still in the storage: %s", run.model, error)
+        artifact_store.prune(model)
+    except (StorageError, OSError, Error) as error:
+        log.warning("old artifacts of %s are not removed yet: %s", model, error)
 
 
 def _estimator(run: TrainingRun) -> Estimator:

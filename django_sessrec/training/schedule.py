@@ -76,7 +76,7 @@ def _opens(run: TrainingRun) -> bool:
             run.open_to_serve()
         except ArtifactError:
             return False
-        except StorageError:  # away for now, which says nothing of the artifact
+        except (StorageError, OSError):  # away for now, or the disk is: neither says anything of the artifact
             return True
         _opened.add(run.pk)
     return True

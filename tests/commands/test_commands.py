@@ -16,6 +16,7 @@ from django_sessrec.catalogue import Catalogue
 from django_sessrec.ids import uuid7
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import Heartbeat, TrainingRun
+from django_sessrec.training.lock import training_lock
 from tests.support.visits import store_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
@@ -36,6 +37,15 @@ def test_a_failed_training_fails_the_command(visits, run, sessrec):
     with pytest.raises(CommandError, match="failed: broken #") as failure:
         run("sessrec_train", "broken")
     assert failure.value.returncode == 1
+
+
+def test_a_model_that_is_being_trained_elsewhere_stops_no_other(visits, run):
+    with (
+        training_lock("neighbours"),
+        pytest.raises(CommandError, match="neighbours is being trained by another process"),
+    ):
+        run("sessrec_train")
+    assert [each.model for each in TrainingRun.objects.all()] == ["popularity"]
 
 
 def test_an_unknown_model_is_named_with_the_known_ones(run):
@@ -70,6 +80,22 @@ def test_evaluate_warns_of_a_folder_that_has_seen_the_days_it_is_tested_on(visit
         call_command("sessrec_evaluate", str(folder), stdout=out, stderr=err)
         assert f"{folder.name}: " in out.getvalue()
         assert ("fitted on the days that it is tested on" in err.getvalue()) == seen
+
+
+def test_evaluate_warns_of_a_hold_out_model_whose_own_last_days_were_fewer(visits, run, sessrec):
+    sessrec["MODELS"]["neighbours"]["VALIDATION_FRACTION"] = 0.02
+    sessrec["VALIDATION_FRACTION"] = 0.3
+    run("sessrec_train", "neighbours")
+    err = StringIO()
+    call_command("sessrec_evaluate", "neighbours", stdout=StringIO(), stderr=err)
+    assert "neighbours #" in err.getvalue()
+    assert "was fitted on some of the days that it is tested on here" in err.getvalue()
+
+
+@pytest.mark.parametrize("command", ["sessrec_rollup", "sessrec_export"])
+def test_a_day_that_is_none_is_named(run, command):
+    with pytest.raises(CommandError, match="--since: 'last week' is not a day such as 2026-01-31"):
+        run(command, "--since", "last week")
 
 
 @pytest.mark.parametrize("target", ["neighbours", "77", "nowhere"])

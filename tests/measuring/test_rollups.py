@@ -298,13 +298,11 @@ def test_the_command_makes_what_is_due_or_a_range(busy_day, capsys):
     assert capsys.readouterr().out == f"2 days rolled up, {DAY} to {DAY + ONE}\n"
     with pytest.raises(CommandError, match="swap the two days"):
         call_command("sessrec_rollup", "--since", f"{DAY + ONE}", "--until", f"{DAY}")
-    with pytest.raises(CommandError, match="invalid _day value"):
-        call_command("sessrec_rollup", "--since", "yesterday")
 
 
 def test_the_command_says_where_to_go_on(busy_day, monkeypatch):
     monkeypatch.setattr(rollups, "ROLLUPS", (Rollup("sessrec_dailyshop", "SELECT 1 / 0"),))
     with pytest.raises(
-        CommandError, match=rf"division by zero. The 0 days after it are done: go on with --until {DAY}"
+        CommandError, match=rf"division by zero. The 0 days after it are done: continue with --until {DAY}"
     ):
         call_command("sessrec_rollup", "--since", f"{DAY}", "--until", f"{DAY}")

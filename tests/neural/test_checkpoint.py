@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.accuracy.published_recipes import GRU4RecPaper
 from django_sessrec.neural import SRGNN, GRU4Rec, SASRec, checkpoint, training
 from django_sessrec.neural.checkpoint import TRAINED, TRAINING
+from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.estimator import NeuralEstimator
+from django_sessrec.neural.lazy_adam import LazyAdam
+from django_sessrec.neural.training import LossInputs
 from django_sessrec.recsys.blend import Blend
 from django_sessrec.recsys.sessions import SessionLog
 
@@ -79,6 +83,16 @@ def test_without_waiting_an_epoch_is_kept(logs: tuple[SessionLog, SessionLog], t
     assert told.shares[0] == pytest.approx(1 / 2)
 
 
+def test_a_run_goes_on_with_as_many_threads_as_there_are_cores_free_now(
+    logs: tuple[SessionLog, SessionLog], tmp_path: Path
+) -> None:
+    log = logs[0].slice(0, 1_200)
+    stopped(replace(SMALL, threads=None), tmp_path, log, at=3)
+    told = Stop(at=-1)
+    SMALL.fit(log, checkpoints=tmp_path, progress=told)
+    assert told.shares[0] == pytest.approx(1 / 2)
+
+
 def test_what_was_trained_to_its_end_is_not_trained_again(
     logs: tuple[SessionLog, SessionLog], tmp_path: Path
 ) -> None:
@@ -139,3 +153,32 @@ def test_a_folder_that_can_t_be_written_ends_no_training(
     (tmp_path / "file").write_text("no folder")
     SMALL.fit(logs[0].slice(0, 200), checkpoints=tmp_path / "file/state")
     assert "no checkpoint could be written" in caplog.text
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnATinyGPU(GRU4Rec):
+    """Runs out of memory in the third step of the first try, of an optimizer as on a GPU."""
+
+    tries: list[int] = field(default_factory=list)
+
+    def optimizer(self, encoder: SessionEncoder) -> torch.optim.Optimizer:
+        self.tries.append(0)
+        if len(self.tries) == 1:
+            return torch.optim.AdamW(encoder.parameters(), self.learning_rate)
+        return LazyAdam(encoder, self.learning_rate, betas=(0.9, 0.98))
+
+    def loss(self, inputs: LossInputs) -> torch.Tensor:
+        self.tries[-1] += 1
+        if self.tries == [3]:
+            raise torch.OutOfMemoryError
+        return super().loss(inputs)
+
+
+def test_the_processor_does_not_go_on_with_what_a_gpu_left(
+    logs: tuple[SessionLog, SessionLog], tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN", 0)
+    recipe = OnATinyGPU(embedding_size=16, epochs=1, threads=1)
+    recipe.fit(logs[0], checkpoints=tmp_path)
+    steps_of_gpu, steps_of_processor = recipe.tries
+    assert (steps_of_gpu, steps_of_processor > 3) == (3, True)

@@ -7,25 +7,28 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 
 from django_sessrec.neural import GRU4Rec
-from django_sessrec.neural.subprocess_fit import fit_in_subprocesses
+from django_sessrec.neural.subprocess_fit import CLICKS, fit_in_subprocesses
 from django_sessrec.recsys.recommender import NotEnoughData
 from django_sessrec.recsys.sessions import SessionLog
 from tests.support.processes import alive, all_end, children
 
 SMALL = GRU4Rec(embedding_size=16, epochs=1, threads=1)
 ENDLESS = """
+import sys
+from pathlib import Path
 from django_sessrec.neural import GRU4Rec
 from django_sessrec.neural.subprocess_fit import fit_in_subprocesses
 from django_sessrec.recsys.synthetic import synthetic_shop
 fit_in_subprocesses(
     GRU4Rec(epochs=10_000, threads=1), synthetic_shop().log, [100, 200, 300], parallel_fits=2,
-    progress=lambda share, shown: print(share, flush=True),
+    progress=lambda share, shown: print(share, flush=True), checkpoints=Path(sys.argv[1]),
 )
 """
 needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in Linux's /proc")
@@ -80,11 +83,20 @@ def test_a_training_that_is_stopped_ends_its_processes(logs: tuple[SessionLog, S
 
 
 @needs_proc
-def test_a_training_that_is_killed_takes_its_processes_along() -> None:
-    with subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, text=True) as training:
+def test_a_training_that_is_killed_takes_its_processes_along_and_leaves_no_clicks_elsewhere(
+    logs: tuple[SessionLog, SessionLog], tmp_path: Path
+) -> None:
+    (elsewhere := tmp_path / "tmp").mkdir()
+    program = [sys.executable, "-c", ENDLESS, str(tmp_path / "kept")]
+    environment = {**os.environ, "TMPDIR": str(elsewhere)}
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment) as training:
         assert training.stdout is not None
         assert float(training.stdout.readline()) < 1
         nets = children(training.pid)
         assert len(nets) == 2
         training.send_signal(signal.SIGKILL)
         assert all_end(nets)
+    assert not list(elsewhere.rglob(CLICKS))
+    assert len(list((tmp_path / "kept").rglob(CLICKS))) == 1
+    fit_in_subprocesses(SMALL, logs[0], [600], parallel_fits=1, checkpoints=tmp_path / "kept")
+    assert not list((tmp_path / "kept").rglob(CLICKS))

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.core import mail
+from django.core import checks, mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.test import override_settings
 from django.utils import timezone
@@ -116,6 +116,33 @@ def test_each_alarm_rings_by_itself(columns, alarm):
     [finding] = alarms()
     assert finding.message
     assert finding.remedy
+
+
+def test_lists_that_are_gone_ring_as_those_that_are_short():
+    usual()
+    week(lists=0, clicked=0, short=0)
+    assert rings() == {"short_lists"}
+    [finding] = alarms()
+    assert finding.message == "No list was shown in the last week; 7000 a week are usual."
+
+
+def test_no_alarm_can_be_made_to_wait_for_more_days_than_it_looks_at(settings):
+    usual()
+    week(sessions=400, consent=45)
+    churned(0.3, days=28)
+    settings.SESSREC = {**settings.SESSREC, "ALARMS": {"MIN_DAYS": 21}}
+    assert rings() == {"traffic", "consent", "item_churn"}
+    settings.SESSREC = {**settings.SESSREC, "ALARMS": {"MIN_DAYS": 22}}
+    [problem] = [each for each in checks.run_checks(tags=["sessrec"]) if "MIN_DAYS" in each.msg]
+    assert "21" in f"{problem.msg} {problem.hint}"
+
+
+def test_the_sales_of_a_young_shop_are_held_against_the_weeks_that_it_has():
+    usual(days=22)
+    week(sales=150)
+    assert rings() == {"sales"}
+    [finding] = alarms()
+    assert "1050.00 EUR in the last week; 3500.00 are usual" in finding.message
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_ids_and_rows_are_those_of_the_index(pair):
     assert [*mapped.ids] == [*index.ids]
     assert mapped.ids[1:4] == ("tea", "cup", "ä")
     assert mapped.ids[-1] == "1999"
-    asked = [*IDS, "unknown", "", "teapot"]
+    asked = [*IDS, "unknown", "", "teapot", "half of a character: \ud83d"]
     assert mapped.rows(asked).tolist() == index.rows(asked).tolist()
     assert mapped.item_ids([2, 0, 4]) == ["cup", "", "日本"]
     assert mapped.row("ä") == 3

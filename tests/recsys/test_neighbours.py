@@ -162,6 +162,8 @@ def test_rows_that_the_model_does_not_have_are_refused(row):
         ("self_weight", -1.0),
         ("click_decay", float("nan")),
         ("reach", 0),
+        ("reach", 2**31),
+        ("neighbours", 2**31),  # which the kernel's 32 bits would take for -2**31
     ],
 )
 def test_impossible_parameters_are_named(name, value):

@@ -42,19 +42,19 @@ class Recorder:
     """Popularity, which keeps what its fit was handed."""
 
     def fit(self, sessions, *, validation=None, progress=None):
-        self.handed = {"validation": validation}
+        self.handed = {}
         return Popularity().fit(sessions)
 
 
 class Resuming(Recorder):
     def fit(self, sessions, *, validation=None, progress=None, checkpoints=None):
-        self.handed = {"validation": validation, "checkpoints": checkpoints}
+        self.handed = {"checkpoints": checkpoints}
         return Popularity().fit(sessions)
 
 
 class Refreshing(Recorder):
     def fit(self, sessions, *, validation=None, progress=None, warm_start=None):
-        self.handed = {"validation": validation, "warm_start": warm_start}
+        self.handed = {"warm_start": warm_start}
         return Popularity().fit(sessions)
 
 
@@ -64,10 +64,9 @@ class Refreshing(Recorder):
 )
 def test_a_fit_is_handed_what_it_takes_and_no_more(estimator, taken, tmp_path):
     log = synthetic_shop(items=20, groups=2, sessions=50).log
-    earlier, last = log.split_last(0.2)
-    context = {"checkpoints": tmp_path, "warm_start": Popularity().fit(earlier)}
-    offer(estimator, earlier, validation=last, **context)
-    assert estimator.handed == {"validation": last} | {name: context[name] for name in taken}
+    context = {"checkpoints": tmp_path, "warm_start": Popularity().fit(log)}
+    offer(estimator, log, **context)
+    assert estimator.handed == {name: context[name] for name in taken}
     assert is_resumable(estimator) == ("checkpoints" in taken)
     assert is_refreshable(estimator) == ("warm_start" in taken)
 

@@ -35,6 +35,16 @@ class Diverging:
 
 
 @dataclass(frozen=True)
+class Incorruptible:
+    """Popularity, which wants to know nothing of the days that it is tested on."""
+
+    def fit(self, sessions, *, validation=None, progress=None):
+        if validation is not None:
+            raise ValueError("these are the days of the test")
+        return Popularity().fit(sessions)
+
+
+@dataclass(frozen=True)
 class Raising:
     def fit(self, sessions, *, validation=None, progress=None):
         raise ArithmeticError("the sun was in its eyes")

@@ -21,6 +21,7 @@ from django_sessrec.privacy.compliance_report import compliance_report
 from django_sessrec.training import bulk_read, click_files
 from django_sessrec.training.dataset import read, read_baskets
 from django_sessrec.training.pipeline import train
+from tests.support.disks import fill, small_disk
 from tests.support.visits import store_visits, synthetic_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
@@ -223,6 +224,30 @@ def test_what_a_killed_training_left_half_written_is_removed_after_an_hour(visit
     os.utime(old, (time.time() - 4_000,) * 2)
     click_files.discard()
     assert list(click_files.folder().glob(".*.npz")) == [young]
+
+
+def test_a_file_that_another_process_finishes_meanwhile_stops_no_sweep(visits):
+    read(START, NOW, from_files=True)
+    (click_files.folder() / ".finished.npz").symlink_to("nowhere")  # listed, and gone when it is looked at
+    click_files.discard()
+
+
+@pytest.mark.parametrize("room", [0, 4_096])
+def test_a_full_disk_costs_the_files_and_not_the_training_run(visits, sessrec, tmp_path, caplog, room):
+    with small_disk(tmp_path / "disk", 400) as disk:
+        sessrec["ARTIFACTS"] = disk
+        fill(disk, but=room)
+        assert clicked(read(START, NOW, from_files=True)[0]) == clicked(read(START, NOW)[0])
+        assert "could not be kept, and will be read again: [Errno 28]" in caplog.text
+        assert [path.name for path in disk.rglob("*") if path.stem.startswith(".") and path.is_file()] == []
+
+
+def test_no_clicks_of_a_killed_training_stay_once_the_setting_is_gone(visits, sessrec):
+    read(START, NOW, from_files=True)
+    (click_files.folder() / ".killed.npz").write_bytes(b"clicks")
+    sessrec["CLICK_FILES"] = False
+    assert len(click_files.tidy()) > 8
+    assert list(click_files.folder().iterdir()) == []
 
 
 def test_baskets_and_views_come_from_the_same_files(visits, asked):

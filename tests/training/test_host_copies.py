@@ -153,6 +153,7 @@ def test_a_host_without_any_says_so(publish, on):
 
 
 def test_what_fails_is_not_tried_at_every_look(publish, on, monkeypatch):
+    monkeypatch.setattr(host_copies, "FIRST_PAUSE", 60.0)  # longer than five looks take
     run = publish()
     replace(f"{run.artifact}/items.npy", b"")
     tries = []
@@ -268,6 +269,16 @@ def test_past_retention_a_copy_is_removed_even_where_nothing_replaces_it(publish
     assert names() == set()
 
 
+def test_a_model_that_has_left_the_settings_leaves_every_host(publish, on, settings):
+    run = publish()
+    fetcher = Fetcher("web1")
+    with on("web1"):
+        step(fetcher)
+        settings.SESSREC = settings.SESSREC | {"MODELS": {}}
+        fetcher.step()
+        assert not run.folder.exists()
+
+
 def test_a_hosts_wrong_clock_removes_nothing_and_does_not_look_silent(publish, on, monkeypatch):
     run = publish(window_start=timezone.now() - timedelta(days=10))
     wrong = timezone.now() + timedelta(days=200)
@@ -314,6 +325,12 @@ def test_what_a_killed_fetch_left_is_removed_after_an_hour(on):
 def test_one_process_fetches_into_a_folder(on):
     with on("web1"), only_fetcher(), pytest.raises(AlreadyFetching, match=r"keeps .*web1 up to date"):
         only_fetcher().__enter__()
+
+
+def test_a_folder_that_can_t_be_made_is_named(on, settings, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with on("file/models"), pytest.raises(CommandError, match=r"Not a directory: .*file/models"):
+        call_command("sessrec_fetch", "--once")
 
 
 def test_fetch_once_tells_whether_all_is_here(publish, on, capsys):

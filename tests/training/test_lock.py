@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 
 import pytest
 from django.db import connections
@@ -105,3 +106,18 @@ def test_the_lock_holds_no_snapshot_that_would_keep_vacuum_from_its_work(bound_b
             "WHERE locktype = 'advisory' AND datname = current_database()"
         )
         assert cursor.fetchall() == [("idle in transaction", None)]
+
+
+@pytest.mark.parametrize("timeout", ["idle_in_transaction_session_timeout", "transaction_timeout"])
+def test_no_timeout_of_the_server_s_takes_the_lock_from_a_long_training(timeout):
+    if timeout == "transaction_timeout" and connections["default"].pg_version < 170_000:
+        pytest.skip("PostgreSQL has transaction_timeout from 17 on")
+    options = {"options": f"-c {timeout}=200"}
+    with (
+        reconnected(OPTIONS=connections["default"].settings_dict["OPTIONS"] | options),
+        training_lock("neighbours") as held,
+    ):
+        assert held
+        time.sleep(0.5)
+        with training_lock("neighbours") as free:
+            assert not free

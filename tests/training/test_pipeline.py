@@ -1,19 +1,23 @@
 """From events in Postgres to a model that serves, and every way in which that may end otherwise."""
 
+import contextlib
 import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from django.core.files.storage import FileSystemStorage
+from django.db import Error, connection
 
 import django_sessrec
-from django_sessrec import neural
+from django_sessrec import neural, tasks
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Promotion, TrainingRun
 from django_sessrec.recsys import artifact
-from django_sessrec.training import artifact_store
+from django_sessrec.training import artifact_store, click_files, pipeline
 from django_sessrec.training.pipeline import train
 from django_sessrec.training.schedule import due, newest_run
+from tests.support.storages import folder_storage, share_models_through
 from tests.support.visits import store_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
@@ -54,6 +58,13 @@ def test_what_is_published_knows_the_days_that_it_was_tested_on(visits, sessrec)
 
     sessrec["MODELS"]["neighbours"]["REFIT"] = False
     assert "just-in" not in train_one().open().index
+
+
+def test_no_fit_is_shown_the_days_that_it_is_tested_on(visits, sessrec):
+    """A network whose epochs are chosen on them is tested on what it has seen."""
+    sessrec["MODELS"]["popularity"]["ESTIMATOR"] = f"{TESTS}.Incorruptible"
+    run = train_one("popularity")
+    assert run.state == State.PUBLISHED, run.verdict
 
 
 def test_the_second_training_meets_the_first_on_clicks_that_neither_has_seen(visits):
@@ -186,7 +197,7 @@ def test_options_that_the_estimator_refuses_are_a_failure_with_the_reason(visits
     sessrec["MODELS"]["neighbours"]["OPTIONS"] = {"neighbours": -1}
     run = train_one()
     assert (run.state, run.stage) == (State.FAILED, "")
-    assert "neighbours must be above 0, not -1" in run.verdict
+    assert "neighbours must be 1 to 1,000,000, not -1" in run.verdict
 
 
 def test_a_folder_that_can_t_be_written_ends_the_run_before_the_fit_and_the_old_model_stays(
@@ -239,6 +250,49 @@ def test_old_artifacts_go_and_what_may_be_rolled_back_to_stays(visits, sessrec):
     assert len(list(sessrec["ARTIFACTS"].iterdir())) == 2 * artifact_store.KEPT
 
 
+class Interrupted(FileSystemStorage):
+    """A storage in whose deletes, once `armed`, the process is stopped or its database is gone."""
+
+    armed = ""
+
+    def delete(self, name):
+        if self.armed == "stopped":
+            raise SystemExit(143)  # as at SIGTERM
+        if self.armed == "without database":
+            with contextlib.suppress(Error), connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        super().delete(name)
+
+
+@pytest.mark.parametrize("how", ["stopped", "without database"])
+def test_what_was_promoted_stays_whatever_becomes_of_the_cleaning_up(
+    visits, settings, tmp_path, monkeypatch, how
+):
+    entry = {"BACKEND": f"{__name__}.Interrupted", "OPTIONS": {"location": tmp_path / "storage"}}
+    share_models_through(settings, entry)
+    monkeypatch.setattr(artifact_store, "KEPT", 1)
+    first = train_one("popularity")
+    monkeypatch.setattr(artifact_store, "prune", armed(artifact_store.prune, monkeypatch, how))
+    with contextlib.suppress(SystemExit, Error):
+        train_one("popularity")
+    connection.close()
+
+    second = Promotion.objects.active("popularity")
+    assert second.pk > first.pk
+    assert second.state == State.PUBLISHED, second.verdict
+    assert len(second.open().recommend([], 3)) == 3
+
+
+def armed(prune, monkeypatch, how):
+    """`prune`, in which the storage is interrupted."""
+
+    def interrupted(model):
+        monkeypatch.setattr(Interrupted, "armed", how)
+        return prune(model)
+
+    return interrupted
+
+
 def test_what_is_asked_for_twice_is_trained_once(visits):
     known = newest_run("popularity")
     assert train("popularity", trigger="ana", after=known).state == State.PUBLISHED
@@ -259,3 +313,40 @@ def test_a_model_is_due_when_its_hours_are_over(visits, sessrec):
     run.state = State.FAILED  # is tried again after an hour
     run.save()
     assert due("popularity")
+
+
+@pytest.mark.parametrize("task", [tasks.train, tasks.train_due])
+def test_what_keeps_one_model_from_being_trained_stops_no_other(visits, monkeypatch, task):
+    monkeypatch.setattr(pipeline, "fail_killed", raising_for("neighbours", pipeline.fail_killed))
+    with pytest.raises(OSError, match="Input/output error"):
+        task()
+    assert Promotion.objects.active("popularity")
+    assert not TrainingRun.objects.filter(model="neighbours").exists()
+
+
+def raising_for(model, verb):
+    """`verb`, but the disk fails for one model."""
+
+    def fails(of):
+        if of == model:
+            raise OSError(5, "Input/output error")
+        return verb(of)
+
+    return fails
+
+
+def test_click_files_that_can_t_be_tidied_stop_no_schedule(visits, sessrec, monkeypatch, caplog):
+    monkeypatch.setattr(click_files, "tidy", lambda: raising_for("all", str)("all"))
+    assert set(tasks.train_due()) == {"neighbours", "popularity"}
+    assert "could not tidy the click files" in caplog.text
+
+
+def test_a_disk_that_fails_says_nothing_of_the_model_that_serves(visits, settings, tmp_path):
+    share_models_through(settings, folder_storage(tmp_path / "storage"))
+    run = train_one("popularity")
+    run.created_at -= timedelta(hours=2)
+    run.save()
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("no folder")
+    settings.SESSREC = settings.SESSREC | {"ARTIFACTS": in_the_way / "artifacts"}
+    assert due("popularity") is None

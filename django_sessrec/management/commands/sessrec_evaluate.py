@@ -29,6 +29,10 @@ SEEN = (
     "%(name)s may have been fitted on the days that it is tested on here, which flatters it: "
     "name its run's number, or the folder %(name)s-hold-out"
 )
+SEEN_BY_HOLD_OUT = (
+    "%(name)s was fitted on some of the days that it is tested on here, which flatters it: its training run "
+    "held out fewer of them. Train it again with the VALIDATION_FRACTION of SESSREC, %(fraction)g"
+)
 
 
 class Command(BaseCommand):
@@ -57,8 +61,9 @@ class Command(BaseCommand):
                 recommender = load()
                 of = recommender.learns_from
                 test = tests[of] = tests.get(of) or _Test.by(type(recommender))
-                if _may_have_seen(folder, test.last_days):
-                    self.stderr.write(self.style.WARNING(SEEN % {"name": name}))
+                if seen := _seen(folder, test.last_days):
+                    words = {"name": name, "fraction": sessrec_settings.VALIDATION_FRACTION}
+                    self.stderr.write(self.style.WARNING(seen % words))
                 report = evaluate(
                     recommender,
                     test.cases,
@@ -110,12 +115,18 @@ def _target(target: str) -> tuple[str, Path, Callable[[], Recommender]]:
     return str(run), run.hold_out_folder, partial(run.open, hold_out=True)
 
 
-def _may_have_seen(folder: Path, last_days: SessionLog) -> bool:
-    """Whether the clicks that the artifact was fitted on reach into the last days, as its card tells."""
-    window_end = artifact.read_manifest(folder).get("card", {}).get("window", [None, None])[1]
-    if window_end is None or not len(last_days) or folder.name.endswith(HOLD_OUT):
-        return False
-    return bool(datetime.fromisoformat(window_end).timestamp() > last_days.started[0])
+def _seen(folder: Path, last_days: SessionLog) -> str:
+    """What to say of an artifact that was fitted on clicks of the last days, as its card tells."""
+    card = artifact.read_manifest(folder).get("card", {})
+    is_hold_out = folder.name.endswith(HOLD_OUT)
+    if is_hold_out:
+        ends = card.get("counts", {}).get("tested_from")
+    else:
+        window_end = card.get("window", [None, None])[1]
+        ends = window_end and datetime.fromisoformat(window_end).timestamp()
+    if ends is None or not len(last_days) or ends <= last_days.started[0]:
+        return ""
+    return SEEN_BY_HOLD_OUT if is_hold_out else SEEN
 
 
 def _table(figures: dict[str, Any]) -> str:

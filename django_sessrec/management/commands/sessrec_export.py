@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from django_sessrec.management.arguments import day
 from django_sessrec.measuring.bi_export import FORMATS, STORAGE, ExportError, export
 from django_sessrec.models import AuditEntry
 
@@ -19,8 +20,8 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--since", type=date.fromisoformat, metavar="DAY", help="Such as 2026-11-01.")
-        parser.add_argument("--until", type=date.fromisoformat, metavar="DAY", help="Today by default.")
+        parser.add_argument("--since", type=day, metavar="DAY", help="Such as 2026-11-01.")
+        parser.add_argument("--until", type=day, metavar="DAY", help="Today by default.")
         parser.add_argument(
             "--format", action="append", choices=FORMATS, help="May be repeated; by default both."
         )

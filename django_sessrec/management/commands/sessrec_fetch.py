@@ -45,7 +45,7 @@ class Command(BaseCommand):
                     self._once(fetcher)
                 else:
                     self._run(fetcher, every)
-        except AlreadyFetching as reason:
+        except (AlreadyFetching, OSError) as reason:
             raise CommandError(str(reason)) from reason
 
     def _once(self, fetcher: Fetcher) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error
 
+from django_sessrec.management.arguments import day
 from django_sessrec.management.progress import Progress
 from django_sessrec.measuring.days import today
 from django_sessrec.measuring.rollups import days_with_rows, due_days, roll_up
@@ -21,8 +22,8 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--since", type=_day, metavar="DAY", help="The first day, such as 2026-11-01.")
-        parser.add_argument("--until", type=_day, metavar="DAY", help="The last day; today by default.")
+        parser.add_argument("--since", type=day, metavar="DAY", help="The first day, such as 2026-11-01.")
+        parser.add_argument("--until", type=day, metavar="DAY", help="The last day; today by default.")
 
     def handle(self, *, since: date | None, until: date | None, **options: Any) -> None:
         last = until or today()
@@ -30,22 +31,18 @@ class Command(BaseCommand):
             raise CommandError(f"--since {since} lies after {last}: swap the two days.")
         days = due_days() if since is None and until is None else days_with_rows(since or date.min, last)
         progress = Progress(self.stderr, "sessrec_rollup")
-        for number, day in enumerate(days):
-            progress("roll up", number / len(days), {"day": day})
+        for number, each in enumerate(days):
+            progress("roll up", number / len(days), {"day": each})
             try:
-                roll_up(day)
+                roll_up(each)
             except Error as problem:
                 progress.end()
                 raise CommandError(
-                    f"{day}: {str(problem).strip()}. The {number} days after it are done: go on with "
-                    f"--until {day}."
+                    f"{each}: {str(problem).strip()}. The {number} days after it are done: continue with "
+                    f"--until {each}."
                 ) from problem
         if days:
             progress("roll up", 1, {"day": days[-1]})
             progress.end()
         span = f", {days[-1]} to {days[0]}" if days else ""
         self.stdout.write(f"{len(days)} days rolled up{span}")
-
-
-def _day(text: str) -> date:
-    return date.fromisoformat(text)

@@ -43,20 +43,25 @@ class Command(BaseCommand):
                 self._train_all(models, refresh)
 
     def _train_all(self, models: list[str], refresh: bool) -> None:
-        runs = [self._train(model, refresh) for model in models or sessrec_settings.MODELS]
-        if failed := [run for run in runs if run.state == TrainingRun.State.FAILED]:
-            raise CommandError(f"failed: {', '.join(str(run) for run in failed)}", returncode=1)
+        """Train each; what keeps one from being trained stops no other, and is said at the end."""
+        problems = []
+        for model in models or sessrec_settings.MODELS:
+            try:
+                run = self._train(model, refresh)
+            except (AlreadyTraining, ImproperlyConfigured) as reason:
+                problems.append(str(reason))
+            else:
+                problems += [f"failed: {run}"] if run.state == TrainingRun.State.FAILED else []
+        if problems:
+            raise CommandError("\n".join(problems), returncode=1)
 
     def _train(self, model: str, refresh: bool) -> TrainingRun:
         progress = Progress(self.stderr, model)
         try:
             run = train(model, trigger="command", progress=progress, refresh=refresh)
-        except (AlreadyTraining, ImproperlyConfigured) as reason:
-            raise CommandError(str(reason)) from reason
         finally:
             progress.end()
-        if run is None or run.started_at is None or run.finished_at is None:
-            raise CommandError(f"{model} was not trained")
+        assert run and run.started_at and run.finished_at  # noqa: PT018, S101  # for mypy: it has ended
         seconds = (run.finished_at - run.started_at).total_seconds()
         style = self.style.SUCCESS if run.state == TrainingRun.State.PUBLISHED else self.style.WARNING
         outcome = style(str(run.get_state_display()))
