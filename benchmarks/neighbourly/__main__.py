@@ -105,7 +105,7 @@ def measure(port: int, visits: Any, options: argparse.Namespace) -> dict[str, An
         for where, figures in found.items()
     }
     idle_share = medians["alone"]["idle"] / len(os.sched_getaffinity(0))
-    ratios = {}
+    ratios: dict[str, float | None] = {}
     for mode in (*modes, "_of_a_loop"):
         beside, quiet = medians[f"beside{mode}"], medians["alone"]
         for name in ("p90", "p50"):

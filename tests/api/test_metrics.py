@@ -12,6 +12,7 @@ from django_sessrec.capture import ledger, store
 from django_sessrec.capture.event import make
 from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.capture.fast_query import database_breaker
+from django_sessrec.capture.partitions import ensure_ahead
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Heartbeat, Promotion, TrainingRun
 from tests.support.history import show
@@ -39,6 +40,7 @@ def test_every_row_is_told_by_its_outcome(scraper):
     store.write([event])
     store.write([event])
     store_failed([{"name": "nonsense"}], "name")
+    ensure_ahead()  # the tables may have been made before midnight
     found = figures(scraper)
     rows = {labels[0]: value for (name, *labels), value in found.items() if name == "sessrec_rows_total"}
     nothing = {"failed": 0, "withdrawn": 0, "replayed": 0}

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, connections, transaction
+from django.db.migrations.recorder import MigrationRecorder
 
 from django_sessrec.capture import partitions, store
 from django_sessrec.capture.store import WriteResult
@@ -27,8 +28,9 @@ def existing():
 
 
 def test_migrate_has_made_a_week_ahead():
-    today = datetime.now(UTC).date()
-    assert partitions.ensure(today, today + timedelta(7)) == []
+    migrated = MigrationRecorder.Migration.objects.filter(app="sessrec").earliest("applied").applied.date()
+    assert partitions.ensure(migrated, migrated + timedelta(7)) == []
+    partitions.ensure_ahead()  # of the next day, where midnight has passed since
     assert partitions.ensure_ahead() == []
 
 
