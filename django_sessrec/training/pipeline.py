@@ -45,7 +45,7 @@ from django_sessrec.training.promotion import held_by, promote
 from django_sessrec.training.refresh import starts
 from django_sessrec.training.run_recorder import Listener, RunRecorder, fail, fail_killed, finish
 from django_sessrec.training.schedule import Due, due, newest_run
-from django_sessrec.training.stop import sigterm_raised
+from django_sessrec.training.stop import leave_cut_statement, sigterm_raised
 from django_sessrec.training.window import window
 
 log = logging.getLogger("django_sessrec")
@@ -102,11 +102,13 @@ def train(
         except (Refused, NotEnoughData) as refusal:
             finish(run, TrainingRun.State.REFUSED, str(refusal))
         except (KeyboardInterrupt, SystemExit):
+            leave_cut_statement()
             not_over = TrainingRun.objects.filter(pk=run.pk, state=TrainingRun.State.RUNNING)
             if not_over.exists():
                 fail(run, _("It was stopped at the stage %(stage)s.") % {"stage": run.stage})
             raise  # its checkpoints stay on disk, for the next run to resume from
         except Exception as error:
+            leave_cut_statement()
             reason = traceback.format_exception_only(error)[0].strip().splitlines()[0]
             fail(run, reason, "".join(traceback.format_exception(error)))
         resume.discard(model)

@@ -10,11 +10,8 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from psycopg.pq import TransactionStatus
 
-from django_sessrec import database
 from django_sessrec.artifact_storage import StorageError
-from django_sessrec.capture.deadlines import hang_up
 from django_sessrec.models import TrainingRun
 from django_sessrec.training import artifact_store
 from django_sessrec.training.lock import training_lock
@@ -95,9 +92,6 @@ def fail_killed(model: str) -> list[TrainingRun]:
 
 def fail(run: TrainingRun, reason: str, error: str = "") -> None:
     """End a run as failed, with the traceback as `error`, and remove what it left on disk."""
-    own = database.connection()
-    if own.connection is not None and own.connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
-        hang_up(own)  # a signal, or a worker's time limit, has cut a statement off
     try:
         artifact_store.remove(run)
     except StorageError as problem:

@@ -1,4 +1,5 @@
-"""SIGTERM as an exception, so that a training run that is stopped ends as failed and says why."""
+"""What a training run needs to say why it ended where a signal ends it: SIGTERM as an exception, and a
+connection that answers."""
 
 from __future__ import annotations
 
@@ -7,6 +8,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from psycopg.pq import TransactionStatus
+
+from django_sessrec import database
+from django_sessrec.capture.deadlines import hang_up
 
 
 @contextmanager
@@ -26,3 +32,11 @@ def sigterm_raised() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def leave_cut_statement() -> None:
+    """Leave a connection on which a signal, such as a worker's time limit, has cut a statement off: it waits
+    for the answer and takes no other."""
+    own = database.connection()
+    if own.connection is not None and own.connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+        hang_up(own)

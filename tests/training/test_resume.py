@@ -2,9 +2,11 @@
 
 import json
 import signal
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
 
 from django_sessrec.ids import uuid7
@@ -12,7 +14,7 @@ from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys.synthetic import synthetic_shop
 from django_sessrec.training import resume
 from django_sessrec.training.pipeline import train
-from django_sessrec.training.run_recorder import fail, fail_stale
+from django_sessrec.training.run_recorder import fail_stale
 from django_sessrec.training.schedule import Due, due
 from tests.support.processes import process, wait_for
 from tests.support.visits import store_visits
@@ -84,11 +86,19 @@ def test_sigterm_stops_a_training_which_says_so_and_is_gone_on_with(net, tmp_pat
     assert run.history[: len(stopped.history) - 1] == stopped.history[:-1]
 
 
-def test_a_run_that_a_signal_ends_in_the_middle_of_a_statement_says_so():
-    run = TrainingRun.objects.create(model="net", state=State.RUNNING)
-    connection.connection.pgconn.send_query(b"SELECT pg_sleep(0.1)")
-    fail(run, "stopped")
-    assert TrainingRun.objects.get().state == State.FAILED
+@pytest.mark.parametrize(
+    ("ends", "said"), [(SystemExit, "It was stopped at the stage read"), (SoftTimeLimitExceeded, "TimeLimit")]
+)
+def test_a_run_that_a_signal_ends_in_the_middle_of_a_statement_says_so(net, ends, said):
+    def cut(*_):
+        connection.connection.pgconn.send_query(b"SELECT pg_sleep(0.1)")
+        raise ends
+
+    with suppress(SystemExit):
+        train("net", trigger="command", progress=cut)
+    run = TrainingRun.objects.get()
+    assert run.state == State.FAILED
+    assert said in run.verdict
 
 
 def left(sessrec, **changes):
