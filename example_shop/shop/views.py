@@ -37,7 +37,7 @@ def category(request: HttpRequest, slug: str) -> HttpResponse:
     shown = get_object_or_404(Category.objects.select_related("parent"), slug=slug)
     department = shown.parent or shown
     kinds = department.children.all()
-    slugs = [shown.slug, *([kind.slug for kind in kinds] if shown == department else [])]
+    slugs = [department.slug, *(kind.slug for kind in kinds)]  # what the page's list is made from
     page = _browse(request, Product.objects.under(shown))
     return render(
         request,
