@@ -115,7 +115,8 @@ def test_events_that_arrive_out_of_order_are_put_in_order(transactional_db):
 
 def test_last_days_in_which_nobody_went_on_after_a_click_are_no_test(visits):
     good = train("neighbours", trigger="command")
-    store_visits((uuid7(), NOW - timedelta(minutes=n), ["item-1"]) for n in range(1, 200))
+    now = datetime.now(UTC)  # all of one day: how many clicks on an item count has a bound for each day
+    store_visits((uuid7(), now - timedelta(milliseconds=n), ["item-1"]) for n in range(1, 200))
     run = train("neighbours", trigger="command")
     assert run.state == State.REFUSED
     assert "clicks to predict" in run.verdict or "no cases" in run.verdict
