@@ -28,7 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.neighbourly.fitting import Fit, Loop
+from benchmarks.neighbourly.fitting import Fit, idle_loop
 from benchmarks.neighbourly.steady import SteadyLoad
 from benchmarks.serving.__main__ import PAGES, server, shop
 from benchmarks.serving.visitors import visit
@@ -84,7 +84,7 @@ def measure(port: int, visits: Any, options: argparse.Namespace) -> dict[str, An
         with SteadyLoad(port, page, visits, rate) as visitors:
             idle = free_cores(os.sched_getaffinity(0), options.seconds)
             note("alone", idle=idle, **visitors.percentiles(options.seconds))
-        with SteadyLoad(port, page, visits, rate) as visitors, Loop():
+        with SteadyLoad(port, page, visits, rate) as visitors, idle_loop():
             time.sleep(options.seconds)
             note("beside_of_a_loop", **visitors.percentiles(options.seconds))
         for mode, a_fit in modes.items():

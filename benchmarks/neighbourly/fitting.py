@@ -13,7 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -93,19 +94,16 @@ class Fit:
             self._heard.notify_all()
 
 
-class Loop:
-    """A context with a process that counts and needs no memory, of the lowest priority that there is: what
-    is left of its cost is the system's and the processor's."""
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen([sys.executable, "-c", COUNTING])
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
+@contextmanager
+def idle_loop() -> Iterator[None]:
+    """Beside a process that counts and needs no memory, of the lowest priority that there is: what is left
+    of its cost is the system's and the processor's."""
+    process = subprocess.Popen([sys.executable, "-c", COUNTING])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def main() -> None:

@@ -188,14 +188,12 @@ def remember(
     choice: Choice,
     visit: Visit,
     placement: Placement,
-    request: HttpRequest | None = None,
+    *,
     duration_us: int | None = None,
 ) -> Impression | None:
-    """The row that says what was shown; None without consent, or for an empty list.
+    """The row that says what was shown, not written yet; None without consent, or for an empty list.
 
     A holdout's list is empty and has a row all the same: its sessions are counted.
-
-    With a request it is written once the response is made, without one nobody writes it.
 
     duration_us: microseconds that the list took
     """
@@ -204,7 +202,7 @@ def remember(
         return None
     by_model = answer is not None and answer.step == MODEL
     impression_id = uuid7()
-    impression = Impression(  # type: ignore[misc]  # by the order of its fields Django takes half as long
+    return Impression(  # type: ignore[misc]  # by the order of its fields Django takes half as long
         impression_id,
         time_of(impression_id),
         visit.session_id,
@@ -223,9 +221,6 @@ def remember(
         answer.intents if answer else None,
         duration_us,
     )
-    if request is not None:
-        request.sessrec.show(impression)  # type: ignore[attr-defined]
-    return impression
 
 
 def _propensities(choice: Choice) -> list[float | None] | None:
