@@ -1,6 +1,7 @@
 """Servers and tables that hang, and are let go in any case."""
 
 import os
+import re
 import shutil
 import signal
 import threading
@@ -58,6 +59,14 @@ def locked(server, *tables):
             other.execute(f"LOCK TABLE sessrec_{table} IN ACCESS EXCLUSIVE MODE")
         with released(other.rollback):
             yield
+
+
+def waited_for(server, start=0):
+    """Our tables that a statement waited for, by the server's log of who waits for a lock from `start` on."""
+    relations = re.findall(r"still waiting for \w+ on relation (\d+)", server.log.read_text()[start:])
+    with psycopg.connect(server.url) as other:
+        names = other.execute("SELECT relname FROM pg_class WHERE oid = ANY(%s::oid[])", [relations])
+        return {name.removeprefix("sessrec_") for (name,) in names}
 
 
 @contextmanager

@@ -44,6 +44,8 @@ def set_up(name, postgres):
         call_command("migrate", verbosity=0, database=events.alias)
         with events.cursor() as cursor:  # it would write its log within 0.2 s
             cursor.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+            cursor.execute("ALTER SYSTEM SET log_lock_waits = on")  # tests read there who waited for what,
+            cursor.execute("ALTER SYSTEM SET deadlock_timeout = '1ms'")  # and that as soon as it waits
             cursor.execute("SELECT pg_reload_conf()")
             # As in a shop: a commit waits for the disk unless it says otherwise. Servers of tests do not.
             cursor.execute(f"ALTER DATABASE {events.settings_dict['NAME']} SET synchronous_commit = on")
