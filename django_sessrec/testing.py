@@ -32,7 +32,8 @@ from django.test.utils import override_settings
 
 from django_sessrec import events as events_door
 from django_sessrec import safety
-from django_sessrec.capture import client_address, orders_without_session, page_counts, session_limit
+from django_sessrec.capture import client_address, orders_without_session, page_counts
+from django_sessrec.capture.cache_waits import cache_breaker
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.store import WriteResult
 from django_sessrec.capture.tracker import Tracker
@@ -157,7 +158,7 @@ def reset() -> None:
     ):  # fmt: skip
         room.forget()
     client_address.warn_of_proxies.cache_clear()
-    session_limit.cache_breaker.resume()
+    cache_breaker.resume()
 
 
 def _nothing(*_given: object) -> None:

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from django_sessrec.capture import cookie
+from django_sessrec.capture.cache_waits import cache_may_be_asked, noting_a_late_cache
 from django_sessrec.capture.client_address import client_address
 from django_sessrec.conf import SETTINGS, sessrec_settings
 from django_sessrec.safety import log
@@ -99,16 +100,21 @@ THROTTLES: Sequence[type[PerVisitor]] = (PerVisitor, PerAddress)
 def admitted(request: HttpRequest, setting: str, throttles: Sequence[PerVisitor] | None = None) -> bool:
     """Whether the request is within the rates of all throttles, which then count it; else none does.
 
-    The cache is read once for all of them. Its own errors admit the request: the shop goes on.
+    The cache is read once for all of them. If it fails or answers late, the shop goes on: nobody is refused.
     """
     throttles = [each() for each in THROTTLES] if throttles is None else throttles
     try:
         keys = [key for each in throttles for key in each.ask(request, setting)]
-        counts = cache.get_many(keys) if keys else {}
+        if not keys or not cache_may_be_asked():
+            return True
+        with noting_a_late_cache():
+            counts = cache.get_many(keys)
         if not all(each.fits(counts) for each in throttles):
             return False
-        for each in throttles:
-            each.count()
+        if cache_may_be_asked():
+            with noting_a_late_cache():
+                for each in throttles:
+                    each.count()
     except Exception as error:  # they differ by backend
         log("could not count the API's requests: is the cache reachable?", error)
     return True

@@ -7,25 +7,18 @@ consent does: no cookie, no row.
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Final
 
 from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 
-from django_sessrec.capture.breaker import Breaker, waited_in_vain
+from django_sessrec.capture.cache_waits import cache_may_be_asked, noting_a_late_cache
 from django_sessrec.capture.client_address import client_address
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.safety import never_raises
 
 HOUR = 3_600
-SLOW_SECONDS: Final = 0.5  # from which a cache answers late; how long its client waits is the shop's
-
-cache_breaker = Breaker(5.0)
 logger = logging.getLogger("django_sessrec")
 
 
@@ -38,26 +31,13 @@ def may_begin(request: HttpRequest) -> bool:
     limit = sessrec_settings.SESSIONS_PER_CLIENT
     if limit is None or (address := client_address(request)) is None:
         return True
-    if not cache_breaker.asks(SLOW_SECONDS):
+    if not cache_may_be_asked():
         return True
     hour = f"{datetime.now(UTC):%Y%m%d%H}"
     digest = salted_hmac("django_sessrec.clients", f"{hour} {address}", algorithm="sha256").hexdigest()
     key = f"sessrec:client:{digest}"
-    with _given_a_rest():
+    with noting_a_late_cache():
         begun: int = 1 if cache.add(key, 1, HOUR) else cache.incr(key)
     if begun == limit + 1:
         logger.warning("A client began more than %d sessions in an hour: its next ones are contextual", limit)
     return begun <= limit
-
-
-@contextmanager
-def _given_a_rest() -> Iterator[None]:
-    """Let no other page wait for a cache that this one has waited for: sessions begin uncounted meanwhile."""
-    started = time.monotonic()
-    try:
-        yield
-    finally:
-        waited = time.monotonic() - started
-        if waited > SLOW_SECONDS:
-            cache_breaker.rest()
-            waited_in_vain(waited)

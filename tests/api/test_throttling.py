@@ -6,6 +6,9 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.test import RequestFactory
 
 from django_sessrec.api import throttling
+from django_sessrec.capture.session_limit import may_begin
+from django_sessrec.testing import reset
+from tests.capture.shop import LateCache
 
 MINUTE = 60
 
@@ -66,6 +69,19 @@ def test_the_cache_is_read_once_for_all_throttles(clock, settings):
     clock(1)
     assert asked(3) == [True] * 3
     assert cache.reads == 3
+
+
+def test_one_request_waits_for_a_cache_that_answers_late_and_the_others_do_not_ask(clock, settings):
+    settings.CACHES = {"default": {"BACKEND": "tests.capture.shop.LateCache"}}
+    LateCache.asked = 0
+    clock(1)
+    assert asked(10) == [True] * 10
+    assert LateCache.asked == 1
+    reset()
+    may_begin(RequestFactory().get("/", REMOTE_ADDR="93.184.216.34"))
+    assert LateCache.asked == 2
+    assert asked() == [True]
+    assert LateCache.asked == 2, "what a page has found out holds for the API, too"
 
 
 class Counting(LocMemCache):

@@ -5,7 +5,7 @@ from time import sleep
 
 from django.core.cache.backends.base import BaseCache
 
-from django_sessrec.capture import session_limit
+from django_sessrec.capture import cache_waits
 from django_sessrec.catalogue import Catalogue
 from django_sessrec.models import Heartbeat
 
@@ -59,9 +59,16 @@ class LateCache(BaseCache):
         super().__init__(parameters)
 
     def add(self, *args, **kwargs):
-        LateCache.asked += 1
-        sleep(session_limit.SLOW_SECONDS + 0.01)
+        self._answer_late()
         return True
+
+    def get_many(self, *args, **kwargs):
+        self._answer_late()
+        return {}
+
+    def _answer_late(self):
+        LateCache.asked += 1
+        sleep(cache_waits.SLOW_SECONDS + 0.01)
 
 
 class NoCache(BaseCache):
