@@ -61,6 +61,11 @@ def in_code(tmp_path_factory) -> set:
     return {tuple(forms(message.id)) for message in messages(read("de", copy))}
 
 
+def test_no_french_line_begins_with_a_colon():
+    broken = [text for each in messages(read("fr")) for text in forms(each.string)]
+    assert [text for text in broken if re.search(r"« | [:;?!»](?!\w)", text)] == []
+
+
 @languages
 def test_every_string_of_the_code_is_in_the_translation_and_no_other(in_code, language):
     translated = {tuple(forms(message.id)) for message in messages(read(language))}

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from django_sessrec.admin.formatting import colon
 from django_sessrec.admin.sessions import SessionsList
 from django_sessrec.admin.words import person_name, placement_name
 from django_sessrec.models import AuditEntry
@@ -28,9 +29,8 @@ class AuditEntryAdmin(SessionsList):
 
     @admin.display(description=_("detail"))
     def details(self, entry: AuditEntry) -> str:
-        return ", ".join(
-            f"{name.replace('_', ' ')}: {_plain(name, value)}" for name, value in entry.detail.items()
-        )
+        lines = (colon(name.replace("_", " "), _plain(name, value)) for name, value in entry.detail.items())
+        return ", ".join(lines)
 
 
 def _plain(name: str, value: Any) -> str:

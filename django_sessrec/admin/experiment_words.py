@@ -12,7 +12,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from django_sessrec.admin.formatting import MINUS, NONE, PER_CENT, fixed, percent, whole
+from django_sessrec.admin.formatting import MINUS, NONE, PER_CENT, colon, fixed, percent, whole
 from django_sessrec.admin.formatting import signed as with_sign
 from django_sessrec.experiment_models import Experiment, Variant
 from django_sessrec.measuring.arms import Arm
@@ -176,7 +176,7 @@ def figures(experiment: Experiment, judged: Judgement) -> Figures:
                 if interleaved
                 else amount(name, judged.arms[variant].ratio(name).value, experiment.currency),
                 _difference(name, bounds, experiment.currency),
-                _interval(reach, bounds, most, f"{label}: {_difference(name, bounds, experiment.currency)}"),
+                _interval(reach, bounds, most, colon(label, _difference(name, bounds, experiment.currency))),
                 _kind(bounds),
                 name == goal,
             )
@@ -193,7 +193,7 @@ def guards(judged: Judgement) -> list[tuple[str, bool, str]]:
             if name in by_name:
                 rate, usual = judged.arms[variant].ratio(name).value, judged.control.ratio(name).value
                 note = " / ".join(_guarded(name, each) for each in (rate, usual) if each is not None) or NONE
-                found.append((f"{TITLES[name]}: {variant}", (variant, name) not in judged.failed, note))
+                found.append((colon(TITLES[name], variant), (variant, name) not in judged.failed, note))
     return found
 
 
@@ -285,7 +285,7 @@ def changes(variant: Variant) -> str:
     parts = []
     for key, value in variant.changes.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        parts.append(f"{labels.get(key, key)}: {text}")
+        parts.append(colon(labels.get(key, key), text))
     return "; ".join(parts) or NONE
 
 

@@ -28,6 +28,11 @@ class Cell:
     note: str = ""
 
 
+def colon(name: object, words: object) -> str:
+    """The name and what is said of it, with the colon of the reader's language."""
+    return f"{name}{_(':')} {words}"
+
+
 def cells(kpi: Kpi) -> list[tuple[str, Cell]]:
     """A table's columns in order, each with its heading; what it earned first."""
     return [

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_sessrec.admin.charts import Layer, stacked_bars
-from django_sessrec.admin.formatting import NONE, Cell, cells, fixed, percent, whole
+from django_sessrec.admin.formatting import NONE, Cell, cells, colon, fixed, percent, whole
 from django_sessrec.admin.words import step_name
 from django_sessrec.measuring import rollups
 from django_sessrec.measuring.days import each_day, last_days
@@ -78,7 +78,7 @@ def _sources(placement: str, start: date, end: date) -> Sources:
     days = list(each_day(start, end))
     columns = [{name: by_day[day] for name, by_day in made.items() if day in by_day} for day in days]
     layers = stacked_bars(
-        columns, lambda place, name, share: f"{date_format(days[place])}: {name} {percent(share)}"
+        columns, lambda place, name, share: colon(date_format(days[place]), f"{name} {percent(share)}")
     )
     legend = [(each.number, each.name, percent(each.share)) for each in layers]
     return Sources(layers, legend, (date_format(start), date_format(end)))

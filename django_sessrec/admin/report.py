@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django_sessrec.admin.acts import Act, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.charts import Chart, Point, line_chart
-from django_sessrec.admin.formatting import NONE, Cell, cards, cells, interval, percent, points
+from django_sessrec.admin.formatting import NONE, Cell, cards, cells, colon, interval, percent, points
 from django_sessrec.admin.forms import PeriodForm
 from django_sessrec.admin.products_page import products_page
 from django_sessrec.admin.words import Named, experiment_name, placement_name, step_name
@@ -193,7 +193,7 @@ def _controls_first(
 def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:
     """The variants, and how much more often than the first one's the lists of each are clicked."""
     named = {
-        (_placement(placement), Named(f"{experiment_name(name)}: {variant}", name)): kpi
+        (_placement(placement), Named(colon(experiment_name(name), variant), name)): kpi
         for (placement, name, variant), kpi in figures.items()
     }
     table = _table(_("By experiment"), (_("Placement"), _("Variant")), named)
@@ -219,7 +219,7 @@ def _chart(
         rate = kpi.rate("ctr")
         if rate.value is not None:
             name = placement_name(placement)
-            words = f"{name}, {date_format(day)}: {percent(rate.value)} ({interval(rate)})"
+            words = colon(f"{name}, {date_format(day)}", f"{percent(rate.value)} ({interval(rate)})")
             point = Point(day.toordinal(), rate.value, words, *rate.interval)
             series.setdefault(name, []).append(point)
     ends = ((start.toordinal(), date_format(start)), (end.toordinal(), date_format(end)))

@@ -11,7 +11,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from django_sessrec.admin.charts import Chart, Point, line_chart
-from django_sessrec.admin.formatting import NONE, fixed, whole
+from django_sessrec.admin.formatting import NONE, colon, fixed, whole
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import TrainingRun
 from django_sessrec.training.dataset import TrainingCounts
@@ -127,7 +127,7 @@ def learning_curves(run: TrainingRun) -> Iterator[Chart]:
         series: dict[str, list[Point]] = {}
         for entry in run.history:
             if _number(entry.get(name)):
-                words = f"{entry['progress']:.0%}: {entry[name]:.4g}"
+                words = colon(f"{entry['progress']:.0%}", f"{entry[name]:.4g}")
                 series.setdefault(_line(entry, name), []).append(Point(entry["progress"], entry[name], words))
         chart = line_chart(
             _curve_title(name),

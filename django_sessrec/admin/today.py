@@ -18,6 +18,7 @@ from django_sessrec.admin.flags import flags
 from django_sessrec.admin.formatting import (
     NONE,
     PER_CENT,
+    colon,
     fixed,
     interval,
     money,
@@ -209,7 +210,7 @@ def _cards(this: Report, currency: str) -> Iterator[Card]:
 
 def _definition(key: str) -> str:
     definition = DEFINITIONS[key]
-    return f"{definition.name}: {definition.formula}."
+    return colon(definition.name, f"{definition.formula}.")
 
 
 def _as_long(this: Report, before: Decimal | int) -> Decimal:
@@ -262,7 +263,7 @@ def _chart(this: Report, currency: str, changed: Changes) -> Chart | None:
         series[_before(this)] = before
     ends = ((this.start.toordinal(), date_format(this.start)), (this.end.toordinal(), date_format(this.end)))
     title = _("Sales after a click, per day (%(currency)s)") % {"currency": currency}
-    flagged = {day.toordinal(): f"{date_format(day)}: {'; '.join(words)}" for day, words in changed.items()}
+    flagged = {day.toordinal(): colon(date_format(day), "; ".join(words)) for day, words in changed.items()}
     return line_chart(title, series, ends=ends, label=lambda value: fixed(value, 0), flags=flagged)
 
 
@@ -277,7 +278,7 @@ def _before(this: Report) -> str:
 
 
 def _on(day: date, kpi: Kpi, currency: str) -> str:
-    return f"{date_format(day)}: {money({currency: _money(kpi, currency).direct})}"
+    return colon(date_format(day), money({currency: _money(kpi, currency).direct}))
 
 
 def _plot(this: Report, currency: str, changed: Changes) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from decimal import Decimal
 
+from django.utils import translation
+
 from django_sessrec.admin.experiment_words import amount
-from django_sessrec.admin.formatting import NONE, fixed, money, percent, signed, whole
+from django_sessrec.admin.formatting import NONE, colon, fixed, money, percent, signed, whole
 
 
 def test_an_amount_has_the_decimals_of_its_currency():
@@ -25,3 +27,9 @@ def test_what_rounds_to_zero_has_no_sign():
     assert [signed(value, 1) for value in (0.04, -0.04, 0.0)] == ["0.0"] * 3
     assert fixed(-0.04, 1) == "0.0"
     assert amount("clicks", -0.00001, "", signed=True) == "0.00"
+
+
+def test_a_colon_stands_as_in_the_readers_language():
+    assert colon("model", "old") == "model: old"
+    with translation.override("fr"):
+        assert colon("modèle", "vieux") == "modèle\N{NO-BREAK SPACE}: vieux"
