@@ -120,7 +120,7 @@ class ModelCatalogue(Catalogue):
         if not self.parent_field:
             return {}
         products = self._model._default_manager.filter(**{f"{self.id_field}__in": self.native_ids(item_ids)})
-        found = products.values_list(self.id_field, self.parent_field)
+        found = products.order_by().values_list(self.id_field, self.parent_field)
         return {item_id: parent for item_id, parent in found if parent not in (None, "")}
 
     def variants(self, families: Collection[str]) -> Mapping[Any, Iterable[Any]]:
@@ -165,7 +165,7 @@ class ModelCatalogue(Catalogue):
         key = field.target_field  # type: ignore[union-attr]  # of a relation
         rows = model._default_manager.filter(**{f"{key.name}__in": _cleaned(field, categories)})
         described = {}
-        for row in rows:
+        for row in rows.order_by():
             with isolated("describe a category", savepoints=False):
                 described[getattr(row, key.attname)] = {"title": str(row), "url": row.get_absolute_url()}
         return described
@@ -201,8 +201,10 @@ class ModelCatalogue(Catalogue):
         return _cleaned(self._id_field, item_ids)
 
     def _among(self, products: QuerySet[Any], item_ids: Collection[str]) -> QuerySet[Any]:
-        """The products with these ids."""
+        """The products with these ids, in no order where none is needed to tell which they are."""
         ids = self.native_ids(item_ids)
+        if not products.query.distinct_fields:
+            products = products.order_by()
         on_postgres = ids and connections[products.db].vendor == "postgresql"
         if on_postgres and _whole_numbers(self._id_field) is not None:
             return products.filter(**{f"{self.id_field}__{Among.lookup_name}": ",".join(map(str, ids))})

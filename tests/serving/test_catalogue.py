@@ -8,9 +8,11 @@ from django.contrib.auth.models import Group, Permission, User
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
+from django.db import connection
 from django.db.models import FileField, IntegerField
 from django.db.models.fields.files import FieldFile
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from django_sessrec.catalogue import Catalogue, ModelCatalogue, TextCatalogue, get_catalogue
 from django_sessrec.catalogue.one_model import _cleaned
@@ -343,3 +345,25 @@ def test_main_categories_of_several_are_counted_each(members):
 def test_limit_as_text_is_a_limit(products):
     page = Client().get(f"/sessrec/slot/product_page/?item_id={products[0].pk}&limit=4")
     assert page.content.count(b'class="sessrec__item"') == 4
+
+
+def test_what_is_looked_up_by_id_is_not_sorted():
+    ids = [str(each.pk) for each in Permission.objects.all()[:3]]
+    shop = Permissions()  # its Meta orders by columns of another table
+    with CaptureQueriesContext(connection) as asked:
+        assert [len(shop.resolve(ids)), len(shop.known(ids))] == [3, 3]
+    assert len(asked) == 2
+    assert not [each["sql"] for each in asked if "ORDER BY" in each["sql"] or "JOIN" in each["sql"]]
+
+
+class OneOfEachType(Permissions):
+    """The first permission of each model: DISTINCT ON takes the first row of each, so the order counts."""
+
+    def queryset(self):
+        return super().queryset().order_by("content_type", "-pk").distinct("content_type")
+
+
+def test_an_order_that_decides_which_row_is_found_stays():
+    every = Permission.objects.filter(content_type=ContentType.objects.first())
+    found = OneOfEachType().resolve([str(each.pk) for each in every])
+    assert [*found] == [max(each.pk for each in every)]
