@@ -32,6 +32,14 @@ SLOW = (
     "training/test_worker.py",
 )
 LONG = {"chaos", "e2e", "slow"}
+# What hangs servers and locks tables: there a page waits as long as in a shop.
+WAITS = (
+    *("admin/test_waits.py", "api/test_waits.py", "chaos", "serving/test_safety.py"),
+    *(
+        f"capture/test_{name}.py"
+        for name in ("crash", "fast_query", "faults", "full_disk", "keeper", "prepared", "waits")
+    ),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -81,6 +89,16 @@ def _nothing_rests() -> None:
 
     reset()
     translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page waits however long a busy machine takes to answer it, but in WAITS."""
+    if any(request.path.is_relative_to(TESTS / path) for path in WAITS):
+        return
+    for name in ("deadlines.TIMEOUT_SECONDS", "fast_query.TIMEOUT_SECONDS", "stream.TIMEOUT_SECONDS"):
+        monkeypatch.setattr(f"django_sessrec.capture.{name}", 60.0)
+    monkeypatch.setattr("django_sessrec.capture.breaker.MAX_WAIT_SECONDS", 120.0)
 
 
 @pytest.fixture(autouse=True)

@@ -87,7 +87,7 @@ def now(**shift):
         (an_event() | {"event_id": "x"}, "event_id"),
         (an_event() | {"event_id": 7}, "event_id"),
         (an_event() | {"event_id": unlike_any()}, "event_id"),
-        (an_event() | {"event_id": str(uuid7(now(hours=1)))}, "time"),
+        (an_event() | {"event_id": str(uuid7(now(days=1)))}, "time"),
         (an_event() | {"event_id": str(uuid7(now(hours=-25)))}, "time"),
         (an_event(item_id=""), "item_id"),
         (an_event(item_id="x" * 201), "item_id"),
