@@ -203,7 +203,7 @@ class ModelCatalogue(Catalogue):
     def _among(self, products: QuerySet[Any], item_ids: Collection[str]) -> QuerySet[Any]:
         """The products with these ids, in no order where none is needed to tell which they are."""
         ids = self.native_ids(item_ids)
-        if not products.query.distinct_fields:
+        if products.ordered and not products.query.distinct_fields:
             products = products.order_by()
         on_postgres = ids and connections[products.db].vendor == "postgresql"
         if on_postgres and _whole_numbers(self._id_field) is not None:
