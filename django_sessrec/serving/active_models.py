@@ -47,8 +47,8 @@ class _Unopened:
     fingerprint: artifact.Fingerprint
     tried_at: float
 
-    def is_over(self, run: TrainingRun) -> bool:
-        """Whether to try again: for another run, for changed files, or after TRY_AGAIN_SECONDS."""
+    def may_try_again(self, run: TrainingRun) -> bool:
+        """For another run, for changed files, or after TRY_AGAIN_SECONDS."""
         return (
             run.pk != self.run_id
             or time.monotonic() - self.tried_at >= TRY_AGAIN_SECONDS
@@ -95,7 +95,7 @@ def _renewed(model: str, current: ActiveModel | None) -> ActiveModel | None:
             current = None
         elif current is None or current.run_id != run.pk:
             unopened = _unopened.get(model)
-            if unopened is None or unopened.is_over(run):
+            if unopened is None or unopened.may_try_again(run):
                 current = _opened(run, current) or current
     return current
 

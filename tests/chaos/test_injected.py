@@ -74,7 +74,7 @@ NOT_MET = {
     "serving.choose.Choice.traces": "the same",
     "serving.recommendations.RecommendedItem.trace": "the same",
     "serving.visit.stored_visit": "the admin's",
-    "serving.active_models._Unopened.is_over": "asked where a model did not open",
+    "serving.active_models._Unopened.may_try_again": "asked where a model did not open",
     "serving.experiments._ended": "asked where the admin has experiments",
     "serving.fallback._by_content": "asked where STEPS names the step content",
     "serving.model_candidates.ModelCandidates._unexplained": "asked where no product is a variant of another",
