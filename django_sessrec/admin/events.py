@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.admin.acts import Act, Question, asked, may
 from django_sessrec.admin.base import EstimatingPaginator, ReadOnlyAdmin
-from django_sessrec.admin.formatting import NONE, colon
+from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.forms import FIRST_DAY, LAST_DAY, first_moment
 from django_sessrec.admin.products import ShownProduct, shown_products
 from django_sessrec.admin.sessions import SESSION_OF, SessionOf, SessionsList
@@ -225,8 +225,9 @@ class ImpressionAdmin(PartitionedAdmin):
     def why_each(self, impression: Impression) -> str:
         titles = [product.title for product in _products_of(impression)]
         reasons = [reason_name(reason) for reason in impression.reasons]
-        lines = [(colon(*each),) for each in zip_longest(titles, reasons, fillvalue=NONE)]
-        return format_html("<ol>{}</ol>", format_html_join("", "<li>{}</li>", lines))
+        pairs = zip_longest(titles, reasons, fillvalue=NONE)
+        lines = ((title, _(":"), reason) for title, reason in pairs)  # a title may be safe: it stays so
+        return format_html("<ol>{}</ol>", format_html_join("", "<li>{}{} {}</li>", lines))
 
 
 @admin.register(FailedEvent)
