@@ -90,12 +90,12 @@ def connect(patience: float) -> Redis:
 
 def client() -> Redis:
     """The pages' client; each process has its own connections, each thread takes one."""
-    return _client(sessrec_settings.STREAM_URL, os.getpid())
+    return _client(sessrec_settings.STREAM_URL, os.getpid(), TIMEOUT_SECONDS)
 
 
 @cache
-def _client(_url: str, _process: int) -> Redis:
-    return connect(TIMEOUT_SECONDS)
+def _client(_url: str, _process: int, patience: float) -> Redis:
+    return connect(patience)
 
 
 def add(events: Sequence[Event], impressions: Sequence[Impression], receipt: str) -> bool:

@@ -11,6 +11,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django_sessrec.capture import partitions, store
 from django_sessrec.capture.store import WriteResult
 from tests.support.capture import event, reconnected
+from tests.support.roles import ACTS, WRITES_ROWS, clerk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 FIRST, LAST = date(2020, 2, 28), date(2020, 3, 1)
@@ -141,31 +142,24 @@ def test_partitions_are_made_where_the_server_binds_parameters():
 
 
 @pytest.fixture
-def clerk():
-    """A role that may read and write rows, and owns nothing."""
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE ROLE clerk")
-        cursor.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk")
-        cursor.execute("SET ROLE clerk")
-        yield
-        cursor.execute("RESET ROLE")
-        cursor.execute("DROP OWNED BY clerk")
-        cursor.execute("DROP ROLE clerk")
+def role():
+    """One that may read and write rows, and owns nothing."""
+    with clerk(WRITES_ROWS, ACTS) as execute:
+        yield execute
 
 
-def test_a_role_without_rights_is_told_which(clerk):
+def test_a_role_without_rights_is_told_which(role):
     with pytest.raises(partitions.MissingRightsError, match="CREATE on their schema"):
         partitions.ensure(FIRST, LAST)
 
 
-def test_a_role_without_rights_is_told_which_when_days_are_too_old(clerk):
-    with connection.cursor() as cursor:
-        cursor.execute("RESET ROLE")
-        partitions.ensure(FIRST, LAST)
-        cursor.execute("SET ROLE clerk")
+def test_a_role_without_rights_is_told_which_when_days_are_too_old(role):
+    role("RESET ROLE")
+    partitions.ensure(FIRST, LAST)
+    role(ACTS)
     with pytest.raises(partitions.MissingRightsError, match="must own sessrec_event"):
         partitions.drop_older_than(2)
 
 
-def test_a_role_without_rights_writes_into_the_days_that_are_there(clerk):
+def test_a_role_without_rights_writes_into_the_days_that_are_there(role):
     assert store.write([event()]) == WriteResult(stored=1)

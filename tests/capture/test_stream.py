@@ -189,6 +189,13 @@ def test_a_server_that_is_away_is_not_waited_for_and_costs_no_row(
     assert erase_sessions([session_id]).rows["sessrec_event"] == 3
 
 
+def test_pages_wait_for_the_server_as_long_as_they_may_by_now(stream_server, monkeypatch):
+    """A client that waits longer, made for another test, would have a page wait for a server that hangs."""
+    monkeypatch.setattr(stream, "TIMEOUT_SECONDS", stream.TIMEOUT_SECONDS / 2)
+    waits = stream.client().connection_pool.connection_kwargs["socket_timeout"]
+    assert waits == stream.TIMEOUT_SECONDS
+
+
 def test_the_server_keeps_no_click_of_a_session_that_was_erased(stream_server):
     erased, other = uuid7(), uuid7()
     outbox.deliver([event("before", session_id=erased)])

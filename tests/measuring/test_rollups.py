@@ -97,7 +97,7 @@ def test_a_roll_up_whose_connection_is_cut_leaves_the_day_as_it_was(busy_day, mo
         while thread.is_alive() and not cut:
             cursor.execute(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-                "WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'"
+                "WHERE query = 'SELECT pg_sleep(60)' AND state = 'active' AND datname = current_database()"
             )
             cut = cursor.fetchone()[0] == 1
     thread.join()

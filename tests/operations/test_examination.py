@@ -21,6 +21,7 @@ from django_sessrec.operations import examination, services, shop, storage, trai
 from django_sessrec.operations.findings import Code, Level, ago
 from tests.demo.models import Product
 from tests.support.capture import celery_on, reconnected
+from tests.support.roles import ACTS, CLERK, WRITES_ROWS, clerk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -264,14 +265,11 @@ def test_a_proxy_that_the_settings_do_not_know_is_told(settings, proxies, forwar
 
 @pytest.fixture
 def role():
-    """A role that may log in and nothing else; what it is granted goes with it."""
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE ROLE clerk")
-        yield cursor.execute
-        cursor.execute("RESET ROLE")
-        cursor.execute("DROP OWNED BY clerk")
-        cursor.execute("DROP ROLE clerk")
-        cursor.execute("GRANT USAGE ON SCHEMA public TO public")
+    """A role that may log in and nothing else."""
+    with clerk() as execute:
+        yield execute
+        execute("RESET ROLE")
+        execute("GRANT USAGE ON SCHEMA public TO public")
 
 
 def test_a_database_that_takes_no_rows_is_told():
@@ -287,19 +285,20 @@ def test_a_database_that_takes_no_rows_is_told():
 def test_a_role_that_sees_no_table_is_not_told_to_migrate(role, may_enter):
     if not may_enter:
         role("REVOKE USAGE ON SCHEMA public FROM public")
-    role("SET ROLE clerk")
+    role(ACTS)
     (finding,) = storage.tables()
     assert finding.code == Code.RIGHTS_MISSING
-    assert finding.message == "The role clerk may not read the tables."
+    assert finding.message == f"The role {CLERK} may not read the tables."
     assert "GRANT USAGE ON SCHEMA" in finding.remedy
 
 
 def test_a_role_that_may_not_write_one_table_is_told_which(role):
-    role("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk")
-    role("REVOKE DELETE ON sessrec_withdrawal FROM clerk")
-    role("SET ROLE clerk")
+    role(WRITES_ROWS)
+    role(f"REVOKE DELETE ON sessrec_withdrawal FROM {CLERK}")
+    role(ACTS)
     found = codes(storage.rights())
-    assert found[Code.RIGHTS_MISSING].message == "The role clerk may not read and write sessrec_withdrawal."
+    message = f"The role {CLERK} may not read and write sessrec_withdrawal."
+    assert found[Code.RIGHTS_MISSING].message == message
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from django_sessrec import tasks
 from django_sessrec.capture import bot_rules, partitions
 from django_sessrec.models import TrainingRun
 from django_sessrec.operations.upkeep import UpkeepError, upkeep
+from tests.support.roles import ACTS, CLERK, WRITES_ROWS, clerk
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,21 +39,13 @@ def test_a_role_that_may_not_make_partitions_is_told_what_is_missing():
     (last,) = partitions.ensure_ahead() or [partitions_of_the_last_day()]
     with connection.cursor() as cursor:
         cursor.execute(f'DROP TABLE "{last}"')
-        cursor.execute("CREATE ROLE clerk")
-        cursor.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk")
-        cursor.execute("SET ROLE clerk")
-    try:
+    with clerk(WRITES_ROWS, ACTS):
         with pytest.raises(UpkeepError, match="partitions: permission denied for schema public"):
             upkeep()
         (finding,) = [each for each in rights_found() if each.code == "rights.no_partitions"]
-        assert "The role clerk can't make or drop the partitions of sessrec_event." in finding.message
+        assert f"The role {CLERK} can't make or drop the partitions of sessrec_event." in finding.message
         assert "GRANT CREATE ON SCHEMA public" in finding.remedy
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("RESET ROLE")
-            cursor.execute("DROP OWNED BY clerk")
-            cursor.execute("DROP ROLE clerk")
-        partitions.ensure_ahead()
+    partitions.ensure_ahead()
 
 
 def partitions_of_the_last_day():
