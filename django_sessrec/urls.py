@@ -8,6 +8,7 @@ from django_sessrec.api import health
 from django_sessrec.api.categories import CategoriesView, CategorySlotView
 from django_sessrec.api.events import EventsView
 from django_sessrec.api.my_data import MyDataView
+from django_sessrec.api.my_visit import my_visit
 from django_sessrec.api.personalisation import PersonalisationView
 from django_sessrec.api.recommendations import RecommendationsView, SlotView
 from django_sessrec.api.schema import SchemaView
@@ -22,6 +23,7 @@ urlpatterns = [
     path("categories/", CategoriesView.as_view(), name="categories"),
     path("slot/<str:placement>/categories/", CategorySlotView.as_view(), name="category_slot"),
     path("my-data/", MyDataView.as_view(), name="my_data"),
+    path("my-visit/", my_visit, name="my_visit"),
     path("personalisation/", PersonalisationView.as_view(), name="personalisation"),
     path("why/", why, name="why"),
     path("schema/", SchemaView.as_view(), name="schema"),

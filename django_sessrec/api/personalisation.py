@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from drf_spectacular.utils import OpenApiResponse
@@ -10,14 +10,10 @@ from rest_framework.request import Request
 
 from django_sessrec.api.openapi import documented
 from django_sessrec.api.serializers import Switch, problems
-from django_sessrec.api.views import BoundedForm, SessrecView, tracker_of
+from django_sessrec.api.views import BoundedForm, SeeOther, SessrecView, tracker_of
 from django_sessrec.capture import cookie
 
 LONGEST_PATH = 2000  # characters; Django refuses to redirect to far longer ones
-
-
-class SeeOther(HttpResponseRedirect):
-    status_code = 303
 
 
 class PersonalisationView(SessrecView):

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from drf_spectacular.openapi import AutoSchema
@@ -84,6 +84,12 @@ def read_json(body: bytes) -> Any:
         return json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"The body is not JSON: {error}") from None
+
+
+class SeeOther(HttpResponseRedirect):
+    """The answer to a form: the page to go on with, asked by GET."""
+
+    status_code = HTTPStatus.SEE_OTHER
 
 
 class AlwaysTheFirst(BaseContentNegotiation):

@@ -44,7 +44,8 @@ browser.cookies["consent"] = "yes"
 event = {"event_id": str(uuid7()), "event": "view_item", "items": [{"item_id": "7"}]}
 answers = {"events": browser.post("/sessrec/events/", {"events": [event]}, content_type="application/json")}
 for address in (
-    "recommendations/?placement=product_page", "slot/product_page/", "my-data/", "schema/", "why/"
+    "recommendations/?placement=product_page", "slot/product_page/", "my-data/", "my-visit/", "schema/",
+    "why/",
 ):
     answers[address] = browser.get(f"/sessrec/{address}")
 answers["unknown placement"] = browser.get("/sessrec/recommendations/?placement=no")
@@ -56,6 +57,7 @@ EXPECTED = {
     "recommendations/?placement=product_page": [200, "application/json"],
     "slot/product_page/": [200, "text/html; charset=utf-8"],
     "my-data/": [200, "application/json"],
+    "my-visit/": [200, "text/html; charset=utf-8"],
     "schema/": [200, "application/vnd.oai.openapi; charset=utf-8"],
     "why/": [200, "text/html; charset=utf-8"],
     "unknown placement": [404, "application/problem+json"],

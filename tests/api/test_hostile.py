@@ -29,7 +29,13 @@ tokens_of_anybody = st.one_of(
     st.text("ABCDwxyz0189-_=.", min_size=40, max_size=46),
 )
 addresses = st.sampled_from(
-    ["/demo/product/{pk}/", "/sessrec/recommendations/", "/sessrec/my-data/", "/sessrec/why/"]
+    [
+        "/demo/product/{pk}/",
+        "/sessrec/recommendations/",
+        "/sessrec/my-data/",
+        "/sessrec/my-visit/",
+        "/sessrec/why/",
+    ]
 )
 
 

@@ -67,6 +67,7 @@ ANSWERS = {
     "/sessrec/health/ready": 503,
     "/sessrec/metrics/": 200,
     "/sessrec/my-data/": 503,
+    "/sessrec/my-visit/": 503,
     "/sessrec/recommendations/?placement=product_page": 200,
     "/sessrec/schema/": 200,
     "/sessrec/slot/product_page/": 200,
@@ -106,6 +107,15 @@ def test_a_visitor_is_told_that_it_is_not_available(visitor, locked):
     locked("sessrec_event")
     answer = visitor.get("/sessrec/my-data/")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+
+
+def test_a_visit_that_can_t_be_read_or_erased_now_is_not_said_to_be_gone(visitor, locked):
+    send(visitor, an_event())
+    locked("sessrec_event")
+    for ask in (visitor.get, visitor.post):
+        answer = ask("/sessrec/my-visit/", headers={"sec-fetch-site": "same-origin"})
+        assert (answer.status_code, "sessrec" in answer.cookies) == (503, False)
+        assert "Please try again in a minute." in answer.content.decode()
 
 
 def test_a_part_that_answers_late_hides_no_other_figure(client, settings, locked):

@@ -92,6 +92,21 @@ def test_a_change_of_mind_deletes_what_was_kept_at_once(visitor, shop):
     assert shop.rows(f"SELECT {traces}", {"id": session_id}) == [(0,)]
 
 
+def test_a_visitor_reads_what_is_kept_and_erases_it_without_javascript(visitor, shop):
+    before = shop.rows(ALL_ROWS)
+    page = visitor(java_script_enabled=False)
+    accept(page)
+    open_product(page, shop, "teapots")
+    name = page.get_by_role("heading", level=1).inner_text()
+    page.goto("/privacy/")
+    page.get_by_role("link", name="Everything we keep of it").click()
+    page.get_by_role("main").get_by_text(f"Product viewed: {name}").wait_for()
+    page.get_by_role("button", name="Erase this visit").click()
+    page.get_by_text("Nothing is kept of your visit.").wait_for()
+    assert session_of(page) is None
+    assert shop.rows(ALL_ROWS) == before
+
+
 def test_one_click_at_the_foot_of_the_page_ends_it_without_javascript(visitor, shop):
     before = shop.rows(ALL_ROWS)
     page = visitor(java_script_enabled=False)

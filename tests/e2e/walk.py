@@ -98,6 +98,9 @@ def main_pages(page: Page) -> Iterator[str]:
     page.get_by_role("link", name="How our suggestions are made").click()
     page.get_by_role("heading", level=1, name="How our suggestions are made").wait_for()
     yield "why"
+    page.get_by_role("link", name="See what is kept of your visit").click()
+    page.get_by_role("heading", level=1, name="What is kept of your visit").wait_for()
+    yield "my visit"
     sign_in(page)
     page.goto("/admin/sessrec/report/")
     yield "report"

@@ -133,7 +133,7 @@ def test_without_consent_the_list_is_full_and_nothing_is_kept(visitor, product, 
 def test_a_change_of_mind_deletes_what_was_kept(visitor, product):
     visitor.post("/consent/", {"answer": "session", "next": "/"})
     visitor.get(product.get_absolute_url())
-    assert "/sessrec/my-data/" in visitor.get("/privacy/").content.decode()
+    assert "/sessrec/my-visit/" in visitor.get("/privacy/").content.decode()
     assert Event.objects.count() == 1
     visitor.post("/consent/", {"answer": "none", "next": "/privacy/"})
     assert Event.objects.count() == 0

@@ -23,6 +23,7 @@ PAGES = {
     "basket": "/basket/",
     "checkout": "/checkout/",
     "privacy": "/privacy/",
+    "my visit": "/sessrec/my-visit/",
 }
 
 
