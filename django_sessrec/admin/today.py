@@ -36,10 +36,11 @@ from django_sessrec.measuring.kpis import Kpi, Money, Pages, Sessions
 from django_sessrec.measuring.report import Compared, Report, report
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import alarms
-from django_sessrec.operations.experiments import judgement, waits_for
+from django_sessrec.operations.experiments import judgement, take_in_declared, waits_for
 from django_sessrec.operations.findings import Finding, Level
 from django_sessrec.operations.readiness import Step, steps, sum_of
 from django_sessrec.operations.trained_models import trained_models
+from django_sessrec.safety import isolated
 
 PERIODS = (7, 28, 90)
 USUAL = 28
@@ -332,7 +333,9 @@ def needs_you(setup: Sequence[Step]) -> list[Finding | Step]:
 
 
 def _experiments() -> Iterator[dict[str, Any]]:
-    """Open experiments and the verdict on each."""
+    """Open experiments, those that the settings have declared since the last upkeep too, and their verdicts."""
+    with isolated("take in the experiments that the settings declare"):
+        take_in_declared()
     for experiment in Experiment.objects.filter(state__in=OPEN):
         verdict = experiment_words.sentence(experiment, judgement(experiment), waits_for(experiment))
         yield {"experiment": experiment, "state": verdict}

@@ -31,6 +31,26 @@ def test_a_queued_training_that_ends_between_two_looks_is_shown(tab):
     expect(tab.locator("#result_list tbody th")).to_have_text([str(quick), str(earlier)])
 
 
+PAUSES = """
+window.pauses = []
+const later = window.setTimeout
+window.setTimeout = (act, pause) => { window.pauses.push(pause); return later(act, 0) }
+"""
+
+
+def test_a_queued_training_that_no_worker_takes_is_asked_for_less_and_less_often(tab):
+    """The page may stand open overnight."""
+    tab.add_init_script(PAUSES)
+    tab.goto(reverse("admin:sessrec_trainingrun_changelist") + "#sessrec-queued")
+    tab.wait_for_function("pauses.filter((each) => each === 30000).length > 1")
+    pauses = tab.evaluate("pauses.filter((each) => each >= 2000)")
+    assert pauses == sorted(pauses)
+    assert pauses[0] == 2_000
+    assert sum(pauses) < 5 * 60_000
+    a_run(state="running", figures={}, history=[], finished_at=None)
+    tab.wait_for_function("pauses.at(-1) < 30000")
+
+
 def test_a_runs_page_draws_its_curve_as_it_grows(tab):
     points = [{"progress": step / 10, "loss": 7 - step} for step in range(4)]
     run = a_run(state="running", progress=0.3, figures={}, history=points[:2], finished_at=None)

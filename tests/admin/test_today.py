@@ -57,6 +57,19 @@ def test_a_new_shop_sees_what_to_do_next(admin_client):
     assert "sessrec-headlines" not in html
 
 
+def test_an_experiment_of_the_settings_runs_there_at_once(admin_client, sales, placement):
+    """Not only after the next upkeep."""
+    placement(EXPERIMENT={"NAME": "fewer", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1, "LIMIT": 4}}})
+    html = page(admin_client, TODAY)
+    assert reverse("admin:sessrec_experiment_change", args=[Experiment.objects.get(name="fewer").pk]) in html
+    assert "No training run and no experiment." not in html
+
+
+def test_an_experiment_of_the_settings_that_nobody_can_read_hides_no_figure(admin_client, sales, placement):
+    placement(EXPERIMENT={"NAME": "fewer", "VARIANTS": {"a": {}}})
+    assert "sessrec-headlines" in page(admin_client, TODAY)
+
+
 def test_the_sentence_says_what_was_earned_and_how_much_of_all(admin_client, sales):
     html = page(admin_client, f"{TODAY}?days=7")
     assert "Recommendations brought 100.00 EUR (25.0\N{NO-BREAK SPACE}% of recorded sales)." in html
