@@ -333,7 +333,7 @@ def needs_you(setup: Sequence[Step]) -> list[Finding | Step]:
 
 
 def _experiments() -> Iterator[dict[str, Any]]:
-    """Open experiments, those that the settings have declared since the last upkeep too, and their verdicts."""
+    """Open experiments and the verdict on each; those that the settings declare are taken in first."""
     with isolated("take in the experiments that the settings declare"):
         take_in_declared()
     for experiment in Experiment.objects.filter(state__in=OPEN):
