@@ -22,7 +22,7 @@ from django.views.decorators.http import require_http_methods
 from django_sessrec.api.permissions import is_from_the_shop
 from django_sessrec.api.throttling import admitted
 from django_sessrec.api.views import SeeOther
-from django_sessrec.capture import consent, cookie
+from django_sessrec.capture import consent, cookie, stream
 from django_sessrec.capture_models import Quarantine
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.models import EventName
@@ -112,6 +112,7 @@ def _told(request: HttpRequest, kept: KeptData) -> dict[str, Any]:
         "deeds": [_deed(each, products) for each in events],
         "lists": [_shown_list(each, products) for each in lists],
         "quarantine": kept.quarantine and REASONS.get(kept.quarantine, kept.quarantine),
+        "comes_late": stream.configured(),
         "visit": explain_visit(consent.level(request)),
     }
 

@@ -60,6 +60,16 @@ def test_a_product_that_the_shop_no_longer_shows_stands_there_by_its_id(visitor,
     assert f"Product viewed: {gone} " in page
 
 
+def test_where_clicks_come_by_a_stream_the_latest_may_be_missing(visitor, settings, told):
+    send(visitor, an_event())
+    late = "What you did in the last few seconds may still be missing."
+    assert late not in told()
+    settings.SESSREC = settings.SESSREC | {"STREAM_URL": "unix:///nowhere.sock"}
+    assert late in told()
+    Event.objects.all().delete()
+    assert late in told()
+
+
 def test_a_catalogue_that_fails_leaves_the_ids(visitor, products, told, monkeypatch):
     send(visitor, an_event(item_id=str(products[3].pk)))
     monkeypatch.setattr("tests.demo.recommendations.DemoCatalogue.resolve", lambda *_: 1 / 0)
