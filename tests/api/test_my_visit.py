@@ -178,3 +178,15 @@ def test_it_speaks_the_visitors_language(visitor, told, language, heading):
     send(visitor, an_event())
     with translation.override(language):
         assert heading in told()
+
+
+@pytest.mark.parametrize("address", [PAGE, "/sessrec/why/"])
+def test_one_frame_of_the_shop_s_holds_it_and_the_explanation(stranger, settings, tmp_path, address):
+    frame = tmp_path / "sessrec" / "page.html"
+    frame.parent.mkdir()
+    frame.write_text("<h1>{{ heading }}</h1><p>Our frame</p>{% include content %}")
+    settings.TEMPLATES = [settings.TEMPLATES[0] | {"DIRS": [tmp_path]}]
+    html = stranger.get(address).content.decode()
+    assert html.startswith("<h1>")
+    assert "Our frame" in html
+    assert 'class="sessrec-toggle"' in html
