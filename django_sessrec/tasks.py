@@ -197,16 +197,15 @@ def publish(task: str, task_id: str | None, kwargs: Mapping[str, Any]) -> None:
 
     By connections of their own, whose sockets time out: the shop's, Celery's, may wait for ever.
     """
-    with _producers(current_app._get_current_object(), os.getpid()).acquire(
-        block=True, timeout=BROKER_TIMEOUT
-    ) as producer:
+    app, patience = current_app._get_current_object(), BROKER_TIMEOUT
+    with _producers(app, os.getpid(), patience).acquire(block=True, timeout=patience) as producer:
         options = {"kwargs": kwargs, "task_id": task_id, "retry_policy": ONCE_MORE}
         globals()[task].apply_async(**options, producer=producer)
 
 
 @cache
-def _producers(app: Celery, _process: int) -> ProducerPool:
-    connection = _connection(app, BROKER_TIMEOUT)
+def _producers(app: Celery, _process: int, patience: float) -> ProducerPool:
+    connection = _connection(app, patience)
     return ProducerPool(connection.Pool(PRODUCERS), limit=PRODUCERS, Producer=app.amqp.Producer)
 
 

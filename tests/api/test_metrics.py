@@ -8,6 +8,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from django_sessrec import database
+from django_sessrec.api import metrics
 from django_sessrec.capture import ledger, store
 from django_sessrec.capture.event import make
 from django_sessrec.capture.failed_events import store_failed
@@ -89,6 +90,7 @@ def test_a_part_that_is_locked_is_given_up(scraper, monkeypatch):
             cursor.execute("SELECT pg_sleep(60)")
 
     monkeypatch.setattr(ledger, "total", locked)
+    monkeypatch.setattr(metrics, "TIMEOUT_SECONDS", 1.5)
     found = figures(scraper)
     assert asked == [("1300ms",)]
     assert found["sessrec_up", "ledger"] == 0
