@@ -135,6 +135,13 @@ def due_days(now: datetime | None = None) -> list[date]:
     return due[::-1]
 
 
+def noted_due_days() -> list[date]:
+    """The due days, noted as such: they stay due until they are made, though others are and days pass."""
+    due = due_days()
+    RolledUpDay.objects.filter(day__in=due).update(state="")
+    return due
+
+
 def days_with_rows(first: date, last: date) -> list[date]:
     """The days of [first, last], both included, whose raw rows are still kept, the latest first."""
     counters = _counters()
@@ -192,13 +199,13 @@ def roll_up_due(seconds: float | None = None) -> list[date]:
     Raises django.db.Error; a page's own attempt is logged in place of it.
     """
     if seconds is None:
-        return [day for day in due_days() if roll_up(day) or True]
+        return [day for day in noted_due_days() if roll_up(day) or True]
     began, done = timezone.now(), []
     lately = (began - 2 * FRESH, began)
     if RolledUpDay.objects.filter(day=day_of(began), rolled_up_at__range=lately).exists():
         return []  # the schedule works
     try:
-        for day in due_days():
+        for day in noted_due_days():
             if timezone.now() - began > timedelta(seconds=seconds):
                 break
             roll_up(day, wait=False, timeout_seconds=seconds)

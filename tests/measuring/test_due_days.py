@@ -3,7 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.core.management import call_command
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from django_sessrec.capture import partitions
@@ -72,6 +73,34 @@ def test_a_refund_hides_no_verdict_from_the_day_of_its_order(busy_day):
     order_line(uuid7(), "refund", "order 1", timezone.now(), price="1")
     roll_up(today())
     assert DAY in due_days(timezone.now() + timedelta(hours=1))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("made_by", ["the schedule", "the command"])
+def test_a_verdict_is_not_forgotten_though_its_day_could_not_be_made_for_days(busy_day, monkeypatch, made_by):
+    """While the other days are."""
+    roll_up_due()
+    all_flushed()
+    age()
+    roll_up_due()
+    age()
+    visit = Event.objects.filter(name="purchase").first().session_id
+    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
+
+    def locked(day, **_keys):
+        if day == DAY:
+            raise OperationalError("the table is locked")
+        return roll_up(day)
+
+    if made_by == "the command":
+        call_command("sessrec_rollup", "--since", str(today()))
+    else:
+        monkeypatch.setattr(rollups, "roll_up", locked)
+        with pytest.raises(OperationalError):
+            roll_up_due()
+    days_later = timezone.now() + timedelta(days=3)
+    RolledUpDay.objects.filter(day=today()).update(rolled_up_at=days_later)
+    assert DAY in due_days(days_later)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -12,7 +12,7 @@ from django.db import Error
 from django_sessrec.management.arguments import day
 from django_sessrec.management.progress import Progress
 from django_sessrec.measuring.days import today
-from django_sessrec.measuring.rollups import days_with_rows, due_days, roll_up
+from django_sessrec.measuring.rollups import days_with_rows, noted_due_days, roll_up
 
 
 class Command(BaseCommand):
@@ -29,7 +29,8 @@ class Command(BaseCommand):
         last = until or today()
         if since and since > last:
             raise CommandError(f"--since {since} lies after {last}: swap the two days.")
-        days = due_days() if since is None and until is None else days_with_rows(since or date.min, last)
+        due = noted_due_days()
+        days = due if since is None and until is None else days_with_rows(since or date.min, last)
         progress = Progress(self.stderr, "sessrec_rollup")
         for number, each in enumerate(days):
             progress("roll up", number / len(days), {"day": each})
