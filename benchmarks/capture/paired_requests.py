@@ -15,6 +15,7 @@ import numpy as np
 from django.conf import settings
 
 from benchmarks import one_page_shop
+from benchmarks.patience import be_patient
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
@@ -36,6 +37,7 @@ def shop() -> Iterator[None]:
     try:
         settings.configure(**one_page_shop.settings(django_database(postgres.url)))
         django.setup()
+        be_patient()
         from django.contrib.auth.models import Group
         from django.core.management import call_command
 

@@ -35,6 +35,7 @@ from typing import Any
 import django
 import numpy as np
 
+from benchmarks.patience import be_patient
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
 
@@ -122,6 +123,7 @@ def shop(models: Sequence[str]) -> Iterator[dict[str, str]]:
             "DJANGO_SETTINGS_MODULE": "example_shop.settings",
         }
         django.setup()
+        be_patient()
         yield _prepared(models)
         from django_sessrec.capture.outbox import outbox
 
