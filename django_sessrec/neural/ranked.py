@@ -37,6 +37,7 @@ from django_sessrec.recsys.recommender import NotEnoughData, Progress, Recommend
 from django_sessrec.recsys.sessions import SessionLog
 
 MIN_LISTS = 100
+FEW_TARGETS = 30_000  # clicks times epochs that are learnt sooner than a process of its own has begun
 BATCH, SCORES_AT_ONCE = 256, 2**24  # sessions that the network gets together; 64 MB of its scores
 NETWORKS, LISTS, RANKER = 3.0, 0.15, 2.2  # roughly the time of each stage
 
@@ -137,23 +138,25 @@ class Ranked:
     ) -> list[OnnxRecommender]:
         """The networks of the sessions before each period, and of all sessions.
 
-        `parallel_fits` at a time, each in a process of its own; under torchrun one by one, each by all
-        processes.
+        `parallel_fits` at a time, each in a process of its own. One after the other where few clicks are
+        learnt, by this process, and under torchrun, by all of its processes.
         """
         cuts = self.cuts(sessions)
-        if ProcessGroup().is_distributed:
+        threads = self.threads or torch.get_num_threads()
+        parallel_fits = min(self.parallel_fits, threads, len(cuts))
+        distributed = ProcessGroup().is_distributed
+        source = self.source(self.threads if distributed else threads // parallel_fits)
+        if distributed or len(sessions.items) * source.epochs <= FEW_TARGETS:
             return [
-                self.source(self.threads).fit(
+                source.fit(
                     first(sessions, cut),
                     progress=progress and partial(_report, progress, number, len(cuts)),
                     checkpoints=checkpoints and checkpoints / str(number),
                 )
                 for number, cut in enumerate(cuts)
             ]
-        threads = self.threads or torch.get_num_threads()
-        parallel_fits = min(self.parallel_fits, threads, len(cuts))
         return fit_in_subprocesses(
-            self.source(threads // parallel_fits),
+            source,
             sessions,
             cuts,
             parallel_fits=parallel_fits,

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +17,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from django_sessrec.neural import Ranked
+from django_sessrec.neural import ranked as ranked_module
 from django_sessrec.neural.errors import ExportMismatch, TrainingDiverged
 from django_sessrec.neural.ranker import RankingLists, SetRanker, export_ranker, train_ranker
+from django_sessrec.neural.subprocess_fit import fit_in_subprocesses
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.candidate_features import FEATURES
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.neighbours import Neighbours
+from django_sessrec.recsys.onnx_recommender import OnnxRecommender
 from django_sessrec.recsys.onnx_session import open_session
 from django_sessrec.recsys.ranked import RankedRecommender
 from django_sessrec.recsys.recommender import NotEnoughData, Source
@@ -235,6 +239,26 @@ def test_the_ranker_finds_what_is_like_a_rival() -> None:
 def test_a_ranker_whose_loss_is_no_number_is_refused() -> None:
     with pytest.raises(TrainingDiverged, match="ranker's loss"):
         train_ranker([planted(300)], learning_rate=1e38)
+
+
+def test_networks_of_few_clicks_are_fitted_here_and_are_the_same(
+    logs: tuple[SessionLog, SessionLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier, later = logs[0].slice(0, 1_000), logs[1]
+    asked: list[int] = []
+
+    def noted(*args: Any, **keys: Any) -> list[OnnxRecommender]:
+        asked.append(len(args[2]))
+        return fit_in_subprocesses(*args, **keys)
+
+    monkeypatch.setattr(ranked_module, "fit_in_subprocesses", noted)
+    here = SMALL.fit(earlier)
+    assert asked == []
+    monkeypatch.setattr(ranked_module, "FEW_TARGETS", len(earlier.items) - 1)
+    elsewhere = SMALL.fit(earlier)
+    assert asked == [2]
+    sessions = [later[s][:-1] for s in range(20)]
+    np.testing.assert_array_equal(here.scores(sessions), elsewhere.scores(sessions))
 
 
 def test_periods_are_later_than_what_their_sources_see() -> None:
