@@ -40,7 +40,7 @@ WAITS = (
         for name in ("crash", "fast_query", "faults", "full_disk", "keeper", "prepared", "waits")
     ),
 )
-# What pages and workers wait for, as the shop has it; elsewhere a busy machine has all the time it takes.
+# How long pages, probes and workers wait at most: outside of WAITS a minute, since the machine may be busy.
 LIMITS = (
     *("admin.base.PAGE_SECONDS", "admin.report.PAGE_SECONDS", "admin.placement_figures.PAGE_SECONDS"),
     *("admin.experiments.ROLL_UP_SECONDS", "api.health.TIMEOUT_SECONDS", "api.metrics.TIMEOUT_SECONDS"),

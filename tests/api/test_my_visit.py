@@ -94,7 +94,7 @@ def test_what_is_odd_about_a_visit_is_told_in_words(visitor, told):
     Quarantine.objects.create(session_id=session_of(visitor), reason="flood", clicks=99)
     page = told()
     assert FailedEvent.objects.count() == 1
-    assert "1 message of your browser could not be read, and is kept as it came." in page
+    assert "1 event of your visit was refused, and is kept as it came." in page
     assert "The reason: more clicks in a minute than a person makes." in page
 
 

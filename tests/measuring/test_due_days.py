@@ -28,15 +28,26 @@ def all_flushed():
         cursor.execute("SELECT pg_stat_force_next_flush()")
 
 
+def all_made():
+    """Every day is made of what is there, and old enough to be made anew."""
+    roll_up_due()
+    all_flushed()
+    age()
+    roll_up_due()
+    age()
+
+
+def judge_a_buyer():
+    """Take a session with an order for a program's."""
+    visit = Event.objects.filter(name="purchase").first().session_id
+    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_late_rows_make_their_day_due(busy_day):
     partitions.ensure(DAY - 4 * ONE, today() + ONE)
     all_flushed()
-    roll_up_due()
-    all_flushed()
-    age()
-    roll_up_due()
-    age()
+    all_made()
     assert due_days() == [today()]
     happen(uuid7(NOON), NOON, "view_item", "7")
     all_flushed()
@@ -46,13 +57,8 @@ def test_late_rows_make_their_day_due(busy_day):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_verdict_on_a_session_makes_its_day_due(busy_day):
-    roll_up_due()
-    all_flushed()
-    age()
-    roll_up_due()
-    age()
-    visit = Event.objects.filter(name="purchase").first().session_id
-    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
+    all_made()
+    judge_a_buyer()
     assert DAY in due_days()
     before = money().total
     roll_up_due()
@@ -68,8 +74,7 @@ def test_a_refund_hides_no_verdict_from_the_day_of_its_order(busy_day):
     roll_up_due()
     all_flushed()
     age(hours=0.5)
-    visit = Event.objects.filter(name="purchase").first().session_id
-    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
+    judge_a_buyer()
     order_line(uuid7(), "refund", "order 1", timezone.now(), price="1")
     roll_up(today())
     assert DAY in due_days(timezone.now() + timedelta(hours=1))
@@ -79,13 +84,8 @@ def test_a_refund_hides_no_verdict_from_the_day_of_its_order(busy_day):
 @pytest.mark.parametrize("made_by", ["the schedule", "the command"])
 def test_a_verdict_is_not_forgotten_though_its_day_could_not_be_made_for_days(busy_day, monkeypatch, made_by):
     """While the other days are."""
-    roll_up_due()
-    all_flushed()
-    age()
-    roll_up_due()
-    age()
-    visit = Event.objects.filter(name="purchase").first().session_id
-    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
+    all_made()
+    judge_a_buyer()
 
     def locked(day, **_keys):
         if day == DAY:
@@ -133,8 +133,7 @@ def test_a_clock_that_was_put_back_stops_no_roll_up(busy_day):
     happen(uuid7(NOON), NOON, "view_item", "7")
     all_flushed()
     assert {DAY, today()} <= set(due_days())
-    visit = Event.objects.filter(name="purchase").first().session_id
-    Quarantine.objects.create(session_id=visit, reason="flood", clicks=30)
+    judge_a_buyer()
     assert {DAY, today()} <= set(roll_up_due(seconds=60.0))
     assert not RolledUpDay.objects.filter(day=DAY, rolled_up_at=ahead).exists()
 
