@@ -47,7 +47,8 @@ class Experiment(SessrecModel):
     stops_itself = models.BooleanField(_("stops itself when a guard rail fails"), default=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     created_by = models.TextField(_("created by"), blank=True)
-    counted_from = models.DateTimeField(_("counted from"), null=True, blank=True)  # since all variants serve
+    # Since all variants serve; of one that waits again, the moment before which nothing counts.
+    counted_from = models.DateTimeField(_("counted from"), null=True, blank=True)
     stopped_at = models.DateTimeField(_("stopped at"), null=True, blank=True)
     stop_reason = models.TextField(_("why it was stopped"), blank=True)
     kept = models.TextField(_("variant that everybody gets since"), blank=True)
@@ -77,6 +78,11 @@ class Experiment(SessrecModel):
     def is_open(self) -> bool:
         """Whether sessions take part, or will as soon as all variants serve."""
         return self.state in (self.State.WAITING, self.State.RUNNING)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether its sessions count: not before every variant serves."""
+        return self.counted_from is not None and self.state != self.State.WAITING
 
 
 class Variant(SessrecModel):

@@ -21,9 +21,10 @@ def by_session_length(experiment: Experiment) -> dict[str, Any] | None:
     By the whole days of the experiment. None before lists are counted, and for interleaving, where a list
     belongs to both models.
     """
-    if experiment.counted_from is None or experiment.kind == Experiment.Kind.INTERLEAVING:
+    since = experiment.counted_from if experiment.is_counted else None
+    if since is None or experiment.kind == Experiment.Kind.INTERLEAVING:
         return None
-    days = day_of(experiment.counted_from), day_of(experiment.stopped_at or timezone.now())
+    days = day_of(since), day_of(experiment.stopped_at or timezone.now())
     found = figures(*days, ("experiment", "variant", "session_length"))
     control, *others = (each.name for each in experiment.variants.all())
     rows = []

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -19,6 +18,7 @@ from django_sessrec.measuring.arms import Arm
 from django_sessrec.measuring.comparison import Difference
 from django_sessrec.measuring.sequences import ALARM
 from django_sessrec.measuring.verdicts import Judgement, Verdict
+from django_sessrec.operations.experiments import Plan, sessions_a_day
 from django_sessrec.serving.shadow import Shadow
 
 TITLES: Final[Mapping[str, str | Promise]] = {
@@ -129,10 +129,9 @@ UNITS: Final[Mapping[str, str | Promise]] = {
 
 def remaining(experiment: Experiment, judged: Judgement) -> str:
     """How long it still takes at this traffic; empty where that is unknown."""
-    if experiment.counted_from is None or not judged.needed or not judged.sessions:
+    if not judged.needed or not (a_day := sessions_a_day(experiment)):
         return ""
-    days = max((timezone.now() - experiment.counted_from).total_seconds() / 86_400, 1 / 24)
-    left = ceil((judged.needed - judged.sessions) / (judged.sessions / days))
+    left = ceil((judged.needed - judged.sessions) / a_day)
     effect = percent(experiment.effect)
     if left <= 0:
         return _("A difference of %(effect)s would most likely have shown by now.") % {"effect": effect}
@@ -261,15 +260,16 @@ def _goal(experiment: Experiment) -> str:
     return "preference" if experiment.kind == Experiment.Kind.INTERLEAVING else str(experiment.goal)
 
 
-def duration(days: int | None, needed: int | None) -> str:
-    """A plan in words."""
-    if days is None or needed is None:
+def duration(plan: Plan, part_now: float = 1.0) -> str:
+    """A plan in words; `part_now`: the share of sessions that take part."""
+    if plan.days is None or plan.sessions is None:
         return _("Unknown: too few sessions of this placement in the last days.")
-    return ngettext(
+    told = ngettext(
         "About %(days)s day, for %(sessions)s sessions.",
         "About %(days)s days, for %(sessions)s sessions.",
-        days,
-    ) % {"days": whole(days), "sessions": whole(needed)}
+        plan.days,
+    ) % {"days": whole(plan.days), "sessions": whole(plan.sessions)}
+    return told if part_now else f"{told} {_('That is once all sessions take part: now none does.')}"
 
 
 def part(share: float) -> str:

@@ -154,7 +154,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             request,
             experiment,
             question,
-            "ramped",
+            room.RAMPED,
             lambda answer: room.ramp(experiment, answer["part"]),
             ramp_form(experiment.part),
         )
@@ -239,12 +239,12 @@ class ExperimentAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(to or self._page(experiment))
 
     def _plan(self, experiment: Experiment) -> str:
-        if experiment.counted_from and experiment.tuned_for:
+        if experiment.is_counted and experiment.tuned_for:
             return _("%s sessions") % whole(experiment.tuned_for)
         if experiment.kind == Experiment.Kind.INTERLEAVING:
             return _("Interleaving takes about a tenth of the sessions of an A/B test.")
         planned = room.plan(experiment)
-        return words.duration(planned.days, planned.sessions)
+        return words.duration(planned, experiment.part)
 
     def _context(self, request: HttpRequest, title: str) -> dict[str, Any]:
         return self.admin_site.each_context(request) | {

@@ -24,6 +24,7 @@ from django_sessrec.safety import isolated
 from django_sessrec.serving import merchant_rules
 from django_sessrec.serving.candidate import MODEL, SEARCH, USUAL_STEPS
 from django_sessrec.serving.choose import REFILLED, Choice, choose
+from django_sessrec.serving.experiments import kept
 from django_sessrec.serving.merchant_rules import MERCHANT, Merchandising
 from django_sessrec.serving.placements import MIXED, ROWS, Placement, placement_for, variants_of
 from django_sessrec.serving.preview import RememberingCatalogue, recent_visits
@@ -204,7 +205,8 @@ def settings_table(
 ) -> list[tuple[str, str, str]]:
     """Each setting in words, its value, and where that comes from: default, settings, rules, experiment."""
     given = sessrec_settings.PLACEMENTS.get(name, {})
-    merged = {**PLACEMENT_DEFAULTS, **sessrec_settings.placement(name)}
+    left = kept(name)
+    merged = {**PLACEMENT_DEFAULTS, **sessrec_settings.placement(name), **left}
     changes = merchant_rules.allowed(rule_set.changes) if rule_set else {}
     varied = {key for key in SETTINGS for each in variants_of(name) if _differs(key, each.placement, settled)}
     rows = []
@@ -212,6 +214,8 @@ def settings_table(
         if key not in merged:
             continue
         value, source = merged[key], _("the shop's settings") if key in given else _("default")
+        if key in left:
+            source = _("what an experiment that is over left for everybody")
         if key in changes:
             value, source = changes[key], _("this draft") if changed_by else _("the merchant's rules")
         if key in varied:

@@ -68,7 +68,7 @@ OF_EXPERIMENTS: Final = """
            coalesce(v.holdout, false) OR cardinality(i.item_ids) >= coalesce(i.wanted, 0) AS filled,
            x.cap, x.currency
     FROM sessrec_impression i
-    JOIN sessrec_experiment x ON x.name = i.experiment AND x.counted_from IS NOT NULL
+    JOIN sessrec_experiment x ON x.name = i.experiment AND x.counted_from IS NOT NULL AND x.state <> 'waiting'
     LEFT JOIN sessrec_variant v ON v.experiment_id = x.id AND v.name = i.variant
     WHERE i.shown_at >= x.counted_from AND (x.stopped_at IS NULL OR i.shown_at < x.stopped_at)
 """

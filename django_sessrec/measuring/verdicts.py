@@ -77,7 +77,7 @@ def judge(experiment: Experiment, variants: Sequence[Variant], found: Mapping[st
         return _interleaved(experiment, variants, found)
     arms = {each.name: found.get(each.name, Arm()) for each in variants}
     removed = sum(arm.sessions for name, arm in found.items() if name not in arms)
-    if not experiment.counted_from or len(arms) < 2:
+    if not experiment.is_counted or len(arms) < 2:
         return Judgement(Verdict.WAITING, arms, {}, removed=removed)
     split = sample_ratio([arm.sessions for arm in arms.values()], [each.share for each in variants])
     tuned_for, alpha = experiment.tuned_for or TUNED_FOR, _alpha(len(arms))
@@ -152,7 +152,7 @@ def _interleaved(experiment: Experiment, variants: Sequence[Variant], found: Map
     arm = found.get(INTERLEAVED, Arm())
     removed = sum(each.sessions for name, each in found.items() if name != INTERLEAVED)
     arms = {INTERLEAVED: arm}
-    if not experiment.counted_from or len(variants) != 2:
+    if not experiment.is_counted or len(variants) != 2:
         return Judgement(Verdict.WAITING, arms, {}, removed=removed)
     bounds = one_sequence(arm.ratio("preference"), experiment.tuned_for or TUNED_FOR)
     second = variants[1].name

@@ -9,22 +9,26 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Any, Final
 
-from django.db.models import Min
+from django.conf import settings
+from django.db.models import Max, Min, Sum
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.experiment_models import Experiment, Variant
+from django_sessrec.experiment_models import ArmLine, DailyArm, DailyArmOrders, Experiment, Variant
 from django_sessrec.measuring.arms import arms, usual
-from django_sessrec.measuring.days import day_of, today
+from django_sessrec.measuring.days import day_of, first_moment, today
 from django_sessrec.measuring.rollups import days_with_rows, roll_up
 from django_sessrec.measuring.sequences import TUNED_FOR
 from django_sessrec.measuring.verdicts import Judgement, Verdict, judge, planned_sessions
-from django_sessrec.models import AuditEntry, Event, EventName, Promotion
+from django_sessrec.models import AuditEntry, Event, EventName, Impression, Promotion
 from django_sessrec.serving import experiments as serving
 
 BASELINE_DAYS: Final = 7  # before an experiment, from which it is planned
+RAMPED: Final = "ramped"  # in the audit trail
 CAP_SHARE: Final = 0.99  # of orders, which count whole
 CAP_ORDERS: Final = 50  # below, there is no cap
 
@@ -41,10 +45,12 @@ class Plan:
 
     - `sessions`: of all its arms, to find its smallest effect; None where nothing is known of the placement
     - `a_day`: sessions that would take part
+    - `part`: the share of all sessions that `a_day` is; all where nobody takes part yet, as in a shadow
     """
 
     sessions: int | None
     a_day: float
+    part: float = 1.0
 
     @property
     def days(self) -> int | None:
@@ -141,11 +147,30 @@ def plan(experiment: Experiment) -> Plan:
     """How long it takes at the traffic of the last days, by what the sessions of its placement did."""
     now = timezone.now()
     since = now - timedelta(days=BASELINE_DAYS)
-    baseline = usual(experiment.placement, since, now, experiment.currency, experiment.cap)
+    currency = experiment.currency or _currency()
+    cap = experiment.cap if experiment.counted_from else _cap(currency)
+    baseline = usual(experiment.placement, since, now, currency, cap)
+    part = experiment.part or 1.0
     shares = [each.share for each in experiment.variants.all()]
-    return Plan(
-        planned_sessions(experiment, baseline, shares), baseline.sessions / BASELINE_DAYS * experiment.part
+    sessions = planned_sessions(experiment, baseline, shares)
+    return Plan(sessions, baseline.sessions / BASELINE_DAYS * part, part)
+
+
+def sessions_a_day(experiment: Experiment) -> float:
+    """How many take part now: those of the last week, since the last ramp."""
+    now = timezone.now()
+    ramps = AuditEntry.objects.filter(
+        action=AuditEntry.Action.EXPERIMENT, detail__experiment=experiment.name, detail__change=RAMPED
     )
+    moments = (
+        first_moment(today() - timedelta(days=BASELINE_DAYS)),
+        experiment.counted_from,
+        ramps.aggregate(at=Max("happened_at"))["at"],
+    )
+    since = max(filter(None, moments))
+    counted = DailyArm.objects.filter(experiment=experiment.name, day__gte=day_of(since))
+    sessions: int = counted.aggregate(all=Sum("sessions"))["all"] or 0
+    return sessions / max((now - since) / timedelta(days=1), 1 / 24)
 
 
 def tend() -> dict[str, list[str]]:
@@ -189,7 +214,11 @@ def why_stop(experiment: Experiment) -> str:
 
 
 def take_in_declared() -> list[str]:
-    """Rows of the experiments that the settings declare, so that their pages are like those of the others."""
+    """Rows of the experiments that the settings declare, so that their pages are like those of the others.
+
+    One that is declared otherwise than before is counted anew: sessions that were split otherwise, or saw
+    another variant of the same name, can't be added up with those to come.
+    """
     names = []
     declared = dict(_declared())
     for name, (placement, variants) in declared.items():
@@ -199,19 +228,36 @@ def take_in_declared() -> list[str]:
         )
         if not experiment.declared:
             continue
-        with database.atomic():
+        with _held(experiment):
+            before = _variants(experiment)
             for place, (variant, keys) in enumerate(variants.items()):
                 changes = {key: value for key, value in keys.items() if key != "SHARE"}
                 values = {"place": place, "share": keys["SHARE"], "changes": _json_able(changes)}
                 experiment.variants.update_or_create(name=variant, defaults=values)
             experiment.variants.exclude(name__in=variants).delete()
-            if experiment.state == State.STOPPED:  # declared again
+            if before and before != _variants(experiment):
+                _count_anew(experiment)
+            elif experiment.state == State.STOPPED:  # declared again
                 experiment.state, experiment.stopped_at = State.WAITING, None
                 experiment.save()
         names += [name] if new else []
     gone = Experiment.objects.filter(declared=True, state__in=(State.WAITING, State.RUNNING))
     gone.exclude(name__in=declared).update(state=State.STOPPED, stopped_at=timezone.now())
     return names
+
+
+def _variants(experiment: Experiment) -> list[tuple[Any, ...]]:
+    return list(experiment.variants.values_list("name", "place", "share", "changes"))
+
+
+def _count_anew(experiment: Experiment) -> None:
+    """Forget what was counted, and wait until every variant serves."""
+    for counted in (DailyArm, DailyArmOrders, ArmLine):
+        counted.objects.filter(experiment=experiment.name).delete()
+    experiment.state, experiment.stopped_at = State.WAITING, None
+    experiment.counted_from = timezone.now()
+    experiment.save()
+    note("counted anew", experiment, "settings", _("The settings declare it otherwise than before."))
 
 
 def _declared() -> Iterable[tuple[str, tuple[str, Mapping[str, Any]]]]:
@@ -225,20 +271,27 @@ def _declared() -> Iterable[tuple[str, tuple[str, Mapping[str, Any]]]]:
 
 
 def _json_able(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Titles may be lazy, and rules objects: their text will do, since nothing is served from these rows."""
-    plain = (str, int, float, bool, type(None))
-    return {
-        key: [str(each) for each in value]
-        if isinstance(value, list | tuple)
-        else value
-        if isinstance(value, plain)
-        else str(value)
-        for key, value in changes.items()
-    }
+    """The same in every process and language; nothing is served from these rows."""
+    with override(settings.LANGUAGE_CODE):
+        return {
+            key: [_plain(each) for each in value] if isinstance(value, list | tuple) else _plain(value)
+            for key, value in changes.items()
+        }
+
+
+def _plain(value: Any) -> Any:
+    """Titles may be lazy, and rules objects: their text, or their dotted path, will do."""
+    if isinstance(value, str | int | float | bool | type(None)):
+        return value
+    if isinstance(value, Promise):
+        return str(value)
+    made_of = value if hasattr(value, "__qualname__") else type(value)
+    return f"{made_of.__module__}.{made_of.__qualname__}"
 
 
 def _begin_if_ready(experiment: Experiment) -> bool:
-    """Whether a waiting experiment runs now; a declared one is counted since its last model was promoted."""
+    """Whether a waiting experiment runs now."""
+    serving.forget()  # what another one has left a moment ago belongs to this one's control
     known = experiment.placement in sessrec_settings.PLACEMENTS
     if experiment.state != State.WAITING or not known or waits_for(experiment):
         return False
@@ -249,8 +302,8 @@ def _begin_if_ready(experiment: Experiment) -> bool:
         for each in variants:
             each.model = _first_model(experiment, each)
             each.save()
-        experiment.counted_from = _all_served_from(variants) if experiment.declared else timezone.now()
-        experiment.currency = sessrec_settings.CURRENCY or _usual_currency()
+        experiment.counted_from = _first_list(experiment) if experiment.declared else timezone.now()
+        experiment.currency = _currency()
         experiment.cap = _cap(experiment.currency)
         experiment.tuned_for = plan(experiment).sessions or TUNED_FOR
         experiment.state = State.RUNNING
@@ -262,10 +315,17 @@ def _begin_if_ready(experiment: Experiment) -> bool:
     return True
 
 
-def _all_served_from(variants: Iterable[Variant]) -> datetime:
-    models = {each.model for each in variants if each.model}
-    first = Promotion.objects.filter(model__in=models).values("model").annotate(at=Min("promoted_at"))
-    return max((each["at"] for each in first), default=timezone.now())
+def _first_list(experiment: Experiment) -> datetime:
+    """The first list of a declared experiment since all its variants serve; now where there is none."""
+    models = {model for each in experiment.variants.all() if (model := _first_model(experiment, each))}
+    served = Promotion.objects.filter(model__in=models).values("model").annotate(at=Min("promoted_at"))
+    since = [each["at"] for each in served]
+    if experiment.counted_from:  # declared otherwise, or again
+        since.append(experiment.counted_from)
+    shown = Impression.objects.filter(experiment=experiment.name)
+    if since:
+        shown = shown.filter(shown_at__gte=max(since))
+    return shown.aggregate(at=Min("shown_at"))["at"] or timezone.now()
 
 
 def _first_model(experiment: Experiment, variant: Variant) -> str:
@@ -277,11 +337,14 @@ def _first_model(experiment: Experiment, variant: Variant) -> str:
 def _settings(experiment: Experiment, variant: Variant) -> Mapping[str, Any]:
     if experiment.placement not in sessrec_settings.PLACEMENTS:  # the shop took it out since
         return {"MODELS": (), **variant.changes}
-    return {**sessrec_settings.placement(experiment.placement), **variant.changes}
+    left = serving.kept(experiment.placement)  # of experiments that are over, for everybody
+    return {**sessrec_settings.placement(experiment.placement), **left, **variant.changes}
 
 
-def _usual_currency() -> str:
-    """That of the latest purchase."""
+def _currency() -> str:
+    """In which sales are compared: the settings', or that of the latest purchase."""
+    if given := sessrec_settings.CURRENCY:
+        return str(given)
     since = timezone.now() - timedelta(days=BASELINE_DAYS)
     bought = Event.objects.filter(name=EventName.PURCHASE, bot=False, occurred_at__gte=since)
     return bought.order_by("-pk").values_list("currency", flat=True).first() or ""

@@ -8,12 +8,14 @@ from django.utils import timezone, translation
 from django_sessrec.admin.words import reason_name, rule_name, step_name
 from django_sessrec.ids import uuid7
 from django_sessrec.models import PlacementRule
+from django_sessrec.operations.experiments import stop
 from django_sessrec.recommendations import REASONS, STEPS
 from django_sessrec.serving import rules
 from django_sessrec.serving.choose import VARYING
 from django_sessrec.serving.rule_sets import draft_of, publish
 from tests.demo.models import Product
 from tests.support.admin import page
+from tests.support.experiments import a_running_one
 from tests.support.history import happen, show
 from tests.support.placements import NAME, add, url
 
@@ -142,3 +144,10 @@ def test_the_preview_says_that_it_knows_no_category_and_no_search(admin_client, 
     at = timezone.now() - timedelta(minutes=9)
     happen(uuid7(at), at, "view_item", str(shop[2].pk))
     assert "search words of a page are not stored" in page(admin_client, url("preview", NAME))
+
+
+def test_what_an_experiment_left_for_everybody_is_among_the_settings(admin_client, shop):
+    left = a_running_one(timezone.now(), placement=NAME, variants={"old": {}, "new": {"LIMIT": 5}})
+    stop(left, "better", keep="new")
+    html = page(admin_client, url("page", NAME))
+    assert "what an experiment that is over left for everybody" in html

@@ -11,21 +11,24 @@ from django.utils import timezone
 from django_sessrec import tasks
 from django_sessrec.experiment_models import Experiment
 from django_sessrec.ids import uuid7
-from django_sessrec.measuring.rollups import roll_up_due
+from django_sessrec.measuring.days import today
+from django_sessrec.measuring.rollups import roll_up, roll_up_due
 from django_sessrec.measuring.verdicts import Verdict
 from django_sessrec.models import AuditEntry, Promotion
 from django_sessrec.operations.experiments import (
+    RAMPED,
     ExperimentError,
     Plan,
     _begin_if_ready,
     discard,
     judgement,
     keep,
+    note,
     plan,
     ramp,
+    sessions_a_day,
     start,
     stop,
-    take_in_declared,
     tend,
     waits_for,
 )
@@ -158,6 +161,66 @@ def test_a_plan_is_made_in_days_of_the_placements_traffic():
     assert Experiment.objects.get().tuned_for == planned.sessions
 
 
+def orders(spent, **columns):
+    """A week's sessions of the placement; every other one spends what `spent` says by its number."""
+    for number in range(100):
+        at = NOW - timedelta(days=1 + number % 5)
+        session = takes_part(at, "", experiment="", placement="product_page")
+        if number % 2:
+            buy(session, at + timedelta(minutes=3), "1", spent(number), **columns)
+    roll_up_due()
+
+
+def test_a_draft_that_sales_decide_is_planned_in_the_currency_of_orders():
+    orders(lambda number: 10 + number, currency="SEK")
+    draft = an_experiment(goal="revenue", effect=0.3)
+    planned = plan(draft)
+    assert planned.sessions
+    start(draft)
+    serve("itemknn", "neighbours")
+    tend()
+    draft.refresh_from_db()
+    assert (draft.currency, draft.tuned_for) == ("SEK", planned.sessions)
+
+
+def test_a_pilot_in_the_shadow_is_planned_for_all_sessions():
+    orders(lambda _number: 10)
+    planned, usual = (
+        plan(an_experiment(f"{part}?", effect=0.3, part=part, placement="product_page"))
+        for part in (0.0, 1.0)
+    )
+    assert planned == usual
+    assert (planned.days, planned.part) == (usual.days, 1.0)
+
+
+def test_what_is_left_is_told_by_the_sessions_since_the_last_ramp():
+    experiment = a_running_one(NOW - timedelta(days=20))
+    for days in (12, 3):
+        takes_part(NOW - timedelta(days=days), "old")
+    roll_up_due()
+    assert sessions_a_day(experiment) == pytest.approx(1 / 7, rel=0.2)
+    ramp(experiment, 0.5)
+    note(RAMPED, experiment, "ann", "looks good", part=0.5)
+    AuditEntry.objects.update(happened_at=NOW - timedelta(days=1))
+    for _session in range(40):
+        takes_part(NOW - timedelta(hours=1), "new")
+    for days in (0, 1):
+        roll_up(today() - timedelta(days=days))
+    assert sessions_a_day(experiment) == pytest.approx(40, rel=0.01)
+
+
+def test_the_next_experiments_control_is_what_the_last_one_left():
+    serve("neighbours")
+    first = a_running_one(NOW, variants={"usual": {}, "new": {"MODELS": ["itemknn"]}})
+    stop(first, "better", keep="new")
+    following = an_experiment("Shorter?", variants={"as it is": {}, "shorter": {"LIMIT": 4}})
+    start(following)
+    assert waits_for(following) == ["itemknn"]
+    serve("itemknn")
+    tend()
+    assert [each.model for each in following.variants.all()] == ["itemknn", "itemknn"]
+
+
 def test_nothing_is_planned_without_traffic():
     planned = plan(an_experiment())
     assert planned == Plan(None, 0)
@@ -183,68 +246,6 @@ def test_a_holdout_of_all_sessions_is_compared_with_nothing():
     assert (judged.split, judged.failed) == (1, [])
     assert plan(experiment).days is None
     assert tend()["stopped"] == []
-
-
-def declared(placement, **variants):
-    placement(EXPERIMENT={"NAME": "declared", "VARIANTS": variants})
-
-
-def test_what_the_settings_declare_is_counted_since_its_last_model_first_served(placement):
-    declared(placement, a={"SHARE": 1, "MODELS": ["itemknn"]}, b={"SHARE": 3, "TITLE": "New"})
-    assert take_in_declared() == ["declared"]
-    experiment = Experiment.objects.get()
-    assert (experiment.state, experiment.declared, experiment.placement) == ("waiting", True, "product_page")
-    serve("neighbours")
-    tend()
-    assert Experiment.objects.get().state == "waiting"
-    serve("itemknn", "itemknn")
-    tend()
-    experiment.refresh_from_db()
-    first = Promotion.objects.filter(model="itemknn").order_by("pk").first()
-    assert experiment.counted_from == first.promoted_at
-    assert [(each.name, each.share, each.model) for each in experiment.variants.all()] == [
-        ("a", 1, "itemknn"),
-        ("b", 3, "neighbours"),
-    ]
-    assert take_in_declared() == []
-
-
-def test_days_before_a_declared_experiment_had_its_row_are_summed_anew(placement):
-    declared(placement, a={"SHARE": 1, "MODELS": ["itemknn"]}, b={"SHARE": 1})
-    serve("itemknn", "neighbours")
-    Promotion.objects.update(promoted_at=NOW - timedelta(days=3))
-    takes_part(NOW - timedelta(days=2), "a", experiment="declared", model="itemknn")
-    roll_up_due()
-    tend()
-    assert judgement(Experiment.objects.get()).arms["a"].sessions == 1
-
-
-def test_what_the_settings_drop_is_stopped_and_comes_back_with_them(placement):
-    variants = {"a": {"SHARE": 1}, "b": {"SHARE": 1}}
-    serve("neighbours")
-    declared(placement, **variants)
-    tend()
-    placement()
-    tend()
-    assert Experiment.objects.get().state == "stopped"
-    declared(placement, **variants)
-    tend()
-    assert Experiment.objects.get().state == "running"
-
-
-def test_a_variant_that_the_settings_drop_is_dropped(placement):
-    declared(placement, a={"SHARE": 1}, b={"SHARE": 1}, c={"SHARE": 1})
-    tend()
-    declared(placement, a={"SHARE": 1}, b={"SHARE": 1})
-    tend()
-    assert [each.name for each in Experiment.objects.get().variants.all()] == ["a", "b"]
-
-
-def test_a_name_taken_by_staff_is_left_to_them(placement):
-    an_experiment("declared")
-    declared(placement, a={"SHARE": 1}, b={"SHARE": 1})
-    assert take_in_declared() == []
-    assert not Experiment.objects.get().declared
 
 
 def much_worse():

@@ -1,0 +1,146 @@
+"""Experiments that the settings declare: their rows, and from when on their sessions count."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy, override
+
+from django_sessrec.experiment_models import DailyArm, Experiment
+from django_sessrec.measuring.rollups import roll_up_due
+from django_sessrec.measuring.verdicts import Verdict
+from django_sessrec.models import AuditEntry, Promotion
+from django_sessrec.operations.experiments import judgement, take_in_declared, tend
+from tests.support.admin import a_run
+from tests.support.experiments import an_experiment, takes_part
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture(autouse=True)
+def shop(fresh_process, placement):
+    placement()
+
+
+def serve(*models, since=timedelta(0)):
+    for model in models:
+        Promotion.objects.create(model=model, run=a_run(model=model), promoted_by="test")
+    Promotion.objects.filter(model__in=models).update(promoted_at=NOW - since)
+
+
+def declared(placement, **variants):
+    placement(EXPERIMENT={"NAME": "declared", "VARIANTS": variants})
+
+
+def test_what_the_settings_declare_is_counted_since_its_first_list_of_models_that_serve(placement):
+    declared(placement, a={"SHARE": 1, "MODELS": ["itemknn"]}, b={"SHARE": 3, "TITLE": "New"})
+    assert take_in_declared() == ["declared"]
+    experiment = Experiment.objects.get()
+    assert (experiment.state, experiment.declared, experiment.placement) == ("waiting", True, "product_page")
+    serve("neighbours", since=timedelta(days=9))
+    tend()
+    assert Experiment.objects.get().state == "waiting"
+    serve("itemknn", since=timedelta(days=3))
+    for days in (4, 2, 1):
+        takes_part(NOW - timedelta(days=days), "a", experiment="declared", model="itemknn")
+    tend()
+    experiment.refresh_from_db()
+    assert abs(experiment.counted_from - (NOW - timedelta(days=2))) < timedelta(seconds=1)
+    assert [(each.name, each.share, each.model) for each in experiment.variants.all()] == [
+        ("a", 1, "itemknn"),
+        ("b", 3, "neighbours"),
+    ]
+    assert take_in_declared() == []
+
+
+def test_days_before_a_declared_experiment_had_its_row_are_summed_anew(placement):
+    declared(placement, a={"SHARE": 1, "MODELS": ["itemknn"]}, b={"SHARE": 1})
+    serve("itemknn", "neighbours", since=timedelta(days=3))
+    takes_part(NOW - timedelta(days=2), "a", experiment="declared", model="itemknn")
+    roll_up_due()
+    tend()
+    assert judgement(Experiment.objects.get()).arms["a"].sessions == 1
+
+
+def test_what_the_settings_drop_is_stopped_and_comes_back_with_them(placement):
+    variants = {"a": {"SHARE": 1}, "b": {"SHARE": 1}}
+    serve("neighbours")
+    declared(placement, **variants)
+    tend()
+    placement()
+    tend()
+    assert Experiment.objects.get().state == "stopped"
+    declared(placement, **variants)
+    tend()
+    assert Experiment.objects.get().state == "running"
+
+
+def test_a_variant_that_the_settings_drop_is_dropped(placement):
+    declared(placement, a={"SHARE": 1}, b={"SHARE": 1}, c={"SHARE": 1})
+    tend()
+    declared(placement, a={"SHARE": 1}, b={"SHARE": 1})
+    tend()
+    assert [each.name for each in Experiment.objects.get().variants.all()] == ["a", "b"]
+
+
+def test_a_name_taken_by_staff_is_left_to_them(placement):
+    an_experiment("declared")
+    declared(placement, a={"SHARE": 1}, b={"SHARE": 1})
+    assert take_in_declared() == []
+    assert not Experiment.objects.get().declared
+
+
+def test_one_that_is_new_in_an_old_shop_is_counted_from_now(placement):
+    serve("itemknn", "neighbours", since=timedelta(days=300))
+    declared(placement, a={"SHARE": 1, "MODELS": ["itemknn"]}, b={"SHARE": 1})
+    tend()
+    assert Experiment.objects.get().counted_from > NOW
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"a": {"SHARE": 1}, "b": {"SHARE": 1}}, {"a": {"SHARE": 9}, "b": {"SHARE": 1, "LIMIT": 4}}],
+    ids=["split", "changes"],
+)
+def test_one_that_is_declared_otherwise_is_counted_anew(placement, other):
+    serve("neighbours", since=timedelta(days=30))
+    declared(placement, a={"SHARE": 9}, b={"SHARE": 1})
+    for number in range(100):
+        variant = "b" if number % 10 == 0 else "a"
+        takes_part(NOW - timedelta(days=2), variant, experiment="declared", model="neighbours")
+    tend()
+    roll_up_due()
+    assert judgement(Experiment.objects.get()).sessions == 100
+    declared(placement, **other)
+    take_in_declared()
+    experiment = Experiment.objects.get()
+    assert (experiment.is_counted, judgement(experiment).verdict) == (False, Verdict.WAITING)
+    assert not DailyArm.objects.exists()
+    entry = AuditEntry.objects.get()
+    assert (entry.done_by, entry.detail["change"]) == ("settings", "counted anew")
+    for variant in "ab":
+        takes_part(timezone.now(), variant, experiment="declared", model="neighbours")
+    tend()
+    roll_up_due()
+    experiment.refresh_from_db()
+    assert (experiment.state, judgement(experiment).sessions) == ("running", 2)
+
+
+class Rule:
+    """A rule that is handed over as an object."""
+
+
+def test_a_lazy_title_and_a_rule_are_the_same_in_every_language_and_process(placement):
+    serve("neighbours")
+    for language in ("en", "de"):
+        declared(placement, a={"SHARE": 1}, b={"SHARE": 1, "TITLE": gettext_lazy("Save"), "RULES": [Rule()]})
+        with override(language):
+            take_in_declared()
+            tend()
+    experiment = Experiment.objects.get()
+    assert experiment.state == "running"
+    assert not AuditEntry.objects.exists()
+    rules = [f"{__name__}.Rule"]
+    assert experiment.variants.get(name="b").changes == {"TITLE": "Save", "RULES": rules}
