@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,13 +12,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_sessrec.admin import experiment_words
-from django_sessrec.admin.charts import Chart, Point, line_chart, sparkline
+from django_sessrec.admin.charts import sparkline
 from django_sessrec.admin.flags import flags
 from django_sessrec.admin.formatting import (
     NONE,
     PER_CENT,
     colon,
-    fixed,
     interval,
     money,
     percent,
@@ -27,12 +25,13 @@ from django_sessrec.admin.formatting import (
     whole,
 )
 from django_sessrec.admin.run_figures import overall_progress, stage_label
+from django_sessrec.admin.today_chart import chart, length_of, money_of, plot, rows
 from django_sessrec.admin.words import placement_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment
-from django_sessrec.measuring.days import each_day, last_days
+from django_sessrec.measuring.days import each_day, last_days, today, whole_days
 from django_sessrec.measuring.definitions import DEFINITIONS
-from django_sessrec.measuring.kpis import Kpi, Money, Pages, Sessions
+from django_sessrec.measuring.kpis import Kpi, Pages, Sessions, added, figures
 from django_sessrec.measuring.report import Compared, Report, report
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import alarms
@@ -44,7 +43,6 @@ from django_sessrec.safety import isolated
 
 PERIODS = (7, 28, 90)
 USUAL = 28
-NO_MONEY = Money()
 MOST_FINDINGS = 6
 UNSEEN = Decimal("0.0005")  # of a sum, or of 1 for a share: rounded to nothing
 OPEN = (Experiment.State.WAITING, Experiment.State.RUNNING)
@@ -69,8 +67,8 @@ def period_of(given: str) -> int:
 
 
 def today_context(days: int) -> dict[str, Any]:
-    """Everything on the page, for the last `days` days."""
-    this = report(*last_days(days))
+    """Everything on the page, for the last `days` whole days."""
+    this = _report(days)
     setup = steps()
     if not this.whole.now.impressions and not this.whole.before.impressions:
         return {"setup": setup, "done": sum(step.done for step in setup), "days": days}
@@ -80,13 +78,15 @@ def today_context(days: int) -> dict[str, Any]:
         "days": days,
         "periods": [{"days": each, "chosen": each == days} for each in PERIODS],
         "sentence": sentence(this, currency, len(needs)),
+        "so_far": _so_far(this, currency),
         "cards": list(_cards(this, currency)),
-        "chart": _chart(this, currency, changed := flags(this.start, this.end)),
-        "plot": _plot(this, currency, changed),
+        "chart": chart(this, currency, changed := flags(this.start, this.end)),
+        "plot": plot(this, currency, changed),
         "changed": [(date_format(day), words) for day, words in changed.items()],
         "currency": currency,
-        "rows": list(_rows(this, currency)),
-        "needs": needs,
+        "rows": list(rows(this, currency)),
+        "needs": needs[:MOST_FINDINGS],
+        "more_needs": max(0, len(needs) - MOST_FINDINGS),
         "running": list(_running()),
         "experiments": list(_experiments()),
         "placements": [_of_placement(this, name, each, currency) for name, each in this.by_placement.items()],
@@ -99,6 +99,31 @@ def today_context(days: int) -> dict[str, Any]:
     }
 
 
+def _report(days: int) -> Report:
+    """The last `days` whole days; on a shop's first day what it has.
+
+    Today is no day to hold against whole ones: until midnight a steady shop would seem to fall.
+    """
+    this = report(*whole_days(days))
+    known = this.whole.now.impressions or this.whole.before.impressions
+    return this if known else report(*last_days(days))
+
+
+def _so_far(this: Report, currency: str) -> str:
+    """What today has brought up to now, apart from the days that are over."""
+    if this.end >= today():
+        return ""
+    until = _("Whole days up to %(day)s.") % {"day": date_format(this.end)}
+    now = added(figures(today(), today(), ("day",)).values())
+    sold = money_of(now, currency)
+    amounts = {"direct": money({currency: sold.direct}), "total": money({currency: sold.total})}
+    lists = ngettext("%(lists)s list", "%(lists)s lists", now.impressions) % {"lists": whole(now.impressions)}
+    if not sold.total:
+        return f"{until} {_('Today so far: %(lists)s and no order.') % {'lists': lists}}"
+    told = _("Today so far: %(lists)s, %(direct)s after a click of %(total)s in sales.")
+    return f"{until} {told % {'lists': lists, **amounts}}"
+
+
 def main_currency(this: Report) -> str:
     """The one in which most was sold; the others stand in the report."""
     sold = this.whole.now.money or this.whole.before.money
@@ -107,7 +132,7 @@ def main_currency(this: Report) -> str:
 
 def sentence(this: Report, currency: str, needs: int) -> str:
     """What the period brought, and whether anything needs somebody."""
-    now = _money(this.whole.now, currency)
+    now = money_of(this.whole.now, currency)
     all_well = (
         _("All well.") if not needs else ngettext("%d thing needs you.", "%d things need you.", needs) % needs
     )
@@ -121,10 +146,10 @@ def sentence(this: Report, currency: str, needs: int) -> str:
 
 def _against_before(this: Report, currency: str) -> str:
     """How much more was earned than before, or since when that can be said."""
-    now, before = (_money(kpi, currency) for kpi in (this.whole.now, this.whole.before))
-    length = _length(this)
+    now, before = (money_of(kpi, currency) for kpi in (this.whole.now, this.whole.before))
+    length = length_of(this)
     if this.days_before == 0 and this.comparable_from:
-        day = {"day": date_format(this.comparable_from)}
+        day = {"day": date_format(this.comparable_from + (today() - this.end))}
         return _("A comparison with the days before is possible from %(day)s on.") % day
     if not before.total:
         return ""
@@ -136,24 +161,16 @@ def _against_before(this: Report, currency: str) -> str:
         change = now.direct / length - before.direct / this.days_before
         more = _("That is %(amount)s a day more than in the %(days)d days before, as far as figures reach.")
         less = _("That is %(amount)s a day less than in the %(days)d days before, as far as figures reach.")
-    return (more if change >= 0 else less) % {
-        "amount": money({currency: abs(change)}),
-        "days": this.days_before,
-    }
-
-
-def _length(this: Report) -> int:
-    return (this.end - this.start).days + 1
-
-
-def _money(kpi: Kpi, currency: str) -> Money:
-    return kpi.money.get(currency, NO_MONEY)
+    amount = money({currency: abs(change)})
+    if amount == money({currency: Decimal(0)}):
+        return _("That is as much as in the days before.")
+    return (more if change > 0 else less) % {"amount": amount, "days": this.days_before}
 
 
 def _cards(this: Report, currency: str) -> Iterator[Card]:
     now, before = this.whole.now, this.whole.before
     of_days = [this.by_day.get(day, Kpi()) for day in each_day(this.start, this.end)]
-    sold, sold_before = _money(now, currency), _money(before, currency)
+    sold, sold_before = money_of(now, currency), money_of(before, currency)
     margin = now.revenue_margin(currency) if currency in now.money else None
     usual = _as_long(this, sold_before.direct)
     yield Card(
@@ -162,8 +179,12 @@ def _cards(this: Report, currency: str) -> Iterator[Card]:
         _relative(sold.direct, usual),
         _good(sold.direct, usual),
         "" if margin is None else f"\N{PLUS-MINUS SIGN} {money({currency: Decimal(margin)})}",
-        sparkline([float(_money(each, currency).direct) for each in of_days]),
-        [_definition("direct"), _("Other currencies stand in the report; they are never added up.")],
+        sparkline([float(money_of(each, currency).direct) for each in of_days]),
+        [
+            _definition("direct"),
+            _("Other currencies stand in the report; they are never added up."),
+            _("Orders of the last days may still come back: their sales shrink for some time."),
+        ],
     )
     yield Card(
         _("Share of sales"),
@@ -171,7 +192,7 @@ def _cards(this: Report, currency: str) -> Iterator[Card]:
         _points(sold.share, sold_before.share),
         _good(sold.share, sold_before.share),
         "" if sold.share_interval is None else _range(sold.share_interval),
-        sparkline([_money(each, currency).share or 0.0 for each in of_days]),
+        sparkline([money_of(each, currency).share or 0.0 for each in of_days]),
         [_("Sales after a click as a share of all recorded sales, both less refunds."), _definition("total")],
     )
     seen, clicked = now.rate("viewability"), now.rate("ctr")
@@ -216,7 +237,7 @@ def _definition(key: str) -> str:
 
 def _as_long(this: Report, before: Decimal | int) -> Decimal:
     """A sum of the days before as it were in as many days as the period has."""
-    return before * Decimal(_length(this)) / (this.days_before or 1)
+    return before * Decimal(length_of(this)) / (this.days_before or 1)
 
 
 def _relative(now: Decimal | int, before: Decimal) -> str:
@@ -241,95 +262,12 @@ def _range(ends: tuple[float, float]) -> str:
     return f"{percent(max(0.0, ends[0]))} \N{EN DASH} {percent(ends[1])}"
 
 
-Changes = Mapping[date, Sequence[str]]
-
-
-def _chart(this: Report, currency: str, changed: Changes) -> Chart | None:
-    """Sales after a click day by day, with the width of chance, the period before, and what was changed."""
-    length = timedelta(days=_length(this))
-    now, before = list[Point](), list[Point]()
-    for day in each_day(this.start, this.end):
-        kpi, earlier = (
-            each.get(at, Kpi()) for each, at in ((this.by_day, day), (this.by_day_before, day - length))
-        )
-        value = float(_money(kpi, currency).direct)
-        margin = kpi.revenue_margin(currency) if currency in kpi.money else None
-        bounds = (None, None) if margin is None else (max(0.0, value - margin), value + margin)
-        now.append(Point(day.toordinal(), value, _on(day, kpi, currency), *bounds))
-        if day - length >= _first_before(this):
-            was = float(_money(earlier, currency).direct)
-            before.append(Point(day.toordinal(), was, _on(day - length, earlier, currency)))
-    series = {_("these days"): now}
-    if this.by_day_before:
-        series[_before(this)] = before
-    ends = ((this.start.toordinal(), date_format(this.start)), (this.end.toordinal(), date_format(this.end)))
-    title = _("Sales after a click, per day (%(currency)s)") % {"currency": currency}
-    flagged = {day.toordinal(): colon(date_format(day), "; ".join(words)) for day, words in changed.items()}
-    return line_chart(title, series, ends=ends, label=lambda value: fixed(value, 0), flags=flagged)
-
-
-def _first_before(this: Report) -> date:
-    """The first of the days before."""
-    return this.start - timedelta(days=this.days_before)
-
-
-def _before(this: Report) -> str:
-    """What the days before are called."""
-    return ngettext("the %d day before", "the %d days before", this.days_before) % this.days_before
-
-
-def _on(day: date, kpi: Kpi, currency: str) -> str:
-    return colon(date_format(day), money({currency: _money(kpi, currency).direct}))
-
-
-def _plot(this: Report, currency: str, changed: Changes) -> dict[str, Any]:
-    """The same figures for the script's chart: seconds since 1970 and a column for each line."""
-    days = list(each_day(this.start, this.end))
-    length = timedelta(days=len(days))
-    kpis = [this.by_day.get(day, Kpi()) for day in days]
-    margins = [kpi.revenue_margin(currency) if currency in kpi.money else None for kpi in kpis]
-    values = [float(_money(kpi, currency).direct) for kpi in kpis]
-    before = [
-        float(_money(this.by_day_before.get(day - length, Kpi()), currency).direct)
-        if day - length >= _first_before(this)
-        else None
-        for day in days
-    ]
-    return {
-        "days": [_seconds(day) for day in days],
-        "flags": [_seconds(day) for day in changed],
-        "now": values,
-        "low": [max(0.0, value - (margin or 0)) for value, margin in zip(values, margins, strict=True)],
-        "high": [value + (margin or 0) for value, margin in zip(values, margins, strict=True)],
-        "before": before,
-        "labels": {"now": _("these days"), "before": _before(this), "day": _("Day")},
-    }
-
-
-def _seconds(day: date) -> int:
-    return (day - date(1970, 1, 1)).days * 86_400
-
-
-def _rows(this: Report, currency: str) -> Iterator[dict[str, str]]:
-    """The chart's figures as a table, the newest day first."""
-    for day in reversed(list(each_day(this.start, this.end))):
-        kpi = this.by_day.get(day, Kpi())
-        sold, ctr = _money(kpi, currency), kpi.rate("ctr").value
-        yield {
-            "day": date_format(day),
-            "direct": money({currency: sold.direct}) if sold.total else NONE,
-            "total": money({currency: sold.total}) if sold.total else NONE,
-            "shown": whole(kpi.impressions),
-            "ctr": NONE if ctr is None else percent(ctr),
-        }
-
-
 def needs_you(setup: Sequence[Step]) -> list[Finding | Step]:
     """What somebody should do, the worst first; a step of setting up only where nothing is wrong."""
     found = [each for each in (*alarms(), *trained_models()) if each.level != Level.OK]
     found.sort(key=lambda each: each.level != Level.FAIL)
     needs: list[Finding | Step] = [*found, *(step for step in setup if not step.done)]
-    return needs[:MOST_FINDINGS]
+    return needs
 
 
 def _experiments() -> Iterator[dict[str, Any]]:
@@ -353,7 +291,7 @@ def _models() -> Iterator[dict[str, Any]]:
 
 
 def _of_placement(this: Report, name: str, each: Compared, currency: str) -> dict[str, Any]:
-    now, before = _money(each.now, currency), _as_long(this, _money(each.before, currency).direct)
+    now, before = money_of(each.now, currency), _as_long(this, money_of(each.before, currency).direct)
     seen, clicked = each.now.rate("viewability").value, each.now.rate("ctr").value
     good = _good(now.direct, before)
     return {
@@ -370,5 +308,5 @@ def _of_placement(this: Report, name: str, each: Compared, currency: str) -> dic
 
 def status_sentence() -> str:
     """The sentence of Today, for the shop's own index."""
-    this = report(*last_days(USUAL))
-    return sentence(this, main_currency(this), len(needs_you(())))
+    this = _report(USUAL)
+    return sentence(this, main_currency(this), len(needs_you(steps())))

@@ -31,6 +31,12 @@ def last_days(days: int) -> tuple[date, date]:
     return end - (days - 1) * ONE, end
 
 
+def whole_days(days: int) -> tuple[date, date]:
+    """The last `days` days that are over."""
+    end = today() - ONE
+    return end - (days - 1) * ONE, end
+
+
 def each_day(first: date, last: date) -> Iterator[date]:
     """The days from first to last, both included."""
     for number in range((last - first).days + 1):

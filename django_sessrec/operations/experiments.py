@@ -167,7 +167,7 @@ def sessions_a_day(experiment: Experiment) -> float:
         experiment.counted_from,
         ramps.aggregate(at=Max("happened_at"))["at"],
     )
-    since = max(filter(None, moments))
+    since: datetime = max(filter(None, moments))
     counted = DailyArm.objects.filter(experiment=experiment.name, day__gte=day_of(since))
     sessions: int = counted.aggregate(all=Sum("sessions"))["all"] or 0
     return sessions / max((now - since) / timedelta(days=1), 1 / 24)

@@ -15,7 +15,7 @@ from django.utils.formats import date_format
 from django_sessrec.admin.charts import sparkline
 from django_sessrec.experiment_models import Experiment
 from django_sessrec.ids import uuid7
-from django_sessrec.measuring.days import last_days
+from django_sessrec.measuring.days import first_moment, last_days, today, whole_days
 from django_sessrec.measuring.report import report
 from django_sessrec.models import AuditEntry, RuleSet
 from django_sessrec.serving.rule_sets import draft_of, publish
@@ -45,7 +45,7 @@ def sales():
     bought_after_a_click(now - timedelta(days=2), "300.00", clicked=False)
     bought_after_a_click(now - timedelta(days=2), "7.00", "USD")
     bought_after_a_click(now - timedelta(days=9), "40.00")
-    for ago in (7, 8, 10, 11, 12, 13):  # days with figures, so that the two weeks can be compared
+    for ago in (8, 10, 11, 12, 13, 14):  # days with figures, so that the two weeks can be compared
         show(uuid7(now - timedelta(days=ago)), now - timedelta(days=ago), ["1"])
     call_command("sessrec_rollup")
 
@@ -77,12 +77,42 @@ def test_the_sentence_says_what_was_earned_and_how_much_of_all(admin_client, sal
     assert "7.00 USD" not in html, "currencies are never added up, and the others stand in the report"
 
 
+def test_a_day_that_is_not_over_is_told_apart_and_held_against_nothing(admin_client):
+    """A steady shop does not seem to fall in the morning."""
+    now = datetime.now(UTC)
+    for ago in range(1, 16):
+        bought_after_a_click(now - timedelta(days=ago), "10.00")
+    just_now = max(first_moment(today()), now - timedelta(minutes=1))
+    bought_after_a_click(just_now, "3.00", clicked=False)
+    call_command("sessrec_rollup")
+    html = page(admin_client, f"{TODAY}?days=7")
+    assert "Recommendations brought 70.00 EUR" in html
+    assert "That is as much as in the days before." in html
+    assert "sessrec-worse" not in html
+    until = date_format(today() - timedelta(days=1))
+    assert (
+        f"Whole days up to {until}. Today so far: 1 list, 0.00 EUR after a click of 3.00 EUR in sales."
+        in html
+    )
+
+
+def test_today_without_an_order_says_its_lists(admin_client, sales):
+    assert "Today so far: 0 lists and no order." in page(admin_client, TODAY)
+
+
+def test_the_first_day_of_a_shop_is_shown_as_far_as_it_is(admin_client):
+    bought_after_a_click(datetime.now(UTC) - timedelta(seconds=30), "50.00")
+    call_command("sessrec_rollup")
+    html = page(admin_client, TODAY)
+    assert "Recommendations brought 50.00 EUR" in html
+    assert "Whole days" not in html
+
+
 def test_a_shop_whose_days_before_are_unknown_is_not_said_to_grow(admin_client, sales):
     html = page(admin_client, f"{TODAY}?days=28")
     assert "Recommendations brought 140.00 EUR" in html
     assert "more than" not in html
-    first = report(*last_days(28)).comparable_from
-    assert first == last_days(1)[0] + timedelta(days=21)
+    first = today() + timedelta(days=21)  # so that a week and 28 days are over, since 14 days ago
     assert f"A comparison with the days before is possible from {date_format(first)} on." in html
     assert not any(json.loads(re.search(PLOT, html)[1])["before"])
 
@@ -106,7 +136,7 @@ def test_a_young_shop_is_compared_with_the_weeks_that_it_has(admin_client, sales
 def test_the_chart_the_table_and_the_report_say_the_same(admin_client, sales):
     html = page(admin_client, f"{TODAY}?days=7")
     plot = json.loads(re.search(PLOT, html)[1])
-    this = report(*last_days(7))
+    this = report(*whole_days(7))
     direct = this.whole.now.money["EUR"].direct
     assert direct == Decimal("100.00")
     assert sum(plot["now"]) == float(direct)
@@ -123,14 +153,15 @@ def test_the_chart_flags_the_days_on_which_staff_changed_something(admin_client,
     publish(draft_of("product_page", "ada"), "ada", "Advent")
     RuleSet.objects.update(published_at=now - timedelta(days=3))
     AuditEntry.objects.note(AuditEntry.Action.ROLL_BACK, "ada", reason="worse", run="ranked #12")
+    AuditEntry.objects.update(happened_at=now - timedelta(days=1))
     ran = {"counted_from": now - timedelta(days=40), "stopped_at": now - timedelta(days=3)}
     Experiment.objects.create(name="Does it pay?", placement="home", state="stopped", **ran)
     html = page(admin_client, f"{TODAY}?days=28")
-    ended, today = (last_days(days)[0] for days in (4, 1))
+    ended, promoted = (last_days(days)[0] for days in (4, 2))
     assert "2 days with changes, dotted in the chart" in html
     words = f"{date_format(ended)}: rules of Product page went live; “Does it pay?” ended"
     assert html.count(f"<title>{words}</title>") == 1
-    assert f"<strong>{date_format(today)}</strong>: ranked #12 promoted" in html
+    assert f"<strong>{date_format(promoted)}</strong>: ranked #12 promoted" in html
     assert "began" not in html, "before these days"
     assert len(json.loads(re.search(PLOT, html)[1])["flags"]) == 2
 
@@ -153,6 +184,21 @@ def test_what_needs_somebody_has_its_remedy(admin_client, sales, sessrec):
     html = page(admin_client, TODAY)
     assert "The disk is full." in html
     assert re.search(r"\d+ things need you\.", html)
+
+
+def test_what_needs_somebody_is_counted_whole_where_only_the_worst_is_shown(
+    admin_client, rf, admin_user, sales
+):
+    for number in range(9):
+        a_run(state="failed", verdict=f"The disk {number} is full.", model=f"m{number}")
+    html = page(admin_client, TODAY)
+    told = int(re.search(r"(\d+) things need you\.", html)[1])
+    shown = html.split('id="sessrec-needs"')[1].split("</section>")[0].count("<li>")
+    assert f"And {told - shown} more, after these." in html
+    request = rf.get("/admin/")
+    request.user = admin_user
+    tag = Template("{% load sessrec_admin %}{% sessrec_status %}")
+    assert f"{told} things need you." in tag.render(Context({"request": request}))
 
 
 @pytest.mark.parametrize("days", ["", "7", "28", "90", "x", "-1", "9999999999999999999999", "²"])
