@@ -48,7 +48,7 @@ LIMITS = (
     *("capture.deadlines.TIMEOUT_SECONDS", "capture.fast_query.TIMEOUT_SECONDS"),
     *("capture.replay.TIMEOUT_SECONDS", "capture.stream.TIMEOUT_SECONDS"),
     *("capture.stream_consumer.TIMEOUT_SECONDS", "measuring.report.PAGE_SECONDS"),
-    *("operations.examination.ALL_SECONDS", "operations.examination.PART_SECONDS"),
+    *("operations.examination.ALL_SECONDS", "operations.examination.PART_SECONDS", "serving.preview.SECONDS"),
     *("tasks.BROKER_TIMEOUT", "tasks.DATABASE_SECONDS", "tasks.EXAMINED_SECONDS"),
     *("templatetags.sessrec_admin.STATUS_SECONDS", "training.replay.SECONDS"),
 )

@@ -113,12 +113,12 @@ def compare(
     before: Merchandising,
     after: Merchandising,
     *,
-    seconds: float = SECONDS,
+    seconds: float | None = None,
 ) -> Comparison:
-    """Both lists for each visit, as far as time allows. Stores nothing; products are looked up once."""
+    """Both lists for each visit, as far as SECONDS allow. Stores nothing; products are looked up once."""
     catalogue = RememberingCatalogue(get_catalogue())
     compared = Comparison(items=catalogue.offered)
-    until = time.monotonic() + seconds
+    until = time.monotonic() + (SECONDS if seconds is None else seconds)
     for visit in visits:
         if time.monotonic() > until:
             break

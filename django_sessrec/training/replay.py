@@ -54,8 +54,8 @@ class Replay:
     examples: list[Example] = field(default_factory=list)
 
 
-def replay(one: TrainingRun, other: TrainingRun, day: date, *, seconds: float = SECONDS) -> Replay:
-    """Lists by both published models after the day's sessions, as far as MOST_SESSIONS and `seconds` reach.
+def replay(one: TrainingRun, other: TrainingRun, day: date, *, seconds: float | None = None) -> Replay:
+    """Lists by both published models after the day's sessions, as far as MOST_SESSIONS and SECONDS reach.
 
     Raises NotComparable for a day without a session, for a model that does not open, and for two of which one
     predicts clicks and the other baskets.
@@ -68,7 +68,7 @@ def replay(one: TrainingRun, other: TrainingRun, day: date, *, seconds: float = 
         raise NotComparable(_("No session of this day is stored: choose another day."))
     made = Replay(since, until - timedelta.resolution, len(log))
     reached: list[set[str]] = [set(), set()]
-    end = time.monotonic() + seconds
+    end = time.monotonic() + (SECONDS if seconds is None else seconds)
     for clicked in _drawn(log):
         if made.replayed and time.monotonic() > end:
             break

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Impression, PlacementRule
+from django_sessrec.serving import preview
 from django_sessrec.serving.merchant_rules import NONE, Merchandising
 from django_sessrec.serving.preview import compare, recent_visits
 from tests.support.history import happen, show
@@ -107,6 +108,7 @@ def test_a_preview_stores_nothing_and_asks_the_catalogue_nothing_twice(sessions)
     assert Impression.objects.count() == before
 
 
-def test_a_preview_ends_when_its_time_is_over(sessions):
-    compared = compare(PLACEMENT, recent_visits(PLACEMENT), NONE, NONE, seconds=-1)
-    assert compared.sessions == 0
+def test_a_preview_ends_when_its_time_is_over(sessions, monkeypatch):
+    assert compare(PLACEMENT, recent_visits(PLACEMENT), NONE, NONE, seconds=-1).sessions == 0
+    monkeypatch.setattr(preview, "SECONDS", -1)
+    assert compare(PLACEMENT, recent_visits(PLACEMENT), NONE, NONE).sessions == 0
