@@ -10,6 +10,7 @@ from django.utils import translation
 
 from django_sessrec.api import my_visit
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine
+from django_sessrec.operations.quarantine import release
 from tests.demo.models import Product
 from tests.support.api import an_event, send
 from tests.support.markup import Markup
@@ -96,6 +97,8 @@ def test_what_is_odd_about_a_visit_is_told_in_words(visitor, told):
     assert FailedEvent.objects.count() == 1
     assert "1 event of your visit was refused, and is kept as it came." in page
     assert "The reason: more clicks in a minute than a person makes." in page
+    release(Quarantine.objects.all(), "ann", "a test")
+    assert "Suggestions do not learn from this visit" not in told()
 
 
 def test_a_visit_that_was_erased_elsewhere_is_told_so(visitor, told):
