@@ -72,12 +72,14 @@ class ShownList:
 @require_http_methods(["GET", "HEAD", "POST"])
 def my_visit(request: HttpRequest) -> HttpResponse:
     """The page; a form of its own posts here to have the visit erased. Works without JavaScript."""
+    if request.method == "POST" and not is_from_the_shop(request, browsers_only=True):
+        raise PermissionDenied("A visit is erased from the shop's own pages only.")
     session_id = cookie.presented(request)
+    if session_id and not admitted(request, "THROTTLE_RECOMMENDATIONS"):
+        return _page(request, {"refusal": "busy"}, HTTPStatus.TOO_MANY_REQUESTS)
     try:
         if request.method == "POST":
             return _erased(request, session_id)
-        if session_id and not admitted(request, "THROTTLE_RECOMMENDATIONS"):
-            return _page(request, {"refusal": "busy"}, HTTPStatus.TOO_MANY_REQUESTS)
         kept = latest_data(session_id, events=MAX_EVENTS, impressions=MAX_LISTS)
         return _page(request, _told(request, kept))
     except Error as error:
@@ -86,8 +88,6 @@ def my_visit(request: HttpRequest) -> HttpResponse:
 
 
 def _erased(request: HttpRequest, session_id: UUID | None) -> HttpResponse:
-    if not is_from_the_shop(request, browsers_only=True):
-        raise PermissionDenied("A visit is erased from the shop's own pages only.")
     if session_id:
         erase(session_id)
     response = SeeOther(reverse("sessrec:my_visit"))
