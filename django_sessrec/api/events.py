@@ -28,7 +28,6 @@ from django_sessrec.ids import moved, seen_id
 from django_sessrec.models import Event, EventName, Source
 
 MAX_EVENTS = 50
-MINUTE = timedelta(minutes=1)
 OLDEST = timedelta(hours=24)  # how late a browser that was offline may deliver
 SERVER_ONLY = {EventName.PURCHASE, EventName.REFUND}
 OF_A_LIST = {EventName.SELECT_ITEM, EventName.VIEW_ITEM_LIST}
@@ -114,15 +113,17 @@ def _events_of(body: Any) -> list[Any]:
 
 
 def _clock_ahead(body: Any) -> timedelta:
-    """How far the browser's clock is ahead of ours, by sent_at: whole minutes, and 0 up to CLOCK_SKEW.
+    """How far the browser's clock is ahead of ours, by sent_at: whole steps of twice CLOCK_SKEW.
 
-    Whole minutes, so that events that are sent twice get the same ids twice.
+    What is left is at most CLOCK_SKEW, and events that are sent again within seconds get the same ids. 0 where
+    sent_at lies behind: a body that is sent again later looks as one of a slow clock does, and the ids of its
+    events must stay.
     """
     try:
         ahead = datetime.fromisoformat(body["sent_at"]) - datetime.now(UTC)
     except (KeyError, TypeError, ValueError):  # no time, or one without its zone
         return timedelta(0)
-    return round(ahead / MINUTE) * MINUTE if abs(ahead) > CLOCK_SKEW else timedelta(0)
+    return max(0, round(ahead / (2 * CLOCK_SKEW))) * 2 * CLOCK_SKEW
 
 
 def _read(
