@@ -32,7 +32,7 @@ OLDEST = timedelta(hours=24)  # how late a browser that was offline may deliver
 SERVER_ONLY = {EventName.PURCHASE, EventName.REFUND}
 OF_A_LIST = {EventName.SELECT_ITEM, EventName.VIEW_ITEM_LIST}
 ENVELOPE = 'an event is {"event_id", "event", "items": [{"item_id"}]} with one item'
-KEPT_FIELDS = ("event_id", "event", "ts", "item_list_id", "rec_id", "currency")
+KEPT_FIELDS = ("event_id", "event", "rec_id", "currency")
 KEPT_ITEM_FIELDS = ("item_id", "index", "price", "quantity")
 KEPT_CHARACTERS = 200
 
@@ -115,9 +115,8 @@ def _events_of(body: Any) -> list[Any]:
 def _clock_ahead(body: Any) -> timedelta:
     """How far the browser's clock is ahead of ours, by sent_at: whole steps of twice CLOCK_SKEW.
 
-    What is left is at most CLOCK_SKEW, and events that are sent again within seconds get the same ids. 0 where
-    sent_at lies behind: a body that is sent again later looks as one of a slow clock does, and the ids of its
-    events must stay.
+    What is left is at most CLOCK_SKEW, and events that are sent again within seconds get the same ids. 0
+    where sent_at lies behind: so does that of a body that is sent again later, whose ids must stay.
     """
     try:
         ahead = datetime.fromisoformat(body["sent_at"]) - datetime.now(UTC)
@@ -228,6 +227,9 @@ def _known(given: Any, session_id: UUID) -> dict[str, Any]:
     items = event.get("items")
     item = items[0] if isinstance(items, list) and items and isinstance(items[0], Mapping) else {}
     kept = {field: _storable(event[field]) for field in KEPT_FIELDS if field in event}
+    list_id = event.get("item_list_id")
+    if isinstance(list_id, str) and list_id in sessrec_settings.PLACEMENTS:  # else the sender's own text
+        kept["item_list_id"] = list_id
     if "item_id" in item:
         item = {**item, "item_id": readable_id(item["item_id"])}
     kept |= {field: _storable(item[field]) for field in KEPT_ITEM_FIELDS if field in item}

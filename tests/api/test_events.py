@@ -146,6 +146,13 @@ def test_what_is_kept_names_nobody(visitor):
     assert "example.com" not in json.dumps(FailedEvent.objects.get().payload)
 
 
+def test_of_the_list_that_a_refused_event_names_only_a_placement_is_kept(visitor):
+    for list_id in ("product_page", "/search?q=ann@example.com", ["product_page"]):
+        send(visitor, an_event("warp") | {"item_list_id": list_id})
+    kept = FailedEvent.objects.order_by("pk").values_list("payload__item_list_id", flat=True)
+    assert list(kept) == ["product_page", None, None]
+
+
 def test_a_click_on_a_list_of_this_visit(visitor, products):
     shown = visitor.get("/sessrec/recommendations/", {"placement": "product_page"}).json()
     clicked = shown["items"][1]["item_id"]
