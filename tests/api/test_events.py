@@ -330,6 +330,15 @@ def test_staffs_browsers_are_not_counted(visitor, admin_user):
     assert not Event.objects.exists()
 
 
+def test_where_the_shops_own_filter_fails_nothing_is_counted(visitor, settings, caplog):
+    settings.SESSREC = settings.SESSREC | {"IGNORE_REQUEST": "tests.capture.shop.broken"}
+    answer = send(visitor, an_event())
+    assert (answer.status_code, codes(answer)) == (202, [(0, "not_counted")])
+    assert not answer.cookies
+    assert not Event.objects.exists()
+    assert "does IGNORE_REQUEST fail?" in caplog.text
+
+
 def test_no_session_is_read_and_no_csrf_token_needed(visitor):
     client = Client(headers=BROWSER, enforce_csrf_checks=True)
     client.cookies["consent"] = "yes"
