@@ -98,6 +98,7 @@ def _recorded(request: HttpRequest, body: Any) -> dict[str, Any]:
     if written is None:  # a task stores them later
         return _answer(len(events), 0, refusals, bot=bot)
     if written.withdrawn:
+        tracker.end()
         refusals += [Rejection(index, "withdrawn") for index in events]
     return _answer(written.stored, written.duplicate, refusals, bot=bot)
 

@@ -209,8 +209,12 @@ def test_late_events_of_an_erased_visit_are_dropped(visitor):
     session_id = session_of(visitor)
     assert visitor.delete("/sessrec/my-data/").status_code == 200
     visitor.cookies["sessrec"] = cookie.text_of(session_id)
-    assert codes(send(visitor, late)) == [(0, "withdrawn")]
+    answer = send(visitor, late)
+    assert codes(answer) == [(0, "withdrawn")]
+    assert answer.cookies["sessrec"]["max-age"] == 0
     assert not Event.objects.exists()
+    assert send(visitor, an_event()).json()["accepted"] == 1
+    assert session_of(visitor) != session_id
 
 
 @pytest.mark.parametrize(
