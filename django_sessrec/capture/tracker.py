@@ -269,7 +269,6 @@ class Tracker:
         if not (viewed or self._touched or self._awaits_commit or self._has_rows):
             return
         captured = self.level == consent.SESSION and request_filters.counts(self._request)
-        # Asked last: it begins one, of those that the client may begin.
         session_id = self.session_id if captured else None
         if viewed is not None:
             count_page(self._request, in_session=self.level == consent.SESSION, captured=captured)
@@ -280,8 +279,7 @@ class Tracker:
             self._note_click(viewed)
             self.pending.append(make(EventName.VIEW_ITEM, viewed, session_id=session_id))
         self._leave_out_sensitive()
-        if self.pending or self._impressions or self._touched or self._awaits_commit:
-            cookie.write(self._request, response, session_id)
+        self._give_cookie(response, session_id)
         self._flush()
         if self._erased:
             cookie.delete(self._request, response)
@@ -383,6 +381,14 @@ class Tracker:
         if not cookie.sent(self._request) or self.level == consent.SESSION:
             return False
         return consent.refused(self._request)
+
+    def _give_cookie(self, response: HttpResponseBase, session_id: UUID) -> None:
+        """Give the session's cookie, but not for wrong input alone, and count a session that begins."""
+        given = self.pending or self._impressions or self._touched or self._awaits_commit
+        if self.begins_session and (given or self._refused):
+            session_limit.count_begun(self._request)
+        if given:
+            cookie.write(self._request, response, session_id)
 
     def _end_session(self, response: HttpResponseBase) -> None:
         """Take the cookie back, and erase the rows that are stored of it."""
