@@ -31,7 +31,8 @@ from django_sessrec.capture.orders_without_session import NOBODY, is_counted, ke
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rows import row_of
 from django_sessrec.capture.sensitive import sensitive_among
-from django_sessrec.capture.tracker import after_commit, in_a_thread, open_transaction
+from django_sessrec.capture.shop_transaction import after_commit, open_transaction
+from django_sessrec.capture.tracker import in_a_thread
 from django_sessrec.models import Event, EventName
 from django_sessrec.safety import never_raises
 

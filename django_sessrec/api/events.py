@@ -28,12 +28,11 @@ from django_sessrec.ids import moved, seen_id
 from django_sessrec.models import Event, EventName, Source
 
 MAX_EVENTS = 50
-MINUTE = timedelta(minutes=1)
 OLDEST = timedelta(hours=24)  # how late a browser that was offline may deliver
 SERVER_ONLY = {EventName.PURCHASE, EventName.REFUND}
 OF_A_LIST = {EventName.SELECT_ITEM, EventName.VIEW_ITEM_LIST}
 ENVELOPE = 'an event is {"event_id", "event", "items": [{"item_id"}]} with one item'
-KEPT_FIELDS = ("event_id", "event", "ts", "item_list_id", "rec_id", "currency")
+KEPT_FIELDS = ("event_id", "event", "rec_id", "currency")
 KEPT_ITEM_FIELDS = ("item_id", "index", "price", "quantity")
 KEPT_CHARACTERS = 200
 
@@ -99,6 +98,7 @@ def _recorded(request: HttpRequest, body: Any) -> dict[str, Any]:
     if written is None:  # a task stores them later
         return _answer(len(events), 0, refusals, bot=bot)
     if written.withdrawn:
+        tracker.end()
         refusals += [Rejection(index, "withdrawn") for index in events]
     return _answer(written.stored, written.duplicate, refusals, bot=bot)
 
@@ -114,15 +114,16 @@ def _events_of(body: Any) -> list[Any]:
 
 
 def _clock_ahead(body: Any) -> timedelta:
-    """How far the browser's clock is ahead of ours, by sent_at: whole minutes, and 0 up to CLOCK_SKEW.
+    """How far the browser's clock is ahead of ours, by sent_at: whole steps of twice CLOCK_SKEW.
 
-    Whole minutes, so that events that are sent twice get the same ids twice.
+    What is left is at most CLOCK_SKEW, and events that are sent again within seconds get the same ids. 0
+    where sent_at lies behind: so does that of a body that is sent again later, whose ids must stay.
     """
     try:
         ahead = datetime.fromisoformat(body["sent_at"]) - datetime.now(UTC)
     except (KeyError, TypeError, ValueError):  # no time, or one without its zone
         return timedelta(0)
-    return round(ahead / MINUTE) * MINUTE if abs(ahead) > CLOCK_SKEW else timedelta(0)
+    return max(0, round(ahead / (2 * CLOCK_SKEW))) * 2 * CLOCK_SKEW
 
 
 def _read(
@@ -227,6 +228,9 @@ def _known(given: Any, session_id: UUID) -> dict[str, Any]:
     items = event.get("items")
     item = items[0] if isinstance(items, list) and items and isinstance(items[0], Mapping) else {}
     kept = {field: _storable(event[field]) for field in KEPT_FIELDS if field in event}
+    list_id = event.get("item_list_id")
+    if isinstance(list_id, str) and list_id in sessrec_settings.PLACEMENTS:  # else the sender's own text
+        kept["item_list_id"] = list_id
     if "item_id" in item:
         item = {**item, "item_id": readable_id(item["item_id"])}
     kept |= {field: _storable(item[field]) for field in KEPT_ITEM_FIELDS if field in item}

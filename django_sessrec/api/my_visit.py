@@ -28,7 +28,7 @@ from django_sessrec.catalogue import get_catalogue
 from django_sessrec.models import EventName
 from django_sessrec.privacy.erasure import erase
 from django_sessrec.privacy.explanation import explain_visit
-from django_sessrec.privacy.kept_data import KeptData, Row, kept_data
+from django_sessrec.privacy.kept_data import LatestData, Row, latest_data
 from django_sessrec.safety import isolated, log
 from django_sessrec.serving.recommendations import usual_title
 
@@ -72,21 +72,22 @@ class ShownList:
 @require_http_methods(["GET", "HEAD", "POST"])
 def my_visit(request: HttpRequest) -> HttpResponse:
     """The page; a form of its own posts here to have the visit erased. Works without JavaScript."""
+    if request.method == "POST" and not is_from_the_shop(request, browsers_only=True):
+        raise PermissionDenied("A visit is erased from the shop's own pages only.")
     session_id = cookie.presented(request)
+    if session_id and not admitted(request, "THROTTLE_RECOMMENDATIONS"):
+        return _page(request, {"refusal": "busy"}, HTTPStatus.TOO_MANY_REQUESTS)
     try:
         if request.method == "POST":
             return _erased(request, session_id)
-        if session_id and not admitted(request, "THROTTLE_RECOMMENDATIONS"):
-            return _page(request, {"refusal": "busy"}, HTTPStatus.TOO_MANY_REQUESTS)
-        return _page(request, _told(request, kept_data(session_id)))
+        kept = latest_data(session_id, events=MAX_EVENTS, impressions=MAX_LISTS)
+        return _page(request, _told(request, kept))
     except Error as error:
         log("could not show or erase what is kept of a visit", error)
         return _page(request, {"refusal": "unavailable"}, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def _erased(request: HttpRequest, session_id: UUID | None) -> HttpResponse:
-    if not is_from_the_shop(request, browsers_only=True):
-        raise PermissionDenied("A visit is erased from the shop's own pages only.")
     if session_id:
         erase(session_id)
     response = SeeOther(reverse("sessrec:my_visit"))
@@ -99,22 +100,29 @@ def _page(request: HttpRequest, told: dict[str, Any], status: HTTPStatus = HTTPS
     return render(request, "sessrec/my_visit.html", told, status=status)
 
 
-def _told(request: HttpRequest, kept: KeptData) -> dict[str, Any]:
+def _told(request: HttpRequest, kept: LatestData) -> dict[str, Any]:
     """What the page's template tells."""
-    events, lists = kept.events[-MAX_EVENTS:][::-1], kept.impressions[-MAX_LISTS:][::-1]
-    shown_ids = {item_id for each in lists for item_id in each["item_ids"]}
-    products = _products(shown_ids | {each["item_id"] for each in events if each["item_id"]}, request)
+    shown_ids = {item_id for each in kept.impressions for item_id in each["item_ids"]}
+    viewed_ids = {each["item_id"] for each in kept.events if each["item_id"]}
+    products = _products(shown_ids | viewed_ids, request)
     return {
         "kept": kept,
         "is_kept": any(
-            (kept.events, kept.impressions, kept.failed_events, kept.quarantine, kept.withdrawn_at)
+            (kept.events, kept.impressions, kept.failed_count, kept.quarantine, kept.withdrawn_at)
         ),
-        "deeds": [_deed(each, products) for each in events],
-        "lists": [_shown_list(each, products) for each in lists],
-        "quarantine": kept.quarantine and REASONS.get(kept.quarantine, kept.quarantine),
+        "deeds": [_deed(each, products) for each in kept.events],
+        "lists": [_shown_list(each, products) for each in kept.impressions],
+        "quarantine": _quarantine(kept.quarantine),
         "comes_late": stream.configured(),
         "visit": explain_visit(consent.level(request)),
     }
+
+
+def _quarantine(found: Row | None) -> Any:
+    """Why suggestions do not learn from the visit; "" where they do, as after staff released it."""
+    if found is None or found["released_at"] is not None:
+        return ""
+    return REASONS.get(found["reason"], found["reason"])
 
 
 def _deed(event: Row, products: dict[str, Product]) -> Deed:

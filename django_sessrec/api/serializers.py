@@ -270,6 +270,14 @@ class MyFailedEvent(serializers.Serializer):
     payload = serializers.JSONField(help_text="What arrived.")
 
 
+class MyQuarantine(serializers.Serializer):
+    reason = serializers.CharField(help_text="Why the session was taken for a bot's and excluded.")
+    found_at = serializers.DateTimeField()
+    released_at = serializers.DateTimeField(
+        allow_null=True, help_text="When staff took it back; null while the session is excluded."
+    )
+
+
 class MyData(serializers.Serializer):
     """All stored data of a session."""
 
@@ -277,9 +285,7 @@ class MyData(serializers.Serializer):
     events = MyEvent(many=True)
     impressions = MyImpression(many=True)
     failed_events = MyFailedEvent(many=True, help_text="Events that could not be stored.")
-    quarantine = serializers.CharField(
-        allow_null=True, help_text="Why the session is taken for a bot's and excluded; null for most."
-    )
+    quarantine = MyQuarantine(allow_null=True, help_text="Null for most sessions.")
     withdrawn_at = serializers.DateTimeField(
         allow_null=True,
         help_text="When consent was withdrawn or the session erased; later events are dropped.",

@@ -49,5 +49,5 @@ def erase_sessions(session_ids: Sequence[UUID], *, wait_seconds: float = WAIT_SE
 
 
 def _erase(ids: str, wait_seconds: float) -> Row:
-    [row] = execute_with_deadline(ERASE, ids, f"{wait_seconds} seconds", durable=True)
+    [row] = execute_with_deadline(ERASE, ids, f"{wait_seconds} seconds", durable=True, expensive=True)
     return row

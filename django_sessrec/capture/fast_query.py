@@ -60,22 +60,26 @@ CANCELLED: Final = (errors.QueryCanceled, errors.LockNotAvailable)  # by its own
 _answered = local()
 
 
-def execute_with_deadline(sql: str, *values: str | None, durable: bool = False) -> list[Row]:
+def execute_with_deadline(
+    sql: str, *values: str | None, durable: bool = False, expensive: bool = False
+) -> list[Row]:
     """The rows that the statement answers, as text; `values` stand for $1, $2, .. in it.
 
     A transaction of its own that does not wait for the disk; inside somebody's transaction, a savepoint of
     that. Raises django.db.Error, at the latest after TIMEOUT_SECONDS, or CONNECT_SECONDS where it connects.
 
     durable: wait for the disk
+    expensive: it may take longer than a page waits though the server is well, as one that reads all rows of a
+        session may: that it was given up lets nobody else wait
     """
     connection, limit, deadline = connected()
     started = time.monotonic()
     with connection.wrap_database_errors:
         if _in_transaction(connection):
-            rows = _execute_inside(connection, sql, values, limit, deadline)
+            rows = _execute_inside(connection, sql, values, limit, deadline, rest=not expensive)
         else:
             statements = [Statement(_settings(limit, durable)), Statement(sql, values)]
-            rows = libpq.rows(_exchange(connection, statements, deadline)[-1])
+            rows = libpq.rows(_exchange(connection, statements, deadline, rest=not expensive)[-1])
     _log(connection, sql, values, started)
     return rows
 
@@ -188,13 +192,19 @@ def _has_failed(connection: BaseDatabaseWrapper) -> bool:
 
 
 def _execute_inside(
-    connection: BaseDatabaseWrapper, sql: str, values: Values, limit: float, deadline: float
+    connection: BaseDatabaseWrapper,
+    sql: str,
+    values: Values,
+    limit: float,
+    deadline: float,
+    *,
+    rest: bool = True,
 ) -> list[Row]:
     before = [*_begun(connection), f"SAVEPOINT {SAVEPOINT}", f"{KEEP}, {_time_limit(limit)}"]
     after = [GIVE_BACK, f"RELEASE SAVEPOINT {SAVEPOINT}"]
     statements = [*map(Statement, before), Statement(sql, values), *map(Statement, after)]
     try:
-        return libpq.rows(_exchange(connection, statements, deadline)[len(before)])
+        return libpq.rows(_exchange(connection, statements, deadline, rest=rest)[len(before)])
     except errors.Error:
         undo = [f"ROLLBACK TO SAVEPOINT {SAVEPOINT}", f"RELEASE SAVEPOINT {SAVEPOINT}"]
         _exchange(connection, [*map(Statement, undo)], time.monotonic() + TIMEOUT_SECONDS)
@@ -264,16 +274,19 @@ def _answer(connection: BaseDatabaseWrapper, sql: str, values: Values, deadline:
 
 
 def _exchange(
-    connection: BaseDatabaseWrapper, messages: Sequence[Message], deadline: float
+    connection: BaseDatabaseWrapper, messages: Sequence[Message], deadline: float, *, rest: bool = True
 ) -> list[pq.abc.PGresult]:
-    """The answer to each message; several are sent as one pipeline, one transaction where none is open."""
+    """The answer to each message; several are sent as one pipeline, one transaction where none is open.
+
+    rest: without an answer in time, let the next pages not ask
+    """
     link = connection.connection.pgconn
     started = time.monotonic()
     try:
         results = libpq.answers(link, messages, deadline)
     except (errors.OperationalError, TimeoutError) as problem:
         if isinstance(problem, TimeoutError):
-            gave_up(time.monotonic() - started)
+            gave_up(time.monotonic() - started, rest=rest)
         hang_up(connection)
         message = f"the connection to the events database was lost: {problem}"
         raise UnansweredError(message, in_doubt=True) from problem
@@ -282,16 +295,17 @@ def _exchange(
         raise
     for result in results:
         if result.status == pq.ExecStatus.FATAL_ERROR:
-            raise _error(result, time.monotonic() - started)
+            raise _error(result, time.monotonic() - started, rest=rest)
     # The answer proves what Django would ask for once a request under CONN_HEALTH_CHECKS.
     connection.health_check_done = True  # type: ignore[attr-defined]
     return results
 
 
-def _error(result: pq.abc.PGresult, seconds: float) -> errors.Error:
+def _error(result: pq.abc.PGresult, seconds: float, *, rest: bool) -> errors.Error:
     problem = errors.error_from_result(result)
     if isinstance(problem, errors.OperationalError) and not isinstance(problem, errors.DeadlockDetected):
-        gave_up(seconds)  # out of time, disk or connections, or on its way down
+        # Out of time, disk or connections, or on its way down.
+        gave_up(seconds, rest=rest or not isinstance(problem, CANCELLED))
     return problem
 
 

@@ -13,6 +13,7 @@ from django.utils.functional import LazyObject, empty
 from django_sessrec.capture import origins
 from django_sessrec.capture.user_agents import is_bot
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.safety import never_raises
 
 # Chromium and the standard; Turbo, whose own fetch may not set Sec-; older Chromium; Safari; Firefox
 PREFETCH_HEADERS = (
@@ -25,6 +26,7 @@ PREFETCH_HEADERS = (
 PREFETCH = ("prefetch", "prerender", "preview")
 
 
+@never_raises("tell whether a request is captured: does IGNORE_REQUEST fail?", default=False)
 def counts(request: HttpRequest) -> bool:
     """Whether anything of this request is captured: not staff's, not what IGNORE_REQUEST names."""
     ignore = sessrec_settings.imported("IGNORE_REQUEST")

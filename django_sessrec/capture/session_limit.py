@@ -22,22 +22,36 @@ HOUR = 3_600
 logger = logging.getLogger("django_sessrec")
 
 
-@never_raises("count the sessions that clients begin", default=True)
+@never_raises("ask how many sessions a client has begun", default=True)
 def may_begin(request: HttpRequest) -> bool:
-    """Whether the client may begin one more session, which is counted; one whose address is unknown may.
+    """Whether the client may begin one more session; one whose address is unknown may."""
+    limit, key = sessrec_settings.SESSIONS_PER_CLIENT, _key(request)
+    if limit is None or key is None or not cache_may_be_asked():
+        return True
+    with noting_a_late_cache():
+        begun: int = cache.get(key, 0)
+    return begun < limit
 
-    What is counted under is the address's keyed hash of this hour, in Django's cache and nowhere else.
-    """
-    limit = sessrec_settings.SESSIONS_PER_CLIENT
-    if limit is None or (address := client_address(request)) is None:
-        return True
-    if not cache_may_be_asked():
-        return True
-    hour = f"{datetime.now(UTC):%Y%m%d%H}"
-    digest = salted_hmac("django_sessrec.clients", f"{hour} {address}", algorithm="sha256").hexdigest()
-    key = f"sessrec:client:{digest}"
+
+@never_raises("count the sessions that clients begin", default=None)
+def count_begun(request: HttpRequest) -> None:
+    """Count a session that the client has begun: it gets a cookie, or a row of it is kept."""
+    limit, key = sessrec_settings.SESSIONS_PER_CLIENT, _key(request)
+    if limit is None or key is None or not cache_may_be_asked():
+        return
     with noting_a_late_cache():
         begun: int = 1 if cache.add(key, 1, HOUR) else cache.incr(key)
-    if begun == limit + 1:
-        logger.warning("A client began more than %d sessions in an hour: its next ones are contextual", limit)
-    return begun <= limit
+    if begun == limit:
+        logger.warning(
+            "A client began %d sessions in an hour, its limit: its next ones are contextual", limit
+        )
+
+
+def _key(request: HttpRequest) -> str | None:
+    """What is counted under: the address's keyed hash of this hour, in Django's cache and nowhere else."""
+    address = client_address(request)
+    if address is None:
+        return None
+    hour = f"{datetime.now(UTC):%Y%m%d%H}"
+    digest = salted_hmac("django_sessrec.clients", f"{hour} {address}", algorithm="sha256").hexdigest()
+    return f"sessrec:client:{digest}"

@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from django.db import connections, transaction
+from django.db import transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
@@ -31,6 +31,7 @@ from django_sessrec.capture.page_counts import count_page
 from django_sessrec.capture.rec_id import verify
 from django_sessrec.capture.sensitive import sensitive_among
 from django_sessrec.capture.shared_caches import keep_out_of_page_caches, keep_out_of_shared_caches
+from django_sessrec.capture.shop_transaction import after_commit, open_transaction
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, EventName, Impression, Source
@@ -66,7 +67,7 @@ class Tracker:
 
     answered = False  # the response is made: what is recorded from now on is written by itself
     begins_session = False  # this request brought none: nothing of it is stored yet
-    _withdrawn = _touched = _private = _viewed = _click_noted = _awaits_commit = False
+    _withdrawn = _erased = _touched = _private = _viewed = _click_noted = _awaits_commit = False
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
@@ -209,6 +210,10 @@ class Tracker:
         """Let the response carry the session's cookie though nothing is pending."""
         self._touched = True
 
+    def end(self) -> None:
+        """Let the response take the cookie back: the session was erased elsewhere, and gets no more rows."""
+        self._erased = True
+
     def keep_private(self) -> None:
         """Keep the response out of shared caches: what it says is for this visitor only."""
         self._private = True
@@ -264,7 +269,6 @@ class Tracker:
         if not (viewed or self._touched or self._awaits_commit or self._has_rows):
             return
         captured = self.level == consent.SESSION and request_filters.counts(self._request)
-        # Asked last: it begins one, of those that the client may begin.
         session_id = self.session_id if captured else None
         if viewed is not None:
             count_page(self._request, in_session=self.level == consent.SESSION, captured=captured)
@@ -275,9 +279,10 @@ class Tracker:
             self._note_click(viewed)
             self.pending.append(make(EventName.VIEW_ITEM, viewed, session_id=session_id))
         self._leave_out_sensitive()
-        if self.pending or self._impressions or self._touched or self._awaits_commit:
-            cookie.write(self._request, response, session_id)
+        self._give_cookie(response, session_id)
         self._flush()
+        if self._erased:
+            cookie.delete(self._request, response)
 
     @property
     def _has_rows(self) -> bool:
@@ -360,7 +365,9 @@ class Tracker:
         for impression in impressions:
             impression.bot = bot
         if events or impressions:
-            outbox.deliver(events, impressions)
+            written = outbox.deliver(events, impressions)
+            if written is not None and written.withdrawn:
+                self.end()
         outbox.reject(refused)
 
     def _drop(self) -> None:
@@ -375,6 +382,14 @@ class Tracker:
             return False
         return consent.refused(self._request)
 
+    def _give_cookie(self, response: HttpResponseBase, session_id: UUID) -> None:
+        """Give the session's cookie, but not for wrong input alone, and count a session that begins."""
+        given = self.pending or self._impressions or self._touched or self._awaits_commit
+        if self.begins_session and (given or self._refused):
+            session_limit.count_begun(self._request)
+        if given:
+            cookie.write(self._request, response, session_id)
+
     def _end_session(self, response: HttpResponseBase) -> None:
         """Take the cookie back, and erase the rows that are stored of it."""
         self._drop()
@@ -382,17 +397,3 @@ class Tracker:
         cookie.delete(self._request, response)
         if session_id is not None:
             outbox.erase(session_id)
-
-
-def after_commit(verb: Callable[[], None]) -> None:
-    """Call once the transaction commits in which the shop's code runs; at once where it runs in none."""
-    if alias := open_transaction():
-        transaction.on_commit(verb, using=alias)
-    else:
-        verb()
-
-
-def open_transaction() -> str | None:
-    """The database in whose transaction the shop's code now runs, if in any."""
-    opened = (each for each in connections.all(initialized_only=True) if each.in_atomic_block)
-    return next((each.alias for each in opened), None)

@@ -61,6 +61,8 @@ class VisitFacts:
     idle_minutes: float
     longest_hours: int
     retention_days: int | None  # None: without an end
+    order_lines_days: int | None  # of lines of orders, which outlive an erasure; None: without an end
+    count_all_orders: bool  # lines of orders are kept without consent, too
     training_hours: int  # until every model is trained again
 
 
@@ -86,6 +88,8 @@ def explain_visit(consent: Level) -> VisitFacts:
         idle_minutes=sessrec_settings.SESSION_IDLE_MINUTES,
         longest_hours=int(LONGEST_SESSION.total_seconds()) // 3600,
         retention_days=sessrec_settings.RETENTION_DAYS,
+        order_lines_days=sessrec_settings.ORDER_LINES_DAYS,
+        count_all_orders=sessrec_settings.COUNT_ALL_ORDERS,
         training_hours=ceil(max(map(_training_hours, sessrec_settings.MODELS), default=0)),
     )
 

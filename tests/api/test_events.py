@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from django_sessrec.capture import cookie
+from django_sessrec.capture.event import CLOCK_SKEW
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression
 from tests.support.api import BROWSER, an_event, send, unlike_any
@@ -145,6 +146,13 @@ def test_what_is_kept_names_nobody(visitor):
     assert "example.com" not in json.dumps(FailedEvent.objects.get().payload)
 
 
+def test_of_the_list_that_a_refused_event_names_only_a_placement_is_kept(visitor):
+    for list_id in ("product_page", "/search?q=ann@example.com", ["product_page"]):
+        send(visitor, an_event("warp") | {"item_list_id": list_id})
+    kept = FailedEvent.objects.order_by("pk").values_list("payload__item_list_id", flat=True)
+    assert list(kept) == ["product_page", None, None]
+
+
 def test_a_click_on_a_list_of_this_visit(visitor, products):
     shown = visitor.get("/sessrec/recommendations/", {"placement": "product_page"}).json()
     clicked = shown["items"][1]["item_id"]
@@ -201,8 +209,12 @@ def test_late_events_of_an_erased_visit_are_dropped(visitor):
     session_id = session_of(visitor)
     assert visitor.delete("/sessrec/my-data/").status_code == 200
     visitor.cookies["sessrec"] = cookie.text_of(session_id)
-    assert codes(send(visitor, late)) == [(0, "withdrawn")]
+    answer = send(visitor, late)
+    assert codes(answer) == [(0, "withdrawn")]
+    assert answer.cookies["sessrec"]["max-age"] == 0
     assert not Event.objects.exists()
+    assert send(visitor, an_event()).json()["accepted"] == 1
+    assert session_of(visitor) != session_id
 
 
 @pytest.mark.parametrize(
@@ -262,8 +274,8 @@ def test_send_beacons_text_is_read(visitor):
     assert answer.json()["accepted"] == 1
 
 
-@pytest.mark.parametrize("minutes", [10, 61, -10, -2_000])
-def test_a_browsers_wrong_clock_is_corrected_by_when_it_sent(visitor, minutes):
+@pytest.mark.parametrize("minutes", [6, 10, 61, 2_000])
+def test_a_browsers_fast_clock_is_corrected_by_when_it_sent(visitor, minutes):
     theirs = now(hours=minutes / 60)
     event = an_event() | {"event_id": str(uuid7(theirs))}
     body = {"sent_at": theirs.isoformat(), "events": [event]}
@@ -271,7 +283,18 @@ def test_a_browsers_wrong_clock_is_corrected_by_when_it_sent(visitor, minutes):
         answer = visitor.post("/sessrec/events/", body, content_type="application/json")
         assert answer.json()["rejected"] == []
     stored = Event.objects.get()
-    assert abs(stored.occurred_at - now()) < timedelta(minutes=1)
+    assert abs(stored.occurred_at - now()) < CLOCK_SKEW
+
+
+@pytest.mark.parametrize("minutes", [1, 4, 10, 61, 1_400])
+def test_a_body_that_is_sent_again_much_later_is_the_same_events(visitor, minutes):
+    then = now(minutes=-minutes)
+    event = an_event() | {"event_id": str(uuid7(then))}
+    assert send(visitor, event).json()["accepted"] == 1  # as its sender did then
+    body = {"sent_at": then.isoformat(), "events": [event]}
+    answer = visitor.post("/sessrec/events/", body, content_type="application/json")
+    assert answer.json() == {"accepted": 0, "duplicates": 1, "rejected": []}
+    assert abs(Event.objects.get().occurred_at - then) < timedelta(seconds=1)
 
 
 @pytest.mark.parametrize("sent_at", [None, "", "soon", 7, "2026-01-01T00:00:00", "9999-12-31T23:59:59Z"])
@@ -309,6 +332,15 @@ def test_staffs_browsers_are_not_counted(visitor, admin_user):
     answer = send(visitor, an_event())
     assert codes(answer) == [(0, "not_counted")]
     assert not Event.objects.exists()
+
+
+def test_where_the_shops_own_filter_fails_nothing_is_counted(visitor, settings, caplog):
+    settings.SESSREC = settings.SESSREC | {"IGNORE_REQUEST": "tests.capture.shop.broken"}
+    answer = send(visitor, an_event())
+    assert (answer.status_code, codes(answer)) == (202, [(0, "not_counted")])
+    assert not answer.cookies
+    assert not Event.objects.exists()
+    assert "does IGNORE_REQUEST fail?" in caplog.text
 
 
 def test_no_session_is_read_and_no_csrf_token_needed(visitor):

@@ -9,7 +9,10 @@ from django.test import Client
 from django.utils import translation
 
 from django_sessrec.api import my_visit
+from django_sessrec.capture import cookie
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine
+from django_sessrec.operations.quarantine import release
 from tests.demo.models import Product
 from tests.support.api import an_event, send
 from tests.support.markup import Markup
@@ -96,6 +99,8 @@ def test_what_is_odd_about_a_visit_is_told_in_words(visitor, told):
     assert FailedEvent.objects.count() == 1
     assert "1 event of your visit was refused, and is kept as it came." in page
     assert "The reason: more clicks in a minute than a person makes." in page
+    release(Quarantine.objects.all(), "ann", "a test")
+    assert "Suggestions do not learn from this visit" not in told()
 
 
 def test_a_visit_that_was_erased_elsewhere_is_told_so(visitor, told):
@@ -107,12 +112,19 @@ def test_a_visit_that_was_erased_elsewhere_is_told_so(visitor, told):
 
 
 @pytest.mark.parametrize("cookie", [None, "", "x", "é", f"{'0' * 8}-0000-7000-8000-{'0' * 12}.x"])
-def test_of_who_has_no_visit_nothing_is_kept(visitor, stranger, told, cookie):
+def test_who_brings_no_visit_reads_how_long_an_earlier_one_is_kept(visitor, stranger, settings, told, cookie):
+    settings.SESSREC = settings.SESSREC | {"RETENTION_DAYS": 45, "SESSION_IDLE_MINUTES": 20}
     send(visitor, an_event())
     if cookie is not None:
         stranger.cookies["sessrec"] = cookie
-    assert "Nothing is kept of your visit." in told(stranger)
-    assert "a new visit begins" not in told(stranger)
+    page = told(stranger)
+    assert "Your browser has no cookie of a visit" in page
+    assert "An earlier visit that was not erased is deleted after 45 days." in page
+    assert "while your browser has its cookie: until 20 minutes after your last activity." in page
+    assert "Nothing is kept" not in page
+    assert "a new visit begins" not in page
+    settings.SESSREC = settings.SESSREC | {"RETENTION_DAYS": None}
+    assert "An earlier visit that was not erased is kept without a time limit." in told(stranger)
     assert stranger.post(PAGE).status_code == 303
     assert Event.objects.count() == 1
 
@@ -126,7 +138,18 @@ def test_one_click_erases_the_visit_and_says_what_comes_next(visitor, products, 
     assert not Event.objects.exists()
     assert not Impression.objects.exists()
     page = told()
-    assert "Nothing is kept of your visit. With the next product that you look at, a new visit begins" in page
+    assert "Your browser has no cookie of a visit" in page
+    assert "With the next product that you look at, a new visit begins" in page
+
+
+def test_of_a_visit_that_has_just_begun_nothing_is_kept(visitor, told):
+    visitor.cookies["sessrec"] = cookie.text_of(uuid7())
+    assert "Nothing is kept of your visit." in told()
+
+
+def test_order_lines_that_outlive_an_erasure_are_told_beside_its_button(visitor, told):
+    send(visitor, an_event())
+    assert "may stay in the shop's figures for 730 days" in told()
 
 
 @pytest.mark.parametrize(
@@ -150,6 +173,9 @@ def test_who_asks_very_often_is_told_to_wait(visitor, settings, told):
     send(visitor, an_event())
     assert "Product viewed" in told()
     assert "Please try again in a minute." in told(status=429)
+    refused = visitor.post(PAGE)
+    assert (refused.status_code, "sessrec" in refused.cookies) == (429, False)
+    assert Event.objects.exists()
 
 
 def test_without_tables_it_says_so(visitor, told):

@@ -8,7 +8,10 @@ from django.core.management import call_command
 from django.db import connection
 from rest_framework.serializers import DateTimeField
 
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Withdrawal
+from django_sessrec.operations.quarantine import release
+from django_sessrec.privacy import kept_data
 from tests.support.api import an_event, send
 from tests.support.visits import session_of
 
@@ -78,6 +81,23 @@ def test_it_is_told_as_it_is_kept(visitor):
     ]
 
 
+def test_a_long_visit_is_read_page_by_page_and_told_whole(visitor, products, monkeypatch):
+    monkeypatch.setattr(kept_data, "PAGE", 2)
+    same_time = f"{uuid7()}"[:14]
+    ids = [f"{same_time}7{number:03x}-8000-{number:012x}" for number in range(4)]
+    wrong = [an_event("add_to_cart", price="12,50") for _ in range(3)]
+    send(visitor, *({**an_event(), "event_id": event_id} for event_id in ids), an_event(), *wrong)
+    for _ in range(3):
+        visitor.get("/sessrec/recommendations/", {"placement": "product_page"})
+    mine = visitor.get("/sessrec/my-data/").json()
+    assert [event["event_id"] for event in mine["events"]][:4] == ids
+    assert {table: len(mine[table]) for table in TABLES} == {
+        "events": 5, "impressions": 3, "failed_events": 3,
+    }  # fmt: skip
+    shown = [each["shown_at"] for each in mine["impressions"]]
+    assert shown == sorted(shown)
+
+
 def test_a_visit_sees_and_erases_only_itself(visitor, stranger):
     send(visitor, an_event())
     nothing = {
@@ -112,7 +132,11 @@ def test_a_quarantined_visit_is_told_why(visitor):
     send(visitor, an_event())
     assert visitor.get("/sessrec/my-data/").json()["quarantine"] is None
     Quarantine.objects.create(session_id=session_of(visitor), reason="flood", clicks=99)
-    assert visitor.get("/sessrec/my-data/").json()["quarantine"] == "flood"
+    told = visitor.get("/sessrec/my-data/").json()["quarantine"]
+    assert (told["reason"], told["released_at"]) == ("flood", None)
+    assert told["found_at"]
+    release(Quarantine.objects.all(), "ann", "a test")
+    assert visitor.get("/sessrec/my-data/").json()["quarantine"]["released_at"]
 
 
 def test_no_other_site_erases(visitor):

@@ -118,6 +118,27 @@ def test_a_visit_that_can_t_be_read_or_erased_now_is_not_said_to_be_gone(visitor
         assert "Please try again in a minute." in answer.content.decode()
 
 
+@pytest.mark.parametrize("table", ["sessrec_event", "sessrec_failedevent"])
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [
+        ("get", "/sessrec/my-visit/"),
+        ("post", "/sessrec/my-visit/"),
+        ("get", "/sessrec/my-data/"),
+        ("delete", "/sessrec/my-data/"),
+    ],
+)
+def test_rows_of_one_visit_that_take_long_cost_no_other_visitor_the_database(
+    visitor, locked, table, method, address
+):
+    """However many a visitor has piled up, and however often they are asked for."""
+    send(visitor, an_event())
+    locked(table)
+    answer = getattr(visitor, method)(address, headers={"sec-fetch-site": "same-origin"})
+    assert answer.status_code == 503
+    assert not fast_query.database_breaker.resting
+
+
 def test_a_part_that_answers_late_hides_no_other_figure(client, settings, locked):
     settings.SESSREC = settings.SESSREC | {"METRICS_TOKEN": "secret"}
     locked("sessrec_trainingrun")

@@ -180,8 +180,28 @@ def test_what_is_used_of_the_visit_follows_consent_and_settings(settings, told):
     assert "We use only the product on the page" in told()
     assert "after 20 minutes without activity, and after 24 hours" in told(consented=True)
     assert "deleted after 45 days" in told(consented=True)
+    assert "erased at once, as long as your browser has its cookie" in told(consented=True)
     settings.SESSREC = settings.SESSREC | {"RETENTION_DAYS": None}
     assert "kept without a time limit" in told(consented=True)
+
+
+def test_what_outlives_an_erasure_is_told(settings, told):
+    settings.SESSREC = settings.SESSREC | {"ORDER_LINES_DAYS": 400}
+    outlives = "may stay in the shop's figures for 400 days, without the number of your visit, even after an"
+    assert outlives in told(consented=True)
+    settings.SESSREC = settings.SESSREC | {"ORDER_LINES_DAYS": None}
+    assert "may stay in the shop's figures without a time limit" in told(consented=True)
+
+
+def test_who_refused_reads_that_orders_are_counted_where_they_are(settings, told):
+    settings.SESSREC = settings.SESSREC | {"ORDER_LINES_DAYS": 400}
+    nothing = "no data of it is kept"
+    assert nothing in told()
+    settings.SESSREC = settings.SESSREC | {"COUNT_ALL_ORDERS": True}
+    assert nothing not in told()
+    assert "Only if you order is something kept, for the shop's figures and for 400 days" in told()
+    settings.SESSREC = settings.SESSREC | {"ORDER_LINES_DAYS": None}
+    assert "for the shop's figures and without a time limit" in told()
 
 
 def test_the_page_is_fit_for_everybody_and_leaves_no_trace(placement, visitor):

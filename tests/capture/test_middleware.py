@@ -11,6 +11,7 @@ from django.test import AsyncClient
 from django_sessrec.capture import cookie
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Withdrawal
+from django_sessrec.privacy.erasure import erase
 from tests.capture.shop import ASKED_IN_THE_LOOP
 from tests.support.capture import captured
 from tests.support.visits import FIREFOX, visit_in
@@ -284,9 +285,20 @@ def test_what_arrives_late_for_a_withdrawn_visit_is_dropped(visitor):
     visitor.post("/decline/")
     visitor.cookies["sessrec"] = cookie.text_of(session_id)  # another tab's request, still on its way
     visitor.get("/product/2/")
+    visitor.cookies["sessrec"] = cookie.text_of(session_id)
     visitor.post("/basket/", {"item": ""})
     assert captured() == []
     assert not FailedEvent.objects.exists()
+
+
+def test_after_an_erasure_elsewhere_the_next_page_takes_the_cookie_and_the_one_after_begins_anew(visitor):
+    """As staff's, of which the browser knows nothing."""
+    erased = session_of(visitor.get("/product/1/"))
+    erase(erased)
+    assert visitor.get("/product/2/").cookies["sessrec"]["max-age"] == 0
+    assert captured() == []
+    assert session_of(visitor.get("/product/3/")) != erased
+    assert captured() == [("view_item", "3")]
 
 
 def test_a_visit_ends_when_the_shops_consent_does(visitor):

@@ -4,7 +4,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from django_sessrec.models import Event
+from django_sessrec.models import Event, FailedEvent
 from tests.capture.shop import LateCache
 from tests.support.capture import captured
 from tests.support.visits import FIREFOX
@@ -31,18 +31,29 @@ def test_past_its_bound_a_client_gets_pages_without_cookie_or_row(caplog):
     assert [answer.status_code for answer in answers] == [200] * 5
     assert ["sessrec" in answer.cookies for answer in answers] == [True] * 3 + [False] * 2
     assert len(captured()) == 3
-    assert caplog.text.count("began more than 3 sessions") == 1
+    assert caplog.text.count("began 3 sessions in an hour, its limit") == 1
     assert PROGRAM not in caplog.text
 
 
-def test_pages_that_begin_no_session_use_none_up(admin_user):
+@pytest.mark.parametrize("page", ["/product/1/", "/remembered/1/"])  # the latter asks for the session's id
+def test_pages_that_begin_no_session_use_none_up(bounded, admin_user, page):
+    bounded.SESSREC = bounded.SESSREC | {"IGNORE_REQUEST": "tests.capture.shop.internal"}
     for _ in range(4):
-        come(**{"sec-purpose": "prefetch"})
+        come(path=page, **{"sec-purpose": "prefetch"})
+        come(path=f"{page}?internal")
         staff = Client(REMOTE_ADDR=PROGRAM, headers={"user-agent": FIREFOX})
         staff.force_login(admin_user)
         staff.cookies["consent"] = "session"
-        staff.get("/product/1/")
+        staff.get(page)
     assert "sessrec" in come().cookies
+
+
+def test_sessions_that_begin_with_wrong_input_are_counted():
+    for _ in range(5):
+        client = Client(REMOTE_ADDR=PROGRAM, headers={"user-agent": FIREFOX})
+        client.cookies["consent"] = "session"
+        client.post("/basket/", {"item": ""})
+    assert FailedEvent.objects.count() == 3
 
 
 def test_others_are_not_bounded_by_it():

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
-from django.urls import path
+from django.urls import include, path
 
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.models import Heartbeat
@@ -137,4 +137,5 @@ urlpatterns = [
     path("recorded/<str:pk>/", recorded, name="recorded"),
     path("streamed/", streamed, name="streamed"),
     path("decline/", decline, name="decline"),
+    path("sessrec/", include("django_sessrec.urls")),
 ]

@@ -102,7 +102,7 @@ def test_a_visitor_reads_what_is_kept_and_erases_it_without_javascript(visitor, 
     page.get_by_role("link", name="Everything we keep of it").click()
     page.get_by_role("main").get_by_text(f"Product viewed: {name}").wait_for()
     page.get_by_role("button", name="Erase this visit").click()
-    page.get_by_text("Nothing is kept of your visit.").wait_for()
+    page.get_by_text("Your browser has no cookie of a visit").wait_for()
     assert session_of(page) is None
     assert shop.rows(ALL_ROWS) == before
 
