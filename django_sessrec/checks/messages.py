@@ -157,5 +157,11 @@ UNFIT_STORAGE = Check(
     " `MEDIA_ROOT`, an ACL `public-...`), or is the folder `ARTIFACTS` itself",
     "give models a storage of their own, which no web server serves",
 )
+WRONG_QUEUE = Check(
+    "sessrec.W043",
+    "`CELERY_BEAT_SCHEDULE` sends training runs to another queue than `TRAIN_QUEUE`, as where `schedule()` is"
+    " called before `SESSREC` has its last value",
+    "call `schedule()` below the last line that changes `SESSREC`",
+)
 
 CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

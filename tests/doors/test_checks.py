@@ -7,6 +7,7 @@ import pytest
 from django.urls import include, path, re_path
 
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
+from django_sessrec.tasks import schedule
 from tests.support.checks import GOOD, findings
 
 
@@ -290,6 +291,16 @@ def test_a_tracked_view_needs_the_argument_that_is_named(view, argument, hint):
     assert "sessrec.W013" not in found
     assert ("sessrec.W022" in found) is (hint is not None)
     assert hint is None or hint in found["sessrec.W022"].hint
+
+
+@pytest.mark.parametrize(("queue", "told"), [("train", False), ("heavy", True), (None, False)])
+def test_a_schedule_made_before_the_queue_was_named_is_told(queue, told):
+    beat = {"other": 7} | schedule()
+    if queue is None:  # routed otherwise
+        del beat["sessrec-train"]["options"]["queue"]
+    found = findings(SESSREC=GOOD | ({"TRAIN_QUEUE": queue} if queue else {}), CELERY_BEAT_SCHEDULE=beat)
+    assert ("sessrec.W043" in found) is told
+    assert not told or "below the last line" in found["sessrec.W043"].hint
 
 
 def test_times_without_a_zone_are_refused():
