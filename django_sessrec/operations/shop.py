@@ -16,12 +16,12 @@ from django.utils.translation import gettext as _
 from psycopg.errors import QueryCanceled
 
 from django_sessrec.capture import ledger
+from django_sessrec.capture.consent import ANSWERS
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event
 from django_sessrec.operations.findings import Code, Finding, ago, fail, ok, warn
 
-ANSWERS = (None, "none", "session", "opt-in")  # of CONSENT
 SAMPLE = 20  # item ids
 SAMPLED_FROM = 500  # newest events
 LEDGER_DAYS = 7
