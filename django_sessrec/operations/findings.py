@@ -44,6 +44,7 @@ class Code(StrEnum):
     STREAM_FLOWS = "stream.flows"
     STREAM_WAITS = "stream.waits"
     STREAM_SILENT = "stream.silent"
+    STREAM_ANOTHERS = "stream.anothers"  # its consumer is of another database
     PROCESS_ALIVE = "process.alive"
     PROCESS_SILENT = "process.silent"
     PROCESS_NEVER_SEEN = "process.never_seen"
