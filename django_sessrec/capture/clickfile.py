@@ -61,8 +61,12 @@ class Columns:
     def named(self) -> list[str]:
         """The columns that are read."""
         wanted = [self.visitor_id or self.session_id, self.item_id, self.time, self.event_name]
-        wanted += [self.quantity, self.price, self.order_id]
-        return list(dict.fromkeys(each for each in wanted if each))
+        return list(dict.fromkeys(each for each in (*wanted, *self.optional) if each))
+
+    @property
+    def optional(self) -> list[str]:
+        """Those of them that only some events have."""
+        return [each for each in (self.quantity, self.price, self.order_id) if each]
 
 
 @dataclass(slots=True)
@@ -74,6 +78,7 @@ class ClickFile:
     shift: timedelta = timedelta(0)
     read: int = field(default=0, init=False)  # rows so far
     share: float = field(default=0.0, init=False)  # of the file so far, 0..1
+    empty: set[str] = field(default_factory=set, init=False)  # optional columns without a value so far
     _starts: Any = field(default=None, init=False)  # line -> first millisecond of its visitor's session
 
     def newest(self) -> datetime | None:
@@ -99,8 +104,11 @@ class ClickFile:
     def events(self, reject: Callable[[int, EventError], None]) -> Iterator[tuple[int, Event]]:
         """(line, unsaved event) of each row; a broken one is rejected with its line and the reason."""
         history = History()
+        self.empty = {*self.columns.optional}
         for line, values in self._rows():
             self.read += 1
+            if self.empty and not isinstance(values, Exception):
+                self.empty = {each for each in self.empty if values.get(each) is None or values[each] == ""}
             try:
                 event = self._event(line, values, history)
             except EventError as reason:
@@ -190,7 +198,7 @@ class ClickFile:
             return None
 
     def _rows(self) -> Iterator[tuple[int, Values | Exception]]:
-        for line, share, values in table_files.rows(self.path, self.columns.named):
+        for line, share, values in table_files.rows(self.path, self.columns.named, self.columns.optional):
             self.share = share
             yield line, values
 

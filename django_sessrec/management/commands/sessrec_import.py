@@ -118,6 +118,8 @@ class Command(BaseCommand):
                 f"{clicks.read:,} rows: {stored:,} events imported, {known:,} were there before, "
                 f"{rejected.rows:,} rejected."
             )
+        for column in sorted(clicks.empty):
+            self.stdout.write(self.style.WARNING(f"  No row has a value in {column}."))
         for count, line, reason in rejected.by_code.values():
             self.stdout.write(self.style.WARNING(f"  {count:,} like line {line}: {reason}"))
         if rejected.rows:
