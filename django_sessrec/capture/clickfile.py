@@ -133,7 +133,8 @@ class ClickFile:
         if columns.order_id and name in {EventName.PURCHASE, EventName.REFUND}:
             amounts["order_id"] = _text(values, columns.order_id, needed=False) or None
         at = _storable(self._time(line, values), self.shift)
-        return history.event(session, at, name.value, item_id, **amounts)
+        visitor = _text(values, columns.visitor_id) if columns.visitor_id else None
+        return history.event(session, at, name.value, item_id, visitor=visitor, **amounts)
 
     def _session(self, line: int, values: Values | Exception) -> str:
         """The row's session; one of a visitor is named by its first millisecond."""

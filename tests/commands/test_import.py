@@ -231,6 +231,15 @@ def test_a_visitors_clicks_are_split_where_a_session_would_end(here, run, order)
     assert "0 events imported, 6 were there before" in run("sessrec_import", file, **options)
 
 
+def test_a_visit_that_two_exports_share_is_stored_once(here, run):
+    """An export begins in the middle of a visit, and the next one overlaps it."""
+    lines = [f"ann,{number},{YESTERDAY + 60 * number}" for number in range(6)]
+    options = {"visitor_id": "visitor", "time": "time"}
+    for part in (lines[:4], lines[2:]):
+        run("sessrec_import", write(here / "part.csv", *part, header="visitor,item_id,time"), **options)
+    assert [event.item_id for event in Event.objects.order_by("event_id")] == list("012345")
+
+
 def test_visitors_and_sessions_are_not_both_named(here, run):
     with pytest.raises(CommandError, match="not allowed with"):
         run("sessrec_import", "clicks.csv", "--visitor-id", "a", "--session-id", "b")
