@@ -66,6 +66,7 @@ class Code(StrEnum):
     CATALOGUE_SLOW = "catalogue.slow"
     CATALOGUE_RAISES = "catalogue.raises"
     CATALOGUE_UNKNOWN_IDS = "catalogue.unknown_ids"
+    CATALOGUE_UNKNOWN_PLACED = "catalogue.unknown_placed"  # ids that placements name
     CATALOGUE_UNDESCRIBED = "catalogue.undescribed"
     EVENTS_ARRIVE = "events.arrive"
     EVENTS_NONE = "events.none"
