@@ -22,7 +22,7 @@ from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage, storages
 
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.recsys.artifact import MANIFEST, ArtifactError, move_into_place, parse_manifest
+from django_sessrec.recsys.artifact import MANIFEST, ArtifactError, make_home, move_into_place, parse_manifest
 
 UNFINISHED: Final = ".fetching."  # how a folder's name begins while it is fetched
 CHUNK: Final = 1 << 20
@@ -63,7 +63,7 @@ def download(name: str, sha256: str, folder: Path) -> None:
     files = parse_manifest(text, name)["files"]
     if outside := [file for file in files if PurePosixPath(file).is_absolute() or ".." in file.split("/")]:
         raise ArtifactError(f"{name} names files outside of it: {outside}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_home(folder.parent)
     unfinished = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{folder.name}.", dir=folder.parent))
     try:
         _check_space(name, files, folder.parent)

@@ -28,6 +28,7 @@ __all__ = ["TIME_UNITS", "ClickFile", "Columns", "UnusableFile"]
 
 TIME_UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # of a second
 DECIMAL_COMMA: Final = re.compile(r"(\d+|\d{1,3}(\.\d{3})+),\d{1,2}")  # 9,90 and 1.299,90; not 1,299
+ZERO_FRACTION: Final = re.compile(r"\.00?$")  # 2.0, as pandas writes it; 1.000 may be a thousand
 MAX_DIGITS: Final = 18  # of a number; Python refuses some thousands
 FIRST_IMPORTED: Final = "SELECT min(occurred_at) FROM sessrec_event WHERE session_id = %s AND source = %s"
 
@@ -39,7 +40,7 @@ class Columns:
     session_id: str = "session_id"
     visitor_id: str | None = None  # in place of session ids: a pause of SESSION_IDLE_MINUTES ends a session
     item_id: str = "item_id"
-    time: str | None = None
+    time: str | None = None  # UTC where it names no zone
     time_unit: str = "s"  # of numbers since 1970, one of TIME_UNITS; text may be ISO 8601 whatever the unit
     event_name: str | None = None
     event_names: Mapping[str, str] = field(default_factory=dict)  # the file's word -> ours
@@ -61,8 +62,12 @@ class Columns:
     def named(self) -> list[str]:
         """The columns that are read."""
         wanted = [self.visitor_id or self.session_id, self.item_id, self.time, self.event_name]
-        wanted += [self.quantity, self.price, self.order_id]
-        return list(dict.fromkeys(each for each in wanted if each))
+        return list(dict.fromkeys(each for each in (*wanted, *self.optional) if each))
+
+    @property
+    def optional(self) -> list[str]:
+        """Those of them that only some events have."""
+        return [each for each in (self.quantity, self.price, self.order_id) if each]
 
 
 @dataclass(slots=True)
@@ -74,6 +79,7 @@ class ClickFile:
     shift: timedelta = timedelta(0)
     read: int = field(default=0, init=False)  # rows so far
     share: float = field(default=0.0, init=False)  # of the file so far, 0..1
+    empty: set[str] = field(default_factory=set, init=False)  # optional columns without a value so far
     _starts: Any = field(default=None, init=False)  # line -> first millisecond of its visitor's session
 
     def newest(self) -> datetime | None:
@@ -99,8 +105,11 @@ class ClickFile:
     def events(self, reject: Callable[[int, EventError], None]) -> Iterator[tuple[int, Event]]:
         """(line, unsaved event) of each row; a broken one is rejected with its line and the reason."""
         history = History()
+        self.empty = {*self.columns.optional}
         for line, values in self._rows():
             self.read += 1
+            if self.empty and not isinstance(values, Exception):
+                self.empty = {each for each in self.empty if values.get(each) is None or values[each] == ""}
             try:
                 event = self._event(line, values, history)
             except EventError as reason:
@@ -116,8 +125,9 @@ class ClickFile:
         item_id = _text(values, columns.item_id, needed=name not in WITHOUT_ITEM)
         amounts: dict[str, Any] = {}
         if columns.quantity and (quantity := _text(values, columns.quantity, needed=False)):
-            is_whole = quantity.isdecimal() and len(quantity) <= MAX_DIGITS
-            amounts["quantity"] = int(quantity) if is_whole else quantity
+            whole = ZERO_FRACTION.sub("", quantity)
+            is_whole = whole.isdecimal() and len(whole) <= MAX_DIGITS
+            amounts["quantity"] = int(whole) if is_whole else quantity
         if columns.price and (price := _text(values, columns.price, needed=False)):
             if DECIMAL_COMMA.fullmatch(price):
                 price = price.replace(".", "").replace(",", ".")
@@ -125,7 +135,8 @@ class ClickFile:
         if columns.order_id and name in {EventName.PURCHASE, EventName.REFUND}:
             amounts["order_id"] = _text(values, columns.order_id, needed=False) or None
         at = _storable(self._time(line, values), self.shift)
-        return history.event(session, at, name.value, item_id, **amounts)
+        visitor = _text(values, columns.visitor_id) if columns.visitor_id else None
+        return history.event(session, at, name.value, item_id, visitor=visitor, **amounts)
 
     def _session(self, line: int, values: Values | Exception) -> str:
         """The row's session; one of a visitor is named by its first millisecond."""
@@ -190,7 +201,7 @@ class ClickFile:
             return None
 
     def _rows(self) -> Iterator[tuple[int, Values | Exception]]:
-        for line, share, values in table_files.rows(self.path, self.columns.named):
+        for line, share, values in table_files.rows(self.path, self.columns.named, self.columns.optional):
             self.share = share
             yield line, values
 
@@ -239,7 +250,8 @@ def _storable(original: datetime, shift: timedelta) -> datetime:
         raise EventError("time", f"time {original} can't be shifted by {shift.days} days") from None
     now, days = datetime.now(UTC), sessrec_settings.RETENTION_DAYS
     if at > now + CLOCK_SKEW:
-        raise EventError("future", f"time {at:%Y-%m-%d %H:%M:%S} lies in the future: is the unit right?")
+        remedy = "is the unit right, and is it UTC where it names no zone?"
+        raise EventError("future", f"time {at:%Y-%m-%d %H:%M:%S} lies in the future: {remedy}")
     if days and at < now - timedelta(days=days):
         raise EventError(
             "old", f"time {at:%Y-%m-%d %H:%M:%S} is older than RETENTION_DAYS ({days}): use --shift-to-now"

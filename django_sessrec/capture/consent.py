@@ -8,11 +8,12 @@ from django.http import HttpRequest
 
 from django_sessrec.capture import cookie
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.safety import log
+from django_sessrec.safety import log, warn
 
 Level = Literal["contextual", "session"]
 CONTEXTUAL: Final = "contextual"  # no cookie, no row, no id
 SESSION: Final = "session"  # first-party cookie, events, session-based lists
+ANSWERS: Final = (None, "none", "session", "opt-in")  # of the shop's function
 
 
 def level(request: HttpRequest) -> Level:
@@ -45,7 +46,12 @@ def _answer(request: HttpRequest) -> str | None:
         return "none"
     try:
         ask = sessrec_settings.imported("CONSENT")
-        return ask(request) if ask else None
+        answer: str | None = ask(request) if ask else None
+        understood = answer in ANSWERS
     except Exception as error:
         log(f"SESSREC['CONSENT'] = {sessrec_settings.CONSENT!r} failed; the visit is contextual", error)
         return None
+    if not understood:
+        remedy = "let it return 'none', 'session' or 'opt-in'"
+        warn("SESSREC['CONSENT'] answered %.40r, which counts as no: %s", answer, remedy)
+    return answer

@@ -75,6 +75,7 @@ class History:
         source: str = Source.IMPORT,
         order_id: str | int | None = None,
         key: str = "",
+        visitor: str | None = None,
         **fields: Any,
     ) -> Event:
         """A checked, unsaved event; EventError says what is wrong.
@@ -83,6 +84,7 @@ class History:
         at:         an aware datetime; an id carries no more than its milliseconds
         order_id:   as for event.make; the event's id follows from it and the time
         key:        what else tells the event from the others of its session and millisecond
+        visitor:    whose event it is, where the session's name depends on which events are there
         fields:     as for event.make
         """
         at = clean_time(at)
@@ -92,17 +94,18 @@ class History:
         fields |= {"session_id": session_uuid(session_id), "source": source}
         if order_id is not None:
             return make(name, item_id, order_id=order_id, at=at, **fields)
-        what = f"{session_id}\0{name}\0{item_id}" + (f"\0{source}\0{key}" if key else "")
+        whose = str(session_id if visitor is None else visitor)
+        what = f"{whose}\0{name}\0{item_id}" + (f"\0{source}\0{key}" if key else "")
         try:
-            event_id = id_at(at, what, 0 if key else self._tie(str(session_id), at, what))
+            event_id = id_at(at, what, 0 if key else self._tie(whose, at, what))
         except ValueError:
             raise EventError("time", f"time {at} lies before 1970") from None
         return make(name, item_id, event_id=event_id, **fields)
 
-    def _tie(self, session_id: str, at: datetime, what: str) -> int:
-        tie, last = self._last.pop((session_id, at), (0, what))
+    def _tie(self, whose: str, at: datetime, what: str) -> int:
+        tie, last = self._last.pop((whose, at), (0, what))
         tie += last != what
-        self._last[session_id, at] = tie, what
+        self._last[whose, at] = tie, what
         if len(self._last) > REMEMBERED:
             self._last.popitem(last=False)
         return tie

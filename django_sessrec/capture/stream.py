@@ -13,10 +13,11 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from django_sessrec import safety
+from django_sessrec import database, safety
 from django_sessrec.capture.breaker import Breaker, waited_in_vain
 from django_sessrec.capture.event import SESSION_EVENTS, to_payload
 from django_sessrec.conf import sessrec_settings
@@ -40,6 +41,9 @@ for n = 2, #KEYS do
 end
 return 1
 """
+IDENTITY: Final = """
+SELECT concat(current_database(), ' ', extract(epoch FROM min(applied))) FROM django_migrations WHERE app = %s
+"""
 GROUP: Final = "sessrec"
 KEPT_EVENTS: Final = 100  # newest SESSION_EVENTS of a session, in a list beside the stream
 KEPT_SECONDS: Final = 1_800  # by then the consumer has brought them into Postgres
@@ -54,6 +58,10 @@ room = Breaker(1.0)  # full: the consumer is behind or down
 
 class MissingClientError(Exception):
     """The Redis client is not installed."""
+
+
+class OtherShopError(Exception):
+    """The stream is filled by another shop, on the same server and with the same STREAM_KEY_PREFIX."""
 
 
 class InDoubtError(Exception):
@@ -175,6 +183,22 @@ def erase(session_ids: Sequence[UUID]) -> None:
         )
 
 
+def claim(server: Redis) -> None:
+    """Make the stream this database's; OtherShopError where it is another's already."""
+    server.set(_owner_key(), _database_identity(), nx=True)
+    if is_of_another_shop(server):
+        raise OtherShopError(
+            f"the stream {key()!r} is another database's, and its visitors would be stored here: give this"
+            " shop a STREAM_KEY_PREFIX. If the database is the same under another name, or was made anew,"
+            f" delete the key {_owner_key()!r}"
+        )
+
+
+def is_of_another_shop(server: Redis) -> bool:
+    """Whether a consumer of another database came first; raises what the clients of both servers raise."""
+    return server.get(_owner_key()) not in {None, _database_identity()}
+
+
 class Backlog(NamedTuple):
     """Messages waiting for the consumer or in flight."""
 
@@ -218,6 +242,18 @@ def _unpacked(text: str) -> tuple[str, str, str, int]:
 
 def _clicks_key(session_id: UUID) -> str:
     return f"{sessrec_settings.STREAM_KEY_PREFIX}clicks:{session_id}"
+
+
+def _owner_key() -> str:
+    return f"{sessrec_settings.STREAM_KEY_PREFIX}owner"
+
+
+def _database_identity() -> str:
+    """The same after a restore, a fail-over and an upgrade of the server; another for each shop and copy."""
+    with database.connection().cursor() as cursor:
+        cursor.execute(IDENTITY, [database.APP_LABEL])
+        [made] = cursor.fetchone()
+    return blake2b(made.encode(), digest_size=16).hexdigest()
 
 
 def _gave_up(started: float) -> None:

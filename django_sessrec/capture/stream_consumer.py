@@ -54,10 +54,15 @@ class Consumer:
         self._beat_at = self._swept_at = float("-inf")
 
     def run(self, stopped: Callable[[], bool], progress: Callable[[int], None] = lambda _rows: None) -> None:
-        """Consume until `stopped`; `progress` hears how many rows each batch had. Outlives both servers."""
+        """Consume until `stopped`; `progress` hears how many rows each batch had.
+
+        Outlives both servers; OtherShopError ends it.
+        """
         while not stopped():
             try:
                 progress(self.step())
+            except stream.OtherShopError:
+                raise
             except Exception as problem:
                 logger.warning("the stream's consumer pauses: %s", str(problem).strip())
                 database.connection().close()
@@ -79,9 +84,10 @@ class Consumer:
         return rows
 
     def _join(self) -> None:
-        """Make stream and group where they are not there, as on an emptied server."""
+        """Make stream and group where they are not there, as on an emptied server; OtherShopError."""
         if self._joined:
             return
+        stream.claim(self.server)
         try:
             self.server.xgroup_create(stream.key(), stream.GROUP, id="0", mkstream=True)
         except Exception as problem:

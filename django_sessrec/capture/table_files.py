@@ -6,7 +6,7 @@ import csv
 import gzip
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from io import BufferedReader, TextIOWrapper
@@ -49,18 +49,20 @@ class TableRow(NamedTuple):
     values: Values | Exception  # by column
 
 
-def rows(path: Path, columns: list[str]) -> Iterator[TableRow]:
+def rows(path: Path, columns: list[str], optional: Collection[str] = ()) -> Iterator[TableRow]:
     """The rows of a file, or of every file in a folder, in the order of their names.
 
     What a file is, its first bytes say: Parquet, CSV with a header, or a JSON object in each line; these two
     may be compressed by gzip or zstd. Raises UnusableFile where a column is missing or a file can't be read,
     and OSError.
+
+    optional: those of the columns that an object of JSON has only where there is something to say
     """
     files = _files(path)
     before = 0
     for number, file in enumerate(files):
         last = 0
-        for row in _rows_of(file, columns):
+        for row in _rows_of(file, columns, optional):
             last = row.line
             yield TableRow(before + row.line, (number + row.share) / len(files), row.values)
         before += last
@@ -75,14 +77,16 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _rows_of(path: Path, columns: list[str]) -> Iterator[TableRow]:
+def _rows_of(path: Path, columns: list[str], optional: Collection[str]) -> Iterator[TableRow]:
     with path.open("rb") as file:
         start = file.read(4)
     kind = next((kind for magic, kind in MAGIC.items() if start.startswith(magic)), "text")
-    return _parquet(path, columns) if kind == "parquet" else _lines(path, columns, kind)
+    if kind == "parquet":
+        return _parquet(path, columns)
+    return _lines(path, columns, optional, kind)
 
 
-def _lines(path: Path, columns: list[str], compression: str) -> Iterator[TableRow]:
+def _lines(path: Path, columns: list[str], optional: Collection[str], compression: str) -> Iterator[TableRow]:
     size = max(1, path.stat().st_size)
     with (
         path.open("rb") as file,
@@ -90,8 +94,11 @@ def _lines(path: Path, columns: list[str], compression: str) -> Iterator[TableRo
         TextIOWrapper(binary, "utf-8-sig", "surrogateescape", newline="") as text,
     ):
         first = _line_of(text, path)
-        read = _json if first.startswith("{") else _csv
-        for line, values in read(first, text, columns, path):
+        if first.startswith("{"):
+            read = _json(first, text, [each for each in columns if each not in optional], path)
+        else:
+            read = _csv(first, text, columns, path)
+        for line, values in read:
             yield TableRow(line, file.tell() / size, values)
 
 

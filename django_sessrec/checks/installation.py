@@ -21,6 +21,7 @@ from django_sessrec.conf import sessrec_settings
 MIDDLEWARE = "django_sessrec.middleware.SessrecMiddleware"
 TEMPLATES = "django.template.backends.django.DjangoTemplates"
 REQUEST = "django.template.context_processors.request"
+TRAIN_DUE = "django_sessrec.tasks.train_due"
 PUBLIC_STORAGES = {"default", "staticfiles"}  # of media and static files
 
 
@@ -33,6 +34,7 @@ def findings() -> Iterator[CheckMessage]:
     yield from _artifacts()
     yield from _artifacts_storage()
     yield from _time_zones()
+    yield from _train_queue()
 
 
 def _database() -> Iterator[CheckMessage]:
@@ -187,3 +189,18 @@ def _time_zones() -> Iterator[CheckMessage]:
             "USE_TZ is False: the admin and training runs would fail on times without a zone.",
             "Set USE_TZ = True, Django's default. TIME_ZONE may be any.",
         )
+
+
+def _train_queue() -> Iterator[CheckMessage]:
+    """The queue that schedule() wrote down while the settings were read, against the one of today."""
+    schedule = getattr(settings, "CELERY_BEAT_SCHEDULE", None)
+    for name, entry in (schedule if isinstance(schedule, dict) else {}).items():
+        if not isinstance(entry, dict) or entry.get("task") != TRAIN_DUE:
+            continue
+        queue = (entry.get("options") or {}).get("queue", sessrec_settings.TRAIN_QUEUE)
+        if queue != sessrec_settings.TRAIN_QUEUE:
+            yield messages.WRONG_QUEUE(
+                f"CELERY_BEAT_SCHEDULE[{name!r}] sends training runs to the queue {queue!r}, and"
+                f" SESSREC['TRAIN_QUEUE'] is {sessrec_settings.TRAIN_QUEUE!r}.",
+                "Call django_sessrec.tasks.schedule() below the last line that changes SESSREC.",
+            )

@@ -127,7 +127,8 @@ NO_TIME_ZONES = Check(
 NOT_AN_ORIGIN = Check(
     "sessrec.E026",
     "an entry of `TRUSTED_ORIGINS` is no origin: no browser sends it, so nothing is trusted",
-    "write scheme, host and port as the browser does: `https://www.example.com`, without a slash at the end",
+    "write scheme, host and port as the browser does: `https://www.example.com`, without a slash at the end,"
+    " without `:443` or `:80`",
 )
 NO_ADDRESS = Check(
     "sessrec.E027",
@@ -156,6 +157,17 @@ UNFIT_STORAGE = Check(
     "`ARTIFACTS_STORAGE` is open to everybody (the storage of media or static files, a folder below"
     " `MEDIA_ROOT`, an ACL `public-...`), or is the folder `ARTIFACTS` itself",
     "give models a storage of their own, which no web server serves",
+)
+WRONG_QUEUE = Check(
+    "sessrec.W043",
+    "`CELERY_BEAT_SCHEDULE` sends training runs to another queue than `TRAIN_QUEUE`, as where `schedule()` is"
+    " called before `SESSREC` has its last value",
+    "call `schedule()` below the last line that changes `SESSREC`",
+)
+NOT_A_NAME = Check(
+    "sessrec.E044",
+    "a name in `MODELS` or `PLACEMENTS` that can't stand in an address or a file's name, such as `home/top`",
+    "use letters, digits, `_`, `-` and `.`",
 )
 
 CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

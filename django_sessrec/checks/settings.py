@@ -31,7 +31,9 @@ from django_sessrec.conf import (
 from django_sessrec.conf.setting import Setting, unknown_keys
 from django_sessrec.recsys.recommender import Recommender
 
-ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#*\sA-Z]+")  # as browsers write it: it is compared as text
+# As browsers write it, because it is compared as text: a scheme's own port is left out.
+ORIGIN = re.compile(r"(?!https://.*:443$|http://.*:80$)[a-z][a-z0-9+.-]*://[^/?#*\sA-Z]+")
+NAME = re.compile(r"\w[\w.-]*")  # of a model or a placement: in addresses, and in names of files
 Table = Mapping[str, Setting[Any]]
 
 
@@ -181,17 +183,19 @@ def _cookie() -> Iterator[CheckMessage]:
 
 def _origins() -> Iterator[CheckMessage]:
     for origin in _list(sessrec_settings.TRUSTED_ORIGINS):
-        if not (isinstance(origin, str) and ORIGIN.fullmatch(origin)):
+        if not (isinstance(origin, str) and origin.isascii() and ORIGIN.fullmatch(origin)):
             yield messages.NOT_AN_ORIGIN(
                 f"SESSREC['TRUSTED_ORIGINS'] has {origin!r}, which no browser sends as its Origin.",
                 "Write scheme, host and port in small letters, such as 'https://www.example.com'; no path, no"
-                " slash at the end, no wildcard.",
+                " slash at the end, no wildcard, no port 443 of https or 80 of http. A host of other letters"
+                " is written as the browser does: 'https://xn--bcher-kva.example'.",
             )
 
 
 def _models() -> Iterator[CheckMessage]:
     for name, model in _mapping(sessrec_settings.MODELS).items():
         where = f"SESSREC['MODELS'][{name!r}]"
+        yield from _name(where, name)
         yield from _not_a_dict(where, model)
         model = _mapping(model)
         yield from _keys(where, model, MODEL_SETTINGS)
@@ -204,6 +208,14 @@ def _models() -> Iterator[CheckMessage]:
             yield from _unimported(f"{where}['ESTIMATOR'] = {path!r}", path)
         if isinstance(path := model.get("RECOMMENDER"), str):
             yield from _recommender(f"{where}['RECOMMENDER']", path)
+
+
+def _name(where: str, name: Any) -> Iterator[CheckMessage]:
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        yield messages.NOT_A_NAME(
+            f"{where} has a name that can't stand in an address or a file's name.",
+            "Use letters, digits, '_', '-' and '.', and neither '-' nor '.' at its start.",
+        )
 
 
 def _event_weights(where: str, given: Mapping[str, Any]) -> Iterator[CheckMessage]:
@@ -238,6 +250,7 @@ def _recommender(where: str, path: str) -> Iterator[CheckMessage]:
 def _placements() -> Iterator[CheckMessage]:
     for name, given in _mapping(sessrec_settings.PLACEMENTS).items():
         where = f"SESSREC['PLACEMENTS'][{name!r}]"
+        yield from _name(where, name)
         yield from _not_a_dict(where, given)
         placement = _mapping(given)
         yield from _keys(where, placement, entries.PLACEMENT)

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from types import NoneType
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
+from django.apps import apps
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.dispatch import receiver
@@ -25,14 +26,18 @@ _given: Mapping[str, Any] | None = None  # what the shop wrote, while it stays t
 
 
 def given() -> Mapping[str, Any]:
-    """What the shop wrote. A page asks some twenty times, and Django's settings take a while for each."""
+    """What the shop wrote. A page asks some twenty times, and Django's settings take a while for each.
+
+    A settings module that calls tasks.schedule() is asked while it is read: it may yet say SESSREC, or change
+    it. So it is kept from when the apps are ready.
+    """
     global _given
-    if _given is None:
-        found: Mapping[str, Any] | None = getattr(settings, "SESSREC", None)
-        if found is None:  # maybe not yet: a settings module may import tasks.schedule before it says SESSREC
-            return {}
+    if _given is not None:
+        return _given
+    found: Mapping[str, Any] | None = getattr(settings, "SESSREC", None)
+    if apps.ready:
         _given = found
-    return _given
+    return {} if found is None else found
 
 
 @receiver(setting_changed)

@@ -44,6 +44,7 @@ class Code(StrEnum):
     STREAM_FLOWS = "stream.flows"
     STREAM_WAITS = "stream.waits"
     STREAM_SILENT = "stream.silent"
+    STREAM_ANOTHERS = "stream.anothers"  # its consumer is of another database
     PROCESS_ALIVE = "process.alive"
     PROCESS_SILENT = "process.silent"
     PROCESS_NEVER_SEEN = "process.never_seen"
@@ -65,6 +66,7 @@ class Code(StrEnum):
     CATALOGUE_SLOW = "catalogue.slow"
     CATALOGUE_RAISES = "catalogue.raises"
     CATALOGUE_UNKNOWN_IDS = "catalogue.unknown_ids"
+    CATALOGUE_UNKNOWN_PLACED = "catalogue.unknown_placed"  # ids that placements name
     CATALOGUE_UNDESCRIBED = "catalogue.undescribed"
     EVENTS_ARRIVE = "events.arrive"
     EVENTS_NONE = "events.none"

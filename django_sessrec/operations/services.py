@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from django.db import Error
 from django.utils.translation import gettext as _
 
 from django_sessrec.capture import stream
@@ -60,11 +61,24 @@ def stream_backlog() -> Iterator[Finding]:
         return
     try:
         waiting = stream.backlog()
+        anothers = stream.is_of_another_shop(stream.client())
+    except Error:
+        raise  # of the database
     except Exception as problem:
         yield fail(
             Code.STREAM_SILENT,
             _("The stream's server does not answer: %(problem)s") % {"problem": problem},
             _("Start it, or correct STREAM_URL; pages write to PostgreSQL themselves meanwhile."),
+        )
+        return
+    if anothers:
+        yield fail(
+            Code.STREAM_ANOTHERS,
+            _("The stream belongs to another shop, and would mix its visitors with this one's."),
+            _(
+                "Set STREAM_KEY_PREFIX, and start sessrec_consume. If this shop's database was renamed or "
+                "made anew, delete the key that sessrec_consume names."
+            ),
         )
         return
     message = _("%(messages)d messages are waiting, the oldest for %(seconds)d seconds.") % {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
-from itertools import islice
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
@@ -16,14 +16,16 @@ from django.utils.translation import gettext as _
 from psycopg.errors import QueryCanceled
 
 from django_sessrec.capture import ledger
+from django_sessrec.capture.consent import ANSWERS
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event
 from django_sessrec.operations.findings import Code, Finding, ago, fail, ok, warn
 
-ANSWERS = (None, "none", "session", "opt-in")  # of CONSENT
-SAMPLE = 20  # item ids
-SAMPLED_FROM = 500  # newest events
+SAMPLE = 20  # item ids of each event name
+SAMPLED_FROM = 2_000  # newest events: some 30 baskets among them
+FEW = 3  # item ids of an event name that may all be of products that are gone
+PLACED = ("PINNED", "SPONSORED", "EXCLUDED")
 LEDGER_DAYS = 7
 
 
@@ -40,9 +42,12 @@ def catalogue() -> Iterator[Finding]:
     """Whether the shop's catalogue knows and describes the item ids that are captured."""
     shop = get_catalogue()
     newest = Event.objects.exclude(item_id="").filter(bot=False).order_by("-pk")[:SAMPLED_FROM]
-    captured = list(islice(dict.fromkeys(newest.values_list("item_id", flat=True)), SAMPLE))
+    captured: dict[str, list[str]] = {}
+    for name, item_id in dict.fromkeys(newest.values_list("name", "item_id")):
+        captured.setdefault(name, []).append(item_id)
     try:
-        yield from _known(shop, captured)
+        yield from _known(shop, {name: item_ids[:SAMPLE] for name, item_ids in captured.items()})
+        yield from _placed(shop)
     except Error as problem:
         if not isinstance(problem.__cause__, QueryCanceled):
             raise  # of the database, which is not the catalogue's
@@ -66,8 +71,8 @@ def catalogue() -> Iterator[Finding]:
         )
 
 
-def _known(shop: TextCatalogue, captured: list[str]) -> Iterator[Finding]:
-    item_ids = captured or shop.fallback(SAMPLE)
+def _known(shop: TextCatalogue, captured: Mapping[str, list[str]]) -> Iterator[Finding]:
+    item_ids = list(dict.fromkeys(chain(*captured.values()))) or shop.fallback(SAMPLE)
     if not item_ids:
         yield warn(
             Code.CATALOGUE_EMPTY,
@@ -78,11 +83,15 @@ def _known(shop: TextCatalogue, captured: list[str]) -> Iterator[Finding]:
     shown = shop.resolve(item_ids)
     found = shop.known(item_ids) | shown
     known = [item_id for item_id in item_ids if item_id in found]
-    if captured and 2 * len(known) < len(captured):
-        words = {"known": len(known), "captured": len(captured), "ids": ", ".join(captured[:3])}
-        yield (warn if known else fail)(
+    for name, ids in captured.items():  # views by id and baskets by SKU are two products to every model
+        unknown = [item_id for item_id in ids if item_id not in found]
+        if 2 * len(unknown) <= len(ids) or (known and len(ids) < FEW):
+            continue
+        words = {"known": len(ids) - len(unknown), "captured": len(ids), "name": name}
+        yield (warn if words["known"] else fail)(
             Code.CATALOGUE_UNKNOWN_IDS,
-            _("%(known)d of %(captured)d captured ids exist in your catalogue (captured: %(ids)s).") % words,
+            _("%(known)d of %(captured)d ids of %(name)s exist in your catalogue (captured: %(ids)s).")
+            % {**words, "ids": ", ".join(unknown[:3])},
             _(
                 "Capture the id that the catalogue resolves: compare TRACKED_VIEWS and the ids that you "
                 "record with the catalogue's id_field."
@@ -94,7 +103,28 @@ def _known(shop: TextCatalogue, captured: list[str]) -> Iterator[Finding]:
             _("None of %(known)d captured products may be shown now.") % {"known": len(known)},
             _("Check the catalogue's available() and fallback()."),
         )
-    yield from _described(shop, {item_id: found[item_id] for item_id in known})
+    yield from _described(shop, {item_id: found[item_id] for item_id in known[:SAMPLE]})
+
+
+def _placed(shop: TextCatalogue) -> Iterator[Finding]:
+    """Whether the catalogue knows the ids that placements and their variants name."""
+    named: dict[str, list[str]] = {}
+    for name, placement in sessrec_settings.PLACEMENTS.items():
+        variants = (placement.get("EXPERIMENT") or {}).get("VARIANTS", {})
+        for where, given in {
+            name: placement,
+            **{f"{name}, {key}": variants[key] for key in variants},
+        }.items():
+            named |= {f"{key} ({where})": [*map(str, given[key])] for key in PLACED if given.get(key)}
+    known = shop.known(list(dict.fromkeys(chain(*named.values())))) if named else {}
+    for where, item_ids in named.items():
+        if unknown := [item_id for item_id in item_ids if item_id not in known]:
+            yield warn(
+                Code.CATALOGUE_UNKNOWN_PLACED,
+                _("%(where)s names ids that your catalogue does not know: %(ids)s.")
+                % {"where": where, "ids": ", ".join(unknown[:3])},
+                _("Correct them in SESSREC['PLACEMENTS'], or take them out: they do nothing."),
+            )
 
 
 def _described(shop: TextCatalogue, items: Mapping[str, Any]) -> Iterator[Finding]:

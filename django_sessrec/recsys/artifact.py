@@ -57,7 +57,7 @@ def save(
     """
     if folder.exists():
         raise FileExistsError(f"{folder} exists; an artifact is never overwritten, save to a new folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_home(folder.parent)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         parameters = recommender.save(unfinished)
@@ -124,6 +124,14 @@ def digest(folder: Path) -> str:
         return _sha256(folder / MANIFEST)
     except OSError as error:
         raise ArtifactError(f"{folder} holds no readable {MANIFEST}: {error.strerror}") from error
+
+
+def make_home(folder: Path) -> None:
+    """Make the folder and those above it, open to web processes of another user whatever the umask."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        each.chmod(0o755)
 
 
 def move_into_place(unfinished: Path, folder: Path) -> None:

@@ -6,7 +6,6 @@ import logging
 import shutil
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -34,21 +33,13 @@ def prepare() -> None:
     """
     home = sessrec_settings.artifacts
     try:
-        _make_readable(home)
+        artifact.make_home(home)
         with TemporaryDirectory(dir=home, prefix="."):
             pass
     except OSError as error:
         raise OSError(f"SESSREC['ARTIFACTS'] = {home} can't be written: {error.strerror}") from error
     if artifact_storage.configured():
         artifact_storage.check_writable()
-
-
-def _make_readable(folder: Path) -> None:
-    """Make the folder and those above it, open to web processes of another user whatever the umask."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
-        each.mkdir(exist_ok=True)
-        each.chmod(0o755)
 
 
 def publish(

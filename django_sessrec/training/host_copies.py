@@ -43,7 +43,7 @@ class AlreadyFetching(Exception):  # noqa: N818
 def only_fetcher() -> Iterator[None]:
     """Be the one process that fetches into this folder; raises AlreadyFetching, and OSError of the folder."""
     home = sessrec_settings.artifacts
-    home.mkdir(parents=True, exist_ok=True)
+    artifact.make_home(home)
     with (home / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

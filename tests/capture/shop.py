@@ -28,6 +28,11 @@ def from_cookie(request):
     return request.COOKIES.get("consent", "none")
 
 
+def misspelt(request):
+    """Right for whoever says nothing, so that no trial without a cookie finds the mistake."""
+    return "Session" if request.COOKIES.get("consent") == "yes" else "none"
+
+
 def broken(request):
     raise RuntimeError("the shop's own mistake")
 

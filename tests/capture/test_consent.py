@@ -45,6 +45,17 @@ def test_without_an_answer_a_visit_is_contextual_and_leaves_nothing(visitor, sho
     assert ("the shop's own mistake" in caplog.text) == bool(path)
 
 
+def test_an_answer_that_is_not_understood_is_told_in_the_log(stranger, shop, caplog):
+    shop.SESSREC |= {"CONSENT": "tests.capture.shop.misspelt"}
+    stranger.get("/product/1/")
+    assert "CONSENT" not in caplog.text
+    stranger.cookies["consent"] = "yes"
+    for _page in range(3):
+        assert not stranger.get("/product/1/").cookies
+    assert caplog.text.count("SESSREC['CONSENT'] answered 'Session', which counts as no") == 1
+    assert captured() == []
+
+
 def test_before_consent_there_is_no_row_in_any_table_and_no_cookie(stranger):
     stranger.get("/product/1/")
     response = stranger.post("/basket/", {"item": ""})

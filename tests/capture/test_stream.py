@@ -17,6 +17,8 @@ from django_sessrec.capture.session_events import session_events
 from django_sessrec.capture.stream_consumer import Consumer
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Receipt
+from django_sessrec.operations import services
+from django_sessrec.operations.findings import Code
 from tests.support.capture import captured, event, in_the_ledger, settle, shown
 
 
@@ -113,6 +115,7 @@ def test_a_hundred_messages_cost_the_questions_of_one(stream_server, django_asse
     for n in range(messages):
         outbox.deliver([event(str(n), session_id=session_id)], [shown(session_id, "1")] if n % 3 else [])
     consumer = Consumer()
+    consumer._join()
     consumer._give_sign_of_life()
     with django_assert_num_queries(10):
         consumer.step()
@@ -273,6 +276,26 @@ def test_the_command_consumes_what_waits_and_gives_a_sign_of_life(stream_server)
     assert out.getvalue() == "2 rows stored\n"
     assert Heartbeat.objects.filter(name="consumer").exists()
     assert Receipt.objects.count() == 1
+
+
+def test_a_consumer_stops_at_another_shops_stream_until_that_is_settled(stream_server):
+    Consumer().step(wait_ms=1)
+    Consumer().step(wait_ms=1)  # another one of the same shop
+    stream_server.set("sessrec:owner", "another shop's")
+    outbox.deliver([event("1")])
+    with pytest.raises(stream.OtherShopError):
+        Consumer().run(lambda: False)
+    with pytest.raises(CommandError, match=r"STREAM_KEY_PREFIX.* delete the key 'sessrec:owner'"):
+        call_command("sessrec_consume", once=True)
+    assert captured() == []
+    (finding,) = services.stream_backlog()
+    assert (finding.code, finding.level) == (Code.STREAM_ANOTHERS, "fail")
+
+    stream_server.delete("sessrec:owner")
+    settle()
+    assert captured("item_id") == [("1",)]
+    (finding,) = services.stream_backlog()
+    assert finding.code == Code.STREAM_FLOWS
 
 
 def test_rows_that_were_streamed_are_counted_as_such(stream_server):

@@ -170,7 +170,7 @@ def test_the_doctor_names_what_is_ill_and_what_to_do(visits, run, capsys, sessre
         "warn process    beat was last seen 3 hours ago",
         "warn process    worker was never seen",
         "-> Start celery --app PROJECT worker",
-        "fail catalogue  0 of 20 captured ids exist in your catalogue",
+        "fail catalogue  0 of 20 ids of view_item exist in your catalogue",
         "warn consent    No CONSENT: nothing is captured",
     ):
         assert line in output, line

@@ -102,6 +102,14 @@ def test_columns_and_separator_are_the_file_s_own(here, run):
     assert "--event wave=NAME" in output
 
 
+def test_times_without_a_zone_are_utc_and_whoever_is_ahead_is_told(here, run):
+    ahead = NOW + timedelta(hours=2)
+    file = write(here / "clicks.csv", f"s,tea,{NOW:%Y-%m-%d %H:%M:%S}", f"s,cup,{ahead:%Y-%m-%d %H:%M:%S}")
+    output = run("sessrec_import", file, time="time")
+    assert Event.objects.get().occurred_at == NOW
+    assert "lies in the future: is the unit right, and is it UTC where it names no zone?" in output
+
+
 def test_a_file_without_times_gets_them_in_its_order(here, run):
     file = write(here / "clicks.csv", "s1,tea", "s1,cup", "s2,tea", header="session_id,item_id")
     start = NOW - timedelta(days=2)
@@ -231,6 +239,15 @@ def test_a_visitors_clicks_are_split_where_a_session_would_end(here, run, order)
     assert "0 events imported, 6 were there before" in run("sessrec_import", file, **options)
 
 
+def test_a_visit_that_two_exports_share_is_stored_once(here, run):
+    """An export begins in the middle of a visit, and the next one overlaps it."""
+    lines = [f"ann,{number},{YESTERDAY + 60 * number}" for number in range(6)]
+    options = {"visitor_id": "visitor", "time": "time"}
+    for part in (lines[:4], lines[2:]):
+        run("sessrec_import", write(here / "part.csv", *part, header="visitor,item_id,time"), **options)
+    assert [event.item_id for event in Event.objects.order_by("event_id")] == list("012345")
+
+
 def test_visitors_and_sessions_are_not_both_named(here, run):
     with pytest.raises(CommandError, match="not allowed with"):
         run("sessrec_import", "clicks.csv", "--visitor-id", "a", "--session-id", "b")
@@ -271,6 +288,16 @@ def test_orders_and_refunds_bring_their_amounts(here, run):
         "purchase", 2, Decimal("4.50"), "EUR"
     )  # fmt: skip
     assert (refund.name, refund.quantity, refund.price) == ("refund", 1, Decimal("4.50"))
+
+
+def test_quantities_as_pandas_writes_them_are_whole_numbers(here, run):
+    """A column with a gap is one of floats there."""
+    written = ["2.0", "3.00", "", "2.5", "2.", "-1.0", "1.000"]
+    lines = [f"s,{number},{YESTERDAY + number},{quantity}" for number, quantity in enumerate(written)]
+    file = write(here / "clicks.csv", *lines, header="session_id,item_id,time,pieces")
+    output = run("sessrec_import", file, time="time", quantity="pieces")
+    assert "3 events imported, 0 were there before, 4 rejected" in output
+    assert list(Event.objects.order_by("event_id").values_list("quantity", flat=True)) == [2, 3, 1]
 
 
 def test_a_decimal_comma_is_read_where_it_can_be_nothing_else(here, run):

@@ -282,3 +282,27 @@ def test_a_field_that_no_object_has_is_named(here, run):
     (here / "clicks.jsonl").write_text(lines_of({"session_id": "s", "sku": "tea", "time": YESTERDAY}))
     with pytest.raises(CommandError, match="has no column item_id; it has session_id, sku, time"):
         run("sessrec_import", here / "clicks.jsonl", time="time")
+
+
+def test_a_field_that_only_late_objects_have_is_read(here, run):
+    """Most events are views, and exports leave out what an event has not."""
+    views = [
+        {"session_id": "s", "item_id": "tea", "time": YESTERDAY + number, "event": "view_item"}
+        for number in range(150)
+    ]
+    bought = {**views[-1], "event": "purchase", "amount": 2, "paid": 9.9, "order": "o-1"}
+    (here / "clicks.jsonl").write_text(lines_of(*views, bought))
+    names = {"time": "time", "event_name": "event", "quantity": "amount", "price": "paid", "currency": "EUR"}
+    output = run("sessrec_import", here / "clicks.jsonl", **names, order_id="order")
+    assert "151 events imported" in output
+    assert "No row has" not in output
+    event = Event.objects.get(name="purchase")
+    assert (event.quantity, event.price) == (2, Decimal("9.90"))
+
+
+def test_a_field_that_only_some_events_need_and_none_has_is_told(here, run):
+    click = {"session_id": "s", "item_id": "tea", "time": YESTERDAY, "paid": ["no price"]}
+    (here / "clicks.jsonl").write_text(lines_of(click))
+    for check in (True, False):
+        output = run("sessrec_import", here / "clicks.jsonl", time="time", order_id="oder", check=check)
+        assert "No row has a value in oder." in output

@@ -7,6 +7,7 @@ import pytest
 from django.urls import include, path, re_path
 
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
+from django_sessrec.tasks import schedule
 from tests.support.checks import GOOD, findings
 
 
@@ -145,6 +146,9 @@ def test_an_estimators_module_in_another_encoding_is_read(tmp_path, monkeypatch)
                 "https://example.com/",
                 "https://*.example.com",
                 "HTTPS://X.COM",
+                "https://www.example.com:443",
+                "http://[::1]:80",
+                "https://bücher.example",
                 7,
             )
         ),
@@ -170,6 +174,11 @@ def test_an_estimators_module_in_another_encoding_is_read(tmp_path, monkeypatch)
         (GOOD | {"THROTTLE_EVENTS": "often"}, "sessrec.E015", "'120/min'"),
         (GOOD | {"PLACEMENTS": {"home": 8}}, "sessrec.E003", "dict"),
         (GOOD | {"MODELS": {"mine": 8}}, "sessrec.E003", "dict"),
+        *(
+            (GOOD | {key: {name: {}}}, "sessrec.E044", "letters, digits")
+            for key in ("PLACEMENTS", "MODELS")
+            for name in ("home/top", "", "..", "a b", "a?", 7)
+        ),
         (GOOD | {"MODELS": ["neighbours"]}, "sessrec.E003", "dict"),
         (GOOD | {"DATABASE": "elsewhere"}, "sessrec.E010", "default"),
         (GOOD | {"TRACKED_VIEWS": {"no:view": "pk"}}, "sessrec.W013", "reverse"),
@@ -210,6 +219,12 @@ def test_a_value_of_a_wrong_type_is_one_finding(written, setting):
     for value in WRONG_VALUES:
         if not setting.takes(value):
             assert findings(SESSREC=written(value)).keys() - right == {"sessrec.E003"}, value
+
+
+@pytest.mark.parametrize("name", ["home", "product-page_2.b", "größe"])
+def test_names_that_addresses_and_files_can_have_pass(name):
+    named = {"MODELS": {name: {"ESTIMATOR": "django_sessrec.recsys.ItemKNN"}}, "PLACEMENTS": {name: {}}}
+    assert "sessrec.E044" not in findings(SESSREC=GOOD | named)
 
 
 def test_a_wrong_argument_of_a_tracked_view_breaks_no_check():
@@ -292,12 +307,30 @@ def test_a_tracked_view_needs_the_argument_that_is_named(view, argument, hint):
     assert hint is None or hint in found["sessrec.W022"].hint
 
 
+@pytest.mark.parametrize(("queue", "told"), [("train", False), ("heavy", True), (None, False)])
+def test_a_schedule_made_before_the_queue_was_named_is_told(queue, told):
+    beat = {"other": 7} | schedule()
+    if queue is None:  # routed otherwise
+        del beat["sessrec-train"]["options"]["queue"]
+    found = findings(SESSREC=GOOD | ({"TRAIN_QUEUE": queue} if queue else {}), CELERY_BEAT_SCHEDULE=beat)
+    assert ("sessrec.W043" in found) is told
+    assert not told or "below the last line" in found["sessrec.W043"].hint
+
+
 def test_times_without_a_zone_are_refused():
     assert "USE_TZ = True" in findings(SESSREC=GOOD, USE_TZ=False)["sessrec.E025"].hint
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://www.example.com", "http://localhost:8000", "https://[::1]:8000", "shop-app://android"]
+    "origin",
+    [
+        "https://www.example.com",
+        "http://localhost:8000",
+        "https://[::1]:8000",
+        "http://x.example:443",
+        "https://xn--bcher-kva.example",
+        "shop-app://android",
+    ],
 )
 def test_origins_as_clients_send_them_pass(origin):
     assert "sessrec.E026" not in findings(SESSREC=GOOD | {"TRUSTED_ORIGINS": (origin,)})

@@ -134,6 +134,15 @@ def test_a_shops_tests_may_run_on_another_product(shop):
     assert "django_session" in shop.own_tables()
 
 
+def test_such_tests_may_serialize_and_dump_their_database(shop):
+    """As docs/how-to/test-your-shop.md sets them up: `serialized_rollback` reads every table."""
+    setup = {"database": "default", "silenced": ["sessrec.E011"], "routers": [ROUTER]}
+    shop.run("migrate", **setup)
+    assert "contenttypes.contenttype" in shop.run("dumpdata", **setup)
+    read = "from django.db import connection; print(connection.creation.serialize_db_to_string())"
+    assert "contenttypes.contenttype" in shop.run("shell", "-c", read, **setup)
+
+
 def test_migrations_are_taken_back_where_nothing_was_made(shop):
     shop.run("migrate")
     shop.run("migrate", "sessrec", "zero")

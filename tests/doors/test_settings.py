@@ -110,15 +110,23 @@ def test_a_price_without_currency_is_in_the_shops(sessrec):
     assert event.make("view_item", **given).currency == ""
 
 
-def test_settings_that_ask_the_app_before_they_name_its_dict_are_read_all_the_same(tmp_path):
-    """The tutorial's CELERY_BEAT_SCHEDULE = schedule() may stand above SESSREC."""
-    (tmp_path / "early.py").write_text(
-        "from django_sessrec.tasks import schedule\n"
-        "CELERY_BEAT_SCHEDULE = schedule()\n"
-        "SESSREC = {'COOKIE_NAME': 'visit', 'TRAIN_QUEUE': 'late'}\n"
-    )
+@pytest.mark.parametrize(
+    "module",
+    [
+        "CELERY_BEAT_SCHEDULE = schedule()\nSESSREC = {'COOKIE_NAME': 'visit'}\n",
+        (
+            "SESSREC = {'COOKIE_NAME': 'early'}\nCELERY_BEAT_SCHEDULE = schedule()\n"
+            "SESSREC = {**SESSREC, 'COOKIE_NAME': 'visit'}\n"
+        ),
+        "SESSREC = {'COOKIE_NAME': 'early'}\nCELERY_BEAT_SCHEDULE = schedule()\nfrom local import *\n",
+    ],
+)
+def test_settings_that_ask_the_app_before_its_dict_is_final_are_read_all_the_same(tmp_path, module):
+    """The tutorial's CELERY_BEAT_SCHEDULE = schedule() may stand above SESSREC, or above what changes it."""
+    (tmp_path / "early.py").write_text(f"from django_sessrec.tasks import schedule\n{module}")
+    (tmp_path / "local.py").write_text("SESSREC = {'COOKIE_NAME': 'visit'}\n")
     asks = (
-        "from django.conf import settings; settings.DEBUG;"
+        "import django; django.setup();"
         "from django_sessrec.conf import sessrec_settings; print(sessrec_settings.COOKIE_NAME)"
     )
     done = subprocess.run(

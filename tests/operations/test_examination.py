@@ -12,14 +12,13 @@ from django.db import connection
 from django.test import RequestFactory
 
 import django_sessrec
-from django_sessrec import catalogue, database, tasks
+from django_sessrec import database, tasks
 from django_sessrec.capture import store
 from django_sessrec.capture.event import make
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Heartbeat, TrainingRun
 from django_sessrec.operations import examination, services, shop, storage, trained_models
-from django_sessrec.operations.findings import Code, Level, ago
-from tests.demo.models import Product
+from django_sessrec.operations.findings import Code, ago
 from tests.support.capture import celery_on, reconnected
 from tests.support.roles import ACTS, CLERK, WRITES_ROWS, clerk
 
@@ -79,104 +78,6 @@ def test_a_query_that_fails_leaves_the_open_transaction_usable(monkeypatch):
         found = list(examination.examine(tasks.broker()))
     assert [each.subject for each in found if each.code == Code.EXAMINATION_RAISED] == ["rights"]
     assert Code.EVENTS_NONE in codes(found)
-
-
-# -- the catalogue
-
-
-def test_ids_that_the_catalogue_does_not_know_are_counted():
-    captured(*(f"slug-{number}" for number in range(30)))
-    (finding,) = shop.catalogue()
-    assert finding.code == Code.CATALOGUE_UNKNOWN_IDS
-    assert finding.level == Level.FAIL
-    assert finding.message.startswith("0 of 20 captured ids exist in your catalogue")
-    assert "slug-29" in finding.message
-
-
-def test_some_ids_of_products_that_are_gone_are_no_illness():
-    known = [str(Product.objects.create(name=name).pk) for name in "abc"]
-    captured(*known, "999999")
-    (finding,) = shop.catalogue()
-    assert (finding.code, finding.message) == (Code.CATALOGUE_KNOWS, "3 products were found and described.")
-
-
-def test_products_that_are_sold_out_exist_all_the_same():
-    gone = [str(Product.objects.create(name=name, stock=0).pk) for name in "abc"]
-    captured(*gone)
-    nothing_to_show, described = shop.catalogue()
-    assert (nothing_to_show.code, nothing_to_show.level) == (Code.CATALOGUE_EMPTY, Level.WARN)
-    assert nothing_to_show.message == "None of 3 captured products may be shown now."
-    assert described.message == "3 products were found and described."
-    captured(str(Product.objects.create(name="d").pk))
-    assert list(codes(shop.catalogue())) == [Code.CATALOGUE_KNOWS]
-
-
-def test_before_the_first_event_the_catalogue_is_tried_with_its_own_products():
-    Product.objects.create(name="a")
-    assert list(codes(shop.catalogue())) == [Code.CATALOGUE_KNOWS]
-    Product.objects.all().delete()
-    assert list(codes(shop.catalogue())) == [Code.CATALOGUE_EMPTY]
-
-
-class Misnamed(catalogue.ModelCatalogue):
-    model = "demo.Product"
-    price_field = "prise"
-
-
-def test_a_field_that_the_product_lacks_is_named(settings):
-    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.Misnamed"}
-    captured(str(Product.objects.create(name="a").pk))
-    (finding,) = shop.catalogue()
-    assert finding.code == Code.CATALOGUE_UNDESCRIBED
-    assert "'prise'" in finding.message
-
-
-class Addressless(catalogue.ModelCatalogue):
-    model = "demo.Product"
-
-    def url(self, item):
-        return item.no_such_method()
-
-
-def test_a_product_without_an_address_is_remedied_by_url(settings):
-    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.Addressless"}
-    captured(str(Product.objects.create(name="a").pk))
-    (finding,) = shop.catalogue()
-    assert (finding.code, "url()" in finding.remedy) == (Code.CATALOGUE_UNDESCRIBED, True)
-
-
-class Slow(catalogue.Catalogue):
-    def resolve(self, item_ids, request=None):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(60)")
-
-
-def test_a_catalogue_whose_queries_are_slow_is_told_from_a_database_that_is_away(settings, monkeypatch):
-    monkeypatch.setattr(examination, "PART_SECONDS", 0.5)
-    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.Slow"}
-    captured("1")
-    found = codes(examination.examine(tasks.broker()))
-    assert found[Code.CATALOGUE_SLOW].message == f"A query of {__name__}.Slow was not answered in time."
-    assert Code.EXAMINATION_UNANSWERED not in found
-
-
-class OfNothing(catalogue.Catalogue):
-    """A catalogue whose steps forget to answer."""
-
-    def resolve(self, item_ids, request=None):
-        """Nothing is returned."""
-
-    def fallback(self, limit):
-        return []
-
-
-def test_a_catalogue_that_answers_none_is_told_what_it_should(settings):
-    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.OfNothing"}
-    captured("1")
-    (finding,) = shop.catalogue()
-    assert (finding.code, finding.level) == (Code.CATALOGUE_RAISES, "fail")
-    assert f"{__name__}.OfNothing failed: AttributeError" in finding.message
-    assert "resolve() a dict of id to object" in finding.remedy
 
 
 # -- consent

@@ -40,11 +40,12 @@ def test_the_manifest_says_what_the_folder_holds(folder):
 def test_another_user_can_read_it_whatever_the_umask(tmp_path):
     before = os.umask(0o077)
     try:
-        artifact.save(ItemKNN().fit(LOG), tmp_path / "model", card={})
+        artifact.save(ItemKNN().fit(LOG), tmp_path / "models" / "model", card={})
     finally:
         os.umask(before)
-    assert (tmp_path / "model").stat().st_mode & 0o777 == 0o755
-    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "model").iterdir()} == {0o644}
+    for folder in (tmp_path / "models", tmp_path / "models" / "model"):
+        assert folder.stat().st_mode & 0o777 == 0o755
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
 
 
 def test_the_arrays_are_shared_between_processes_and_read_only(folder):

@@ -327,6 +327,15 @@ def test_one_process_fetches_into_a_folder(on):
         only_fetcher().__enter__()
 
 
+def test_another_user_can_enter_the_folder_whatever_the_umask(on):
+    before = os.umask(0o077)
+    try:
+        with on("var/models") as folder, only_fetcher():
+            assert [each.stat().st_mode & 0o777 for each in (folder, folder.parent)] == [0o755, 0o755]
+    finally:
+        os.umask(before)
+
+
 def test_a_folder_that_can_t_be_made_is_named(on, settings, tmp_path):
     (tmp_path / "file").write_text("no folder")
     with on("file/models"), pytest.raises(CommandError, match=r"Not a directory: .*file/models"):

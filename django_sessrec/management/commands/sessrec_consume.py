@@ -25,6 +25,12 @@ class Command(BaseCommand):
             consumer = Consumer()
         except stream.MissingClientError as problem:
             raise CommandError(str(problem)) from problem
+        try:
+            self.consume(consumer, once=once)
+        except stream.OtherShopError as problem:
+            raise CommandError(str(problem)) from problem
+
+    def consume(self, consumer: Consumer, *, once: bool) -> None:
         self.stopped = False
         if once:
             rows = sum(iter(lambda: consumer.step(wait_ms=1), 0))

@@ -45,7 +45,9 @@ class Command(BaseCommand):
             help="where ids are visitors', not sessions': a pause of SESSION_IDLE_MINUTES ends a session",
         )
         parser.add_argument("--item-id", default="item_id", metavar="COLUMN")
-        parser.add_argument("--time", metavar="COLUMN", help="column of the event's time")
+        parser.add_argument(
+            "--time", metavar="COLUMN", help="column of the event's time; UTC where it names no zone"
+        )
         parser.add_argument(
             "--time-unit",
             choices=[*TIME_UNITS, "iso"],
@@ -69,7 +71,7 @@ class Command(BaseCommand):
             "--start",
             type=_date,
             metavar="DATE",
-            help="where no column has the time: when the first event was; the others follow each second",
+            help="where no column has the time: when the first event was, UTC; the others follow each second",
         )
         parser.add_argument(
             "--shift-to-now",
@@ -118,6 +120,8 @@ class Command(BaseCommand):
                 f"{clicks.read:,} rows: {stored:,} events imported, {known:,} were there before, "
                 f"{rejected.rows:,} rejected."
             )
+        for column in sorted(clicks.empty):
+            self.stdout.write(self.style.WARNING(f"  No row has a value in {column}."))
         for count, line, reason in rejected.by_code.values():
             self.stdout.write(self.style.WARNING(f"  {count:,} like line {line}: {reason}"))
         if rejected.rows:
