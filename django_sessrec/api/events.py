@@ -99,7 +99,8 @@ def _recorded(request: HttpRequest, body: Any) -> dict[str, Any]:
         return _answer(len(events), 0, refusals, bot=bot)
     if written.withdrawn:
         tracker.end()
-        refusals += [Rejection(index, "withdrawn") for index in events]
+    if code := "withdrawn" if written.withdrawn else "not_kept" if written.lost else "":
+        refusals += [Rejection(index, code) for index in events]
     return _answer(written.stored, written.duplicate, refusals, bot=bot)
 
 

@@ -65,14 +65,16 @@ def withheld(request: HttpRequest) -> bool:
     """Whether the browser may have a cookie for us that it keeps from this request.
 
     With SameSite=Lax it does so when another site's page posts a form here, as a bank does after a payment,
-    embeds us or asks by a script. A session begun by such a request would replace the visitor's own.
+    embeds us or asks by a script; with SameSite=Strict also when the visitor follows another site's link. A
+    session begun by such a request would replace the visitor's own.
     """
     if sessrec_settings.COOKIE_SAMESITE == "None":
         return False
+    safe = request.method in SAFE_METHODS and sessrec_settings.COOKIE_SAMESITE != "Strict"
     if site := request.META.get("HTTP_SEC_FETCH_SITE"):
         opened = request.META.get("HTTP_SEC_FETCH_DEST", "document") == "document"
-        return site == "cross-site" and not (request.method in SAFE_METHODS and opened)
-    if not origins.origin_of(request) or request.method in SAFE_METHODS:
+        return site == "cross-site" and not (safe and opened)
+    if not origins.origin_of(request) or safe:
         return False
     return not (origins.is_own(request) or origins.is_trusted(request))
 

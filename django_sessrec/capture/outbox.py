@@ -59,6 +59,7 @@ class Outbox:
         self.in_flight: Buffer[Message] = Buffer()  # Redis forgets a message while a worker fetches it
         self.rejected: Buffer[Rejected] = Buffer()
         self.rejected_unkept = 0  # beyond the buffer: to be counted, at least
+        self.unkept = 0  # rows beyond the buffer, until their loss is logged
         self.recent = RecentWrites()
         self.erasures: dict[UUID, bool] = {}  # sessions to erase: does a task know as well?
         self.broker = Breaker(5.0)  # Celery's
@@ -87,7 +88,7 @@ class Outbox:
             time.sleep(TRY_AGAIN_SECONDS)
         for session_id in self._untold():
             _ask_for_hands(session_id)
-        if lost := self.unsent.rows + self.rejected.rows:
+        if lost := self.unsent.rows + self.rejected.rows + self.unkept:
             logger.error("%d rows are lost with this process: database and broker are down", lost)
 
     def _bring_away(self, deadline: float) -> None:
@@ -116,8 +117,7 @@ class Outbox:
         try:
             taken = stream.add(events, impressions, receipt)
         except stream.InDoubtError:  # it may have the rows all the same; its consumer knows the receipt
-            self._write_once(Message(receipt, rows, resend=True))
-            return None
+            return self._write_once(Message(receipt, rows, resend=True))
         if not taken:
             return self._write(events, impressions)
         self.counts["streamed"] += len(rows)
@@ -160,31 +160,33 @@ class Outbox:
     def _keeps(self) -> bool:
         """Whether there is something that the database should have."""
         messages = self.unsent or self.in_flight
-        return bool(messages or self.rejected or self.rejected_unkept or self.erasures)
+        return bool(messages or self.rejected or self.rejected_unkept or self.unkept or self.erasures)
 
     def _flush_some(self) -> bool:
         """Write FLUSH_ROWS of what is kept; whether more is worth trying now."""
         buffer = self.unsent or self.in_flight
         if messages := buffer.take(FLUSH_ROWS):
-            if self._write_messages(messages):
-                return True
-            buffer.put_back(messages)
-            return False
+            if not (written := self._write_messages(messages)):
+                buffer.put_back(messages)
+            return written
         rejected = self.rejected.take(FLUSH_ROWS)
         unkept, self.rejected_unkept = self.rejected_unkept, 0
         try:
-            failed_events.store_each_failed(rejected)
             store.tally(refused=unkept)
+            unkept = 0
+            failed_events.store_each_failed(rejected)
         except Error:
             self.rejected.put_back(rejected)
             self.rejected_unkept += unkept
             return False
+        lost, self.unkept = self.unkept, 0
+        if lost:
+            logger.error("%d rows are lost: memory had no room while database and broker were down", lost)
         return bool(self.rejected)
 
     def reject(self, rejected: Sequence[Rejected]) -> None:
         """Keep wrong input as failed events, now or once the database is back; none of a sensitive item."""
-        named = {item_id for each in rejected if (item_id := each.item_id)}
-        sensitive = sensitive_among(named)
+        sensitive = sensitive_among({item_id for each in rejected if (item_id := each.item_id)})
         rejected = [each for each in rejected if each.item_id not in sensitive]
         if not rejected:
             return
@@ -212,18 +214,17 @@ class Outbox:
             written = store.write(events, impressions)
         except Error as problem:
             safety.warn("%d rows could not be written: %s", len(rows), problem)
-            self._defer(Message(str(uuid7()), rows, getattr(problem, "in_doubt", False)))
-            return None
+            return self._defer(Message(str(uuid7()), rows, getattr(problem, "in_doubt", False)))
         self.counts.update(written._asdict())
         self._remember(rows)
         self.flush()
         return written
 
-    def _write_once(self, message: Message) -> None:
-        if self._write_messages([message]):
-            self.flush()
-        else:
-            self._defer(message)
+    def _write_once(self, message: Message) -> WriteResult | None:
+        if not self._write_messages([message]):
+            return self._defer(message)
+        self.flush()
+        return None
 
     def _write_messages(self, messages: Sequence[Message]) -> bool:
         """Whether the database has them now, or never will."""
@@ -278,32 +279,35 @@ class Outbox:
             message = Message(str(uuid7()), risked[start : start + FLUSH_ROWS], resend=True)
             if unkept := self.unsent.add([message]):
                 self.counts["unconfirmed"] += unkept
+                self.unkept += unkept
                 safety.warn("%d rows may be lost: Postgres has crashed, and memory has no room", unkept)
 
-    def _defer(self, message: Message) -> None:
-        """Hand the rows to a task, or keep them."""
+    def _defer(self, message: Message) -> WriteResult | None:
+        """Hand the rows to a task, or keep them (None)."""
         self.keeper.wake()
         rows = len(message.rows)
         if self._publish_message(message):
             self.in_flight.add([message])  # where there is no room, the broker has it
             self.counts["deferred"] += rows
             self._hand_over()
-            return
+            return None
         unkept = self.unsent.add([message])
         if self.broker.unasked or stream.broker.unasked:
             self.keeper.hurry()
         self.counts["held"] += rows - unkept
-        if unkept:
-            # In doubt is not lost: it may be what Postgres has stored and could not say.
-            self.counts["unconfirmed" if message.resend else "lost"] += unkept
-            state = "may be" if message.resend else "are"
-            safety.warn("%d rows %s lost: database and broker are down for long", unkept, state)
+        if not unkept:
+            return None
+        self.unkept += unkept
+        # In doubt is not lost: it may be what Postgres has stored and could not say.
+        self.counts["unconfirmed" if message.resend else "lost"] += unkept
+        state = "may be" if message.resend else "are"
+        safety.warn("%d rows %s lost: database and broker are down for long", unkept, state)
+        return WriteResult(lost=unkept)
 
     def _hand_over(self) -> None:
         """Bring some of the rows in memory to the broker, which answers."""
         for _ in range(HANDED_OVER):
-            messages = self.unsent.take(1)
-            if not messages:
+            if not (messages := self.unsent.take(1)):
                 return
             if not self._publish_message(messages[0]):
                 self.unsent.put_back(messages)

@@ -55,12 +55,13 @@ Answer = TypeVar("Answer")
 
 
 class WriteResult(NamedTuple):
-    """Rows sent, by outcome: each is in exactly one of the four counts."""
+    """Rows sent, by outcome: each is in exactly one of the counts."""
 
     stored: int = 0
     duplicate: int = 0
     failed: int = 0  # kept as failed events
     withdrawn: int = 0  # of a session whose consent was withdrawn: dropped
+    lost: int = 0  # neither database nor broker answers, and memory has no room
 
     def __add__(self, other: tuple[int, ...]) -> WriteResult:  # type: ignore[override]
         return WriteResult(*(ours + theirs for ours, theirs in zip(self, other, strict=True)))

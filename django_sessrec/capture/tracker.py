@@ -67,6 +67,7 @@ class Tracker:
 
     answered = False  # the response is made: what is recorded from now on is written by itself
     begins_session = False  # this request brought none: nothing of it is stored yet
+    left_to_browser = False  # the view of current_item: the script of a placeholder records it
     _withdrawn = _erased = _touched = _private = _viewed = _click_noted = _awaits_commit = False
 
     def __init__(self, request: HttpRequest) -> None:
@@ -244,7 +245,7 @@ class Tracker:
         CONSENT is called last, and only where the visitor brings a session.
         """
         return bool(
-            self.current_item is not None
+            (self.current_item is not None and not self.left_to_browser)
             or self.pending
             or self._impressions
             or self._refused
@@ -265,7 +266,7 @@ class Tracker:
             return
         if self._request.method in SHOWN_TO_NOBODY or response.status_code in SHOW_NOTHING:
             self._impressions.clear()
-        viewed = self._seen_item(response)
+        viewed = None if self.left_to_browser else self._seen_item(response)
         if not (viewed or self._touched or self._awaits_commit or self._has_rows):
             return
         captured = self.level == consent.SESSION and request_filters.counts(self._request)

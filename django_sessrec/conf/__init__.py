@@ -123,7 +123,9 @@ class Settings:
     COOKIE_SAMESITE = Setting[str](
         "Lax",
         str,
-        "its SameSite attribute; `None` is for shops inside another site's frame, and needs HTTPS",
+        "its SameSite attribute; `None` is for shops inside another site's frame, and needs HTTPS. With"
+        " `Strict` the page on which a visitor arrives from another site, such as a search engine or a"
+        " newsletter, begins no session and is not captured",
         form=("Lax|Strict|None", "'Lax', 'Strict' or 'None'"),
     )
     SESSION_IDLE_MINUTES = Setting[float](

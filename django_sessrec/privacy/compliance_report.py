@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.db.models import Count, Q
 from django.template.loader import render_to_string
@@ -68,11 +69,14 @@ def _in_pairs(report: dict[str, Any]) -> dict[str, Any]:
 
 def _processing() -> dict[str, Any]:
     """What differs between shops in a record of processing; the template has the words."""
+    stream = urlsplit(sessrec_settings.STREAM_URL or "")
     return {
         "placements": sorted(sessrec_settings.PLACEMENTS),
         "models": sorted(sessrec_settings.MODELS),
         "tracked_views": sorted(sessrec_settings.TRACKED_VIEWS),
         "database": sessrec_settings.DATABASE,
+        "stream": stream.hostname or stream.path or None,  # without its password
+        "artifacts_storage": sessrec_settings.ARTIFACTS_STORAGE,
         "training_window_days": sessrec_settings.TRAINING_WINDOW_DAYS,
         "order_lines_days": sessrec_settings.ORDER_LINES_DAYS,
         "count_all_orders": sessrec_settings.COUNT_ALL_ORDERS,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from django_sessrec import database
 from django_sessrec.capture import partitions
@@ -39,6 +41,9 @@ KEPT = {
     Withdrawal: ("withdrawn_at", "withdrawn_at"),
 }
 
+# What is kept of orders, and each one's day; ORDER_LINES_DAYS bounds it.
+ORDER_LINES = {Attribution: "ordered_on", Refund: "refunded_on", ArmLine: "day"}
+
 
 class ImplausiblePurgeError(Exception):
     """More days are due than one purge may delete without being told so; nothing was deleted by age."""
@@ -67,9 +72,9 @@ class Purged:
 def purge(*, force: bool = False) -> Purged:
     """Drop what is older than RETENTION_DAYS, whole days of events and impressions; None keeps it all.
 
-    The database's clock tells what is too old.
+    Lines of orders go after ORDER_LINES_DAYS. The database's clock tells what is too old.
 
-    force: delete even where more than MAX_DAYS_AT_ONCE days with rows are due
+    force: delete even where more than MAX_DAYS_AT_ONCE days with rows, or with lines of orders, are due
     Raises ImplausiblePurgeError where they are and it is not forced, and django.db.Error where a partition
     stays locked; the next purge goes on from there.
     """
@@ -78,12 +83,12 @@ def purge(*, force: bool = False) -> Purged:
         swept = erase_sessions(_withdrawn_since(now - SWEPT_AGAIN), wait_seconds=0.0)
     late_rows = sum(swept.rows.values())
     Receipt.objects.filter(received_at__lt=now - RECEIPTS_KEPT).delete()
+    if not force and (reason := why_events_stay(now) or _why_order_lines_stay(now)):
+        raise ImplausiblePurgeError(reason)
     order_lines = _drop_order_lines(now)
     days = sessrec_settings.RETENTION_DAYS
     if days is None:
         return Purged([], 0, 0, 0, late_rows, order_lines)
-    if not force:
-        _refuse_the_implausible(days, now)
     oldest = now - timedelta(days)
     # Withdrawals and quarantines last as long as a session's rows can be there: they keep late ones out.
     return Purged(
@@ -96,25 +101,50 @@ def purge(*, force: bool = False) -> Purged:
     )
 
 
+def why_events_stay(now: datetime) -> str:
+    """Why purge() deletes no events unless it is forced; empty where it does."""
+    days = sessrec_settings.RETENTION_DAYS
+    if days is None:
+        return ""
+    due = {partitions.day_of(name) for name in partitions.hold_rows(partitions.older_than(days))}
+    return _implausible(due, "rows", f"RETENTION_DAYS = {days}", now)
+
+
+def _why_order_lines_stay(now: datetime) -> str:
+    days = sessrec_settings.ORDER_LINES_DAYS
+    if days is None:
+        return ""
+    due = {
+        day
+        for rows, field in _due_order_lines(days, now)
+        for day in rows.values_list(field, flat=True).distinct()
+    }
+    return _implausible(due, "order lines", f"ORDER_LINES_DAYS = {days}", now)
+
+
+def _implausible(due: set[date], kind: str, setting: str, now: datetime) -> str:
+    if len(due) <= MAX_DAYS_AT_ONCE:
+        return ""
+    return (
+        f"{len(due)} days of {kind}, from {min(due)} to {max(due)}, are due at once; the database's clock "
+        f"says {now:%Y-%m-%d %H:%M} UTC. If that and {setting} are right, run sessrec_prune --force"
+    )
+
+
 def _drop_order_lines(now: datetime) -> int:
     """Delete lines and refunds past ORDER_LINES_DAYS; the sums made of them stay."""
     days = sessrec_settings.ORDER_LINES_DAYS
     if days is None:
         return 0
+    gone = {rows.model: rows.delete()[0] for rows, _field in _due_order_lines(days, now)}
+    return gone[Attribution]
+
+
+def _due_order_lines(days: int, now: datetime) -> Iterator[tuple[QuerySet[Any], str]]:
+    """The rows of each table that are past `days`, and the field that has their day."""
     oldest = (now - timedelta(days)).date()
-    Refund.objects.filter(refunded_on__lt=oldest).delete()
-    ArmLine.objects.filter(day__lt=oldest).delete()
-    return Attribution.objects.filter(ordered_on__lt=oldest).delete()[0]
-
-
-def _refuse_the_implausible(days: int, now: datetime) -> None:
-    due = {partitions.day_of(name) for name in partitions.hold_rows(partitions.older_than(days))}
-    if len(due) > MAX_DAYS_AT_ONCE:
-        raise ImplausiblePurgeError(
-            f"{len(due)} days of rows, from {min(due)} to {max(due)}, are due at once; the database's clock "
-            f"says {now:%Y-%m-%d %H:%M} UTC. If that and RETENTION_DAYS = {days} are right, run "
-            "sessrec_prune --force"
-        )
+    for model, field in ORDER_LINES.items():
+        yield model.objects.filter(**{f"{field}__lt": oldest}), field
 
 
 def oldest_rows(now: datetime) -> Iterator[Oldest]:

@@ -185,11 +185,7 @@ arecommend = sync_to_async(recommend)
 
 
 def remember(
-    choice: Choice,
-    visit: Visit,
-    placement: Placement,
-    *,
-    duration_us: int | None = None,
+    choice: Choice, visit: Visit, placement: Placement, *, duration_us: int | None = None
 ) -> Impression | None:
     """The row that says what was shown, not written yet; None without consent, or for an empty list.
 
@@ -297,13 +293,16 @@ def _of_all(items: Sequence[RecommendedItem]) -> str:
 def _title(choice: Choice, placement: Placement) -> str:
     """A heading that is true for this list: one that is the same for everybody is not "Picked for you"."""
     answer = choice.answer
-    if answer is not None and answer.step in (RECENTLY_VIEWED, BOUGHT_TOGETHER):
-        return str(placement.title or usual_title(answer.step))
-    if answer is None or answer.step not in FOR_EVERYBODY:
+    step = answer.step if answer else ""
+    if answer and {each.reason for each in choice.chosen if each.step not in BY_HAND} <= FOR_EVERYBODY:
+        step = answer.reason  # of a model as well, which may know popularity only
+    if step in (RECENTLY_VIEWED, BOUGHT_TOGETHER):
+        return str(placement.title or usual_title(step))
+    if step not in FOR_EVERYBODY:
         for_a_basket = placement.steps[:1] == (BOUGHT_TOGETHER,)  # and there is none
         return str((placement.fallback_title if for_a_basket else placement.title) or _("You may also like"))
-    usual = usual_title(answer.step, _("From our range"))
-    if placement.steps[:1] == (answer.step,):  # the list is meant to be this
+    usual = usual_title(step, _("From our range"))
+    if placement.steps[:1] == (step,):  # the list is meant to be this
         return str(placement.title or usual)
     return str(placement.fallback_title or usual)
 

@@ -114,9 +114,11 @@ def risen(views: Iterable[View], now: datetime) -> list[str]:
 
 def _newest(name: EventName, since: datetime) -> list[View]:
     """The newest events of this name since then, without bots and quarantined sessions."""
-    quarantined = Quarantine.objects.filter(released_at=None).values("session_id")
-    events = Event.objects.filter(name=name, bot=False, occurred_at__gte=since)
-    newest = events.exclude(session_id__in=quarantined).order_by("-event_id")
+    newest = (
+        Event.objects.filter(name=name, bot=False, occurred_at__gte=since)
+        .exclude(session_id__in=Quarantine.objects.filter(released_at=None).values("session_id"))
+        .order_by("-event_id")
+    )
     return list(newest.values_list("item_id", "session_id", "occurred_at")[:SAMPLE])
 
 

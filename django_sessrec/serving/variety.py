@@ -13,6 +13,7 @@ from uuid import UUID
 import numpy as np
 from django.utils import timezone
 
+from django_sessrec import database
 from django_sessrec.capture.fast_query import bounded
 from django_sessrec.models import Impression
 from django_sessrec.recsys.items import FloatArray
@@ -89,7 +90,7 @@ def explored(items: list[Candidate], context: RuleContext) -> list[Candidate]:
 
 def shown_by(placement: str, session_id: UUID | None) -> Counter[str]:
     """In how many of the newest lists of this placement the session saw each item."""
-    with isolated("read what the session was shown"), bounded():
+    with isolated("read what the session was shown"), bounded(), database.values_apart():
         lists = Impression.objects.filter(
             session_id=session_id, placement=placement, shown_at__gte=timezone.now() - LOOK_BACK
         )

@@ -121,6 +121,7 @@ def sessrec_categories(
     asked = {"item": item, "limit": limit, "category": category, "query": query, "exclude": exclude}
     if request is None or not is_prefetch(request):
         return rendered_categories(recommend_categories(request, placement, **asked), request)
+    asked = _with_item_of(request, asked)
     made = recommend_categories(None, placement, **asked)
     return _categories_place(placement, asked, rendered_categories(made, None))
 
@@ -201,10 +202,16 @@ def _level(request: HttpRequest | None) -> Level:
 
 @never_raises("leave a place for recommendations", default="", savepoints=True)
 def _shown_later(request: HttpRequest, placement: str, asked: Mapping[str, Any]) -> SafeString | str:
-    tracker = getattr(request, "sessrec", None)
-    if asked["item"] is None and tracker is not None:
-        asked = {**asked, "item": tracker.current_item}
+    asked = _with_item_of(request, asked)
     return _place(request, placement, asked, rendered(recommend(None, placement, **asked), request))
+
+
+def _with_item_of(request: HttpRequest, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with the item on screen, where the tag names none."""
+    tracker = getattr(request, "sessrec", None)
+    if asked["item"] is not None or tracker is None:
+        return {**asked}
+    return {**asked, "item": tracker.current_item}
 
 
 def _place(
@@ -254,7 +261,7 @@ def _view_left_to_the_browser(request: Any, item_id: str) -> SafeString | str:
     The server then records nothing of this request: it gives no cookie, and the page stays cacheable.
     """
     tracker = getattr(request, "sessrec", None)
-    if tracker is None or not item_id or tracker.current_item != item_id:
+    if tracker is None or tracker.left_to_browser or not item_id or tracker.current_item != item_id:
         return ""
-    tracker.current_item = None
+    tracker.left_to_browser = True
     return format_html(' data-sessrec-view="{}"', item_id)

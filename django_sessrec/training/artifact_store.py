@@ -14,6 +14,7 @@ from django.db.models import Q
 from django_sessrec import artifact_storage, database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import HOLD_OUT, Promotion, TrainingRun
+from django_sessrec.privacy.retention import why_events_stay
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
@@ -114,7 +115,8 @@ def prune(model: str) -> list[str]:
     """Remove the artifacts that may not or need not stay; returns their names.
 
     KEPT published ones stay, and the one in service; none whose oldest click has reached RETENTION_DAYS,
-    and none of a model that has left SESSREC["MODELS"]. Raises StorageError as `remove` does.
+    unless events past it wait for sessrec_prune --force, and none of a model that has left
+    SESSREC["MODELS"]. Raises StorageError as `remove` does.
     """
     removed = _superfluous(model)
     active = Promotion.objects.active(model)
@@ -174,4 +176,10 @@ def _models() -> Iterable[str]:
 
 
 def _may_stay(run: TrainingRun, now: datetime) -> bool:
-    return run.model in sessrec_settings.MODELS and not run.is_expired_at(now)
+    """Whether its model is in the settings and young enough.
+
+    An expired one stays as long as the purge doubts RETENTION_DAYS and deletes no events; it does not serve.
+    """
+    if run.model not in sessrec_settings.MODELS:
+        return False
+    return not run.is_expired_at(now) or bool(why_events_stay(now))

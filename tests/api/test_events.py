@@ -11,11 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from django_sessrec.capture import cookie
+from django_sessrec.capture import buffers, cookie
 from django_sessrec.capture.event import CLOCK_SKEW
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression
 from tests.support.api import BROWSER, an_event, send, unlike_any
+from tests.support.capture import celery_on
 from tests.support.visits import session_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
@@ -356,6 +357,16 @@ def test_without_tables_it_still_answers(visitor):
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE sessrec_event RENAME TO elsewhere")
     assert send(visitor, an_event()).status_code == 202
+
+
+def test_what_no_place_has_room_for_is_not_accepted(visitor, monkeypatch, tmp_path):
+    monkeypatch.setattr(buffers, "MAX_ROWS", 1)
+    with celery_on(f"redis+socket://{tmp_path}/nobody.sock"), connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE sessrec_event RENAME TO elsewhere")
+        assert send(visitor, an_event()).json() == {"accepted": 1, "duplicates": 0, "rejected": []}
+        answer = send(visitor, an_event("nonsense"), an_event())
+    assert answer.json()["accepted"] == 0
+    assert codes(answer) == [(0, "name"), (1, "not_kept")]
 
 
 json_values = st.recursive(

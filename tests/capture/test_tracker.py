@@ -148,6 +148,17 @@ def test_a_visitor_who_comes_by_another_sites_link_begins_one(visitor, headers):
     assert "sessrec" in visitor.get("/product/1/", headers=headers).cookies
 
 
+def test_under_strict_a_visitor_who_comes_by_another_sites_link_begins_none(visitor, shop):
+    """The browser withholds the cookie of a session that may go on: the visitor's next page brings it."""
+    shop.SESSREC["COOKIE_SAMESITE"] = "Strict"
+    begun = session_of(visitor.get("/product/1/"))
+    withheld = visitor.cookies.pop("sessrec")
+    assert "sessrec" not in visitor.get("/product/2/", headers=CROSS_SITE).cookies
+    visitor.cookies["sessrec"] = withheld.value
+    visitor.get("/product/3/", headers={"sec-fetch-site": "same-origin"})
+    assert captured("session_id", "item_id") == [(begun, "1"), (begun, "3")]
+
+
 def test_the_shops_own_forms_begin_one(visitor):
     visitor.post("/order/", headers={"origin": "http://testserver", "sec-fetch-site": "same-origin"})
     assert len(captured()) == 2

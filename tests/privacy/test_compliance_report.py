@@ -74,6 +74,22 @@ def test_it_follows_the_settings(past, settings):
     assert "`visit_off`" in words
     assert "every session is contextual" in words
     assert "Deleted after 3 days" in words
+    assert "the stream" not in words
+    assert "the storage of models" not in words
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:secret@valkey.example:6379/0", "valkey.example"),
+        ("unix:///run/valkey.sock", "/run/valkey.sock"),
+    ],
+)
+def test_it_names_who_receives_data_besides_the_database(past, settings, url, shown):
+    settings.SESSREC = settings.SESSREC | {"STREAM_URL": url, "ARTIFACTS_STORAGE": "models"}
+    words = as_markdown(compliance_report(NOW))
+    assert f"does not answer, the stream ({shown}), the storage of models (models) |" in words
+    assert "secret" not in words
 
 
 def test_a_row_that_should_be_gone_is_told(past, settings):

@@ -137,3 +137,26 @@ def test_order_lines_go_after_their_own_time_and_sums_stay(settings):
     assert (Attribution.objects.get().reference, Refund.objects.get().reference) == ("1", "1")
     roll_up(day)
     assert figures(day, timezone.now().date()) == before
+
+
+def test_order_lines_of_implausibly_many_days_stay_until_told_to(settings):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 30, "ORDER_LINES_DAYS": 30}
+    fill(31)
+    for number in range(8):
+        day = days_ago(40 + number).date()
+        Attribution.objects.create(reference=str(number), ordered_on=day, buyer=1, amount=10)
+    with pytest.raises(ImplausiblePurgeError, match=r"8 days of order lines.*ORDER_LINES_DAYS = 30.*--force"):
+        purge()
+    assert Attribution.objects.count() == 8
+    assert Event.objects.count() == 1, "nothing is deleted by age"
+    assert purge(force=True).order_lines == 8
+
+
+def test_order_lines_stay_where_events_are_refused(settings):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 30, "ORDER_LINES_DAYS": 30}
+    for days in range(32, 40):
+        fill(days)
+    Attribution.objects.create(reference="1", ordered_on=days_ago(40).date(), buyer=1, amount=10)
+    with pytest.raises(ImplausiblePurgeError, match=r"8 days of rows.*RETENTION_DAYS = 30"):
+        purge()
+    assert Attribution.objects.exists()

@@ -7,8 +7,10 @@ import pytest
 from django.conf import settings as django_settings
 from django.template import Context, Template
 from django.test import RequestFactory, override_settings
+from django.urls import resolve
 from django.utils import translation
 
+from django_sessrec.capture.tracker import Tracker
 from django_sessrec.models import Event, Impression
 from tests.demo.models import Product
 from tests.demo.recommendations import DemoCatalogue
@@ -265,3 +267,21 @@ def test_a_page_fetched_ahead_leaves_list_and_view_to_its_visit(visitor, product
     assert "You viewed this" not in html
     assert [event.item_id for event in Event.objects.all()] == [str(products[1].pk)]
     assert Impression.objects.count() == 1
+
+
+def test_each_list_of_a_page_fetched_ahead_knows_its_item(products, settings):
+    """As in a shop whose product page has two tags that name no item, and categories."""
+    settings.SESSREC = settings.SESSREC | {"TRACKED_VIEWS": {"demo:product": "pk"}}
+    request = RequestFactory().get(products[0].get_absolute_url(), headers={"sec-purpose": "prefetch"})
+    request.resolver_match = resolve(request.path)
+    request.sessrec = Tracker(request)
+    html = rendered(
+        '{% sessrec_recommendations "product_page" %}{% sessrec_recommendations "product_page" limit=3 %}'
+        '{% sessrec_categories "product_page" %}',
+        request=request,
+    )
+    addresses = [unescape(each) for each in re.findall(r'data-sessrec-slot="([^"]+)"', html)]
+    assert len(addresses) == 3
+    assert all(f"item_id={products[0].pk}" in each for each in addresses)
+    assert html.count("data-sessrec-view=") == 1, "one view"
+    assert not request.sessrec.has_work, "the browser tells it"

@@ -56,6 +56,20 @@ def test_a_list_that_is_the_same_for_everybody_says_so(products, trails, promote
     assert get_recommendations(None, "product_page").title == "Our bestsellers"
 
 
+def test_a_model_that_says_the_same_to_everybody_picks_for_nobody(
+    products, trails, promote, placement, settings
+):
+    settings.SESSREC["MODELS"] |= {"popularity": {"ESTIMATOR": "django_sessrec.recsys.Popularity"}}
+    promote(trails, "popularity")
+    placement(TITLE=PICKED, MODELS=["popularity"])
+    shown = get_recommendations(placement="product_page", **visit(products[2], products[4]))
+    assert (shown.step, {each.reason for each in shown.items}) == ("model", {"popular"})
+    assert shown.title == "Popular right now"
+    placement(TITLE=PICKED, MODELS=["popularity"], FALLBACK_TITLE="Our bestsellers")
+    shown = get_recommendations(placement="product_page", **visit(products[2], products[4]))
+    assert shown.title == "Our bestsellers"
+
+
 def test_after_declining_nothing_is_picked_for_anybody(products, trails, promote, placement):
     promote(trails)
     placement(TITLE=PICKED)

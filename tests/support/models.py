@@ -7,6 +7,7 @@ from django_sessrec.models import TrainingRun
 from django_sessrec.recsys.bought_together import BoughtTogether
 from django_sessrec.recsys.itemknn import ItemKNN
 from django_sessrec.recsys.neighbours import Neighbours
+from django_sessrec.recsys.popularity import Popularity
 from django_sessrec.recsys.recommender import Estimator, Recommender
 from django_sessrec.recsys.sessions import SessionLog
 
@@ -15,6 +16,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "itemknn": ItemKNN(),
     "ranked": ItemKNN(),
     "bought_together": BoughtTogether(),
+    "popularity": Popularity(),
 }
 
 

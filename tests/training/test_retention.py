@@ -9,7 +9,7 @@ from django_sessrec.ids import uuid7
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.findings import Code
 from django_sessrec.operations.trained_models import trained_models
-from django_sessrec.operations.upkeep import upkeep
+from django_sessrec.operations.upkeep import UpkeepError, upkeep
 from django_sessrec.serving.active_models import active, forget
 from django_sessrec.training import artifact_store, schedule
 from django_sessrec.training.pipeline import train
@@ -106,6 +106,19 @@ def test_a_model_in_service_that_must_go_is_told_of_and_no_longer_answers(visits
     assert next(trained_models()).code == Code.MODEL_EXPIRED
     assert artifact_store.prune_all() == [run.artifact]
     assert f"neighbours #{run.pk} served and was removed" in caplog.text
+
+
+def test_models_stay_on_disk_while_the_purge_of_events_waits_for_an_answer(visits, sessrec):
+    store_visits((uuid7(at), at, ["item-1"]) for at in (datetime.now(UTC) - n * DAY for n in range(10, 20)))
+    run = train_one()
+    sessrec["RETENTION_DAYS"] = 9
+    with pytest.raises(UpkeepError, match=r"purged: .* days of rows"):
+        upkeep()
+    assert artifact_store.prune_all_here() == []
+    assert run.folder.exists()
+    forget()
+    assert active("neighbours") is None, "it serves nobody meanwhile"
+    assert upkeep(force=True)["artifacts"] == [run.artifact]
 
 
 def test_without_a_limit_artifacts_stay(visits, sessrec):
