@@ -39,6 +39,7 @@ from django_sessrec.training import artifact_store, gate, incumbents, resume, sp
 from django_sessrec.training.cold_start import learn_cold_start
 from django_sessrec.training.dataset import ALIKE, TrainingCounts, read, read_baskets
 from django_sessrec.training.event_weights import EventWeights
+from django_sessrec.training.incumbents import Compared
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.model_card import card
 from django_sessrec.training.promotion import held_by, promote
@@ -143,9 +144,10 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     hold_out = fit("fit", earlier)  # not even its epochs may be chosen on the days that it is tested on
 
     recorder.stage("evaluate")
-    cases = split.cases(last_days)
+    others = incumbents.compared(run.model, last_days, run.note)
+    cases = split.cases(others.days)
     run.counts["cases"] = len(cases)
-    run.figures = _figures(run, hold_out, earlier, cases, recorder)
+    run.figures = _figures(hold_out, others, earlier, cases, recorder)
     verdict = gate.verdict(
         run.figures,
         tolerance=settings["GATE_TOLERANCE"],
@@ -266,7 +268,7 @@ def _too_thin(hold_out: Recommender) -> str:
 
 
 def _figures(
-    run: TrainingRun, hold_out: Recommender, earlier: SessionLog, cases: Cases, recorder: RunRecorder
+    hold_out: Recommender, others: Compared, earlier: SessionLog, cases: Cases, recorder: RunRecorder
 ) -> dict[str, Any]:
     """Figures of the same cases: the candidate's, and those of the models that it is compared with."""
     intents = split.intents(earlier, cases)
@@ -276,9 +278,9 @@ def _figures(
         raise Refused(str(reason)) from reason
     if hold_out.kind != PopularityRecommender.kind:
         figures["baseline"] = evaluate(Popularity().fit(earlier), cases, intents=intents).as_dict()
-    if (incumbent := incumbents.incumbent(run.model, run.note)) is not None:
-        figures["incumbent"] = evaluate(incumbent, cases, intents=intents).as_dict()
-    if (below := incumbents.next_in_line(run.model, run.note)) is not None:
-        name, recommender = below
+    if others.incumbent is not None:
+        figures["incumbent"] = evaluate(others.incumbent, cases, intents=intents).as_dict()
+    if others.next is not None:
+        name, recommender = others.next
         figures["next"] = {"model": name, **evaluate(recommender, cases, intents=intents).as_dict()}
     return figures
