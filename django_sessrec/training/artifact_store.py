@@ -20,6 +20,7 @@ from django_sessrec.recsys import artifact
 from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Recommender
+from django_sessrec.training.lock import promotion_lock
 
 log = logging.getLogger("django_sessrec")
 
@@ -129,8 +130,9 @@ def prune(model: str) -> list[str]:
     KEPT published ones stay, and the one in service; none whose oldest click has reached RETENTION_DAYS,
     and none of a model that has left SESSREC["MODELS"]. Raises StorageError as `remove` does.
     """
-    removed = _superfluous(model)
-    _remove_each_here(model, removed)
+    with promotion_lock(model):
+        removed = _superfluous(model)
+        _remove_each_here(model, removed)
     ended_badly = TrainingRun.objects.filter(model=model, state__in=ENDED_BADLY).exclude(sha256="")
     for run in (*removed, *ended_badly):
         remove(run)
@@ -143,11 +145,12 @@ def prune_all_here() -> list[str]:
 
 
 def _prune_here(model: str) -> list[str]:
-    present = [run for run in _superfluous(model) if run.folder.exists() or run.hold_out_folder.exists()]
-    serves, now = Promotion.objects.on_this_host(model), database.now()
-    removed = [run for run in present if run != serves or not _may_stay(run, now)]
-    removed += _ended_badly_here(model)
-    _remove_each_here(model, removed)
+    with promotion_lock(model):
+        present = [run for run in _superfluous(model) if run.folder.exists() or run.hold_out_folder.exists()]
+        serves, now = Promotion.objects.on_this_host(model), database.now()
+        removed = [run for run in present if run != serves or not _may_stay(run, now)]
+        removed += _ended_badly_here(model)
+        _remove_each_here(model, removed)
     return [run.folder.name for run in removed]
 
 

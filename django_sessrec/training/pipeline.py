@@ -16,7 +16,6 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from django_sessrec import database
 from django_sessrec.artifact_storage import StorageError
 from django_sessrec.capture.bot_rules import quarantine
 from django_sessrec.conf import sessrec_settings
@@ -40,9 +39,9 @@ from django_sessrec.training.cold_start import learn_cold_start
 from django_sessrec.training.dataset import ALIKE, TrainingCounts, read, read_baskets
 from django_sessrec.training.event_weights import EventWeights
 from django_sessrec.training.incumbents import Compared
-from django_sessrec.training.lock import training_lock
+from django_sessrec.training.lock import promotion_lock, training_lock
 from django_sessrec.training.model_card import card
-from django_sessrec.training.promotion import held_by, promote
+from django_sessrec.training.promotion import held_by, record, verify
 from django_sessrec.training.refresh import starts
 from django_sessrec.training.run_recorder import Listener, RunRecorder, fail, fail_killed, finish
 from django_sessrec.training.schedule import Due, due, newest_run
@@ -166,14 +165,15 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     intents = Intents.of(of_published).reindexed(of_published.index, published.index)
     cold_start = learn_cold_start(published.index, intents, of_published)
     artifact_store.publish(run, published, hold_out, card(run), intents=intents, cold_start=cold_start)
-    with database.atomic():
+    verify(run)
+    with promotion_lock(run.model):
         if hold := held_by(run.model):
             rolled_back = _("Not promoted: %(by)s rolled back to %(run)s. Promote a newer run to resume.")
             waits = rolled_back % {"by": hold.promoted_by, "run": hold.run}
             finish(run, TrainingRun.State.PUBLISHED, f"{verdict} {waits}")
         else:
             finish(run, TrainingRun.State.PUBLISHED, str(verdict))
-            promote(run, run.trigger, _("passed the gate"))
+            record(run, run.trigger, _("passed the gate"))
 
 
 def _prune(model: str) -> None:
