@@ -89,10 +89,16 @@ def train(model: str | None = None, trigger: str = "task", after: int | None = N
 def train_due() -> dict[str, str]:
     """Train what is due, or was killed; asked twice at once, it trains each once."""
     from django_sessrec.safety import isolated
-    from django_sessrec.training import click_files
+    from django_sessrec.training import artifact_store, click_files, resume
 
-    with isolated("tidy the click files"):  # whose trouble is theirs, and stops no schedule
-        click_files.tidy()  # here, where they are: who was erased must not wait for the next training run
+    # Here, where clicks are on disk: who was erased, or is too old, must not wait for the next training run.
+    # The trouble of one is its own, and stops no schedule.
+    with isolated("tidy the click files"):
+        click_files.tidy()
+    with isolated("remove what no training run resumes"):
+        resume.discard_old()
+    with isolated("remove old artifacts"):
+        artifact_store.prune_all_here()
     return _train_each(sessrec_settings.MODELS, "schedule", only_if_due=True)
 
 

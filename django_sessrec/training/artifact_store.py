@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -19,10 +20,14 @@ from django_sessrec.recsys import artifact
 from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Recommender
+from django_sessrec.training.lock import promotion_lock
 
 log = logging.getLogger("django_sessrec")
 
 ENDED_BADLY = (TrainingRun.State.FAILED, TrainingRun.State.REFUSED)
+OF_RUN = re.compile(r"\.?(?P<name>.+-(?P<run>\d{1,18})-\d{8}T\d{6})")
+"""Name of a run's folder, half-written or not, as TrainingRun.folder makes it."""
+
 KEPT = 5
 """Published runs per model whose artifacts stay, for rolling back."""
 
@@ -118,17 +123,9 @@ def prune(model: str) -> list[str]:
     unless events past it wait for sessrec_prune --force, and none of a model that has left
     SESSREC["MODELS"]. Raises StorageError as `remove` does.
     """
-    removed = _superfluous(model)
-    active = Promotion.objects.active(model)
-    for run in removed:
-        if run == active and model in sessrec_settings.MODELS:
-            log.error(
-                "%s served and was removed: its oldest click has reached RETENTION_DAYS (%s), and no newer "
-                "run has replaced it. Lists fall back until one does: run sessrec_train %s",
-                *(run, sessrec_settings.RETENTION_DAYS, model),
-            )
-    for run in removed:
-        _remove_here(run)
+    with promotion_lock(model):
+        removed = _superfluous(model)
+        _remove_each_here(model, removed)
     ended_badly = TrainingRun.objects.filter(model=model, state__in=ENDED_BADLY).exclude(sha256="")
     for run in (*removed, *ended_badly):
         remove(run)
@@ -141,12 +138,34 @@ def prune_all_here() -> list[str]:
 
 
 def _prune_here(model: str) -> list[str]:
-    present = [run for run in _superfluous(model) if run.folder.exists() or run.hold_out_folder.exists()]
-    serves, now = Promotion.objects.on_this_host(model), database.now()
-    here = [run for run in present if run != serves or not _may_stay(run, now)]
-    for run in here:
+    with promotion_lock(model):
+        present = [run for run in _superfluous(model) if run.folder.exists() or run.hold_out_folder.exists()]
+        serves, now = Promotion.objects.on_this_host(model), database.now()
+        removed = [run for run in present if run != serves or not _may_stay(run, now)]
+        removed += _ended_badly_here(model)
+        _remove_each_here(model, removed)
+    return [run.folder.name for run in removed]
+
+
+def _remove_each_here(model: str, runs: Iterable[TrainingRun]) -> None:
+    active = Promotion.objects.active(model)
+    for run in runs:
+        if run == active and model in sessrec_settings.MODELS:
+            log.error(
+                "%s served and was removed: its oldest click has reached RETENTION_DAYS (%s), and no newer "
+                "run has replaced it. Lists fall back until one does: run sessrec_train %s",
+                *(run, sessrec_settings.RETENTION_DAYS, model),
+            )
         _remove_here(run)
-    return [run.artifact for run in here]
+
+
+def _ended_badly_here(model: str) -> list[TrainingRun]:
+    """Runs that were killed on this host while they published, and marked as failed by another host."""
+    home = sessrec_settings.artifacts
+    found = [OF_RUN.match(path.name) for path in home.iterdir()] if home.exists() else []
+    names = {match["name"]: match["run"] for match in found if match}
+    ended = TrainingRun.objects.filter(pk__in=names.values(), model=model, state__in=ENDED_BADLY)
+    return [run for run in ended if run.folder.name in names]
 
 
 def _superfluous(model: str) -> list[TrainingRun]:

@@ -134,12 +134,9 @@ def compare(one: TrainingRun, other: TrainingRun) -> Comparison:
 
 
 def _unseen_from(run: TrainingRun) -> datetime:
-    """The first moment that the run's hold-out model knows nothing of."""
-    if tested_from := run.counts.get("tested_from"):
-        return datetime.fromtimestamp(tested_from, UTC)
-    if run.window_end is None:
+    if (since := split.unseen_from(run)) is None:
         raise NotComparable(_("%(run)s has read no clicks.") % {"run": run})
-    return run.window_end
+    return since
 
 
 def days_of(clicks: int, *runs: TrainingRun) -> timedelta:

@@ -66,7 +66,7 @@ def verdict(
     """Judge figures of the same cases: the "candidate"'s beside those of the other models, if any.
 
     "incumbent": of the run of this model that serves.
-    "next":      of the "model" that answers where this one doesn't.
+    "next":      of the "model" that answers where this one doesn't; objects only without an incumbent.
     "baseline":  of popularity.
     tolerance:   share of the figures of what serves that the candidate may lose.
     shows_known: whether its lists show what the session has viewed; both, where some do. Where too few clicks
@@ -114,7 +114,8 @@ def _others(figures: Mapping[str, Figures], share: float) -> Iterator[tuple[str,
     if "incumbent" in figures:
         yield _("the model in service"), figures["incumbent"], share
     if "next" in figures:
-        yield _("%(model)s (next model in line)") % figures["next"], figures["next"], share
+        objects = "incumbent" not in figures  # else the worse predecessor would go on serving
+        yield _("%(model)s (next model in line)") % figures["next"], figures["next"], share * objects
     if "baseline" in figures:
         yield _("the most popular items"), figures["baseline"], 1.0
 

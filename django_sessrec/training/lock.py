@@ -1,4 +1,5 @@
-"""The lock that lets one process train a model at a time, across machines; freed when its holder dies."""
+"""Locks of Postgres, which hold across machines and are freed when their holder dies: one process at a time
+trains a model, and one chooses what serves or is removed."""
 
 from __future__ import annotations
 
@@ -40,3 +41,12 @@ def training_lock(model: str) -> Iterator[bool]:
         connection.rollback()
     finally:
         connection.close()
+
+
+@contextmanager
+def promotion_lock(model: str) -> Iterator[None]:
+    """A short transaction, in which nobody else promotes a run of the model, or removes one's artifact."""
+    with database.atomic():
+        with database.connection().cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [f"sessrec {model}"])
+        yield

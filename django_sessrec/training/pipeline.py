@@ -16,7 +16,6 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from django_sessrec import database
 from django_sessrec.artifact_storage import StorageError
 from django_sessrec.capture.bot_rules import quarantine
 from django_sessrec.conf import sessrec_settings
@@ -39,9 +38,10 @@ from django_sessrec.training import artifact_store, gate, incumbents, resume, sp
 from django_sessrec.training.cold_start import learn_cold_start
 from django_sessrec.training.dataset import ALIKE, TrainingCounts, read, read_baskets
 from django_sessrec.training.event_weights import EventWeights
-from django_sessrec.training.lock import training_lock
+from django_sessrec.training.incumbents import Compared
+from django_sessrec.training.lock import promotion_lock, training_lock
 from django_sessrec.training.model_card import card
-from django_sessrec.training.promotion import held_by, promote
+from django_sessrec.training.promotion import held_by, record, verify
 from django_sessrec.training.refresh import starts
 from django_sessrec.training.run_recorder import Listener, RunRecorder, fail, fail_killed, finish
 from django_sessrec.training.schedule import Due, due, newest_run
@@ -143,9 +143,10 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     hold_out = fit("fit", earlier)  # not even its epochs may be chosen on the days that it is tested on
 
     recorder.stage("evaluate")
-    cases = split.cases(last_days)
+    others = incumbents.compared(run.model, last_days, run.note)
+    cases = split.cases(others.days)
     run.counts["cases"] = len(cases)
-    run.figures = _figures(run, hold_out, earlier, cases, recorder)
+    run.figures = _figures(hold_out, others, earlier, cases, recorder)
     verdict = gate.verdict(
         run.figures,
         tolerance=settings["GATE_TOLERANCE"],
@@ -164,14 +165,15 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     intents = Intents.of(of_published).reindexed(of_published.index, published.index)
     cold_start = learn_cold_start(published.index, intents, of_published)
     artifact_store.publish(run, published, hold_out, card(run), intents=intents, cold_start=cold_start)
-    with database.atomic():
+    verify(run)
+    with promotion_lock(run.model):
         if hold := held_by(run.model):
             rolled_back = _("Not promoted: %(by)s rolled back to %(run)s. Promote a newer run to resume.")
             waits = rolled_back % {"by": hold.promoted_by, "run": hold.run}
             finish(run, TrainingRun.State.PUBLISHED, f"{verdict} {waits}")
         else:
             finish(run, TrainingRun.State.PUBLISHED, str(verdict))
-            promote(run, run.trigger, _("passed the gate"))
+            record(run, run.trigger, _("passed the gate"))
 
 
 def _prune(model: str) -> None:
@@ -266,7 +268,7 @@ def _too_thin(hold_out: Recommender) -> str:
 
 
 def _figures(
-    run: TrainingRun, hold_out: Recommender, earlier: SessionLog, cases: Cases, recorder: RunRecorder
+    hold_out: Recommender, others: Compared, earlier: SessionLog, cases: Cases, recorder: RunRecorder
 ) -> dict[str, Any]:
     """Figures of the same cases: the candidate's, and those of the models that it is compared with."""
     intents = split.intents(earlier, cases)
@@ -276,9 +278,9 @@ def _figures(
         raise Refused(str(reason)) from reason
     if hold_out.kind != PopularityRecommender.kind:
         figures["baseline"] = evaluate(Popularity().fit(earlier), cases, intents=intents).as_dict()
-    if (incumbent := incumbents.incumbent(run.model, run.note)) is not None:
-        figures["incumbent"] = evaluate(incumbent, cases, intents=intents).as_dict()
-    if (below := incumbents.next_in_line(run.model, run.note)) is not None:
-        name, recommender = below
+    if others.incumbent is not None:
+        figures["incumbent"] = evaluate(others.incumbent, cases, intents=intents).as_dict()
+    if others.next is not None:
+        name, recommender = others.next
         figures["next"] = {"model": name, **evaluate(recommender, cases, intents=intents).as_dict()}
     return figures

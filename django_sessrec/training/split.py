@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 from numpy.typing import NDArray
 
+from django_sessrec.models import TrainingRun
 from django_sessrec.recsys.evaluation import Cases
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.sessions import SessionLog
@@ -17,6 +20,13 @@ def by_time(sessions: SessionLog, fraction: float) -> tuple[SessionLog, SessionL
     """All but the last days, and these: this fraction of the sessions, or ENOUGH_SESSIONS."""
     enough = ENOUGH_SESSIONS / max(1, len(sessions))
     return sessions.split_last(max(fraction, min(0.2, enough)))
+
+
+def unseen_from(run: TrainingRun) -> datetime | None:
+    """The first moment that the run's hold-out model knows nothing of; None where it read no clicks."""
+    if tested_from := run.counts.get("tested_from"):
+        return datetime.fromtimestamp(tested_from, UTC)
+    return run.window_end
 
 
 def cases(last_days: SessionLog) -> Cases:

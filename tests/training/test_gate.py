@@ -47,6 +47,12 @@ def test_the_model_that_answers_where_this_one_does_not_must_not_be_better():
     assert "Neighbours (next model in line): 50.00 and 20.00." in passed.reasons
 
 
+def test_the_next_model_in_line_is_said_and_objects_to_no_successor():
+    passed = judged(figures(41, 11), figures(40, 10), next={"model": "neighbours", **figures(50, 20)})
+    assert passed.passed
+    assert "Neighbours (next model in line): 50.00 and 20.00." in passed.reasons
+
+
 def test_popularity_itself_has_no_baseline():
     assert judged(figures(5, 1), baseline=None).passed
 

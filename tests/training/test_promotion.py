@@ -1,13 +1,19 @@
 """What serves, who said so, and the way back."""
 
 import json
+import threading
+from contextlib import contextmanager
 
 import pytest
+from django.db import connection, connections
 
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
+from django_sessrec.training import artifact_store
+from django_sessrec.training.lock import promotion_lock
 from django_sessrec.training.pipeline import train
 from django_sessrec.training.promotion import PromotionError, promote, roll_back
+from tests.support.processes import wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
 
@@ -68,3 +74,87 @@ def test_a_run_without_a_model_card_can_t_be_promoted(runs, card):
 def test_before_the_first_promotion_there_is_no_way_back():
     with pytest.raises(PromotionError, match="No run of popularity"):
         roll_back("popularity", "ada")
+
+
+@contextmanager
+def meanwhile(verb):
+    """Inside, another connection does this; it is done at the end."""
+
+    def do():
+        try:
+            verb()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=do)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def test_a_run_that_is_being_promoted_undoes_no_roll_back(runs, monkeypatch):
+    """Somebody rolls back while the new run's artifact is opened, which takes seconds of a large one."""
+    opens = TrainingRun.open_to_serve
+
+    def slowly(run):
+        if run not in runs:
+            with meanwhile(lambda: roll_back("popularity", "ada")):
+                pass
+        return opens(run)
+
+    monkeypatch.setattr(TrainingRun, "open_to_serve", slowly)
+    trained = train("popularity", trigger="schedule")
+    assert trained.state == TrainingRun.State.PUBLISHED
+    assert f"Not promoted: ada rolled back to {runs[1]}" in trained.verdict
+    assert Promotion.objects.active("popularity") == runs[1]
+
+
+@contextmanager
+def before_the_promotion(verb):
+    """Inside, a promotion has opened its artifact when another connection does this, and waits for it."""
+
+    def do():
+        with promotion_lock("popularity"):
+            locked.set()
+            wait_for(waits)
+            verb()
+
+    def waits():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            return cursor.fetchone()
+
+    locked = threading.Event()
+    with meanwhile(do):
+        assert locked.wait(60)
+        yield
+
+
+def test_nobody_goes_back_from_a_run_that_was_not_asked_about(runs):
+    promoted = lambda: Promotion.objects.create(model="popularity", run=runs[0], promoted_by="bob")  # noqa: E731
+    with (
+        before_the_promotion(promoted),
+        pytest.raises(PromotionError, match=f"{runs[0]} was promoted meanwhile by bob"),
+    ):
+        roll_back("popularity", "ada")
+    assert Promotion.objects.active("popularity") == runs[0]
+
+
+def test_what_was_removed_meanwhile_can_t_be_promoted(runs):
+    with (
+        before_the_promotion(lambda: artifact_store.remove(runs[0])),
+        pytest.raises(PromotionError, match="can't be opened"),
+    ):
+        promote(runs[0], "ada")
+    assert Promotion.objects.active("popularity") == runs[-1]
+
+
+def test_what_is_promoted_meanwhile_is_not_removed(runs, monkeypatch):
+    monkeypatch.setattr(artifact_store, "KEPT", 1)
+    again = lambda: Promotion.objects.create(model="popularity", run=runs[0], promoted_by="bob")  # noqa: E731
+    with before_the_promotion(again):
+        removed = artifact_store.prune("popularity")
+    assert removed == [runs[1].artifact]
+    assert runs[0].open()
