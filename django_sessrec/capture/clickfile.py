@@ -47,6 +47,7 @@ class Columns:
     price: str | None = None
     currency: str = ""  # of all prices
     order_id: str | None = None
+    line: str | None = None  # of the order
     start: datetime | None = None
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class Columns:
     def named(self) -> list[str]:
         """The columns that are read."""
         wanted = [self.visitor_id or self.session_id, self.item_id, self.time, self.event_name]
-        wanted += [self.quantity, self.price, self.order_id]
+        wanted += [self.quantity, self.price, self.order_id, self.line]
         return list(dict.fromkeys(each for each in wanted if each))
 
 
@@ -124,6 +125,8 @@ class ClickFile:
             amounts |= {"price": price, "currency": columns.currency}
         if columns.order_id and name in {EventName.PURCHASE, EventName.REFUND}:
             amounts["order_id"] = _text(values, columns.order_id, needed=False) or None
+            if columns.line and amounts["order_id"]:
+                amounts["line"] = _text(values, columns.line, needed=False) or None
         at = _storable(self._time(line, values), self.shift)
         return history.event(session, at, name.value, item_id, **amounts)
 
