@@ -3,7 +3,8 @@
     from django_sessrec import events
 
     events.record(session_id=order.session_id, name="purchase", item_id=line.product, at=order.paid_at,
-                  quantity=line.quantity, price=line.price, currency="EUR", order_id=order.number)
+                  quantity=line.quantity, price=line.price, currency="EUR", order_id=order.number,
+                  line=line.pk)
 
 `session_id` is what `request.sessrec.session_id` was when the order was made: keep it with the order. A
 source of its own, such as a till, names its sessions as it likes. Whose consent is withdrawn, leaves no row.
@@ -41,7 +42,7 @@ __all__ = ["EventError", "EventName", "ImportResult", "Refusal", "arecord", "imp
 SOURCE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 MAX_REFUSALS: Final = 1_000  # that are told one by one
 FIELDS: Final = frozenset(
-    {"session_id", "name", "item_id", "at", "quantity", "price", "currency", "order_id", "key"}
+    {"session_id", "name", "item_id", "at", "quantity", "price", "currency", "order_id", "line", "key"}
 )
 
 
@@ -56,6 +57,7 @@ def record(
     currency: str = "",
     source: str = "webhook",
     order_id: str | int | None = None,
+    line: str | int | None = None,
     key: str = "",
 ) -> UUID:
     """Record what happened to an item, without a request; return the event's id.
@@ -71,6 +73,8 @@ def record(
     currency:   ISO 4217; SESSREC["CURRENCY"] by default
     source:     the shop's own word for where it comes from: letters, digits, "-" and "_"
     order_id:   of a purchase or refund: a purchase told twice counts once, a refund is taken from its own
+    line:       what tells apart an order's lines of one item, such as two sizes of a shirt. Without it they
+                are one line, told twice. A refund names the line of its purchase
     key:        what names this event where it comes from. With `at`, the same key is recorded once, however
                 often a webhook repeats it
 
@@ -87,11 +91,12 @@ def record(
         "source": _source(source),
     }
     if session_id is None and is_counted(name):
-        return _count_order(name, item_id, at=at, order_id=order_id, **given)
+        return _count_order(name, item_id, at=at, order_id=order_id, line=line, **given)
+    named = {"order_id": order_id, "line": line}
     if at is not None and (key or order_id is not None):
-        event = History().event(session_id, at, name, item_id, order_id=order_id, key=key, **given)
+        event = History().event(session_id, at, name, item_id, key=key, **named, **given)
     else:
-        event = make(name, item_id, session_id=session_uuid(session_id), at=at, order_id=order_id, **given)
+        event = make(name, item_id, session_id=session_uuid(session_id), at=at, **named, **given)
     if event.item_id not in sensitive_among({event.item_id}):
         if alias := open_transaction():
             transaction.on_commit(partial(_deliver, event), using=alias)
@@ -152,7 +157,7 @@ def import_events(events: Iterable[Mapping[str, Any]], *, source: str = "import"
     """Store many events, each once however often it is imported; wrong ones are refused and cost no other.
 
     events: dicts with `session_id` and `at` (an aware datetime), and `name` ("view_item" by default),
-            `item_id`, `quantity`, `price`, `currency`, `order_id`, `key` as `record` takes them
+            `item_id`, `quantity`, `price`, `currency`, `order_id`, `line`, `key` as `record` takes them
     source: as `record` takes it
 
     Read as a stream, and committed every 50,000 events, so that one that broke may simply be run again.
@@ -183,9 +188,8 @@ def _event(given: Mapping[str, Any], source: str, history: History) -> Event:
         raise EventError(
             "unknown", f"unknown keys: {', '.join(unknown)}; known are {', '.join(sorted(FIELDS))}"
         )
-    fields = {
-        name: given[name] for name in ("quantity", "price", "currency", "order_id", "key") if name in given
-    }
+    optional = ("quantity", "price", "currency", "order_id", "line", "key")
+    fields = {name: given[name] for name in optional if name in given}
     return history.event(
         given.get("session_id"),
         given.get("at"),

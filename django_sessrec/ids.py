@@ -25,14 +25,17 @@ def uuid7(at: datetime | None = None) -> UUID:
     return UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | random)
 
 
-def order_line_id(order_id: str, item_id: str, at: datetime | None = None) -> UUID:
+def order_line_id(order_id: str, item_id: str, at: datetime | None = None, line: str = "") -> UUID:
     """The id of an event of an order's line, of now or of `at` (aware).
+
+    `line` tells apart lines of one item; without it the id is that of order and item alone.
 
     All but the time is the same whenever the line is told again: a purchase whose page is loaded three times
     is known as one, and a refund knows its purchase.
     """
-    line = f"{order_id}\0{item_id}".encode()
-    return _with_random(uuid7(at), int.from_bytes(blake2b(line, digest_size=10, person=b"order").digest()))
+    named = f"{order_id}\0{item_id}" + (f"\0{line}" if line else "")
+    digest = blake2b(named.encode(), digest_size=10, person=b"order").digest()
+    return _with_random(uuid7(at), int.from_bytes(digest))
 
 
 def seen_id(impression_id: UUID) -> UUID:

@@ -17,14 +17,13 @@ from django.utils.translation import gettext as _
 from django_sessrec.admin.acts import Act, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.charts import Chart, Point, line_chart
-from django_sessrec.admin.formatting import NONE, Cell, cards, cells, colon, interval, percent, points
+from django_sessrec.admin.formatting import cards, cells, colon, interval, percent
 from django_sessrec.admin.forms import PeriodForm
 from django_sessrec.admin.products_page import products_page
 from django_sessrec.admin.words import Named, experiment_name, placement_name, step_name
 from django_sessrec.conf import sessrec_settings
-from django_sessrec.experiment_models import Variant
+from django_sessrec.experiment_models import Experiment, Variant
 from django_sessrec.measuring import rollups
-from django_sessrec.measuring.comparison import difference
 from django_sessrec.measuring.daily import INTENTS, SESSION_LENGTHS
 from django_sessrec.measuring.days import last_days, today
 from django_sessrec.measuring.export import csv_lines
@@ -191,23 +190,14 @@ def _controls_first(
 
 
 def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:
-    """The variants, and how much more often than the first one's the lists of each are clicked."""
+    """The variants, and the experiments whose pages say which is better: these intervals are for one look."""
     named = {
         (_placement(placement), Named(colon(experiment_name(name), variant), name)): kpi
         for (placement, name, variant), kpi in figures.items()
     }
     table = _table(_("By experiment"), (_("Placement"), _("Variant")), named)
-    firsts: dict[tuple[str, str], Kpi] = {}
-    against = []
-    for (placement, name, _variant), kpi in figures.items():
-        first = firsts.setdefault((placement, name), kpi)
-        against.append(Cell(NONE) if first is kpi else points(difference(kpi.rate("ctr"), first.rate("ctr"))))
-    heading = _("Clicked, against the first variant")
-    table["headings"].insert(0, heading)
-    table["rows"] = [
-        (key, [(heading, cell), *row]) for cell, (key, row) in zip(against, table["rows"], strict=True)
-    ]
-    return table
+    pages = Experiment.objects.filter(name__in={name for _placement, name, _variant in figures})
+    return table | {"experiments": [(each.pk, experiment_name(each.name)) for each in pages]}
 
 
 def _chart(

@@ -24,11 +24,10 @@ WHERE_IT_IS = {"progress", "stage", "network", "share", "epoch", "batch"}  # of 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table of figures: the candidate's is better, worse, or neither."""
+    """One line of a table of figures, the candidate's first."""
 
     label: str
     cells: list[str]
-    change: str  # a class of the style sheet
     cases: int | None = None
 
 
@@ -162,11 +161,7 @@ def _reported(history: list[Mapping[str, Any]]) -> list[str]:
 
 
 def _row(label: str, values: list[float | None], cases: int | None = None) -> Row:
-    own, others = values[0], [value for value in values[1:2] if value is not None]
-    change = ""
-    if own is not None and others and own != others[0]:
-        change = "sessrec-better" if own > others[0] else "sessrec-worse"
-    return Row(label, [_shown(value) for value in values], change, cases)
+    return Row(label, [_shown(value) for value in values], cases)
 
 
 def _shown(value: float | None) -> str:

@@ -29,6 +29,7 @@ from django_sessrec.admin.today_chart import chart, length_of, money_of, plot, r
 from django_sessrec.admin.words import placement_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment
+from django_sessrec.measuring.comparison import Difference, difference, difference_of_estimates
 from django_sessrec.measuring.days import each_day, last_days, today, whole_days
 from django_sessrec.measuring.definitions import DEFINITIONS
 from django_sessrec.measuring.kpis import Kpi, Pages, Sessions, added, figures
@@ -44,7 +45,6 @@ from django_sessrec.safety import isolated
 PERIODS = (7, 28, 90)
 USUAL = 28
 MOST_FINDINGS = 6
-UNSEEN = Decimal("0.0005")  # of a sum, or of 1 for a share: rounded to nothing
 OPEN = (Experiment.State.WAITING, Experiment.State.RUNNING)
 
 
@@ -55,7 +55,7 @@ class Card:
     title: str
     value: str
     change: str
-    good: bool | None  # whether the change is good news; None where it is neither, or unknown
+    good: bool | None  # whether the change is good news; None where it may be chance, or is neither
     note: str
     spark: str
     counted: Sequence[str]
@@ -177,7 +177,7 @@ def _cards(this: Report, currency: str) -> Iterator[Card]:
         str(DEFINITIONS["direct"].name),
         money({currency: sold.direct}) if sold.total else NONE,
         _relative(sold.direct, usual),
-        _good(sold.direct, usual),
+        _good(_sales_difference(this, now, before, currency)),
         "" if margin is None else f"\N{PLUS-MINUS SIGN} {money({currency: Decimal(margin)})}",
         sparkline([float(money_of(each, currency).direct) for each in of_days]),
         [
@@ -190,7 +190,7 @@ def _cards(this: Report, currency: str) -> Iterator[Card]:
         _("Share of sales"),
         NONE if sold.share is None else percent(sold.share),
         _points(sold.share, sold_before.share),
-        _good(sold.share, sold_before.share),
+        _good(_share_difference(sold, sold_before)),
         "" if sold.share_interval is None else _range(sold.share_interval),
         sparkline([money_of(each, currency).share or 0.0 for each in of_days]),
         [_("Sales after a click as a share of all recorded sales, both less refunds."), _definition("total")],
@@ -201,7 +201,7 @@ def _cards(this: Report, currency: str) -> Iterator[Card]:
         f"{percent(seen.value) if now.seen_impressions and seen.value else NONE}, "
         f"{percent(clicked.value) if clicked.value is not None else NONE}",
         _points(clicked.value, before.rate("ctr").value),
-        _good(clicked.value, before.rate("ctr").value),
+        _good(difference(clicked, before.rate("ctr"))),
         _("clicked: %(interval)s") % {"interval": interval(clicked)} if clicked.value is not None else "",
         sparkline([each.rate("ctr").value or 0.0 for each in of_days]),
         [_definition("viewability"), _definition("ctr")],
@@ -218,7 +218,7 @@ def _cards(this: Report, currency: str) -> Iterator[Card]:
         _("Sessions that count"),
         whole(visits.sessions),
         _relative(visits.sessions, usual),
-        _good(visits.sessions, usual),
+        None,
         "; ".join(notes),
         sparkline(
             [
@@ -251,11 +251,31 @@ def _points(now: float | None, before: float | None) -> str:
     return _("%s points") % signed(100 * (now - before), 1)
 
 
-def _good(now: Any, before: Any) -> bool | None:
-    """Whether it rose; None where that is not known, or too little to be seen."""
-    if now is None or not before or abs(now - before) < UNSEEN * (1 if isinstance(now, float) else before):
+def _good(change: Difference | None) -> bool | None:
+    """Whether it rose; None where that is not known, or the change may be chance."""
+    return None if change is None or change.low <= 0 <= change.high else change.low > 0
+
+
+def _sales_difference(this: Report, now: Kpi, before: Kpi, currency: str) -> Difference | None:
+    """Sales after a click against those of as many days before."""
+    margin, margin_before = now.revenue_margin(currency), before.revenue_margin(currency)
+    if margin is None or margin_before is None:
         return None
-    return bool(now > before)
+    value, usual = (
+        float(each)
+        for each in (_money(now, currency).direct, _as_long(this, _money(before, currency).direct))
+    )
+    margin_before *= _length(this) / (this.days_before or 1)
+    return difference_of_estimates(
+        value, (value - margin, value + margin), usual, (usual - margin_before, usual + margin_before)
+    )
+
+
+def _share_difference(now: Money, before: Money) -> Difference | None:
+    ends, ends_before = now.share_interval, before.share_interval
+    if now.share is None or before.share is None or ends is None or ends_before is None:
+        return None
+    return difference_of_estimates(now.share, ends, before.share, ends_before)
 
 
 def _range(ends: tuple[float, float]) -> str:
@@ -293,7 +313,7 @@ def _models() -> Iterator[dict[str, Any]]:
 def _of_placement(this: Report, name: str, each: Compared, currency: str) -> dict[str, Any]:
     now, before = money_of(each.now, currency), _as_long(this, money_of(each.before, currency).direct)
     seen, clicked = each.now.rate("viewability").value, each.now.rate("ctr").value
-    good = _good(now.direct, before)
+    good = _good(_sales_difference(this, each.now, each.before, currency))
     return {
         "name": placement_name(name),
         "key": name if name in sessrec_settings.PLACEMENTS else "",  # one that the shop took out has no page

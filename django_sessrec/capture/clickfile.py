@@ -48,6 +48,7 @@ class Columns:
     price: str | None = None
     currency: str = ""  # of all prices
     order_id: str | None = None
+    line: str | None = None  # of the order
     start: datetime | None = None
 
     def __post_init__(self) -> None:
@@ -67,7 +68,7 @@ class Columns:
     @property
     def optional(self) -> list[str]:
         """Those of them that only some events have."""
-        return [each for each in (self.quantity, self.price, self.order_id) if each]
+        return [each for each in (self.quantity, self.price, self.order_id, self.line) if each]
 
 
 @dataclass(slots=True)
@@ -134,6 +135,8 @@ class ClickFile:
             amounts |= {"price": price, "currency": columns.currency}
         if columns.order_id and name in {EventName.PURCHASE, EventName.REFUND}:
             amounts["order_id"] = _text(values, columns.order_id, needed=False) or None
+            if columns.line and amounts["order_id"]:
+                amounts["line"] = _text(values, columns.line, needed=False) or None
         at = _storable(self._time(line, values), self.shift)
         visitor = _text(values, columns.visitor_id) if columns.visitor_id else None
         return history.event(session, at, name.value, item_id, visitor=visitor, **amounts)

@@ -83,6 +83,7 @@ def make(
     position: int | None = None,
     event_id: UUID | None = None,
     order_id: str | int | None = None,
+    line: str | int | None = None,
     at: datetime | None = None,
     source: str = Source.SERVER,
     bot: bool = False,
@@ -91,17 +92,18 @@ def make(
 
     order_id: the shop's order that a purchase or a refund belongs to. The event's id is then made from it and
         the item: a purchase told again counts once, and a refund is taken from its purchase at any age.
+    line: tells apart an order's lines of one item; a refund names the line of its purchase
     at: aware, now by default; not looked at where the event has an id already
     """
     if not isinstance(name, str) or name not in NAMES:
         raise EventError("name", f"event {brief(name)} is none of {', '.join(EventName.values)}")
     canonical = NAMES[name]
     item_id = clean_item_id(item_id, required=canonical not in WITHOUT_ITEM)
-    if event_id is None and order_id is None and at is None:
+    if event_id is None and order_id is None and line is None and at is None:
         event_id = uuid7()
         occurred_at = time_of(event_id)  # now: no limit to look at
     else:
-        event_id = event_id or _new_id(item_id, order_id, at)
+        event_id = event_id or _new_id(item_id, order_id, line, at)
         occurred_at = _time(event_id)
     named = _currency(currency if currency or price is None else sessrec_settings.CURRENCY)
     return Event(  # type: ignore[misc]  # in the order of its fields: Django takes half as long as by their names
@@ -202,23 +204,34 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _new_id(item_id: str, order_id: str | int | None, at: datetime | None) -> UUID:
+def _new_id(item_id: str, order_id: str | int | None, line: str | int | None, at: datetime | None) -> UUID:
     if at is not None:
         at = clean_time(at)
-    text = str(order_id)
+    order, place = _name("order_id", order_id), _name("line", line)
+    if place and not order:
+        raise EventError("line", f"line {brief(line)} names no order: give order_id as well")
+    try:
+        return order_line_id(order, item_id, at, place) if order else uuid7(at)
+    except ValueError:
+        raise EventError("time", f"time {at} lies before 1970") from None
+
+
+def _name(field: str, name: str | int | None) -> str:
+    """The shop's name of an order or of its line as text; empty where there is none."""
+    if name is None:
+        return ""
+    text = str(name)
     if (
-        isinstance(order_id, bool)
-        or not isinstance(order_id, str | int | None)
+        isinstance(name, bool)
+        or not isinstance(name, str | int)
         or not 0 < len(text) <= MAX_ITEM_ID
         or not encodable(text)
     ):
+        what = field.replace("_", " ")
         raise EventError(
-            "order_id", f"order id {text[:40]!r} is not text of 1 to {MAX_ITEM_ID} characters without NUL"
+            field, f"{what} {text[:40]!r} is not text of 1 to {MAX_ITEM_ID} characters without NUL"
         )
-    try:
-        return uuid7(at) if order_id is None else order_line_id(text, item_id, at)
-    except ValueError:
-        raise EventError("time", f"time {at} lies before 1970") from None
+    return text
 
 
 def _time(event_id: UUID) -> datetime:

@@ -22,7 +22,7 @@ from django_sessrec.capture.event import (
 )
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.ids import EPOCH
-from django_sessrec.models import Event, Source
+from django_sessrec.models import Event, EventName, Source
 
 MILLISECOND: Final = timedelta(milliseconds=1)
 BATCH: Final = 1_000  # events about whose items the catalogue is asked at once
@@ -74,6 +74,7 @@ class History:
         *,
         source: str = Source.IMPORT,
         order_id: str | int | None = None,
+        line: str | int | None = None,
         key: str = "",
         visitor: str | None = None,
         **fields: Any,
@@ -82,7 +83,8 @@ class History:
 
         session_id: as for session_uuid
         at:         an aware datetime; an id carries no more than its milliseconds
-        order_id:   as for event.make; the event's id follows from it and the time
+        order_id:   as for event.make; the event's id follows from it, the line and the time
+        line:       as for event.make
         key:        what else tells the event from the others of its session and millisecond
         visitor:    whose event it is, where the session's name depends on which events are there
         fields:     as for event.make
@@ -92,8 +94,11 @@ class History:
         name = NAMES.get(name, name) if isinstance(name, str) else name
         item_id = clean_item_id(item_id, required=name not in WITHOUT_ITEM)
         fields |= {"session_id": session_uuid(session_id), "source": source}
-        if order_id is not None:
-            return make(name, item_id, order_id=order_id, at=at, **fields)
+        if order_id is not None or line is not None:
+            if name == EventName.REFUND:
+                with suppress(OverflowError):  # such a time is refused below
+                    at += MILLISECOND  # else a purchase that is told with the same time has its id
+            return make(name, item_id, order_id=order_id, line=line, at=at, **fields)
         whose = str(session_id if visitor is None else visitor)
         what = f"{whose}\0{name}\0{item_id}" + (f"\0{source}\0{key}" if key else "")
         try:

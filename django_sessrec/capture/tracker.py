@@ -152,6 +152,7 @@ class Tracker:
         position: int | None = None,
         event_id: UUID | None = None,
         order_id: str | int | None = None,
+        line: str | int | None = None,
         source: str = Source.SERVER,
     ) -> None:
         """Record what happened to an item; written once the response is made.
@@ -159,6 +160,7 @@ class Tracker:
         item_id: an item id or the shop's own object
         order_id: of a purchase or refund: a purchase told again, as by a page that is loaded again, counts
             once, and a refund is taken from it; each refund counts
+        line: what tells apart an order's lines of one item, which are else one line, told twice
 
         Inside a transaction the event is written when that commits, even after the response, and is gone when
         it rolls back. Never raises: a wrong value is logged and kept as a failed event.
@@ -169,9 +171,8 @@ class Tracker:
                     "A purchase is not recorded: this request brings no session and may not begin one. Keep "
                     "request.sessrec.session_id with the order and call django_sessrec.events.record"
                 )
-            self._count_order(
-                name, item_id, quantity=quantity, price=price, currency=currency, order_id=order_id
-            )
+            amount = {"quantity": quantity, "price": price, "currency": currency}
+            self._count_order(name, item_id, order_id=order_id, line=line, **amount)
             return
         given = {"quantity": quantity, "price": price, "currency": currency, "position": position}
         try:
@@ -184,6 +185,7 @@ class Tracker:
                 impression_id=impression_id,
                 event_id=event_id,
                 order_id=order_id,
+                line=line,
                 source=source,
                 **given,
             )

@@ -75,10 +75,20 @@ def difference(rate: Rate, other: Rate) -> Difference | None:
     """
     if rate.value is None or other.value is None:
         return None
-    (low, high), (other_low, other_high) = rate.interval, other.interval
-    value = rate.value - other.value
+    return difference_of_estimates(rate.value, rate.interval, other.value, other.interval)
+
+
+def difference_of_estimates(
+    one: float, ends: tuple[float, float], other: float, other_ends: tuple[float, float]
+) -> Difference:
+    """`one` less `other`, of which each is known with the ends of its own 95 % interval.
+
+    Zou and Donner, Statistics in Medicine 27 (2008): Newcombe's method for any two estimates.
+    """
+    (low, high), (other_low, other_high) = ends, other_ends
+    value = one - other
     return Difference(
         value,
-        value - sqrt((rate.value - low) ** 2 + (other_high - other.value) ** 2),
-        value + sqrt((high - rate.value) ** 2 + (other.value - other_low) ** 2),
+        value - sqrt((one - low) ** 2 + (other_high - other) ** 2),
+        value + sqrt((high - one) ** 2 + (other - other_low) ** 2),
     )

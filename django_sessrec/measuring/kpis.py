@@ -124,7 +124,7 @@ class Kpi:
 
     def revenue_margin(self, currency: str) -> float | None:
         """Half the width of the 95 % interval of sales after a click; None where too little is known."""
-        money = self.money[currency]
+        money = self.money.get(currency, Money())
         return margin_of_sum(float(money.direct), money.squares.hits, max(self.sessions, money.direct_orders))
 
 

@@ -1,7 +1,8 @@
 """The SQL views for BI tools: sums by day in a schema that stays, without personal data.
 
 A group of fewer than SMALLEST sessions, orders or lists is not told from the others of its day: such groups
-are one row, "other", so that the sums of a view are those of the admin to the cent.
+are one row, "other", so that sums of lists, clicks and money are those of the admin to the cent. Sessions and
+buyers of two groups count in both.
 """
 
 from __future__ import annotations
@@ -61,10 +62,14 @@ def _merged(table: str, keys: Sequence[str], sums: Sequence[str], small: str, wh
     )
 
 
+IN_EACH: Final = "counted in each group: do not add up groups; {} of sessrec_bi_sessions counts each once"
 ORDERS: Final = {
-    "direct_orders": "buyers of the day with a line after a click",
-    "assisted_orders": "buyers of the day with a line after a list",
-    "orders": "buyers of the day",
+    name: f"{words}; {IN_EACH.format('with_order')}"
+    for name, words in {
+        "direct_orders": "buyers of the day with a line of the group after a click",
+        "assisted_orders": "buyers of the day with a line of the group after a list",
+        "orders": "buyers of the day with a line of the group",
+    }.items()
 }
 ITEMS: Final = {
     "shown": "lists that held the product",
@@ -74,7 +79,10 @@ ITEMS: Final = {
     "sold": "order lines of it in all",
 }
 _finest = f"grouped_by = '{key_of(FINEST)}'"
-_lists = {"sessions": "sessions that the lists were shown to", **_words(COUNTED)}
+_lists = {
+    "sessions": f"sessions that the lists were shown to; {IN_EACH.format('with_list')}",
+    **_words(COUNTED),
+}
 _sales = {**ORDERS, **_words(MONEY)}
 _sessions = _words(SESSIONS)
 _pages = _words(PAGES)

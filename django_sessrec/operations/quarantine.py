@@ -37,6 +37,7 @@ def take_out(session_id: UUID, by: str, reason: str) -> bool:
             Quarantine.objects.bulk_create([row], ignore_conflicts=True)
         else:
             known.released_at, known.released_by, known.reason = None, "", Quarantine.Reason.STAFF
+            known.found_at = timezone.now()  # by which roll-ups know that its days are to be made anew
             known.save()
         AuditEntry.objects.note(AuditEntry.Action.QUARANTINE, by, reason=reason, visits=1)
     return True

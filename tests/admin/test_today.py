@@ -166,6 +166,30 @@ def test_the_chart_flags_the_days_on_which_staff_changed_something(admin_client,
     assert len(json.loads(re.search(PLOT, html)[1])["flags"]) == 2
 
 
+COLOURED = r'class="(?:sessrec-number )?sessrec-(better|worse)"'
+
+
+def test_a_change_that_may_be_chance_has_no_colour(admin_client, sales):
+    """Of one order in each week."""
+    html = page(admin_client, f"{TODAY}?days=7")
+    assert "+150.0" in html
+    assert not re.search(COLOURED, html)
+
+
+@pytest.mark.parametrize(("ago", "colour"), [(2, "better"), (9, "worse")])
+def test_a_change_that_is_more_than_chance_has_its_colour(admin_client, ago, colour):
+    """Sales, their share and clicked lists, and the sales of the only placement."""
+    now = datetime.now(UTC)
+    for days in range(7, 14):
+        show(uuid7(now - timedelta(days=days)), now - timedelta(days=days), ["1"])
+    for clicked, at in ((40, ago), (4, 11 - ago)):
+        for number in range(44):
+            bought_after_a_click(now - timedelta(days=at), "10.00", clicked=number < clicked)
+    call_command("sessrec_rollup")
+    html = page(admin_client, f"{TODAY}?days=7")
+    assert re.findall(COLOURED, html) == [colour] * 4
+
+
 def test_each_card_says_how_it_is_counted(admin_client, sales):
     html = page(admin_client, TODAY)
     assert html.count("How it is counted") == 4

@@ -36,6 +36,28 @@ def test_an_orders_line_is_known_again():
     assert len({line("1001", "42"), line("1002", "42"), line("1001", "43"), line("100", "142")}) == 4
 
 
+def test_two_lines_of_one_product_in_an_order_are_told_apart():
+    def line(**named):
+        return make("purchase", "42", session_id=SESSION, order_id="1001", **named).event_id.hex[13:]
+
+    assert line(line="S") == line(line="S") != line(line="M")
+    assert line(line=7) == line(line="7")
+    assert line() == line(line=None) != line(line="S")
+
+
+@pytest.mark.parametrize("line", ["", True, 1.5, "x" * 201])
+def test_a_line_is_short_text_or_a_whole_number(line):
+    with pytest.raises(EventError, match="line") as refusal:
+        make("purchase", "42", session_id=SESSION, order_id="1001", line=line)
+    assert refusal.value.code == "line"
+
+
+def test_a_line_needs_its_order():
+    with pytest.raises(EventError, match="order_id") as refusal:
+        make("purchase", "42", session_id=SESSION, line="S")
+    assert refusal.value.code == "line"
+
+
 @pytest.mark.parametrize("order_id", ["", True, 1.5, "x" * 201])
 def test_an_order_id_is_short_text_or_a_whole_number(order_id):
     with pytest.raises(EventError, match="order id") as refusal:

@@ -75,6 +75,14 @@ def test_a_page_loaded_again_counts_once_and_a_refund_finds_its_order(count_all)
     assert (money().total, money().total_refunded) == (6, 4)
 
 
+def test_two_lines_of_one_product_both_add_to_the_total(count_all):
+    for size, price in (("S", "10"), ("M", "20")):
+        events.record(
+            session_id=None, name="purchase", item_id="1", price=price, currency="EUR", order_id=1, line=size
+        )
+    assert (money().total, money().orders) == (30, 1)
+
+
 def test_an_order_that_is_told_with_a_session_as_well_counts_once(count_all):
     order(("1", "10"))
     order(("1", "10"), consent="session")

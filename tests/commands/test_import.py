@@ -300,6 +300,14 @@ def test_quantities_as_pandas_writes_them_are_whole_numbers(here, run):
     assert list(Event.objects.order_by("event_id").values_list("quantity", flat=True)) == [2, 3, 1]
 
 
+def test_an_orders_lines_of_one_item_are_told_apart_by_a_column(here, run):
+    lines = [f"s,shirt,{YESTERDAY},purchase,1047,{size}" for size in ("S", "M", "M")]
+    lines.append(f"s,,{YESTERDAY},view_search_results,,")
+    file = write(here / "orders.csv", *lines, header="session_id,item_id,time,event,number,position")
+    options = {"event_name": "event", "order_id": "number", "line": "position"}
+    assert "3 events imported, 1 were there before" in run("sessrec_import", file, time="time", **options)
+
+
 def test_a_decimal_comma_is_read_where_it_can_be_nothing_else(here, run):
     prices = ["9,90", "1.299,90", "9.90", "1,299", "9,9,0"]
     lines = [f"s;{number};{YESTERDAY + number};{price}" for number, price in enumerate(prices)]

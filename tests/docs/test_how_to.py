@@ -31,7 +31,7 @@ def shop():
 
 
 def ordered(shop, session_id):
-    lines = [SimpleNamespace(product_id=pk, quantity=2, price="9.90") for pk in (42, 43)]
+    lines = [SimpleNamespace(pk=pk, product_id=pk, quantity=2, price="9.90") for pk in (42, 43)]
     order = SimpleNamespace(
         pk=7,
         created_at=timezone.now() - timedelta(minutes=5),

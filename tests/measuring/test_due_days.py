@@ -14,6 +14,7 @@ from django_sessrec.measuring.days import ONE, day_of, today
 from django_sessrec.measuring.kpis import figures
 from django_sessrec.measuring.rollups import due_days, roll_up, roll_up_due
 from django_sessrec.models import Event, Quarantine, RolledUpDay
+from django_sessrec.operations.quarantine import release, take_out
 from tests.support.history import NOON, happen, minutes, order_line, show
 from tests.support.rollups import age, money
 
@@ -67,6 +68,22 @@ def test_a_verdict_on_a_session_makes_its_day_due(busy_day):
     age()
     roll_up_due()
     assert money().total == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_session_that_is_taken_out_once_more_makes_its_day_due(busy_day):
+    all_made()
+    judge_a_buyer()
+    visit = Quarantine.objects.get()
+    release([visit.pk], "ada")
+    Quarantine.objects.update(found_at=timezone.now() - timedelta(days=5))
+    age()
+    roll_up_due()
+    before = money().total
+    assert take_out(visit.pk, "ada", "a bot after all")
+    age()
+    assert DAY in roll_up_due()
+    assert 0 < money().total < before
 
 
 @pytest.mark.django_db(transaction=True)

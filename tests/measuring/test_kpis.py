@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from django_sessrec import events
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.measuring.days import ONE, day_of, first_moment
 from django_sessrec.measuring.kpis import Kpi, Money, figures
@@ -257,6 +258,34 @@ def test_a_thank_you_page_loaded_three_times_counts_once(clicked):
     order_line(clicked, "purchase", "1002", NOON + minutes(20), price="7")  # the same product again
     (kpi,) = of_day().values()
     assert (kpi.purchases, kpi.revenue) == (1, {"EUR": Decimal(17)})
+
+
+def test_two_lines_of_one_product_both_count_and_a_refund_is_taken_from_its_own(clicked):
+    order = {"session_id": clicked, "item_id": "1", "at": NOON + minutes(5), "currency": "EUR"}
+    order["order_id"] = "1001"
+    small = order | {"name": "purchase", "line": "S", "price": 10}
+    medium = order | {"name": "purchase", "line": "M", "price": 20}
+    refund = medium | {"name": "refund", "price": 30}  # the line takes back no more than it brought
+    result = events.import_events([small, medium, small, medium, refund])
+    assert (result.stored, result.known) == (3, 2)
+    assert of_day()[("home",)].revenue == {"EUR": Decimal(10)}
+
+
+def test_a_refund_of_the_purchases_own_time_counts(clicked):
+    told = {"session_id": clicked, "item_id": "1", "at": NOON + minutes(5), "price": 10, "currency": "EUR"}
+    result = events.import_events(
+        [told | {"name": name, "order_id": "1001"} for name in ("purchase", "refund")]
+    )
+    assert result.stored == 2
+    assert of_day()[("home",)].revenue == {"EUR": Decimal(0)}
+
+
+def test_a_refund_that_was_stored_at_its_own_time_counts_once_when_it_is_imported_again(clicked):
+    order_line(clicked, "purchase", "1001", NOON + minutes(5), price="10")
+    order_line(clicked, "refund", "1001", NOON + minutes(9), price="4")
+    told = {"session_id": clicked, "item_id": "1", "at": NOON + minutes(9), "price": 4, "currency": "EUR"}
+    events.import_events([told | {"name": "refund", "order_id": "1001"}])
+    assert of_day()[("home",)].revenue == {"EUR": Decimal(6)}
 
 
 def test_a_refund_belongs_to_its_purchase_however_late(clicked):

@@ -54,6 +54,28 @@ def test_small_groups_are_one_row_and_sums_stay_those_of_the_admin(day):
     assert whole.money["EUR"].direct == sum(direct for currency, _, direct, _ in sums if currency == "EUR")
 
 
+def test_a_session_and_a_buyer_of_two_groups_count_in_both_and_once_among_the_sessions():
+    for number in range(SMALLEST):
+        visit = uuid7(NOON + minutes(number))
+        for placement, item in (("home", "1"), ("basket", "2")):
+            shown = show(visit, NOON, [item], placement=placement)
+            click(visit, NOON + minutes(1), item, shown)
+            buy(visit, NOON + minutes(2), item, "1")
+    roll_up(DAY)
+    assert read("lists", "sum(sessions)") == read("sales", "sum(orders)") == [(2 * SMALLEST,)]
+    assert read("sessions", "with_list", "with_order") == [(SMALLEST, SMALLEST)]
+    in_both = {
+        f"{view.name}.{column}"
+        for view in VIEWS
+        for column, words in view.columns.items()
+        if "do not add up groups" in words
+    }
+    assert in_both == {
+        "sessrec_bi_lists.sessions",
+        *(f"sessrec_bi_sales.{name}" for name in ("direct_orders", "assisted_orders", "orders")),
+    }
+
+
 def test_sessions_and_items(day):
     assert read("sessions", "day", "sessions", "with_order") == [(DAY, 8, 8)]
     assert sessions(DAY, DAY)[DAY].sessions == 8

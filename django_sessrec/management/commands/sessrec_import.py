@@ -24,7 +24,7 @@ from django_sessrec.models import Event
 
 COLUMNS = (
     *("session_id", "visitor_id", "item_id", "time", "time_unit", "event_name", "quantity", "price"),
-    *("currency", "order_id", "start"),
+    *("currency", "order_id", "line", "start"),
 )
 LOOKED_UP = 20  # the file's last ids: older ones may be of products that are gone
 
@@ -67,6 +67,9 @@ class Command(BaseCommand):
         parser.add_argument("--price", metavar="COLUMN", help="of one piece")
         parser.add_argument("--currency", default="", metavar="CODE", help="of all prices, such as EUR")
         parser.add_argument("--order-id", metavar="COLUMN", help="of purchases and refunds")
+        parser.add_argument(
+            "--line", metavar="COLUMN", help="with --order-id: what tells apart its lines of one item"
+        )
         parser.add_argument(
             "--start",
             type=_date,
