@@ -92,7 +92,7 @@ def record(
     }
     if session_id is None and is_counted(name):
         return _count_order(name, item_id, at=at, order_id=order_id, line=line, **given)
-    named = {"order_id": order_id, "line": line}
+    named: dict[str, Any] = {"order_id": order_id, "line": line}
     if at is not None and (key or order_id is not None):
         event = History().event(session_id, at, name, item_id, key=key, **named, **given)
     else:

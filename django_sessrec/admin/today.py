@@ -32,7 +32,7 @@ from django_sessrec.experiment_models import Experiment
 from django_sessrec.measuring.comparison import Difference, difference, difference_of_estimates
 from django_sessrec.measuring.days import each_day, last_days, today, whole_days
 from django_sessrec.measuring.definitions import DEFINITIONS
-from django_sessrec.measuring.kpis import Kpi, Pages, Sessions, added, figures
+from django_sessrec.measuring.kpis import Kpi, Money, Pages, Sessions, added, figures
 from django_sessrec.measuring.report import Compared, Report, report
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import alarms
@@ -263,9 +263,9 @@ def _sales_difference(this: Report, now: Kpi, before: Kpi, currency: str) -> Dif
         return None
     value, usual = (
         float(each)
-        for each in (_money(now, currency).direct, _as_long(this, _money(before, currency).direct))
+        for each in (money_of(now, currency).direct, _as_long(this, money_of(before, currency).direct))
     )
-    margin_before *= _length(this) / (this.days_before or 1)
+    margin_before *= length_of(this) / (this.days_before or 1)
     return difference_of_estimates(
         value, (value - margin, value + margin), usual, (usual - margin_before, usual + margin_before)
     )

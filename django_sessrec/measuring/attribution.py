@@ -139,7 +139,6 @@ WHERE p.name = 'purchase' AND NOT p.bot AND p.occurred_at >= %(start)s AND p.occ
 """
 
 # A refund without an order id belongs to the session's latest purchase of the item within ATTRIBUTION_HOURS.
-# One that was stored at its own time, and is imported again, comes a millisecond later (History.event).
 KEEP_REFUNDS: Final = f"""
 INSERT INTO sessrec_refund (event_id, reference, refunded_on, in_session, quantity, price, currency)
 SELECT r.event_id, coalesce(own.reference, (
@@ -152,12 +151,6 @@ SELECT r.event_id, coalesce(own.reference, (
        %(day)s, true, r.quantity, r.price, r.currency
 FROM sessrec_event r LEFT JOIN sessrec_attribution own ON own.reference = {LINE.format("r")}
 WHERE r.name = 'refund' AND NOT r.bot AND r.occurred_at >= %(start)s AND r.occurred_at < %(end)s
-  AND NOT EXISTS (
-      SELECT FROM sessrec_event e
-      WHERE e.name = 'refund' AND e.session_id = r.session_id AND e.item_id = r.item_id
-        AND e.occurred_at = r.occurred_at - interval '1 millisecond'
-        AND {LINE.format("e")} = {LINE.format("r")}
-  )
 ON CONFLICT (event_id) DO UPDATE SET reference = excluded.reference
 """
 

@@ -280,14 +280,6 @@ def test_a_refund_of_the_purchases_own_time_counts(clicked):
     assert of_day()[("home",)].revenue == {"EUR": Decimal(0)}
 
 
-def test_a_refund_that_was_stored_at_its_own_time_counts_once_when_it_is_imported_again(clicked):
-    order_line(clicked, "purchase", "1001", NOON + minutes(5), price="10")
-    order_line(clicked, "refund", "1001", NOON + minutes(9), price="4")
-    told = {"session_id": clicked, "item_id": "1", "at": NOON + minutes(9), "price": 4, "currency": "EUR"}
-    events.import_events([told | {"name": "refund", "order_id": "1001"}])
-    assert of_day()[("home",)].revenue == {"EUR": Decimal(6)}
-
-
 def test_a_refund_belongs_to_its_purchase_however_late(clicked):
     order_line(clicked, "purchase", "1001", NOON + minutes(5), price="10", quantity=3)
     order_line(clicked, "refund", "1001", NOON + timedelta(hours=30), price="10")
