@@ -41,6 +41,7 @@ for n = 2, #KEYS do
 end
 return 1
 """
+MAY_READ: Final = "SELECT has_table_privilege(to_regclass('django_migrations'), 'SELECT')"
 IDENTITY: Final = """
 SELECT concat(current_database(), ' ', extract(epoch FROM min(applied))) FROM django_migrations WHERE app = %s
 """
@@ -185,7 +186,8 @@ def erase(session_ids: Sequence[UUID]) -> None:
 
 def claim(server: Redis) -> None:
     """Make the stream this database's; OtherShopError where it is another's already."""
-    server.set(_owner_key(), _database_identity(), nx=True)
+    if identity := _database_identity():
+        server.set(_owner_key(), identity, nx=True)
     if is_of_another_shop(server):
         raise OtherShopError(
             f"the stream {key()!r} is another database's, and its visitors would be stored here: give this"
@@ -196,7 +198,8 @@ def claim(server: Redis) -> None:
 
 def is_of_another_shop(server: Redis) -> bool:
     """Whether a consumer of another database came first; raises what the clients of both servers raise."""
-    return server.get(_owner_key()) not in {None, _database_identity()}
+    owner, identity = server.get(_owner_key()), _database_identity()
+    return owner is not None and identity is not None and owner != identity
 
 
 class Backlog(NamedTuple):
@@ -248,9 +251,15 @@ def _owner_key() -> str:
     return f"{sessrec_settings.STREAM_KEY_PREFIX}owner"
 
 
-def _database_identity() -> str:
-    """The same after a restore, a fail-over and an upgrade of the server; another for each shop and copy."""
+def _database_identity() -> str | None:
+    """The same after a restore, a fail-over and an upgrade of the server; another for each shop and copy.
+
+    None where this role may not read the migrations.
+    """
     with database.connection().cursor() as cursor:
+        cursor.execute(MAY_READ)
+        if not cursor.fetchone()[0]:
+            return None
         cursor.execute(IDENTITY, [database.APP_LABEL])
         [made] = cursor.fetchone()
     return blake2b(made.encode(), digest_size=16).hexdigest()

@@ -20,6 +20,7 @@ from django_sessrec.models import Event, FailedEvent, Heartbeat, Receipt
 from django_sessrec.operations import services
 from django_sessrec.operations.findings import Code
 from tests.support.capture import captured, event, in_the_ledger, settle, shown
+from tests.support.roles import ACTS, clerk
 
 
 class Killed(BaseException):
@@ -296,6 +297,15 @@ def test_a_consumer_stops_at_another_shops_stream_until_that_is_settled(stream_s
     assert captured("item_id") == [("1",)]
     (finding,) = services.stream_backlog()
     assert finding.code == Code.STREAM_FLOWS
+
+
+@pytest.mark.django_db
+def test_a_role_that_may_not_read_the_migrations_takes_any_stream_for_its_own(stream_server):
+    stream_server.set("sessrec:owner", "another shop's")
+    with clerk(ACTS):
+        stream.claim(stream_server)
+        assert not stream.is_of_another_shop(stream_server)
+    assert stream.is_of_another_shop(stream_server)
 
 
 def test_rows_that_were_streamed_are_counted_as_such(stream_server):
