@@ -21,8 +21,8 @@ from django.views.decorators.http import require_http_methods
 
 from django_sessrec.api.permissions import is_from_the_shop
 from django_sessrec.api.throttling import admitted
-from django_sessrec.api.views import SeeOther
-from django_sessrec.capture import consent, cookie, stream
+from django_sessrec.api.views import SeeOther, level_of
+from django_sessrec.capture import cookie, stream
 from django_sessrec.capture_models import Quarantine
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.models import EventName
@@ -114,7 +114,7 @@ def _told(request: HttpRequest, kept: LatestData) -> dict[str, Any]:
         "lists": [_shown_list(each, products) for each in kept.impressions],
         "quarantine": _quarantine(kept.quarantine),
         "comes_late": stream.configured(),
-        "visit": explain_visit(consent.level(request)),
+        "visit": explain_visit(level_of(request)),
     }
 
 

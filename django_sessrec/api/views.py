@@ -25,6 +25,7 @@ from django_sessrec.api.exceptions import Malformed, TooLarge, problem
 from django_sessrec.api.permissions import FromTheShop, is_from_the_shop
 from django_sessrec.api.throttling import THROTTLES, admitted
 from django_sessrec.capture import origins
+from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level
 from django_sessrec.capture.tracker import Tracker
 from django_sessrec.conf import sessrec_settings
 
@@ -182,6 +183,12 @@ class SessrecView(APIView):
 def tracker_of(request: HttpRequest) -> Tracker | None:
     """request.sessrec; None where the middleware is missing, which a system check reports."""
     return getattr(request, "sessrec", None)
+
+
+def level_of(request: HttpRequest) -> Level:
+    """The consent level at which the request is served: contextual also where it may begin no session."""
+    tracker = tracker_of(request)
+    return SESSION if tracker and tracker.session_id else CONTEXTUAL
 
 
 def _share(request: HttpRequest, response: HttpResponseBase) -> None:

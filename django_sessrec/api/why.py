@@ -9,7 +9,9 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from django_sessrec.capture import consent, cookie
+from django_sessrec.api.views import level_of
+from django_sessrec.capture import cookie
+from django_sessrec.capture.consent import SESSION
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.privacy.explanation import Explanation, explain, explain_visit
 from django_sessrec.safety import isolated
@@ -19,13 +21,13 @@ from django_sessrec.safety import isolated
 @require_safe
 def why(request: HttpRequest) -> HttpResponse:
     """Not cached: it follows the settings, and shows the visitor's own choice."""
-    level = consent.level(request)
+    level = level_of(request)
     return render(
         request,
         "sessrec/why.html",
         {
             "request": request,  # for the tags, in a shop without the context processor
-            "explanations": _explanations(cookie.read(request) if level == consent.SESSION else None),
+            "explanations": _explanations(cookie.read(request) if level == SESSION else None),
             "visit": explain_visit(level),
         },
     )

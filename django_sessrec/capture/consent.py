@@ -37,13 +37,20 @@ def sends_gpc(request: HttpRequest) -> bool:
     return request.META.get("HTTP_SEC_GPC") == "1"
 
 
+def gpc_prevails(request: HttpRequest) -> bool:
+    """Whether only Sec-GPC: 1 stands between the shop's answer and a session, the visitor's switch apart."""
+    return sends_gpc(request) and _shops_answer(request) == "session"
+
+
 def _allows(answer: str | None, request: HttpRequest) -> bool:
     return answer == "opt-in" or (answer == "session" and not sends_gpc(request))
 
 
 def _answer(request: HttpRequest) -> str | None:
-    if cookie.switched_off(request):
-        return "none"
+    return "none" if cookie.switched_off(request) else _shops_answer(request)
+
+
+def _shops_answer(request: HttpRequest) -> str | None:
     try:
         ask = sessrec_settings.imported("CONSENT")
         answer: str | None = ask(request) if ask else None

@@ -17,7 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
-from django_sessrec.capture.consent import CONTEXTUAL, Level
+from django_sessrec.capture.consent import CONTEXTUAL, Level, gpc_prevails
 from django_sessrec.capture.cookie import switched_off
 from django_sessrec.capture.request_filters import is_prefetch
 from django_sessrec.catalogue import get_catalogue
@@ -163,13 +163,15 @@ def sessrec_why(context: Context, placement: str) -> SafeString | str:
 def sessrec_toggle(context: Context) -> SafeString | str:
     """The form that switches personalisation off, or on again: no JavaScript, no CSRF cookie."""
     request = context.get("request")
+    off = request is not None and switched_off(request)
     return render_to_string(
         "sessrec/toggle.html",
         {
             "action": reverse("sessrec:personalisation"),
             "next": request.get_full_path() if request else "",
             "consent": _level(request),
-            "switched_off": request is not None and switched_off(request),
+            "switched_off": off,
+            "gpc_prevails": request is not None and off and gpc_prevails(request),
         },
     )
 

@@ -70,6 +70,23 @@ def test_switched_on_again_consent_decides_and_a_new_visit_begins(visitor, stran
     assert "sessrec" not in stranger.cookies
 
 
+def opted_in(_request):
+    return "opt-in"
+
+
+def test_where_the_browsers_signal_keeps_suggestions_off_the_switch_says_so(visitor, stranger, settings):
+    says = "Your browser sends the signal Global Privacy Control"
+    gpc = {"Sec-GPC": "1"}
+    for client in (visitor, stranger):
+        assert says not in client.get("/sessrec/why/", headers=gpc).content.decode()
+        switch(client, "off")
+        assert says not in client.get("/sessrec/why/").content.decode()
+    assert says in visitor.get("/sessrec/why/", headers=gpc).content.decode()
+    assert says not in stranger.get("/sessrec/why/", headers=gpc).content.decode()  # the shop's own no
+    settings.SESSREC = settings.SESSREC | {"CONSENT": f"{__name__}.opted_in"}
+    assert says not in visitor.get("/sessrec/why/", headers=gpc).content.decode()
+
+
 @pytest.mark.parametrize("cookie", ["", "0", "11", "true", "é"])
 def test_only_the_exact_value_switches_off(visitor, products, cookie):
     visitor.cookies["sessrec_off"] = cookie

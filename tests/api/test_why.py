@@ -12,6 +12,7 @@ from django_sessrec.capture.tracker import Tracker
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import ItemKNN, Neighbours, Popularity, artifact
 from django_sessrec.recsys.popularity import PopularityRecommender
+from tests.support.api import an_event, send
 from tests.support.markup import Markup
 from tests.support.models import fitted
 
@@ -241,6 +242,19 @@ def test_who_may_begin_no_session_is_told_that_nothing_is_kept(serving, placemen
     monkeypatch.setattr(session_limit, "may_begin", lambda _request: False)
     html, _ = rendered('{% sessrec_why "product_page" %}', consented=True)
     assert "No cookie identifies your visit" in html
+
+
+def test_a_client_past_its_limit_of_sessions_is_told_that_nothing_is_kept(settings, visitor, stranger):
+    settings.SESSREC = settings.SESSREC | {"SESSIONS_PER_CLIENT": 1, "NUM_PROXIES": 0}
+    pages = ("/sessrec/why/", "/sessrec/my-visit/")
+    identified = ("A cookie with a random number identifies this visit", "a new visit begins")
+    stranger.cookies["consent"] = "yes"
+    for begun in (False, True):
+        for page, says in zip(pages, identified, strict=True):
+            told = stranger.get(page, REMOTE_ADDR="93.184.216.34").content.decode()
+            assert (says in told) != begun
+        visitor.defaults["REMOTE_ADDR"] = "93.184.216.34"
+        send(visitor, an_event())
 
 
 def test_the_fold_of_an_unknown_placement_is_nothing(caplog):
