@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from django.contrib import admin, messages
@@ -39,6 +40,8 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import AuditEntry, Promotion, TrainingRun
 from django_sessrec.operations.heartbeat import programs
 from django_sessrec.serving.active_models import CHECK_SECONDS
+from django_sessrec.serving.fallback import BASKET_MODEL, CO_VIEWS_MODEL
+from django_sessrec.serving.placements import placement_for, variants_of
 from django_sessrec.training.model_card import card, limits
 from django_sessrec.training.promotion import PromotionError, promote, roll_back, served_before
 from django_sessrec.training.schedule import newest_run
@@ -296,19 +299,22 @@ def _serving(model: str) -> dict[str, Any]:
     """What the list says of one model: its latest promotion, the run to go back to, or who stands in."""
     latest = Promotion.objects.filter(model=model).select_related("run").order_by("-pk").first()
     if latest is None:
-        return {"name": model, "stand_in": _stand_in(model)}
+        return {"name": model, **_instead_of(model)}
     return {"name": model, "promotion": latest, "earlier": served_before(model)}
 
 
-def _stand_in(model: str) -> str | None:
-    """The model that answers where this one does not: the next one of a placement of which a run serves."""
-    for placement in map(sessrec_settings.placement, sessrec_settings.PLACEMENTS):
-        models = list(placement["MODELS"])
-        if model in models:
-            for other in models[models.index(model) + 1 :]:
-                if Promotion.objects.active(other):
-                    return str(other)
-    return None
+def _instead_of(model: str) -> dict[str, Any]:
+    """Who answers where this model does not: another one of a placement of which a run serves."""
+    lists = [each for each in _lists_of_models() if model in each]
+    stand_in = next((each for each in chain(*lists) if Promotion.objects.active(each)), None)
+    return {"stand_in": stand_in, "unused": not lists and model not in {BASKET_MODEL, CO_VIEWS_MODEL}}
+
+
+def _lists_of_models() -> Iterator[Sequence[str]]:
+    """The models of each placement and of each variant."""
+    for name in sessrec_settings.PLACEMENTS:
+        yield placement_for(name).models
+        yield from (each.placement.models for each in variants_of(name))
 
 
 def _figure(run: TrainingRun, key: str) -> str | None:

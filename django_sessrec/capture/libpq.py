@@ -1,7 +1,7 @@
 """Statements sent through libpq: the only way to stop waiting for a server that hangs.
 
-A cursor costs three times as much, and psycopg's own generators have no pipeline with a deadline. Platforms
-without select.poll, such as Windows, use select.select.
+A cursor costs three times as much, and psycopg's own generators have no pipeline with a deadline. Where
+select.poll is missing, as after eventlet's patches, select.select waits.
 """
 
 from __future__ import annotations

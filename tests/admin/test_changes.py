@@ -190,6 +190,19 @@ def test_a_model_that_does_not_serve_says_who_answers(admin_client, sessrec):
     html = page(admin_client, reverse(RUNS))
     assert "Nothing serves yet: neighbours answers in its place." in html
     assert "the other steps of its placements" not in html
+    sessrec["PLACEMENTS"] = {"home": {"MODELS": ["neighbours", "popularity"]}}
+    assert "Nothing serves yet: neighbours answers in its place." in page(admin_client, reverse(RUNS))
+
+
+def test_a_model_that_no_placement_uses_is_told(admin_client, sessrec):
+    variants = {"a": {"SHARE": 1}, "b": {"SHARE": 1, "MODELS": ["tried"]}}
+    home = {"MODELS": ["popularity"], "EXPERIMENT": {"NAME": "x", "VARIANTS": variants}}
+    estimator = {"ESTIMATOR": "django_sessrec.recsys.Popularity"}
+    sessrec["MODELS"] = dict.fromkeys(("popularity", "tried", "idle", "itemknn"), estimator)
+    sessrec["PLACEMENTS"] = {"home": home}
+    html = page(admin_client, reverse(RUNS))
+    assert html.count("no placement uses this model") == 1
+    assert html.count("the other steps of its placements") == 3
 
 
 def test_what_cannot_serve_is_refused_with_its_reason(admin_client):

@@ -107,7 +107,7 @@ def test_a_question_in_somebodys_transaction_is_part_of_it(transactional_db):
     ]
 
 
-def test_a_platform_without_poll_uses_select(transactional_db, monkeypatch):
+def test_a_process_without_poll_uses_select(transactional_db, monkeypatch):
     monkeypatch.delattr(select, "poll")
     outbox.deliver([event("1")])
     assert captured() == [("view_item", "1")]
