@@ -1,4 +1,4 @@
-"""Base of the API's views: no login, no session read, JSON, bounded bodies, problem details."""
+"""Base of the API's views: no login, JSON, bounded bodies, problem details."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class AlwaysTheFirst(BaseContentNegotiation):
 
 
 class SessrecView(APIView):
-    """A view of this API. Who is signed in is never asked: that would read the shop's session."""
+    """A view of this API. No answer is for who is signed in; capture alone asks, for it leaves out staff."""
 
     authentication_classes = ()
     permission_classes = (FromTheShop,)

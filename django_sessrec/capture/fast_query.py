@@ -64,7 +64,8 @@ def execute_with_deadline(sql: str, *values: str | None, durable: bool = False) 
     """The rows that the statement answers, as text; `values` stand for $1, $2, .. in it.
 
     A transaction of its own that does not wait for the disk; inside somebody's transaction, a savepoint of
-    that. Raises django.db.Error, at the latest after TIMEOUT_SECONDS, or CONNECT_SECONDS where it connects.
+    that. Raises django.db.Error, at the latest after TIMEOUT_SECONDS, or where it connects after
+    CONNECT_SECONDS for each address of the host.
 
     durable: wait for the disk
     """
