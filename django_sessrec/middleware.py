@@ -61,15 +61,15 @@ class SessrecMiddleware:
             return self.__acall__(request)
         tracker = request.sessrec = Tracker(request)
         response: HttpResponseBase = self.get_response(request)
-        tracker.answered = True
         if tracker.has_work:
             tracker.finish(response)
+        tracker.answered = True
         return response
 
     async def __acall__(self, request: SessrecHttpRequest) -> HttpResponseBase:
         tracker = request.sessrec = Tracker(request)
         response: HttpResponseBase = await self.get_response(request)
-        tracker.answered = True
         if tracker.must_ask_shop or tracker.has_work:
             await _finish(tracker, response)
+        tracker.answered = True
         return response

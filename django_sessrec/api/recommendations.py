@@ -207,7 +207,7 @@ def _as_json(recommendations: Recommendations) -> dict[str, Any]:
 
 
 def _described(item: RecommendedItem) -> dict[str, Any]:
-    """Without the score, which is for staff: this API never asks who is signed in."""
+    """Without the score, which is for staff: no answer of this API is for who is signed in."""
     return {
         **item.fields,
         "item_id": item.item_id,

@@ -1,9 +1,9 @@
-"""Base of the API's views: no login, no session read, JSON, bounded bodies, problem details."""
+"""Base of the API's views: no login, JSON, bounded bodies, problem details."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, NoReturn
@@ -28,6 +28,7 @@ from django_sessrec.capture import origins
 from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level
 from django_sessrec.capture.tracker import Tracker
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.safety import swallowed
 
 MAX_BODY = 48 * 1024  # bytes; browsers keep at most 64 KB of requests that outlive their page
 PREFLIGHT_LASTS = 7_200  # seconds; Chromium keeps none longer
@@ -71,6 +72,31 @@ class ShopEncoder(JSONEncoder):
 class ShopJSON(JSONRenderer):
     encoder_class = ShopEncoder
 
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None
+    ) -> bytes:
+        """The answer's bytes. A product that the shop describes by what JSON can't hold is left out."""
+        try:
+            return super().render(data, accepted_media_type, renderer_context)
+        except Exception:
+            if not isinstance(data, dict):
+                raise
+        held = {
+            name: [*self._held(value)] if isinstance(value, list) else value for name, value in data.items()
+        }
+        return super().render(held, accepted_media_type, renderer_context)
+
+    def _held(self, entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for each in entries:
+            try:
+                super().render(each)
+            except Exception as error:
+                name = each.get("item_id") or each.get("category")
+                if not swallowed("write an entry of a list as JSON", error, about=f"it describes {name!r}"):
+                    raise
+            else:
+                yield each
+
     @classmethod
     def response(cls, data: Any, status: int = HTTPStatus.OK) -> HttpResponse:
         """The response that REST framework would make of the data."""
@@ -107,7 +133,7 @@ class AlwaysTheFirst(BaseContentNegotiation):
 
 
 class SessrecView(APIView):
-    """A view of this API. Who is signed in is never asked: that would read the shop's session."""
+    """A view of this API. No answer is for who is signed in; capture alone asks, for it leaves out staff."""
 
     authentication_classes = ()
     permission_classes = (FromTheShop,)

@@ -26,7 +26,7 @@ from django_sessrec.capture.breaker import Breaker, patience_left, waited_in_vai
 TIMEOUT_SECONDS: Final = 1.2  # of a page: the server itself ends a statement after one, unless it hangs
 SERVER_MARGIN: Final = 0.2  # seconds that the server's own limit is shorter
 LEAST: Final = 0.3  # seconds of a statement, so that the server's own limit is one
-CONNECT_SECONDS: Final = 2  # whole seconds, and psycopg raises less to two
+CONNECT_SECONDS: Final = 2  # of each of the host's addresses; whole, and psycopg raises less to two
 POOL_SECONDS: Final = 1.0  # for a pool that has no connection to give
 AT_ONCE: Final = 0.1  # seconds: a server that refuses a connection so soon costs the next page nothing either
 PAUSE: Final = 5.0  # seconds in which no page asks a database that has failed to answer

@@ -66,7 +66,8 @@ def execute_with_deadline(
     """The rows that the statement answers, as text; `values` stand for $1, $2, .. in it.
 
     A transaction of its own that does not wait for the disk; inside somebody's transaction, a savepoint of
-    that. Raises django.db.Error, at the latest after TIMEOUT_SECONDS, or CONNECT_SECONDS where it connects.
+    that. Raises django.db.Error, at the latest after TIMEOUT_SECONDS, or where it connects after
+    CONNECT_SECONDS for each address of the host.
 
     durable: wait for the disk
     expensive: it may take longer than a page waits though the server is well, as one that reads all rows of a

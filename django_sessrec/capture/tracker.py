@@ -65,7 +65,7 @@ def in_a_thread(verb: Callable[Parameters, Result]) -> Callable[Parameters, Coro
 class Tracker:
     """One request's capture. Reads its own cookie only, and everything lazily: most pages need none of it."""
 
-    answered = False  # the response is made: what is recorded from now on is written by itself
+    answered = False  # what is recorded from now on is written by itself, and begins no session
     begins_session = False  # this request brought none: nothing of it is stored yet
     left_to_browser = False  # the view of current_item: the script of a placeholder records it
     _withdrawn = _erased = _touched = _private = _viewed = _click_noted = _awaits_commit = False
@@ -95,8 +95,8 @@ class Tracker:
         """The session's id, a new one where the request brought none; None under contextual.
 
         Keep it with an order whose payment is confirmed later, for `django_sessrec.events.record`.
-        A client that begins more sessions than it may, and a request for which the browser withholds the
-        cookie, are contextual from here on: ask for the level after this.
+        A client that begins more sessions than it may, a request for which the browser withholds the cookie,
+        and one whose response is made are contextual from here on: ask for the level after this.
         """
         return self._session_id if self.level == consent.SESSION else None
 
@@ -104,7 +104,7 @@ class Tracker:
     def _session_id(self) -> UUID | None:
         session_id = cookie.read(self._request)
         if session_id is None and (
-            cookie.withheld(self._request) or not session_limit.may_begin(self._request)
+            self.answered or cookie.withheld(self._request) or not session_limit.may_begin(self._request)
         ):
             self.level = consent.CONTEXTUAL
             return None

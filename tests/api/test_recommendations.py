@@ -4,6 +4,7 @@ import pytest
 from django.test import Client
 
 from django_sessrec.models import Impression
+from tests.demo.recommendations import DemoCatalogue
 from tests.support.api import BROWSER
 from tests.support.visits import session_of
 
@@ -148,3 +149,29 @@ def test_a_list_leaves_out_what_the_request_names(stranger, products):
     slot = stranger.get("/sessrec/slot/product_page/", {"leave_out": two}).content.decode()
     assert slot.count("data-sessrec-item=") == 8
     assert not any(f'data-sessrec-item="{item_id}"' in slot for item_id in two)
+
+
+class Unwritable(DemoCatalogue):
+    """Describes one product with what JSON can't hold."""
+
+    value: object = None
+
+    def describe(self, item, request=None):
+        fields = super().describe(item, request)
+        return fields | {"weight": self.value} if fields["title"] == "tea 3" else fields
+
+
+@pytest.mark.parametrize("value", [float("nan"), b"\xff", "\ud800", {(1, 2): 3}])
+@pytest.mark.parametrize("way", ["plain", "framework"])
+def test_a_product_that_json_can_t_hold_is_left_out_and_logged(
+    visitor, products, settings, monkeypatch, caplog, value, way
+):
+    settings.SESSREC = settings.SESSREC | {"CATALOGUE": f"{__name__}.Unwritable"}
+    monkeypatch.setattr(Unwritable, "value", value)
+    asked = {"placement": "product_page", "limit": 20} | ({"query": ""} if way == "framework" else {})
+    answer = visitor.get(URL, asked)
+    assert answer.status_code == 200
+    titles = [item["title"] for item in answer.json()["items"]]
+    assert len(titles) == 19
+    assert "tea 3" not in titles
+    assert "could not write an entry of a list as JSON" in caplog.text

@@ -231,6 +231,15 @@ def test_an_event_is_written_that_a_streamed_body_records(visitor):
     assert captured() == [("view_item", "1"), ("add_to_cart", "5")]
 
 
+def test_a_streamed_body_begins_no_session(visitor, caplog):
+    """Its cookie could not be sent any more: the visitor's next page would begin another one."""
+    response = visitor.get("/streamed/?name=purchase")
+    assert b"".join(response.streaming_content) == b"onetwo"
+    assert "sessrec" not in visitor.cookies
+    assert captured() == []
+    assert "django_sessrec.events.record" in caplog.text
+
+
 def test_a_wrong_event_of_a_streamed_body_is_kept_with_its_reason(visitor):
     visitor.get("/product/1/")
     list(visitor.get("/streamed/?item=").streaming_content)

@@ -321,6 +321,18 @@ def test_a_row_that_postgres_would_refuse_with_its_values_in_the_log_is_not_sent
     assert str(secret) not in server.log.read_text()
 
 
+def test_each_address_of_a_server_has_its_own_time_to_connect(transactional_db, server):
+    """As the how-to on production says of a host with several, such as localhost."""
+    found = django_database(server.url)
+    with frozen(server), reconnected(**found | {"HOST": ",".join([found["HOST"]] * 2)}):
+        began = time.monotonic()
+        with pytest.raises(OperationalError, match="Multiple connection attempts failed"):
+            call_with_deadline("1")
+        for_both = 2 * deadlines.CONNECT_SECONDS
+        assert for_both <= time.monotonic() - began < for_both + SLACK
+        assert database_breaker.resting, "the next page waits for nothing"
+
+
 def test_refused_events_beyond_the_buffer_are_counted(transactional_db, no_broker, monkeypatch, caplog):
     monkeypatch.setattr(buffers, "MAX_ROWS", 10)
     session_id = uuid7()

@@ -115,7 +115,7 @@ def streamed(request: HttpRequest) -> StreamingHttpResponse:
 
     def body() -> Iterator[str]:
         yield "one"
-        request.sessrec.record("add_to_cart", request.GET.get("item", "5"))
+        request.sessrec.record(request.GET.get("name", "add_to_cart"), request.GET.get("item", "5"))
         yield "two"
 
     return StreamingHttpResponse(body())
