@@ -3,9 +3,14 @@ trains a model, and one chooses what serves or is removed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final
+
+from django.db import Error
+from django.db.backends.utils import CursorWrapper
+from django.utils.translation import gettext as _
 
 from django_sessrec import database
 
@@ -16,9 +21,17 @@ ENDLESS: Final = """
 """  # the second since PostgreSQL 17
 
 
+Held = Callable[[], None]
+"""Asks Postgres whether a lock is still held; raises LockLost."""
+
+
+class LockLost(Exception):  # noqa: N818
+    """Another process may train the model, or has ended the run; the message says why."""
+
+
 @contextmanager
-def training_lock(model: str) -> Iterator[bool]:
-    """Hold the model's lock if nobody does; yields whether it is held.
+def training_lock(model: str) -> Iterator[Held | None]:
+    """Hold the model's lock if nobody does; yields how to ask whether it is still held, None if it never was.
 
     A lock of Postgres, so that the server frees it when the process that holds it dies. Bound to a
     transaction and not to the session, which would not survive PgBouncer's transaction pooling; on a
@@ -37,10 +50,21 @@ def training_lock(model: str) -> Iterator[bool]:
         with connection.cursor() as cursor:
             cursor.execute(ENDLESS)
             cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"sessrec {model}"])
-            yield cursor.fetchone()[0]
-        connection.rollback()
+            yield partial(_ask, cursor) if cursor.fetchone()[0] else None
+        with suppress(Error):  # lost after the last time that it mattered
+            connection.rollback()
     finally:
         connection.close()
+
+
+def _ask(cursor: CursorWrapper) -> None:
+    try:
+        cursor.execute("SELECT 1")
+    except Error as error:
+        raise LockLost(
+            _("The connection of its training lock was ended, so that another run may have begun: %(error)s")
+            % {"error": str(error).strip().partition("\n")[0]}
+        ) from error
 
 
 @contextmanager

@@ -39,7 +39,7 @@ from django_sessrec.training.cold_start import learn_cold_start
 from django_sessrec.training.dataset import ALIKE, TrainingCounts, read, read_baskets
 from django_sessrec.training.event_weights import EventWeights
 from django_sessrec.training.incumbents import Compared
-from django_sessrec.training.lock import promotion_lock, training_lock
+from django_sessrec.training.lock import LockLost, promotion_lock, training_lock
 from django_sessrec.training.model_card import card
 from django_sessrec.training.promotion import held_by, record, verify
 from django_sessrec.training.refresh import starts
@@ -98,9 +98,10 @@ def train(
             started_at=timezone.now(),
         )
         try:
-            _train(run, RunRecorder(run, progress), settings)
-        except (Refused, NotEnoughData) as refusal:
-            finish(run, TrainingRun.State.REFUSED, str(refusal))
+            _train_or_refuse(run, RunRecorder(run, progress, held), settings)
+        except LockLost as lost:
+            fail(run, str(lost))
+            return run  # what is kept on disk may be another run's by now
         except (KeyboardInterrupt, SystemExit):
             leave_cut_statement()
             not_over = TrainingRun.objects.filter(pk=run.pk, state=TrainingRun.State.RUNNING)
@@ -115,6 +116,13 @@ def train(
         if run.state == TrainingRun.State.PUBLISHED:
             _prune(model)
         return run
+
+
+def _train_or_refuse(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any]) -> None:
+    try:
+        _train(run, recorder, settings)
+    except (Refused, NotEnoughData) as refusal:
+        finish(run, TrainingRun.State.REFUSED, str(refusal))
 
 
 def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any]) -> None:
@@ -166,6 +174,7 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     cold_start = learn_cold_start(published.index, intents, of_published)
     artifact_store.publish(run, published, hold_out, card(run), intents=intents, cold_start=cold_start)
     verify(run)
+    recorder.held()
     with promotion_lock(run.model):
         if hold := held_by(run.model):
             rolled_back = _("Not promoted: %(by)s rolled back to %(run)s. Promote a newer run to resume.")

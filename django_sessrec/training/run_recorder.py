@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django_sessrec.artifact_storage import StorageError
 from django_sessrec.models import TrainingRun
 from django_sessrec.training import artifact_store
-from django_sessrec.training.lock import training_lock
+from django_sessrec.training.lock import Held, LockLost, training_lock
 
 log = logging.getLogger("django_sessrec")
 
@@ -29,13 +29,16 @@ POINTS = 200  # of a stored curve
 class RunRecorder:
     """Writer of a run's stage, progress and curve to its row; also an estimator's progress callback."""
 
-    def __init__(self, run: TrainingRun, listener: Listener | None) -> None:
+    def __init__(self, run: TrainingRun, listener: Listener | None, held: Held) -> None:
+        """held: asks whether the model's training lock is."""
         self.run = run
         self.listener = listener
+        self.held = held
         self.written = 0.0
 
     def stage(self, name: str) -> None:
-        """A new stage begins: written at once."""
+        """A new stage begins: written at once. Raises LockLost, as every call may."""
+        self.held()
         self.run.stage, self.run.progress = name, 0.0
         self._write()
         self._tell({})
@@ -63,7 +66,7 @@ class RunRecorder:
     def _write(self) -> None:
         self.written = time.monotonic()
         self.run.heartbeat_at = timezone.now()
-        self.run.save()  # nobody else writes the row while its model's lock is held
+        _write_running(self.run)
 
     def _tell(self, shown: Mapping[str, Any]) -> None:
         if self.listener is not None:
@@ -97,13 +100,26 @@ def fail(run: TrainingRun, reason: str, error: str = "") -> None:
     except StorageError as problem:
         log.warning("what %s has published can't be removed yet: %s", run, problem)
     run.artifact, run.error = "", error
-    finish(run, TrainingRun.State.FAILED, reason)
+    try:
+        finish(run, TrainingRun.State.FAILED, reason)
+    except LockLost:  # another process has said why it failed
+        TrainingRun.objects.filter(pk=run.pk).update(artifact="")
+        run.refresh_from_db()
     log.error("Training run %s failed: %s", run, reason)
 
 
 def finish(run: TrainingRun, state: TrainingRun.State, verdict: str) -> None:
-    """Write how a run ended, and why; what was noted on the way stays."""
+    """Write how a running run ended, and why; what was noted on the way stays. Raises LockLost."""
     run.state, run.finished_at = state, timezone.now()
     run.verdict = f"{verdict} {run.verdict}".strip()
-    run.save()
+    _write_running(run)
     log.info("Training run %s ended, %s: %s", run, state.label, verdict)
+
+
+def _write_running(run: TrainingRun) -> None:
+    """Write the row; LockLost where another process has ended the run, which must not begin again."""
+    columns = [each.attname for each in run._meta.concrete_fields if not each.primary_key]
+    values = {name: getattr(run, name) for name in columns}
+    running = TrainingRun.objects.filter(pk=run.pk, state=TrainingRun.State.RUNNING)
+    if not running.update(**values):
+        raise LockLost(_("Another process has ended it."))

@@ -378,6 +378,7 @@ def test_what_a_failed_run_has_published_is_removed(publish, on, monkeypatch, ca
         raise artifact_store.artifact_storage.StorageError("away")
 
     monkeypatch.setattr(artifact_store.artifact_storage, "delete", away)
+    TrainingRun.objects.update(state=TrainingRun.State.RUNNING)
     fail(run, "it was killed")
     assert names()
     monkeypatch.setattr(artifact_store.artifact_storage, "delete", delete)

@@ -8,6 +8,7 @@ import pytest
 from django.db import connections
 
 from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.training import pipeline, resume
 from django_sessrec.training.lock import training_lock
 from django_sessrec.training.pipeline import AlreadyTraining, train
 from django_sessrec.training.run_recorder import fail_stale
@@ -42,15 +43,16 @@ def fitting():
     return TrainingRun.objects.filter(state=State.RUNNING, stage="fit", progress__gt=0).first()
 
 
-def test_two_trainings_at_once_train_once(waiting, tmp_path):
-    def train_in_thread():
-        try:
-            ended.append(train("popularity", trigger="schedule"))
-        finally:
-            connections.close_all()
+def trained_in_thread():
+    try:
+        return train("popularity", trigger="schedule")
+    finally:
+        connections.close_all()
 
+
+def test_two_trainings_at_once_train_once(waiting, tmp_path):
     ended = []
-    thread = threading.Thread(target=train_in_thread)
+    thread = threading.Thread(target=lambda: ended.append(trained_in_thread()))
     thread.start()
     try:
         running = wait_for(fitting)
@@ -83,6 +85,65 @@ def test_a_killed_training_leaves_the_old_model_and_is_marked_failed(waiting, tm
     assert train("popularity", trigger="schedule").state == State.PUBLISHED  # nothing stands in its way
 
 
+@pytest.mark.parametrize("noticed_by", ["the run itself", "the upkeep"])
+def test_a_run_that_lost_its_lock_stops_and_leaves_what_another_may_use(waiting, tmp_path, noticed_by):
+    """As where a pooler or an administrator ends a transaction that looks idle."""
+    good = Promotion.objects.active("popularity")
+    of_another = resume.folder("popularity") / "fit"
+    ended = []
+    thread = threading.Thread(target=lambda: ended.append(trained_in_thread()))
+    thread.start()
+    try:
+        wait_for(fitting)
+        of_another.mkdir(parents=True)
+        with connections["default"].cursor() as cursor:
+            cursor.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM ({HOLDERS}) AS holders")
+        if noticed_by == "the upkeep":
+            wait_for(fail_stale)  # and the file `go` is still not there
+        else:
+            (tmp_path / "go").touch()
+        thread.join(60)
+        assert not thread.is_alive()
+    finally:
+        (tmp_path / "go").touch()
+        thread.join()
+    [run] = ended
+    run.refresh_from_db()
+    assert (run.state, run.artifact) == (State.FAILED, "")
+    said = (
+        "of its training lock was ended" if noticed_by == "the run itself" else "killed or lost its database"
+    )
+    assert said in run.verdict
+    assert of_another.exists()
+    assert Promotion.objects.active("popularity") == good
+
+
+HOLDERS = """
+    SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND datname = current_database() AND state = 'idle in transaction'
+"""
+
+
+def test_a_run_that_another_process_has_ended_is_not_published(waiting, tmp_path, monkeypatch):
+    """Not even where that happens while it publishes."""
+    verify = pipeline.verify
+
+    def ended_meanwhile(run):
+        verify(run)
+        TrainingRun.objects.filter(pk=run.pk).update(state=State.FAILED)
+
+    monkeypatch.setattr(pipeline, "verify", ended_meanwhile)
+    good = Promotion.objects.active("popularity")
+    (tmp_path / "go").touch()
+    run = train("popularity", trigger="schedule")
+    assert (run.state, run.artifact) == (State.FAILED, "")
+    assert Promotion.objects.active("popularity") == good
+    assert {path.name for path in waiting["ARTIFACTS"].iterdir()} == {
+        good.folder.name,
+        good.hold_out_folder.name,
+    }
+
+
 def test_what_a_killed_publication_left_is_removed(sessrec, visits):
     left = train("popularity", trigger="command")
     half_written = sessrec["ARTIFACTS"] / f".{left.artifact}.x7"
@@ -100,7 +161,7 @@ def test_the_lock_holds_no_snapshot_that_would_keep_vacuum_from_its_work(bound_b
         training_lock("neighbours") as held,
         connections["default"].cursor() as cursor,
     ):
-        assert held
+        held()
         cursor.execute(
             "SELECT state, backend_xmin FROM pg_locks JOIN pg_stat_activity USING (pid) "
             "WHERE locktype = 'advisory' AND datname = current_database()"

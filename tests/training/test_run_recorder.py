@@ -10,7 +10,7 @@ pytestmark = pytest.mark.django_db
 
 def test_figures_told_at_the_same_point_are_one_point_of_the_curve():
     run = TrainingRun.objects.create(model="net", state=TrainingRun.State.RUNNING, trigger="command")
-    recorder = RunRecorder(run, None)
+    recorder = RunRecorder(run, None, lambda: None)
     recorder.stage("fit")
     recorder(0.5, {"loss": 4.0})
     recorder(0.5, {"loss": 4.0, "mrr": 0.2})
