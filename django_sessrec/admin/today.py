@@ -28,7 +28,7 @@ from django_sessrec.admin.formatting import (
     whole,
 )
 from django_sessrec.admin.run_figures import overall_progress, stage_label
-from django_sessrec.admin.words import placement_name
+from django_sessrec.admin.words import experiment_name, placement_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment
 from django_sessrec.measuring.comparison import Difference, difference
@@ -347,7 +347,7 @@ def _experiments() -> Iterator[dict[str, Any]]:
         take_in_declared()
     for experiment in Experiment.objects.filter(state__in=OPEN):
         verdict = experiment_words.sentence(experiment, judgement(experiment), waits_for(experiment))
-        yield {"experiment": experiment, "state": verdict}
+        yield {"experiment": experiment, "name": experiment_name(experiment.name), "state": verdict}
 
 
 def _running() -> Iterator[dict[str, Any]]:

@@ -62,7 +62,8 @@ def test_an_experiment_of_the_settings_runs_there_at_once(admin_client, sales, p
     """Not only after the next upkeep."""
     placement(EXPERIMENT={"NAME": "fewer", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1, "LIMIT": 4}}})
     html = page(admin_client, TODAY)
-    assert reverse("admin:sessrec_experiment_change", args=[Experiment.objects.get(name="fewer").pk]) in html
+    own = reverse("admin:sessrec_experiment_change", args=[Experiment.objects.get(name="fewer").pk])
+    assert f'<a href="{own}">Fewer</a>' in html
     assert "No training run and no experiment." not in html
 
 
