@@ -27,10 +27,9 @@ FIRST: Final = "model_1"
 ASKED: Final = {FIRST: _("First model"), "model_2": _("Second model"), "model_3": _("Third model")}
 
 
-class ExperimentForm(forms.Form):
+class ExperimentForm(ReasonForm):
     """What is asked of a new experiment; the placement can't be changed afterwards."""
 
-    template_name = "admin/sessrec/includes/fields.html"
     name = forms.CharField(
         label=_("Name"), max_length=80, help_text=_("A question, such as: Does the ranker pay?")
     )
@@ -47,7 +46,12 @@ class ExperimentForm(forms.Form):
         help_text=_("The smaller, the longer it takes: a half takes four times as long."),
     )
     stops_itself = forms.BooleanField(
-        label=_("Stop by itself when a variant is surely worse"), required=False, initial=True
+        label=_("Stop by itself when no variant is as good as the control"),
+        required=False,
+        initial=True,
+        help_text=_(
+            "Also when one surely has fewer full lists, more refunds or slower lists. A pilot always does."
+        ),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -27,12 +27,13 @@ from django_sessrec.admin.experiment_forms import (
 )
 from django_sessrec.admin.experiment_lengths import by_session_length
 from django_sessrec.admin.formatting import whole
-from django_sessrec.admin.words import placement_name
+from django_sessrec.admin.words import experiment_name, placement_name
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
 from django_sessrec.measuring.rollups import roll_up_due
 from django_sessrec.measuring.verdicts import Judgement
 from django_sessrec.operations import experiments as room
 from django_sessrec.operations.experiments import ExperimentError
+from django_sessrec.safety import isolated
 from django_sessrec.serving.shadow import shadow
 
 ROLL_UP_SECONDS: Final = 2.0  # that a page waits for today's figures
@@ -66,7 +67,8 @@ class ExperimentAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        room.take_in_declared()
+        with isolated("take in the experiments that the settings declare"):
+            room.take_in_declared()
         roll_up_due(ROLL_UP_SECONDS)
         rows = [_row(each) for each in Experiment.objects.prefetch_related("variants")[:SHOWN]]
         rows.sort(key=lambda row: not row["experiment"].is_open)
@@ -87,7 +89,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         roll_up_due(ROLL_UP_SECONDS)
         judged = room.judgement(experiment)
-        context = self._context(request, experiment.name) | {
+        context = self._context(request, experiment_name(experiment.name)) | {
             **_row(experiment, judged),
             "figures": words.figures(experiment, judged),
             "arms": _arms(experiment, judged),
@@ -111,7 +113,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             except ValidationError as error:
                 form.add_error("name", error)
             else:
-                room.note("created", experiment, request.user.get_username(), "")
+                room.note("created", experiment, request.user.get_username(), form.cleaned_data["reason"])
                 return HttpResponseRedirect(self._page(experiment))
         context = self._context(request, _("New experiment")) | {
             "form": form,
@@ -146,7 +148,13 @@ class ExperimentAdmin(ReadOnlyAdmin):
             button=_("Change"),
             back=self._page(experiment),
             page=experiment.name,
-            sentences=[_("Sessions that take part already keep their variant.")],
+            sentences=[
+                _("With more, those that take part already keep their variant."),
+                _(
+                    "With fewer, those beyond the new share see the placement without the experiment from"
+                    " their next page on, and still count for the variant that they have had."
+                ),
+            ],
             facts=[(_("Now"), words.part(experiment.part))],
             about=str(experiment.part),
         )
@@ -272,6 +280,7 @@ def _row(experiment: Experiment, judged: Judgement | None = None) -> dict[str, A
     waits = room.waits_for(experiment) if experiment.state == State.WAITING else []
     return {
         "experiment": experiment,
+        "name": experiment_name(experiment.name),
         "placement": placement_name(experiment.placement),
         "sentence": words.sentence(experiment, judged, waits),
         "verdict": judged.verdict.name.lower(),

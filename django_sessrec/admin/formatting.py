@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django_sessrec.currencies import decimals
 from django_sessrec.measuring.comparison import Difference
 from django_sessrec.measuring.definitions import DEFINITIONS
-from django_sessrec.measuring.kpis import Kpi
+from django_sessrec.measuring.kpis import Kpi, Money
 from django_sessrec.measuring.proportions import Rate
 
 NONE = "\N{EN DASH}"
@@ -96,13 +96,26 @@ def _revenue(kpi: Kpi) -> Cell:
 
 
 def _share_of_sales(kpi: Kpi) -> Cell:
-    """Sales after a click of all that the shop sold, for each currency in which it sold."""
-    shares = {currency: percent(each.share) for currency, each in kpi.money.items() if each.share is not None}
-    text = ", ".join(
-        f"{part} {currency}".rstrip() if len(shares) > 1 else part for currency, part in shares.items()
+    """Sales after a click of those that were recorded, and of all, for each currency in which it sold."""
+    shares = {currency: each.share for currency, each in kpi.money.items()}
+    recorded = {currency: each.recorded for currency, each in kpi.money.items()}
+    notes = [_("of %s") % money(recorded)] if recorded else []
+    return Cell(_shares(shares) or NONE, "; ".join(filter(None, (*notes, share_of_all(kpi.money)))))
+
+
+def share_of_all(sold: Mapping[str, Money]) -> str:
+    """Sales after a click beside all that the shop sold; empty where it counts no order without consent."""
+    shares = _shares({currency: each.share_of_all for currency, each in sold.items()})
+    return _("%s of all sales, also without consent") % shares if shares else ""
+
+
+def _shares(shares: Mapping[str, float | None]) -> str:
+    """Each currency's share, where it is known."""
+    return ", ".join(
+        f"{percent(share)} {currency}".rstrip() if len(shares) > 1 else percent(share)
+        for currency, share in shares.items()
+        if share is not None
     )
-    totals = {currency: each.total for currency, each in kpi.money.items()}
-    return Cell(text or NONE, _("of %s") % money(totals) if totals else "")
 
 
 def _assisted(kpi: Kpi) -> Cell:

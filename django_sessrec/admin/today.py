@@ -21,18 +21,27 @@ from django_sessrec.admin.formatting import (
     interval,
     money,
     percent,
+    share_of_all,
     signed,
     whole,
 )
 from django_sessrec.admin.run_figures import overall_progress, stage_label
 from django_sessrec.admin.today_chart import chart, length_of, money_of, plot, rows
-from django_sessrec.admin.words import placement_name
+from django_sessrec.admin.words import experiment_name, placement_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment
-from django_sessrec.measuring.comparison import Difference, difference, difference_of_estimates
+from django_sessrec.measuring.comparison import Difference, difference
 from django_sessrec.measuring.days import each_day, last_days, today, whole_days
 from django_sessrec.measuring.definitions import DEFINITIONS
-from django_sessrec.measuring.kpis import Kpi, Money, Pages, Sessions, added, figures
+from django_sessrec.measuring.kpis import (
+    Kpi,
+    Pages,
+    Sessions,
+    added,
+    figures,
+    sales_difference,
+    share_difference,
+)
 from django_sessrec.measuring.report import Compared, Report, report
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import alarms
@@ -85,6 +94,7 @@ def today_context(days: int) -> dict[str, Any]:
         "changed": [(date_format(day), words) for day, words in changed.items()],
         "currency": currency,
         "rows": list(rows(this, currency)),
+        "total": DEFINITIONS["total"].name,
         "needs": needs[:MOST_FINDINGS],
         "more_needs": max(0, len(needs) - MOST_FINDINGS),
         "running": list(_running()),
@@ -173,11 +183,12 @@ def _cards(this: Report, currency: str) -> Iterator[Card]:
     sold, sold_before = money_of(now, currency), money_of(before, currency)
     margin = now.revenue_margin(currency) if currency in now.money else None
     usual = _as_long(this, sold_before.direct)
+    ends = sold.share_interval
     yield Card(
         str(DEFINITIONS["direct"].name),
         money({currency: sold.direct}) if sold.total else NONE,
         _relative(sold.direct, usual),
-        _good(_sales_difference(this, now, before, currency)),
+        _good(sales_difference(now, before, currency, _longer(this))),
         "" if margin is None else f"\N{PLUS-MINUS SIGN} {money({currency: Decimal(margin)})}",
         sparkline([float(money_of(each, currency).direct) for each in of_days]),
         [
@@ -190,10 +201,13 @@ def _cards(this: Report, currency: str) -> Iterator[Card]:
         _("Share of sales"),
         NONE if sold.share is None else percent(sold.share),
         _points(sold.share, sold_before.share),
-        _good(_share_difference(sold, sold_before)),
-        "" if sold.share_interval is None else _range(sold.share_interval),
+        _good(share_difference(sold, sold_before)),
+        "; ".join(filter(None, (ends and _range(ends), share_of_all({currency: sold})))),
         sparkline([money_of(each, currency).share or 0.0 for each in of_days]),
-        [_("Sales after a click as a share of all recorded sales, both less refunds."), _definition("total")],
+        [
+            _("Sales after a click as a share of recorded sales, both less refunds."),
+            _("Recorded sales are those of sessions with consent: no others can be credited to a list."),
+        ],
     )
     seen, clicked = now.rate("viewability"), now.rate("ctr")
     yield Card(
@@ -237,7 +251,12 @@ def _definition(key: str) -> str:
 
 def _as_long(this: Report, before: Decimal | int) -> Decimal:
     """A sum of the days before as it were in as many days as the period has."""
-    return before * Decimal(length_of(this)) / (this.days_before or 1)
+    return before * _longer(this)
+
+
+def _longer(this: Report) -> Decimal:
+    """How many times as many days the period has as the days before."""
+    return Decimal(length_of(this)) / (this.days_before or 1)
 
 
 def _relative(now: Decimal | int, before: Decimal) -> str:
@@ -254,28 +273,6 @@ def _points(now: float | None, before: float | None) -> str:
 def _good(change: Difference | None) -> bool | None:
     """Whether it rose; None where that is not known, or the change may be chance."""
     return None if change is None or change.low <= 0 <= change.high else change.low > 0
-
-
-def _sales_difference(this: Report, now: Kpi, before: Kpi, currency: str) -> Difference | None:
-    """Sales after a click against those of as many days before."""
-    margin, margin_before = now.revenue_margin(currency), before.revenue_margin(currency)
-    if margin is None or margin_before is None:
-        return None
-    value, usual = (
-        float(each)
-        for each in (money_of(now, currency).direct, _as_long(this, money_of(before, currency).direct))
-    )
-    margin_before *= length_of(this) / (this.days_before or 1)
-    return difference_of_estimates(
-        value, (value - margin, value + margin), usual, (usual - margin_before, usual + margin_before)
-    )
-
-
-def _share_difference(now: Money, before: Money) -> Difference | None:
-    ends, ends_before = now.share_interval, before.share_interval
-    if now.share is None or before.share is None or ends is None or ends_before is None:
-        return None
-    return difference_of_estimates(now.share, ends, before.share, ends_before)
 
 
 def _range(ends: tuple[float, float]) -> str:
@@ -296,7 +293,7 @@ def _experiments() -> Iterator[dict[str, Any]]:
         take_in_declared()
     for experiment in Experiment.objects.filter(state__in=OPEN):
         verdict = experiment_words.sentence(experiment, judgement(experiment), waits_for(experiment))
-        yield {"experiment": experiment, "state": verdict}
+        yield {"experiment": experiment, "name": experiment_name(experiment.name), "state": verdict}
 
 
 def _running() -> Iterator[dict[str, Any]]:
@@ -313,7 +310,7 @@ def _models() -> Iterator[dict[str, Any]]:
 def _of_placement(this: Report, name: str, each: Compared, currency: str) -> dict[str, Any]:
     now, before = money_of(each.now, currency), _as_long(this, money_of(each.before, currency).direct)
     seen, clicked = each.now.rate("viewability").value, each.now.rate("ctr").value
-    good = _good(_sales_difference(this, each.now, each.before, currency))
+    good = _good(sales_difference(each.now, each.before, currency, _longer(this)))
     return {
         "name": placement_name(name),
         "key": name if name in sessrec_settings.PLACEMENTS else "",  # one that the shop took out has no page

@@ -9,11 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from django.utils.functional import Promise
+from django.utils.functional import Promise, lazy
 from django.utils.translation import gettext_lazy as _
+
+from django_sessrec.conf import sessrec_settings
 
 Unit = Literal["count", "share", "money"]
 Better = Literal["more", "less", "neither"]
+
+
+def _total() -> str:
+    """Sales are the shop's where every order is counted, else only those of sessions with consent."""
+    return _("Sales of the shop") if sessrec_settings.COUNT_ALL_ORDERS else _("Recorded sales")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,7 @@ MONEY: Final = (
         "money",
     ),
     Definition(
-        "total", _("Sales of the shop"), _("all order lines that were recorded, less their refunds"), "money"
+        "total", lazy(_total, str)(), _("all order lines that were recorded, less their refunds"), "money"
     ),
     Definition(
         "direct_refunded",

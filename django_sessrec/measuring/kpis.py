@@ -9,7 +9,14 @@ from decimal import Decimal
 from typing import Any, Final, Protocol, TypeVar
 
 from django_sessrec import database
-from django_sessrec.measuring.comparison import Squares, effective_trials, margin_of_sum, ratio_interval
+from django_sessrec.measuring.comparison import (
+    Difference,
+    Squares,
+    difference_of_estimates,
+    effective_trials,
+    margin_of_sum,
+    ratio_interval,
+)
 from django_sessrec.measuring.daily import GROUPINGS, PAIRS, key_of
 from django_sessrec.measuring.definitions import COUNTS, PAGES, RATES, SESSIONS, Definition
 from django_sessrec.measuring.proportions import Rate
@@ -67,13 +74,25 @@ class Money:
 
     @property
     def share(self) -> float | None:
-        """Sales after a click as a share of the shop's; None where nothing was sold."""
-        return float(self.direct / self.total) if self.total else None
+        """Sales after a click as a share of those that can be credited; None where nothing was sold."""
+        return float(self.direct / self.recorded) if self.recorded else None
+
+    @property
+    def share_of_all(self) -> float | None:
+        """The same as a share of all, those without consent among them; None where these are not counted."""
+        return float(self.direct / self.total) if self.total and self.without_session else None
 
     @property
     def share_interval(self) -> tuple[float, float] | None:
-        """The ends of its 95 % interval, with the buyer as the unit; None where too little is known."""
-        return ratio_interval(float(self.direct), float(self.total), self.orders, self.squares)
+        """The ends of the share's 95 % interval, with the buyer as the unit; None where too little is known.
+
+        Squares are known of all buyers: what those without consent bought makes the interval wider.
+        """
+        ends = ratio_interval(float(self.direct), float(self.total), self.orders, self.squares)
+        if ends is None or not self.recorded:
+            return None
+        low, high = (end * float(self.total / self.recorded) for end in ends)
+        return low, min(1.0, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +202,30 @@ def figures(start: date, end: date, by: Sequence[str] = ()) -> dict[tuple[Any, .
     lists = ((key, _lists(*row)) for key, row in _read(LISTS, columns, values))
     money = ((key, Kpi(money={row[0]: _money(*row[1:])})) for key, row in _read(REVENUE, columns, values))
     return _grouped([*lists, *money])
+
+
+def sales_difference(now: Kpi, before: Kpi, currency: str, longer: Decimal) -> Difference | None:
+    """Sales after a click less those before; None where too little is known.
+
+    longer: how many times as many days `now` has
+    """
+    margin, margin_before = now.revenue_margin(currency), before.revenue_margin(currency)
+    if margin is None or margin_before is None:
+        return None
+    value = float(now.money.get(currency, Money()).direct)
+    usual = float(before.money.get(currency, Money()).direct * longer)
+    margin_before *= float(longer)
+    return difference_of_estimates(
+        value, (value - margin, value + margin), usual, (usual - margin_before, usual + margin_before)
+    )
+
+
+def share_difference(now: Money, before: Money) -> Difference | None:
+    """The share of sales less that before; None where too little is known."""
+    ends, ends_before = now.share_interval, before.share_interval
+    if now.share is None or before.share is None or ends is None or ends_before is None:
+        return None
+    return difference_of_estimates(now.share, ends, before.share, ends_before)
 
 
 def added(figures: Iterable[Kpi]) -> Kpi:

@@ -9,7 +9,7 @@ from typing import Any
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.experiment_models import INTERLEAVED
-from django_sessrec.safety import swallowed, warn
+from django_sessrec.safety import isolated, swallowed, warn
 from django_sessrec.serving import experiments, merchant_rules
 from django_sessrec.serving.experiments import RunningExperiment
 from django_sessrec.serving.merchant_rules import Merchandising
@@ -88,17 +88,17 @@ def placement_for(
 
 
 def variants_of(name: str) -> list[Variant]:
-    """Every variant of the placement's experiment; empty where it has none."""
+    """Every variant of the placement's experiment; empty where it has none, or one that can't be read."""
     settings = {**sessrec_settings.placement(name), **experiments.kept(name)}
-    experiment = experiments.running(name, settings["EXPERIMENT"])
-    if not experiment:
-        return []
     merchandising = merchant_rules.live(name)
-    total = sum(each["SHARE"] for each in experiment.variants.values())
-    return [
-        Variant(_as_in(name, settings, merchandising, experiment, variant), each["SHARE"] / total)
-        for variant, each in experiment.variants.items()
-    ]
+    with isolated("read the variants of an experiment", about=name):
+        if experiment := experiments.running(name, settings["EXPERIMENT"]):
+            total = sum(each["SHARE"] for each in experiment.variants.values())
+            return [
+                Variant(_as_in(name, settings, merchandising, experiment, variant), each["SHARE"] / total)
+                for variant, each in experiment.variants.items()
+            ]
+    return []
 
 
 def _as_in(

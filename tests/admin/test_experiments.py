@@ -67,6 +67,7 @@ GIVEN = {
     "goal": "orders",
     "effect": "10",
     "stops_itself": "on",
+    "reason": "the ranker costs a second core",
     "variants-TOTAL_FORMS": "5",
     "variants-INITIAL_FORMS": "0",
     "variants-0-name": "as it is",
@@ -87,6 +88,9 @@ def test_a_new_experiment_is_a_draft(admin_client):
     assert "A draft: no session takes part yet." in answer.content.decode()
     experiment = Experiment.objects.get()
     assert (experiment.state, experiment.effect, experiment.part) == ("draft", 0.1, 1.0)
+    entry = AuditEntry.objects.get(action="experiment")
+    assert (entry.done_by, entry.reason) == ("admin", "the ranker costs a second core")
+    assert entry.detail == {"experiment": NAME, "change": "created"}
     assert [(each.name, each.share, each.changes) for each in experiment.variants.all()] == [
         ("as it is", 50, {}),
         ("co-views", 50, {"MODELS": ["itemknn", "neighbours"], "LIMIT": 6}),
@@ -114,6 +118,7 @@ def test_a_new_experiment_is_a_draft(admin_client):
         ),
         ({"kind": "interleaving", "variants-2-name": "third"}, "two variants with different models"),
         ({"effect": "0"}, "greater than or equal to 0.5"),
+        ({"reason": ""}, "This field is required"),
         ({"placement": "nowhere"}, "nowhere"),
     ],
 )
@@ -183,6 +188,15 @@ def test_a_change_starts_from_what_holds_and_replaces_nobodys(admin_client, act_
     assert getattr(experiment, column) == theirs
 
 
+def test_the_form_says_when_it_stops_by_itself_and_a_ramp_who_stays(admin_client):
+    form = page(admin_client, reverse(NEW))
+    assert "Stop by itself when no variant is as good as the control" in form
+    assert "A pilot always does." in form
+    experiment = an_experiment(state="running")
+    asked = admin_client.post(reverse("admin:sessrec_experiment_ramp", args=[experiment.pk])).content.decode()
+    assert "With fewer, those beyond the new share see the placement without the experiment" in asked
+
+
 def test_what_the_state_does_not_allow_is_refused_with_its_reason(admin_client):
     experiment = an_experiment()
     assert "Only an open experiment" in said(act(admin_client, "stop", experiment, keep=""))
@@ -221,13 +235,24 @@ def test_who_may_not_look_does_not_see(client, django_user_model):
     page(client, one(experiment), status=403)
 
 
+def test_an_experiment_of_the_settings_that_nobody_can_read_hides_no_page(admin_client, placement):
+    experiment = an_experiment()
+    placement(EXPERIMENT={"NAME": "declared", "VARIANTS": {"a": {"SHARE": 1}, "b": {}}})
+    assert NAME in page(admin_client, reverse(LIST))
+    page(admin_client, one(experiment))
+    html = page(admin_client, reverse("admin:sessrec_placement_page", args=["product_page"]))
+    assert "Settings" in html
+
+
 def test_an_empty_list_says_what_an_experiment_is(admin_client):
     assert "No experiment yet" in page(admin_client, reverse(LIST))
 
 
 def test_the_settings_experiments_are_listed_and_not_changed_here(admin_client, placement):
     placement(EXPERIMENT={"NAME": "declared", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}})
-    assert "declared" in page(admin_client, reverse(LIST))
+    html = page(admin_client, reverse(LIST))
+    assert ">Declared</a>" in html, "its key in words, as on the other pages"
+    assert "<h1>Declared</h1>" in page(admin_client, one(Experiment.objects.get()))
     html = page(admin_client, one(Experiment.objects.get()))
     assert "settings declare this experiment" in html
     assert "Stop…" not in html

@@ -12,6 +12,7 @@ from django.template import Context, Template
 from django.urls import reverse
 from django.utils.formats import date_format
 
+from django_sessrec import events
 from django_sessrec.admin.charts import sparkline
 from django_sessrec.experiment_models import Experiment
 from django_sessrec.ids import uuid7
@@ -61,7 +62,8 @@ def test_an_experiment_of_the_settings_runs_there_at_once(admin_client, sales, p
     """Not only after the next upkeep."""
     placement(EXPERIMENT={"NAME": "fewer", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1, "LIMIT": 4}}})
     html = page(admin_client, TODAY)
-    assert reverse("admin:sessrec_experiment_change", args=[Experiment.objects.get(name="fewer").pk]) in html
+    own = reverse("admin:sessrec_experiment_change", args=[Experiment.objects.get(name="fewer").pk])
+    assert f'<a href="{own}">Fewer</a>' in html
     assert "No training run and no experiment." not in html
 
 
@@ -228,6 +230,25 @@ def test_what_needs_somebody_is_counted_whole_where_only_the_worst_is_shown(
 @pytest.mark.parametrize("days", ["", "7", "28", "90", "x", "-1", "9999999999999999999999", "²"])
 def test_any_period_in_the_address_gives_a_page(admin_client, sales, days):
     page(admin_client, f"{TODAY}?days={days}")
+
+
+def test_the_share_is_of_recorded_sales_and_beside_it_of_all(
+    admin_client, sales, sessrec, django_capture_on_commit_callbacks
+):
+    """100 of the 400 EUR with consent, and of 500 EUR in all."""
+    url = f"{TODAY}?days=7"
+    assert "Recorded sales</th>" in page(admin_client, url)
+    sessrec["COUNT_ALL_ORDERS"] = True
+    order = {"name": "purchase", "item_id": "9", "price": 100, "currency": "EUR"}
+    with django_capture_on_commit_callbacks(execute=True):
+        events.record(session_id=None, at=datetime.now(UTC) - timedelta(days=2), **order)
+    call_command("sessrec_rollup", "--since", str(last_days(7)[0]))
+    html = page(admin_client, url)
+    assert "(25.0\N{NO-BREAK SPACE}% of recorded sales)" in html
+    assert "20.0\N{NO-BREAK SPACE}% of all sales, also without consent" in html
+    assert "Sales of the shop</th>" in html
+    report = page(admin_client, reverse("admin:sessrec_report_changelist"))
+    assert "of 440.00 EUR, 7.00 USD; 25.9\N{NO-BREAK SPACE}% EUR of all sales, also without consent" in report
 
 
 def test_orders_alone_are_not_sales_after_a_click(admin_client):

@@ -64,6 +64,7 @@ def test_the_total_holds_them_and_nothing_else_does(count_all):
         0,
     )
     assert (money().orders, money().direct) == (1, 0)
+    assert (money().share, money().share_of_all, money().share_interval) == (None, 0, None)
     assert not Event.objects.exists()
     assert set(Attribution.objects.values_list("item_id", "in_session")) == {("", False)}
 
