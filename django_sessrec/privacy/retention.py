@@ -92,8 +92,8 @@ def purge(*, force: bool = False) -> Purged:
     oldest = now - timedelta(days)
     dropped = partitions.drop_older_than(days)
     failed = FailedEvent.objects.filter(received_at__lt=oldest).delete()[0]
-    # Withdrawals and quarantines last as long as a session's rows can be there: they keep late ones out. Where
-    # the shop listens to every deletion, Django deletes them by their ids.
+    # Withdrawals and quarantines last as long as a session's rows can be there: they keep late ones out.
+    # Where the shop listens to every deletion, Django deletes them by their ids.
     with database.values_apart():
         withdrawals = Withdrawal.objects.filter(withdrawn_at__lt=oldest - timedelta(1)).delete()[0]
         quarantines = Quarantine.objects.filter(found_at__lt=oldest - timedelta(1)).delete()[0]
