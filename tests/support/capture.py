@@ -85,3 +85,17 @@ def reconnected(**changes):
         connection.close()
         connection.settings_dict.clear()
         connection.settings_dict.update(before)
+
+
+@contextmanager
+def nowhere(needed=True):
+    """Without the events' table, so that pages turn to the broker."""
+    if not needed:
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE sessrec_event RENAME TO elsewhere")
+        try:
+            yield
+        finally:
+            cursor.execute("ALTER TABLE elsewhere RENAME TO sessrec_event")
