@@ -14,13 +14,17 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import signals
 from django.test import Client
 from django.urls import reverse
 
 import django_sessrec
+from django_sessrec import database
 from django_sessrec.capture import bot_rules, cookie
-from django_sessrec.models import Event, FailedEvent, Quarantine
+from django_sessrec.ids import uuid7
+from django_sessrec.models import Event, FailedEvent, Quarantine, Withdrawal
 from django_sessrec.operations import quarantine, upkeep
+from django_sessrec.privacy import retention
 from example_shop.stack.environment import django_database
 from tests.demo.models import Product
 from tests.support.api import BROWSER, an_event, send
@@ -150,6 +154,31 @@ def test_commands_and_tasks(logged, visitor, tmp_path):
     text = logged()
     assert "sessrec_dailylists" in text
     assert not [each for each in kept if named(each, text)]
+
+
+def test_a_purge_where_the_shop_listens_to_every_deletion(logged):
+    """Django then reads the rows and deletes them by their keys."""
+    old = [uuid7(), uuid7()]
+    with database.values_apart():
+        Quarantine.objects.create(session_id=old[0], reason="flood", clicks=1)
+        Withdrawal.objects.create(session_id=old[1])
+    long_ago = datetime.now(UTC) - timedelta(days=1_000)
+    Quarantine.objects.update(found_at=long_ago)
+    Withdrawal.objects.update(withdrawn_at=long_ago)
+    heard = []
+
+    def listen(instance, **kwargs):
+        heard.append(instance.pk)
+
+    signals.post_delete.connect(listen)
+    try:
+        retention.purge()
+    finally:
+        signals.post_delete.disconnect(listen)
+    text = logged()
+    assert {*old} <= {*heard}
+    assert 'DELETE FROM "sessrec_withdrawal"' in text
+    assert not [each for each in old if named(each, text)]
 
 
 def named_in_a_query(call):
