@@ -1,7 +1,15 @@
-"""GRU4Rec, SASRec and SR-GNN as their papers train them, to compare the package's own recipes with.
+"""GRU4Rec, SASRec and SR-GNN close to how their papers train them, to compare the package's own recipes with.
 
-Networks, losses and hyper-parameters are the papers'; sessions, evaluation and the training loop are the
-package's. Each file of `django_sessrec.neural` names its paper and the figures.
+Networks, losses and hyper-parameters are the papers', but for what is named here; sessions, windows,
+evaluation and the training loop are the package's. Each file of `django_sessrec.neural` names its paper and
+the figures.
+
+All three end with the moving average of their weights, as every network of the package does.
+GRU4RecPaper and SASRecPaper also warm their learning rate up and let it fall along a cosine; the papers keep
+theirs. GRU4RecPaper learns from whole windows of a session, not click by click from sessions side by side,
+and takes no negatives from the batch beside those that are drawn.
+SASRecPaper has the package's attention blocks: GELU and a feed-forward layer twice as wide as the vectors,
+where the paper has ReLU and one as wide as they are, and no dropout on the attention weights.
 """
 
 from __future__ import annotations

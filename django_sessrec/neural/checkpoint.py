@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
@@ -23,7 +24,7 @@ logger = logging.getLogger("django_sessrec")
 
 SECONDS_BETWEEN = 60.0
 SHARE_OF_TIME = 0.02  # at most: a million items' state takes seconds to write
-TRAINING, TRAINED = "training.npz", "trained.npz"
+TRAINING, TRAINED = "training-{device}.npz", "trained.npz"
 
 
 class Stateful(Protocol):
@@ -48,13 +49,20 @@ class Checkpoint:
         self.folder, self.of = folder, dict(of)
         self.due = time.monotonic() + SECONDS_BETWEEN
 
-    def resume(self, parts: Parts) -> bool:
-        """Load the state of an interrupted run into the parts; whether there was one."""
-        return self._restore(TRAINING, parts)
+    def resume(self, parts: Parts, *, device: str, processes: int) -> bool:
+        """Load the state of an interrupted run into the parts; whether there was one.
+
+        device, processes: with which this run takes its steps, and the interrupted one took its own. The
+        state of each kind of device has its own file: a run that fell back from a GPU to the processor
+        resumes there, though it tries the GPU first.
+        """
+        self.training = TRAINING.format(device=device)
+        self.of_steps = self.of | {"device": device, "processes": str(processes)}
+        return self._restore(self.training, parts, self.of_steps)
 
     def is_trained(self, network: Stateful) -> bool:
         """Load the trained weights into `network`; whether an earlier run had finished them."""
-        return self._restore(TRAINED, {"network": network})
+        return self._restore(TRAINED, {"network": network}, self.of)
 
     def keep_if_due(self, parts: Parts) -> None:
         """Write the state if the last time is SECONDS_BETWEEN ago, or longer where writing is slow."""
@@ -62,24 +70,21 @@ class Checkpoint:
             self.keep(parts)
 
     def keep(self, parts: Parts) -> None:
-        """Write the state between two steps."""
+        """Write the state between two steps of a run that began with `resume`."""
         began = time.monotonic()
-        self._write(TRAINING, parts)
+        self._write(self.training, parts, self.of_steps)
         now = time.monotonic()
         self.due = now + max(SECONDS_BETWEEN, (now - began) / SHARE_OF_TIME)
 
     def finish(self, network: Stateful) -> None:
         """Keep the trained weights: a run that trains several networks may be interrupted in a later one."""
-        self._write(TRAINED, {"network": network})
-        self.discard()
-
-    def discard(self) -> None:
-        """Remove the state, if any: whoever trains next starts with the first step."""
+        self._write(TRAINED, {"network": network}, self.of)
         if self.folder is not None:
-            with suppress(OSError):
-                (self.folder / TRAINING).unlink()
+            for state in self.folder.glob(TRAINING.format(device="*")):
+                with suppress(OSError):
+                    state.unlink()
 
-    def _write(self, name: str, parts: Parts) -> None:
+    def _write(self, name: str, parts: Parts, of: Mapping[str, str]) -> None:
         """Replace the file atomically; a full disk is only a warning, because training can continue."""
         if self.folder is None:
             return
@@ -87,14 +92,14 @@ class Checkpoint:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with unfinished.open("wb") as file:
-                dump({"of": self.of, **{part: parts[part].state_dict() for part in parts}}, file)
+                dump({"of": of, **{part: parts[part].state_dict() for part in parts}}, file)
             unfinished.replace(self.folder / name)
         except OSError as error:
             with suppress(OSError):
                 unfinished.unlink()
             logger.warning("no checkpoint could be written; if interrupted, training starts again: %s", error)
 
-    def _restore(self, name: str, parts: Parts) -> bool:
+    def _restore(self, name: str, parts: Parts, of: Mapping[str, str]) -> bool:
         if self.folder is None or not (self.folder / name).exists():
             return False
         path = self.folder / name
@@ -104,11 +109,18 @@ class Checkpoint:
         except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
             logger.warning("the checkpoint %s can't be read, so training starts again: %s", path, error)
             return False
-        if differing := sorted(key for key in self.of if state["of"].get(key) != self.of[key]):
+        if differing := sorted(key for key in of if state["of"].get(key) != of[key]):
             logger.info("the checkpoint %s is of other %s, and is ignored", path, " and ".join(differing))
             return False
-        for part, stateful in parts.items():
-            stateful.load_state_dict(state[part])
+        untouched = {part: copy.deepcopy(parts[part].state_dict()) for part in parts}
+        try:
+            for part, stateful in parts.items():
+                stateful.load_state_dict(state[part])
+        except (ValueError, LookupError) as error:  # an optimizer of another kind
+            logger.warning("the checkpoint %s does not fit, so training starts again: %r", path, error)
+            for part, stateful in parts.items():
+                stateful.load_state_dict(untouched[part])
+            return False
         return True
 
 
@@ -129,7 +141,6 @@ def made_of(recipe: object, *logs: SessionLog | None) -> dict[str, str]:
     return {
         "recipe": repr(recipe),
         "data": fingerprint(*logs),
-        "device": "cuda" if torch.cuda.is_available() else "cpu",
         "version": f"django_sessrec {django_sessrec.__version__}, torch {torch.__version__}",
     }
 

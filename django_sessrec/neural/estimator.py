@@ -185,7 +185,6 @@ class NeuralEstimator(ABC):
         except torch.OutOfMemoryError:
             note = "The GPU ran out of memory; the training started again on the processor."
             logger.warning(note)
-            checkpoint.discard()  # the GPU's optimizer may be of another kind (`optimizer`)
             if progress is not None:
                 progress(0.0, {"note": note})
             encoder = start

@@ -110,7 +110,7 @@ class Trainer:
         if validation is not None and (validation.lengths > 1).any():
             stopping = EarlyStopping(validation, self.recipe.window, self.device)
             parts["stopping"] = stopping
-        if checkpoint.resume(parts):
+        if checkpoint.resume(parts, device=self.device.type, processes=self.group.world_size):
             reporter.report(self.sampler.epoch)
         self.send_to_followers()
         improved = True

@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.accuracy.published_recipes import GRU4RecPaper
 from django_sessrec.neural import SRGNN, GRU4Rec, SASRec, checkpoint, training
-from django_sessrec.neural.checkpoint import TRAINED, TRAINING
+from django_sessrec.neural.checkpoint import TRAINED, TRAINING, Checkpoint, RandomState
 from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.estimator import NeuralEstimator
 from django_sessrec.neural.lazy_adam import LazyAdam
@@ -23,6 +23,7 @@ from django_sessrec.recsys.blend import Blend
 from django_sessrec.recsys.sessions import SessionLog
 
 SMALL = GRU4Rec(embedding_size=16, epochs=2, threads=1)
+ON_CPU = TRAINING.format(device="cpu")
 NET = {"embedding_size": 16, "epochs": 2, "threads": 1}
 BLEND = Blend(sources={"django_sessrec.neural.GRU4Rec": NET, "django_sessrec.recsys.ItemKNN": {}})
 
@@ -140,8 +141,8 @@ def test_a_state_of_other_data_or_another_recipe_is_left_aside(
 def test_a_damaged_state_is_left_aside(logs: tuple[SessionLog, SessionLog], tmp_path: Path, caplog) -> None:
     log = logs[0].slice(0, 1_200)
     stopped(SMALL, tmp_path, log, at=3)
-    whole = (tmp_path / TRAINING).read_bytes()
-    (tmp_path / TRAINING).write_bytes(whole[: len(whole) // 2])
+    whole = (tmp_path / ON_CPU).read_bytes()
+    (tmp_path / ON_CPU).write_bytes(whole[: len(whole) // 2])
     resumed = SMALL.fit(log, checkpoints=tmp_path)
     assert "can't be read, so training starts again" in caplog.text
     np.testing.assert_array_equal(resumed.items, SMALL.fit(log).items)
@@ -182,3 +183,61 @@ def test_the_processor_does_not_go_on_with_what_a_gpu_left(
     recipe.fit(logs[0], checkpoints=tmp_path)
     steps_of_gpu, steps_of_processor = recipe.tries
     assert (steps_of_gpu, steps_of_processor > 3) == (3, True)
+
+
+def drawn(folder: Path, **by: Any) -> list[float] | None:
+    """What a run that resumes there draws next; None where it begins anew."""
+    with torch.random.fork_rng():
+        if not Checkpoint(folder, {}).resume({"random": RandomState()}, **by):
+            return None
+        return torch.rand(3).tolist()
+
+
+def kept(folder: Path, **by: Any) -> list[float]:
+    """What a run would draw next that is kept and stopped there."""
+    stopped = Checkpoint(folder, {})
+    stopped.resume({"random": RandomState()}, **by)
+    stopped.keep({"random": RandomState()})
+    return torch.rand(3).tolist()
+
+
+def test_the_state_of_a_gpu_and_that_of_the_processor_are_kept_apart(tmp_path: Path) -> None:
+    """A run that fell back to the processor tries the GPU first when it is resumed."""
+    of_processor = kept(tmp_path, device="cpu", processes=1)
+    of_gpu = kept(tmp_path, device="cuda", processes=1)
+    assert drawn(tmp_path, device="cpu", processes=1) == of_processor
+    assert drawn(tmp_path, device="cuda", processes=1) == of_gpu
+    Checkpoint(tmp_path, {}).finish(torch.nn.Linear(1, 1))
+    assert [path.name for path in tmp_path.iterdir()] == [TRAINED]
+
+
+def test_a_state_of_another_number_of_processes_is_left_aside(tmp_path: Path, caplog) -> None:
+    caplog.set_level(logging.INFO, "django_sessrec")
+    kept(tmp_path, device="cpu", processes=1)
+    assert drawn(tmp_path, device="cpu", processes=4) is None
+    assert "other processes," in caplog.text
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfTwoOptimizers(GRU4Rec):
+    """Chooses its optimizer by what is no option of it, as a class of a shop's own may."""
+
+    lazy: list[bool] = field(default_factory=list, repr=False, compare=False)
+
+    def optimizer(self, encoder: SessionEncoder) -> torch.optim.Optimizer:
+        if self.lazy:
+            return LazyAdam(encoder, self.learning_rate, betas=(0.9, 0.98))
+        return torch.optim.AdamW(encoder.parameters(), self.learning_rate, betas=(0.9, 0.98))
+
+
+@pytest.mark.parametrize("lazy", [[], [True]], ids=["by the row", "of all rows"])
+def test_a_state_of_another_optimizer_is_left_aside_and_nothing_of_it_stays(
+    lazy: list[bool], logs: tuple[SessionLog, SessionLog], tmp_path: Path, caplog
+) -> None:
+    log = logs[0].slice(0, 1_200)
+    one = OfTwoOptimizers(embedding_size=16, epochs=2, threads=1, lazy=lazy)
+    other = replace(one, lazy=[] if lazy else [True])
+    stopped(one, tmp_path, log, at=3)
+    resumed = other.fit(log, checkpoints=tmp_path)
+    assert "does not fit, so training starts again" in caplog.text
+    np.testing.assert_array_equal(resumed.items, other.fit(log).items)
