@@ -269,7 +269,8 @@ def duration(plan: Plan, part_now: float = 1.0) -> str:
         "About %(days)s days, for %(sessions)s sessions.",
         plan.days,
     ) % {"days": whole(plan.days), "sessions": whole(plan.sessions)}
-    return told if part_now else f"{told} {_('That is once all sessions take part: now none does.')}"
+    once = _("That is once all sessions take part: now none does.")
+    return told if part_now else f"{told} {once}"
 
 
 def part(share: float) -> str:

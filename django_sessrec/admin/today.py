@@ -128,9 +128,10 @@ def _so_far(this: Report, currency: str) -> str:
     sold = money_of(now, currency)
     amounts = {"direct": money({currency: sold.direct}), "total": money({currency: sold.total})}
     lists = ngettext("%(lists)s list", "%(lists)s lists", now.impressions) % {"lists": whole(now.impressions)}
-    if not sold.total:
-        return f"{until} {_('Today so far: %(lists)s and no order.') % {'lists': lists}}"
-    told = _("Today so far: %(lists)s, %(direct)s after a click of %(total)s in sales.")
+    if sold.total:
+        told = _("Today so far: %(lists)s, %(direct)s after a click of %(total)s in sales.")
+    else:
+        told = _("Today so far: %(lists)s and no order.")
     return f"{until} {told % {'lists': lists, **amounts}}"
 
 
