@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from django.utils.functional import Promise, lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.conf import sessrec_settings
@@ -20,7 +21,8 @@ Better = Literal["more", "less", "neither"]
 
 def _total() -> str:
     """Sales are the shop's where every order is counted, else only those of sessions with consent."""
-    return _("Sales of the shop") if sessrec_settings.COUNT_ALL_ORDERS else _("Recorded sales")
+    every = sessrec_settings.COUNT_ALL_ORDERS
+    return gettext("Sales of the shop") if every else gettext("Recorded sales")
 
 
 @dataclass(frozen=True, slots=True)
