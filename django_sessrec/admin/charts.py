@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 
+from django_sessrec.admin.formatting import NONE
+
 GRID_LINES = 4
 TINY = 1e-9
 NO_FLAGS: Mapping[int, str] = {}
@@ -41,6 +43,15 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Table:
+    """A chart's figures in words: the heading of its x, the names of its lines, and a row for each x."""
+
+    first: str
+    names: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[str]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """What the template needs; y runs downwards, as in SVG."""
 
@@ -49,6 +60,14 @@ class Chart:
     grid: Sequence[tuple[float, str]]  # (y, label), the highest value first
     ends: tuple[str, str]  # labels of the first and the last x
     flags: Sequence[tuple[float, str]] = ()  # (x, label)
+    table: Table | None = None
+
+
+def table_of(first: str, series: Mapping[str, Mapping[float, str]], x_label: Callable[[float], str]) -> Table:
+    """The figures of lines or bars, name -> x -> figure, the last x first."""
+    places = sorted({x for line in series.values() for x in line}, reverse=True)
+    rows = [(x_label(x), [line.get(x, NONE) for line in series.values()]) for x in places]
+    return Table(first, list(series), rows)
 
 
 def line_chart(
@@ -59,6 +78,7 @@ def line_chart(
     label: Callable[[float], str] = "{:g}".format,
     from_zero: bool = True,
     flags: Mapping[int, str] = NO_FLAGS,
+    table: Table | None = None,
 ) -> Chart | None:
     """Lines over a common scale, or None where there is nothing to draw.
 
@@ -92,7 +112,7 @@ def line_chart(
     grid = [(y_of(tick), label(tick)) for tick in reversed(ticks)]
     lines = [drawn(name, points) for name, points in series.items() if points]
     marked = [(x_of(x), words) for x, words in flags.items()]
-    return Chart(title, lines, grid, (first_label, last_label), marked)
+    return Chart(title, lines, grid, (first_label, last_label), marked, table)
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST
 from django_sessrec.admin.acts import Act, Question, asked, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
 from django_sessrec.admin.inspected import lists_now, often_after, products_called, teachers
-from django_sessrec.admin.products import product_figures, shown_products
+from django_sessrec.admin.products import product_facts, product_figures, shown_products
 from django_sessrec.admin.sessions import session_in
 from django_sessrec.admin.timeline import end_of, latest_sessions, state_of, timeline
 from django_sessrec.models import AuditEntry, Inspector
@@ -123,7 +123,8 @@ def _of_product(term: str, item_id: str) -> tuple[dict[str, Any], Visit]:
     if not term:
         if not item_id:
             return {}, Visit()
-        found = {"product": shown_products([item_id])[item_id], "figures": product_figures(item_id)}
+        facts = [*product_facts(item_id), *product_figures(item_id)]
+        found = {"product": shown_products([item_id])[item_id], "figures": facts}
         return found | often_after(item_id), Visit(current=item_id)
     called = list(products_called(term, FOUND))
     if len(called) == 1:

@@ -11,7 +11,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from django_sessrec.admin.charts import Layer, stacked_bars
+from django_sessrec.admin.charts import Layer, Table, stacked_bars, table_of
 from django_sessrec.admin.formatting import NONE, Cell, cells, colon, fixed, percent, whole
 from django_sessrec.admin.words import step_name
 from django_sessrec.measuring import rollups
@@ -33,6 +33,7 @@ class Sources:
     layers: Sequence[Layer]
     legend: Sequence[tuple[int, str, str]]
     ends: tuple[str, str]
+    table: Table
 
 
 def placement_figures(placement: str, limit: int) -> dict[str, Any]:
@@ -81,7 +82,17 @@ def _sources(placement: str, start: date, end: date) -> Sources:
         columns, lambda place, name, share: colon(date_format(days[place]), f"{name} {percent(share)}")
     )
     legend = [(each.number, each.name, percent(each.share)) for each in layers]
-    return Sources(layers, legend, (date_format(start), date_format(end)))
+    totals = [sum(column.values()) for column in columns]
+    shares = {
+        layer.name: {
+            place: percent(column[layer.name] / total)
+            for place, (column, total) in enumerate(zip(columns, totals, strict=True))
+            if layer.name in column
+        }
+        for layer in layers
+    }
+    table = table_of(_("Day"), shares, lambda place: date_format(days[int(place)]))
+    return Sources(layers, legend, (date_format(start), date_format(end)), table)
 
 
 def without_rare(made: Mapping[str, dict[date, int]]) -> dict[str, dict[date, int]]:

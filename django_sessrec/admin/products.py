@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 from django.db.models import Sum
 from django.utils.translation import gettext as _
 
-from django_sessrec.admin.formatting import whole
+from django_sessrec.admin.formatting import money, whole
 from django_sessrec.catalogue import get_catalogue
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.figure_models import DailyItem
 from django_sessrec.measuring.days import last_days
 from django_sessrec.safety import never_raises
@@ -18,6 +20,7 @@ from django_sessrec.safety import never_raises
 DAYS = 28
 
 NOTHING: dict[str, Any] = {}
+NO_FACTS: list[tuple[str, str]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,6 @@ class ShownProduct:
     title: str
     image: str = ""
     url: str = ""
-    price: Any = None
     offered: bool = True
 
 
@@ -72,12 +74,26 @@ def _described(item_id: str, item: Any, offered: bool) -> ShownProduct:
     if not offered:
         title = _("%(item)s (not offered now)") % {"item": title}
     image, url = (str(fields.get(name) or "") for name in ("image", "url"))
-    return ShownProduct(item_id, title, image, url, fields.get("price"), offered)
+    return ShownProduct(item_id, title, image, url, offered)
 
 
 @never_raises("describe a product", default=NOTHING)
 def _fields(item: Any) -> dict[str, Any]:
     return get_catalogue().describe(item)
+
+
+@never_raises("look up a product's price and stock", default=NO_FACTS)
+def product_facts(item_id: str) -> list[tuple[str, str]]:
+    """Price and stock as the catalogue has them now, each with its label; those that it tells."""
+    catalogue = get_catalogue()
+    item = catalogue.known([item_id]).get(item_id)
+    if item is None:
+        return []
+    price, stock = catalogue.describe(item).get("price"), catalogue.attributes(item).stock
+    if isinstance(price, int | float | Decimal):
+        price = money({sessrec_settings.CURRENCY: Decimal(str(price))})
+    facts = {_("Price"): price, _("In stock"): None if stock is None else whole(int(stock))}
+    return [(label, str(fact)) for label, fact in facts.items() if fact is not None]
 
 
 def product_figures(item_id: str) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.admin.acts import Act, may, require
 from django_sessrec.admin.base import ReadOnlyAdmin
-from django_sessrec.admin.charts import Chart, Point, line_chart
+from django_sessrec.admin.charts import Chart, Point, line_chart, table_of
 from django_sessrec.admin.formatting import cards, cells, colon, interval, percent
 from django_sessrec.admin.forms import PeriodForm
 from django_sessrec.admin.products_page import products_page
@@ -205,13 +205,17 @@ def _chart(
 ) -> Chart | None:
     """Clicked lists per shown list by day or week, one line per placement, each with its 95 % interval."""
     series: dict[str, list[Point]] = {}
+    told: dict[str, dict[float, str]] = {}
     for (placement, day), kpi in by_placement.items():
         rate = kpi.rate("ctr")
         if rate.value is not None:
             name = placement_name(placement)
-            words = colon(f"{name}, {date_format(day)}", f"{percent(rate.value)} ({interval(rate)})")
+            figure = f"{percent(rate.value)} ({interval(rate)})"
+            words = colon(f"{name}, {date_format(day)}", figure)
             point = Point(day.toordinal(), rate.value, words, *rate.interval)
             series.setdefault(name, []).append(point)
+            told.setdefault(name, {})[day.toordinal()] = figure
     ends = ((start.toordinal(), date_format(start)), (end.toordinal(), date_format(end)))
     title = _("Click-through rate per week") if weekly else _("Click-through rate per day")
-    return line_chart(title, series, ends=ends, label=percent)
+    table = table_of(_("Day"), told, lambda day: date_format(date.fromordinal(int(day))))
+    return line_chart(title, series, ends=ends, label=percent, table=table)

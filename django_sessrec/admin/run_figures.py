@@ -9,14 +9,19 @@ from math import isfinite
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from django_sessrec.admin.charts import Chart, Point, line_chart
-from django_sessrec.admin.formatting import NONE, colon, fixed, whole
+from django_sessrec.admin.charts import Chart, Point, line_chart, table_of
+from django_sessrec.admin.formatting import NONE, colon, fixed, percent, whole
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import TrainingRun
 from django_sessrec.training.dataset import TrainingCounts
 
-LABELS = {"hr@20": "HR@20", "mrr@20": "MRR@20", "ndcg@20": "NDCG@20"}
+LABELS = {
+    "hr@20": gettext_lazy("Next click found among 20 (HR@20)"),
+    "mrr@20": gettext_lazy("How high it stands in the list (MRR@20)"),
+    "ndcg@20": gettext_lazy("How high it stands, with more weight on lower places (NDCG@20)"),
+}
 OF_GROUPS = "hr@20"
 STAGES = {"read": 2, "fit": 46, "evaluate": 4, "refit": 46, "publish": 2}  # of a whole training run, about
 WHERE_IT_IS = {"progress", "stage", "network", "share", "epoch", "batch"}  # of a report that is no figure
@@ -82,18 +87,19 @@ def figure_rows(run: TrainingRun) -> list[Row]:
     """HR, MRR and the like over all cases, and over those whose product was new to the session."""
     labels = {
         **LABELS,
-        "hr@20_new": _("HR@20, products new to the session"),
-        "mrr@20_new": _("MRR@20, products new to the session"),
+        "hr@20_new": _("Products new to the session found among 20 (HR@20)"),
+        "mrr@20_new": _("How high products new to the session stand (MRR@20)"),
         "coverage@20": _("Share of the catalogue recommended"),
     }
     if run.on_baskets:
         labels |= {
-            "hr@20_new": _("HR@20, lists without what is in the basket"),
-            "mrr@20_new": _("MRR@20, lists without what is in the basket"),
+            "hr@20": _("Next product of the basket found among 20 (HR@20)"),
+            "hr@20_new": _("Found in lists without what is in the basket (HR@20)"),
+            "mrr@20_new": _("How high it stands in lists without what is in the basket (MRR@20)"),
         }
     figures = [run.figures[key] for key in columns(run)]
     return [
-        _row(label, [theirs.get(key) for theirs in figures])
+        _row(str(label), [theirs.get(key) for theirs in figures])
         for key, label in labels.items()
         if any(_number(theirs.get(key)) for theirs in figures)
     ]
@@ -124,15 +130,19 @@ def learning_curves(run: TrainingRun) -> Iterator[Chart]:
     """One chart per figure that the fit reported, such as the loss, with a line for each network."""
     for name in _reported(run.history):
         series: dict[str, list[Point]] = {}
+        told: dict[str, dict[float, str]] = {}
         for entry in run.history:
             if _number(entry.get(name)):
-                words = colon(f"{entry['progress']:.0%}", f"{entry[name]:.4g}")
-                series.setdefault(_line(entry, name), []).append(Point(entry["progress"], entry[name], words))
+                figure, line = f"{entry[name]:.4g}", _line(entry, name)
+                words = colon(f"{entry['progress']:.0%}", figure)
+                series.setdefault(line, []).append(Point(entry["progress"], entry[name], words))
+                told.setdefault(line, {})[entry["progress"]] = figure
         chart = line_chart(
             _curve_title(name),
             series,
             ends=((0, _("start")), (1, _("end"))),
             from_zero=False,
+            table=table_of(_("Progress"), told, percent),
         )
         if chart and max(map(len, series.values())) > 1:
             yield chart
@@ -146,7 +156,7 @@ def _curve_title(name: str) -> str:
         "hr": _("Next click found, while training: higher is better"),
         "targets_per_s": _("Training speed, in clicks per second"),
     }
-    return known.get(name, LABELS.get(name, name.replace("_", " ").capitalize()))
+    return known.get(name) or str(LABELS.get(name, name.replace("_", " ").capitalize()))
 
 
 def _line(entry: Mapping[str, Any], name: str) -> str:

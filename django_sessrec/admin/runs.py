@@ -108,11 +108,11 @@ class TrainingRunAdmin(ReadOnlyAdmin):
             )
         return _live(run, "state", shown, running)
 
-    @admin.display(description=_("HR@20 (gain)"))
+    @admin.display(description=_("Next click found among 20 (HR@20) and gain"))
     def hit_rate(self, run: TrainingRun) -> str | None:
         return _live(run, "hr", _figure(run, "hr@20"))
 
-    @admin.display(description=_("MRR@20 (gain)"))
+    @admin.display(description=_("How high it stands in the list (MRR@20) and gain"))
     def reciprocal_rank(self, run: TrainingRun) -> str | None:
         return _live(run, "mrr", _figure(run, "mrr@20"))
 

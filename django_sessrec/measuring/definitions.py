@@ -21,7 +21,8 @@ Better = Literal["more", "less", "neither"]
 
 def _total() -> str:
     """Sales are the shop's where every order is counted, else only those of sessions with consent."""
-    return gettext("Sales of the shop") if sessrec_settings.COUNT_ALL_ORDERS else gettext("Recorded sales")
+    every = sessrec_settings.COUNT_ALL_ORDERS
+    return gettext("Sales of the shop") if every else gettext("Recorded sales")
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ ORDER_LINES = {Attribution: "ordered_on", Refund: "refunded_on", ArmLine: "day"}
 
 
 class ImplausiblePurgeError(Exception):
-    """More days are due than one purge may delete without being told so; nothing was deleted by age."""
+    """More days are due than one purge may delete without being told so: of their kind none was deleted."""
 
 
 class Oldest(NamedTuple):
@@ -83,12 +83,19 @@ def purge(*, force: bool = False) -> Purged:
         swept = erase_sessions(_withdrawn_since(now - SWEPT_AGAIN), wait_seconds=0.0)
     late_rows = sum(swept.rows.values())
     Receipt.objects.filter(received_at__lt=now - RECEIPTS_KEPT).delete()
-    if not force and (reason := why_events_stay(now) or _why_order_lines_stay(now)):
+    if not force and (reason := why_events_stay(now)):
         raise ImplausiblePurgeError(reason)
-    order_lines = _drop_order_lines(now)
+    dropped, failed, withdrawals, quarantines = _drop_events(now)
+    if not force and (reason := _why_order_lines_stay(now)):
+        raise ImplausiblePurgeError(reason)
+    return Purged(dropped, failed, withdrawals, quarantines, late_rows, _drop_order_lines(now))
+
+
+def _drop_events(now: datetime) -> tuple[list[str], int, int, int]:
+    """Partitions, failed events, withdrawals and quarantines past RETENTION_DAYS."""
     days = sessrec_settings.RETENTION_DAYS
     if days is None:
-        return Purged([], 0, 0, 0, late_rows, order_lines)
+        return [], 0, 0, 0
     oldest = now - timedelta(days)
     dropped = partitions.drop_older_than(days)
     failed = FailedEvent.objects.filter(received_at__lt=oldest).delete()[0]
@@ -97,7 +104,7 @@ def purge(*, force: bool = False) -> Purged:
     with database.values_apart():
         withdrawals = Withdrawal.objects.filter(withdrawn_at__lt=oldest - timedelta(1)).delete()[0]
         quarantines = Quarantine.objects.filter(found_at__lt=oldest - timedelta(1)).delete()[0]
-    return Purged(dropped, failed, withdrawals, quarantines, late_rows, order_lines)
+    return dropped, failed, withdrawals, quarantines
 
 
 def why_events_stay(now: datetime) -> str:

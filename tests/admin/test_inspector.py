@@ -88,6 +88,15 @@ def test_a_product_shows_what_became_of_it_in_four_weeks(admin_client, session, 
     assert (figures["Shown in lists"], figures["Clicked"], figures["Bought in all"]) == ("1", "1", "0")
 
 
+def test_a_product_shows_its_price_with_the_currency_and_its_stock(admin_client, products, settings):
+    settings.SESSREC = settings.SESSREC | {"CURRENCY": "EUR"}
+    product = Product.objects.create(name="oolong", price="9.9", stock=0)
+    facts = dict(admin_client.get(reverse(PAGE), {"item": product.pk}).context["figures"])
+    assert (facts["Price"], facts["In stock"]) == ("9.90 EUR", "0")
+    gone = dict(admin_client.get(reverse(PAGE), {"item": "no-such-product"}).context["figures"])
+    assert not {"Price", "In stock"} & gone.keys()
+
+
 def test_several_products_are_offered(admin_client, model, products):
     html = ask(admin_client, q="tea")
     assert "Which product?" in html

@@ -72,14 +72,16 @@ def test_a_run_shows_its_figures_beside_the_others(admin_client):
     assert '<td class="sessrec-number">53.10</td>' in html
     assert not {"sessrec-better", "sessrec-worse"} & set(html.split('"')), "no interval stands beside them"
     assert "<svg" in html
+    for chart in re.findall(r'<figure class="sessrec-chart">.*?</figure>', html, re.DOTALL):
+        assert chart.count("<title>") == chart.count('<td class="sessrec-number">') > 1
 
 
 def test_a_run_says_what_it_cannot_do_and_hands_out_its_card(admin_client):
     run = a_run()
     html = page(admin_client, reverse("admin:sessrec_trainingrun_change", args=[run.pk]))
-    assert "HR@20 by number of intents" in html
-    assert "HR@20, products new to the session" in html
-    assert "HR@20 of products new to the session, by number of intents" in html
+    assert "Found among 20 (HR@20), by number of intents" in html
+    assert "Products new to the session found among 20 (HR@20)</th>" in html
+    assert "Products new to the session found among 20 (HR@20), by number of intents" in html
     assert "29.0 % of its products appeared in no list of the test." in html
     download = reverse("admin:sessrec_card", args=[run.pk])
     assert download in html

@@ -2,6 +2,7 @@
 
 import pytest
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from django_sessrec.admin.placement_figures import without_rare
 from django_sessrec.ids import uuid7
@@ -44,6 +45,10 @@ def test_what_a_placement_brought_and_who_made_its_lists(admin_client, shop):
         ("most popular", "25.0\N{NO-BREAK SPACE}%"),
     ]
     assert answer.content.decode().count("<rect ") == 2
+    assert answer.context["sources"].table.rows == [
+        (date_format(today()), ["75.0\N{NO-BREAK SPACE}%", "25.0\N{NO-BREAK SPACE}%"])
+    ]
+    assert '<th scope="col" class="sessrec-number">most popular</th>' in answer.content.decode()
 
 
 def test_rare_sources_are_one_layer():

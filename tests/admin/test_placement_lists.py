@@ -137,6 +137,7 @@ def test_a_recent_session_comes_to_a_category_page(admin_client, shop):
     assert {each.title.split()[0] for each in answer.context["live_list"]} == {"cup"}
     assert '<input type="hidden" name="session" value="2"' in answer.content.decode(), "Show keeps it"
     assert admin_client.get(url("page", NAME), {"session": 2}).context["current"] == "tea 2"
+    assert '>2<span class="sessrec-hidden">: tea 2</span></a>' in answer.content.decode()
 
 
 def test_the_preview_says_that_it_knows_no_category_and_no_search(admin_client, shop):

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry
@@ -44,6 +45,10 @@ def test_cards_tables_and_chart(admin_client, earnings):
     assert '<th role="rowheader" scope="row" title="home">Home</th>' in html
     assert '<td role="cell">no model</td>' in html
     assert 'class="sessrec-stroke"' in html
+    table = html.partition("The same figures as a table")[2].partition("</table>")[0]
+    assert re.findall('<th scope="col"[^>]*>(.*?)</th>', table) == ["Day", "Basket", "Home"]
+    day, basket, home = re.findall('<t[hd] (?:scope="row"|class="sessrec-number")>(.*?)</t[hd]>', table)
+    assert (day, basket[:3], home[:4]) == (date_format(earnings), "0.0", "50.0")
 
 
 def test_lists_are_split_by_clicks_made_before_and_by_intents(admin_client):

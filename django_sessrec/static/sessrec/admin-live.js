@@ -23,7 +23,10 @@ async function refresh() {
   let changed = false
   for (const part of document.querySelectorAll("[data-sessrec-live]")) {
     const newer = fresh.getElementById(part.id)
-    if (!newer || newer.outerHTML === part.outerHTML) continue
+    if (!newer) continue
+    for (const summary of part.querySelectorAll("details[open] > summary[id]"))
+      newer.querySelector(`#${summary.id}`)?.parentElement.setAttribute("open", "")
+    if (newer.outerHTML === part.outerHTML) continue
     part.replaceWith(document.adoptNode(newer))
     changed = true
   }
