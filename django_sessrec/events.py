@@ -89,14 +89,14 @@ def record(
         "price": price,
         "currency": currency,
         "source": _source(source),
+        "line": line,
     }
     if session_id is None and is_counted(name):
-        return _count_order(name, item_id, at=at, order_id=order_id, line=line, **given)
-    named: dict[str, Any] = {"order_id": order_id, "line": line}
+        return _count_order(name, item_id, at=at, order_id=order_id, **given)
     if at is not None and (key or order_id is not None):
-        event = History().event(session_id, at, name, item_id, key=key, **named, **given)
+        event = History().event(session_id, at, name, item_id, order_id=order_id, key=key, **given)
     else:
-        event = make(name, item_id, session_id=session_uuid(session_id), at=at, **named, **given)
+        event = make(name, item_id, session_id=session_uuid(session_id), at=at, order_id=order_id, **given)
     if event.item_id not in sensitive_among({event.item_id}):
         if alias := open_transaction():
             transaction.on_commit(partial(_deliver, event), using=alias)

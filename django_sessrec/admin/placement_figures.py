@@ -83,7 +83,7 @@ def _sources(placement: str, start: date, end: date) -> Sources:
     )
     legend = [(each.number, each.name, percent(each.share)) for each in layers]
     totals = [sum(column.values()) for column in columns]
-    shares = {
+    shares: dict[str, dict[float, str]] = {
         layer.name: {
             place: percent(column[layer.name] / total)
             for place, (column, total) in enumerate(zip(columns, totals, strict=True))
