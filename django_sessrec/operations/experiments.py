@@ -80,7 +80,7 @@ def start(experiment: Experiment) -> None:
 
 
 def ramp(experiment: Experiment, part: float) -> None:
-    """Let this share of all sessions take part, 0 to 1; those that take part already stay."""
+    """Let this share of all sessions take part, 0 to 1: more besides those that do, or only some of them."""
     with _held(experiment):
         if not experiment.is_open:
             raise ExperimentError(_("Only an open experiment can be ramped."))
@@ -222,6 +222,10 @@ def take_in_declared() -> list[str]:
     names = []
     declared = dict(_declared())
     for name, (placement, variants) in declared.items():
+        columns = {
+            variant: {"place": place, "share": keys["SHARE"], "changes": _json_able(keys)}
+            for place, (variant, keys) in enumerate(variants.items())
+        }
         experiment, new = Experiment.objects.get_or_create(
             name=name,
             defaults={"placement": placement, "declared": True, "state": State.WAITING},
@@ -230,11 +234,9 @@ def take_in_declared() -> list[str]:
             continue
         with _held(experiment):
             before = _variants(experiment)
-            for place, (variant, keys) in enumerate(variants.items()):
-                changes = {key: value for key, value in keys.items() if key != "SHARE"}
-                values = {"place": place, "share": keys["SHARE"], "changes": _json_able(changes)}
+            for variant, values in columns.items():
                 experiment.variants.update_or_create(name=variant, defaults=values)
-            experiment.variants.exclude(name__in=variants).delete()
+            experiment.variants.exclude(name__in=columns).delete()
             if before and before != _variants(experiment):
                 _count_anew(experiment)
             elif experiment.state == State.STOPPED:  # declared again
@@ -270,12 +272,13 @@ def _declared() -> Iterable[tuple[str, tuple[str, Mapping[str, Any]]]]:
             yield experiment["NAME"], (placement, experiment["VARIANTS"])
 
 
-def _json_able(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The same in every process and language; nothing is served from these rows."""
+def _json_able(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """What a variant changes, the same in every process and language; nothing is served from these rows."""
     with override(settings.LANGUAGE_CODE):
         return {
             key: [_plain(each) for each in value] if isinstance(value, list | tuple) else _plain(value)
-            for key, value in changes.items()
+            for key, value in keys.items()
+            if key != "SHARE"
         }
 
 

@@ -70,6 +70,7 @@ def test_an_experiment_of_the_settings_runs_there_at_once(admin_client, sales, p
 def test_an_experiment_of_the_settings_that_nobody_can_read_hides_no_figure(admin_client, sales, placement):
     placement(EXPERIMENT={"NAME": "fewer", "VARIANTS": {"a": {}}})
     assert "sessrec-headlines" in page(admin_client, TODAY)
+    assert not Experiment.objects.exists()
 
 
 def test_the_sentence_says_what_was_earned_and_how_much_of_all(admin_client, sales):
@@ -182,7 +183,7 @@ def test_a_change_that_may_be_chance_has_no_colour(admin_client, sales):
 def test_a_change_that_is_more_than_chance_has_its_colour(admin_client, ago, colour):
     """Sales, their share and clicked lists, and the sales of the only placement."""
     now = datetime.now(UTC)
-    for days in range(7, 14):
+    for days in range(8, 15):
         show(uuid7(now - timedelta(days=days)), now - timedelta(days=days), ["1"])
     for clicked, at in ((40, ago), (4, 11 - ago)):
         for number in range(44):
