@@ -47,9 +47,15 @@ __all__ = [
 ]
 
 SAVEPOINT: Final = "sessrec"
-# Somebody's transaction has a time limit of its own, kept in a setting while one statement is carried out.
-KEEP: Final = "SELECT set_config('sessrec.time_limit', current_setting('statement_timeout'), true)"
-GIVE_BACK: Final = "SELECT set_config('statement_timeout', current_setting('sessrec.time_limit'), true)"
+# Somebody's transaction has time limits of its own, kept in settings while one statement is carried out.
+KEEP: Final = (
+    "SELECT set_config('sessrec.time_limit', current_setting('statement_timeout'), true), "
+    "set_config('sessrec.lock_limit', current_setting('lock_timeout'), true)"
+)
+GIVE_BACK: Final = (
+    "SELECT set_config('statement_timeout', current_setting('sessrec.time_limit'), true), "
+    "set_config('lock_timeout', current_setting('sessrec.lock_limit'), true)"
+)
 # Postgres resets its statistics when it recovers from a crash, and at no clean restart: the time of that
 # names what a commit that did not wait for the disk has survived. A crash of one server process is one, too,
 # and leaves pg_postmaster_start_time() as it was.
@@ -71,15 +77,15 @@ def execute_with_deadline(
 
     durable: wait for the disk
     expensive: it may take longer than a page waits though the server is well, as one that reads all rows of a
-        session may: that it was given up lets nobody else wait
+        session may: that it was given up lets nobody else wait, unless it waited for a lock
     """
     connection, limit, deadline = connected()
     started = time.monotonic()
     with connection.wrap_database_errors:
         if _in_transaction(connection):
-            rows = _execute_inside(connection, sql, values, limit, deadline, rest=not expensive)
+            rows = _execute_inside(connection, sql, values, limit, deadline, expensive=expensive)
         else:
-            statements = [Statement(_settings(limit, durable)), Statement(sql, values)]
+            statements = [Statement(_settings(limit, durable, expensive)), Statement(sql, values)]
             rows = libpq.rows(_exchange(connection, statements, deadline, rest=not expensive)[-1])
     _log(connection, sql, values, started)
     return rows
@@ -199,13 +205,13 @@ def _execute_inside(
     limit: float,
     deadline: float,
     *,
-    rest: bool = True,
+    expensive: bool = False,
 ) -> list[Row]:
-    before = [*_begun(connection), f"SAVEPOINT {SAVEPOINT}", f"{KEEP}, {_time_limit(limit)}"]
+    before = [*_begun(connection), f"SAVEPOINT {SAVEPOINT}", f"{KEEP}, {_time_limit(limit, expensive)}"]
     after = [GIVE_BACK, f"RELEASE SAVEPOINT {SAVEPOINT}"]
     statements = [*map(Statement, before), Statement(sql, values), *map(Statement, after)]
     try:
-        return libpq.rows(_exchange(connection, statements, deadline, rest=rest)[len(before)])
+        return libpq.rows(_exchange(connection, statements, deadline, rest=not expensive)[len(before)])
     except errors.Error:
         undo = [f"ROLLBACK TO SAVEPOINT {SAVEPOINT}", f"RELEASE SAVEPOINT {SAVEPOINT}"]
         _exchange(connection, [*map(Statement, undo)], time.monotonic() + TIMEOUT_SECONDS)
@@ -232,9 +238,9 @@ def _begin(connection: BaseDatabaseWrapper) -> str:
 
 
 @cache
-def _settings(limit: float, durable: bool) -> str:
+def _settings(limit: float, durable: bool, expensive: bool) -> str:
     """The settings of a transaction of its own."""
-    return f"SELECT {_commit(durable)}{_time_limit(limit)}"
+    return f"SELECT {_commit(durable)}{_time_limit(limit, expensive)}"
 
 
 @cache
@@ -256,8 +262,11 @@ def _milliseconds(limit: float) -> int:
     return int((limit - SERVER_MARGIN) * 1000)
 
 
-def _time_limit(limit: float) -> str:
-    return f"set_config('statement_timeout', '{_milliseconds(limit)}', true)"
+def _time_limit(limit: float, expensive: bool = False) -> str:
+    """The limit; a shorter one for locks tells a statement that waits from one that has much to do."""
+    statement = f"set_config('statement_timeout', '{_milliseconds(limit)}', true)"
+    lock = f", set_config('lock_timeout', '{_milliseconds(limit) // 2}', true)"
+    return statement + lock if expensive else statement
 
 
 def _answer(connection: BaseDatabaseWrapper, sql: str, values: Values, deadline: float) -> pq.abc.PGresult:
@@ -306,7 +315,7 @@ def _error(result: pq.abc.PGresult, seconds: float, *, rest: bool) -> errors.Err
     problem = errors.error_from_result(result)
     if isinstance(problem, errors.OperationalError) and not isinstance(problem, errors.DeadlockDetected):
         # Out of time, disk or connections, or on its way down.
-        gave_up(seconds, rest=rest or not isinstance(problem, CANCELLED))
+        gave_up(seconds, rest=rest or not isinstance(problem, errors.QueryCanceled))
     return problem
 
 

@@ -62,9 +62,9 @@ class Settings:
     IGNORE_REQUEST = Setting[str | None](
         None,
         str,
-        "dotted path of a function of the request; where it returns true, nothing is captured. Prefetches and"
-        " staff are never captured. Bot events are stored with `bot=True` and excluded from training and"
-        " reports",
+        "dotted path of a function of the request; where it returns true, or fails, which is logged, nothing"
+        " is captured. Prefetches and staff are never captured. Bot events are stored with `bot=True` and"
+        " excluded from training and reports",
     )
     CUSTOMER_GROUP = Setting[str | None](
         None,

@@ -118,6 +118,24 @@ def test_a_visit_that_can_t_be_read_or_erased_now_is_not_said_to_be_gone(visitor
         assert "Please try again in a minute." in answer.content.decode()
 
 
+@pytest.fixture
+def slow():
+    """Makes each row of a table take half a second, until the test ends."""
+    tables = []
+
+    def make(table):
+        with connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {table} RENAME TO elsewhere")
+            tables.append(table)
+            cursor.execute(f"CREATE VIEW {table} AS SELECT * FROM elsewhere WHERE pg_sleep(0.5) IS NOT NULL")
+
+    yield make
+    for table in tables:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP VIEW {table}")
+            cursor.execute(f"ALTER TABLE elsewhere RENAME TO {table}")
+
+
 @pytest.mark.parametrize("table", ["sessrec_event", "sessrec_failedevent"])
 @pytest.mark.parametrize(
     ("method", "address"),
@@ -129,11 +147,12 @@ def test_a_visit_that_can_t_be_read_or_erased_now_is_not_said_to_be_gone(visitor
     ],
 )
 def test_rows_of_one_visit_that_take_long_cost_no_other_visitor_the_database(
-    visitor, locked, table, method, address
+    visitor, slow, table, method, address
 ):
     """However many a visitor has piled up, and however often they are asked for."""
-    send(visitor, an_event())
-    locked(table)
+    for _ in range(5):
+        send(visitor, an_event(), an_event(price="12,50"))
+    slow(table)
     answer = getattr(visitor, method)(address, headers={"sec-fetch-site": "same-origin"})
     assert answer.status_code == 503
     assert not fast_query.database_breaker.resting

@@ -63,10 +63,12 @@ HELD_BY_NOTHING = {
     "safety._Isolated.__exit__": "the same: where it fails, what it has entered stays open",
 }
 NOT_MET = {
+    "capture.consent.gpc_prevails": "asked where the visitor has switched suggestions off",
     "capture.cookie._off_name": "the API's",
     "capture.cookie.switch_off": "the API's",
     "capture.cookie.switch_on": "the API's",
     "capture.cookie.withheld": "a page of another site posts",
+    "capture.tracker.Tracker.end": "called where a session was erased elsewhere",
     "capture.tracker.Tracker.take_back": "called where a list's template fails",
     "capture.tracker.Tracker.touch": "the API's",
     "capture.tracker.Tracker.view": "called by views that are not tracked",
