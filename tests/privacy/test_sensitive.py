@@ -85,6 +85,12 @@ class Named:
         return "Pregnancy test"
 
 
+def an_empty_page(visitor, product):
+    """One that captures nothing by itself, of a visitor who has a session."""
+    visitor.get(f"/demo/product/{product.pk}/")
+    return visitor.get("/demo/product/99999/plain/")
+
+
 def refused_by_the_page(page, item):
     page.wsgi_request.sessrec.record("add_to_cart", item, price="12,50")
     page.wsgi_request.sessrec.finish(page)
@@ -106,7 +112,7 @@ def secret(products):
 
 @pytest.mark.parametrize("as_told", [lambda item: item, lambda item: item.pk, lambda item: float(item.pk)])
 def test_a_wrong_event_of_sensitive_goods_is_not_kept_either(as_told, secret, products, visitor):
-    page = visitor.get("/demo/product/99999/plain/")
+    page = an_empty_page(visitor, products[1])
     refused_by_the_page(page, as_told(secret))
     assert not FailedEvent.objects.exists()
     refused_by_the_page(page, as_told(products[1]))
@@ -129,13 +135,13 @@ def test_where_nobody_can_say_what_is_sensitive_nothing_wrong_is_kept(products, 
 
     monkeypatch.setattr("tests.demo.recommendations.DemoCatalogue.sensitive", unknown)
     refused_by_the_api(visitor, an_event("nonsense", products[1].pk))
-    refused_by_the_page(visitor.get("/demo/product/99999/plain/"), products[1])
+    refused_by_the_page(an_empty_page(visitor, products[1]), products[1])
     assert not FailedEvent.objects.exists()
     assert "could not say which items are sensitive" in caplog.text
 
 
 def test_what_names_no_item_is_kept_without_its_text(products, visitor):
-    refused_by_the_page(visitor.get("/demo/product/99999/plain/"), Named())
+    refused_by_the_page(an_empty_page(visitor, products[1]), Named())
     refused_by_the_api(visitor, an_event(item_id=["Pregnancy test"]))
     kept = [f"{each.payload} {each.detail}" for each in FailedEvent.objects.all()]
     assert len(kept) == 2
