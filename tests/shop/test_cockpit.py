@@ -138,6 +138,7 @@ def rows(browser, shop) -> RunningShop:
     page.fill("#id_variants-1-name", "six")
     page.select_option("#id_variants-1-model_1", "neighbours")
     page.fill("#id_variants-1-limit", "6")
+    page.get_by_label("Why?").fill("the page is long")
     page.get_by_role("button", name="Save as draft").click()
     page.get_by_text("A draft: no session takes part yet.").wait_for()
     page.context.close()
