@@ -42,7 +42,7 @@ def _models(within: tuple[datetime, datetime]) -> Moments:
 
 
 def _experiments(within: tuple[datetime, datetime]) -> Moments:
-    began = Experiment.objects.filter(counted_from__range=within)
+    began = Experiment.objects.filter(counted_from__range=within).exclude(state=Experiment.State.WAITING)
     for name, moment in began.values_list("name", "counted_from"):
         yield moment, _("“%(name)s” began") % {"name": experiment_name(name)}
     ended = Experiment.objects.filter(stopped_at__range=within)

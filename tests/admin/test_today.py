@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
+from django.db.models import F
 from django.template import Context, Template
 from django.urls import reverse
 from django.utils.formats import date_format
@@ -159,13 +160,15 @@ def test_the_chart_flags_the_days_on_which_staff_changed_something(admin_client,
     AuditEntry.objects.update(happened_at=now - timedelta(days=1))
     ran = {"counted_from": now - timedelta(days=40), "stopped_at": now - timedelta(days=3)}
     Experiment.objects.create(name="Does it pay?", placement="home", state="stopped", **ran)
+    Experiment.objects.create(name="Anew?", placement="page", state="waiting", counted_from=now)
+    Experiment.objects.update(counted_from=F("counted_from") - timedelta(days=2))
     html = page(admin_client, f"{TODAY}?days=28")
     ended, promoted = (last_days(days)[0] for days in (4, 2))
     assert "2 days with changes, dotted in the chart" in html
     words = f"{date_format(ended)}: rules of Product page went live; “Does it pay?” ended"
     assert html.count(f"<title>{words}</title>") == 1
     assert f"<strong>{date_format(promoted)}</strong>: ranked #12 promoted" in html
-    assert "began" not in html, "before these days"
+    assert "began" not in html, "before these days, or not yet"
     assert len(json.loads(re.search(PLOT, html)[1])["flags"]) == 2
 
 

@@ -1,6 +1,5 @@
 """Whatever breaks behind it, the page is 200 and the same."""
 
-from contextlib import contextmanager
 from http import HTTPStatus
 
 import pytest
@@ -19,7 +18,7 @@ from django_sessrec.models import FailedEvent, Withdrawal
 from example_shop.stack.environment import django_database
 from example_shop.stack.folders import own_folder, scratch_folder
 from example_shop.stack.valkey import Valkey
-from tests.support.capture import captured, carry_out, celery_on, in_the_ledger, tasks_in
+from tests.support.capture import captured, carry_out, celery_on, in_the_ledger, renamed, tasks_in
 
 
 class EventsTable:
@@ -39,15 +38,9 @@ class EventsTable:
             cursor.execute(f"ALTER TABLE {name} RENAME TO {new}")
 
 
-@contextmanager
 def everything_gone():
     """As where the events database was never migrated."""
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER SCHEMA public RENAME TO elsewhere")
-        try:
-            yield
-        finally:
-            cursor.execute("ALTER SCHEMA elsewhere RENAME TO public")
+    return renamed("SCHEMA", "public")
 
 
 @pytest.fixture

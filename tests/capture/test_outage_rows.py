@@ -8,18 +8,16 @@ from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.store import WriteResult
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent
-from tests.support.capture import event, in_the_ledger, nowhere
+from tests.support.capture import event, in_the_ledger, nowhere, renamed
 
 
 def test_refused_events_beyond_the_buffer_are_counted(transactional_db, no_broker, monkeypatch, caplog):
     monkeypatch.setattr(buffers, "MAX_ROWS", 10)
     session_id = uuid7()
     rejected = [buffers.Rejected({"session_id": str(session_id), "n": n}, "name", "") for n in range(30)]
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE sessrec_failedevent RENAME TO elsewhere")
+    with renamed("TABLE", "sessrec_failedevent"):
         for each in rejected:
             outbox.reject([each])
-        cursor.execute("ALTER TABLE elsewhere RENAME TO sessrec_failedevent")
     assert "no room in memory" in caplog.text
     outbox.deliver([event()])
     assert in_the_ledger() == {"stored": 1, "refused": 30}
@@ -28,11 +26,10 @@ def test_refused_events_beyond_the_buffer_are_counted(transactional_db, no_broke
 def test_refused_events_are_kept_once_though_their_count_fails(transactional_db, no_broker, monkeypatch):
     monkeypatch.setattr(buffers, "MAX_ROWS", 10)
     session_id = uuid7()
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE sessrec_failedevent RENAME TO elsewhere")
+    with renamed("TABLE", "sessrec_failedevent"):
         for n in range(30):
             outbox.reject([buffers.Rejected({"session_id": str(session_id), "n": n}, "name", "")])
-        cursor.execute("ALTER TABLE elsewhere RENAME TO sessrec_failedevent")
+    with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE sessrec_ledger ADD CONSTRAINT few CHECK (refused <= 10)")
         outbox.flush()
         cursor.execute("ALTER TABLE sessrec_ledger DROP CONSTRAINT few")

@@ -88,14 +88,16 @@ def reconnected(**changes):
 
 
 @contextmanager
-def nowhere(needed=True):
-    """Without the events' table, so that pages turn to the broker."""
-    if not needed:
-        yield
-        return
+def renamed(kind, name):
+    """A table or a schema under another name meanwhile, as where it was never made."""
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE sessrec_event RENAME TO elsewhere")
+        cursor.execute(f"ALTER {kind} {name} RENAME TO elsewhere")
         try:
             yield
         finally:
-            cursor.execute("ALTER TABLE elsewhere RENAME TO sessrec_event")
+            cursor.execute(f"ALTER {kind} elsewhere RENAME TO {name}")
+
+
+def nowhere():
+    """Without the events' table, so that pages turn to the broker."""
+    return renamed("TABLE", "sessrec_event")
