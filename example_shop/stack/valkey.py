@@ -28,6 +28,7 @@ class Valkey(Program):
             "dir": str(self.folder),
             "save": "",
             "appendonly": "yes",
+            "appendfsync": "always",  # by default, answers run up to 2 s ahead of a slow disk
             "maxmemory-policy": "noeviction",  # a broker that forgets tasks is none
             "daemonize": "no",
         }

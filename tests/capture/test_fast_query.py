@@ -13,6 +13,8 @@ from django_sessrec.capture.breaker import MAX_WAIT_SECONDS, forgive, patience_l
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
+from example_shop.stack.processes import exists
+from tests.capture.test_crash import until
 from tests.support.capture import captured, event, in_the_ledger, reconnected, tasks_in
 
 
@@ -50,7 +52,7 @@ def test_one_page_finds_out_and_the_others_do_not_ask(visitor, queue, hung_serve
 
 @pytest.fixture
 def frozen_server(transactional_db):
-    """Freezes the server process of this connection; it goes on when the test ends."""
+    """Freezes the server process of this connection; when the test ends it does what it heard, and ends."""
     pids = []
 
     def freeze():
@@ -62,6 +64,8 @@ def frozen_server(transactional_db):
     yield freeze
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
+    connection.close()
+    until(lambda: not any(map(exists, pids)))
 
 
 def test_a_server_that_freezes_is_given_up_and_comes_back(visitor, queue, frozen_server):

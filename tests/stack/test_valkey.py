@@ -17,13 +17,13 @@ def valkey(server_folder):
 def test_a_task_outlives_a_killed_broker(valkey):
     with Connection(valkey.url) as connection, connection.SimpleQueue("clicks") as queue:
         queue.put({"item": "42"})
-    valkey.kill()  # what was answered is with the kernel
+    valkey.kill()
     valkey.start()
     with Connection(valkey.url) as connection, connection.SimpleQueue("clicks") as queue:
         assert queue.get(timeout=60).payload == {"item": "42"}
 
 
-def test_it_refuses_to_forget_tasks_and_listens_on_no_port(valkey):
+def test_it_forgets_no_task_answers_for_what_is_on_the_disk_and_listens_on_no_port(valkey):
+    expected = {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "always", "port": "0"}
     with Connection(valkey.url) as connection:
-        settings = connection.default_channel.client.config_get("maxmemory-policy", "port", "appendonly")
-    assert settings == {"maxmemory-policy": "noeviction", "port": "0", "appendonly": "yes"}
+        assert connection.default_channel.client.config_get(*expected) == expected
