@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 REDIRECTS_AT_MOST = 5
-TIMEOUT = 10  # seconds
+TIMEOUT = 60  # seconds: a busy machine is slow, and real browsers are patient
 
 
 class StrangeHostError(ValueError):

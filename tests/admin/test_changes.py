@@ -227,7 +227,7 @@ def test_train_now_queues_a_training(admin_client, celery_on, broker_url):
     noted = AuditEntry.objects.get()
     assert (noted.action, noted.reason, noted.detail) == ("train", "it is better", {"model": "neighbours"})
     with Connection(broker_url) as connection, connection.SimpleQueue(sessrec_settings.TRAIN_QUEUE) as queue:
-        message = queue.get(timeout=60)
+        message = queue.get(timeout=300)
         message.ack()
     assert message.headers["task"] == "django_sessrec.tasks.train"
     assert message.payload[:2] == [["neighbours"], {"trigger": "admin", "after": 0}]

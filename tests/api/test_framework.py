@@ -74,5 +74,5 @@ def test_the_shops_own_rest_settings_change_nothing(tmp_path, given):
     with process(
         "-c", WALK, cwd=tmp_path, DJANGO_SETTINGS_MODULE="shop_settings", PYTHONPATH=f"{tmp_path}:{CHECKOUT}"
     ) as walk:
-        assert walk.wait(60) == 0, (tmp_path / "output").read_text()
+        assert walk.wait(300) == 0, (tmp_path / "output").read_text()
     assert json.loads((tmp_path / "output").read_text().splitlines()[-1]) == EXPECTED

@@ -27,13 +27,13 @@ def locked():
                 cursor.execute("BEGIN")
                 cursor.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
                 held.set()
-                over.wait(30)
+                over.wait(300)
                 cursor.execute("ROLLBACK")
             other.close()
 
         holders.append(threading.Thread(target=hold))
         holders[-1].start()
-        assert held.wait(30)
+        assert held.wait(300)
 
     yield lock
     over.set()

@@ -71,7 +71,7 @@ def test_a_contestant_trains_when_told_and_is_judged_like_ours(contestant):
     ours = evaluate(PopularityRecommender(train.index, clicks), asked).as_dict()
     assert answer("judge")["hr@20"] == pytest.approx(ours["hr@20"] * len(asked) / len(cases))
     print("end", file=process.stdin, flush=True)
-    assert process.wait(30) == 0
+    assert process.wait(300) == 0
 
 
 def test_sessions_are_padded_on_the_side_that_the_peer_reads():

@@ -43,7 +43,7 @@ def ask(postgres, sql):
         return None
 
 
-def until(happened, seconds=30.0):
+def until(happened, seconds=300):
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline

@@ -59,7 +59,7 @@ def test_without_the_table_a_page_is_the_same_and_the_row_waits_in_the_queue(vis
 
 def test_what_waited_is_written_once_the_table_is_back(visitor, dropped_table, queue):
     visitor.get("/product/1/")
-    _, rows, _ = queue.get(timeout=60).payload
+    _, rows, _ = queue.get(timeout=300).payload
     with pytest.raises(DatabaseError):
         tasks.write_later(**rows)
     dropped_table.bring_back()
@@ -85,7 +85,7 @@ def test_what_both_the_process_and_the_task_have_counts_once(visitor, dropped_ta
     dropped_table.bring_back()
     visitor.get("/product/2/")
     for _ in range(2):
-        carry_out(queue.get(timeout=60))
+        carry_out(queue.get(timeout=300))
     assert captured() == [("view_item", "1"), ("view_item", "2")]
     assert in_the_ledger() == {"stored": 2, "duplicate": 1}
 
@@ -96,7 +96,7 @@ def test_a_row_that_the_database_refuses_is_one_failed_event_of_process_and_task
     with everything_gone():
         outbox.deliver([bad])
     visitor.get("/product/2/")
-    carry_out(queue.get(timeout=60))
+    carry_out(queue.get(timeout=300))
     assert FailedEvent.objects.get().code == "database"
     assert in_the_ledger() == {"stored": 1, "failed": 1}
 
@@ -329,7 +329,7 @@ def test_a_read_only_database_costs_no_row(visitor, read_only, queue):
     for item in "12":
         assert visitor.get(f"/product/{item}/").status_code == 200
     assert outbox.counts == {"deferred": 2}
-    _, rows, _ = queue.get(timeout=60).payload
+    _, rows, _ = queue.get(timeout=300).payload
     with pytest.raises(Retry):  # after the last try, too: a failed event could not be kept either
         tasks.write_later.apply(kwargs=rows, retries=tasks.WRITE_RETRIES, throw=True)
     connection.close()

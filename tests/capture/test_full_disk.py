@@ -83,14 +83,14 @@ def test_the_queue_has_what_the_disk_did_not_take(visitor, server, queue):
     visitor.looks()
     with full(server):
         visitor.looks_until(lambda: outbox.counts["deferred"])
-        message = queue.get(timeout=60)
+        message = queue.get(timeout=300)
         fast_query.database_breaker.resume()
         with pytest.raises(OperationalError, match="No space left on device"):
             tasks.write_later(**message.payload[1])
     visitor.looks()
     carry_out(message)
     for _ in range(outbox.counts["deferred"] - 1):
-        carry_out(queue.get(timeout=60))
+        carry_out(queue.get(timeout=300))
     assert_all_are_stored(visitor.seen)
 
 

@@ -184,13 +184,13 @@ def test_a_process_that_ends_waits_for_a_look_to_end():
 
     def look():
         begun.set()
-        ending.wait(10)
+        ending.wait(300)
         looks.append(1)
         return True
 
     mine = Keeper(look)
     mine.wake()
-    assert begun.wait(10)
+    assert begun.wait(300)
     Timer(0.2, ending.set).start()
     mine.end(10)
     assert looks == [1]

@@ -133,7 +133,7 @@ def test_an_order_of_an_outage_is_counted_once_the_database_is_back(
     order(("1", "10"))
     with reconnected(PORT="1"):
         told(number=number, name=name)
-    message = queue.get(timeout=10)
+    message = queue.get(timeout=300)
     message.ack()
     carry_out(message)
     carry_out(message)

@@ -46,7 +46,7 @@ def good():
 
 def in_mid_training(child, share=0.0):
     under_way = TrainingRun.objects.filter(stage="fit", progress__gt=share)
-    return wait_for(under_way.first, child, seconds=240)
+    return wait_for(under_way.first, child, seconds=600)
 
 
 def killed(run):
@@ -95,7 +95,7 @@ def test_a_net_whose_whole_worker_is_killed_is_gone_on_with_by_the_next_beat(wor
     with worker() as second:
         send("train_due")
         ended = TrainingRun.objects.filter(model="net", pk__gt=run.pk, finished_at__isnull=False)
-        resumed = wait_for(ended.first, second, seconds=240)
+        resumed = wait_for(ended.first, second, seconds=600)
     assert killed(run)
     assert f"Resumed from training run #{run.pk}" in resumed.verdict
     assert resumed.history[0] == TrainingRun.objects.get(pk=run.pk).history[0]

@@ -136,8 +136,8 @@ def trained_in_the_admin(page):
     card.get_by_role("button", name="Train now").click()
     page.get_by_label("Why?").fill("The range has changed.")
     page.get_by_role("button", name="Train neighbours").click()
-    expect(newest.locator("th")).not_to_have_text(before, timeout=30_000)
-    newest.locator(".sessrec-serving").wait_for(timeout=60_000)
+    expect(newest.locator("th")).not_to_have_text(before, timeout=300_000)
+    newest.locator(".sessrec-serving").wait_for(timeout=300_000)
     return int(newest.locator("th a").inner_text().removeprefix("neighbours #"))
 
 

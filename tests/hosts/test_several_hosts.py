@@ -108,7 +108,7 @@ def test_what_one_host_trains_from_the_clicks_on_two_others_serves_on_both(host)
 
     training = host("training")
     child = training.manage("sessrec_train", "neighbours")
-    assert child.wait(120) == 0
+    assert child.wait(300) == 0
     run = TrainingRun.objects.get()
     assert run.state == TrainingRun.State.PUBLISHED, run.verdict
     assert training.models() == {run.artifact, f"{run.artifact}-hold-out"}
@@ -125,7 +125,7 @@ def test_what_one_host_trains_from_the_clicks_on_two_others_serves_on_both(host)
 
     # One host's fetcher is killed in the middle of the night: it goes on serving, the other moves on.
     os.kill(fetchers[1].pid, signal.SIGKILL)
-    assert training.manage("sessrec_train", "neighbours").wait(120) == 0
+    assert training.manage("sessrec_train", "neighbours").wait(300) == 0
     newer = TrainingRun.objects.first()
     wait_for(lambda: newer.artifact in webs[0].models(), fetchers[0])
     assert webs[1].models() == {run.artifact}
@@ -133,7 +133,7 @@ def test_what_one_host_trains_from_the_clicks_on_two_others_serves_on_both(host)
 
     # A third host is prepared before it takes visitors.
     third = host("web3")
-    assert third.manage("sessrec_fetch", "--once", "--host", "web3").wait(60) == 0
+    assert third.manage("sessrec_fetch", "--once", "--host", "web3").wait(300) == 0
     assert list_on(third.serve(), products[0])[0] == "model"
     assert set(HostedModel.objects.values_list("host", "run")) == {
         ("web1", newer.pk),

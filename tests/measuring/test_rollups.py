@@ -137,12 +137,12 @@ def test_a_page_waits_for_nobody(busy_day):
         with database.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [rollups.LOCK])
             locked.set()
-            finish.wait(30)
+            finish.wait(300)
         connection.close()
 
     thread = threading.Thread(target=work)
     thread.start()
-    locked.wait(30)
+    locked.wait(300)
     try:
         assert roll_up_due(seconds=2.0) == []
     finally:

@@ -252,7 +252,7 @@ def test_a_broker_that_takes_connections_and_never_answers_is_given_up(scheme, m
     ):
         asking = Thread(target=ask, args=[tasks.broker()], daemon=True)
         asking.start()
-        asking.join(20)
+        asking.join(300)
     assert len(raised) == 1
 
 

@@ -318,7 +318,7 @@ def test_of_two_people_who_act_at_once_one_is_told_that_it_is_done():
     both = Barrier(2)
 
     def act(do):
-        both.wait(30)
+        both.wait(300)
         try:
             return do()
         except ExperimentError as error:

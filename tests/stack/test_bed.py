@@ -15,6 +15,6 @@ def test_the_tests_run_on_postgres():
 def test_the_tests_have_a_broker(broker_url):
     with Connection(broker_url) as connection, connection.SimpleQueue("bed") as queue:
         queue.put({"answer": 42})
-        message = queue.get(timeout=60)
+        message = queue.get(timeout=300)
         message.ack()
     assert message.payload == {"answer": 42}

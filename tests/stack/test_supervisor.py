@@ -105,7 +105,7 @@ def supervised(tmp_path):
 def test_it_stops_the_last_group_first(supervised, number):
     process, folder = supervised
     process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     stops = [event for event in events(folder) if event.endswith("stops")]
     assert set(stops[:2]) == {"web stops", "worker stops"}
     assert stops[2:] == ["database stops"]
@@ -116,7 +116,7 @@ def test_it_stops_the_last_group_first(supervised, number):
 def test_it_shows_what_programs_write(supervised):
     process, _ = supervised
     process.terminate()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert "web | web speaks" in output
 
 
@@ -130,7 +130,7 @@ def test_a_killed_program_starts_again_without_the_children_it_left(supervised):
     wait_for(folder, "web runs")
     assert [pid for pid in carrying(MARKER, str(folder)) if os.getpgid(pid) == left] == []
     process.terminate()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     assert "web stopped; it starts again in 0.5 s" in output
 
 
@@ -143,7 +143,7 @@ def test_a_killed_supervisor_is_followed_by_one_that_starts(supervised):
     wait_for(folder, "database runs", "web runs", "worker runs")
     assert len([pid for pid in carrying(MARKER, str(folder)) if is_stand_in(pid, "web")]) == 1
     successor.terminate()
-    successor.communicate(timeout=60)
+    successor.communicate(timeout=300)
 
 
 def test_two_do_not_supervise_one_folder(supervised):

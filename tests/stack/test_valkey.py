@@ -20,7 +20,7 @@ def test_a_task_outlives_a_killed_broker(valkey):
     valkey.kill()
     valkey.start()
     with Connection(valkey.url) as connection, connection.SimpleQueue("clicks") as queue:
-        assert queue.get(timeout=60).payload == {"item": "42"}
+        assert queue.get(timeout=300).payload == {"item": "42"}
 
 
 def test_it_forgets_no_task_answers_for_what_is_on_the_disk_and_listens_on_no_port(valkey):

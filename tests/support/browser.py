@@ -29,7 +29,7 @@ def agree(page: Page) -> None:
     page.context.add_cookies([{"name": "consent", "value": "yes", "domain": "localhost", "path": "/"}])
 
 
-def until(happened: Callable[[], bool], seconds: float = 60) -> None:
+def until(happened: Callable[[], bool], seconds: float = 300) -> None:
     """Wait for what a page does by itself; who calls asserts it."""
     deadline = time.monotonic() + seconds
     while not happened() and time.monotonic() < deadline:

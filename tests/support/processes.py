@@ -49,7 +49,7 @@ def process(*arguments, cwd, own_session=False, **environment):
             child.wait()
 
 
-def wait_for(condition, child=None, seconds=60):
+def wait_for(condition, child=None, seconds=300):
     """What `condition` returns, once it is true; fails with the child's last words."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -89,7 +89,7 @@ def alive(process: int) -> bool:
         return False
 
 
-def all_end(processes: Iterable[int], seconds: float = 60) -> bool:
+def all_end(processes: Iterable[int], seconds: float = 300) -> bool:
     """Whether all have ended within this time."""
     patience = time.monotonic() + seconds
     while any(map(alive, processes)):

@@ -128,7 +128,7 @@ def before_the_promotion(verb):
 
     locked = threading.Event()
     with meanwhile(do):
-        assert locked.wait(60)
+        assert locked.wait(300)
         yield
 
 

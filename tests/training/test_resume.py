@@ -45,7 +45,7 @@ def ended(sessrec, tmp_path, stage, how):
     known = set(TrainingRun.objects.values_list("pk", flat=True))
     with process("-c", TRAIN, cwd=tmp_path, SESSREC=json.dumps(sessrec, default=str)) as child:
         under_way = TrainingRun.objects.filter(stage=stage, progress__gt=1 / 4).exclude(pk__in=known)
-        run = wait_for(under_way.first, child, seconds=240)
+        run = wait_for(under_way.first, child, seconds=600)
         child.send_signal(how)
         child.wait()
     run.refresh_from_db()
