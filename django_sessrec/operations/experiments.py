@@ -88,7 +88,7 @@ def ramp(experiment: Experiment, part: float) -> None:
             raise ExperimentError(_("The settings declare it: take it out of them."))
         experiment.part = part
         experiment.save()
-    serving.forget()
+    serving.expire()
 
 
 def stop(experiment: Experiment, reason: str, keep: str = "") -> None:
@@ -101,7 +101,7 @@ def stop(experiment: Experiment, reason: str, keep: str = "") -> None:
         experiment.state, experiment.stopped_at = State.STOPPED, timezone.now()
         experiment.stop_reason, experiment.kept = reason, keep
         experiment.save()
-    serving.forget()
+    serving.expire()
 
 
 def keep(experiment: Experiment, variant: str) -> None:
@@ -111,7 +111,7 @@ def keep(experiment: Experiment, variant: str) -> None:
             raise ExperimentError(_("Only an experiment that was stopped here leaves a variant."))
         experiment.kept = variant
         experiment.save()
-    serving.forget()
+    serving.expire()
 
 
 def discard(experiment: Experiment) -> None:
@@ -294,7 +294,7 @@ def _plain(value: Any) -> Any:
 
 def _begin_if_ready(experiment: Experiment) -> bool:
     """Whether a waiting experiment runs now."""
-    serving.forget()  # what another one has left a moment ago belongs to this one's control
+    serving.expire()  # what another one has left a moment ago belongs to this one's control
     known = experiment.placement in sessrec_settings.PLACEMENTS
     if experiment.state != State.WAITING or not known or waits_for(experiment):
         return False
@@ -311,7 +311,7 @@ def _begin_if_ready(experiment: Experiment) -> bool:
         experiment.tuned_for = plan(experiment).sessions or TUNED_FOR
         experiment.state = State.RUNNING
         experiment.save()
-    serving.forget()
+    serving.expire()
     if experiment.declared:  # its sessions had variants before: these days are summed anew
         for day in days_with_rows(day_of(experiment.counted_from), today()):
             roll_up(day)

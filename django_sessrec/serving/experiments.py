@@ -82,8 +82,13 @@ def assigned(experiment: str, variants: Mapping[str, Mapping[str, Any]], session
     return list(variants)[bisect(bounds, _point(experiment, session_id) * bounds[-1])]
 
 
+def expire() -> None:
+    """Read the rows anew when they are next asked for; those so far hold until then."""
+    _rows.expire()
+
+
 def forget() -> None:
-    """Read the rows anew when they are next asked for."""
+    """Forget the rows that were read."""
     _rows.forget()
 
 

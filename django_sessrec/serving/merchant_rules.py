@@ -166,8 +166,13 @@ def live(placement: str) -> Merchandising:
     return _live.get(CHECK_SECONDS).get(placement, NONE)
 
 
+def expire() -> None:
+    """Read the rules anew when they are next asked for; those so far hold until then."""
+    _live.expire()
+
+
 def forget() -> None:
-    """Read the rules anew when they are next asked for."""
+    """Forget the rules that were read."""
     _live.forget()
 
 

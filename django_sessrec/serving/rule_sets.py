@@ -76,7 +76,7 @@ def publish(draft: RuleSet, by: str, reason: str) -> RuleSet:
     )
     if not published:
         raise RuleSetError(_("This draft is published or discarded already."))
-    merchant_rules.forget()
+    merchant_rules.expire()
     draft.refresh_from_db()
     return draft
 
@@ -104,7 +104,7 @@ def restore(earlier: RuleSet, by: str, reason: str) -> RuleSet:
             reason=reason,
         )
         _copy(earlier.rules.all(), again)
-    merchant_rules.forget()
+    merchant_rules.expire()
     return again
 
 

@@ -351,7 +351,7 @@ def test_a_page_that_was_lent_a_connection_has_it_though_others_wait_for_one(sho
             each.start()
             until(lambda number=number: pool.get_stats().get("requests_waiting", 0) > number)
         pool.putconn(only)
-        threads[0].join(300)
+        threads[0].join(120)
         waits = threads[0].is_alive()
         done.set()
         for each in threads:
