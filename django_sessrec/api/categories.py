@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from django_sessrec.api.openapi import documented
 from django_sessrec.api.recommendations import checked, known_placement, language_of_the_page
@@ -19,7 +18,7 @@ from django_sessrec.api.serializers import (
     CategorySlotQuery,
     problems,
 )
-from django_sessrec.api.views import SessrecView
+from django_sessrec.api.views import SessrecView, ShopJSON
 from django_sessrec.serving.categories import (
     Categories,
     RecommendedCategory,
@@ -59,7 +58,7 @@ class CategoriesView(SessrecView):
         responses={200: CategoriesAnswer, **problems(400, 404)},
         examples=[EXAMPLE],
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         return _answer(request, checked(CategoryQuery, request.query_params))
 
     @documented(
@@ -69,7 +68,7 @@ class CategoriesView(SessrecView):
         responses={200: CategoriesAnswer, **problems(400, 404, 413)},
         examples=[EXAMPLE],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         return _answer(request, checked(CategoryQueryWithItems, request.data))
 
 
@@ -102,10 +101,10 @@ def _made(request: Request, query: dict[str, Any]) -> Categories:
     )
 
 
-def _answer(request: Request, query: dict[str, Any]) -> Response:
-    with language_of_the_page(query):
+def _answer(request: Request, query: dict[str, Any]) -> HttpResponse:
+    with language_of_the_page(query):  # a Response would be written later, in the browser's language
         categories = _made(request, query)
-        return Response(
+        return ShopJSON.response(
             {
                 "placement": categories.placement,
                 "title": categories.title,

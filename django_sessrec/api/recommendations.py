@@ -12,7 +12,6 @@ from django.utils import translation
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
 from django_sessrec.api.exceptions import UnknownPlacement
@@ -91,7 +90,7 @@ class RecommendationsView(SessrecView):
         responses={200: RecommendationsAnswer, **problems(400, 404)},
         examples=[EXAMPLE],
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         return _answer(request, checked(Query, request.query_params))
 
     @documented(
@@ -101,7 +100,7 @@ class RecommendationsView(SessrecView):
         responses={200: RecommendationsAnswer, **problems(400, 404, 413)},
         examples=[EXAMPLE],
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         return _answer(request, checked(QueryWithItems, request.data))
 
 
@@ -187,9 +186,9 @@ def _made(request: HttpRequest, query: dict[str, Any]) -> Recommendations:
     )
 
 
-def _answer(request: Request, query: dict[str, Any]) -> Response:
-    with language_of_the_page(query):
-        return Response(_as_json(_made(request._request, query)))
+def _answer(request: Request, query: dict[str, Any]) -> HttpResponse:
+    with language_of_the_page(query):  # a Response would be written later, in the browser's language
+        return ShopJSON.response(_as_json(_made(request._request, query)))
 
 
 def _as_json(recommendations: Recommendations) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Tracker:
         self._request = request
         self._impressions: list[Impression] = []
         self._refused: list[Rejected] = []
-        self.on_page: dict[str, list[str]] = {}  # by placement, the items of the lists made so far
+        self.on_page: dict[tuple[object, ...], list[str]] = {}  # items, by what asked for a list
         self.pending: list[Event] = []  # recorded, and written once the response is made
 
     @cached_property

@@ -57,6 +57,7 @@ class Catalogue(ABC):
 
         "price" and "stock" are numbers; the admin names "brand", "category" and "tags", and rules take any
         further key of the shop's own. Called for each candidate of a list that has rules: no query here.
+        Where it raises, no rule by attribute applies to the item, and a list that hides by one leaves it out.
         """
         return {"category": self.category(item)}
 
@@ -84,7 +85,9 @@ class Catalogue(ABC):
         """Id -> the family's id, of those that are variants of something, such as the sizes of a shirt.
 
         A list shows one of a family, and a view of a variant counts for all of it. Items that are sold out
-        or gone have families too. The answer is kept for a minute.
+        or gone have families too. The answer is kept for a minute. An id that is an item's, too, is the
+        parent's: its views count for the family. Where families are no items, give them ids of their own,
+        such as "style:10".
         """
         return {}
 

@@ -47,6 +47,7 @@ class ModelCatalogue(Catalogue):
     - `category_field`: a field, a ForeignKey or a ManyToManyField
     - `parent_field`: a field whose value the variants of one product share; empty for all others
     - `brand_field`, `stock_field`: for a merchant's rules; the stock is a number
+    - `created_field`: by which products are new; the key by default, which says it where it counts up
     """
 
     model: str
@@ -58,6 +59,7 @@ class ModelCatalogue(Catalogue):
     brand_field: str | None = None
     stock_field: str | None = None
     parent_field: str | None = None
+    created_field: str = "pk"
 
     def queryset(self) -> QuerySet[Any]:
         """Every product, with what the template needs joined in: add select_related here."""
@@ -121,19 +123,22 @@ class ModelCatalogue(Catalogue):
             return {}
         products = self._model._default_manager.filter(**{f"{self.id_field}__in": self.native_ids(item_ids)})
         found = products.order_by().values_list(self.id_field, self.parent_field)
-        return {item_id: parent for item_id, parent in found if parent not in (None, "")}
+        of = self._family_prefix
+        return {item_id: f"{of}{parent}" for item_id, parent in found if parent not in (None, "")}
 
     def variants(self, families: Collection[str]) -> Mapping[Any, Iterable[Any]]:
         """In the order of `available`; those with the most in stock first where there is a stock_field."""
         if not self.parent_field:
             return {}
-        values = _cleaned(self._field(self.parent_field), families)
+        of = self._family_prefix
+        parents = [each.removeprefix(of) for each in families if each.startswith(of)]
+        values = _cleaned(self._field(self.parent_field), parents)
         asked = self.available(self.queryset()).filter(**{f"{self.parent_field}__in": values})
         if self.stock_field and self._field(self.stock_field) is not None:
             asked = asked.order_by(F(self.stock_field).desc(nulls_last=True), "pk")
         found: dict[str, list[Any]] = {}
         for item_id, parent in asked.values_list(self.id_field, self.parent_field):
-            found.setdefault(str(parent), []).append(item_id)
+            found.setdefault(f"{of}{parent}", []).append(item_id)
         return found
 
     def related(self, item_id: str, limit: int) -> Iterable[Any]:
@@ -151,7 +156,7 @@ class ModelCatalogue(Catalogue):
         if not self.category_field or (field := self._category) is None:
             return []
         within = {f"{self.category_field}__in": _cleaned(field, categories)}
-        found = self.available(self._model._default_manager.all()).filter(**within).order_by("-pk")
+        found = self._newest_first(self.available(self._model._default_manager.all()).filter(**within))
         return (found.distinct() if _has_many(field) else found).values_list(self.id_field, flat=True)[:limit]
 
     def describe_categories(
@@ -181,8 +186,8 @@ class ModelCatalogue(Catalogue):
         return [str(category) for category in largest[:limit]]
 
     def newest(self, limit: int) -> Iterable[Any]:
-        """By primary key."""
-        newest = self.available(self._model._default_manager.all()).order_by("-pk")
+        """By created_field."""
+        newest = self._newest_first(self.available(self._model._default_manager.all()))
         return newest.values_list(self.id_field, flat=True)[:limit]
 
     def fallback(self, limit: int) -> Iterable[Any]:
@@ -210,6 +215,11 @@ class ModelCatalogue(Catalogue):
             return products.filter(**{f"{self.id_field}__{Among.lookup_name}": ",".join(map(str, ids))})
         return products.filter(**{f"{self.id_field}__in": ids})
 
+    def _newest_first(self, products: QuerySet[Any]) -> QuerySet[Any]:
+        if self.created_field == "pk":
+            return products.order_by("-pk")
+        return products.order_by(F(self.created_field).desc(nulls_last=True), "-pk")
+
     @cached_property
     def _id_field(self) -> Field[Any, Any]:
         name = self._model._meta.pk.name if self.id_field == "pk" else self.id_field
@@ -236,6 +246,12 @@ class ModelCatalogue(Catalogue):
             return by_column.get(name) or self._model._meta.get_field(name)
         except FieldDoesNotExist:
             return None
+
+    @cached_property
+    def _family_prefix(self) -> str:
+        """What a family's id begins with, so that key 10 of a table of families is not product 10."""
+        related = getattr(self._field(self.parent_field or ""), "related_model", None)
+        return "" if related is None or issubclass(self._model, related) else f"{self.parent_field}:"
 
     @cached_property
     def _brand(self) -> Field[Any, Any] | ForeignObjectRel | None:

@@ -169,5 +169,11 @@ NOT_A_NAME = Check(
     "a name in `MODELS` or `PLACEMENTS` that can't stand in an address or a file's name, such as `home/top`",
     "use letters, digits, `_`, `-` and `.`",
 )
+NO_ORDER = Check(
+    "sessrec.W046",
+    "the catalogue's newest products are those with the greatest keys, and the keys are no numbers that"
+    " count up",
+    "name a date as `created_field`, or override `newest`",
+)
 
 CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.checks import CheckMessage
+from django.db.models import IntegerField
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
 from django.utils.module_loading import import_string
 
@@ -109,7 +110,7 @@ def _model_catalogue(path: str, catalogue: type[ModelCatalogue]) -> Iterator[Che
     fields = {field.name for field in model._meta.get_fields()}
     columns = fields | {field.attname for field in model._meta.concrete_fields} | {"pk"}
     readable = columns | set(dir(model)) | _annotations(catalogue)
-    queried = ("id_field", "category_field", "parent_field")
+    queried = ("id_field", "category_field", "parent_field", "created_field")
     shown = ("title_field", "image_field", "price_field", "brand_field", "stock_field")
     for name in (*queried, *shown):
         field = getattr(catalogue, name)
@@ -122,6 +123,16 @@ def _model_catalogue(path: str, catalogue: type[ModelCatalogue]) -> Iterator[Che
                 f"{path}.{name} = {field!r}, which {model.__name__} does not have.", hint
             )
 
+    key = getattr(model._meta.pk, "target_field", model._meta.pk)
+    if (
+        catalogue.newest is ModelCatalogue.newest
+        and catalogue.created_field == "pk"
+        and not isinstance(key, IntegerField)
+    ):
+        yield messages.NO_ORDER(
+            f"{path} takes the greatest keys for the newest products, and {model.__name__}'s are no numbers.",
+            "Name the field that tells when a product came as created_field, or override newest().",
+        )
     described = catalogue.url is not Catalogue.url or catalogue.describe is not ModelCatalogue.describe
     if not described and not hasattr(model, "get_absolute_url"):
         yield messages.NO_ADDRESS(

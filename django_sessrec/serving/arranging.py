@@ -5,8 +5,6 @@ They are settled together, place by place; each rule then takes out, under its o
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -14,13 +12,12 @@ from typing import Final
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving.candidate import BY_HAND, PINNED, SPONSORED, Candidate
 from django_sessrec.serving.facets import Facets, in_order
-from django_sessrec.serving.families import families_of
 from django_sessrec.serving.merchandising import Stage
 from django_sessrec.serving.merchant_rules import BY_PLACE, Match, MerchantRule
-from django_sessrec.serving.rules import Rule, RuleContext, guarded, one_of_a_family
+from django_sessrec.serving.place_checks import FAMILY, MOST, Check, by_limits, by_rules
+from django_sessrec.serving.rules import Rule, RuleContext, guarded
 
 Kind = PlacementRule.Kind
-FAMILY: Final = one_of_a_family.__name__
 ARRANGED: Final = 1.5  # times the list's length: some can't be described, and are not shown
 
 
@@ -35,13 +32,12 @@ def arranging(rules: Sequence[MerchantRule], facets: Facets) -> Iterator[Stage]:
     plan = Plan()
 
     def settle(items: list[Candidate], context: RuleContext) -> None:
-        placed = _placed(places, hidden, context, facets)
+        paid = {each.item_id for each in items if each.step == SPONSORED}
+        placed = _placed(places, hidden, paid, context, facets)
         fixed = _fixed(placed)
-        checks = [
-            *(_NeverBeside(rule, facets, fixed) for rule in beside),
-            *(_Cap(rule, facets, fixed) for rule in caps),
-            *_other_variants(fixed.values(), items, context),
-        ]
+        checks = [*by_rules([*beside, *caps], facets, fixed)]
+        if fixed:  # without any, the list keeps these limits already
+            checks += by_limits([*items, *fixed.values()], fixed.values(), context)
         plan.settle(items, checks, placed, fixed, int(context.placement.limit * ARRANGED))
 
     def settled(items: list[Candidate], context: RuleContext) -> list[Candidate]:
@@ -53,7 +49,7 @@ def arranging(rules: Sequence[MerchantRule], facets: Facets) -> Iterator[Stage]:
     for number, rule in enumerate(places):
         yield Stage(rule.name, plan.placing(rule, None if number else settle), asks=not number)
     yield Stage("arranged", settled, asks=not places)
-    for name in (*(rule.name for rule in (*beside, *caps)), FAMILY):
+    for name in (*(rule.name for rule in (*beside, *caps)), FAMILY, MOST):
         yield Stage(name, plan.without(name))
 
 
@@ -68,7 +64,7 @@ class Plan:
     def settle(
         self,
         items: Sequence[Candidate],
-        checks: Sequence[_Check],
+        checks: Sequence[Check],
         placed: Sequence[tuple[MerchantRule, Candidate]],
         fixed: Mapping[int, Candidate],
         enough: int,
@@ -95,7 +91,7 @@ class Plan:
         self.order += waiting  # of which each rule's own step takes what it left out
 
     def _first(
-        self, waiting: Sequence[Candidate], checks: Sequence[_Check]
+        self, waiting: Sequence[Candidate], checks: Sequence[Check]
     ) -> tuple[Candidate | None, dict[str, str]]:
         """The first product that may come next; without one, the rule that keeps each from it."""
         kept_by: dict[str, str] = {}
@@ -137,116 +133,28 @@ class Plan:
         return place
 
 
-class _Check(ABC):
-    """What one rule, known to traces by its name, asks of the next place."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    @abstractmethod
-    def lets(self, candidate: Candidate) -> bool:
-        """Whether the product may stand there."""
-
-    @abstractmethod
-    def count(self, candidate: Candidate) -> None:
-        """Take in that it does."""
-
-
-class _Cap(_Check):
-    """At most so many products with one value among so many places in a row, fixed ones ahead included."""
-
-    def __init__(self, rule: MerchantRule, facets: Facets, fixed: Mapping[int, Candidate]) -> None:
-        super().__init__(rule.name)
-        self.rule, self.facets = rule, facets
-        self.so_far: list[frozenset[str]] = []  # the values of each place
-        self.inside: defaultdict[str, int] = defaultdict(int)  # in places that share a window with the next
-        self.ahead: dict[str, list[int]] = {}  # by value, the places of fixed products
-        for place, each in sorted(fixed.items()):
-            for value in self._values(each):
-                self.ahead.setdefault(value, []).append(place)
-
-    def lets(self, candidate: Candidate) -> bool:
-        for value in self._values(candidate):
-            if self.inside[value] >= self.rule.most or (value in self.ahead and not self._fits(value)):
-                return False
-        return True
-
-    def count(self, candidate: Candidate) -> None:
-        self.so_far.append(self._values(candidate))
-        for value in self.so_far[-1]:
-            self.inside[value] += 1
-        if self.rule.window and (left := len(self.so_far) - self.rule.window) >= 0:
-            for value in self.so_far[left]:
-                self.inside[value] -= 1
-
-    def _values(self, candidate: Candidate) -> frozenset[str]:
-        return self.facets.values(candidate, self.rule.attribute)
-
-    def _fits(self, value: str) -> bool:
-        """Whether the windows that hold the next place and a fixed product ahead have room for the value."""
-        here, most = len(self.so_far), self.rule.most
-        width = self.rule.window or here + self.ahead[value][-1] + 1
-        ahead = [place for place in self.ahead[value] if here < place < here + width]
-        for end in ahead:
-            start = max(0, end - width + 1)
-            before = sum(value in values for values in self.so_far[start:])
-            if before + sum(start <= place <= end for place in ahead) + 1 > most:
-                return False
-        return True
-
-
-class _NeverBeside(_Check):
-    """Two kinds of products of which a list, and the page it stands on, have one at most."""
-
-    def __init__(self, rule: MerchantRule, facets: Facets, fixed: Mapping[int, Candidate]) -> None:
-        super().__init__(rule.name)
-        self.sides = facets.matching(rule.what), facets.matching(rule.other)
-        self.has = [False, False]
-        for each in fixed.values():
-            self.count(each)
-        if facets.current is not None:
-            self.count(facets.current)
-
-    def lets(self, candidate: Candidate) -> bool:
-        one, other = (candidate.item_id in side for side in self.sides)
-        return not ((one and self.has[1]) or (other and self.has[0]))
-
-    def count(self, candidate: Candidate) -> None:
-        self.has = [had or candidate.item_id in side for had, side in zip(self.has, self.sides, strict=True)]
-
-
-class _OtherVariants(_Check):
-    """No other variant of a family that the shop has placed a variant of."""
-
-    def __init__(self, variants: Collection[str]) -> None:
-        super().__init__(FAMILY)
-        self.variants = variants
-
-    def lets(self, candidate: Candidate) -> bool:
-        return candidate.item_id not in self.variants
-
-    def count(self, candidate: Candidate) -> None:
-        """Nothing changes: what the shop has placed was known from the start."""
-
-
-def _other_variants(
-    placed: Collection[Candidate], items: Iterable[Candidate], context: RuleContext
-) -> Iterator[_Check]:
-    """The check of families, where there is anything to check."""
-    families = families_of(context.catalogue) if placed else None
-    if families is None:
-        return
-    family = families.of({each.item_id for each in (*placed, *items)})
-    stand_for = {family[each.item_id] for each in placed if each.item_id in family}
-    variants = {item_id for item_id, of_item in family.items() if of_item in stand_for}
-    if variants:
-        yield _OtherVariants(variants)
+def at_their_places(items: list[Candidate], rules: Iterable[MerchantRule]) -> list[Candidate]:
+    """The list with the products that the rules have placed at their places, now that it is longer."""
+    here = {each.item_id: each for each in items if each.step in BY_HAND}
+    fixed = _fixed((rule, here.pop(rule.item_id)) for rule in rules if rule.item_id in here)
+    own = {each.item_id for each in fixed.values()}
+    placed = [each for each in items if each.item_id not in own]
+    for place, each in sorted(fixed.items()):
+        placed.insert(place, each)
+    return placed
 
 
 def _placed(
-    rules: Iterable[MerchantRule], hidden: Iterable[Match], context: RuleContext, facets: Facets
+    rules: Iterable[MerchantRule],
+    hidden: Iterable[Match],
+    paid: Collection[str],
+    context: RuleContext,
+    facets: Facets,
 ) -> list[tuple[MerchantRule, Candidate]]:
-    """The products that the merchant gives a place, as far as they may be shown here and now."""
+    """The products that the merchant gives a place, as far as they may be shown here and now.
+
+    paid: ids that stand in the list because somebody pays for them, and say so at their new place, too
+    """
     offered = context.look_up({rule.item_id for rule in rules})
     placed: dict[str, tuple[MerchantRule, Candidate]] = {}
     for rule in rules:
@@ -255,14 +163,14 @@ def _placed(
                 first, candidate = placed[rule.item_id]
                 placed[rule.item_id] = first, replace(candidate, step=SPONSORED, reason=SPONSORED)
         elif rule.item_id in offered:
-            step = SPONSORED if rule.kind == Kind.SPONSORED else PINNED
+            step = SPONSORED if rule.kind == Kind.SPONSORED or rule.item_id in paid else PINNED
             candidate = Candidate(rule.item_id, step, step, item=offered[rule.item_id])
             facets.add(candidate)
             if guarded([candidate], context):
                 placed[rule.item_id] = rule, candidate
     if placed:
         for what in hidden:
-            for item_id in placed.keys() & facets.matching(what):
+            for item_id in placed.keys() & facets.hidden_by(what):
                 del placed[item_id]
     return list(placed.values())
 

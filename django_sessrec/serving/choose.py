@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import Final, NamedTuple
+from uuid import UUID
 
 from django.http import HttpRequest
 
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
+from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.safety import isolated
 from django_sessrec.serving.after_order import NOTHING, settled
-from django_sessrec.serving.arranging import arranging
+from django_sessrec.serving.arranging import arranging, at_their_places
 from django_sessrec.serving.candidate import (
     ADDED,
     BOUGHT_TOGETHER,
@@ -21,15 +23,18 @@ from django_sessrec.serving.candidate import (
     DROPPED,
     MOVED,
     RECENTLY_VIEWED,
+    SPONSORED,
     Candidate,
     Trace,
 )
 from django_sessrec.serving.facets import Facets
 from django_sessrec.serving.fallback import candidates
 from django_sessrec.serving.families import families_of
-from django_sessrec.serving.interleaving import interleaved, teams
+from django_sessrec.serving.interleaving import by_hand_of, interleaved, teams
 from django_sessrec.serving.merchandising import Stage, in_force, refill, sifting
+from django_sessrec.serving.merchant_rules import BY_PLACE
 from django_sessrec.serving.model_candidates import AT_FIRST, SPARE, UNDER_RULES
+from django_sessrec.serving.place_checks import Check, by_limits, by_rules
 from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.rules import (
     BY_CATALOGUE,
@@ -146,9 +151,7 @@ def choose(
     if placement.holdout:
         return Choice()
     if placement.teams and visit.session_id is not None:
-        order = teams(placement.experiment, visit.session_id, placement.limit)
-        lists = [choose(visit, each, request=request, catalogue=catalogue).chosen for each in placement.teams]
-        return Choice(interleaved(lists, order))
+        return Choice(_interleaved(visit, placement, visit.session_id, catalogue, request))
     leads_back = RECENTLY_VIEWED in placement.steps  # to what was viewed, whatever was bought
     bought = NOTHING if leads_back else settled(visit, placement, catalogue)
     context = RuleContext(visit, placement, catalogue, request, bought)
@@ -169,6 +172,40 @@ def choose(
     if _needs_what_was_bought(choice, context):
         choice = _by_rules(first, own, replace(context, short=True))
     return _refilled(choice, context)
+
+
+def _interleaved(
+    visit: Visit,
+    placement: Placement,
+    session_id: UUID,
+    catalogue: TextCatalogue,
+    request: HttpRequest | None,
+) -> list[Candidate]:
+    """One list of the two variants', which keeps the limits that each of them keeps."""
+    context = RuleContext(visit, placement, catalogue, request)
+    limited = (
+        placement.max_per_category is not None
+        or placement.merchandising.rules
+        or families_of(catalogue) is not None
+    )
+    lists = [
+        choose(
+            visit,
+            replace(each, limit=min(MAX_LIMIT, SPARE * each.limit)) if limited else each,
+            request=request,
+            catalogue=catalogue,
+        ).chosen
+        for each in placement.teams
+    ]
+    checks: list[Check] = []
+    if limited:
+        items = [each for found in lists for each in found]
+        fixed = by_hand_of(lists[0], placement.limit)
+        checks = [
+            *by_rules(in_force(context), Facets(context, items), fixed),
+            *by_limits(items, fixed.values(), context),
+        ]
+    return interleaved(lists, teams(placement.experiment, session_id, placement.limit), checks)
 
 
 def offered(
@@ -299,6 +336,7 @@ def _refilled(choice: Choice, context: RuleContext) -> Choice:
     filled = [each for each in whole if id(each) in room]
     if len(filled) == len(choice.chosen):
         return choice
+    filled = at_their_places(filled, [rule for rule in in_force(context) if rule.kind in BY_PLACE])
     return _applied(LAST, _with(REFILLED, choice, filled), context)
 
 
@@ -309,9 +347,12 @@ def _applied(rules: Iterable[Rule], choice: Choice, context: RuleContext) -> Cho
 
 
 def _once_each(items: Iterable[Candidate]) -> list[Candidate]:
+    """Each product where it stands first; one that is paid for says so there."""
     once: dict[str, Candidate] = {}
     for each in items:
-        once.setdefault(each.item_id, each)
+        first = once.setdefault(each.item_id, each)
+        if each.step == SPONSORED and first.step != SPONSORED:
+            once[each.item_id] = replace(first, step=SPONSORED, reason=SPONSORED)
     return list(once.values())
 
 

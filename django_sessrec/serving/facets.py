@@ -8,7 +8,7 @@ from typing import Final
 
 from django_sessrec.serving.candidate import Candidate
 from django_sessrec.serving.merchant_rules import ITEM, Match
-from django_sessrec.serving.rules import RuleContext
+from django_sessrec.serving.rules import NO_ATTRIBUTES, RuleContext
 
 NOWHERE: Final[frozenset[str]] = frozenset()
 
@@ -20,6 +20,7 @@ class Facets:
         self._context = context
         self._with: dict[str, dict[str, set[str]]] = {}  # attribute -> value -> ids
         self._texts: dict[str, Mapping[str, frozenset[str]]] = {}  # id -> attribute -> values
+        self._unknown: set[str] = set()  # ids whose attributes the catalogue could not tell
         self.current = context.on_screen
         for each in items:
             self.add(each)
@@ -31,7 +32,10 @@ class Facets:
         item_id = candidate.item_id
         if item_id in self._texts:
             return
-        texts = self._texts[item_id] = self._context.attributes(candidate).texts
+        attributes = self._context.attributes(candidate)
+        if attributes is NO_ATTRIBUTES:
+            self._unknown.add(item_id)
+        texts = self._texts[item_id] = attributes.texts
         for attribute, values in texts.items():
             by_value = self._with.setdefault(attribute, {})
             for value in values:
@@ -46,6 +50,11 @@ class Facets:
         by_value = self._with.get(match.attribute, {})
         found = [by_value[value] for value in by_value.keys() & match.values]
         return found[0] if len(found) == 1 else set().union(*found)
+
+    def hidden_by(self, match: Match | None) -> Collection[str]:
+        """The ids that a rule which hides these products keeps out: those that may be among them, too."""
+        found = self.matching(match)
+        return found if match is None or match.attribute == ITEM else self._unknown.union(found)
 
     def values(self, candidate: Candidate, attribute: str) -> frozenset[str]:
         self.add(candidate)

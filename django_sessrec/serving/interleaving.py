@@ -7,12 +7,14 @@ remember them: the place among the drafted items tells the team, in Python as in
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from hashlib import sha256
+from itertools import islice
 from typing import TypeVar
 from uuid import UUID
 
 from django_sessrec.serving.candidate import BY_HAND, Candidate
+from django_sessrec.serving.place_checks import Check
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -29,26 +31,56 @@ def teams(experiment: str, session_id: UUID, places: int) -> list[int]:
 
 def team_draft(lists: Sequence[Sequence[Item]], order: Sequence[int]) -> list[Item]:
     """The items in the order in which the teams draft them; shorter than `order` where one has none left."""
-    drafted: dict[Item, None] = {}
+    return list(drafting(lists, order, lambda _item: True))
+
+
+def drafting(
+    lists: Sequence[Sequence[Item]], order: Sequence[int], fits: Callable[[Item], bool]
+) -> Iterator[Item]:
+    """The items as they are drafted: `fits` is asked at each team's turn, and no item twice."""
+    drafted: set[Item] = set()
     left = [iter(each) for each in lists]
     for team in order:
-        best = next((item for item in left[team] if item not in drafted), None)
-        if best is None:
-            break
-        drafted[best] = None
-    return list(drafted)
+        for item in left[team]:
+            if item not in drafted and fits(item):
+                break
+        else:
+            return
+        drafted.add(item)
+        yield item
 
 
-def interleaved(lists: Sequence[Sequence[Candidate]], order: Sequence[int]) -> list[Candidate]:
-    """One list of both: what the shop put into the first by hand keeps its place, the rest is drafted."""
-    places = range(len(order))
-    by_hand = {place: each for place, each in zip(places, lists[0], strict=False) if each.step in BY_HAND}
+def by_hand_of(items: Sequence[Candidate], places: int) -> dict[int, Candidate]:
+    """What the shop put into the list by hand, by its place from 0, as far as the list reaches."""
+    return {place: each for place, each in enumerate(items[:places]) if each.step in BY_HAND}
+
+
+def interleaved(
+    lists: Sequence[Sequence[Candidate]], order: Sequence[int], checks: Sequence[Check] = ()
+) -> list[Candidate]:
+    """One list of both: what the shop put into the first by hand keeps its place, the rest is drafted.
+
+    checks: the limits that both lists keep, and the one that is made of them must keep, too
+    """
+    by_hand = by_hand_of(lists[0], len(order))
     fixed = {each.item_id for each in by_hand.values()}
     ranked = [
         {each.item_id: each for each in found if each.step not in BY_HAND and each.item_id not in fixed}
         for found in lists
     ]
-    order = order[: len(order) - len(by_hand)]
-    drafted = team_draft([list(each) for each in ranked], order)
-    rest = (ranked[team][item_id] for team, item_id in zip(order, drafted, strict=False))
-    return [found for place in places if (found := by_hand.get(place) or next(rest, None)) is not None]
+
+    def fits(item_id: str) -> bool:
+        candidate = ranked[0].get(item_id) or ranked[1][item_id]
+        return all(check.lets(candidate) for check in checks)
+
+    drafted = zip(order, drafting([list(each) for each in ranked], order, fits), strict=False)
+    missing = len(order) - len(by_hand)
+    rest = (ranked[team][item_id] for team, item_id in islice(drafted, missing))
+    merged: list[Candidate] = []
+    for place in range(len(order)):
+        chosen = by_hand.get(place) or next(rest, None)
+        if chosen is not None:
+            merged.append(chosen)
+            for check in checks:
+                check.count(chosen)
+    return merged

@@ -69,7 +69,7 @@ def refill(items: Sequence[Candidate], dropped: Iterable[Candidate], context: Ru
 
 def _hide(rule: MerchantRule, facets: Facets) -> Rule:
     def hide(items: list[Candidate], _context: RuleContext) -> list[Candidate]:
-        hidden = facets.matching(rule.what)
+        hidden = facets.hidden_by(rule.what)
         return _those_left([each for each in items if each.item_id not in hidden], items) if hidden else items
 
     return hide

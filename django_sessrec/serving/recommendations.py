@@ -42,7 +42,7 @@ from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.placements import ROWS, Placement, placement_for
 from django_sessrec.serving.reasons import OF_AN_ITEM, words
-from django_sessrec.serving.visit import Visit, listed, visit_of
+from django_sessrec.serving.visit import Visit, listed, named_categories, visit_of
 
 
 @dataclass(slots=True, unsafe_hash=True)  # frozen, it takes ten times as long to make
@@ -165,8 +165,10 @@ def recommend(
     """
     with isolated(f"make the list of the placement {placement!r}"):
         began = perf_counter_ns()
-        on_page: dict[str, list[str]] = getattr(getattr(request, "sessrec", None), "on_page", {})
-        elsewhere = [each for name, shown in on_page.items() if name != placement for each in shown]
+        tracker = getattr(request, "sessrec", None)
+        on_page: dict[tuple[object, ...], list[str]] = getattr(tracker, "on_page", {})
+        asked = (placement, named_categories(category), str(query))
+        elsewhere = [each for by, shown in on_page.items() if by != asked for each in shown]
         left_out = [*listed(leave_out), *elsewhere]
         visit = visit_of(request, item=item, items=items, leave_out=left_out, category=category, query=query)
         settled = placement_for(placement, visit, limit=limit)
@@ -174,7 +176,7 @@ def recommend(
         impression = remember(choice, visit, settled, duration_us=(perf_counter_ns() - began) // 1_000)
         made = _shown(choice, visit, settled, impression, request)
         # Not before: a list that can't be shown counts nowhere.
-        on_page[placement] = [each.item_id for each in choice.chosen]
+        on_page.setdefault(asked, []).extend(each.item_id for each in choice.chosen)
         if impression is not None and request is not None:
             request.sessrec.show(impression)  # type: ignore[attr-defined]
         return made

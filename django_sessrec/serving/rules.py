@@ -57,6 +57,7 @@ class RuleContext:
     settled: Settled = NOTHING
     short: bool = False
     _offered: dict[str, Any] = field(default_factory=dict)  # by id; None for what the shop does not offer
+    _known: dict[str, Any] = field(default_factory=dict)  # those that it does not offer but knows; as above
     _sensitive: set[str] = field(default_factory=set)
     _attributes: dict[str, Attributes] = field(default_factory=dict)
     _group: list[str] = field(default_factory=list)  # none before it is asked for
@@ -73,9 +74,9 @@ class RuleContext:
 
     @property
     def on_screen(self) -> Candidate | None:
-        """The item on the page, where the catalogue offers it."""
+        """The item on the page, also where the catalogue does not offer it now."""
         current = self.visit.current
-        item = self.look_up([current]).get(current) if current else None
+        item = self.known([current]).get(current) if current else None
         return None if item is None else Candidate(current, "", "", item=item)
 
     def attributes(self, candidate: Candidate) -> Attributes:
@@ -120,6 +121,16 @@ class RuleContext:
             for item_id in item_ids
             if self._offered[item_id] is not None and item_id not in self._sensitive
         }
+
+    def known(self, item_ids: Collection[str]) -> dict[str, Any]:
+        """As `look_up`, with what may not be shown now: lists stand on such products' pages, too."""
+        found = self.look_up(item_ids)
+        missing = [each for each in item_ids if each not in found and each not in self._sensitive]
+        if new := [each for each in missing if each not in self._known]:
+            self._known.update(dict.fromkeys(new))
+            with isolated("look up products that are not offered"):
+                self._known.update(self.catalogue.known(new))
+        return found | {each: self._known[each] for each in missing if self._known[each] is not None}
 
     @property
     def found_sensitive(self) -> bool:
@@ -261,7 +272,7 @@ def not_in_place_of_it(items: list[Candidate], context: RuleContext) -> list[Can
     """
     if BOUGHT_TOGETHER not in context.placement.steps:
         return items
-    anchors = context.look_up(context.visit.anchors)
+    anchors = context.known(context.visit.anchors)
     there = set().union(*(_categories(item, context) for item in anchors.values()))
     return _second_best(items, context, lambda categories: bool(categories & there)) if there else items
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from itertools import accumulate
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from django import template
@@ -28,6 +29,10 @@ from django_sessrec.serving.categories import recommend_categories, rendered_cat
 from django_sessrec.serving.debug_comment import why_no_list, why_unknown
 from django_sessrec.serving.recommendations import Recommendations, recommend, rendered
 from django_sessrec.serving.visit import listed, named_categories
+
+# Characters of a placeholder's address: the script adds what stands elsewhere on the page, up to 3,500, and
+# servers take lines of 4,000 and more.
+LEFT_OUT_ROOM: Final = 2_500
 
 register = template.Library()
 
@@ -251,10 +256,16 @@ def _address(name: str, placement: str, asked: Mapping[str, Any]) -> str:
         "category": named_categories(asked["category"]),
         "query": asked["query"],
         "exclude": named_categories(asked.get("exclude")),
-        "leave_out": catalogue.ids_of(listed(asked.get("leave_out")))[:MAX_LIMIT],
+        "leave_out": _fitting(catalogue.ids_of(listed(asked.get("leave_out")))[:MAX_LIMIT]),
     }
     query = urlencode({key: value for key, value in said.items() if value}, doseq=True)
     return reverse(name, args=[placement]) + (f"?{query}" if query else "")
+
+
+def _fitting(item_ids: list[str]) -> list[str]:
+    """As many ids as an address has room for; the script's own come on top."""
+    lengths = accumulate(len(urlencode({"leave_out": each})) + 1 for each in item_ids)
+    return [each for each, length in zip(item_ids, lengths, strict=True) if length <= LEFT_OUT_ROOM]
 
 
 def _view_left_to_the_browser(request: Any, item_id: str) -> SafeString | str:

@@ -2,6 +2,7 @@
 
 import pytest
 from django.test import Client
+from django.utils.translation import gettext_lazy
 
 from django_sessrec.models import Impression
 from tests.demo.recommendations import DemoCatalogue
@@ -47,6 +48,29 @@ def test_a_shops_own_server_sends_the_items(products):
     answer = Client().post(URL, body, content_type="application/json")
     assert answer.status_code == 200
     assert len(answer.json()["items"]) == 2
+
+
+class Worded(DemoCatalogue):
+    """Describes products in the language of whoever writes the answer."""
+
+    def describe(self, item, request=None):
+        return super().describe(item, request) | {"offered": gettext_lazy("Yes")}
+
+    def describe_categories(self, categories, request=None):
+        found = super().describe_categories(categories, request)
+        return {name: fields | {"offered": gettext_lazy("Yes")} for name, fields in found.items()}
+
+
+@pytest.mark.parametrize("more", [{}, {"leave_out": ["7"]}])
+@pytest.mark.parametrize(("url", "listed"), [(URL, "items"), ("/sessrec/categories/", "categories")])
+def test_words_are_in_the_language_of_the_page(products, settings, url, listed, more):
+    settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.api.test_recommendations.Worded"}
+    query = {"placement": "product_page", "language": "de", **more}
+    for answer in (
+        Client(headers={"accept-language": "en"}).get(url, query),
+        Client(headers={"accept-language": "en"}).post(url, query, content_type="application/json"),
+    ):
+        assert {each["offered"] for each in answer.json()[listed]} == {"Ja"}
 
 
 @pytest.mark.parametrize("key", ["item_id", "item_ids", "limit", "language"])

@@ -91,15 +91,19 @@ def test_every_click_is_a_row(clicks_through, server, atomic_requests):
 
 
 @pytest.fixture
-def elsewhere(request, tmp_path):
+def elsewhere(tmp_path):
     """A Postgres for the events, and the settings of the router that leads there."""
     events = Postgres(own_folder(scratch_folder() / "routed"), durable=False)
     events.start()
-    request.addfinalizer(events.stop)
     settings = {"EVENTS_URL": events.url, "DJANGO_SETTINGS_MODULE": "tests.chaos.server_settings"}
-    with process("-m", "django", "migrate", "--database", "events", cwd=tmp_path, **settings) as migration:
-        assert migration.wait(300) == 0
-    return settings
+    try:
+        with process(
+            "-m", "django", "migrate", "--database", "events", cwd=tmp_path, **settings
+        ) as migration:
+            assert migration.wait(300) == 0
+        yield settings
+    finally:
+        events.stop()
 
 
 def test_a_router_leads_the_events_to_their_own_database(clicks_through, elsewhere):

@@ -6,6 +6,7 @@ import sys
 import pytest
 from django.urls import include, path, re_path
 
+from django_sessrec.catalogue import ModelCatalogue
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
 from django_sessrec.tasks import schedule
 from tests.support.checks import GOOD, findings
@@ -13,6 +14,24 @@ from tests.support.checks import GOOD, findings
 
 async def unawaited(request):
     """A shop's function, written as its async views are: its answer is a coroutine, which is true."""
+
+
+class Sessions(ModelCatalogue):
+    """Products whose keys are texts, and so tell nothing of which is new."""
+
+    model = "sessions.Session"
+
+    def url(self, item):
+        return "/"
+
+
+class Dated(Sessions):
+    created_field = "expire_date"
+
+
+class Sorted(Sessions):
+    def newest(self, limit):
+        return []
 
 
 def model(**keys):
@@ -73,6 +92,7 @@ def test_an_estimators_module_in_another_encoding_is_read(tmp_path, monkeypatch)
         ({}, "sessrec.E004", "ModelCatalogue"),
         ({"CATALOGUE": "django_sessrec.conf.Settings"}, "sessrec.E005", "Subclass"),
         ({"CATALOGUE": "nowhere.Catalogue"}, "sessrec.E006", "spelling"),
+        ({"CATALOGUE": "tests.doors.test_checks.Sessions"}, "sessrec.W046", "created_field"),
         (GOOD | {"CONSENT": "django_sessrec.conf.SETTINGS"}, "sessrec.E005", "function"),
         *(
             (GOOD | {key: "tests.doors.test_checks.unawaited"}, "sessrec.E005", "with def")
@@ -356,3 +376,8 @@ call_command("check")
     assert check.returncode
     assert "sessrec.E011" in check.stderr
     assert "the shop's own may stay where it is" in check.stderr
+
+
+@pytest.mark.parametrize("name", ["Dated", "Sorted"])
+def test_a_catalogue_that_tells_what_is_new_may_have_any_keys(name):
+    assert "sessrec.W046" not in findings(SESSREC=GOOD | {"CATALOGUE": f"{__name__}.{name}"})

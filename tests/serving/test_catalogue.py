@@ -1,6 +1,7 @@
 """The shop's catalogue as real shops write it: ids of any kind, pictures missing, several categories."""
 
 import contextlib
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -345,6 +346,37 @@ def test_main_categories_of_several_are_counted_each(members):
 def test_limit_as_text_is_a_limit(products):
     page = Client().get(f"/sessrec/slot/product_page/?item_id={products[0].pk}&limit=4")
     assert page.content.count(b'class="sessrec__item"') == 4
+
+
+class Members(ModelCatalogue):
+    model = "auth.User"
+    category_field = "is_staff"
+    created_field = "last_login"
+
+
+def test_the_newest_are_so_by_the_field_that_the_shop_names():
+    for name, year in (("old", 2020), ("new", 2026), ("older", 2019), ("unknown", None)):
+        at = year and datetime(year, 1, 1, tzinfo=UTC)
+        User.objects.create(username=name, last_login=at)
+    for found in (Members().newest(9), Members().fallback(9), Members().in_category(["False"], 9)):
+        names = [User.objects.get(pk=pk).username for pk in found]
+        assert names == ["new", "old", "older", "unknown"]
+
+
+class ByType(Permissions):
+    """Families are rows of a table of their own, whose keys begin at 1 as those of products do."""
+
+    parent_field = "content_type"
+
+
+def test_a_family_is_no_product_of_the_same_number():
+    shop = TextCatalogue(ByType())
+    one = Permission.objects.order_by("pk").first()
+    alike = {str(each.pk) for each in Permission.objects.filter(content_type=one.content_type)}
+    family = shop.families({str(one.pk)})
+    assert family == {str(one.pk): f"content_type:{one.content_type_id}"}
+    assert {*shop.variants(family.values())[family[str(one.pk)]]} == alike
+    assert shop.variants({str(one.content_type_id)}) == {}
 
 
 def test_what_is_looked_up_by_id_is_not_sorted():

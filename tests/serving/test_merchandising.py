@@ -1,5 +1,6 @@
 """A merchant's rules over real lists: what each does, says, and leaves where it would leave nothing."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -196,6 +197,29 @@ def test_one_that_is_pinned_and_paid_for_says_that_it_is_paid_for(visit, shop):
     assert choice.items[1].step == "sponsored"
 
 
+@pytest.mark.parametrize("paid_for_by", ["the settings", "a rule of the shop's own"])
+def test_what_is_paid_for_elsewhere_says_so_where_a_merchant_pins_it(visit, shop, paid_for_by):
+    item = str(shop[21].pk)
+
+    def paid(items, context):
+        return [context.propose(item, sponsored=True), *items]
+
+    keys = {"sponsored": (item,)} if paid_for_by == "the settings" else {"rules": (paid,)}
+    choice = chosen(visit, rule(1, "pin", item=item, position=2), **keys)
+    assert ids(choice).index(item) == 1
+    assert (choice.items[1].step, choice.items[1].reason) == ("sponsored", "sponsored")
+
+
+def test_a_rule_of_the_shops_own_labels_what_stands_in_the_list_already(visit):
+    def paid(items, context):
+        return [*items, context.propose(items[2].item_id, sponsored=True)]
+
+    usual = ids(chosen(visit))
+    choice = chosen(visit, rules=(paid,))
+    assert ids(choice) == usual
+    assert [each.step for each in choice.items[:3]] == ["model", "model", "sponsored"]
+
+
 @pytest.mark.parametrize(
     ("dates", "applies"),
     [
@@ -220,6 +244,24 @@ def test_a_rule_may_be_for_pages_of_some_products_only(visit, shop):
     ):
         choice = chosen(visit, rule(1, "pin", item=item, position=1, on_screen=on_screen))
         assert (ids(choice)[0] == item) is applies, on_screen
+
+
+def test_a_rule_for_pages_of_some_products_applies_where_they_are_sold_out_too(visit, shop):
+    hide = rule(1, "hide", on_screen=attribute("category", "tea"), **attribute("category", "cup"))
+    beside = rule(2, "beside", **attribute("category", "cup"), other=attribute("category", "tea"))
+    same = rule(3, "related", attribute="category", same=True)
+    price = rule(4, "price", low=0.5, high=2, relative=True)
+    Product.objects.filter(pk__in=[each.pk for each in shop[10:]]).update(price=100)
+    Product.objects.filter(pk=shop[8].pk).update(stock=0)
+    for each in (hide, beside, same, price):
+        assert "cup" not in kinds(chosen(visit, each, limit=4)), each.kind
+
+
+def test_a_sold_out_product_in_the_basket_settles_its_category(shop, settings):
+    Product.objects.filter(pk=shop[4].pk).update(stock=0)
+    visit = Visit(items=[str(shop[4].pk)], basket={str(shop[4].pk)})
+    choice = chosen(visit, steps=("bought_together", "static"), limit=4)
+    assert "tea" not in kinds(choice)
 
 
 def test_a_rule_for_pages_of_a_category_applies_on_the_page_of_the_category_itself(visit, shop):
@@ -322,6 +364,34 @@ def test_a_catalogue_whose_attributes_raise_costs_no_list(visit, settings, caplo
     settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.serving.test_merchandising.Faulty"}
     assert len(chosen(visit, rule(1, "cap", attribute="category", most=1)).items) == 8
     assert "tell an item's attributes" in caplog.text
+
+
+def test_a_product_whose_attributes_raise_may_be_one_that_is_hidden(visit, settings, shop):
+    settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.serving.test_merchandising.Faulty"}
+    assert chosen(visit, rule(1, "hide", **attribute("category", "cup"))).items == []
+    assert len(chosen(visit, rule(1, "hide", **attribute("item", str(shop[0].pk)))).items) == 8
+    pinned = rule(2, "pin", item=str(shop[21].pk), position=1)
+    assert chosen(visit, pinned, rule(1, "hide", **attribute("category", "cup"))).items == []
+
+
+@pytest.mark.parametrize("kind", ["pin", "sponsored"])
+def test_what_a_merchant_places_uses_up_the_limit_of_its_category(visit, shop, kind):
+    placed = [
+        rule(number, kind, item=str(shop[number].pk), position=place)
+        for place, number in enumerate((1, 3), 1)
+    ]
+    choice = chosen(visit, *placed, max_per_category=2, limit=6)
+    assert Counter(kinds(choice)) == {"tea": 2, "cup": 2, "pot": 2}
+    assert ids(choice)[:2] == [str(shop[1].pk), str(shop[3].pk)]
+
+
+@pytest.mark.parametrize("kind", ["pin", "sponsored"])
+def test_a_list_that_is_filled_again_leaves_what_is_placed_at_its_place(visit, shop, kind):
+    pinned = str(shop[21].pk)
+    Product.objects.filter(pk__in=[shop[10].pk, shop[11].pk]).update(price=500)
+    choice = chosen(visit, rule(1, "price", low=100), rule(7, kind, item=pinned, position=5))
+    assert len(choice.items) == 8
+    assert ids(choice).index(pinned) == 4
 
 
 def test_an_attribute_of_ten_thousand_values(visit, shop):

@@ -215,6 +215,19 @@ def test_no_product_is_twice_on_a_page(products, trails, promote, placement, set
     assert ids(get_recommendations(request_of(), "below", item=products[8])) == ids(above), "another page"
 
 
+def test_one_placement_for_several_categories_shows_no_product_twice(products, placement):
+    placement(MODELS=[])
+    Product.objects.filter(pk__in=[each.pk for each in products[10:12]]).update(category="pot")
+    request = request_of()
+    lists = [
+        ids(get_recommendations(request, "product_page", category=category))
+        for category in (["pot"], ["pot", "cup"], ["tea"])
+    ]
+    shown = [item_id for found in lists for item_id in found]
+    assert [len(found) for found in lists] == [8, 8, 8]
+    assert len({*shown}) == len(shown)
+
+
 def test_a_list_leaves_out_what_its_caller_names(products, trails, promote):
     promote(trails)
     shown = get_recommendations(None, "product_page", item=products[8])

@@ -10,13 +10,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from django_sessrec.experiment_models import HOLDOUT, INTERLEAVED, Experiment
-from django_sessrec.models import Impression
-from django_sessrec.serving import experiments
+from django_sessrec.models import Impression, RuleSet
+from django_sessrec.serving import experiments, merchant_rules
 from django_sessrec.serving.choose import choose
 from django_sessrec.serving.interleaving import teams
 from django_sessrec.serving.placements import placement_for, variants_of
 from django_sessrec.serving.recommendations import remember
 from django_sessrec.serving.visit import Visit
+from tests.demo.models import Product
 from tests.support.experiments import an_experiment
 
 pytestmark = pytest.mark.django_db
@@ -177,6 +178,10 @@ def test_a_holdouts_page_renders_and_stores_its_empty_list(begun, visitor, produ
     assert [(each.step, each.item_ids) for each in Impression.objects.all()] == [(HOLDOUT, [])]
 
 
+def of(category):
+    return {"attribute": "category", "values": [category]}
+
+
 @pytest.fixture
 def interleaved(begun, products, trails, promote):
     promote(trails, "neighbours")
@@ -199,6 +204,40 @@ def test_each_place_of_an_interleaved_list_is_its_teams(interleaved, products):
         for item, team in zip(merged, teams(interleaved.name, session_id, 8), strict=True):
             assert item.item_id in models[team]
             assert item.model == models[team][item.item_id]
+
+
+LIMITS = {
+    "the placement's limit": ({"MAX_PER_CATEGORY": 3}, (), 3),
+    "a merchant's cap": ({}, [("cap", {"attribute": "category", "most": 3})], 3),
+    "a cap on any four in a row": ({}, [("cap", {"attribute": "category", "most": 2, "window": 4})], 2),
+    "never a cup beside a tea": ({}, [("beside", of("cup") | {"other": of("tea")})], 8),
+}
+
+
+@pytest.mark.parametrize("named", LIMITS)
+def test_an_interleaved_list_keeps_the_limits_of_both(interleaved, products, placement, named):
+    settings, rules, most = LIMITS[named]
+    placement(**settings)
+    live = RuleSet.objects.create(placement="product_page", published_at=timezone.now())
+    for kind, parameters in rules:
+        live.rules.create(kind=kind, parameters=parameters)
+    merchant_rules.forget()
+    for session_id in SESSIONS[:20]:
+        merged, _teams = lists_of(session_id, str(products[28].pk))
+        found = [each.item.category for each in merged]
+        window = 4 if "row" in named else len(found)
+        for start in range(len(found) - window + 1):
+            assert max(Counter(found[start : start + window]).values()) <= most, found
+        assert "beside" not in named or not {"cup", "tea"} <= {*found}
+        assert len(merged) >= 6
+
+
+def test_an_interleaved_list_has_one_of_a_family(interleaved, products, settings):
+    settings.SESSREC = settings.SESSREC | {"CATALOGUE": "tests.serving.test_families.FamilyCatalogue"}
+    Product.objects.filter(pk__in=[each.pk for each in products[:12]]).update(family="round")
+    for session_id in SESSIONS[:20]:
+        merged, _teams = lists_of(session_id, str(products[28].pk))
+        assert [each.item.family for each in merged].count("round") <= 1
 
 
 def test_what_is_pinned_belongs_to_no_team_and_keeps_its_place(interleaved, products, placement):

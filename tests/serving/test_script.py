@@ -33,6 +33,29 @@ def page(settings, monkeypatch) -> Iterator[Page]:
     assert complaints == []
 
 
+ELSEWHERE = """
+document.addEventListener("readystatechange", () => {
+  for (let number = 0; document.readyState === "interactive" && number < 100; number++) {
+    const item = document.createElement("p");
+    item.dataset.sessrecItem = crypto.randomUUID();
+    document.body.append(item);
+  }
+});
+"""
+
+
+def test_what_stands_elsewhere_makes_no_address_that_servers_refuse(page, address):
+    asked = []
+    page.add_init_script("crypto.randomUUID ??= () => `${Math.random()}`.padEnd(36, '0')")  # on plain http
+    page.add_init_script(ELSEWHERE)
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.locator(".sessrec-placeholder .sessrec__item").first.wait_for()
+    [slot] = [url for url in asked if "/slot/" in url]
+    assert 3_300 < len(slot) < 3_600
+    assert slot.count("leave_out=") > 60
+
+
 @pytest.fixture
 def address(live_server, products) -> str:
     return f"{live_server.url}/demo/product/{products[0].pk}/cached/"

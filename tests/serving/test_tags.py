@@ -2,6 +2,7 @@
 
 import re
 from html import unescape
+from uuid import uuid4
 
 import pytest
 from django.conf import settings as django_settings
@@ -242,6 +243,14 @@ def test_a_placeholder_and_a_page_fetched_ahead_leave_out_what_the_tag_names(pro
         html = stranger.get(address).content.decode()
         assert html.count("data-sessrec-item=") == 8
         assert f'data-sessrec-item="{first.pk}"' not in html
+
+
+def test_a_placeholders_address_stays_short_enough_for_any_server(products):
+    ids = [str(uuid4()) for _ in range(100)]
+    html = rendered('{% sessrec_placeholder "product_page" leave_out=ids %}', ids=ids)
+    address = unescape(re.search(r'data-sessrec-slot="([^"]+)"', html)[1])
+    assert 2_400 < len(address) < 2_600
+    assert [each for each in ids if each in address] == ids[: address.count("leave_out")]
 
 
 class Heard(DemoCatalogue):

@@ -9,7 +9,7 @@ const HALF = 0.5, LONG_ENOUGH = 1000; // the Media Rating Council's viewable imp
 const STEPS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1];
 const SLOT = "[data-sessrec-slot]:not([data-sessrec-filled])", LIST = "[data-sessrec-rec]";
 const TAG = /([?&])sessrec=([\w-]+)\.(\d+)(&|(?=#)|$)/; // of a recommended link
-const MOST_LEFT_OUT = 100;
+const MOST_LEFT_OUT = 100, LONGEST_ADDRESS = 3500; // servers take lines of 4,000 characters and more
 let recorded = 0, latestAnswer;
 const answered = new WeakSet(); // placeholders that hold the visitor's own list
 const told = new Set(); // signed lists that were seen, and links that were clicked: each counts once
@@ -31,9 +31,13 @@ function addressOf(placeholder) {
     return around !== placeholder && (!around || answered.has(around));
   });
   const items = [...new Set(elsewhere.map((item) => item.dataset.sessrecItem))].slice(0, MOST_LEFT_OUT);
-  const { sessrecSlot } = placeholder.dataset;
-  const query = new URLSearchParams(items.map((item) => ["leave_out", item]));
-  return items.length ? `${sessrecSlot}${sessrecSlot.includes("?") ? "&" : "?"}${query}` : sessrecSlot;
+  let address = placeholder.dataset.sessrecSlot;
+  for (const item of items) {
+    const longer = `${address}${address.includes("?") ? "&" : "?"}${new URLSearchParams({ leave_out: item })}`;
+    if (longer.length > LONGEST_ADDRESS) break;
+    address = longer;
+  }
+  return address;
 }
 
 async function ask(placeholder) {
