@@ -58,7 +58,8 @@ def cap(sessions: dict[str, Array], share: float = 0.99) -> float:
 def ratio_of(hits: Array, trials: Array) -> Ratio:
     """The ratio over all sessions, from one value each."""
     squares = Squares(float(hits @ hits), float(hits @ trials), float(trials @ trials))
-    return Ratio(float(hits.sum()), float(trials.sum()), len(hits), squares)
+    with_trials = int(np.count_nonzero(trials))
+    return Ratio(float(hits.sum()), float(trials.sum()), len(hits), squares, with_trials)
 
 
 def measured(sessions: dict[str, Array], measure: str, capped_at: float) -> tuple[Array, Array]:
@@ -73,6 +74,6 @@ def looks(hits: Array, trials: Array, number: int) -> list[Ratio]:
     columns = (hits, trials, hits * hits, hits * trials, trials * trials)
     sums = np.stack([np.cumsum(column)[ends - 1] for column in columns])
     return [
-        Ratio(h, t, int(end), Squares(hh, ht, tt))
+        Ratio(h, t, int(end), Squares(hh, ht, tt), int(end))
         for (h, t, hh, ht, tt), end in zip(sums.T.tolist(), ends, strict=True)
     ]

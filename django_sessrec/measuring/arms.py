@@ -40,6 +40,7 @@ RATIOS: Final[Mapping[str, tuple[str, str]]] = {  # name -> hits, trials; "" is 
     "refunds": ("refunded", "lines"),
     "time": ("milliseconds", "lists"),
 }
+WITH_TRIALS: Final = {"lines": "ordered"}  # sessions with such a trial; all have a list
 
 
 def _pairs(measures: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -176,7 +177,8 @@ class Arm:
         if not trials:
             return Ratio.mean(self.sum(hits), squares, self.sessions)
         products = Squares(squares, self._product(hits, trials), self._product(trials, trials))
-        return Ratio(self.sum(hits), self.sum(trials), self.sessions, products)
+        with_trials = int(self.sum(WITH_TRIALS[trials])) if trials in WITH_TRIALS else self.sessions
+        return Ratio(self.sum(hits), self.sum(trials), self.sessions, products, with_trials)
 
     def _product(self, one: str, other: str) -> float:
         return self.products[PAIRS.index((one, other))]

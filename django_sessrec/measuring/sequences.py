@@ -21,22 +21,26 @@ ALPHA: Final = 0.05  # the chance that a sequence leaves the truth out at any lo
 POWER: Final = 0.8
 TUNED_FOR: Final = 10_000  # sessions, where an experiment has no plan of its own
 ALARM: Final = 0.001  # a sample ratio that chance gives more rarely than this is a fault
-MIN_SESSIONS: Final = 50  # of an arm; below, a normal approximation is no basis
+MIN_SESSIONS: Final = 50  # of an arm, with a trial each; below, a normal approximation is no basis
 
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A ratio of two sums over the sessions of an arm: clicked lists to lists, or revenue to sessions."""
+    """A ratio of two sums over the sessions of an arm: clicked lists to lists, or revenue to sessions.
+
+    with_trials: sessions that have a trial; of refunds to order lines, those with an order
+    """
 
     hits: float
     trials: float
     sessions: int
     squares: Squares
+    with_trials: int
 
     @classmethod
     def mean(cls, total: float, squares: float, sessions: int) -> Ratio:
         """A mean per session: each session is one trial."""
-        return cls(total, sessions, sessions, Squares(squares, total, sessions))
+        return cls(total, sessions, sessions, Squares(squares, total, sessions), sessions)
 
     def __add__(self, other: Ratio) -> Ratio:
         """The ratio of two groups that share no session."""
@@ -45,6 +49,7 @@ class Ratio:
             self.trials + other.trials,
             self.sessions + other.sessions,
             self.squares + other.squares,
+            self.with_trials + other.with_trials,
         )
 
     @property
@@ -80,7 +85,7 @@ def sequence(
 
     alpha: to be divided by the number of arms that are held against one control
     """
-    if min(arm.sessions, control.sessions) < MIN_SESSIONS or arm.value is None or control.value is None:
+    if min(arm.with_trials, control.with_trials) < MIN_SESSIONS or arm.value is None or control.value is None:
         return None
     error = sqrt(arm.unit_variance / arm.sessions + control.unit_variance / control.sessions)
     if error == 0:  # nothing varied yet, as with no order at all: nothing is known
@@ -92,7 +97,7 @@ def sequence(
 
 def one_sequence(sample: Ratio, tuned_for: float = TUNED_FOR, alpha: float = ALPHA) -> Difference | None:
     """A ratio with bounds that hold at every look, to be held against 0; None below MIN_SESSIONS."""
-    if sample.sessions < MIN_SESSIONS or sample.value is None or sample.unit_variance == 0:
+    if sample.with_trials < MIN_SESSIONS or sample.value is None or sample.unit_variance == 0:
         return None
     margin = sqrt(sample.unit_variance / sample.sessions) * width(sample.sessions, tuned_for, alpha)
     return Difference(sample.value, sample.value - margin, sample.value + margin)

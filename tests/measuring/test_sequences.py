@@ -28,7 +28,8 @@ def ratio(sessions):
     squares = Squares(
         sum(h * h for h, _ in sessions), sum(h * n for h, n in sessions), sum(n * n for _, n in sessions)
     )
-    return Ratio(hits, trials, len(sessions), squares)
+    with_trials = sum(n > 0 for _, n in sessions)
+    return Ratio(hits, trials, len(sessions), squares, with_trials)
 
 
 @pytest.fixture(scope="module")

@@ -110,6 +110,14 @@ def test_fewer_full_lists_and_more_refunds_fail_the_guard_rails():
     assert verdict(better).failed == []
 
 
+def test_a_single_refunded_line_fails_no_guard_rail():
+    found = {"old": an_arm(500, 20, refunded=1), "new": an_arm(60, 1, refunded=1)}
+    judged = judge(an_experiment(tuned_for=20_000), variants("old", "new", shares=[9, 1]), found)
+    assert (judged.differences["new"]["refunds"], judged.failed) == (None, [])
+    enough = {"old": an_arm(1_000, 100, refunded=5), "new": an_arm(1_000, 50, refunded=40)}
+    assert verdict(enough).failed == [("new", "refunds")]
+
+
 def timed(mean):
     """Lists that take so many milliseconds, give or take half."""
     arm = an_arm(1_000, 100, milliseconds=1_000 * mean)
