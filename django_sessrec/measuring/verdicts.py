@@ -26,6 +26,7 @@ from django_sessrec.measuring.sequences import (
 COMPARED: Final = ("clicks", "orders", "revenue", "full", "refunds", "time")
 # Guard rails, and the direction that is bad: fewer full lists, more refunds, slower lists.
 GUARDS: Final[Mapping[str, int]] = {"full": -1, "refunds": 1, "time": 1}
+OF_LISTS: Final = ("full", "time")  # which a holdout has none of, to be compared with
 
 
 class Verdict(Enum):
@@ -45,7 +46,8 @@ class Judgement:
     """An experiment's figures, held against its control's.
 
     - `arms`: variant -> its sessions, the control first; without those of variants that were removed
-    - `differences`: variant -> ratio of arms.RATIOS -> its difference from the control's, None if unknown yet
+    - `differences`: variant -> ratio of arms.RATIOS -> its difference from the control's, None if unknown yet;
+      where one of the two is a holdout, without guard rails of lists
     - `split`: the chance of a split at least as uneven as this one
     - `failed`: guard rails that failed, as (variant, ratio)
     - `decides`: the variant that the verdict is about, and its difference
@@ -81,16 +83,21 @@ def judge(experiment: Experiment, variants: Sequence[Variant], found: Mapping[st
         return Judgement(Verdict.WAITING, arms, {}, removed=removed)
     split = sample_ratio([arm.sessions for arm in arms.values()], [each.share for each in variants])
     tuned_for, alpha = experiment.tuned_for or TUNED_FOR, _alpha(len(arms))
-    (_name, control), *others = arms.items()
+    (first, control), *others = arms.items()
+    holdouts = {each.name for each in variants if each.holdout}
     differences = {
-        name: {each: sequence(arm.ratio(each), control.ratio(each), tuned_for, alpha) for each in COMPARED}
+        name: {
+            each: sequence(arm.ratio(each), control.ratio(each), tuned_for, alpha)
+            for each in COMPARED
+            if each not in OF_LISTS or not holdouts & {first, name}
+        }
         for name, arm in others
     }
     failed = [
         (name, guard)
         for name, known in differences.items()
         for guard in GUARDS
-        if (bounds := known[guard]) is not None and _fails(guard, bounds)
+        if (bounds := known.get(guard)) is not None and _fails(guard, bounds)
     ]
     goal = str(experiment.goal)
     needed = planned_sessions(experiment, control, [each.share for each in variants])

@@ -118,6 +118,16 @@ def test_a_single_refunded_line_fails_no_guard_rail():
     assert verdict(enough).failed == [("new", "refunds")]
 
 
+@pytest.mark.parametrize("names", [("none", "new"), ("new", "none")])
+def test_lists_are_not_compared_with_a_holdouts_empty_ones(names):
+    some_short = an_arm(1_000, 100, filled=800, refunded=60)
+    both = [Variant(name=name, share=1, holdout=name == "none") for name in names]
+    for arm in (timed(40), some_short):
+        judged = judge(an_experiment(), both, {"none": an_arm(1_000, 100), "new": arm})
+        assert set(judged.differences[names[1]]) == {"clicks", "orders", "revenue", "refunds"}
+    assert judged.failed == ([("new", "refunds")] if names[1] == "new" else [])
+
+
 def timed(mean):
     """Lists that take so many milliseconds, give or take half."""
     arm = an_arm(1_000, 100, milliseconds=1_000 * mean)
