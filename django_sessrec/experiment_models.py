@@ -12,6 +12,7 @@ from django_sessrec.fields import FloatArrayField
 
 INTERLEAVED = "interleaved"  # the variant on a list that two models have made
 HOLDOUT = "holdout"  # the step of a list that is empty on purpose
+EMPTY = "empty"  # and of a variant's list for which nothing was found
 
 
 class Experiment(SessrecModel):

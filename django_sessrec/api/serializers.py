@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from django_sessrec.capture.event import ALIASES, MAX_ITEM_ID
 from django_sessrec.conf.entries import MAX_LIMIT
-from django_sessrec.experiment_models import HOLDOUT
+from django_sessrec.experiment_models import EMPTY, HOLDOUT
 from django_sessrec.models import EventName
 from django_sessrec.serving.candidate import REASONS, STEPS
 from django_sessrec.serving.visit import MAX_CATEGORIES, MAX_QUERY, MAX_SESSION_ITEMS
@@ -244,7 +244,10 @@ class MyImpression(serializers.Serializer):
     placement = serializers.CharField()
     model = serializers.CharField(help_text="Empty where no model recommended.")
     run = serializers.IntegerField(source="run_id", allow_null=True, help_text="Its training run.")
-    step = serializers.ChoiceField([*STEPS, HOLDOUT], help_text="holdout: a list that is empty on purpose.")
+    step = serializers.ChoiceField(
+        [*STEPS, HOLDOUT, EMPTY],
+        help_text="holdout: a list that is empty on purpose; empty: one for which nothing was found.",
+    )
     experiment = serializers.CharField(help_text="That the session takes part in; empty for none.")
     variant = serializers.CharField()
     bot = serializers.BooleanField()

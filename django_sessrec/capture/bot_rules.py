@@ -50,7 +50,8 @@ script AS (
     SELECT (SELECT count(*) FROM sessrec_event
             WHERE occurred_at >= %(start)s AND occurred_at < %(end)s AND name = 'view_item_list')
         > %(script_in_use)s * (SELECT count(*) FROM sessrec_impression
-                               WHERE shown_at >= %(start)s AND shown_at < %(end)s AND NOT bot) AS in_use
+                               WHERE shown_at >= %(start)s AND shown_at < %(end)s AND NOT bot
+                                 AND cardinality(item_ids) > 0) AS in_use
 ),
 judged AS (
     SELECT session_id, clicks, CASE

@@ -2,6 +2,8 @@
 
 A session's counts come first and their sums after, in every grouping at once: the session is the unit of each
 interval, and what a session adds to two groups can't be told from the groups' sums.
+
+Empty lists count in experiments only, which alone keep them.
 """
 # ruff: noqa: S608 - only the constants of this file are put together
 
@@ -10,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from django_sessrec.experiment_models import HOLDOUT
 from django_sessrec.measuring.attribution import CLICKS
 from django_sessrec.measuring.definitions import COUNTS, RATES
 from django_sessrec.recsys import evaluation
@@ -98,7 +99,7 @@ parts AS (
            0 AS clicked_impressions, 0 AS seen_and_clicked, 0 AS clicks, 0 AS carts, 0 AS purchases,
            (count(*) FILTER (WHERE cardinality(i.item_ids) < i.wanted))::int AS short_impressions
     FROM sessrec_impression i LEFT JOIN seen USING (impression_id)
-    WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s AND NOT i.bot AND i.step <> '{HOLDOUT}'
+    WHERE i.shown_at >= %(start)s AND i.shown_at < %(end)s AND NOT i.bot AND cardinality(i.item_ids) > 0
       AND NOT EXISTS (SELECT FROM held WHERE held.session_id = i.session_id)
     GROUP BY i.session_id, {NAMES}
     UNION ALL
@@ -160,7 +161,7 @@ WITH rows AS (
     SELECT session_id, bot, false AS listed, name = 'add_to_cart' AS carted, name = 'purchase' AS bought
     FROM sessrec_event WHERE occurred_at >= %(start)s AND occurred_at < %(end)s
     UNION ALL
-    SELECT session_id, bot, step <> 'holdout', false, false
+    SELECT session_id, bot, cardinality(item_ids) > 0, false, false
     FROM sessrec_impression WHERE shown_at >= %(start)s AND shown_at < %(end)s
 ),
 sessions AS (

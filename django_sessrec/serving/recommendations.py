@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level
 from django_sessrec.capture.rec_id import sign
 from django_sessrec.catalogue import get_catalogue
-from django_sessrec.experiment_models import HOLDOUT
+from django_sessrec.experiment_models import EMPTY, HOLDOUT
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Impression
 from django_sessrec.recsys.recommender import Source
@@ -191,12 +191,13 @@ def remember(
 ) -> Impression | None:
     """The row that says what was shown, not written yet; None without consent, or for an empty list.
 
-    A holdout's list is empty and has a row all the same: its sessions are counted.
+    In an experiment an empty list has a row all the same, a holdout's or not: its sessions are counted, and
+    they would be selected ones if only those with products were.
 
     duration_us: microseconds that the list took
     """
     answer = choice.answer
-    if visit.session_id is None or not (answer or placement.holdout):
+    if visit.session_id is None or not (answer or placement.experiment):
         return None
     by_model = answer is not None and answer.step == MODEL
     impression_id = uuid7()
@@ -207,7 +208,7 @@ def remember(
         placement.name,
         answer.model if answer and by_model else "",
         answer.run_id if answer and by_model else None,
-        answer.step if answer else HOLDOUT,
+        answer.step if answer else HOLDOUT if placement.holdout else EMPTY,
         placement.experiment,
         placement.variant,
         [each.item_id for each in choice.chosen],

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from django_sessrec.capture import cookie
-from django_sessrec.experiment_models import HOLDOUT
+from django_sessrec.experiment_models import EMPTY, HOLDOUT
 from django_sessrec.ids import uuid7
 from tests.demo.recommendations import DemoCatalogue
 from tests.support.api import BROWSER
@@ -49,12 +49,13 @@ def test_products_without_picture_or_price_are_what_the_schema_says(products, se
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_holdouts_list_is_what_the_schema_says():
+@pytest.mark.parametrize("step", [HOLDOUT, EMPTY])
+def test_an_experiments_empty_list_is_what_the_schema_says(step):
     session_id = uuid7()
-    show(session_id, datetime.now(UTC), [], step=HOLDOUT)
+    show(session_id, datetime.now(UTC), [], step=step)
     case = api["/sessrec/my-data/"]["GET"].Case(cookies={"sessrec": cookie.text_of(session_id)})
     answer = case.call_and_validate(headers=BROWSER, checks=PROMISES)
-    assert [each["step"] for each in answer.json()["impressions"]] == [HOLDOUT]
+    assert [each["step"] for each in answer.json()["impressions"]] == [step]
 
 
 @pytest.fixture

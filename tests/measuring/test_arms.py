@@ -11,6 +11,7 @@ from django_sessrec.experiment_models import INTERLEAVED, ArmLine, DailyArm, Dai
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring.arms import HOURS, MEASURES, PAIRS, Arm, arms, usual
 from django_sessrec.measuring.days import ONE, day_of, first_moment
+from django_sessrec.measuring.latest_lists import products_reached
 from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.models import DailyLists, DailyShop, Quarantine
 from django_sessrec.privacy.retention import purge
@@ -136,14 +137,18 @@ def test_a_holdout_is_answered_as_planned():
     assert (arm.sum("answered"), arm.sum("filled"), arm.sum("clicked")) == (1, 1, 0)
 
 
-def test_a_holdouts_empty_list_is_no_list_in_the_figures():
-    experiment = a_running_one(NOON - minutes(9), variants={"none": None, "new": {}})
-    show(uuid7(NOON), NOON, [], experiment=experiment.name, variant="none", model="", step="holdout")
-    takes_part(NOON, "new")
-    arms_of(experiment)
+@pytest.mark.parametrize(("variant", "step", "filled"), [("none", "holdout", 1), ("new", "empty", 0)])
+def test_an_empty_list_counts_in_its_arm_and_in_no_other_figure(variant, step, filled):
+    experiment = a_running_one(NOON - minutes(9), variants={"none": None, "new": {}, "old": {}})
+    columns = {"experiment": experiment.name, "variant": variant, "model": "", "step": step, "wanted": 8}
+    show(uuid7(NOON), NOON, [], **columns)
+    takes_part(NOON, "old")
+    arm = arms_of(experiment)[variant]
+    assert (arm.sessions, arm.sum("lists"), arm.sum("filled"), arm.sum("answered")) == (1, 1, filled, filled)
     assert {row.impressions for row in DailyLists.objects.all()} == {1}
     shop = DailyShop.objects.get(day=day_of(NOON))
     assert (shop.sessions, shop.with_list) == (2, 1)
+    assert products_reached("home") == (1, 2)
 
 
 def test_bots_and_quarantined_sessions_count_nowhere(experiment):

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from django_sessrec.experiment_models import HOLDOUT, INTERLEAVED, Experiment
+from django_sessrec.experiment_models import EMPTY, HOLDOUT, INTERLEAVED, Experiment
 from django_sessrec.models import Impression, RuleSet
 from django_sessrec.serving import experiments, merchant_rules
 from django_sessrec.serving.choose import choose
@@ -169,6 +169,18 @@ def test_a_holdout_has_no_list_and_is_counted(begun):
     impression = remember(choice, visit, settled)
     assert choice.chosen == []
     assert (impression.item_ids, impression.step, impression.variant) == ([], HOLDOUT, "none")
+
+
+def test_a_variants_list_that_stayed_empty_is_counted_beside_the_holdouts(begun, placement):
+    placement(STEPS=["recently_viewed"])
+    begun(variants={"again": {}, "none": None})
+    counted = Counter()
+    for session_id in SESSIONS:
+        visit = Visit(current="1", session_id=session_id)
+        settled = placement_for("product_page", visit)
+        impression = remember(choose(visit, settled), visit, settled)
+        counted[impression.variant, impression.step, *impression.item_ids] += 1
+    assert set(counted) == {("again", EMPTY), ("none", HOLDOUT)}
 
 
 def test_a_holdouts_page_renders_and_stores_its_empty_list(begun, visitor, products, trails, promote):
