@@ -105,8 +105,8 @@ def due_days(now: datetime | None = None) -> list[date]:
     """The days whose sums are missing or older than their rows, the latest first.
 
     Days are told by the statistics that Postgres keeps of rows inserted into each partition: late rows change
-    them, and so does a crash, after which days are made anew for nothing. Days near RETENTION_DAYS, whose
-    first raw rows may be gone, are made only if they never were.
+    them, and so does a crash, after which days are made anew for nothing. Days near RETENTION_DAYS or past
+    ORDER_LINES_DAYS, some of whose rows may be gone, are made only if they never were.
     """
     now = now or timezone.now()
     counters = _counters()
@@ -313,12 +313,16 @@ def _has_partitions(day: date, counters: dict[date, int]) -> bool:
 
 
 def _is_frozen(day: date, now: datetime) -> bool:
-    """Whether raw rows that its sums are made of may be gone; today and yesterday still change."""
-    kept = sessrec_settings.RETENTION_DAYS
-    if kept is None or day >= day_of(now) - ONE:
+    """Whether rows or order lines that its sums are made of may be gone; today and yesterday still change."""
+    if day >= day_of(now) - ONE:
         return False
+    kept, lines = sessrec_settings.RETENTION_DAYS, sessrec_settings.ORDER_LINES_DAYS
+    if (
+        lines is not None and day <= (now - timedelta(lines)).date()
+    ):  # orders without a session are lines only
+        return True
     first_list: datetime = parameters(day)["first_list"]
-    return first_list < now - timedelta(kept)
+    return kept is not None and first_list < now - timedelta(kept)
 
 
 def _utc_days(start: datetime, end: datetime) -> Iterable[date]:

@@ -11,12 +11,14 @@ from django.utils import timezone
 
 from django_sessrec import database
 from django_sessrec.capture.erasure import erase_sessions
+from django_sessrec.capture.orders_without_session import keep, order_event
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.measuring import rollups
 from django_sessrec.measuring.days import ONE, day_of, first_moment, today
 from django_sessrec.measuring.kpis import Kpi, figures, sessions
 from django_sessrec.measuring.rollups import Rollup, due_days, parameters, roll_up, roll_up_due
 from django_sessrec.models import Attribution, DailyItem, Event, Quarantine, RolledUpDay
+from django_sessrec.privacy.retention import purge
 from tests.support.experiments import a_running_one, takes_part
 from tests.support.history import NOON, click, happen, minutes, order_line, show
 from tests.support.rollups import age, money
@@ -172,6 +174,21 @@ def test_a_day_near_the_end_of_retention_keeps_its_figures(busy_day, settings):
     click(uuid7(NOON), NOON, "1", show(uuid7(NOON), NOON, ["1"]))
     assert DAY not in due_days()
     assert not roll_up(DAY)
+    assert figures(DAY, DAY) == before
+
+
+def test_sums_of_orders_without_a_session_outlive_their_lines(settings):
+    settings.SESSREC = {**settings.SESSREC, "COUNT_ALL_ORDERS": True, "ORDER_LINES_DAYS": 2}
+    order_line(uuid7(NOON), "purchase", "1001", NOON, price="50")
+    keep(order_event("purchase", "1", order_id="W", at=NOON, price=70, currency="EUR"), "W")
+    roll_up_due()
+    before = figures(DAY, DAY)
+    assert (money().total, money().without_session) == (120, 70)
+    purge()
+    assert not Attribution.objects.exists()
+    age()
+    assert DAY not in roll_up_due()
+    roll_up(DAY)
     assert figures(DAY, DAY) == before
 
 
