@@ -154,6 +154,17 @@ WHERE r.name = 'refund' AND NOT r.bot AND r.occurred_at >= %(start)s AND r.occur
 ON CONFLICT (event_id) DO UPDATE SET reference = excluded.reference
 """
 
+# The days of refunds that a line of this day belongs to, and that another one has as long as it was unknown.
+REFUNDS_ELSEWHERE: Final = f"""
+SELECT DISTINCT refund.refunded_on
+FROM sessrec_attribution line JOIN sessrec_refund refund ON line.reference = {LINE.format("refund")}
+WHERE line.ordered_on = %(day)s AND refund.reference <> line.reference
+  AND refund.refunded_on > %(day)s AND refund.refunded_on <= (%(after)s AT TIME ZONE %(time_zone)s)::date
+"""
+
+# The lines that the day's refunds belonged to before: one that comes after its refund takes it from another.
+REFUNDED_BEFORE: Final = "SELECT DISTINCT reference FROM sessrec_refund WHERE refunded_on = %(day)s"
+
 # What came back, in pieces where the refund names no price, or one in another currency than the order's.
 TAKE_REFUNDS: Final = """
 UPDATE sessrec_attribution line SET refunded = back.refunded
@@ -162,8 +173,9 @@ FROM (
                WHEN refund.price IS NULL OR refund.currency NOT IN ('', line.currency)
                THEN coalesce(line.price, 0) ELSE refund.price
            END), 0)) AS refunded
-    FROM sessrec_attribution line JOIN sessrec_refund refund USING (reference)
-    WHERE line.ordered_on = %(day)s
+    FROM sessrec_attribution line LEFT JOIN sessrec_refund refund USING (reference)
+    WHERE line.ordered_on = %(day)s AND refund.reference IS NOT NULL
+       OR line.reference = ANY (%(refunded_before)s)
        OR line.reference IN (SELECT reference FROM sessrec_refund WHERE refunded_on = %(day)s)
     GROUP BY line.reference
 ) AS back

@@ -167,13 +167,18 @@ def roll_up(day: date, *, wait: bool = True, timeout_seconds: float | None = Non
         known = RolledUpDay.objects.filter(day=day).first()
         cursor.execute(HAS_ROWS, values)
         from_raw = bool(cursor.fetchone()[0]) and not (known and _is_frozen(day, now))
+        cursor.execute(attribution.REFUNDED_BEFORE, values)
+        values["refunded_before"] = [reference for (reference,) in cursor.fetchall()]
         if from_raw:
             cursor.execute(attribution.LATER_DAYS, values)
             later = [each for (each,) in cursor.fetchall()]
             cursor.execute(attribution.DROP_LINES, values)
             cursor.execute(attribution.KEEP_LINES, values)
             cursor.execute(attribution.KEEP_REFUNDS, values)
-            RolledUpDay.objects.filter(day__in=later).update(state="")  # to be made without these lines
+            cursor.execute(attribution.REFUNDS_ELSEWHERE, values)
+            later += [each for (each,) in cursor.fetchall()]
+            # To be made without these lines, and with refunds that find theirs.
+            RolledUpDay.objects.filter(day__in=later).update(state="")
         cursor.execute(attribution.TAKE_REFUNDS, values)
         references = [reference for (reference,) in cursor.fetchall()]
         cursor.execute(HAS_LINES, values)

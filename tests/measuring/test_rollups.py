@@ -17,10 +17,10 @@ from django_sessrec.measuring import rollups
 from django_sessrec.measuring.days import ONE, day_of, first_moment, today
 from django_sessrec.measuring.kpis import Kpi, figures, sessions
 from django_sessrec.measuring.rollups import Rollup, due_days, parameters, roll_up, roll_up_due
-from django_sessrec.models import Attribution, DailyItem, Event, Quarantine, RolledUpDay
+from django_sessrec.models import Attribution, DailyItem, Event, Quarantine, Refund, RolledUpDay
 from django_sessrec.privacy.retention import purge
 from tests.support.experiments import a_running_one, takes_part
-from tests.support.history import NOON, click, happen, minutes, order_line, show
+from tests.support.history import NOON, buy, click, happen, minutes, order_line, show
 from tests.support.rollups import age, money
 from tests.support.tables import rows_of_the_app
 
@@ -222,6 +222,30 @@ def test_a_refund_may_come_before_its_order():
     order_line(visit, "purchase", "1001", NOON)
     roll_up(DAY)
     assert (money().total, money().total_refunded) == (6, 4)
+
+
+def test_a_refund_that_finds_a_later_line_leaves_the_first_one():
+    visit = uuid7(NOON)
+    buy(visit, NOON, "1", 50)
+    buy(visit, NOON + minutes(60), "1", 50, name="refund")
+    roll_up(DAY)
+    assert (money().total, money().total_refunded) == (0, 50)
+    buy(visit, NOON + minutes(30), "1", 50)  # it came late
+    roll_up(DAY)
+    assert (money().total, money().total_refunded) == (50, 50)
+
+
+def test_a_refund_on_the_day_before_its_order_is_known_leaves_another_order():
+    visit, later = uuid7(NOON), NOON + timedelta(hours=20)
+    order_line(visit, "purchase", "A", NOON, price="50")
+    order_line(visit, "purchase", "B", NOON + minutes(5), price="50")
+    order_line(visit, "refund", "A", later, price="50")
+    assert {DAY, DAY + ONE} <= {*roll_up_due()}  # the latest day first: the refund knows no line of its own
+    first = Refund.objects.get().reference
+    age()
+    assert DAY + ONE in roll_up_due()
+    assert Refund.objects.get().reference != first
+    assert (money().total, money().total_refunded) == (50, 50)
 
 
 def test_currencies_are_never_added_up():
