@@ -63,7 +63,7 @@ clicks AS (
 """
 
 # A line that is known from an earlier day stays there. One whose raw rows are gone, since its visitor was
-# erased, stays as it is.
+# erased, stays as it is: the other buyers' numbers begin past its own.
 KEEP_LINES: Final = (
     "WITH"
     + CLICKS
@@ -96,13 +96,18 @@ assisted AS MATERIALIZED (
 ),
 credited AS (
     SELECT *, 'direct' AS credit FROM direct UNION ALL SELECT *, 'assisted' FROM assisted
+),
+erased AS (
+    SELECT coalesce(max(buyer), 0) AS buyers FROM sessrec_attribution line
+    WHERE ordered_on = %(day)s AND in_session
+      AND NOT EXISTS (SELECT FROM sold WHERE sold.reference = line.reference)
 )
 INSERT INTO sessrec_attribution AS known (
     reference, ordered_on, buyer, in_session, item_id, quantity, price, currency, amount, refunded,
     credit, shown_on, {LIST}
 )
-SELECT reference, %(day)s, dense_rank() OVER (ORDER BY session_id), true, item_id, quantity, price, currency,
-       quantity * coalesce(price, 0), 0,
+SELECT reference, %(day)s, (SELECT buyers FROM erased) + dense_rank() OVER (ORDER BY session_id), true,
+       item_id, quantity, price, currency, quantity * coalesce(price, 0), 0,
        coalesce(credit, 'none'), (shown_at AT TIME ZONE %(time_zone)s)::date,
        coalesce(placement, ''), coalesce(model, ''), coalesce(run_id, 0), coalesce(step, ''),
        coalesce(experiment, ''), coalesce(variant, ''), session_clicks, session_intents

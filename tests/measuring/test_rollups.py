@@ -300,6 +300,19 @@ def test_an_erased_visitor_leaves_sums_that_nobody_can_tell_apart(busy_day):
     assert Attribution.objects.count() == 4
 
 
+def test_after_an_erasure_each_session_is_still_a_buyer_of_its_own():
+    visits = [uuid7(NOON + minutes(n)) for n in range(4)]
+    for n, visit in enumerate(visits, 1):
+        order_line(visit, "purchase", f"{n}", NOON + minutes(10), price=str(10 * n))
+    roll_up(DAY)
+    before = money()
+    erase_sessions(visits[:1])
+    for _again in range(2):
+        roll_up(DAY)
+        assert money() == before
+    assert before.orders == 4
+
+
 def test_assisted_is_the_latest_list_that_was_seen():
     visit = uuid7(NOON)
     seen = show(visit, NOON, ["1"], placement="home")
