@@ -20,7 +20,7 @@ from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import ArmLine, DailyArm, DailyArmOrders, Experiment, Variant
 from django_sessrec.measuring.arms import arms, usual
-from django_sessrec.measuring.days import day_of, first_moment, today
+from django_sessrec.measuring.days import ONE, day_of, first_moment, today
 from django_sessrec.measuring.rollups import days_with_rows, roll_up
 from django_sessrec.measuring.sequences import TUNED_FOR
 from django_sessrec.measuring.verdicts import Judgement, Verdict, judge, planned_sessions
@@ -157,16 +157,22 @@ def plan(experiment: Experiment) -> Plan:
 
 
 def sessions_a_day(experiment: Experiment) -> float:
-    """How many take part now: those of the last week, since the last ramp."""
+    """How many take part now: those of the last week, since the last ramp.
+
+    Days before the last ramp and its own are left out: other parts of the sessions took part. Until the first
+    day after it is over, it is the part of the sessions of its placement.
+    """
     now = timezone.now()
     ramps = AuditEntry.objects.filter(
         action=AuditEntry.Action.EXPERIMENT, detail__experiment=experiment.name, detail__change=RAMPED
     )
-    moments = (
-        first_moment(today() - timedelta(days=BASELINE_DAYS)),
-        experiment.counted_from,
-        ramps.aggregate(at=Max("happened_at"))["at"],
-    )
+    moments = [first_moment(today() - timedelta(days=BASELINE_DAYS)), experiment.counted_from]
+    if ramped_at := ramps.aggregate(at=Max("happened_at"))["at"]:
+        next_day = day_of(ramped_at) + ONE
+        if next_day >= today():
+            before = usual(experiment.placement, now - timedelta(days=BASELINE_DAYS), now)
+            return before.sessions / BASELINE_DAYS * experiment.part
+        moments.append(first_moment(next_day))
     since: datetime = max(filter(None, moments))
     counted = DailyArm.objects.filter(experiment=experiment.name, day__gte=day_of(since))
     sessions: int = counted.aggregate(all=Sum("sessions"))["all"] or 0

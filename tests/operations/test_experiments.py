@@ -11,7 +11,7 @@ from django.utils import timezone
 from django_sessrec import tasks
 from django_sessrec.experiment_models import Experiment
 from django_sessrec.ids import uuid7
-from django_sessrec.measuring.days import today
+from django_sessrec.measuring.days import first_moment, today
 from django_sessrec.measuring.rollups import roll_up, roll_up_due
 from django_sessrec.measuring.verdicts import Verdict
 from django_sessrec.models import AuditEntry, Promotion
@@ -201,12 +201,27 @@ def test_what_is_left_is_told_by_the_sessions_since_the_last_ramp():
     assert sessions_a_day(experiment) == pytest.approx(1 / 7, rel=0.2)
     ramp(experiment, 0.5)
     note(RAMPED, experiment, "ann", "looks good", part=0.5)
-    AuditEntry.objects.update(happened_at=NOW - timedelta(days=1))
+    AuditEntry.objects.update(happened_at=NOW - timedelta(days=2))
     for _session in range(40):
-        takes_part(NOW - timedelta(hours=1), "new")
+        takes_part(first_moment(today()) - timedelta(hours=12), "new")
     for days in (0, 1):
         roll_up(today() - timedelta(days=days))
-    assert sessions_a_day(experiment) == pytest.approx(40, rel=0.01)
+    assert sessions_a_day(experiment) == pytest.approx(
+        40 / ((timezone.now() - first_moment(today())) / timedelta(days=1) + 1), rel=0.01
+    )
+
+
+@pytest.mark.parametrize("ago", [timedelta(0), timedelta(days=1)])
+def test_just_after_a_ramp_what_takes_part_is_told_by_all_sessions(ago):
+    experiment = a_running_one(NOW - timedelta(days=20))
+    for day in range(1, 7):
+        for _session in range(7):
+            takes_part(NOW - timedelta(days=day), "new", placement="product_page")
+    roll_up_due()
+    ramp(experiment, 0.1)
+    note(RAMPED, experiment, "ann", "too slow", part=0.1)
+    AuditEntry.objects.update(happened_at=NOW - ago)
+    assert sessions_a_day(experiment) == pytest.approx(6 * 0.1)
 
 
 def test_the_next_experiments_control_is_what_the_last_one_left():
