@@ -185,6 +185,8 @@ def tend() -> dict[str, list[str]]:
     for experiment in Experiment.objects.filter(state=State.WAITING):
         if _begin_if_ready(experiment):
             done["begun"].append(experiment.name)
+    for experiment in Experiment.objects.filter(state=State.RUNNING, currency=""):
+        _take_currency(experiment)
     for experiment in Experiment.objects.filter(state=State.RUNNING, stops_itself=True, declared=False):
         if reason := why_stop(experiment):
             try:
@@ -318,10 +320,27 @@ def _begin_if_ready(experiment: Experiment) -> bool:
         experiment.state = State.RUNNING
         experiment.save()
     serving.expire()
-    if experiment.declared:  # its sessions had variants before: these days are summed anew
-        for day in days_with_rows(day_of(experiment.counted_from), today()):
-            roll_up(day)
+    if experiment.declared:  # its sessions had variants before
+        _sum_anew(experiment)
     return True
+
+
+def _take_currency(experiment: Experiment) -> None:
+    """The first purchase's, where none was known when it began: its sales would count as nothing for ever."""
+    if not (currency := _currency()):
+        return
+    with _held(experiment):
+        if experiment.state != State.RUNNING or experiment.currency:
+            return
+        experiment.currency = currency
+        experiment.save()
+    _sum_anew(experiment)
+
+
+def _sum_anew(experiment: Experiment) -> None:
+    """Make the days anew on which its sessions count."""
+    for day in days_with_rows(day_of(experiment.counted_from or timezone.now()), today()):
+        roll_up(day)
 
 
 def _first_list(experiment: Experiment) -> datetime:

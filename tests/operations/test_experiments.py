@@ -140,6 +140,22 @@ def test_the_cap_and_the_currency_come_from_the_orders_before():
     assert float(experiment.cap) == pytest.approx(99.01)
 
 
+def test_one_that_began_before_any_purchase_takes_the_currency_of_the_first():
+    serve("itemknn", "neighbours")
+    experiment = an_experiment(goal="revenue")
+    start(experiment)
+    assert (experiment.state, experiment.currency) == ("running", "")
+    at = timezone.now()
+    for variant, spends in (("old", 10), ("new", 20)):
+        takes_part(at, variant, spends=spends)
+    roll_up_due()
+    assert judgement(experiment).arms["new"].sum("revenue") == 0
+    tend()
+    experiment.refresh_from_db()
+    assert (experiment.currency, experiment.cap) == ("EUR", None)
+    assert [arm.sum("revenue") for arm in judgement(experiment).arms.values()] == [10, 20]
+
+
 def test_a_plan_is_made_in_days_of_the_placements_traffic():
     for day in range(1, 6):
         for number in range(20):
