@@ -20,6 +20,7 @@ from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import ArmLine, DailyArm, DailyArmOrders, Experiment, Variant
 from django_sessrec.measuring.arms import arms, usual
+from django_sessrec.measuring.attribution import LINE
 from django_sessrec.measuring.days import ONE, day_of, first_moment, today
 from django_sessrec.measuring.rollups import days_with_rows, roll_up
 from django_sessrec.measuring.sequences import TUNED_FOR
@@ -383,13 +384,19 @@ def _cap(currency: str) -> Any:
     since = timezone.now() - 4 * timedelta(days=BASELINE_DAYS)
     with database.connection().cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             SELECT count(*), round(percentile_cont(%s) WITHIN GROUP (ORDER BY spent)::numeric, 2) FROM (
-                SELECT sum(quantity * coalesce(price, 0)) AS spent FROM sessrec_event
-                WHERE name = 'purchase' AND NOT bot AND currency = %s AND occurred_at >= %s
-                GROUP BY session_id
+                SELECT sum(quantity * coalesce(price, 0)) AS spent FROM (
+                    SELECT DISTINCT ON ({LINE.format("p")}) session_id, quantity, price FROM sessrec_event p
+                    WHERE name = 'purchase' AND NOT bot AND currency = %s AND occurred_at >= %s
+                      AND NOT EXISTS (
+                          SELECT FROM sessrec_quarantine held
+                          WHERE held.session_id = p.session_id AND held.released_at IS NULL
+                      )
+                    ORDER BY {LINE.format("p")}, occurred_at
+                ) AS told GROUP BY session_id
             ) AS sessions
-            """,
+            """,  # noqa: S608 - a constant; a line may have been told by its page and by a webhook
             [CAP_SHARE, currency, since],
         )
         sessions, cap = cursor.fetchone()

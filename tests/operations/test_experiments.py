@@ -14,7 +14,7 @@ from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import first_moment, today
 from django_sessrec.measuring.rollups import roll_up, roll_up_due
 from django_sessrec.measuring.verdicts import Verdict
-from django_sessrec.models import AuditEntry, Promotion
+from django_sessrec.models import AuditEntry, Promotion, Quarantine
 from django_sessrec.operations.experiments import (
     RAMPED,
     ExperimentError,
@@ -34,7 +34,7 @@ from django_sessrec.operations.experiments import (
 )
 from tests.support.admin import a_run
 from tests.support.experiments import a_running_one, an_experiment, takes_part
-from tests.support.history import buy, show
+from tests.support.history import buy, order_line, show
 
 pytestmark = pytest.mark.django_db
 
@@ -137,6 +137,24 @@ def test_the_cap_and_the_currency_come_from_the_orders_before():
     experiment = an_experiment()
     start(experiment)
     assert experiment.currency == "SEK"
+    assert float(experiment.cap) == pytest.approx(99.01)
+
+
+def test_an_order_that_is_told_twice_or_held_for_a_bots_does_not_raise_the_cap():
+    at = NOW - timedelta(days=3)
+    for number in range(100):
+        session = uuid7(at)
+        for minutes in (3, 9):  # its page, and the shop's webhook
+            when = at + timedelta(minutes=minutes)
+            order_line(session, "purchase", f"{number}", when, price=str(number + 1))
+        bot = uuid7(at)
+        buy(bot, at, "1", 9_000)
+        Quarantine.objects.create(session_id=bot, reason="flood", clicks=99)
+    experiment = an_experiment()
+    start(experiment)
+    serve("itemknn", "neighbours")
+    tend()
+    experiment.refresh_from_db()
     assert float(experiment.cap) == pytest.approx(99.01)
 
 
