@@ -68,7 +68,7 @@ class Figures:
     lines: Sequence[Line] = ()
     zero: float = WIDTH / 2
     ends: tuple[str, str] = ("", "")
-    guards: Sequence[tuple[str, bool, str]] = field(default=())  # title, whether it holds, note
+    guards: Sequence[tuple[str, bool | None, str]] = field(default=())  # title, whether it holds, note
 
 
 def sentence(experiment: Experiment, judged: Judgement, waits_for: Sequence[str] = ()) -> str:
@@ -184,15 +184,16 @@ def figures(experiment: Experiment, judged: Judgement) -> Figures:
     return Figures(lines, WIDTH / 2, ends, guards(judged))
 
 
-def guards(judged: Judgement) -> list[tuple[str, bool, str]]:
-    """The guard rails of all variants, with the share of lists that each one's own model answered."""
+def guards(judged: Judgement) -> list[tuple[str, bool | None, str]]:
+    """The guard rails of all variants: whether each holds, None where that is not known, and the figures."""
     found = []
     for variant, by_name in judged.differences.items():
         for name in GUARDED:
             if name in by_name:
                 rate, usual = judged.arms[variant].ratio(name).value, judged.control.ratio(name).value
                 note = " / ".join(_guarded(name, each) for each in (rate, usual) if each is not None) or NONE
-                found.append((colon(TITLES[name], variant), (variant, name) not in judged.failed, note))
+                holds = (variant, name) not in judged.failed if by_name[name] else None
+                found.append((colon(TITLES[name], variant), holds, note))
     return found
 
 

@@ -67,6 +67,21 @@ class Ratio:
         per_session = max(0.0, deviations) / (self.sessions - 1)
         return per_session / (self.trials / self.sessions) ** 2
 
+    @property
+    def smoothed_variance(self) -> float:
+        """The same of a share, with one trial more that hits and one that misses: never 0 for a share."""
+        trials = self.trials + 2
+        share = (self.hits + 1) / trials
+        return max(0.0, share * (1 - share)) * self.sessions / trials
+
+    def variance_beside(self, other: Ratio) -> float:
+        """The unit variance, to be held against another ratio of the same measure.
+
+        Where nothing varied yet, as with no full list of sixty, chance would still have it vary: as the other
+        one's does, or where that did not vary either, by what is added in smoothed_variance.
+        """
+        return self.unit_variance or other.unit_variance or self.smoothed_variance
+
 
 def width(sessions: float, tuned_for: float = TUNED_FOR, alpha: float = ALPHA) -> float:
     """Half the sequence's width, in standard errors, after so many sessions of all arms together.
@@ -87,8 +102,10 @@ def sequence(
     """
     if min(arm.with_trials, control.with_trials) < MIN_SESSIONS or arm.value is None or control.value is None:
         return None
-    error = sqrt(arm.unit_variance / arm.sessions + control.unit_variance / control.sessions)
-    if error == 0:  # nothing varied yet, as with no order at all: nothing is known
+    error = sqrt(
+        arm.variance_beside(control) / arm.sessions + control.variance_beside(arm) / control.sessions
+    )
+    if error == 0 or not (arm.hits or control.hits):  # as with no order at all: nothing is known
         return None
     value = arm.value - control.value
     margin = error * width(arm.sessions + control.sessions, tuned_for, alpha)

@@ -7,9 +7,11 @@ from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
+from django_sessrec.admin.experiment_words import guards
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry, Promotion
+from django_sessrec.operations.experiments import judgement
 from tests.support.admin import a_run, page
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
@@ -274,6 +276,19 @@ def test_a_close_race_is_too_early(admin_client):
     assert "as planned (p = 1.00)" in html
     assert html.count("sessrec-forest-line") == 3
     assert "Too early" in page(admin_client, reverse(LIST))
+
+
+def test_a_guard_rail_of_which_nothing_is_known_does_not_hold_yet(admin_client):
+    experiment = a_running_one(timezone.now() - timedelta(days=1))
+    sessions_of(experiment, number=60)
+    html = page(admin_client, one(experiment))
+    told = [(str(title), holds) for title, holds, _note in guards(judgement(experiment))]
+    assert told == [
+        ("Full lists, of 100 lists: new", True),
+        ("Refunded order lines, of 100: new", None),
+        ("Time that a list takes: new", None),
+    ]
+    assert html.count("not known") == 2
 
 
 def test_whether_the_split_is_as_planned_is_told_in_the_readers_language(admin_client, settings):

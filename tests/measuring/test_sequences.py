@@ -132,6 +132,23 @@ def test_arms_without_a_single_order_tell_nothing():
     assert sessions_needed(none, 0.1) is None
 
 
+def test_an_arm_that_fails_completely_is_known_to():
+    none, all_of_them = Ratio.mean(0, 0, 5_000), Ratio.mean(5_000, 5_000, 5_000)
+    assert none.unit_variance == all_of_them.unit_variance == 0
+    bounds = sequence(none, all_of_them)
+    assert bounds.value == -1
+    assert bounds.high < -0.99
+    same = sequence(all_of_them, all_of_them)
+    assert same.low < same.value == 0 < same.high
+
+
+def test_a_few_sessions_without_an_order_are_not_sure_to_have_none():
+    """Of 60 sessions in which every hundredth orders, more than half of the arms have no order."""
+    none, control = Ratio.mean(0, 0, 60), Ratio.mean(1_000, 1_000, 100_000)
+    bounds = sequence(none, control)
+    assert bounds.low < 0 < bounds.high
+
+
 def test_what_no_session_is_assigned_to_needs_no_number():
     assert sessions_needed(Ratio.mean(30, 30, 1_000), 0.1, (1, 0)) is None
     assert sessions_needed(Ratio.mean(30, 30, 1_000), 0) is None

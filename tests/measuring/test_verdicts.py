@@ -110,6 +110,11 @@ def test_fewer_full_lists_and_more_refunds_fail_the_guard_rails():
     assert verdict(better).failed == []
 
 
+def test_a_variant_without_a_full_list_fails_where_the_control_has_full_ones_only():
+    found = {"old": an_arm(5_000, 100), "new": an_arm(5_000, 100, filled=0)}
+    assert verdict(found).failed == [("new", "full")]
+
+
 def test_a_single_refunded_line_fails_no_guard_rail():
     found = {"old": an_arm(500, 20, refunded=1), "new": an_arm(60, 1, refunded=1)}
     judged = judge(an_experiment(tuned_for=20_000), variants("old", "new", shares=[9, 1]), found)
