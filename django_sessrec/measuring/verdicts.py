@@ -48,7 +48,7 @@ class Judgement:
     - `arms`: variant -> its sessions, the control first; without those of variants that were removed
     - `differences`: variant -> ratio of arms.RATIOS -> its difference from the control's, None if unknown yet
       (OF_LISTS are not in it where one of the two is a holdout)
-    - `split`: the chance of a split at least as uneven as this one
+    - `split`: the chance of ever seeing a split as uneven as this one
     - `failed`: guard rails that failed, as (variant, ratio)
     - `decides`: the variant that the verdict is about, and its difference
     - `needed`: sessions of all arms to find the smallest effect, by the control's figures so far

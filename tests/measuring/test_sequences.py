@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from django_sessrec.measuring.comparison import Squares
 from django_sessrec.measuring.proportions import Z_95
 from django_sessrec.measuring.sequences import (
+    ALARM,
+    CONCENTRATION,
     MIN_SESSIONS,
     Ratio,
-    chi_square_tail,
     one_sequence,
     sample_ratio,
     sequence,
@@ -61,27 +62,31 @@ def test_the_error_of_a_mean_is_that_of_tea_tasting(arms):
     assert arm.value - control.value + Z_95 * error == pytest.approx(0.0606854025329595)
 
 
-@pytest.mark.parametrize(
-    ("degrees", "statistic", "tail"),
-    [
-        (1, 0.5, 0.47950012218695337),
-        (1, 10.83, 0.0009986863791802592),
-        (2, 1.0, 0.6065306597126334),
-        (3, 16.27, 0.0009982232399054186),
-        (4, 0.3, 0.9898141728888165),
-        (5, 20.5, 0.0010065277863902768),
-        (6, 3.0, 0.8088468305380582),
-    ],
-)
-def test_tails_of_chi_square_are_those_of_scipy(degrees, statistic, tail):
-    """scipy 1.17.1, chi2.sf."""
-    assert chi_square_tail(statistic, degrees) == pytest.approx(tail)
+@pytest.mark.parametrize("sessions", [(1278, 1350), (520, 480), (3, 40)])
+def test_a_sample_ratio_is_the_planned_split_against_all_those_about_it(sessions):
+    """The integral over the shares of the first arm, by the midpoints of a million of them."""
+    share = (np.arange(10**6) + 0.5) / 10**6
+    about = (CONCENTRATION / 2 - 1) * np.log(share * (1 - share))
+    prior = np.exp(about - about.max())
+    likelihood = sessions[0] * np.log(2 * share) + sessions[1] * np.log(2 * (1 - share))
+    factor = (prior * np.exp(likelihood)).sum() / prior.sum()
+    assert sample_ratio(sessions, (1, 1)) == pytest.approx(min(1, 1 / factor))
 
 
-def test_sample_ratios_are_those_of_scipy():
-    """scipy 1.17.1, chisquare."""
-    assert sample_ratio((1278, 1350), (1, 1)) == pytest.approx(0.16017186663927135)
-    assert sample_ratio((520, 480, 30), (50, 48, 2)) == pytest.approx(0.0926764599436015)
+def test_a_sound_split_is_rarely_doubted_though_it_is_looked_at_after_every_session():
+    first = np.random.default_rng(6).binomial(1, 0.25, (300, 1_500)).cumsum(axis=1)
+    doubted = [
+        any(sample_ratio((n, number - n), (1, 3)) < 0.05 for number, n in enumerate(each, 1))
+        for each in first.tolist()
+    ]
+    assert 0 < np.mean(doubted) <= 0.05
+
+
+def test_a_split_that_is_off_is_found():
+    assert sample_ratio((10_400, 9_600), (1, 1)) < ALARM
+    assert sample_ratio((50, 0), (1, 1)) < ALARM
+    assert sample_ratio((5_000, 4_900, 210), (48, 48, 4)) < ALARM
+    assert sample_ratio((4_800, 4_810, 390), (48, 48, 4)) == 1.0
 
 
 def test_nothing_split_is_split_as_planned():
