@@ -135,6 +135,16 @@ WHERE ordered_on = %(day)s AND reference IN (
 )
 """
 
+# That are the next day's since TIME_ZONE has changed.
+LEAVE_TO_NEXT_DAY: Final = f"""
+DELETE FROM sessrec_attribution
+WHERE ordered_on = %(day)s AND in_session AND reference IN (
+    SELECT {LINE.format("p")} FROM sessrec_event p
+    WHERE p.name = 'purchase' AND p.occurred_at >= %(start)s AND p.occurred_at < %(end)s + interval '1 day'
+    GROUP BY 1 HAVING min(p.occurred_at) >= %(end)s
+)
+"""
+
 # The days that a line leaves for this one, on which it was told before.
 LATER_DAYS: Final = f"""
 SELECT DISTINCT known.ordered_on

@@ -173,11 +173,13 @@ def roll_up(day: date, *, wait: bool = True, timeout_seconds: float | None = Non
             cursor.execute(attribution.LATER_DAYS, values)
             later = [each for (each,) in cursor.fetchall()]
             cursor.execute(attribution.DROP_LINES, values)
+            cursor.execute(attribution.LEAVE_TO_NEXT_DAY, values)
+            later += [day + ONE] if cursor.rowcount else []
             cursor.execute(attribution.KEEP_LINES, values)
             cursor.execute(attribution.KEEP_REFUNDS, values)
             cursor.execute(attribution.REFUNDS_ELSEWHERE, values)
             later += [each for (each,) in cursor.fetchall()]
-            # To be made without these lines, and with refunds that find theirs.
+            # To be made without these lines or with them, and with refunds that find theirs.
             RolledUpDay.objects.filter(day__in=later).update(state="")
         cursor.execute(attribution.TAKE_REFUNDS, values)
         references = [reference for (reference,) in cursor.fetchall()]

@@ -286,6 +286,35 @@ def test_days_on_which_clocks_change_are_whole(settings, zone):
     assert figures(long_day - ONE, long_day + ONE, ("day",)) == {(long_day,): Kpi(2, 2)}
 
 
+@pytest.mark.parametrize(("zone", "other"), [("UTC", "Europe/Berlin"), ("Europe/Berlin", "UTC")])
+def test_in_another_time_zone_money_moves_with_its_lists(settings, zone, other):
+    settings.TIME_ZONE = zone
+    for hours in (0, 11, 24):
+        at = NOON + timedelta(hours=hours, minutes=15)
+        visit = uuid7(at)
+        order_line(visit, "purchase", f"{hours}", at + minutes(5))
+        order_line(visit, "refund", f"{hours}", at + minutes(9), price="3")
+        click(visit, at + minutes(1), "1", show(visit, at, ["1"]))
+
+    def told():
+        age()
+        roll_up_due()
+        age()
+        roll_up_due()
+        return [
+            (day, kpi.impressions, kpi.money["EUR"].direct, kpi.money["EUR"].total_refunded)
+            for (day,), kpi in sorted(figures(DAY, DAY + ONE, ("day",)).items())
+        ]
+
+    days = {
+        "UTC": [(DAY, 2, 14, 6), (DAY + ONE, 1, 7, 3)],
+        "Europe/Berlin": [(DAY, 1, 7, 3), (DAY + ONE, 2, 14, 6)],
+    }
+    assert told() == days[zone]
+    settings.TIME_ZONE = other
+    assert told() == days[other]
+
+
 @pytest.mark.django_db(transaction=True)
 def test_an_erased_visitor_leaves_sums_that_nobody_can_tell_apart(busy_day):
     roll_up(DAY)
