@@ -324,9 +324,8 @@ def _is_frozen(day: date, now: datetime) -> bool:
     if day >= day_of(now) - ONE:
         return False
     kept, lines = sessrec_settings.RETENTION_DAYS, sessrec_settings.ORDER_LINES_DAYS
-    if (
-        lines is not None and day <= (now - timedelta(lines)).date()
-    ):  # orders without a session are lines only
+    # An order without a session is a line only: made anew, its day would lose it.
+    if lines is not None and day <= (now - timedelta(lines)).date():
         return True
     first_list: datetime = parameters(day)["first_list"]
     return kept is not None and first_list < now - timedelta(kept)
