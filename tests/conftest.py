@@ -43,7 +43,8 @@ WAITS = (
 # How long pages, probes and workers wait at most: outside of WAITS a minute, since the machine may be busy.
 LIMITS = (
     *("admin.base.PAGE_SECONDS", "admin.report.PAGE_SECONDS", "admin.placement_figures.PAGE_SECONDS"),
-    *("admin.experiments.ROLL_UP_SECONDS", "api.health.TIMEOUT_SECONDS", "api.metrics.TIMEOUT_SECONDS"),
+    *("admin.events.RETRY_SECONDS", "admin.experiments.ROLL_UP_SECONDS"),
+    *("api.health.TIMEOUT_SECONDS", "api.metrics.TIMEOUT_SECONDS"),
     *("capture.deadlines.CONNECT_SECONDS", "capture.deadlines.POOL_SECONDS"),
     *("capture.deadlines.TIMEOUT_SECONDS", "capture.fast_query.TIMEOUT_SECONDS"),
     *("capture.replay.TIMEOUT_SECONDS", "capture.stream.TIMEOUT_SECONDS"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import zip_longest
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
@@ -29,7 +29,7 @@ from django_sessrec.admin.products import ShownProduct, shown_products
 from django_sessrec.admin.sessions import SESSION_OF, SessionOf, SessionsList
 from django_sessrec.admin.timeline import end_of
 from django_sessrec.admin.words import placement_name, reason_name, step_name
-from django_sessrec.capture.replay import replay
+from django_sessrec.capture.replay import CODES, replay
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.models import AuditEntry, Event, FailedEvent, Impression, Source
 from django_sessrec.safety import never_raises
@@ -37,6 +37,7 @@ from django_sessrec.safety import never_raises
 DAYS_OFFERED = 8
 CHARACTERS_IN_LIST = 80
 PRODUCTS_SEARCHED = 50
+RETRY_SECONDS: Final = 8.0  # of the page's: counting before and after takes the rest, and a row may wait
 
 
 class DayFilter(admin.SimpleListFilter):
@@ -259,18 +260,25 @@ class FailedEventAdmin(ReadOnlyAdmin):
         answer = asked(request, Act.REPLAY, self, question)
         if isinstance(answer, HttpResponse):
             return answer
-        done = replay(queryset)
         by = request.user.get_username()
-        AuditEntry.objects.note(AuditEntry.Action.REPLAY, by, reason=answer["reason"], stored=done.stored)
-        wrong = chosen - sum(done)
+        entry = AuditEntry.objects.note(AuditEntry.Action.REPLAY, by, reason=answer["reason"], stored=0)
+
+        def note(stored: int) -> None:
+            entry.detail["stored"] = stored
+            entry.save(update_fields=["detail"])
+
+        done = replay(queryset, seconds=RETRY_SECONDS, note=note)
+        left = max(0, queryset.filter(code__in=CODES).count() - done.failed)  # unless another retry took some
+        wrong = chosen - sum(done) - left
         said = [
             (done.stored, ngettext("%d event is stored.", "%d events are stored.", done.stored)),
             (done.known, _("%d were already stored, or their session was withdrawn.")),
             (done.failed, _("%d failed again.")),
+            (left, ngettext("%d is left: retry again.", "%d are left: retry again.", left)),
             (wrong, _("%d are invalid and cannot be stored.")),
         ]
         text = " ".join(str(words) % rows for rows, words in said if rows)
-        self.message_user(request, text, messages.WARNING if done.failed or wrong else messages.SUCCESS)
+        self.message_user(request, text, messages.WARNING if done.failed or left or wrong else messages.SUCCESS)
         return None
 
     def has_replay_permission(self, request: HttpRequest) -> bool:

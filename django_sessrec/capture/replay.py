@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from django.core.exceptions import ValidationError
@@ -32,21 +35,35 @@ def replayable() -> QuerySet[FailedEvent]:
     return FailedEvent.objects.filter(code__in=CODES)
 
 
-def replay(failed_events: QuerySet[FailedEvent]) -> Replayed:
+def replay(
+    failed_events: QuerySet[FailedEvent],
+    *,
+    seconds: float | None = None,
+    note: Callable[[int], object] | None = None,
+) -> Replayed:
     """Store what can be stored of these, each id once; the others stay with their new reason.
 
     Two replays at once share the work. Raises django.db.Error where the database can't be reached.
+
+    seconds: begin no row after these, but for the first; by default there is no limit
+    note: called with the number stored so far, in the transaction that stores them
     """
     total, last = Replayed(), 0
-    while True:
+    end = math.inf if seconds is None else time.monotonic() + seconds
+    while not any(total) or time.monotonic() < end:
         with database.atomic(), patient(TIMEOUT_SECONDS):
             some = failed_events.filter(pk__gt=last, code__in=CODES).order_by("pk")
             batch = list(some.select_for_update(skip_locked=True)[:BATCH])
             if not batch:
-                return total
-            last = batch[-1].pk
-            outcomes = [_replay(failed) for failed in batch]
-        total = Replayed(*map(sum, zip(total, *outcomes, strict=True)))
+                break
+            for failed in batch:
+                if any(total) and time.monotonic() >= end:
+                    break
+                last = failed.pk
+                total = Replayed(*map(sum, zip(total, _replay(failed), strict=True)))
+            if note:
+                note(total.stored)
+    return total
 
 
 def _replay(failed: FailedEvent) -> Replayed:

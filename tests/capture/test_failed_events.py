@@ -8,13 +8,15 @@ from django.db import connection
 from django.urls import reverse
 
 from django_sessrec import tasks
+from django_sessrec.admin import events
+from django_sessrec.capture import replay as capture_replay
 from django_sessrec.capture import store
 from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.capture.event import to_payload
 from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.capture.replay import Replayed, replay, replayable
 from django_sessrec.ids import uuid7
-from django_sessrec.models import FailedEvent
+from django_sessrec.models import AuditEntry, FailedEvent
 from tests.support.capture import captured, event, in_the_ledger, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -102,6 +104,56 @@ def test_the_command_tells_what_it_did(short_ids):
     out = StringIO()
     call_command("sessrec_replay", stdout=out)
     assert out.getvalue() == "1 stored, 0 already stored or withdrawn, 0 failed again\n"
+
+
+def failed_rows(number):
+    store_failed([to_payload(event(str(each))) for each in range(number)], "unwritable", failed=True)
+
+
+def test_a_retry_ends_in_time_and_the_next_one_goes_on():
+    failed_rows(3)
+    told = []
+    assert replay(replayable(), seconds=0, note=told.append) == Replayed(stored=1)
+    assert told == [1]
+    assert FailedEvent.objects.count() == 2
+    assert replay(replayable(), seconds=60, note=told.append) == Replayed(stored=2)
+
+
+def retried(client, **posted):
+    """What the list says after all that is in it was retried."""
+    url = reverse("admin:sessrec_failedevent_changelist")
+    some = FailedEvent.objects.values_list("pk", flat=True)[:1]
+    all_of_them = {"action": "try_again", "select_across": "1", "_selected_action": list(some)}
+    answer = {"confirmed": "1", "reason": "the disk is free again"}
+    return client.post(url, all_of_them | answer | posted, follow=True).content.decode()
+
+
+def test_staff_is_told_what_the_time_did_not_suffice_for(admin_client, monkeypatch):
+    monkeypatch.setattr(events, "RETRY_SECONDS", 0.0)
+    failed_rows(3)
+    assert "1 event is stored. 2 are left: retry again." in retried(admin_client)
+    assert AuditEntry.objects.get().detail == {"stored": 1}
+
+
+def test_what_was_stored_before_the_page_ended_is_audited(admin_client, monkeypatch):
+    monkeypatch.setattr(capture_replay, "BATCH", 2)
+    failed_rows(3)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'gone' USING ERRCODE = '57P01'; END $$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER gone BEFORE INSERT ON sessrec_event FOR EACH ROW"
+            " WHEN (NEW.item_id = '2') EXECUTE FUNCTION gone()"
+        )
+    try:
+        assert "The events database did not answer" in retried(admin_client)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION gone CASCADE")
+    assert len(captured()) == 2
+    assert AuditEntry.objects.get().detail == {"stored": 2}
 
 
 def test_staff_tries_chosen_ones_again(short_ids, admin_client, client, django_user_model):
