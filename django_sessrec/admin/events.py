@@ -269,7 +269,7 @@ class FailedEventAdmin(ReadOnlyAdmin):
 
         done = replay(queryset, seconds=RETRY_SECONDS, note=note)
         left = max(0, queryset.filter(code__in=CODES).count() - done.failed)  # unless another retry took some
-        wrong = chosen - sum(done) - left
+        wrong = queryset.exclude(code__in=CODES).count()
         said = [
             (done.stored, ngettext("%d event is stored.", "%d events are stored.", done.stored)),
             (done.known, _("%d were already stored, or their session was withdrawn.")),
@@ -278,7 +278,8 @@ class FailedEventAdmin(ReadOnlyAdmin):
             (wrong, _("%d are invalid and cannot be stored.")),
         ]
         text = " ".join(str(words) % rows for rows, words in said if rows)
-        self.message_user(request, text, messages.WARNING if done.failed or left or wrong else messages.SUCCESS)
+        level = messages.WARNING if done.failed or left or wrong else messages.SUCCESS
+        self.message_user(request, text, level)
         return None
 
     def has_replay_permission(self, request: HttpRequest) -> bool:

@@ -138,6 +138,7 @@ def test_staff_is_told_what_the_time_did_not_suffice_for(admin_client, monkeypat
 def test_what_was_stored_before_the_page_ended_is_audited(admin_client, monkeypatch):
     monkeypatch.setattr(capture_replay, "BATCH", 2)
     failed_rows(3)
+    last = FailedEvent.objects.latest("pk").payload["item_id"]
     with connection.cursor() as cursor:
         cursor.execute(
             "CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS"
@@ -145,7 +146,7 @@ def test_what_was_stored_before_the_page_ended_is_audited(admin_client, monkeypa
         )
         cursor.execute(
             "CREATE TRIGGER gone BEFORE INSERT ON sessrec_event FOR EACH ROW"
-            " WHEN (NEW.item_id = '2') EXECUTE FUNCTION gone()"
+            f" WHEN (NEW.item_id = '{last}') EXECUTE FUNCTION gone()"
         )
     try:
         assert "The events database did not answer" in retried(admin_client)
@@ -154,6 +155,20 @@ def test_what_was_stored_before_the_page_ended_is_audited(admin_client, monkeypa
             cursor.execute("DROP FUNCTION gone CASCADE")
     assert len(captured()) == 2
     assert AuditEntry.objects.get().detail == {"stored": 2}
+
+
+def test_rows_that_another_retry_holds_are_not_called_invalid(admin_client):
+    failed_rows(3)
+    store_failed([{"name": "nonsense"}], "name")
+    other = connection.copy()
+    other.set_autocommit(False)
+    with other.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM sessrec_failedevent WHERE payload->>'item_id' <> '0' FOR UPDATE")
+    try:
+        html = retried(admin_client)
+    finally:
+        other.close()
+    assert "1 event is stored. 2 are left: retry again. 1 are invalid and cannot be stored." in html
 
 
 def test_staff_tries_chosen_ones_again(short_ids, admin_client, client, django_user_model):
