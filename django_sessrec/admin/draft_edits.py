@@ -16,6 +16,10 @@ class ChangedMeanwhileError(Exception):
     """Somebody else changed what a form changes after the form was shown."""
 
 
+class RuleGoneError(Exception):
+    """The draft does not hold a rule, or its copy of a live one, any more: somebody changed or removed it."""
+
+
 def stands(edited: PlacementRule | dict[str, Any] | None) -> str:
     """A text that changes when a rule, or a draft's changed settings, change; None: a rule that is gone."""
     if isinstance(edited, PlacementRule):
@@ -30,10 +34,10 @@ def settings_of(placement: str) -> dict[str, Any]:
 
 
 def drafted(placement: str, rule: PlacementRule) -> PlacementRule | None:
-    """The draft's rule that stands for this one, if it still does; the rule itself without a draft."""
-    draft = RuleSet.objects.draft(placement)
-    found = in_draft(rule, draft) if draft else rule
-    return found if found.pk else None
+    """The draft's rule that stands for this one, if it still does; without a draft, what is live has it."""
+    shown = RuleSet.objects.draft(placement) or live_set(placement)
+    found = in_draft(rule, shown) if shown else None
+    return found if found and found.pk else None
 
 
 def change_settings(placement: str, by: str, form: ChangesForm, stood: str = "") -> None:
@@ -83,12 +87,13 @@ def add_rule(placement: str, by: str, rule: PlacementRule, reason: str) -> None:
 
 
 def remove_rule(placement: str, by: str, rule: PlacementRule, reason: str) -> None:
-    """Take a rule, or the draft's copy of a live one, out of the draft, unless it is gone already."""
+    """Take a rule, or the draft's copy of a live one, out of the draft; RuleGoneError where it is gone."""
     with drafting(placement, by) as draft:
         drafted = in_draft(rule, draft)
-        if drafted.pk is not None:
-            drafted.delete()
-            _note_edit(draft, by, reason, "rule removed", **_told(rule))
+        if drafted.pk is None:
+            raise RuleGoneError
+        drafted.delete()
+        _note_edit(draft, by, reason, "rule removed", **_told(rule))
 
 
 def note(by: str, reason: str, placement: str, change: str, **detail: Any) -> None:

@@ -35,6 +35,11 @@ CHANGED: Final = gettext_lazy(
 )
 
 
+GONE: Final = gettext_lazy(
+    "Somebody has changed or removed this rule in the draft. Look at the draft, and change it there."
+)
+
+
 class DraftPages(ReadOnlyAdmin):
     """What a merchant changes in a draft; no visitor sees any of it before it goes live."""
 
@@ -95,20 +100,32 @@ class DraftPages(ReadOnlyAdmin):
         require(request, Act.RULES)
         settled_or_404(name)
         rule = get_object_or_404(PlacementRule.objects.filter(rule_set__placement=name), pk=pk)
+        held = draft_edits.drafted(name, rule)
+        if held is None:
+            return self._gone(request, name)
         question = Question(
             title=_("Remove this rule from the draft of %(placement)s?")
             % {"placement": placement_name(name)},
             button=_("Remove"),
             back=self._url("page", name),
             page=placement_name(name),
-            sentences=[rule_line(rule, Words(get_catalogue(), [rule])).sentence],
+            sentences=[rule_line(held, Words(get_catalogue(), [held])).sentence],
+            about=draft_edits.stands(held),
         )
         answer = asked(request, Act.RULES, self, question)
         if isinstance(answer, HttpResponse):
             return answer
-        draft_edits.remove_rule(name, request.user.get_username(), rule, answer["reason"])
+        try:
+            draft_edits.remove_rule(name, request.user.get_username(), rule, answer["reason"])
+        except draft_edits.RuleGoneError:
+            return self._gone(request, name)
         said = _("Removed in the draft. What is live stays live until you go live.")
         self.message_user(request, said, messages.SUCCESS)
+        return self._to_page(name)
+
+    def _gone(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Say that the draft does not hold the rule any more, as after a second click."""
+        self.message_user(request, GONE, messages.WARNING)
         return self._to_page(name)
 
     def quick(self, request: HttpRequest, name: str) -> HttpResponse:

@@ -127,8 +127,24 @@ def test_a_live_rule_is_changed_and_removed_in_a_draft_only(admin_client, shop):
     admin_client.post(url("remove", NAME, live.pk), YES)
     assert live_set(NAME).rules.count() == 1
     assert RuleSet.objects.draft(NAME).rules.count() == 0
-    admin_client.post(url("remove", NAME, live.pk), YES)
-    assert RuleSet.objects.draft(NAME).rules.count() == 0, "it is gone already"
+    answer = admin_client.post(url("remove", NAME, live.pk), YES, follow=True)
+    assert "Somebody has changed or removed this rule" in answer.content.decode(), "it is gone already"
+    assert RuleSet.objects.draft(NAME).rules.count() == 0
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_rule_that_a_colleague_changed_meanwhile_is_not_removed(admin_client, shop, live):
+    add(admin_client, "pin", item="pot 1", position=1)
+    if live:
+        confirmed(admin_client, "publish")
+    rule = PlacementRule.objects.get()
+    asked = YES | {"about": admin_client.post(url("remove", NAME, rule.pk)).context["question"].about}
+    admin_client.post(url("rule", NAME, rule.pk), WHY | {"item": "pot 1", "position": 3})
+    html = admin_client.post(url("remove", NAME, rule.pk), asked, follow=True).content.decode()
+    said = "Somebody has changed or removed this rule" if live else "has changed since you were asked"
+    assert said in html
+    assert "Removed in the draft" not in html
+    assert [each.parameters["position"] for each in RuleSet.objects.draft(NAME).rules.all()] == [3]
 
 
 def test_settings_say_where_they_come_from_and_are_changed_in_the_draft(admin_client, shop):
