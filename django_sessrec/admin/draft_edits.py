@@ -20,8 +20,8 @@ class RuleGoneError(Exception):
     """The draft does not hold a rule, or its copy of a live one, any more: somebody changed or removed it."""
 
 
-def stands(edited: PlacementRule | dict[str, Any] | None) -> str:
-    """A text that changes when a rule, or a draft's changed settings, change; None: a rule that is gone."""
+def stands(edited: PlacementRule | dict[str, Any]) -> str:
+    """A text that changes when a rule, or a draft's changed settings, change."""
     if isinstance(edited, PlacementRule):
         edited = {name: getattr(edited, name) for name in COPIED}
     return sha256(json.dumps(edited, sort_keys=True, default=str).encode()).hexdigest()
@@ -57,14 +57,17 @@ def change_settings(placement: str, by: str, form: ChangesForm, stood: str = "")
 def save_rule(placement: str, by: str, form: RuleForm, rule: PlacementRule | None, stood: str = "") -> None:
     """Write what the form says into the draft's rule, or into a new one where `rule` is None.
 
-    A second click finds the rule that the first one made, and leaves it at that. stood: as for settings
+    A second click finds the rule that the first one made, and leaves it at that. stood: as for settings.
+    RuleGoneError where the draft has neither this rule nor its copy: a second one would stand beside theirs.
     """
     with drafting(placement, by) as draft:
         held = in_draft(rule, draft) if rule else PlacementRule(rule_set=draft)
-        now = stands(held if held.pk else None)
+        now = stands(held)
         saved = form.fill(held)
         same = alike(saved, draft)
         if rule and same is None:
+            if held.pk is None:
+                raise RuleGoneError
             _refuse_if_changed(stood, now)
         if same is None or same.pk == saved.pk:
             saved.save()

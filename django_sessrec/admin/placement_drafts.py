@@ -81,18 +81,23 @@ class DraftPages(ReadOnlyAdmin):
     def _edit(
         self, request: HttpRequest, name: str, kind: type[RuleForm], rule: PlacementRule | None
     ) -> HttpResponse:
-        form, stood = kind(name, request.POST or None, rule=rule), request.POST.get(ABOUT, "")
+        held = draft_edits.drafted(name, rule) if rule else None
+        if rule and held is None and request.method != "POST":
+            return self._gone(request, name)
+        form, stood = kind(name, request.POST or None, rule=held or rule), request.POST.get(ABOUT, "")
         if request.method == "POST" and form.is_valid():
             try:
                 draft_edits.save_rule(name, request.user.get_username(), form, rule, stood)
             except draft_edits.ChangedMeanwhileError:
                 form.add_error(None, CHANGED)
                 stood = ""
+            except draft_edits.RuleGoneError:
+                form.add_error(None, GONE)
             else:
                 self.message_user(request, _("Saved in the draft. No visitor sees it yet."), messages.SUCCESS)
                 return self._to_page(name)
-        if rule and not stood:
-            stood = draft_edits.stands(draft_edits.drafted(name, rule))
+        if held and not stood:
+            stood = draft_edits.stands(held)
         return self._form(request, name, str(kind.kind.label), form, stood)
 
     def remove_rule(self, request: HttpRequest, name: str, pk: int) -> HttpResponse:

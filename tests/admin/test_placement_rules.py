@@ -139,13 +139,31 @@ def test_a_form_does_not_replace_what_somebody_else_changed_meanwhile(admin_clie
     for _click in range(2):
         assert admin_client.post(address, theirs).status_code == 302, "a second click is no change"
     answer = admin_client.post(address, mine)
-    assert "Somebody has changed this" in answer.content.decode()
+    told = "Somebody has changed or removed this rule" if live else "Somebody has changed this"
+    assert told in answer.content.decode()
     rules = RuleSet.objects.draft(NAME).rules
     assert [rule.parameters["most"] for rule in rules.all()] == [5]
-    if not live:
+    if live:
+        del mine["about"]
+        assert told in admin_client.post(address, mine).content.decode(), "no second rule beside theirs"
+        assert told in admin_client.get(address, follow=True).content.decode()
+        assert [rule.parameters["most"] for rule in rules.all()] == [5]
+    else:
         [about] = re.findall(r'name="about" value="(\w+)"', answer.content.decode())
         assert admin_client.post(address, mine | {"about": about}).status_code == 302, "having been told"
         assert [rule.parameters["most"] for rule in rules.all()] == [4]
+
+
+def test_a_rule_that_was_live_before_is_not_added_beside_its_newer_form(admin_client, shop):
+    """The page was opened before a colleague went live with the changed rule."""
+    add(admin_client, "cap", attribute="category", most=2, window=6)
+    confirmed(admin_client, "publish")
+    address = url("rule", NAME, PlacementRule.objects.get().pk)
+    mine, theirs = (shown(admin_client, address) | {"most": most} for most in (4, 5))
+    admin_client.post(address, theirs)
+    confirmed(admin_client, "publish")
+    assert "Somebody has changed or removed this rule" in admin_client.post(address, mine).content.decode()
+    assert RuleSet.objects.draft(NAME) is None
 
 
 def test_settings_do_not_replace_what_somebody_else_changed_meanwhile(admin_client, shop):
