@@ -256,6 +256,8 @@ class FailedEventAdmin(ReadOnlyAdmin):
             sentences=[
                 _("Each is stored if the database accepts it now; the same event is never stored twice.")
             ],
+            # Not of all: refused input may come at any time, and is not retried.
+            about=str(queryset.filter(code__in=CODES).count()),
         )
         answer = asked(request, Act.REPLAY, self, question)
         if isinstance(answer, HttpResponse):

@@ -183,7 +183,7 @@ class PlacementAdmin(DraftPages):
                 *([_overtaken(newer)] if (newer := overtaken(draft)) else []),
                 _("You can undo it in the history at any time."),
             ],
-            about=f"{draft.pk} {draft.changed_at.isoformat()}",
+            about=_as_it_stands(draft),
         )
         answer = asked(request, Act.RULES, self, question)
         if isinstance(answer, HttpResponse):
@@ -211,6 +211,7 @@ class PlacementAdmin(DraftPages):
             back=self._url("page", name),
             page=placement_name(name),
             sentences=[_("The draft's changes are deleted. What is live stays live.")],
+            about=_as_it_stands(draft),
         )
         answer = asked(request, Act.RULES, self, question)
         if isinstance(answer, HttpResponse):
@@ -259,6 +260,11 @@ class PlacementAdmin(DraftPages):
         said = _("There is no draft: it is published or discarded already.")
         self.message_user(request, said, messages.WARNING)
         return self._to_page(name)
+
+
+def _as_it_stands(draft: RuleSet) -> str:
+    """What changes with every change of the draft, for questions about it."""
+    return f"{draft.pk} {draft.changed_at.isoformat()}"
 
 
 def _overtaken(newer: RuleSet) -> str:

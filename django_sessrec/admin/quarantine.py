@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import QuerySet
@@ -64,6 +66,7 @@ class QuarantineAdmin(SessionsList):
             button=ngettext("Release %d session", "Release %d sessions", len(chosen)) % len(chosen),
             back=request.get_full_path(),
             sentences=[_("They count again in reports, and the next training run learns from them.")],
+            about=sha256("".join(sorted(map(str, chosen))).encode()).hexdigest(),
         )
         answer = asked(request, Act.QUARANTINE, self, question)
         if isinstance(answer, HttpResponse):

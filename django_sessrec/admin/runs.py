@@ -357,6 +357,7 @@ def _promotion_question(run: TrainingRun, back: str) -> Question:
         back=back,
         page=str(run),
         sentences=[*sentences, *filter(None, [run.verdict])],
+        about=str(present),
     )
 
 

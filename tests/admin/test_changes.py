@@ -100,6 +100,18 @@ def test_a_second_click_goes_back_no_further_and_promotes_nothing_again(admin_cl
     assert AuditEntry.objects.count() == 1
 
 
+def test_a_promotion_asked_about_before_another_is_asked_again(admin_client, two_runs):
+    first, _second = two_runs
+    third = a_run()
+    url = reverse("admin:sessrec_promote", args=[third.pk])
+    asked = YES | {"about": admin_client.post(url).context["question"].about}
+    Promotion.objects.create(model="neighbours", run=first, promoted_by="ada")
+    again = admin_client.post(url, asked).content.decode()
+    assert "has changed since you were asked" in again
+    assert f"{first} serves now" in again
+    assert Promotion.objects.active("neighbours") == first
+
+
 def test_a_question_says_where_on_the_site_it_is_asked(admin_client, sessrec):
     sessrec["PLACEMENTS"] = {"product_page": {}}
     run, experiment = a_run(), Experiment.objects.create(name="Longer lists", placement="product_page")

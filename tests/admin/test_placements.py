@@ -315,6 +315,15 @@ def test_who_may_look_and_who_may_change(client, shop):
         assert client.get(address).status_code == 403
 
 
+def test_what_a_colleague_added_after_the_question_is_not_discarded(admin_client, shop):
+    add(admin_client, "pin", item="pot 1", position=1)
+    asked = YES | {"about": admin_client.post(url("discard", NAME)).context["question"].about}
+    add(admin_client, "hide", what_attribute="category", what_values="tea")
+    again = admin_client.post(url("discard", NAME), asked).content.decode()
+    assert "has changed since you were asked" in again
+    assert RuleSet.objects.draft(NAME).rules.count() == 2
+
+
 @pytest.mark.parametrize("view", ["publish", "restore"])
 def test_who_answers_after_a_colleague_changed_it_is_asked_again(admin_client, shop, view):
     publish(draft_of(NAME, "ada"), "ada", "a start")

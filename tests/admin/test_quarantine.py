@@ -47,6 +47,17 @@ def test_released_visits_count_again_and_the_audit_trail_says_so(admin_client, h
     assert AuditEntry.objects.get().done_by == "admin"
 
 
+def test_a_visit_found_after_the_question_is_not_released_with_all(admin_client, held):
+    everything = {"select_across": "1"}
+    about = release(admin_client, held[:1], **everything).context["question"].about
+    Quarantine.objects.create(session_id=uuid7(), reason="flood", clicks=99)
+    answer = {"confirmed": "1", "reason": "a school class", "about": about}
+    again = release(admin_client, held[:1], **everything, **answer).content.decode()
+    assert "has changed since you were asked" in again
+    assert "Release 4 sessions" in again
+    assert not Quarantine.objects.exclude(released_at=None).exists()
+
+
 def test_who_may_only_look_releases_nothing(client, django_user_model, held):
     clerk = django_user_model.objects.create_user("clerk", password="x", is_staff=True)
     clerk.user_permissions.add(Permission.objects.get(codename="view_quarantine"))

@@ -157,6 +157,16 @@ def test_what_was_stored_before_the_page_ended_is_audited(admin_client, monkeypa
     assert AuditEntry.objects.get().detail == {"stored": 2}
 
 
+def test_a_row_that_failed_after_the_question_is_asked_about(admin_client):
+    failed_rows(1)
+    url = reverse("admin:sessrec_failedevent_changelist")
+    everything = {"action": "try_again", "select_across": "1", "_selected_action": "1"}
+    about = admin_client.post(url, everything).context["question"].about
+    failed_rows(1)
+    assert "has changed since you were asked" in retried(admin_client, about=about)
+    assert not captured()
+
+
 def test_rows_that_another_retry_holds_are_not_called_invalid(admin_client):
     failed_rows(3)
     store_failed([{"name": "nonsense"}], "name")
