@@ -56,8 +56,8 @@ ROLLUPS: Final[Sequence[Rollup]] = (
 )
 
 LOCK: Final = 0x5E55_0DA1  # of pg_advisory_xact_lock: two at once take turns, day by day
-FRESH: Final = timedelta(minutes=5)  # today is not made anew sooner
-SETTLED: Final = timedelta(hours=1)  # nor are days before
+FRESH: Final = timedelta(minutes=5)  # today is not made anew sooner, nor yesterday after midnight
+SETTLED: Final = timedelta(hours=1)  # nor is a day that was made after its end
 QUARANTINE_OVERLAP: Final = timedelta(days=1)
 
 PARTITIONS: Final = """
@@ -129,10 +129,28 @@ def due_days(now: datetime | None = None) -> list[date]:
         # One that was made in the future was made before a clock was put back: it says nothing.
         from_the_future = known.rolled_up_at > now
         changed |= day in judged and (from_the_future or judged[day] > known.rolled_up_at)
-        settled = FRESH if day == day_of(now) else SETTLED
+        last_made_before_its_end = known.rolled_up_at < first_moment(day + ONE)
+        settled = FRESH if last_made_before_its_end else SETTLED
         if (changed or day == day_of(now)) and (from_the_future or known.rolled_up_at <= now - settled):
             due.append(day)
     return due[::-1]
+
+
+def are_complete(first: date, last: date) -> bool:
+    """Whether the sums of these days, both included, hold all rows of each, but for late ones."""
+    made = {each.day: each for each in RolledUpDay.objects.filter(day__range=(first, last))}
+    ended = {day for day, known in made.items() if known.rolled_up_at >= first_moment(day + ONE)}
+    others = [day for day in each_day(first, last) if day not in ended]
+    if not others:
+        return True  # as usual, for which no statistics are asked
+    counters, without_session = _counters(), _by_day(WITHOUT_SESSION, {})
+    # No row may have come since, as where capture failed in the evening; without partitions none can have.
+    return all(
+        made[day].state == _state(day, counters, without_session)
+        if day in made
+        else not _has_partitions(day, counters)
+        for day in others
+    )
 
 
 def noted_due_days() -> list[date]:

@@ -19,6 +19,7 @@ from django.utils.translation import ngettext
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.currencies import decimals
 from django_sessrec.figure_models import DailyCatalogue
+from django_sessrec.measuring import rollups
 from django_sessrec.measuring.comparison import difference
 from django_sessrec.measuring.days import ONE, today
 from django_sessrec.measuring.kpis import Kpi, Pages, Sessions, figures, pages, sessions
@@ -84,6 +85,8 @@ def _of_days() -> Iterator[Finding]:
     shop = sessions(before[0], yesterday)
     if not shop or (yesterday - min(shop)).days < bounds["MIN_DAYS"]:
         return
+    if not rollups.are_complete(max(week[0], min(shop)), yesterday):
+        return  # a day that is counted in part would seem to have fallen
     yield from _traffic(shop, yesterday, bounds)
     now, usual = (figures(*days).get((), Kpi()) for days in (week, before))
     weeks = max(1, (week[0] - min(shop)).days) / 7  # a young shop has fewer than WEEKS before the last one

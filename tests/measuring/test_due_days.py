@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_sessrec.capture import partitions
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring import rollups
-from django_sessrec.measuring.days import ONE, day_of, today
+from django_sessrec.measuring.days import ONE, day_of, first_moment, today
 from django_sessrec.measuring.kpis import figures
 from django_sessrec.measuring.rollups import due_days, roll_up, roll_up_due
 from django_sessrec.models import Event, Quarantine, RolledUpDay
@@ -138,6 +138,19 @@ def test_no_day_is_made_anew_within_minutes(busy_day):
     assert due_days() == []
     RolledUpDay.objects.filter(day=today()).update(rolled_up_at=timezone.now() - rollups.FRESH)
     assert due_days() == [today()]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_yesterday_is_made_anew_soon_after_its_end(busy_day):
+    """Not an hour later: alarms wait for it."""
+    all_made()
+    midnight = first_moment(DAY + ONE)
+    RolledUpDay.objects.filter(day=DAY).update(state="rows came since", rolled_up_at=midnight - minutes(2))
+    assert DAY not in due_days(midnight + minutes(2))
+    assert DAY in due_days(midnight + minutes(4))
+    RolledUpDay.objects.filter(day=DAY).update(rolled_up_at=midnight + minutes(4))
+    assert DAY not in due_days(midnight + minutes(50))
+    assert DAY in due_days(midnight + minutes(65))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,15 +8,18 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.test import override_settings
 from django.utils import timezone
 
+from django_sessrec.capture import partitions
 from django_sessrec.figure_models import (
     DailyCatalogue,
     DailyLists,
     DailyPages,
     DailyRevenue,
     DailyShop,
+    RolledUpDay,
 )
 from django_sessrec.measuring.daily import PAIRS
-from django_sessrec.measuring.days import ONE, today
+from django_sessrec.measuring.days import ONE, first_moment, today
+from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import alarms, ringing
 from django_sessrec.operations.alarms import mail as send_mail
@@ -25,6 +28,14 @@ from django_sessrec.operations.upkeep import verbs
 from tests.support.admin import FIGURES, a_run
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def counted():
+    """Every day's sums were made after its end."""
+    RolledUpDay.objects.bulk_create(
+        RolledUpDay(day=today() - ago * ONE, rolled_up_at=timezone.now(), state="") for ago in range(1, 40)
+    )
 
 
 def rings():
@@ -193,6 +204,34 @@ def test_the_first_days_are_silent():
 
 def test_a_day_without_a_single_row_rings():
     usual(first=2)
+    assert "traffic" in rings()
+
+
+@pytest.mark.parametrize("ago", [1, 4, 7])
+def test_a_day_of_the_week_that_is_counted_in_part_rings_nothing(ago):
+    """The schedule stood still; a page that rolls up first would see no alarm either."""
+    partitions.ensure(today() - 10 * ONE, today())
+    usual()
+    week(sessions=400, sales=100)
+    assert rings() == {"traffic", "sales"}
+    day = today() - ago * ONE
+    in_the_evening = first_moment(day) + timedelta(hours=20)
+    RolledUpDay.objects.filter(day=day).update(rolled_up_at=in_the_evening, state="other rows")
+    assert rings() == set()
+    RolledUpDay.objects.filter(day=day).delete()
+    assert rings() == set()
+    roll_up(day)
+    assert "sales" in rings()
+
+
+def test_a_day_on_which_capture_failed_in_the_evening_rings():
+    """Nothing came after its last roll-up, so it is not made anew."""
+    usual()
+    week(sessions=400)
+    day = today() - ONE
+    roll_up(day)
+    DailyShop.objects.filter(day=day).update(sessions=400)
+    RolledUpDay.objects.filter(day=day).update(rolled_up_at=first_moment(day) + timedelta(hours=20))
     assert "traffic" in rings()
 
 
