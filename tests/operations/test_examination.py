@@ -16,7 +16,7 @@ from django_sessrec import database, tasks
 from django_sessrec.capture import store
 from django_sessrec.capture.event import make
 from django_sessrec.ids import uuid7
-from django_sessrec.models import Heartbeat, TrainingRun
+from django_sessrec.models import FailedEvent, Heartbeat, Ledger, TrainingRun
 from django_sessrec.operations import examination, services, shop, storage, trained_models
 from django_sessrec.operations.findings import Code, ago
 from tests.support.capture import celery_on, reconnected
@@ -46,6 +46,17 @@ def test_a_part_that_raises_hides_no_other(settings):
     (raised,) = [each for each in found if each.code == Code.EXAMINATION_RAISED]
     assert (raised.subject, raised.message) == ("catalogue", "ModuleNotFoundError: No module named 'nowhere'")
     assert "events" in {each.subject for each in found}
+
+
+def test_rows_that_wait_for_a_retry_are_not_hidden_by_the_retry_of_older_ones():
+    day = datetime.now(UTC).date()
+    Ledger.objects.create(day=day - timedelta(days=10), slot=99, failed=2)
+    Ledger.objects.create(day=day, slot=99, replayed=2, stored=2, failed=1)
+    FailedEvent.objects.create(code="database", payload={"event_id": "x"})
+    found = codes(shop.events())[Code.LEDGER_FAILED_ROWS]
+    assert found.message == "1 row could not be stored and waits for a retry."
+    FailedEvent.objects.update(code="name")  # wrong input, kept with its reason
+    assert Code.LEDGER_BALANCED in codes(shop.events())
 
 
 def test_what_was_found_before_the_database_went_is_told_and_the_reason_once(settings, tmp_path):
