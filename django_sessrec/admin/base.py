@@ -98,6 +98,10 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         answer["Retry-After"] = "60"
         return answer
 
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """No address narrows a list to a session by its id: SessionsList asks for a permission."""
+        return not lookup.startswith("session_id") and super().lookup_allowed(lookup, value, request)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

@@ -27,7 +27,6 @@ from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.forms import FIRST_DAY, LAST_DAY, first_moment
 from django_sessrec.admin.products import ShownProduct, shown_products
 from django_sessrec.admin.sessions import SESSION_OF, SessionOf, SessionsList
-from django_sessrec.admin.timeline import end_of
 from django_sessrec.admin.words import placement_name, reason_name, step_name
 from django_sessrec.capture.replay import CODES, replay
 from django_sessrec.catalogue import get_catalogue
@@ -127,9 +126,12 @@ class PartitionedAdmin(SessionsList):
     @admin.display(description=_("session"))
     def session(self, row: Event | Impression) -> str:
         """The end of the session's id, leading to all that this list has of the session."""
-        end = end_of(row.session_id)
-        shown = _("%(session)s (bot)") % {"session": end} if row.bot else end
-        return format_html('<a href="?{}={}">{}</a>', SESSION_OF, row.pk, shown)
+        return format_html('<a href="?{}={}">{}</a>', SESSION_OF, row.pk, self.session_end(row))
+
+    @admin.display(description=_("session"))
+    def session_end(self, row: Event | Impression) -> str:
+        end = super().session_end(row)
+        return _("%(session)s (bot)") % {"session": end} if row.bot else end
 
 
 def _items_of(row: Event | Impression) -> list[str]:

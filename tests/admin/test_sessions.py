@@ -4,12 +4,13 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from django_sessrec.capture import cookie
 from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.ids import uuid7
-from django_sessrec.models import AuditEntry, Event, Quarantine
+from django_sessrec.models import AuditEntry, Event, Impression, Quarantine
 from tests.support.admin import LISTS, page
 from tests.support.history import happen
 
@@ -120,6 +121,44 @@ def test_an_address_leads_nowhere_once_the_session_is_erased(admin_client, sessi
 def test_an_address_made_up_finds_nothing(admin_client, session, row):
     answer = admin_client.get(reverse("admin:sessrec_event_changelist") + f"?session_of={row}", follow=True)
     assert answer.status_code == 200
+
+
+@pytest.fixture
+def clerk(client, django_user_model):
+    """Somebody who may see the raw lists and inspect no session."""
+    clerk = django_user_model.objects.create_user("clerk", is_staff=True)
+    models = ("event", "impression", "quarantine")
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=[f"view_{model}" for model in models]))
+    client.force_login(clerk)
+    return clerk
+
+
+@pytest.mark.parametrize("model", FOUND)
+def test_a_whole_session_takes_the_permission_to_inspect_it(client, clerk, session, model):
+    Quarantine.objects.create(session_id=session, reason="flood", clicks=99)
+    address = reverse(f"admin:sessrec_{model}_changelist")
+    html = page(client, address)
+    assert str(session)[-6:] in html
+    assert "session_of" not in html
+    quarantined = page(client, reverse("admin:sessrec_quarantine_changelist"))
+    assert str(session)[-6:] in quarantined
+    assert f'value="{session}"' not in quarantined.partition('name="_selected_action"')[0]
+    row = {"event": Event, "impression": Impression}[model].objects.filter(session_id=session).first()
+    assert client.post(address, {"q": str(session)}).status_code == 403
+    assert client.get(f"{address}?session_of={row.pk}").status_code == 403
+    assert not AuditEntry.objects.exists()
+    clerk.user_permissions.add(Permission.objects.get(codename="inspect_sessions"))
+    assert "session_of" in page(client, address)
+    assert client.get(search(client, model, str(session))).status_code == 200
+    noted = AuditEntry.objects.values_list("action", "done_by", "detail")
+    assert list(noted) == [("inspect", "clerk", {"session": str(session)[-6:]})]
+
+
+@pytest.mark.parametrize("lookup", ["session_id", "session_id__exact", "session_id__gte"])
+def test_no_filter_of_the_address_names_a_session(admin_client, session, lookup):
+    for model in FOUND:
+        answer = admin_client.get(reverse(f"admin:sessrec_{model}_changelist"), {lookup: str(session)})
+        assert answer.status_code == 400
 
 
 def test_who_may_not_see_events_learns_nothing_of_a_session(client, session, django_user_model):
