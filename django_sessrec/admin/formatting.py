@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext as _
 
 from django_sessrec.currencies import decimals
@@ -31,6 +32,12 @@ class Cell:
 def colon(name: object, words: object) -> str:
     """The name and what is said of it, with the colon of the reader's language."""
     return f"{name}{_(':')} {words}"
+
+
+def period(start: date, end: date) -> str:
+    """Of which days the figures below are."""
+    words = {"days": (end - start).days + 1, "day": date_format(end)}
+    return _("In the %(days)d days up to %(day)s.") % words
 
 
 def cells(kpi: Kpi) -> list[tuple[str, Cell]]:

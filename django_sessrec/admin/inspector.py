@@ -123,8 +123,13 @@ def _of_product(term: str, item_id: str) -> tuple[dict[str, Any], Visit]:
     if not term:
         if not item_id:
             return {}, Visit()
-        facts = [*product_facts(item_id), *product_figures(item_id)]
-        found = {"product": shown_products([item_id])[item_id], "figures": facts}
+        figures, period = product_figures(item_id)
+        found = {
+            "product": shown_products([item_id])[item_id],
+            "facts": product_facts(item_id),
+            "figures": figures,
+            "period": period,
+        }
         return found | often_after(item_id), Visit(current=item_id)
     called = list(products_called(term, FOUND))
     if len(called) == 1:

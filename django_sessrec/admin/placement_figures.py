@@ -15,8 +15,8 @@ from django_sessrec.admin.charts import Layer, Table, stacked_bars, table_of
 from django_sessrec.admin.formatting import NONE, Cell, cells, colon, fixed, percent, whole
 from django_sessrec.admin.words import step_name
 from django_sessrec.measuring import rollups
-from django_sessrec.measuring.days import each_day, last_days
-from django_sessrec.measuring.kpis import Kpi, figures
+from django_sessrec.measuring.days import each_day
+from django_sessrec.measuring.kpis import Kpi, counted_days, figures
 from django_sessrec.measuring.latest_lists import products_reached
 from django_sessrec.measuring.report import PAGE_SECONDS
 
@@ -39,7 +39,7 @@ class Sources:
 def placement_figures(placement: str, limit: int) -> dict[str, Any]:
     """Headline figures and sources of the last DAYS days; empty for a placement without a list."""
     rollups.roll_up_due(PAGE_SECONDS)
-    days = last_days(DAYS)
+    days = counted_days(DAYS)
     found = figures(*days, ("placement",)).get((placement,))
     if found is None or not found.impressions:
         return {}

@@ -10,11 +10,11 @@ from typing import Any, Literal
 from django.db.models import Sum
 from django.utils.translation import gettext as _
 
-from django_sessrec.admin.formatting import money, whole
+from django_sessrec.admin.formatting import money, period, whole
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.figure_models import DailyItem
-from django_sessrec.measuring.days import last_days
+from django_sessrec.measuring.kpis import counted_days
 from django_sessrec.safety import never_raises
 
 DAYS = 28
@@ -96,8 +96,8 @@ def product_facts(item_id: str) -> list[tuple[str, str]]:
     return [(label, str(fact)) for label, fact in facts.items() if fact is not None]
 
 
-def product_figures(item_id: str) -> list[tuple[str, str]]:
-    """What became of a product in the lists and orders of the last DAYS days, each with its label."""
+def product_figures(item_id: str) -> tuple[list[tuple[str, str]], str]:
+    """What became of a product in lists and orders, each with its label; and of which days that is."""
     names = {
         "shown": _("Shown in lists"),
         "seen": _("Seen"),
@@ -105,6 +105,7 @@ def product_figures(item_id: str) -> list[tuple[str, str]]:
         "bought": _("Bought after a click"),
         "sold": _("Bought in all"),
     }
-    days = DailyItem.objects.filter(item_id=item_id, day__range=last_days(DAYS))
-    sums = days.aggregate(**{name: Sum(name) for name in names})
-    return [(label, whole(sums[name] or 0)) for name, label in names.items()]
+    days = counted_days(DAYS)
+    rows = DailyItem.objects.filter(item_id=item_id, day__range=days)
+    sums = rows.aggregate(**{name: Sum(name) for name in names})
+    return [(label, whole(sums[name] or 0)) for name, label in names.items()], period(*days)

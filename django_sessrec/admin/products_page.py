@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 
-from django_sessrec.admin.formatting import NONE, Cell, percent, whole
+from django_sessrec.admin.formatting import NONE, Cell, percent, period, whole
 from django_sessrec.admin.products import shown_products
-from django_sessrec.measuring.days import last_days
-from django_sessrec.measuring.kpis import Kpi, Pages, Sessions, figures, pages, sessions
+from django_sessrec.measuring.kpis import Kpi, Pages, Sessions, counted_days, figures, pages, sessions
 from django_sessrec.models import Withdrawal
 from django_sessrec.operations.catalogue_quality import DAYS, Quality, quality
 from django_sessrec.operations.readiness import steps, sum_of
@@ -37,7 +38,8 @@ def products_page(model_admin: admin.ModelAdmin, request: HttpRequest) -> HttpRe
             {"group": group, "products": [products[item_id] for item_id in group.item_ids]}
             for group in found.groups
         ],
-        "cards": _visitors(),
+        "cards": _visitors(*(days := counted_days(DAYS))),
+        "period": period(*days),
     }
     return TemplateResponse(request, "admin/sessrec/products.html", context)
 
@@ -57,12 +59,11 @@ def _quality() -> Quality:
     return quality()
 
 
-def _visitors() -> list[tuple[str, Cell]]:
-    """Whose visits count, of the last days."""
-    days = last_days(DAYS)
-    shop = sum_of(Sessions, sessions(*days).values())
-    seen_pages = sum_of(Pages, pages(*days).values())
-    whole_shop = figures(*days).get((), Kpi())
+def _visitors(start: date, end: date) -> list[tuple[str, Cell]]:
+    """Whose visits count in these days."""
+    shop = sum_of(Sessions, sessions(start, end).values())
+    seen_pages = sum_of(Pages, pages(start, end).values())
+    whole_shop = figures(start, end).get((), Kpi())
     every = shop.sessions + shop.bots + shop.quarantined
     seen = whole_shop.rate("viewability").value
     return [

@@ -18,6 +18,7 @@ from django_sessrec.measuring.comparison import (
     ratio_interval,
 )
 from django_sessrec.measuring.daily import GROUPINGS, PAIRS, key_of
+from django_sessrec.measuring.days import last_days, today, whole_days
 from django_sessrec.measuring.definitions import COUNTS, PAGES, RATES, SESSIONS, Definition
 from django_sessrec.measuring.proportions import Rate
 
@@ -249,6 +250,12 @@ def first_day() -> date | None:
         cursor.execute("SELECT min(day) FROM sessrec_dailyshop WHERE sessions > 0")
         day: date | None = cursor.fetchone()[0]
     return day
+
+
+def counted_days(days: int) -> tuple[date, date]:
+    """The last `days` whole days, as on every page; on a shop's first day that day is among them."""
+    first = first_day()
+    return last_days(days) if first in (None, today()) else whole_days(days)
 
 
 def _by_day(

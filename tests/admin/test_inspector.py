@@ -8,10 +8,12 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.urls import reverse
+from django.utils.formats import date_format
 
 from django_sessrec.capture import cookie
 from django_sessrec.ids import uuid7
-from django_sessrec.models import AuditEntry, Quarantine
+from django_sessrec.measuring.days import ONE, today
+from django_sessrec.models import AuditEntry, DailyItem, DailyShop, Quarantine
 from django_sessrec.training.pipeline import train
 from tests.demo.models import Product
 from tests.support.admin import Inline
@@ -84,17 +86,31 @@ def test_a_product_is_found_by_some_words_of_its_name_and_by_its_id(admin_client
 
 def test_a_product_shows_what_became_of_it_in_four_weeks(admin_client, session, products):
     call_command("sessrec_rollup")
-    figures = dict(admin_client.get(reverse(PAGE), {"item": products[2].pk}).context["figures"])
+    answer = admin_client.get(reverse(PAGE), {"item": products[2].pk})
+    figures = dict(answer.context["figures"])
     assert (figures["Shown in lists"], figures["Clicked"], figures["Bought in all"]) == ("1", "1", "0")
+    assert f"In the 28 days up to {date_format(today())}." in answer.content.decode(), "the shop's first day"
+
+
+def test_the_figures_of_a_product_are_of_whole_days_as_on_today(admin_client, products):
+    for ago, clicked in ((0, 50), (1, 3), (28, 2), (29, 70)):
+        day = today() - ago * ONE
+        DailyItem.objects.create(
+            day=day, item_id=products[2].pk, shown=clicked, seen=0, clicked=clicked, bought=0, sold=0
+        )
+        others = dict.fromkeys(("bots", "quarantined", "with_list", "with_basket", "with_order"), 0)
+        DailyShop.objects.create(day=day, sessions=1, **others)
+    answer = admin_client.get(reverse(PAGE), {"item": products[2].pk})
+    assert dict(answer.context["figures"])["Clicked"] == "5"
+    assert f"In the 28 days up to {date_format(today() - ONE)}." in answer.content.decode()
 
 
 def test_a_product_shows_its_price_with_the_currency_and_its_stock(admin_client, products, settings):
     settings.SESSREC = settings.SESSREC | {"CURRENCY": "EUR"}
     product = Product.objects.create(name="oolong", price="9.9", stock=0)
-    facts = dict(admin_client.get(reverse(PAGE), {"item": product.pk}).context["figures"])
+    facts = dict(admin_client.get(reverse(PAGE), {"item": product.pk}).context["facts"])
     assert (facts["Price"], facts["In stock"]) == ("9.90 EUR", "0")
-    gone = dict(admin_client.get(reverse(PAGE), {"item": "no-such-product"}).context["figures"])
-    assert not {"Price", "In stock"} & gone.keys()
+    assert admin_client.get(reverse(PAGE), {"item": "no-such-product"}).context["facts"] == []
 
 
 def test_several_products_are_offered(admin_client, model, products):

@@ -6,7 +6,7 @@ from django.utils.formats import date_format
 
 from django_sessrec.admin.placement_figures import without_rare
 from django_sessrec.ids import uuid7
-from django_sessrec.measuring.days import today
+from django_sessrec.measuring.days import ONE, day_of, today
 from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.models import TrainingRun
 from tests.support.admin import page
@@ -49,6 +49,17 @@ def test_what_a_placement_brought_and_who_made_its_lists(admin_client, shop):
         (date_format(today()), ["75.0\N{NO-BREAK SPACE}%", "25.0\N{NO-BREAK SPACE}%"])
     ]
     assert '<th scope="col" class="sessrec-number">most popular</th>' in answer.content.decode()
+
+
+def test_what_a_placement_brought_is_of_the_same_days_as_on_today(admin_client, shop):
+    for ago in (0, 1):
+        at = timezone.now() - ago * ONE
+        for _list in range(1 + ago):
+            show(uuid7(at), at, [str(shop[1].pk)], placement=NAME, model="neighbours", step="model")
+        roll_up(day_of(at))
+    answer = admin_client.get(url("page", NAME))
+    figures = {str(heading): cell.text for heading, cell in answer.context["figures"]}
+    assert figures["Lists shown"] == "2"
 
 
 def test_rare_sources_are_one_layer():

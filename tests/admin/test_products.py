@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.db import connection
 from django.urls import reverse
+from django.utils.formats import date_format
 
 from django_sessrec.ids import uuid7
-from django_sessrec.measuring.days import day_of, today
+from django_sessrec.measuring.days import ONE, day_of, today
 from django_sessrec.measuring.rollups import roll_up
-from django_sessrec.models import DailyPages
+from django_sessrec.models import DailyPages, DailyShop
 from tests.demo.models import Product
 from tests.support.admin import page
 from tests.support.axe import violations
@@ -38,6 +39,18 @@ def test_the_share_of_pages_with_consent(admin_client):
     answer = admin_client.get(reverse(PAGE))
     cards = {str(heading): (cell.text, cell.note) for heading, cell in answer.context["cards"]}
     assert cards["Pages with consent"] == ("75.0\N{NO-BREAK SPACE}%", "of 40 pages")
+
+
+def test_whose_visits_count_is_of_the_same_days_as_on_today(admin_client):
+    for ago, of_day in ((0, 500), (1, 3), (28, 2), (29, 700)):
+        DailyShop.objects.create(
+            day=today() - ago * ONE, sessions=of_day, bots=0, quarantined=0, with_list=0, with_basket=0,
+            with_order=0,
+        )  # fmt: skip
+    answer = admin_client.get(reverse(PAGE))
+    cards = {str(heading): cell.text for heading, cell in answer.context["cards"]}
+    assert cards["Sessions with consent"] == "5"
+    assert f"In the 28 days up to {date_format(today() - ONE)}." in answer.content.decode()
 
 
 def test_products_deleted_after_they_were_bought_stay_in_the_figures(admin_client):
