@@ -169,6 +169,13 @@ NOT_A_NAME = Check(
     "a name in `MODELS` or `PLACEMENTS` that can't stand in an address or a file's name, such as `home/top`",
     "use letters, digits, `_`, `-` and `.`",
 )
+UNUSED_MODEL = Check(
+    "sessrec.W045",
+    "a model that no placement and no variant names, and whose name no step takes: it is trained, and no list"
+    " asks it",
+    "name it in the `MODELS` of a placement, or take it out. If only an experiment of the admin asks it,"
+    " silence this check",
+)
 NO_ORDER = Check(
     "sessrec.W046",
     "the catalogue's newest products are those with the greatest keys, and the keys are no numbers that"

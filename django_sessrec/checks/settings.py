@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from inspect import isabstract, iscoroutinefunction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def findings() -> Iterator[CheckMessage]:
     yield from _origins()
     yield from _models()
     yield from _placements()
+    yield from _unused_models()
 
 
 def _keys(where: str, given: Mapping[str, Any], table: Table) -> Iterator[CheckMessage]:
@@ -292,6 +294,26 @@ def _steps(where: str, steps: Iterable[Any]) -> Iterator[CheckMessage]:
         if step not in QUESTIONS:
             hint = f"Steps: {', '.join(QUESTIONS)}."
             yield messages.UNKNOWN_STEP(f"{where} names the unknown step {step!r}.", hint)
+
+
+def _unused_models() -> Iterator[CheckMessage]:
+    from django_sessrec.serving.fallback import BASKET_MODEL, CO_VIEWS_MODEL  # late, as above
+
+    asked: list[Any] = [[BASKET_MODEL, CO_VIEWS_MODEL]]
+    for given in map(_mapping, _mapping(sessrec_settings.PLACEMENTS).values()):
+        asked.append(given.get("MODELS", PLACEMENT_DEFAULTS["MODELS"]))
+        variants = _mapping(_mapping(given.get("EXPERIMENT")).get("VARIANTS"))
+        asked += [each["MODELS"] for each in map(_mapping, variants.values()) if "MODELS" in each]
+    if len(asked) == 1 or not all(isinstance(each, list | tuple) for each in asked):
+        return  # no placement at all, or another finding reports it
+    used = {*map(str, chain(*asked))}
+    for name in _mapping(sessrec_settings.MODELS):
+        if name not in used:
+            yield messages.UNUSED_MODEL(
+                f"SESSREC['MODELS'] has {name!r}, which no placement, variant or step asks.",
+                "Name it in the MODELS of a placement, or take it out. If only an experiment of the admin"
+                " asks it, add sessrec.W045 to SILENCED_SYSTEM_CHECKS.",
+            )
 
 
 def _experiment(

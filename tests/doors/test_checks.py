@@ -47,6 +47,28 @@ def test_a_right_set_up_has_no_error():
     assert not [id_ for id_ in findings(SESSREC=GOOD) if id_.startswith("sessrec.E")]
 
 
+def test_a_model_that_no_list_asks_is_told():
+    models = {"MODELS": {name: {"ESTIMATOR": "django_sessrec.recsys.Neighbours"} for name in ("mine", "it")}}
+    found = findings(SESSREC=GOOD | models | {"PLACEMENTS": {"home": {"MODELS": ["mine"]}}})["sessrec.W045"]
+    assert "'it'" in found.msg
+    assert "MODELS of a placement" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "placement"),
+    [
+        ("neighbours", {}),
+        ("mine", {"MODELS": ["neighbours", "mine"]}),
+        ("mine", {"EXPERIMENT": {"NAME": "x", "VARIANTS": {"a": {"SHARE": 1, "MODELS": ["mine"]}}}}),
+        ("bought_together", {"MODELS": []}),
+        ("itemknn", {"MODELS": []}),
+    ],
+)
+def test_a_model_that_a_placement_a_variant_or_a_step_asks_passes(name, placement):
+    models = {"MODELS": {name: {"ESTIMATOR": "django_sessrec.recsys.Neighbours"}}}
+    assert "sessrec.W045" not in findings(SESSREC=GOOD | models | {"PLACEMENTS": {"home": placement}})
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -214,7 +236,8 @@ WRONG_VALUES = (object(), len, ["a"], {"a": 1}, 7, 1.5, True)
 
 
 def in_model(key, value):
-    return model(**{"ESTIMATOR": "django_sessrec.recsys.TunedNeighbours", key: value})
+    used = {"PLACEMENTS": {"home": {"MODELS": ["mine"]}}}
+    return model(**{"ESTIMATOR": "django_sessrec.recsys.TunedNeighbours", key: value}) | used
 
 
 def in_placement(key, value):
