@@ -44,7 +44,7 @@ def findings() -> Iterator[CheckMessage]:
     yield from _keys("SESSREC", sessrec_settings.given, SETTINGS)
     yield from _keys("SESSREC['QUARANTINE']", _mapping(sessrec_settings.QUARANTINE), entries.QUARANTINE)
     yield from _keys("SESSREC['ALARMS']", _mapping(sessrec_settings.ALARMS), entries.ALARMS)
-    yield from _event_weights("SESSREC['EVENT_WEIGHTS']", _mapping(sessrec_settings.EVENT_WEIGHTS))
+    yield from _event_weights("SESSREC['EVENT_WEIGHTS']", _mapping(sessrec_settings.EVENT_WEIGHTS), {})
     yield from _catalogue()
     yield from _callables()
     yield from _clients()
@@ -212,7 +212,9 @@ def _models() -> Iterator[CheckMessage]:
         yield from _not_a_dict(where, model)
         model = _mapping(model)
         yield from _keys(where, model, MODEL_SETTINGS)
-        yield from _event_weights(f"{where}['EVENT_WEIGHTS']", _mapping(model.get("EVENT_WEIGHTS")))
+        if own := _mapping(model.get("EVENT_WEIGHTS")):
+            of_all = _mapping(sessrec_settings.EVENT_WEIGHTS)
+            yield from _event_weights(f"{where}['EVENT_WEIGHTS']", own, of_all)
         if not model.get("ESTIMATOR"):
             yield messages.NO_ESTIMATOR(
                 f"{where} names no ESTIMATOR.", "Give the dotted path of an estimator class."
@@ -231,9 +233,11 @@ def _name(where: str, name: Any) -> Iterator[CheckMessage]:
         )
 
 
-def _event_weights(where: str, given: Mapping[str, Any]) -> Iterator[CheckMessage]:
+def _event_weights(
+    where: str, given: Mapping[str, Any], inherited: Mapping[str, Any]
+) -> Iterator[CheckMessage]:
     yield from _keys(where, given, entries.EVENT_WEIGHTS)
-    weights = {**EVENT_WEIGHT_DEFAULTS, **given}
+    weights = {**EVENT_WEIGHT_DEFAULTS, **inherited, **given}
     if not any(weights[key] for key in ("VIEW", "DWELL", "BASKET", "PURCHASE")):
         yield messages.OUT_OF_RANGE(
             f"{where} gives every event the weight 0, so that no click teaches anything.",

@@ -47,6 +47,12 @@ def test_a_right_set_up_has_no_error():
     assert not [id_ for id_ in findings(SESSREC=GOOD) if id_.startswith("sessrec.E")]
 
 
+def test_a_model_that_inherits_a_weight_above_0_passes():
+    own = {"VIEW": 0, "DWELL": 0, "PURCHASE": 0}
+    found = findings(SESSREC=model(ESTIMATOR="x.Y", EVENT_WEIGHTS=own) | {"EVENT_WEIGHTS": {"BASKET": 2}})
+    assert "sessrec.E015" not in found
+
+
 def test_a_model_that_no_list_asks_is_told():
     models = {"MODELS": {name: {"ESTIMATOR": "django_sessrec.recsys.Neighbours"} for name in ("mine", "it")}}
     found = findings(SESSREC=GOOD | models | {"PLACEMENTS": {"home": {"MODELS": ["mine"]}}})["sessrec.W045"]
@@ -109,6 +115,12 @@ def test_an_estimators_module_in_another_encoding_is_read(tmp_path, monkeypatch)
             "a weight above 0",
         ),
         (model(ESTIMATOR="x.Y", EVENT_WEIGHTS={"DWEL": 2}), "sessrec.E002", "DWELL"),
+        (
+            model(ESTIMATOR="x.Y", EVENT_WEIGHTS={"BASKET": 0, "PURCHASE": 0})
+            | {"EVENT_WEIGHTS": {"VIEW": 0, "DWELL": 0}},
+            "sessrec.E015",
+            "above 0",
+        ),
         (GOOD | {"QUARANTINE": {"MAX_CLICKS": 9}}, "sessrec.E002", "MAX_CLICKS_PER_MINUTE"),
         (GOOD | {"QUARANTINE": {"MAX_CLICKS_PER_MINUTE": "9"}}, "sessrec.E003", "int or None"),
         ({}, "sessrec.E004", "ModelCatalogue"),
