@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from inspect import isabstract, iscoroutinefunction
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from django.apps import apps
 from django.core.checks import CheckMessage
 from django.db.models import IntegerField
 from django.template import TemplateDoesNotExist, TemplateSyntaxError
-from django.utils.module_loading import import_string
 
 from django_sessrec.catalogue import Catalogue, ModelCatalogue
 from django_sessrec.checks import messages
+from django_sessrec.checks.dotted_paths import imported, unimported
 from django_sessrec.checks.templates import labels_sponsored
 from django_sessrec.conf import (
     EVENT_WEIGHT_DEFAULTS,
@@ -85,7 +82,7 @@ def _catalogue() -> Iterator[CheckMessage]:
         return
     if not isinstance(path, str):  # a finding about its type reports it
         return
-    found, problems = _imported("SESSREC['CATALOGUE']", path)
+    found, problems = imported("SESSREC['CATALOGUE']", path)
     yield from problems
     if problems:
         return
@@ -157,11 +154,11 @@ def _callables() -> Iterator[CheckMessage]:
         if path and isinstance(path, str):
             yield from _callable(f"SESSREC[{key!r}]", path, "a function of the request")
     if isinstance(path := sessrec_settings.ITEM_VECTORS, str):
-        yield from _unimported(f"SESSREC['ITEM_VECTORS'] = {path!r}", path)
+        yield from unimported(f"SESSREC['ITEM_VECTORS'] = {path!r}", path)
 
 
 def _callable(where: str, path: Any, wanted: str) -> Iterator[CheckMessage]:
-    found, problems = _imported(where, path) if isinstance(path, str) else (path, [])
+    found, problems = imported(where, path) if isinstance(path, str) else (path, [])
     yield from problems
     if problems:
         return
@@ -220,7 +217,7 @@ def _models() -> Iterator[CheckMessage]:
                 f"{where} names no ESTIMATOR.", "Give the dotted path of an estimator class."
             )
         if isinstance(path := model.get("ESTIMATOR"), str):
-            yield from _unimported(f"{where}['ESTIMATOR'] = {path!r}", path)
+            yield from unimported(f"{where}['ESTIMATOR'] = {path!r}", path)
         if isinstance(path := model.get("RECOMMENDER"), str):
             yield from _recommender(f"{where}['RECOMMENDER']", path)
 
@@ -247,7 +244,7 @@ def _event_weights(
 
 def _recommender(where: str, path: str) -> Iterator[CheckMessage]:
     """A class that opens a model's artifacts: web processes import it, so it is imported here, too."""
-    found, problems = _imported(where, path)
+    found, problems = imported(where, path)
     yield from problems
     if problems:
         return
@@ -372,48 +369,3 @@ def _list(value: Any) -> Iterable[Any]:
 def _not_a_dict(where: str, value: Any) -> Iterator[CheckMessage]:
     if not isinstance(value, dict):
         yield messages.WRONG_TYPE(f"{where} is {value!r}, of type {type(value).__name__}.", "Give it a dict.")
-
-
-def _imported(where: str, path: str) -> tuple[Any, list[CheckMessage]]:
-    try:
-        return import_string(path), []
-    except Exception as problem:  # the module is the shop's: it may raise anything
-        hint = "Check the spelling, and that the module imports by itself."
-        return None, [messages.NOT_IMPORTABLE(f"{where} = {path!r} can't be imported: {problem}", hint)]
-
-
-def _unimported(what: str, path: str) -> Iterator[CheckMessage]:
-    """A dotted path that is not imported here: an estimator or a model of texts may import torch."""
-    try:
-        if not _leads_somewhere(path):
-            yield messages.NOT_IMPORTABLE(f"{what} names nothing.", "Check the spelling of module and class.")
-    except (SyntaxError, ValueError, OSError) as problem:
-        yield messages.NOT_IMPORTABLE(
-            f"{what} can't be read: {problem}", "Check that the module imports by itself."
-        )
-
-
-def _leads_somewhere(path: str) -> bool:
-    """Whether a dotted path names something. Raises what ast.parse does, and OSError."""
-    *modules, name = path.split(".")
-    spec, folders = None, None
-    for depth in range(len(modules)):
-        spec = PathFinder.find_spec(".".join(modules[: depth + 1]), folders)
-        if spec is None:
-            return False
-        folders = spec.submodule_search_locations
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return spec is not None
-    return name in _names(ast.parse(Path(spec.origin).read_bytes()))
-
-
-def _names(tree: ast.AST) -> Iterator[str]:
-    """Every name that a module binds or mentions; strings too, for a lazy __getattr__."""
-    for node in ast.walk(tree):
-        match node:
-            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.Name(id=name):
-                yield name
-            case ast.alias(name=name, asname=asname):
-                yield asname or name
-            case ast.Constant(value=str(text)):
-                yield text

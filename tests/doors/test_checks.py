@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import spec_from_file_location
 
 import pytest
 from django.urls import include, path, re_path
@@ -96,6 +97,28 @@ def test_an_estimators_module_in_another_encoding_is_read(tmp_path, monkeypatch)
     (tmp_path / "latin_estimator.py").write_text(text, encoding="latin-1")
     monkeypatch.syspath_prepend(tmp_path)
     assert "sessrec.E006" not in findings(SESSREC=model(ESTIMATOR="latin_estimator.Mine"))
+
+
+def test_an_estimator_of_an_editable_install_is_found_without_importing_it(tmp_path, monkeypatch):
+    package = tmp_path / "anywhere"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise RuntimeError('imported')")
+    (package / "nets.py").write_text("class Mine: pass")
+
+    class Finder:
+        """As setuptools writes one for `pip install -e`."""
+
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == "editable_nets":
+                folders = {"submodule_search_locations": [str(package)]}
+                return spec_from_file_location(name, package / "__init__.py", **folders)
+            return None
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
+    assert "sessrec.E006" not in findings(SESSREC=model(ESTIMATOR="editable_nets.nets.Mine"))
+    assert "sessrec.E006" in findings(SESSREC=model(ESTIMATOR="editable_nets.nets.Theirs"))
+    assert "sessrec.E006" in findings(SESSREC=model(ESTIMATOR="editable_nets.nothing.Mine"))
 
 
 @pytest.mark.parametrize(
