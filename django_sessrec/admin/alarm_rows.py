@@ -16,7 +16,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.operations.alarms import TITLES
 from django_sessrec.operations.findings import Code
 
-OFF, RINGS, SILENT = "off", "rings", "silent"
+OFF, RINGS, SILENT, UNKNOWN = "off", "rings", "silent", "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,11 @@ WORDS: Final[Mapping[str, AlarmWords]] = {
 
 
 def alarm_rows(found: Collection[Code]) -> list[tuple[str | Promise, str, str]]:
-    """Title, when it rings, and one of OFF, RINGS, SILENT; found: the codes of all findings."""
+    """Title, when it rings, and one of OFF, RINGS, SILENT, UNKNOWN; found: the codes of all findings.
+
+    UNKNOWN: alarms could not be examined, or one of them would have been found, or that none rings
+    """
+    silent = SILENT if {Code.ALARM_NONE, *TITLES} & {*found} else UNKNOWN
     bounds = sessrec_settings.alarms
     rows = []
     for code, name in TITLES.items():
@@ -95,7 +99,7 @@ def alarm_rows(found: Collection[Code]) -> list[tuple[str | Promise, str, str]]:
             rows.append((words.title, _("its threshold %s is not set") % words.threshold, OFF))
             continue
         amount = fixed(100 * bound, 0) + PER_CENT if words.share else fixed(bound, 0 if bound % 1 == 0 else 1)
-        rows.append((words.title, str(words.rings) % amount, RINGS if code in found else SILENT))
+        rows.append((words.title, str(words.rings) % amount, RINGS if code in found else silent))
     return rows
 
 

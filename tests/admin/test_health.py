@@ -13,6 +13,7 @@ from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import TITLES
 from django_sessrec.operations.findings import Code
 from tests.support.admin import a_run, page
+from tests.support.capture import renamed
 
 pytestmark = pytest.mark.django_db
 PAGE = "admin:sessrec_heartbeat_changelist"
@@ -45,6 +46,17 @@ def test_an_alarm_is_off_silent_or_rings(admin_client, sessrec):
         "rings",
     )
     assert states["Bots"][1] == "silent"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_alarm_that_could_not_be_examined_is_not_called_silent(admin_client, sessrec):
+    sessrec["ALARMS"] = {"TRAFFIC_FALL": None}
+    with renamed("TABLE", "sessrec_dailyshop"):
+        answer = admin_client.get(reverse(PAGE))
+    states = {str(title): state for title, _words, state in answer.context["alarms"]}
+    assert states.pop("Traffic") == "off"
+    assert {*states.values()} == {"unknown"}
+    assert answer.content.decode().count(">not examined<") == len(states)
 
 
 @pytest.mark.parametrize(
