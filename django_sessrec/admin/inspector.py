@@ -108,11 +108,12 @@ def _of_session(request: HttpRequest, session_id: UUID) -> tuple[dict[str, Any],
     AuditEntry.objects.note(
         AuditEntry.Action.INSPECT, request.user.get_username(), session=end_of(session_id)
     )
-    entries = timeline(session_id)
+    entries, left_out = timeline(session_id)
     found = {
         "session": str(session_id),
         "end": end_of(session_id),
         "entries": entries,
+        "left_out": left_out,
         "state": state_of(session_id),
     }
     return found, stored_visit(session_id) if entries else Visit()

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from django_sessrec import database
+from django_sessrec.admin.formatting import whole
 from django_sessrec.admin.products import ShownProduct, shown_products
 from django_sessrec.admin.words import placement_name, reason_name, step_name
 from django_sessrec.capture.cookie import CLOCK_SKEW, LONGEST_SESSION
@@ -51,12 +52,14 @@ def end_of(session_id: UUID) -> str:
     return str(session_id)[-ENDS_AT:]
 
 
-def timeline(session_id: UUID) -> list[Entry]:
-    """The session's first events and lists; empty where nothing of it is stored."""
+def timeline(session_id: UUID) -> tuple[list[Entry], list[str]]:
+    """The session's first events and lists, none where nothing of it is stored; and how many are left out."""
     in_order = _of(Event, "occurred_at", session_id).order_by("occurred_at", "event_id")
     shown = _of(Impression, "shown_at", session_id).select_related("run").order_by("shown_at")
     with database.values_apart():
         events, impressions = list(in_order[:MOST_EVENTS]), list(shown[:MOST_LISTS])
+        every_event = in_order.count() if len(events) == MOST_EVENTS else len(events)
+        every_list = shown.count() if len(impressions) == MOST_LISTS else len(impressions)
     ids = [event.item_id for event in events if event.item_id]
     products = shown_products([*ids, *(item for each in impressions for item in each.item_ids)])
     clicked = {
@@ -64,7 +67,14 @@ def timeline(session_id: UUID) -> list[Entry]:
     }
     entries = [_of_event(event, products) for event in events]
     entries += [_of_impression(each, products, clicked) for each in impressions]
-    return sorted(entries, key=lambda entry: entry.at)
+    left_out = []
+    if every_event > len(events):
+        words = {"shown": whole(len(events)), "all": whole(every_event)}
+        left_out.append(_("Only the first %(shown)s of %(all)s events are shown.") % words)
+    if every_list > len(impressions):
+        words = {"shown": whole(len(impressions)), "all": whole(every_list)}
+        left_out.append(_("Only the first %(shown)s of %(all)s lists are shown.") % words)
+    return sorted(entries, key=lambda entry: entry.at), left_out
 
 
 def _of(model: type[Any], field_name: str, session_id: UUID) -> QuerySet[Any]:

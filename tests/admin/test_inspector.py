@@ -10,10 +10,11 @@ from django.core.management import call_command
 from django.urls import reverse
 from django.utils.formats import date_format
 
+from django_sessrec.admin import timeline
 from django_sessrec.capture import cookie
 from django_sessrec.ids import uuid7
-from django_sessrec.measuring.days import ONE, today
-from django_sessrec.models import AuditEntry, DailyItem, DailyShop, Quarantine
+from django_sessrec.measuring.days import ONE, first_moment, today
+from django_sessrec.models import AuditEntry, DailyItem, DailyShop, Event, Impression, Quarantine
 from django_sessrec.training.pipeline import train
 from tests.demo.models import Product
 from tests.support.admin import Inline
@@ -128,6 +129,30 @@ def test_a_session_shows_what_was_seen_why_and_what_was_clicked(admin_client, se
     assert "similar past sessions" in html
     assert html.count('class="sessrec-clicked"') == 1
     assert "With consent; it counts" in html
+
+
+def test_a_session_that_is_too_long_for_the_page_says_what_is_left_out(admin_client, session, monkeypatch):
+    assert "Only the first" not in ask(admin_client, q=str(session))
+    monkeypatch.setattr(timeline, "MOST_EVENTS", 1)
+    at = datetime.now(UTC)
+    for _event in range(2):
+        happen(session, at, "view_item", "1")
+    for _list in range(51):
+        show(session, at, ["1"])
+    html = ask(admin_client, q=str(session))
+    events = Event.objects.filter(session_id=session).count()
+    lists = Impression.objects.filter(session_id=session).count()
+    assert f"Only the first 1 of {events} events are shown. Only the first 50 of {lists} lists" in html
+
+
+def test_the_times_of_a_session_name_their_day(admin_client):
+    midnight = first_moment(today())
+    session = uuid7(midnight - timedelta(minutes=10))
+    for minutes in (-9, -8, 1, 2):
+        happen(session, midnight + timedelta(minutes=minutes), "view_item", "1")
+    html = ask(admin_client, q=str(session))
+    for day in (today() - ONE, today()):
+        assert html.count(f">{date_format(day, 'SHORT_DATE_FORMAT')} ") == 1
 
 
 def test_a_session_is_found_by_its_cookie(admin_client, session):
