@@ -36,4 +36,4 @@ class AuditEntryAdmin(SessionsList):
 def _plain(name: str, value: Any) -> str:
     if name == "placement":
         return placement_name(str(value))
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

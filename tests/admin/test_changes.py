@@ -173,6 +173,12 @@ def test_nobody_is_called_by_a_word_of_the_code(admin_client, two_runs, settings
     assert "einem Befehl" in page(admin_client, run)
 
 
+def test_the_audit_trail_shows_letters_of_every_language(admin_client):
+    AuditEntry.objects.note(AuditEntry.Action.RULES, "ada", attribute="brand", values=["Müller & Söhne"])
+    html = page(admin_client, reverse("admin:sessrec_auditentry_changelist"))
+    assert "Müller &amp; Söhne" in html
+
+
 @pytest.mark.parametrize("model", ["promotion", "auditentry"])
 def test_neither_is_anybody_in_the_lists_of_what_was_done(admin_client, settings, model):
     settings.LANGUAGE_CODE = "fr"
