@@ -72,6 +72,8 @@ class PeriodForm(forms.Form):
         given = super().clean() or {}
         end = given.get("end") or today()
         start = given.get("start") or end - timedelta(days=DAYS_SHOWN - 1)
+        if start > end and not given.get("end"):
+            raise ValidationError(_("The first day is in the future: choose today or an earlier one."))
         if start > end:
             raise ValidationError(_("The period ends before it starts: swap the two days."))
         if (end - start).days >= DAYS_AT_MOST:

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 from django_sessrec.ids import uuid7
+from django_sessrec.measuring.days import ONE, today
 from django_sessrec.models import AuditEntry
 from tests.support.admin import page
 from tests.support.experiments import a_running_one, takes_part
@@ -121,6 +122,12 @@ def test_another_period_is_empty(admin_client, earnings):
 def test_a_wrong_period_is_named(admin_client, query):
     assert "errornote" in page(admin_client, reverse("admin:sessrec_report_changelist") + f"?{query}")
     assert admin_client.get(reverse("admin:sessrec_report_export") + f"?{query}").status_code == 400
+
+
+def test_a_period_that_starts_in_the_future_is_not_called_turned_round(admin_client):
+    html = page(admin_client, reverse("admin:sessrec_report_changelist") + f"?start={today() + ONE}")
+    assert "The first day is in the future" in html
+    assert "swap" not in html
 
 
 def test_csv(admin_client, earnings):
