@@ -284,7 +284,8 @@ def _row(experiment: Experiment, judged: Judgement | None = None) -> dict[str, A
         "placement": placement_name(experiment.placement),
         "sentence": words.sentence(experiment, judged, waits),
         "verdict": judged.verdict.name.lower(),
-        "sessions": whole(judged.sessions),
+        "sessions": judged.sessions,
+        "sessions_words": whole(judged.sessions),
         "part": words.part(experiment.part),
     }
 

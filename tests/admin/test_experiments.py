@@ -267,6 +267,12 @@ def test_an_experiment_without_traffic_says_so(admin_client):
     assert "1,000 sessions" in html
 
 
+def test_the_list_counts_one_session_as_one(admin_client):
+    experiment = a_running_one(timezone.now() - timedelta(days=1))
+    takes_part(timezone.now() - timedelta(hours=2), "old", experiment=experiment.name)
+    assert "· 1 session</p>" in page(admin_client, reverse(LIST))
+
+
 def test_a_close_race_is_too_early(admin_client):
     experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks")
     sessions_of(experiment, (50, 52))
