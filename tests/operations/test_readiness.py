@@ -13,7 +13,7 @@ from django_sessrec.operations.heartbeat import programs
 from django_sessrec.operations.readiness import steps
 from tests.demo.models import Product
 from tests.support.admin import a_run
-from tests.support.history import buy, happen, show
+from tests.support.history import buy, happen, order_line, show
 
 pytestmark = pytest.mark.django_db
 
@@ -56,6 +56,14 @@ def test_each_step_is_done_once_it_was_seen(settings):
     settings.SESSREC = {**settings.SESSREC, "CONSENT": None}
     assert "processes" in done()
     assert "consent" not in done()
+
+
+def test_refunds_are_recorded_though_the_last_one_is_old():
+    assert "refunds" not in done()
+    at = datetime.now(UTC) - timedelta(days=60)
+    order_line(uuid7(at), "refund", "1001", at, price="1")
+    rollups.roll_up(day_of(at))
+    assert "refunds" in done()
 
 
 def test_a_catalogue_that_raises_is_not_ready(settings):
