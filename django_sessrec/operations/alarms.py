@@ -25,10 +25,11 @@ from django_sessrec.measuring.days import ONE, today
 from django_sessrec.measuring.kpis import Kpi, Pages, Sessions, figures, pages, sessions
 from django_sessrec.measuring.proportions import Rate
 from django_sessrec.models import Promotion, Receipt, TrainingRun
-from django_sessrec.operations.findings import Code, Finding, ok, warn
+from django_sessrec.operations.findings import Code, Finding, number, ok, warn
 
 WEEKS: Final = 4  # that yesterday is held against, each with its own same weekday
 RUNS: Final = 5  # earlier training runs that the newest is held against
+HOUR: Final = timedelta(hours=1)
 MAILED: Final = "alarm mail"  # name of the receipt that says which day was mailed
 TITLES: Final = {
     Code.ALARM_TRAFFIC: "traffic",
@@ -108,8 +109,8 @@ def _traffic(
     if least is not None and usual and now.sessions < (1 - least) * usual:
         yield warn(
             Code.ALARM_TRAFFIC,
-            _("%(now)d sessions were captured yesterday; %(usual)d are usual on this weekday.")
-            % {"now": now.sessions, "usual": usual},
+            _("%(now)s sessions were captured yesterday; %(usual)s are usual on this weekday.")
+            % {"now": number(now.sessions), "usual": number(usual)},
             _("See whether the shop had fewer visitors, or whether consent, middleware or template changed."),
         )
     most = bounds["BOT_SHARE"]
@@ -118,8 +119,8 @@ def _traffic(
     if most is not None and every and left_out > most * every:
         yield warn(
             Code.ALARM_BOTS,
-            _("%(share).0f %% of yesterday's sessions were bots or quarantined.")
-            % {"share": 100 * left_out / every},
+            _("%(share)s %% of yesterday's sessions were bots or quarantined.")
+            % {"share": number(100 * left_out / every)},
             _("They count nowhere. Read under Quarantined sessions what they did, and block them in front."),
         )
 
@@ -133,8 +134,8 @@ def _lists(now: Kpi, usual: Kpi, weeks: float, bounds: Mapping[str, float | None
         if shorter is not None:
             yield warn(
                 Code.ALARM_SHORT_LISTS,
-                _("No list was shown in the last week; %(usual)d a week are usual.")
-                % {"usual": usual.impressions / weeks},
+                _("No list was shown in the last week; %(usual)s a week are usual.")
+                % {"usual": number(usual.impressions / weeks)},
                 _("See whether the templates still have their tags, and whether pages log errors."),
             )
         return
@@ -149,16 +150,16 @@ def _lists(now: Kpi, usual: Kpi, weeks: float, bounds: Mapping[str, float | None
     ):
         yield warn(
             Code.ALARM_CLICKS,
-            _("%(now).1f %% of the last week's lists were clicked; %(usual).1f %% are usual.")
-            % {"now": 100 * (ctr.value or 0), "usual": 100 * (usual_ctr.value or 0)},
+            _("%(now)s %% of the last week's lists were clicked; %(usual)s %% are usual.")
+            % {"now": number(100 * (ctr.value or 0), 1), "usual": number(100 * (usual_ctr.value or 0), 1)},
             _("Compare the run that serves with the one before under Models; look at rules and templates."),
         )
     length, usual_length = (each.items_shown / each.impressions for each in (now, usual))
     if shorter is not None and length < (1 - shorter) * usual_length:
         yield warn(
             Code.ALARM_SHORT_LISTS,
-            _("Lists held %(now).1f products in the last week; %(usual).1f are usual.")
-            % {"now": length, "usual": usual_length},
+            _("Lists held %(now)s products in the last week; %(usual)s are usual.")
+            % {"now": number(length, 1), "usual": number(usual_length, 1)},
             _("See whether rules leave out too much, and whether products are sold out."),
         )
     yield from _full_lists(now.rate("short_share"), usual.rate("short_share"), bounds)
@@ -171,10 +172,10 @@ def _full_lists(short: Rate, usual: Rate, bounds: Mapping[str, float | None]) ->
     yield warn(
         Code.ALARM_FULL_LISTS,
         _(
-            "%(now).1f %% of the last week's lists were shorter than their placement asks for; %(usual).1f %%"
+            "%(now)s %% of the last week's lists were shorter than their placement asks for; %(usual)s %%"
             " are usual."
         )
-        % {"now": 100 * (short.value or 0), "usual": 100 * (usual.value or 0)},
+        % {"now": number(100 * (short.value or 0), 1), "usual": number(100 * (usual.value or 0), 1)},
         _("See under Placements which lists are short, and whether rules or sold-out products shorten them."),
     )
 
@@ -198,8 +199,8 @@ def _of_consent() -> Iterator[Finding]:
     if surely < (1 - fall) * usual and surely < min(shares):
         yield warn(
             Code.ALARM_CONSENT,
-            _("%(now).0f %% of the last week's pages had consent; %(usual).0f %% are usual.")
-            % {"now": 100 * now.consent_share, "usual": 100 * usual},
+            _("%(now)s %% of the last week's pages had consent; %(usual)s %% are usual.")
+            % {"now": number(100 * now.consent_share), "usual": number(100 * usual)},
             _(
                 "See whether the consent banner or its texts changed: without consent nothing is recommended"
                 " from clicks, and nothing counted."
@@ -220,10 +221,10 @@ def _of_catalogue() -> Iterator[Finding]:
         yield warn(
             Code.ALARM_ITEM_CHURN,
             _(
-                "%(now).0f %% of the products in last week's lists are not offered any more; %(usual).0f %%"
+                "%(now)s %% of the products in last week's lists are not offered any more; %(usual)s %%"
                 " are usual."
             )
-            % {"now": 100 * (now.value or 0), "usual": 100 * usual},
+            % {"now": number(100 * (now.value or 0)), "usual": number(100 * usual)},
             _(
                 "See whether an import took products out or gave them new ids: models know the old ones only,"
                 " until they are trained again."
@@ -248,7 +249,7 @@ def _sales(now: Kpi, usual: Kpi, weeks: float, bounds: Mapping[str, float | None
             yield warn(
                 Code.ALARM_SALES,
                 _("Sales after a click were %(now)s %(currency)s in the last week; %(usual)s are usual.")
-                % {"now": f"{sold:.{places}f}", "usual": f"{a_week:.{places}f}", "currency": currency},
+                % {"now": number(sold, places), "usual": number(a_week, places), "currency": currency},
                 _("See under Today whether the whole shop sold less, and under Placements which list fell."),
             )
 
@@ -265,8 +266,8 @@ def _of_models() -> Iterator[Finding]:
         if intervals is not None and age > intervals * planned:
             yield warn(
                 Code.ALARM_MODEL_AGE,
-                _("%(run)s is %(hours)d hours old; a new one is due every %(due)d hours.")
-                % {"run": run, "hours": age.total_seconds() / 3600, "due": planned.total_seconds() / 3600},
+                _("%(run)s is %(hours)s hours old; a new one is due every %(due)s hours.")
+                % {"run": run, "hours": number(age / HOUR), "due": number(planned / HOUR)},
                 _("See under Models why later runs failed or were refused, and whether the worker runs."),
             )
         yield from _accuracy(run, bounds["ACCURACY_FALL"])
@@ -282,13 +283,13 @@ def _accuracy(run: TrainingRun, fall: float | None) -> Iterator[Finding]:
     usual = median(known)
     if now < (1 - fall) * usual:
         fell = (
-            _("%(run)s found %(now).1f %% of the baskets' products in its test; %(usual).1f %% are usual.")
+            _("%(run)s found %(now)s %% of the baskets' products in its test; %(usual)s %% are usual.")
             if run.on_baskets
-            else _("%(run)s found %(now).1f %% of the next clicks in its test; %(usual).1f %% are usual.")
+            else _("%(run)s found %(now)s %% of the next clicks in its test; %(usual)s %% are usual.")
         )
         yield warn(
             Code.ALARM_ACCURACY,
-            fell % {"run": run, "now": now, "usual": usual},
+            fell % {"run": run, "now": number(now, 1), "usual": number(usual, 1)},
             _("Compare it with the run before under Models; look for a broken product feed or bots."),
         )
 

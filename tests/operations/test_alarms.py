@@ -6,7 +6,7 @@ import pytest
 from django.core import checks, mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.test import override_settings
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from django_sessrec.capture import partitions
 from django_sessrec.figure_models import (
@@ -134,7 +134,7 @@ def test_lists_that_are_gone_ring_as_those_that_are_short():
     week(lists=0, clicked=0, short=0)
     assert rings() == {"short_lists"}
     [finding] = alarms()
-    assert finding.message == "No list was shown in the last week; 7000 a week are usual."
+    assert finding.message == "No list was shown in the last week; 7,000 a week are usual."
 
 
 def test_no_alarm_can_be_made_to_wait_for_more_days_than_it_looks_at(settings):
@@ -153,7 +153,22 @@ def test_the_sales_of_a_young_shop_are_held_against_the_weeks_that_it_has():
     week(sales=150)
     assert rings() == {"sales"}
     [finding] = alarms()
-    assert "1050.00 EUR in the last week; 3500.00 are usual" in finding.message
+    assert "1,050.00 EUR in the last week; 3,500.00 are usual" in finding.message
+
+
+def test_figures_are_written_as_in_the_readers_language():
+    usual()
+    week(sales=150)
+    with translation.override("de"):
+        [finding] = alarms()
+        assert "1.050,00" in finding.message
+        assert "3.500,00" in finding.message
+    DailyRevenue.objects.all().delete()
+    DailyLists.objects.filter(day__gte=today() - 7 * ONE).update(items_shown=5500)
+    with translation.override("fr"):
+        [finding] = alarms()
+        assert "5,5" in finding.message
+        assert "8,0" in finding.message
 
 
 @pytest.mark.parametrize(
