@@ -109,20 +109,20 @@ class Outbox:
         self.unsent.put_back(message)
 
     def deliver(self, events: Sequence[Event], impressions: Sequence[Impression] = ()) -> WriteResult | None:
-        """Store the rows now, or have them stored later (None)."""
+        """Store the rows now, or have them stored later (None); the stream tells of withdrawn ones too."""
         rows: list[Event | Impression] = [*impressions, *events]
         if not stream.configured():
             return self._write(events, impressions)
         receipt = str(uuid7())
         try:
-            taken = stream.add(events, impressions, receipt)
+            erased = stream.add(events, impressions, receipt)
         except stream.InDoubtError:  # it may have the rows all the same; its consumer knows the receipt
             return self._write_once(Message(receipt, rows, resend=True))
-        if not taken:
+        if erased is None:
             return self._write(events, impressions)
         self.counts["streamed"] += len(rows)
         self.flush()
-        return None
+        return WriteResult(withdrawn=sum(row.session_id in erased for row in rows)) if erased else None
 
     def flush(self, seconds: float | None = None) -> None:
         """Write FLUSH_ROWS of what is kept, now that a server answers, and more while `seconds` last."""

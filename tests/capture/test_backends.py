@@ -83,13 +83,24 @@ def test_what_comes_after_a_withdrawal_is_dropped_and_counted(backend):
     gone, stays = uuid7(), uuid7()
     outbox.deliver([event("1", session_id=gone), event("1", session_id=stays)], [shown(gone, "2")])
     erase_sessions([gone])
-    outbox.deliver([event("2", session_id=gone)])
+    assert outbox.deliver([event("2", session_id=gone)]).withdrawn == 1
     backend()
     assert set(Event.objects.values_list("session_id", flat=True)) == {stays}
     assert not Impression.objects.exists()
     assert [each.item_id for each in session_events(stays)] == ["1"]
     counts = in_the_ledger()
     assert counts["stored"] + counts["withdrawn"] == 4
+
+
+def test_whatever_comes_of_a_withdrawn_session_is_told(backend):
+    erase_sessions([gone := uuid7()])
+    bot = event("1", session_id=gone)
+    bot.bot = True
+    search = event("", name="search", session_id=gone)
+    told = [outbox.deliver([bot]), outbox.deliver([search]), outbox.deliver([], [shown(gone, "2")])]
+    assert [each.withdrawn for each in told] == [1, 1, 1]
+    backend()
+    assert in_the_ledger() == {"withdrawn": 3}
 
 
 def test_a_visits_next_page_knows_its_last_click_at_once(backend):
