@@ -148,11 +148,13 @@ def write_later(
 
     resend: the page's own try may have stored them
     """
+    from django_sessrec import database
     from django_sessrec.capture.event import to_payload
     from django_sessrec.capture.failed_events import store_each_failed
     from django_sessrec.capture.fast_query import patient
     from django_sessrec.capture.outbox import message_from, redeliver
     from django_sessrec.ids import uuid7
+    from django_sessrec.models import Receipt
 
     receipt = self.request.id or str(uuid7())  # the same for every delivery of this message
     message, unreadable = message_from(receipt, events, impressions, resend=resend)
@@ -161,9 +163,13 @@ def write_later(
             redeliver(message, unreadable)
     except Error as problem:
         if not _is_unreachable(problem) and self.request.retries >= WRITE_RETRIES:
-            with suppress(Error):  # a database that is read-only keeps no failed event either
-                unwritable = [(to_payload(row), "unwritable", str(problem)) for row in message.rows]
-                store_each_failed([*unwritable, *unreadable], failed=True)
+            # With the receipt: the page's process has the message, too, and may write it later. A database
+            # that is read-only keeps no failed event either.
+            with suppress(Error), database.atomic():
+                _, first = Receipt.objects.get_or_create(name=receipt)
+                if first:
+                    unwritable = [(to_payload(row), "unwritable", str(problem)) for row in message.rows]
+                    store_each_failed([*unwritable, *unreadable], failed=True)
                 return
         _try_again(self, problem)
 

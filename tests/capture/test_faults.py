@@ -101,6 +101,19 @@ def test_a_row_that_the_database_refuses_is_one_failed_event_of_process_and_task
     assert in_the_ledger() == {"stored": 1, "failed": 1}
 
 
+def test_what_a_task_kept_as_failed_is_not_written_by_its_process_as_well(visitor, dropped_table, queue):
+    visitor.get("/product/1/")
+    message = queue.get(timeout=300)
+    given = {"kwargs": message.payload[1], "task_id": message.headers["id"], "retries": tasks.WRITE_RETRIES}
+    tasks.write_later.apply(**given, throw=True)
+    tasks.write_later.apply(**given, throw=True)  # a broker may bring it twice
+    dropped_table.bring_back()
+    outbox.flush()
+    assert (captured(), in_the_ledger()) == ([], {"failed": 1})
+    assert replay(replayable()).stored == 1
+    assert in_the_ledger() == {"stored": 1, "failed": 1, "replayed": 1}
+
+
 def test_a_visit_is_erased_though_the_worker_died_with_the_message(visitor, shop, queue):
     visitor.get("/product/1/")
     with everything_gone():
