@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,7 +18,7 @@ import numpy as np
 
 from django_sessrec import database
 from django_sessrec.capture import table_files
-from django_sessrec.capture.event import CLOCK_SKEW, NAMES, WITHOUT_ITEM, EventError
+from django_sessrec.capture.event import CLOCK_SKEW, NAMES, WITHOUT_ITEM, EventError, clean_item_id
 from django_sessrec.capture.history import MILLISECOND, History, session_uuid
 from django_sessrec.capture.table_files import UnusableFile, Values
 from django_sessrec.conf import sessrec_settings
@@ -30,7 +31,23 @@ TIME_UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000} 
 DECIMAL_COMMA: Final = re.compile(r"(\d+|\d{1,3}(\.\d{3})+),\d{1,2}")  # 9,90 and 1.299,90; not 1,299
 ZERO_FRACTION: Final = re.compile(r"\.00?$")  # 2.0, as pandas writes it; 1.000 may be a thousand
 MAX_DIGITS: Final = 18  # of a number; Python refuses some thousands
-FIRST_IMPORTED: Final = "SELECT min(occurred_at) FROM sessrec_event WHERE session_id = %s AND source = %s"
+NO_ZONE: Final = timedelta(days=1)  # that a time may lie ahead where it is local; what is later is garbage
+LOOKED_UP: Final = 1_000  # rows, of the file's first ones and of all its parts each
+# By how many days rows lie apart from imported events of the same session and item: the most frequent answer,
+# since an item may come again in a session, and some of the rows are not stored.
+DAYS_APART: Final = """
+SELECT days
+FROM (
+    SELECT extract(epoch FROM stored.occurred_at - given.at) / 86400 AS days
+    FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) AS given(session_id, item_id, at)
+    JOIN sessrec_event stored ON stored.session_id = given.session_id AND stored.item_id = given.item_id
+    WHERE stored.source = %s
+) AS apart
+WHERE days = trunc(days)
+GROUP BY days
+ORDER BY count(*) DESC, days
+LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,31 +94,50 @@ class ClickFile:
 
     path: Path
     columns: Columns
-    shift: timedelta = timedelta(0)
+    shift: timedelta | None = None
     read: int = field(default=0, init=False)  # rows so far
     share: float = field(default=0.0, init=False)  # of the file so far, 0..1
     empty: set[str] = field(default_factory=set, init=False)  # optional columns without a value so far
     _starts: Any = field(default=None, init=False)  # line -> first millisecond of its visitor's session
 
-    def newest(self) -> datetime | None:
-        """The time of the newest click, not shifted; None where no row has a time."""
-        return max(
-            (at for line, values in self._rows() if (at := self._readable_time(line, values))), default=None
-        )
+    def shift_to_now(self) -> timedelta:
+        """Whole days that bring the newest click to the last 24 hours, or those of an earlier import.
 
-    def earlier_shift(self) -> timedelta | None:
-        """The shift that an earlier import of this file was given; None where there was none."""
+        With others the same clicks would be stored again.
+        """
+        latest, newest = datetime.now(UTC) + NO_ZONE, None
+        first: list[tuple[int, Any, datetime]] = []
+        spread: list[tuple[int, Any, datetime]] = []  # every so many rows one
+        every = 1
         for line, values in self._rows():
-            if at := self._readable_time(line, values):
-                try:
-                    session = session_uuid(self._session(line, values))
-                except EventError:
-                    continue
-                with database.values_apart(), database.connection().cursor() as cursor:
-                    cursor.execute(FIRST_IMPORTED, [session, Source.IMPORT])
-                    [stored] = cursor.fetchone()
-                return stored and timedelta(days=round((stored - at) / timedelta(days=1)))
-        return None
+            at = self._readable_time(line, values)
+            if at is None or at > latest:
+                continue
+            newest = max(newest or at, at)
+            if len(first) < LOOKED_UP:
+                first.append((line, values, at))
+            elif line % every == 0:
+                spread.append((line, values, at))
+                if len(spread) == LOOKED_UP:
+                    spread, every = spread[::2], every * 2
+        if newest is None:
+            return timedelta(0)
+        earlier = self._earlier_shift([*first, *spread])
+        return timedelta(days=(datetime.now(UTC) - newest).days) if earlier is None else earlier
+
+    def _earlier_shift(self, rows: Iterable[tuple[int, Values, datetime]]) -> timedelta | None:
+        """The shift that an earlier import gave these rows; None where none of them is stored."""
+        sessions, items, times = [], [], []
+        for line, values, at in rows:
+            with suppress(EventError):
+                session = session_uuid(self._session(line, values))
+                items.append(clean_item_id(_text(values, self.columns.item_id, needed=False), required=False))
+                sessions.append(session)
+                times.append(at)
+        with database.values_apart(), database.connection().cursor() as cursor:
+            cursor.execute(DAYS_APART, [sessions, items, times, Source.IMPORT])
+            found = cursor.fetchone()
+        return found and timedelta(days=int(found[0]))
 
     def events(self, reject: Callable[[int, EventError], None]) -> Iterator[tuple[int, Event]]:
         """(line, unsaved event) of each row; a broken one is rejected with its line and the reason."""
@@ -245,18 +281,18 @@ def _parsed_time(value: Any, unit: str) -> datetime:
         ) from None
 
 
-def _storable(original: datetime, shift: timedelta) -> datetime:
+def _storable(original: datetime, shift: timedelta | None) -> datetime:
     """The shifted time, if rows of it are kept: an older one would be deleted by the next upkeep."""
+    by = shift or timedelta(0)
     try:
-        at = original + shift
+        at = original + by
     except OverflowError:
-        raise EventError("time", f"time {original} can't be shifted by {shift.days} days") from None
+        raise EventError("time", f"time {original} can't be shifted by {by.days} days") from None
     now, days = datetime.now(UTC), sessrec_settings.RETENTION_DAYS
     if at > now + CLOCK_SKEW:
         remedy = "is the unit right, and is it UTC where it names no zone?"
         raise EventError("future", f"time {at:%Y-%m-%d %H:%M:%S} lies in the future: {remedy}")
     if days and at < now - timedelta(days=days):
-        raise EventError(
-            "old", f"time {at:%Y-%m-%d %H:%M:%S} is older than RETENTION_DAYS ({days}): use --shift-to-now"
-        )
+        remedy = ": use --shift-to-now" if shift is None else ""
+        raise EventError("old", f"time {at:%Y-%m-%d %H:%M:%S} is older than RETENTION_DAYS ({days}){remedy}")
     return at

@@ -9,6 +9,7 @@ import pytest
 from django.core.management.base import CommandError
 from pyarrow import parquet
 
+from django_sessrec.capture import clickfile
 from django_sessrec.ids import time_of
 from django_sessrec.models import Event
 from tests.demo.models import Product
@@ -134,6 +135,38 @@ def test_old_clicks_are_moved_to_now_by_whole_days_and_only_once(here, run):
     assert Event.objects.filter(item_id="a").count() == 1
 
 
+@pytest.mark.parametrize("looked_up", [1_000, 20])
+def test_a_file_whose_first_rows_are_too_old_is_moved_as_before(here, run, monkeypatch, looked_up):
+    monkeypatch.setattr(clickfile, "LOOKED_UP", looked_up)
+    old = NOW - timedelta(days=1_000, hours=5)
+    clicks = [f"s{n},item{n},{int((old - timedelta(days=n)).timestamp())}" for n in range(200, -1, -1)]
+    output = run("sessrec_import", write(here / "clicks.csv", *clicks), time="time", shift_to_now=True)
+    assert "90 events imported, 0 were there before, 111 rejected" in output
+    assert "use --shift-to-now" not in output
+    newer = f"s,newer,{int((old + timedelta(days=1)).timestamp())}"  # would ask for another shift
+    file = write(here / "clicks.csv", *clicks, newer)
+    assert "0 events imported, 90 were there before" in run(
+        "sessrec_import", file, time="time", shift_to_now=True
+    )
+
+
+def test_clicks_of_a_long_session_that_come_newest_first_are_moved_only_once(here, run):
+    old = NOW - timedelta(days=1_000, hours=5)
+    clicks = [f"u,item{n % 3},{int((old - timedelta(days=n)).timestamp())}" for n in range(10)]
+    file = write(here / "clicks.csv", *clicks)
+    assert "10 events imported" in run("sessrec_import", file, time="time", shift_to_now=True)
+    assert "10 were there before" in run("sessrec_import", file, time="time", shift_to_now=True)
+
+
+def test_a_time_that_is_garbage_costs_its_row_only_where_clicks_are_moved(here, run):
+    old = NOW - timedelta(days=1_000, hours=5)
+    clicks = [f"s,item{n},{int(old.timestamp()) + n}" for n in range(5)]
+    file = write(here / "clicks.csv", *clicks, "s,garbage,253402214400")
+    output = run("sessrec_import", file, time="time", shift_to_now=True)
+    assert "5 events imported, 0 were there before, 1 rejected" in output
+    assert Event.objects.order_by("event_id")[0].occurred_at == old + timedelta(days=1_000)
+
+
 def test_parquet_with_times_of_its_own(here, run):
     table = pyarrow.table(
         {
@@ -204,7 +237,7 @@ def test_a_shift_beyond_the_calendar_rejects_the_row_only(here, run):
     file = write(here / "clicks.csv", "s1,tea,9999-12-31T23:59:59", "s1,cup,0001-01-01T00:00:00")
     output = run("sessrec_import", file, time="time", time_unit="iso", shift_to_now=True)
     assert "2 rows: 1 events imported, 0 were there before, 1 rejected." in output
-    assert "like line 3: time 0001-01-01 00:00:00+00:00 can't be shifted" in output
+    assert "like line 2: time 9999-12-31 23:59:59+00:00 can't be shifted" in output
 
 
 def test_a_start_that_is_no_date_is_named(here, run):

@@ -6,7 +6,7 @@ import csv
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -104,7 +104,7 @@ class Command(BaseCommand):
             clicks = ClickFile(file, columns)
             if shift_to_now:
                 progress("dates", None, {})
-                clicks.shift = _shift_to_now(clicks)
+                clicks.shift = clicks.shift_to_now()
             with Rejects(report) as rejected:
                 events = without_sensitive(_shown(clicks, rejected, progress), rejected)
                 stored = seen.count(events) if check else copy_events(map(row_of, events))
@@ -217,11 +217,3 @@ def _shown(clicks: ClickFile, rejected: Rejects, progress: Progress) -> Iterator
     for row in clicks.events(rejected):
         progress("import", clicks.share, {"rows": clicks.read, "rejected": rejected.rows})
         yield row
-
-
-def _shift_to_now(clicks: ClickFile) -> timedelta:
-    """Whole days, and the same ones as at an earlier import: else the same clicks would come again."""
-    earlier, newest = clicks.earlier_shift(), clicks.newest()
-    if earlier is not None or newest is None:
-        return earlier or timedelta(0)
-    return timedelta(days=(datetime.now(UTC) - newest).days)
