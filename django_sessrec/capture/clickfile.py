@@ -30,6 +30,7 @@ __all__ = ["TIME_UNITS", "ClickFile", "Columns", "UnusableFile"]
 TIME_UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # of a second
 DECIMAL_COMMA: Final = re.compile(r"(\d+|\d{1,3}(\.\d{3})+),\d{1,2}")  # 9,90 and 1.299,90; not 1,299
 ZERO_FRACTION: Final = re.compile(r"\.00?$")  # 2.0, as pandas writes it; 1.000 may be a thousand
+COMPACT_DATE: Final = re.compile(r"(19|20)\d{6}")  # 20260131; so many seconds after 1970 there was no shop
 MAX_DIGITS: Final = 18  # of a number; Python refuses some thousands
 NO_ZONE: Final = timedelta(days=1)  # that a time may lie ahead where it is local; what is later is garbage
 LOOKED_UP: Final = 1_000  # rows, of the file's first ones and of all its parts each
@@ -58,7 +59,7 @@ class Columns:
     visitor_id: str | None = None  # in place of session ids: a pause of SESSION_IDLE_MINUTES ends a session
     item_id: str = "item_id"
     time: str | None = None  # UTC where it names no zone
-    time_unit: str = "s"  # of numbers since 1970, one of TIME_UNITS; text may be ISO 8601 whatever the unit
+    time_unit: str = "s"  # of numbers since 1970, one of TIME_UNITS, or "iso" for none; text may be ISO 8601
     event_name: str | None = None
     event_names: Mapping[str, str] = field(default_factory=dict)  # the file's word -> ours
     quantity: str | None = None
@@ -269,16 +270,18 @@ def _is_whole(number: float | Decimal) -> bool:
 
 def _parsed_time(value: Any, unit: str) -> datetime:
     """A number since 1970 in the unit, or text of ISO 8601; "UTC" at its end is understood as well."""
+    text = str(value).strip().removesuffix("UTC").strip()
+    if isinstance(value, str) and COMPACT_DATE.fullmatch(text):
+        with suppress(ValueError):
+            return datetime.fromisoformat(text)
+    if unit in TIME_UNITS:
+        with suppress(TypeError, ValueError, OverflowError):
+            return EPOCH + timedelta(seconds=float(value) / TIME_UNITS[unit])
     try:
-        return EPOCH + timedelta(seconds=float(value) / TIME_UNITS.get(unit, 1))
-    except (TypeError, ValueError, OverflowError):
-        pass
-    try:
-        return datetime.fromisoformat(str(value).strip().removesuffix("UTC").strip())
+        return datetime.fromisoformat(text)
     except ValueError:
-        raise EventError(
-            "time", f"time {str(value)[:40]!r} is neither a number ({unit} since 1970) nor a date of ISO 8601"
-        ) from None
+        known = f"neither a number ({unit} since 1970) nor a" if unit in TIME_UNITS else "no"
+        raise EventError("time", f"time {str(value)[:40]!r} is {known} date of ISO 8601") from None
 
 
 def _storable(original: datetime, shift: timedelta | None) -> datetime:

@@ -233,6 +233,22 @@ def test_dates_as_text_are_read_whatever_the_unit(here, run, written, unit):
     assert Event.objects.get().occurred_at == NOW
 
 
+@pytest.mark.parametrize("unit", ["iso", "s", "ms"])
+def test_text_of_eight_digits_is_a_date(here, run, unit):
+    file = write(here / "clicks.csv", f"s,tea,{NOW:%Y%m%d}", "s,cup,20261399")
+    output = run("sessrec_import", file, time="time", time_unit=unit)
+    assert Event.objects.get().occurred_at == NOW.replace(hour=0, minute=0, second=0)
+    assert ("is no date" if unit == "iso" else "is older than RETENTION_DAYS") in output
+
+
+def test_where_times_are_iso_a_whole_number_may_be_a_date_and_never_seconds(here, run):
+    times = pyarrow.array([int(f"{NOW:%Y%m%d}"), YESTERDAY, YESTERDAY + 1])
+    parquet.write_table(clicks(time=times), here / "clicks.parquet")
+    output = run("sessrec_import", here / "clicks.parquet", time="time", time_unit="iso")
+    assert "1 events imported, 0 were there before, 2 rejected" in output
+    assert f"time '{YESTERDAY}' is no date of ISO 8601" in output
+
+
 @pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9)])
 def test_numbers_are_of_the_unit(here, run, unit, factor):
     file = write(here / "clicks.csv", f"s,tea,{YESTERDAY * factor}")

@@ -52,7 +52,8 @@ class Command(BaseCommand):
             "--time-unit",
             choices=[*TIME_UNITS, "iso"],
             default="s",
-            help="of numbers since 1970, default: s; dates as text (ISO 8601) are read whatever the unit",
+            help="of numbers since 1970, default: s; dates as text (ISO 8601) are read whatever the unit,"
+            " and with iso nothing else",
         )
         parser.add_argument("--event-name", metavar="COLUMN", help="without it every row is a view_item")
         parser.add_argument(
