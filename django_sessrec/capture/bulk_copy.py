@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 from django_sessrec import database
 from django_sessrec.capture import partitions, store
 from django_sessrec.capture.rows import SQL_TYPES, EventRow
 
-COPY_ROWS: Final = 50_000  # rows of a transaction: bounded memory and locks, 0.2 s of work
+COPY_ROWS: Final = 50_000  # rows of a transaction at most: bounded memory, 0.2 s of work
+Thing = TypeVar("Thing")
 
 
 def copy_events(rows: Iterable[EventRow]) -> int:
@@ -20,7 +22,16 @@ def copy_events(rows: Iterable[EventRow]) -> int:
     Streams, makes the partitions that the rows need, and commits every COPY_ROWS rows, so that a broken
     import keeps what it had and may simply run again.
     """
-    return sum(_copy(chunk) for chunk in _chunks(rows, COPY_ROWS))
+    return sum(_copy(part) for chunk in _chunks(rows, COPY_ROWS) for part in _by_days(chunk))
+
+
+def _by_days(rows: Sequence[EventRow]) -> Iterator[list[EventRow]]:
+    """The rows in parts of few days each: a transaction holds locks on the partition of every day."""
+    by_day = defaultdict(list)
+    for row in rows:
+        by_day[row.occurred_at.astimezone(UTC).date()].append(row)
+    for days in _chunks(sorted(by_day), partitions.DAYS_AT_ONCE):
+        yield [row for day in days for row in by_day[day]]
 
 
 def _copy(rows: Sequence[EventRow]) -> int:
@@ -46,7 +57,7 @@ def _copy(rows: Sequence[EventRow]) -> int:
         return stored
 
 
-def _chunks(rows: Iterable[EventRow], size: int) -> Iterator[list[EventRow]]:
-    remaining = iter(rows)
+def _chunks(things: Iterable[Thing], size: int) -> Iterator[list[Thing]]:
+    remaining = iter(things)
     while chunk := list(islice(remaining, size)):
         yield chunk

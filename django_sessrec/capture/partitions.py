@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import count, takewhile
@@ -15,6 +15,7 @@ from django_sessrec import database
 from django_sessrec.models import Event, Impression
 
 DAYS_AHEAD = 7  # an upkeep that fails for a week costs no event
+DAYS_AT_ONCE = 50  # of a transaction: each takes about 15 of its locks, and a small Postgres has some 1,500
 TABLES = (Event._meta.db_table, Impression._meta.db_table)
 NAME = re.compile(rf"(?:{'|'.join(TABLES)})_(\d{{8}})")
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -53,10 +54,17 @@ def ensure_days(days: Iterable[date]) -> list[str]:
 
     Raises MissingRightsError where the role may not, and any other django.db.Error.
     """
-    wanted = {f"{table}_{day:%Y%m%d}": (table, day) for day in sorted(set(days)) for table in TABLES}
+    wanted = sorted(set(days))
+    parts = (wanted[start : start + DAYS_AT_ONCE] for start in range(0, len(wanted), DAYS_AT_ONCE))
+    return [name for part in parts for name in _make_missing(part)]
+
+
+def _make_missing(days: Sequence[date]) -> list[str]:
+    wanted = {f"{table}_{day:%Y%m%d}": (table, day) for day in days for table in TABLES}
     with _changing() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        missing = [name for name in wanted if name not in _existing(cursor)]
+        existing = set(_existing(cursor))
+        missing = [name for name in wanted if name not in existing]
         for name in missing:
             table, day = wanted[name]
             # Not CREATE TABLE .. PARTITION OF: it locks out every reader and writer, ATTACH does not.

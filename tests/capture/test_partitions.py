@@ -52,6 +52,18 @@ def test_both_tables_get_every_day_once():
     assert partitions.ensure(FIRST, LAST) == []
 
 
+def test_a_transaction_makes_a_few_days_only(monkeypatch):
+    """Years of days would take all of Postgres' locks."""
+    monkeypatch.setattr(partitions, "DAYS_AT_ONCE", 2)
+    assert len(partitions.ensure(FIRST, FIRST + timedelta(4))) == 10
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_inherits made JOIN pg_class child ON child.oid = inhrelid"
+            " WHERE relkind = 'r' AND relname ~ '_2020' GROUP BY made.xmin::text"
+        )
+        assert sorted(cursor.fetchall()) == [(2,), (4,), (4,)]
+
+
 def test_a_partition_has_its_parents_indexes_and_no_others():
     partitions.ensure(FIRST, FIRST)
     counts = []

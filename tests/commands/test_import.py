@@ -7,9 +7,10 @@ from decimal import Decimal
 import pyarrow
 import pytest
 from django.core.management.base import CommandError
+from django.db import connection
 from pyarrow import parquet
 
-from django_sessrec.capture import clickfile
+from django_sessrec.capture import clickfile, partitions
 from django_sessrec.ids import time_of
 from django_sessrec.models import Event
 from tests.demo.models import Product
@@ -165,6 +166,19 @@ def test_a_time_that_is_garbage_costs_its_row_only_where_clicks_are_moved(here, 
     output = run("sessrec_import", file, time="time", shift_to_now=True)
     assert "5 events imported, 0 were there before, 1 rejected" in output
     assert Event.objects.order_by("event_id")[0].occurred_at == old + timedelta(days=1_000)
+
+
+def test_a_transaction_stores_clicks_of_a_few_days_only(here, run, monkeypatch):
+    """Each day's partition takes a share of Postgres' locks, and years of days would take them all."""
+    monkeypatch.setattr(partitions, "DAYS_AT_ONCE", 2)
+    times = [YESTERDAY - 86_400 * (number % 7) for number in range(21)]
+    file = write(here / "clicks.csv", *(f"s,{number},{time}" for number, time in enumerate(times)))
+    assert "21 events imported" in run("sessrec_import", file, time="time")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(DISTINCT occurred_at), count(*) FROM sessrec_event row GROUP BY row.xmin::text"
+        )
+        assert sorted(cursor.fetchall()) == [(1, 3), *[(2, 6)] * 3]
 
 
 def test_parquet_with_times_of_its_own(here, run):
