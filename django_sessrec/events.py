@@ -64,7 +64,7 @@ def record(
 
     session_id: `request.sessrec.session_id` of then, or another system's own name of the session. Where
                 COUNT_ALL_ORDERS is on, None for an order without consent: its purchases and refunds add
-                to the shop's total, and nothing else of it is kept
+                to the shop's total, and nothing else of it is kept; so do those of a withdrawn session
     name:       of EventName; Segment's and Google Retail's names are understood
     item_id:    an item id or the shop's own object
     at:         aware, now by default; not older than RETENTION_DAYS, not in the future
@@ -99,9 +99,9 @@ def record(
         event = make(name, item_id, session_id=session_uuid(session_id), at=at, order_id=order_id, **given)
     if event.item_id not in sensitive_among({event.item_id}):
         if alias := open_transaction():
-            transaction.on_commit(partial(_deliver, event), using=alias)
+            transaction.on_commit(partial(_deliver, event, order_id), using=alias)
         else:
-            _deliver(event)
+            _deliver(event, order_id)
     event_id: UUID = event.event_id
     return event_id
 
@@ -209,5 +209,7 @@ def _source(source: Any) -> str:
 
 
 @never_raises("deliver an event", default=None)  # to the shop's own code, or its transaction's commit
-def _deliver(event: Event) -> None:
-    outbox.deliver([event])
+def _deliver(event: Event, order_id: str | int | None) -> None:
+    written = outbox.deliver([event])
+    if written is not None and written.withdrawn and is_counted(event.name):
+        keep(event, order_id)

@@ -76,6 +76,7 @@ class Tracker:
         self._refused: list[Rejected] = []
         self.on_page: dict[tuple[object, ...], list[str]] = {}  # items, by what asked for a list
         self.pending: list[Event] = []  # recorded, and written once the response is made
+        self._order_ids: dict[UUID, str | int | None] = {}  # by event
 
     @cached_property
     @never_raises("tell the consent level", default=consent.CONTEXTUAL)
@@ -192,6 +193,7 @@ class Tracker:
         except EventError as problem:
             self._refuse(problem, given | {"name": name, "item_id": item_id})
             return
+        self._order_ids[event.event_id] = order_id
         if alias := open_transaction():
             self._awaits_commit = True
             transaction.on_commit(partial(self._accept, event), using=alias)
@@ -371,6 +373,9 @@ class Tracker:
             written = outbox.deliver(events, impressions)
             if written is not None and written.withdrawn:
                 self.end()
+                for event in events:
+                    if orders_without_session.is_counted(event.name) and not bot:
+                        orders_without_session.keep(event, self._order_ids.get(event.event_id))
         outbox.reject(refused)
 
     def _drop(self) -> None:

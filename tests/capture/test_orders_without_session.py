@@ -10,13 +10,16 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from django_sessrec import events
+from django_sessrec.capture import cookie
 from django_sessrec.capture.event import EventError
 from django_sessrec.figure_models import Attribution
+from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import today
 from django_sessrec.measuring.kpis import figures
 from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.middleware import SessrecMiddleware
 from django_sessrec.models import Event
+from django_sessrec.privacy.erasure import erase
 from tests.support.capture import carry_out, reconnected
 from tests.support.tables import rows_of_the_app
 from tests.support.visits import FIREFOX
@@ -29,7 +32,7 @@ def count_all(shop):
     shop.SESSREC = {**shop.SESSREC, "COUNT_ALL_ORDERS": True}
 
 
-def order(*lines, number="1001", name="purchase", consent="none", user_agent=FIREFOX):
+def order(*lines, number="1001", name="purchase", consent="none", user_agent=FIREFOX, session_id=None):
     """A thank-you page that records an order's lines."""
 
     def page(request):
@@ -40,6 +43,8 @@ def order(*lines, number="1001", name="purchase", consent="none", user_agent=FIR
     request = RequestFactory(headers={"user-agent": user_agent}).get("/")
     request.resolver_match = None
     request.COOKIES["consent"] = consent
+    if session_id is not None:
+        request.COOKIES["sessrec"] = cookie.text_of(session_id)
     with transaction.atomic():
         return SessrecMiddleware(page)(request)
 
@@ -88,6 +93,35 @@ def test_an_order_that_is_told_with_a_session_as_well_counts_once(count_all):
     order(("1", "10"))
     order(("1", "10"), consent="session")
     assert (money().total, money().without_session) == (10, 0)
+
+
+def test_orders_of_a_withdrawn_session_add_to_the_total_as_those_without_one(count_all, backend):
+    """The webhook that tells them knows nothing of the withdrawal."""
+    erase(session_id := uuid7())
+    lines = [("purchase", "1", "10"), ("purchase", "1", "10"), ("purchase", "2", "5"), ("refund", "1", "4")]
+    for name, item_id, price in lines:
+        given = {"name": name, "item_id": item_id, "price": price, "currency": "EUR", "order_id": "7"}
+        events.record(session_id=session_id, **given)
+    backend()
+    assert (money().total, money().total_refunded, money().without_session) == (11, 4, 11)
+    assert money().orders == 1
+    assert not Event.objects.exists()
+
+
+def test_so_do_those_that_a_page_tells_of_a_session_that_was_erased_elsewhere(count_all, backend):
+    erase(session_id := uuid7())
+    order(("1", "10"), ("2", "5.50"), consent="session", session_id=session_id)
+    backend()
+    assert (money().total, money().without_session, money().orders) == (Decimal("15.50"), Decimal("15.50"), 1)
+    assert not Event.objects.exists()
+
+
+def test_a_withdrawn_sessions_order_adds_nothing_where_the_shop_does_not_count_all(shop, backend):
+    erase(session_id := uuid7())
+    order(("1", "10"), consent="session", session_id=session_id)
+    events.record(session_id=session_id, name="purchase", item_id="1", price="10", order_id="7")
+    backend()
+    assert money() is None
 
 
 def test_bots_and_sensitive_products_add_nothing(count_all):
