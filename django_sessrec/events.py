@@ -18,7 +18,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -34,12 +34,15 @@ from django_sessrec.capture.rows import row_of
 from django_sessrec.capture.sensitive import sensitive_among
 from django_sessrec.capture.shop_transaction import after_commit, open_transaction
 from django_sessrec.capture.tracker import in_a_thread
+from django_sessrec.conf import sessrec_settings
+from django_sessrec.ids import time_of
 from django_sessrec.models import Event, EventName
-from django_sessrec.safety import never_raises
+from django_sessrec.safety import never_raises, warn
 
 __all__ = ["EventError", "EventName", "ImportResult", "Refusal", "arecord", "import_events", "record"]
 
 SOURCE: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+ORDERS: Final = frozenset({EventName.PURCHASE, EventName.REFUND})
 MAX_REFUSALS: Final = 1_000  # that are told one by one
 FIELDS: Final = frozenset(
     {"session_id", "name", "item_id", "at", "quantity", "price", "currency", "order_id", "line", "key"}
@@ -210,6 +213,21 @@ def _source(source: Any) -> str:
 
 @never_raises("deliver an event", default=None)  # to the shop's own code, or its transaction's commit
 def _deliver(event: Event, order_id: str | int | None) -> None:
+    if event.name in ORDERS and _may_be_forgotten(event.session_id):
+        if event.name == EventName.REFUND or is_counted(event.name):
+            keep(event, order_id)
+        else:
+            warn("a purchase is not recorded: its session began before RETENTION_DAYS, and may be withdrawn")
+        return
     written = outbox.deliver([event])
     if written is not None and written.withdrawn and is_counted(event.name):
         keep(event, order_id)
+
+
+def _may_be_forgotten(session_id: UUID) -> bool:
+    """Whether a withdrawal of the session would be deleted by now: a day after RETENTION_DAYS."""
+    days = sessrec_settings.RETENTION_DAYS
+    try:
+        return days is not None and time_of(session_id) < datetime.now(UTC) - timedelta(days + 1)
+    except ValueError:  # another system's session
+        return False

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -10,13 +10,14 @@ from django.db import ProgrammingError, connection, connections, transaction
 from django.test import Client
 
 from django_sessrec import events
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Ledger
 from tests.demo.models import Product
 from tests.support.visits import FIREFOX
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-SESSION = UUID("01a2201a-0240-74af-ad2c-43e861405bc2")
+SESSION = uuid7()
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from django_sessrec import database
+from django_sessrec import database, events
 from django_sessrec.capture import partitions, store
 from django_sessrec.capture.event import make
 from django_sessrec.capture.failed_events import store_failed
@@ -122,6 +122,34 @@ def test_a_row_that_slipped_in_while_its_visit_was_withdrawn_goes():
     Withdrawal.objects.create(session_id=event.session_id)
     assert purge().late_rows == 1
     assert not Event.objects.exists()
+
+
+def test_a_refund_stores_no_session_whose_withdrawal_is_no_longer_known(settings):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 30}
+    old, known = uuid7(days_ago(40)), uuid7(days_ago(30))
+    bought = {
+        session_id: {"item_id": "1", "price": 10, "currency": "EUR", "order_id": number}
+        for number, session_id in enumerate((old, known))
+    }
+    for session_id, line in bought.items():
+        store.write([make("purchase", session_id=session_id, at=days_ago(29), **line)])
+    roll_up(days_ago(29).date())
+    for session_id, line in bought.items():
+        events.record(name="refund", session_id=session_id, **line)
+    roll_up(timezone.now().date())
+    assert set(Event.objects.filter(name="refund").values_list("session_id", flat=True)) == {known}
+    assert list(Attribution.objects.values_list("refunded", flat=True)) == [10, 10]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_nor_does_an_order(settings, counted, caplog):
+    settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 30, "COUNT_ALL_ORDERS": counted}
+    order = {"name": "purchase", "item_id": "1", "price": 10, "order_id": "1"}
+    events.record(session_id=uuid7(days_ago(32)), **order)
+    assert list(Attribution.objects.values_list("amount", flat=True)) == [10] * counted
+    assert ("a purchase is not recorded" in caplog.text) != counted
+    events.record(session_id="till-1", **order | {"order_id": "2"})
+    assert Event.objects.count() == 1
 
 
 def test_order_lines_go_after_their_own_time_and_sums_stay(settings):
