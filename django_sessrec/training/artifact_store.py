@@ -153,7 +153,7 @@ def _remove_each_here(model: str, runs: Iterable[TrainingRun]) -> None:
         if run == active and model in sessrec_settings.MODELS:
             log.error(
                 "%s served and was removed: its oldest click has reached RETENTION_DAYS (%s), and no newer "
-                "run has replaced it. Lists fall back until one does: run sessrec_train %s",
+                "run has replaced it. Lists fall back until one does: promote one, or run sessrec_train %s",
                 *(run, sessrec_settings.RETENTION_DAYS, model),
             )
         _remove_here(run)

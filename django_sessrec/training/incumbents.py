@@ -60,6 +60,12 @@ def _meet(
     run: TrainingRun, days: SessionLog, note: Note, *, may_shorten: bool = True
 ) -> tuple[Recommender, SessionLog] | None:
     """The run's hold-out model and those of the days that it has not seen; None if it can't be compared."""
+    if run.is_expired:
+        no_longer = _(
+            "Not compared with %(run)s, which no longer serves: its oldest click has reached RETENTION_DAYS."
+        )
+        note(no_longer % {"run": run})
+        return None
     since = split.unseen_from(run) or run.created_at
     seen = int(np.searchsorted(days.started, since.timestamp()))
     unseen = days.slice(seen, len(days))

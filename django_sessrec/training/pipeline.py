@@ -41,7 +41,7 @@ from django_sessrec.training.event_weights import EventWeights
 from django_sessrec.training.incumbents import Compared
 from django_sessrec.training.lock import LockLost, promotion_lock, training_lock
 from django_sessrec.training.model_card import card
-from django_sessrec.training.promotion import held_by, record, verify
+from django_sessrec.training.promotion import held_by, record, verify, why_unfit
 from django_sessrec.training.refresh import starts
 from django_sessrec.training.run_recorder import Listener, RunRecorder, fail, fail_killed, finish
 from django_sessrec.training.schedule import Due, due, newest_run
@@ -175,13 +175,25 @@ def _train(run: TrainingRun, recorder: RunRecorder, settings: Mapping[str, Any])
     artifact_store.publish(run, published, hold_out, card(run), intents=intents, cold_start=cold_start)
     verify(run)
     recorder.held()
+    _promote(run, str(verdict))
+
+
+def _promote(run: TrainingRun, verdict: str) -> None:
+    """Let the run serve, unless staff went back to an older one that can; either ends it with its verdict."""
+    before = held_by(run.model)
+    unfit = why_unfit(before.run) if before else ""  # it reads an artifact: not while the lock is held
     with promotion_lock(run.model):
-        if hold := held_by(run.model):
-            rolled_back = _("Not promoted: %(by)s rolled back to %(run)s. Promote a newer run to resume.")
-            waits = rolled_back % {"by": hold.promoted_by, "run": hold.run}
-            finish(run, TrainingRun.State.PUBLISHED, f"{verdict} {waits}")
-        else:
-            finish(run, TrainingRun.State.PUBLISHED, str(verdict))
+        hold = held_by(run.model)
+        waits = hold is not None and (hold != before or not unfit)
+        if hold is not None:
+            sentence = (
+                _("Not promoted: %(by)s rolled back to %(run)s. Promote a newer run to resume.")
+                if waits
+                else _("Promoted, though %(by)s rolled back to %(run)s: it can no longer serve (%(reason)s).")
+            )
+            verdict += " " + sentence % {"by": hold.promoted_by, "run": hold.run, "reason": unfit}
+        finish(run, TrainingRun.State.PUBLISHED, verdict)
+        if not waits:
             record(run, run.trigger, _("passed the gate"))
 
 

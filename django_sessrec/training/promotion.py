@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django_sessrec import artifact_storage
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
+from django_sessrec.training import artifact_store
 from django_sessrec.training.lock import promotion_lock
 
 CARD = {"estimator", "window", "counts", "figures", "limits"}  # what a model's card can't lack
@@ -108,10 +109,28 @@ def roll_back(model: str, by: str, reason: str = "") -> Promotion:
 
 
 def held_by(model: str) -> Promotion | None:
-    """The promotion of an older run than one that served before, if it stands.
+    """The promotion of an older run than one that served before, if it is the latest.
 
-    Somebody went back, so the next training must not undo it: what is trained waits to be promoted by hand.
+    Somebody went back, so the next training must not undo it: what is trained waits to be promoted by hand,
+    for as long as that run can serve, see `why_unfit`.
     """
-    trail = Promotion.objects.filter(model=model)
+    trail = Promotion.objects.filter(model=model).select_related("run")
     latest = trail.first()
     return latest if latest and trail.filter(run__gt=latest.run_id).exists() else None
+
+
+def why_unfit(run: TrainingRun) -> str:
+    """Why the run's model can't serve any more; empty where it can, or where the storage is away.
+
+    Every byte of it is read, as `verify` does.
+    """
+    if run.is_expired:
+        return _("its oldest click has reached RETENTION_DAYS")
+    try:
+        artifact_store.bring(run)
+        run.open_to_serve()
+    except artifact.ArtifactError as error:
+        return str(error)
+    except (artifact_storage.StorageError, OSError):
+        pass
+    return ""

@@ -3,9 +3,11 @@
 import json
 import threading
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from django.db import connection, connections
+from django.utils import timezone
 
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
@@ -44,6 +46,34 @@ def test_the_next_training_does_not_undo_a_roll_back(runs):
     assert Promotion.objects.active("popularity") == second
 
     promote(trained, "ada")
+    assert train("popularity", trigger="schedule") == Promotion.objects.active("popularity")
+
+
+def expire(run):
+    """Let the run's oldest click reach RETENTION_DAYS."""
+    run.window_start = timezone.now() - timedelta(days=91)
+    run.save()
+
+
+def damage(run):
+    run.folder.joinpath("popularity.npy").write_bytes(b"half")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [(expire, "its oldest click has reached RETENTION_DAYS"), (damage, "truncated or was changed")],
+)
+def test_the_next_training_replaces_a_run_that_can_no_longer_serve_though_staff_rolled_back_to_it(
+    runs, spoil, why
+):
+    second = roll_back("popularity", "ada").run
+    spoil(second)
+    artifact_store.prune_all()  # as the hourly upkeep does
+    trained = train("popularity", trigger="schedule")
+    assert Promotion.objects.active("popularity") == trained
+    assert f"Promoted, though ada rolled back to {second}: it can no longer serve (" in trained.verdict
+    assert why in trained.verdict
+    assert f"{second}, which serves" not in trained.verdict
     assert train("popularity", trigger="schedule") == Promotion.objects.active("popularity")
 
 
