@@ -12,6 +12,7 @@ from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys.artifact import ArtifactError
 from django_sessrec.training import artifact_store, resume
+from django_sessrec.training.promotion import held_by
 from django_sessrec.training.window import expires_soon
 
 RETRY_HOURS = 1  # a failed run is tried again after this long, or sooner where it is due
@@ -36,7 +37,7 @@ def due(model: str) -> Due | None:
     """What the model's schedule asks for now.
 
     A killed run is due at once, as what it was. What serves is replaced before its time where this version
-    can't open it, as after an upgrade, or where it is to be removed soon.
+    can't open it, as after an upgrade, or where it is to be removed soon, unless staff went back to it.
     """
     settings = sessrec_settings.model(model)
     runs = TrainingRun.objects.filter(model=model).order_by("-pk")
@@ -65,8 +66,12 @@ def _failed_to_refresh(run: TrainingRun | None) -> bool:
 
 
 def _must_be_replaced(model: str) -> bool:
+    """Whether what serves is near its end; under a hold only once a new run may take over, see `held_by`."""
     active = Promotion.objects.active(model)
-    return active is not None and (expires_soon(active) or not _opens(active))
+    if active is None:
+        return False
+    is_due = active.is_expired if held_by(model) else expires_soon(active)
+    return is_due or not _opens(active)
 
 
 def _opens(run: TrainingRun) -> bool:

@@ -13,6 +13,7 @@ from django_sessrec.operations.upkeep import UpkeepError, upkeep
 from django_sessrec.serving.active_models import active, forget
 from django_sessrec.training import artifact_store, schedule
 from django_sessrec.training.pipeline import train
+from django_sessrec.training.promotion import roll_back
 from django_sessrec.training.schedule import Due, due
 from django_sessrec.training.window import headroom, window
 from tests.support.visits import store_visits
@@ -94,6 +95,19 @@ def test_what_serves_is_retrained_before_it_must_go(visits, sessrec):
     run.save()
     assert due("neighbours") is Due.TRAINING
     assert next(trained_models()).code == Code.MODEL_EXPIRES
+
+
+def test_a_run_that_staff_went_back_to_is_not_retrained_before_a_new_run_may_take_over(visits, sessrec):
+    """What is trained under the hold waits to be promoted by hand: an hourly run would change nothing."""
+    first, _second = train_one(), train_one()
+    roll_back("neighbours", "ada")
+    first.window_start = datetime.now(UTC) - timedelta(days=90) + headroom("neighbours") / 3
+    first.save()
+    TrainingRun.objects.update(created_at=datetime.now(UTC) - timedelta(hours=2))
+    assert due("neighbours") is None
+
+    TrainingRun.objects.filter(pk=first.pk).update(window_start=datetime.now(UTC) - 91 * DAY)
+    assert due("neighbours") is Due.TRAINING
 
 
 def test_a_model_in_service_that_must_go_is_told_of_and_no_longer_answers(visits, sessrec, caplog):
