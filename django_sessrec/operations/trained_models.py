@@ -49,19 +49,20 @@ def trained_models() -> Iterator[Finding]:
 
 
 def _in_service(model: str, active: TrainingRun) -> Finding:
-    train_again = _("Run sessrec_train %(model)s, and see why the schedule has not replaced it.") % {
-        "model": model
-    }
+    hold = held_by(model)
+    words = {"run": active, "model": model, "person": hold and hold.promoted_by}
+    train_again = _("Run sessrec_train %(model)s, and see why the schedule has not replaced it.") % words
+    instead = _("%(person)s rolled back to it: promote a newer run, or run sessrec_train %(model)s.") % words
     if active.is_expired:
         return fail(
             Code.MODEL_EXPIRED,
-            _("%(run)s no longer serves: its oldest click has reached RETENTION_DAYS.") % {"run": active},
-            train_again,
+            _("%(run)s no longer serves: its oldest click has reached RETENTION_DAYS.") % words,
+            instead if hold else train_again,
         )
     if artifact_storage.configured() and not active.folder.exists():
         return warn(
             Code.MODEL_NOT_HERE,
-            _("%(run)s serves, and is not on this host.") % {"run": active},
+            _("%(run)s serves, and is not on this host.") % words,
             _("If this host shows lists, run sessrec_fetch on it; see its line below."),
         )
     try:
@@ -70,21 +71,21 @@ def _in_service(model: str, active: TrainingRun) -> Finding:
         return fail(
             Code.MODEL_UNREADABLE,
             _("%(run)s serves but does not open: %(problem)s") % {"run": active, "problem": problem},
-            _("Roll back in the admin, or train again."),
+            instead if hold else _("Roll back in the admin, or train again."),
         )
     if active.expires_at is not None and expires_soon(active):
+        stays = _("%(person)s rolled back to it, so no training run replaces it before: promote a newer run.")
         return warn(
             Code.MODEL_EXPIRES,
             _("%(run)s serves until %(day)s only, when its oldest click reaches RETENTION_DAYS.")
             % {"run": active, "day": date_format(active.expires_at, "SHORT_DATE_FORMAT")},
-            train_again,
+            stays % words if hold else train_again,
         )
-    if hold := held_by(model):
+    if hold:
         return warn(
             Code.MODEL_HELD,
-            _("%(run)s serves because %(person)s rolled back to it.")
-            % {"run": active, "person": hold.promoted_by},
-            _("Promote a newer run when it may serve again; until then no training run replaces this one."),
+            _("%(run)s serves because %(person)s rolled back to it.") % words,
+            _("Promote a newer run when it may serve again; while this one can, no other run replaces it."),
         )
-    words = {"run": active, "ago": ago(active.created_at)}
-    return ok(Code.MODEL_SERVES, _("%(run)s serves, trained %(ago)s.") % words)
+    ready = {"run": active, "ago": ago(active.created_at)}
+    return ok(Code.MODEL_SERVES, _("%(run)s serves, trained %(ago)s.") % ready)

@@ -151,6 +151,14 @@ def test_each_is_told_with_its_remedy_and_the_run_before_goes_on(trails, promote
     assert schedule.due("neighbours") is schedule.Due.TRAINING
 
 
+def test_where_staff_had_gone_back_to_it_the_remedy_is_a_newer_run(trails, promote):
+    before, _after = promote(trails), promote(trails, intents=True)
+    Promotion.objects.create(model="neighbours", run=before, promoted_by="ada")
+    truncated(before.folder)
+    (found,) = [each for each in trained_models() if each.code == Code.MODEL_UNREADABLE]
+    assert found.remedy == "ada rolled back to it: promote a newer run, or run sessrec_train neighbours."
+
+
 def test_none_is_promoted_or_gone_back_to(trails, promote, spoil):
     spoilt, serves = promote(trails, intents=True), promote(trails)
     said = spoil(spoilt.folder)

@@ -105,9 +105,15 @@ def test_a_run_that_staff_went_back_to_is_not_retrained_before_a_new_run_may_tak
     first.save()
     TrainingRun.objects.update(created_at=datetime.now(UTC) - timedelta(hours=2))
     assert due("neighbours") is None
+    found = next(trained_models())
+    assert found.code == Code.MODEL_EXPIRES
+    assert found.remedy.startswith("ada rolled back to it, so no training run replaces it before: promote a")
 
     TrainingRun.objects.filter(pk=first.pk).update(window_start=datetime.now(UTC) - 91 * DAY)
     assert due("neighbours") is Due.TRAINING
+    found = next(trained_models())
+    assert found.code == Code.MODEL_EXPIRED
+    assert found.remedy.startswith("ada rolled back to it: promote a newer run, or run sessrec_train neigh")
 
 
 def test_a_model_in_service_that_must_go_is_told_of_and_no_longer_answers(visits, sessrec, caplog):
