@@ -37,12 +37,20 @@ def promote(run: TrainingRun, by: str, reason: str = "") -> Promotion:
 
 
 def verify(run: TrainingRun) -> None:
-    """Raise PromotionError unless the run's artifact opens and has its model card.
+    """Raise PromotionError unless the run is young enough, and its artifact opens and has its model card.
 
     Every byte of it is hashed, which takes seconds of a large one: not while the promotion's lock is held.
     Where this host does not have the artifact, the storage's manifest is read instead: each host verifies the
     rest before it serves it.
     """
+    if run.is_expired:
+        raise PromotionError(
+            _(
+                "%(run)s can't serve: its oldest click has reached RETENTION_DAYS. Choose a newer run, or "
+                "train again."
+            )
+            % {"run": run}
+        )
     with _said(run):
         if _is_here(run):
             run.open_to_serve()

@@ -91,6 +91,16 @@ def test_a_run_whose_artifact_is_broken_can_t_be_promoted(runs):
     assert Promotion.objects.active("popularity") == runs[-1]
 
 
+@pytest.mark.parametrize(
+    "act", [lambda run: promote(run, "ada"), lambda run: roll_back(run.model, "ada")], ids=["promote", "back"]
+)
+def test_a_run_past_the_retention_limit_takes_the_place_of_none(runs, act):
+    expire(runs[1])
+    with pytest.raises(PromotionError, match="can't serve: its oldest click has reached RETENTION_DAYS"):
+        act(runs[1])
+    assert Promotion.objects.active("popularity") == runs[-1]
+
+
 @pytest.mark.parametrize("card", [{}, None, {"estimator": "x"}])
 def test_a_run_without_a_model_card_can_t_be_promoted(runs, card):
     manifest = runs[0].folder / "manifest.json"
