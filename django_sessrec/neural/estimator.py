@@ -18,6 +18,7 @@ from torch import Tensor
 from django_sessrec.neural import losses
 from django_sessrec.neural.batches import Batch
 from django_sessrec.neural.checkpoint import Checkpoint, made_of
+from django_sessrec.neural.distributed import ProcessGroup
 from django_sessrec.neural.encoder import SessionEncoder
 from django_sessrec.neural.export import exported
 from django_sessrec.neural.initial_vectors import item_vectors
@@ -176,13 +177,18 @@ class NeuralEstimator(ABC):
         progress: Progress | None,
         checkpoint: Checkpoint,
     ) -> SessionEncoder:
-        """The encoder trained on `device`, or on the processor if the GPU runs out of memory."""
+        """The encoder trained on `device`, or on the processor if the GPU runs out of memory.
+
+        Raises OutOfMemoryError where several processes train: the others wait in the step that failed.
+        """
         if checkpoint.is_trained(start):
             return start
         try:
             encoder = copy.deepcopy(start).to(training_device(self.device))
             Trainer(encoder, self, sessions).fit(validation, progress, checkpoint)
         except torch.OutOfMemoryError:
+            if ProcessGroup().is_distributed:
+                raise
             note = "The GPU ran out of memory; the training started again on the processor."
             logger.warning(note)
             if progress is not None:

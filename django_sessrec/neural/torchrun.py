@@ -61,7 +61,10 @@ def _settle() -> None:
 
 
 def _follow(group: ProcessGroup) -> None:
-    """Take part in training runs until the leading process has no more, or is gone."""
+    """Take part in training runs until the leading process has no more, or is gone.
+
+    Raises OutOfMemoryError, with which torchrun ends all processes.
+    """
     trained = 0
     try:
         while (message := group.receive()) is not None:
@@ -69,6 +72,9 @@ def _follow(group: ProcessGroup) -> None:
             trained += 1
         _settle()
         logger.info("process %s trained %s networks with the first one", group.rank, trained)
+    except torch.OutOfMemoryError as error:
+        logger.warning("process %s stops, because its GPU ran out of memory: %s", group.rank, error)
+        raise
     except RuntimeError as error:
         logger.warning("process %s stops, because the first one is gone: %s", group.rank, error)
 

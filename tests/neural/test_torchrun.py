@@ -36,6 +36,30 @@ with distributed_training() as leads:
 """
 
 
+OUT_OF_MEMORY = """
+import logging, os, sys
+import torch
+from django_sessrec.neural import GRU4Rec
+from django_sessrec.neural.torchrun import distributed_training
+from django_sessrec.neural.training import Trainer
+from django_sessrec.recsys.synthetic import synthetic_shop
+
+logging.basicConfig(level=logging.INFO)
+step, steps = Trainer.step, []
+
+def fails_at_the_fourth(trainer, chosen):
+    steps.append(chosen)
+    if os.environ["RANK"] == sys.argv[2] and len(steps) == 4:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+    return step(trainer, chosen)
+
+Trainer.step = fails_at_the_fourth
+with distributed_training() as leads:
+    if leads:
+        GRU4Rec(embedding_size=16, epochs=1, threads=1).fit(synthetic_shop(sessions=300).log)
+"""
+
+
 CHAMPION = """
 import logging, sys
 from pathlib import Path
@@ -90,7 +114,18 @@ def test_two_processes_train_each_net_of_the_champion(
     )
 
 
-def run(program: str, folder: Path, *arguments: str) -> str:
+@pytest.mark.parametrize("rank", ["0", "1"], ids=["of the first", "of the other"])
+def test_a_gpu_out_of_memory_ends_all_processes_and_is_named(rank: str, tmp_path: Path) -> None:
+    """None starts again alone on the processor: the others would wait for it in vain."""
+    said = run(OUT_OF_MEMORY, tmp_path, rank, succeeds=False)
+    assert "OutOfMemoryError: CUDA out of memory." in said
+    assert "started again on the processor" not in said
+    if rank == "1":
+        assert "process 1 stops, because its GPU ran out of memory: " in said
+        assert "the first one is gone" not in said
+
+
+def run(program: str, folder: Path, *arguments: str, succeeds: bool = True) -> str:
     """What two processes of it said."""
     (folder / "program.py").write_text(program)
     ended = subprocess.run(
@@ -102,5 +137,5 @@ def run(program: str, folder: Path, *arguments: str) -> str:
         timeout=600,
         check=False,
     )
-    assert ended.returncode == 0, ended.stderr
+    assert (ended.returncode == 0) == succeeds, ended.stderr
     return ended.stderr

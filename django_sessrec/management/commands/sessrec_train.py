@@ -40,10 +40,13 @@ class Command(BaseCommand):
             return
         with import_string("django_sessrec.neural.torchrun.distributed_training")() as leads:
             if leads:
-                self._train_all(models, refresh)
+                self._train_all(models, refresh, until_one_fails=True)
 
-    def _train_all(self, models: list[str], refresh: bool) -> None:
-        """Train each; what keeps one from being trained stops no other, and is said at the end."""
+    def _train_all(self, models: list[str], refresh: bool, *, until_one_fails: bool = False) -> None:
+        """Train each; what keeps one from being trained stops no other, and is said at the end.
+
+        until_one_fails: stop there, because torchrun's other processes still wait in a step of that run
+        """
         problems = []
         for model in models or sessrec_settings.MODELS:
             try:
@@ -51,7 +54,10 @@ class Command(BaseCommand):
             except (AlreadyTraining, ImproperlyConfigured) as reason:
                 problems.append(str(reason))
             else:
-                problems += [f"failed: {run}"] if run.state == TrainingRun.State.FAILED else []
+                if run.state == TrainingRun.State.FAILED:
+                    problems.append(f"failed: {run}")
+                    if until_one_fails:
+                        break
         if problems:
             raise CommandError("\n".join(problems), returncode=1)
 
