@@ -189,10 +189,7 @@ class NeuralEstimator(ABC):
         except torch.OutOfMemoryError:
             if ProcessGroup().is_distributed:
                 raise
-            note = "The GPU ran out of memory; the training started again on the processor."
-            logger.warning(note)
-            if progress is not None:
-                progress(0.0, {"note": note})
+            note_out_of_memory(progress)
             encoder = start
             Trainer(encoder, self, sessions).fit(validation, progress, checkpoint)
         return encoder
@@ -200,6 +197,14 @@ class NeuralEstimator(ABC):
     def to_json(self) -> dict[str, Any]:
         """Class and options, from which `estimator_from` makes an equal estimator in another process."""
         return {"class": [type(self).__module__, type(self).__name__], "options": asdict(self)}
+
+
+def note_out_of_memory(progress: Progress | None) -> None:
+    """Say that a training starts again on the processor, in the log and with the run's verdict."""
+    note = "The GPU ran out of memory; the training started again on the processor."
+    logger.warning(note)
+    if progress is not None:
+        progress(0.0, {"note": note})
 
 
 def estimator_from(description: Mapping[str, Any]) -> NeuralEstimator:

@@ -8,7 +8,7 @@ On Diginetica in SR-GNN's split, HR@20 / MRR@20: 58.52 / 21.62, the mean of thre
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 
 from django_sessrec.neural.distributed import ProcessGroup
-from django_sessrec.neural.estimator import require_enough
+from django_sessrec.neural.estimator import note_out_of_memory, require_enough
 from django_sessrec.neural.gru4rec import GRU4Rec
-from django_sessrec.neural.ranker import RankingLists, export_ranker, train_ranker
+from django_sessrec.neural.ranker import CPU, RankingLists, SetRanker, export_ranker, train_ranker
 from django_sessrec.neural.subprocess_fit import first, fit_in_subprocesses
 from django_sessrec.neural.training import training_device, training_threads
 from django_sessrec.recsys.candidate_features import CandidateFeatures
@@ -108,16 +108,24 @@ class Ranked:
             for earlier_network, (earlier, later) in zip(earlier_networks, self.splits(sessions), strict=True)
         ]
         require_lists(sum(len(lists.trainable) for lists in periods))
-        with torch.random.fork_rng(), training_threads(self.threads):
-            torch.manual_seed(self.seed)
-            ranker = train_ranker(
-                periods,
-                epochs=self.epochs,
-                seed=self.seed,
-                device=training_device(self.source(None).device),
-                progress=next(stage),
-            )
+        ranker = self.trained_ranker(periods, next(stage))
         return RankedRecommender(network, Postings.of(sessions), export_ranker(ranker))
+
+    def trained_ranker(self, periods: Sequence[RankingLists], progress: Progress | None) -> SetRanker:
+        """The ranker trained on the network's device, or on the processor if the GPU runs out of memory."""
+
+        def trained(device: torch.device) -> SetRanker:
+            with torch.random.fork_rng(), training_threads(self.threads):
+                torch.manual_seed(self.seed)
+                return train_ranker(
+                    periods, epochs=self.epochs, seed=self.seed, device=device, progress=progress
+                )
+
+        try:
+            return trained(training_device(self.source(None).device))
+        except torch.OutOfMemoryError:
+            note_out_of_memory(progress)
+            return trained(CPU)
 
     def refreshed(
         self,

@@ -241,6 +241,25 @@ def test_a_ranker_whose_loss_is_no_number_is_refused() -> None:
         train_ranker([planted(300)], learning_rate=1e38)
 
 
+def test_the_ranker_is_trained_on_the_processor_if_the_gpu_runs_out_of_memory(
+    logs: tuple[SessionLog, SessionLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, tries = SetRanker.forward, Counter[str]()
+
+    def out_of_memory_once(ranker: SetRanker, *arguments: Tensor) -> Tensor:
+        tries["training"] += ranker.training
+        if tries["training"] == 3 and ranker.training:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return forward(ranker, *arguments)
+
+    alone = SMALL.fit(logs[0])
+    monkeypatch.setattr(SetRanker, "forward", out_of_memory_once)
+    notes: list[str] = []
+    fitted = SMALL.fit(logs[0], progress=lambda share, shown: notes.extend(filter(None, [shown.get("note")])))
+    assert notes == ["The GPU ran out of memory; the training started again on the processor."]
+    assert fitted.ranker == alone.ranker
+
+
 def test_networks_of_few_clicks_are_fitted_here_and_are_the_same(
     logs: tuple[SessionLog, SessionLog], monkeypatch: pytest.MonkeyPatch
 ) -> None:
