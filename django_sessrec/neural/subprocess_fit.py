@@ -106,7 +106,8 @@ class _Processes:
                     first = number == (shares < 1).argmax()  # figures are shown of one network at a time
                     shares[number] = message["share"]
                     if progress is not None:
-                        shown = {**message, "network": number + 1} if first else {}
+                        of_any = {"note": message["note"]} if "note" in message else {}
+                        shown = {**message, "network": number + 1} if first else of_any
                         progress(float(shares.mean()), shown)
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)

@@ -46,7 +46,7 @@ class RunRecorder:
     def __call__(self, share: float, shown: Mapping[str, Any]) -> None:
         self.run.progress = share
         figures = {name: value for name, value in shown.items() if name != "note"}
-        if note := shown.get("note"):
+        if (note := shown.get("note")) and note not in self.run.verdict:  # each network of a run may say it
             self.run.note(note)
         if self.run.stage == "fit" and figures:
             self._plot(share, figures)

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,8 +16,10 @@ import numpy as np
 import pytest
 
 from django_sessrec.neural import GRU4Rec
+from django_sessrec.neural.estimator import note_out_of_memory
 from django_sessrec.neural.subprocess_fit import CLICKS, fit_in_subprocesses
-from django_sessrec.recsys.recommender import NotEnoughData
+from django_sessrec.recsys.onnx_recommender import OnnxRecommender
+from django_sessrec.recsys.recommender import NotEnoughData, Progress
 from django_sessrec.recsys.sessions import SessionLog
 from tests.support.processes import alive, all_end, children
 
@@ -38,6 +42,31 @@ needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="processes are l
 class Dying(GRU4Rec):
     def fit(self, *_: Any, **__: Any) -> NoReturn:
         os._exit(3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noting(GRU4Rec):
+    """Says what a fit says whose GPU runs out of memory, of the longer log alone, and first."""
+
+    def fit(
+        self, sessions: SessionLog, *, progress: Progress | None = None, **options: Any
+    ) -> OnnxRecommender:
+        if len(sessions) == 600:
+            note_out_of_memory(progress)
+        else:
+            time.sleep(3)
+        return super().fit(sessions, progress=progress, **options)
+
+
+def test_what_any_of_them_notes_is_passed_on(logs: tuple[SessionLog, SessionLog]) -> None:
+    notes: list[str] = []
+
+    def progress(share: float, shown: Mapping[str, Any]) -> None:
+        notes.extend(filter(None, [shown.get("note")]))
+
+    noting = Noting(embedding_size=16, epochs=1, threads=1)
+    fit_in_subprocesses(noting, logs[0].slice(0, 600), [400, 600], parallel_fits=2, progress=progress)
+    assert notes == ["The GPU ran out of memory; the training started again on the processor."]
 
 
 def test_they_are_the_nets_that_would_have_been_fitted_here(logs: tuple[SessionLog, SessionLog]) -> None:

@@ -21,3 +21,11 @@ def test_figures_told_at_the_same_point_are_one_point_of_the_curve():
         {"progress": 0.5, "loss": 4.0, "mrr": 0.25},
         {"progress": 1.0, "loss": 3.0, "mrr": 0.3},
     ]
+
+
+def test_what_each_network_of_a_run_notes_is_said_once():
+    run = TrainingRun.objects.create(model="net", state=TrainingRun.State.RUNNING, trigger="command")
+    recorder = RunRecorder(run, None, lambda: None)
+    for note in ("No memory.", "No memory.", "Few clicks.", "No memory."):
+        recorder(0.5, {"note": note})
+    assert run.verdict == "No memory. Few clicks."
