@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import time
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ import torch
 
 import django_sessrec
 from django_sessrec.neural.serialization import dump, load
+from django_sessrec.recsys import artifact
 from django_sessrec.recsys.sessions import SessionLog
 
 logger = logging.getLogger("django_sessrec")
@@ -106,7 +106,7 @@ class Checkpoint:
         try:
             with path.open("rb") as file:
                 state = load(file)
-        except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
+        except artifact.DAMAGED as error:
             logger.warning("the checkpoint %s can't be read, so training starts again: %s", path, error)
             return False
         if differing := sorted(key for key in of if state["of"].get(key) != of[key]):

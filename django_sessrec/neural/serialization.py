@@ -29,7 +29,7 @@ def dump(tree: Any, file: IO[bytes]) -> None:
 
 
 def load(file: IO[bytes]) -> Any:
-    """What `dump` wrote, with lists for tuples; ValueError, LookupError or BadZipFile if damaged."""
+    """What `dump` wrote, with lists for tuples; or an error of artifact.DAMAGED."""
     with np.load(file, allow_pickle=False) as arrays:
 
         def rich(node: Any) -> Any:

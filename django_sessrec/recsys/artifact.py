@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -34,6 +35,10 @@ KINDS = {
     "blend": "django_sessrec.recsys.blend.BlendRecommender",
 }
 """Kind in the manifest -> the class of this package that opens it, imported when first needed."""
+
+DAMAGED = (OSError, ValueError, LookupError, TypeError, EOFError, RuntimeError, BadZipFile)
+"""What the reading of an .npz file raises that is missing, empty, truncated, of changed bytes or of another
+version. Files beside the artifacts have no sha256: what a power loss has left of them is found by reading."""
 
 
 class ArtifactError(Exception):

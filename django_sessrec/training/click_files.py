@@ -27,13 +27,13 @@ from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.recsys import artifact
 from django_sessrec.training import bulk_read
 from django_sessrec.training.abandoned import is_abandoned
 
@@ -311,7 +311,7 @@ def _arrays(day: date, *names: str) -> dict[str, Any] | None:
             found: dict[str, Any] = {name: arrays[name] for name in names}
             found["facts"] = json.loads(found["facts"].tobytes())
             return found if found["facts"]["format"] == FORMAT else None
-    except (OSError, ValueError, LookupError, EOFError, TypeError, BadZipFile):
+    except artifact.DAMAGED:
         return None
 
 

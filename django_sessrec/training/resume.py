@@ -8,7 +8,6 @@ import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from django.utils import timezone
@@ -16,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import TrainingRun
+from django_sessrec.recsys import artifact
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.sessions import SessionLog
 
@@ -76,11 +76,12 @@ def resume(run: TrainingRun) -> SessionLog | None:
     if found is None or not waits(run.model) or found["recipe"] != recipe(run):
         return None
     try:
-        with np.load(folder(run.model) / SESSIONS, allow_pickle=False) as arrays:
+        # Opened here: NumPy leaves a file open that it does not understand.
+        with (folder(run.model) / SESSIONS).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             clicks = dict(arrays)
             index = ItemIndex(json.loads(clicks.pop("ids").tobytes()))
             sessions = SessionLog(index, **clicks)
-    except (OSError, ValueError, LookupError, BadZipFile) as error:
+    except artifact.DAMAGED as error:
         log.warning("the clicks of the killed run #%s can't be read: %s", found["run"], error)
         return None
     run.window_start, run.window_end = map(datetime.fromisoformat, found["window"])

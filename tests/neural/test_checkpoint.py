@@ -138,11 +138,14 @@ def test_a_state_of_other_data_or_another_recipe_is_left_aside(
         assert differing in caplog.text
 
 
-def test_a_damaged_state_is_left_aside(logs: tuple[SessionLog, SessionLog], tmp_path: Path, caplog) -> None:
+@pytest.mark.parametrize("share", [0.5, 0.0])
+def test_a_damaged_state_is_left_aside(
+    logs: tuple[SessionLog, SessionLog], tmp_path: Path, caplog, share: float
+) -> None:
     log = logs[0].slice(0, 1_200)
     stopped(SMALL, tmp_path, log, at=3)
     whole = (tmp_path / ON_CPU).read_bytes()
-    (tmp_path / ON_CPU).write_bytes(whole[: len(whole) // 2])
+    (tmp_path / ON_CPU).write_bytes(whole[: int(share * len(whole))])
     resumed = SMALL.fit(log, checkpoints=tmp_path)
     assert "can't be read, so training starts again" in caplog.text
     np.testing.assert_array_equal(resumed.items, SMALL.fit(log).items)

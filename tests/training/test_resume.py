@@ -150,6 +150,20 @@ def test_another_recipe_starts_anew(net):
     assert run.counts["sessions"] == 600
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [lambda whole: b"", lambda whole: whole[:1_000], lambda whole: b"\0" * len(whole)],
+    ids=["empty", "truncated", "zeros"],
+)
+def test_clicks_that_a_power_loss_damaged_are_read_anew(net, damage):
+    left(net)
+    clicks = resume.folder("net") / resume.SESSIONS
+    clicks.write_bytes(damage(clicks.read_bytes()))
+    run = TrainingRun(model="net", estimator=SLOW_NET)
+    assert resume.resume(run) is None
+    assert "Resumed" not in run.verdict
+
+
 @pytest.mark.parametrize("kept", ["null", "[]", "{", '{"run": 7}', '{"run": 7, "tries": 1, "recipe": []}'])
 def test_what_another_version_kept_is_no_run_to_resume(net, kept):
     folder = resume.folder("net")
