@@ -21,7 +21,7 @@ from django_sessrec.recsys.sessions import SessionLog
 
 log = logging.getLogger("django_sessrec")
 
-MAX_AGE = timedelta(hours=6)  # older clicks are not worth a run, and are not kept beside their table
+MAX_AGE = timedelta(hours=6)  # since they were read; older clicks are not worth a run, nor kept for one
 ATTEMPTS = 3  # a run that is killed again and again starts anew when its schedule asks for it
 RUN, SESSIONS = "run.json", "sessions.npz"
 KEPT = {"run", "attempts", "recipe", "window", "counts", "started_from"}  # in RUN
