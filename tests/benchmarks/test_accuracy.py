@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.accuracy.published import PUBLISHED
 from benchmarks.accuracy.training_speed import speed
 from benchmarks.datasets import load
 from benchmarks.fitting import fit
@@ -131,6 +133,16 @@ def test_an_unknown_model_is_named(tmp_path):
     done = ended("accuracy", "--data", tmp_path, "--models", "crystal_ball")
     assert done.returncode == 2
     assert "crystal_ball" in done.stderr
+
+
+def test_what_others_reached_is_what_the_page_calls_comparable() -> None:
+    """docs/results.md has the full table, with the reason where a published figure is of other cases."""
+    page = (ROOT / "docs" / "results.md").read_text()
+    table = page.partition("## Published results on the same split\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^*|]+ \| ([\d.]+) / ([\d.]+) \|[^|]+\| (yes|no)\b", table, re.MULTILINE)
+    here = {(hr, mrr) for _, _, hr, mrr in PUBLISHED["diginetica"]}
+    assert {(float(hr), float(mrr)) for hr, mrr, comparable in rows if comparable == "yes"} <= here
+    assert not here & {(float(hr), float(mrr)) for hr, mrr, comparable in rows if comparable == "no"}
 
 
 def test_published_cases_keep_their_order_and_their_repeats(published_cases):
