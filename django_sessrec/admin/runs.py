@@ -363,8 +363,8 @@ def _promotion_question(run: TrainingRun, back: str) -> Question:
 
 def _roll_back_question(model: str, earlier: TrainingRun, back: str) -> Question:
     sentence = gettext(
-        "%(present)s serves now. After the rollback %(earlier)s serves again, and no later training run"
-        " replaces it until a newer run is promoted."
+        "%(present)s serves now. After the rollback %(earlier)s serves again. As long as it can, no later"
+        " training run replaces it until a newer run is promoted."
     )
     words = {"present": Promotion.objects.active(model), "earlier": earlier}
     return Question(

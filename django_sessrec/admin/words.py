@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
 
-from django_sessrec.experiment_models import HOLDOUT
+from django_sessrec.experiment_models import EMPTY, HOLDOUT
 from django_sessrec.serving.candidate import BOUGHT_TOGETHER, DROPPED, MOVED, Trace
 from django_sessrec.serving.choose import REFILLED
 from django_sessrec.serving.merchant_rules import MERCHANT
@@ -84,6 +84,7 @@ def step_name(step: str) -> str:
         BOUGHT_TOGETHER: _("bought together"),
         "static": _("the shop's own fallback"),
         HOLDOUT: _("none, on purpose"),
+        EMPTY: _("nothing found"),
     }
     return known.get(step, step.replace("_", " "))
 
