@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Container, Iterable, Iterator, Set
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,16 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, InvalidStorageError, Storage, storages
 from django.db import DEFAULT_DB_ALIAS, connections, router
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import (
+    NoReverseMatch,
+    Resolver404,
+    URLPattern,
+    URLResolver,
+    get_resolver,
+    get_script_prefix,
+    resolve,
+    reverse,
+)
 from django.urls.resolvers import RegexPattern
 
 from django_sessrec.checks import messages
@@ -21,6 +30,7 @@ from django_sessrec.conf import sessrec_settings
 MIDDLEWARE = "django_sessrec.middleware.SessrecMiddleware"
 TEMPLATES = "django.template.backends.django.DjangoTemplates"
 REQUEST = "django.template.context_processors.request"
+EVENTS = "sessrec:events"  # one of the app's views for all of them
 TRAIN_DUE = "django_sessrec.tasks.train_due"
 PUBLIC_STORAGES = {"default", "staticfiles"}  # of media and static files
 
@@ -99,11 +109,24 @@ def _urls() -> Iterator[CheckMessage]:
                 f"SESSREC['TRACKED_VIEWS'][{view!r}] = {argument!r} is no argument of that view's route.",
                 f"Arguments of the route: {known}.",
             )
-    if "sessrec:events" not in views:
+    if problem := _unreachable(views):
         yield messages.NO_URLS(
-            "django_sessrec.urls is not included: placeholders, browser events and my-data do not work.",
-            'Add path("sessrec/", include("django_sessrec.urls")) to the URLconf.',
+            f"{problem}: placeholders, browser events and my-data do not work.",
+            "Include them first, at the end of the URLconf:"
+            ' urlpatterns = [path("sessrec/", include("django_sessrec.urls")), *urlpatterns]',
         )
+
+
+def _unreachable(views: Container[str]) -> str:
+    """Why requests for the app's addresses do not reach it; empty where they do."""
+    if EVENTS not in views:
+        return "django_sessrec.urls is not included"
+    try:
+        address = reverse(EVENTS)
+        view = resolve(address.replace(get_script_prefix(), "/", 1)).view_name
+    except (NoReverseMatch, Resolver404):  # the shop's prefix has arguments, whose values only a request has
+        return ""
+    return "" if view == EVENTS else f"{address} is answered by {view!r}, by a route above the app's"
 
 
 def _views(

@@ -66,7 +66,11 @@ NOT_POSTGRES = Check(
 )
 NO_MIDDLEWARE = Check("sessrec.E012", "the middleware is missing", "add it at the end of `MIDDLEWARE`")
 UNKNOWN_VIEW = Check("sessrec.W013", "`TRACKED_VIEWS` names no known view", "the nearest view name is given")
-NO_URLS = Check("sessrec.W014", "the API's URLs are not included", "include `django_sessrec.urls`")
+NO_URLS = Check(
+    "sessrec.W014",
+    "the API's URLs are not included, or a route above them takes their addresses",
+    "include `django_sessrec.urls` first: `urlpatterns = [path(...), *urlpatterns]`",
+)
 OUT_OF_RANGE = Check(
     "sessrec.E015",
     "a number out of its range, or a text not in its form, such as a throttle rate of `often`",

@@ -45,17 +45,25 @@ class Product(models.Model):
         return reverse("product", args=[self.pk])
 """
 VIEWS = """
+from django.http import Http404
 from django.shortcuts import get_object_or_404, render
 from shop.models import Product
 
 
 def product(request, pk):
     return render(request, "product.html", {"product": get_object_or_404(Product, pk=pk)})
+
+
+def page(request, address):
+    raise Http404(f"no page at {address}")
 """
 URLS = """
 from shop import views
 
-urlpatterns += [path("product/<int:pk>/", views.product, name="product")]
+urlpatterns += [
+    path("product/<int:pk>/", views.product, name="product"),
+    path("<path:address>", views.page),  # takes every address, as Wagtail's route does
+]
 """
 SHOP = {
     "project/settings.py": SETTINGS,
@@ -89,6 +97,7 @@ client.get("/product/1/")
 page = client.get("/product/3/").content.decode()
 assert [event.item_id for event in Event.objects.order_by("event_id")] == ["1", "3"]
 assert "sessrec=" in page, page
+assert client.get("/sessrec/why/").status_code == 200
 """
 
 

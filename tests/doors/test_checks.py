@@ -5,6 +5,7 @@ import sys
 from importlib.util import spec_from_file_location
 
 import pytest
+from django.test.utils import override_script_prefix
 from django.urls import include, path, re_path
 
 from django_sessrec.catalogue import ModelCatalogue
@@ -383,6 +384,34 @@ def test_a_tracked_view_needs_the_argument_that_is_named(view, argument, hint):
     assert "sessrec.W013" not in found
     assert ("sessrec.W022" in found) is (hint is not None)
     assert hint is None or hint in found["sessrec.W022"].hint
+
+
+SESSREC_URLS = path("sessrec/", include("django_sessrec.urls"))
+EVERY_ADDRESS = re_path(r"^((?:[\w\-]+/)*)$", lambda request, address: None, name="page")  # as Wagtail's
+
+
+@pytest.mark.parametrize(
+    ("routes", "told"),
+    [
+        ([], "not included"),
+        ([SESSREC_URLS], ""),
+        ([SESSREC_URLS, EVERY_ADDRESS], ""),
+        ([EVERY_ADDRESS, SESSREC_URLS], "/sessrec/events/ is answered by 'page'"),
+        ([path("<path:address>", lambda request, address: None), SESSREC_URLS], "is answered by"),
+        ([path("<slug:shop>/", include([SESSREC_URLS]))], ""),  # which shop, nobody can tell here
+    ],
+)
+def test_urls_that_are_missing_or_that_another_route_answers_are_told(routes, told):
+    found = findings(SESSREC=GOOD, ROOT_URLCONF=type("urls", (), {"urlpatterns": routes}))
+    assert ("sessrec.W014" in found) is bool(told)
+    if told:
+        assert told in found["sessrec.W014"].msg
+        assert "*urlpatterns]" in found["sessrec.W014"].hint
+
+
+def test_urls_below_a_script_name_pass():
+    with override_script_prefix("/shop/"):
+        assert "sessrec.W014" not in findings(SESSREC=GOOD)
 
 
 @pytest.mark.parametrize(("queue", "told"), [("train", False), ("heavy", True), (None, False)])
