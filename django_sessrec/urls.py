@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+from django.contrib.auth.decorators import login_not_required
 from django.urls import path
 
 from django_sessrec.api import health
@@ -36,4 +37,4 @@ if find_spec("prometheus_client"):  # of the extra "metrics"
     urlpatterns.append(path("metrics/", metrics, name="metrics"))
 
 for address in urlpatterns:
-    address.callback = outside_transactions(address.callback)
+    address.callback = login_not_required(outside_transactions(address.callback))

@@ -170,6 +170,15 @@ def test_health(client):
     assert client.get("/sessrec/health/ready").json() == {"status": "ok"}
 
 
+@pytest.mark.parametrize("address", ["health/live", "health/ready", "why/", "my-visit/", "metrics/", "schema/"])
+def test_no_address_asks_for_a_login(client, settings, address):
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
+    settings.SESSREC = settings.SESSREC | {"METRICS_TOKEN": "secret"}
+    answer = client.get(f"/sessrec/{address}", headers={"Authorization": "Bearer secret"})
+    assert answer.status_code == 200
+    assert client.get("/.well-known/gpc.json").status_code == 200
+
+
 def test_not_ready_without_todays_partition(client):
     with connection.cursor() as cursor:
         cursor.execute("SELECT current_date")
