@@ -283,9 +283,19 @@ class Settings:
     )
 
     # API and measuring
-    THROTTLE_EVENTS = Setting[str]("120/min", str, "requests to `events/` per session", form=RATE)
+    THROTTLE_EVENTS = Setting[str](
+        "120/min",
+        str,
+        "requests of one session to `events/` and `personalisation/`, counted together; of one address for"
+        " visitors without the session's cookie. All sessions of an address together have 20 times the rate",
+        form=RATE,
+    )
     THROTTLE_RECOMMENDATIONS = Setting[str](
-        "600/min", str, "requests to `recommendations/` per session", form=RATE
+        "600/min",
+        str,
+        "the same for `recommendations/`, `slot/`, `categories/`, `my-data/`, `my-visit/` and `schema/`,"
+        " counted together",
+        form=RATE,
     )
     METRICS_TOKEN = Setting[str | None](
         None,
