@@ -144,7 +144,8 @@ class Settings:
         int,
         "the shop's own proxies in front of Django: the client's address is the one that the first of them"
         " saw, in `X-Forwarded-For`; 0 ignores that header. `None` is REST framework's `NUM_PROXIES`; where"
-        " neither is set, a client whose request was forwarded is unknown, and not limited by its address",
+        " neither is set, a client whose request was forwarded or whose address is private is unknown, and"
+        " not limited by its address",
         low=0,
     )
     TRUSTED_ORIGINS = Setting[Sequence[str]](
