@@ -22,6 +22,7 @@ from django_sessrec.capture.cookie import LONGEST_SESSION, OFF_LASTS
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import AuditEntry, Promotion, Quarantine
 from django_sessrec.privacy.retention import ALLOWANCE, Oldest, oldest_rows
+from django_sessrec.privacy.training_window import window
 from django_sessrec.recsys import artifact
 
 LATEST = 200  # lines of each trail
@@ -64,7 +65,8 @@ def _in_pairs(report: dict[str, Any]) -> dict[str, Any]:
         parts = {part: list(card.get(part, {}).items()) for part in ("parameters", "counts")}
         models.append({**each, **parts})
     audit = [{**each, "detail": list(each["detail"].items())} for each in report["audit"]]
-    return {"models": models, "audit": audit}
+    windows = list(report["processing"]["training_window_days"].items())
+    return {"models": models, "audit": audit, "windows": windows}
 
 
 def _processing() -> dict[str, Any]:
@@ -77,7 +79,9 @@ def _processing() -> dict[str, Any]:
         "database": sessrec_settings.DATABASE,
         "stream": stream.hostname or stream.path or None,  # without its password
         "artifacts_storage": sessrec_settings.ARTIFACTS_STORAGE,
-        "training_window_days": sessrec_settings.TRAINING_WINDOW_DAYS,
+        "training_window_days": {
+            model: window(model) / timedelta(days=1) for model in sorted(sessrec_settings.MODELS)
+        },
         "order_lines_days": sessrec_settings.ORDER_LINES_DAYS,
         "count_all_orders": sessrec_settings.COUNT_ALL_ORDERS,
     }

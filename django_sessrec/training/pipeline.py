@@ -20,6 +20,7 @@ from django_sessrec.artifact_storage import StorageError
 from django_sessrec.capture.bot_rules import quarantine
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.privacy.training_window import window
 from django_sessrec.recsys.bought_together import BoughtTogetherRecommender
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.intents import Intents
@@ -46,7 +47,6 @@ from django_sessrec.training.refresh import starts
 from django_sessrec.training.run_recorder import Listener, RunRecorder, fail, fail_killed, finish
 from django_sessrec.training.schedule import Due, due, newest_run
 from django_sessrec.training.stop import leave_cut_statement, sigterm_raised
-from django_sessrec.training.window import window
 
 log = logging.getLogger("django_sessrec")
 

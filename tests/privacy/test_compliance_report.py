@@ -39,8 +39,11 @@ def past(settings, tmp_path):
     settings.SESSREC = settings.SESSREC | {
         "ARTIFACTS": tmp_path,
         "RETENTION_DAYS": 90,
-        "TRAINING_WINDOW_DAYS": 30,
-        "MODELS": {"popularity": {"ESTIMATOR": CARD["estimator"]}, "net": {"ESTIMATOR": "shop.models.Net"}},
+        "TRAINING_WINDOW_DAYS": 90,
+        "MODELS": {
+            "popularity": {"ESTIMATOR": CARD["estimator"]},
+            "net": {"ESTIMATOR": "shop.models.Net", "TRAINING_WINDOW_DAYS": 30},
+        },
     }
     artifact.save(
         Popularity().fit(SessionLog.from_clicks([1], ["a"], [9])), tmp_path / "popular-1", card=CARD
@@ -76,6 +79,16 @@ def test_it_follows_the_settings(past, settings):
     assert "Deleted after 3 days" in words
     assert "the stream" not in words
     assert "the storage of models" not in words
+    assert "net: trained on at most the last 2.25 days" in words
+    assert "never longer than the retention below" in words
+
+
+def test_it_promises_no_removal_where_everything_is_kept(past, settings):
+    settings.SESSREC = settings.SESSREC | {"RETENTION_DAYS": None}
+    words = as_markdown(compliance_report(NOW))
+    assert "popularity: trained on at most the last 90 days" in words
+    assert "never longer than the retention" not in words
+    assert "no model is removed by its age" in words
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.findings import Code
 from django_sessrec.operations.trained_models import trained_models
 from django_sessrec.operations.upkeep import UpkeepError, upkeep
+from django_sessrec.privacy.training_window import headroom, window
 from django_sessrec.serving.active_models import active, forget
 from django_sessrec.training import artifact_store, schedule
 from django_sessrec.training.pipeline import train
 from django_sessrec.training.promotion import roll_back
 from django_sessrec.training.schedule import Due, due
-from django_sessrec.training.window import headroom, window
 from tests.support.visits import store_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
