@@ -92,6 +92,19 @@ def test_evaluate_warns_of_a_hold_out_model_whose_own_last_days_were_fewer(visit
     assert "was fitted on some of the days that it is tested on here" in err.getvalue()
 
 
+def test_evaluate_reads_no_further_back_than_the_runs_did(visits, run, sessrec):
+    """Clicks that are older than the window are on a mature shop's disk: RETENTION_DAYS keeps a week more."""
+    long_ago = timezone.now() - timedelta(days=86)
+    store_visits((uuid7(long_ago), long_ago, ["item-1", "item-2"]) for _ in range(200))
+    sessrec["VALIDATION_FRACTION"] = 0.3
+    run("sessrec_train", "neighbours")
+    out, err = StringIO(), StringIO()
+    call_command("sessrec_evaluate", "neighbours", "--json", stdout=out, stderr=err)
+    trained = TrainingRun.objects.get()
+    assert json.loads(out.getvalue())[str(trained)]["cases"] == trained.figures["candidate"]["cases"]
+    assert "was fitted on some of the days" not in err.getvalue()
+
+
 @pytest.mark.parametrize("command", ["sessrec_rollup", "sessrec_export"])
 def test_a_day_that_is_none_is_named(run, command):
     with pytest.raises(CommandError, match="--since: 'last week' is not a day such as 2026-01-31"):

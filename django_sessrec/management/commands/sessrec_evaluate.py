@@ -18,6 +18,7 @@ from django_sessrec.artifact_storage import StorageError
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import HOLD_OUT, Promotion, TrainingRun
+from django_sessrec.privacy.training_window import window
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.evaluation import Cases, evaluate
 from django_sessrec.recsys.recommender import Recommender
@@ -54,13 +55,14 @@ class Command(BaseCommand):
         found = [_target(target) for target in targets or _serving()]
         if not found:
             raise CommandError("no model serves yet: run sessrec_train first")
+        days = _shortest_window([run.model for *_, run in found if run])
         figures, tests = {}, dict[str, _Test]()
-        for name, folder, load in found:
+        for name, folder, load, _run in found:
             progress = Progress(self.stderr, name)
             try:
                 recommender = load()
                 of = recommender.learns_from
-                test = tests[of] = tests.get(of) or _Test.by(type(recommender))
+                test = tests[of] = tests.get(of) or _Test.by(type(recommender), days)
                 if seen := _seen(folder, test.last_days):
                     words = {"name": name, "fraction": sessrec_settings.VALIDATION_FRACTION}
                     self.stderr.write(self.style.WARNING(seen % words))
@@ -86,10 +88,10 @@ class _Test(NamedTuple):
     intents: NDArray[np.int64]
 
     @classmethod
-    def by(cls, model: type[Recommender]) -> _Test:
-        """What recommenders of this class are judged by."""
+    def by(cls, model: type[Recommender], days: timedelta) -> _Test:
+        """What recommenders of this class are judged by: the newest of the last days."""
         now = timezone.now()
-        sessions = read_for(model, now - timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS), now)
+        sessions = read_for(model, now - days, now)
         earlier, last_days = split.by_time(sessions, sessrec_settings.VALIDATION_FRACTION)
         cases = split.cases(last_days)
         return cls(last_days, cases, split.intents(earlier, cases))
@@ -100,10 +102,16 @@ def _serving() -> list[str]:
     return [model for model in sessrec_settings.MODELS if promotions.active(model)]
 
 
-def _target(target: str) -> tuple[str, Path, Callable[[], Recommender]]:
-    """The name of a target, its folder, and what opens it."""
+def _shortest_window(models: list[str]) -> timedelta:
+    """How far back to read: one test for all targets, of days that the runs of each have read."""
+    known = [model for model in models or sessrec_settings.MODELS if model in sessrec_settings.MODELS]
+    return min(map(window, known), default=timedelta(days=sessrec_settings.TRAINING_WINDOW_DAYS))
+
+
+def _target(target: str) -> tuple[str, Path, Callable[[], Recommender], TrainingRun | None]:
+    """The name of a target, its folder, what opens it, and its run, if it is one."""
     if Path(target).is_dir():
-        return Path(target).name, Path(target), partial(artifact.load, Path(target))
+        return Path(target).name, Path(target), partial(artifact.load, Path(target)), None
     numbered = target.isdecimal()
     run = TrainingRun.objects.filter(pk=target).first() if numbered else Promotion.objects.active(target)
     if run is None or not run.artifact:
@@ -112,7 +120,7 @@ def _target(target: str) -> tuple[str, Path, Callable[[], Recommender]]:
         artifact_store.bring(run, hold_out=True)
     except (artifact.ArtifactError, StorageError, OSError) as problem:
         raise CommandError(f"{run}: {problem}") from problem
-    return str(run), run.hold_out_folder, partial(run.open, hold_out=True)
+    return str(run), run.hold_out_folder, partial(run.open, hold_out=True), run
 
 
 def _seen(folder: Path, last_days: SessionLog) -> str:
