@@ -1,5 +1,6 @@
 """The how-to pages' code does what the pages say."""
 
+import re
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -9,10 +10,13 @@ from django.utils import timezone
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event
 from django_sessrec.privacy.erasure import erase
-from tests.docs.project import NAMED, PRODUCTS, TITLED, read
+from tests.docs.project import NAMED, PRODUCTS, ROOT, TITLED, read
+from tests.support.checks import findings
 
 EVENTS = dict(TITLED.findall(read("docs/how-to/events.md")))
 PRIVACY = dict(TITLED.findall(read("docs/how-to/privacy.md")))
+
+CHANGES = re.compile(r'^```python[^\n]*\n((?:from [^\n]*\n\n)?SESSREC\[".*?)^```$', re.MULTILINE | re.DOTALL)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,6 +79,61 @@ def test_the_banners_answers_become_consent(rf):
         request.COOKIES["consent"] = answer
         answers[answer] = consent(request)
     assert answers == {"yes": "opt-in", "no": "none", "": None}
+
+
+SETTINGS = [text for name, text in TITLED.findall(read("docs/tutorial.md")) if name == "project/settings.py"]
+MODELS = """
+SESSREC["MODELS"] = {
+    "ranked": {"ESTIMATOR": "django_sessrec.neural.Ranked"},
+    "neighbours": {"ESTIMATOR": "django_sessrec.recsys.TunedNeighbours", "EVERY_HOURS": 1},
+}
+SESSREC["PLACEMENTS"]["basket"] = {"LIMIT": 4}
+"""
+
+
+def settings_after(*snippets: str) -> dict[str, object]:
+    """The tutorial's SESSREC, with what a reader pastes below it."""
+    shop: dict[str, object] = {"INSTALLED_APPS": [], "MIDDLEWARE": []}
+    for code in (*SETTINGS, *snippets):
+        exec(code, shop)
+    return shop["SESSREC"]
+
+
+def errors(sessrec: dict[str, object]) -> set[str]:
+    """The checks' errors, but for paths into the reader's shop."""
+    return {id_ for id_ in findings(SESSREC=sessrec) if id_.startswith("sessrec.E")} - {"sessrec.E006"}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        page.relative_to(ROOT)
+        for page in sorted((ROOT / "docs").rglob("*.md"))
+        if CHANGES.search(page.read_text(encoding="utf-8"))
+    ],
+    ids=str,
+)
+def test_what_a_page_adds_to_the_settings_drops_no_placement_or_model(page):
+    before = settings_after(MODELS)
+    for snippet in CHANGES.findall(read(str(page))):
+        after = settings_after(MODELS, snippet)
+        for key in ("MODELS", "PLACEMENTS"):
+            assert after[key].keys() >= before[key].keys() - {"ranked"}, snippet
+        assert not errors(after), snippet
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "models"),
+    [
+        ("docs/how-to/templates.md", "## More placements", ""),
+        ("docs/how-to/experiments.md", "## Declare one in the settings", MODELS),
+    ],
+)
+def test_the_settings_of_a_page_pass_the_checks_after_the_tutorial(page, heading, models):
+    section = read(page).partition(heading)[2]
+    code = re.search(r"^```python\n(SESSREC = .*?)^```$", section, re.MULTILINE | re.DOTALL)[1]
+    shown = defined_in(code).SESSREC
+    assert not errors(settings_after(models) | shown)
 
 
 SQLITE = """
