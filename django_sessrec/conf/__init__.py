@@ -224,14 +224,17 @@ class Settings:
     TRAINING_WINDOW_DAYS = Setting[int](
         90,
         int,
-        "how far back a training run reads; models themselves give old clicks less weight",
+        "how far back a training run reads, but never closer to `RETENTION_DAYS` than a week, or two times"
+        " `EVERY_HOURS` where that is longer, or a quarter of it where that is shorter: 83 days by default."
+        " Models themselves give old clicks less weight",
         low=1,
         high=MAX_DAYS,
     )
     VALIDATION_FRACTION = Setting[float](
         0.07,
         NUMBER,
-        "share of the newest sessions on which candidate and incumbent are compared",
+        "share of the newest sessions on which candidate and incumbent are compared; a shop with few sessions"
+        " holds out 100, up to a fifth of them",
         above=0,
         high=0.5,
     )
