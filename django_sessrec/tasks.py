@@ -17,6 +17,7 @@ from uuid import UUID
 
 from celery import Celery, Task, current_app, current_task, shared_task
 from celery.exceptions import Reject
+from celery.schedules import crontab
 from celery.signals import beat_init, worker_ready
 from django.db import Error, InterfaceError, OperationalError
 from kombu.connection import Connection
@@ -40,6 +41,8 @@ PRODUCERS = 10  # connections to the broker, of a process's pages
 # At once, because the page waits: the connection may be one to a broker that was started anew since.
 ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
 
+NIGHTLY = crontab(hour=3, minute=0)  # an interval would begin anew with each new container of beat
+
 Payloads = Sequence[Mapping[str, Any]]
 
 
@@ -50,7 +53,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         "sessrec-upkeep": _every(3_600, "upkeep"),
         "sessrec-experiments": _every(300, "tend_experiments"),
         "sessrec-roll-up": _every(300, "roll_up"),
-        "sessrec-export": _every(86_400, "export"),
+        "sessrec-export": _every(86_400, "export") | {"schedule": NIGHTLY},
         "sessrec-heartbeat": _every(60, "heartbeat", "worker"),
         "sessrec-heartbeat-train": _every(60, "heartbeat", "train", queue=sessrec_settings.TRAIN_QUEUE),
     }

@@ -1,5 +1,6 @@
 """Real Celery workers on a real broker: they train, write what pages could not, and say that they live."""
 
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -106,14 +107,25 @@ def test_a_message_of_the_schedule_is_void_once_the_next_one_is_out(broker_url):
     with Celery("beat", broker=broker_url) as app, app.connection_for_read() as broker:
         for entry in tasks.schedule().values():
             options = entry["options"]
-            assert options["expires"] == options["expire_seconds"] == entry["schedule"]
+            seconds = 86_400 if entry["schedule"] == tasks.NIGHTLY else entry["schedule"]
+            assert options["expires"] == options["expire_seconds"] == seconds
             with broker.SimpleQueue(options.get("queue", "celery")) as queue:
                 queue.clear()
                 app.send_task(entry["task"], entry["args"], **options)
                 message = queue.get(timeout=300)
                 message.ack()
             left = datetime.fromisoformat(message.headers["expires"]) - datetime.now(UTC)
-            assert timedelta(0) < left <= timedelta(seconds=entry["schedule"])
+            assert timedelta(0) < left <= timedelta(seconds=seconds)
+
+
+def test_the_export_is_due_at_night_however_often_beat_is_started():
+    """An interval of a day begins anew with each beat whose file is gone, as in a new container."""
+    nightly, started = (
+        copy(tasks.schedule()["sessrec-export"]["schedule"]),
+        datetime(2026, 7, 1, 14, tzinfo=UTC),
+    )
+    nightly.nowfun = lambda: started
+    assert nightly.is_due(started) == (False, timedelta(hours=13).total_seconds())
 
 
 def test_importing_the_tasks_brings_neither_torch_nor_models(tmp_path):
