@@ -14,6 +14,7 @@ from django.template import engines
 from django.utils.module_loading import import_string
 
 from django_sessrec.api.metrics import Figures
+from django_sessrec.api.serializers import EventBody, EventItem
 from django_sessrec.checks.messages import CHECKS
 from django_sessrec.conf import MODEL_SETTINGS, SETTINGS, entries
 from django_sessrec.models import Event
@@ -70,6 +71,22 @@ def test_every_command_is_documented():
 def test_every_field_of_an_event_is_documented():
     text = (DOCS / "how-to" / "test-your-shop.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| `([^`]+)`", text, re.MULTILINE) == [field.attname for field in Event._meta.fields]
+
+
+def test_every_error_code_and_event_field_of_the_api_is_documented():
+    sources = [
+        *(DOCS.parent / "django_sessrec" / "api").glob("*.py"),
+        DOCS.parent / "django_sessrec" / "capture" / "event.py",
+    ]
+    code = "\n".join(source.read_text(encoding="utf-8") for source in sources)
+    raised = set(
+        re.findall(r'(?:EventError\(|Rejection\(index, |default_code = |    code = )\s*"(\w+)"', code)
+    )
+    fields = {*EventBody().fields, *EventItem().fields}
+    text = (DOCS / "reference" / "rest.md").read_text(encoding="utf-8")
+    first_cells = " ".join(re.findall(r"^\| (`[^|]+) \|", text, re.MULTILINE))
+    of_the_server = {"line", "order_id"}
+    assert raised - of_the_server | fields <= set(re.findall(r"`(\w+)`", first_cells))
 
 
 @pytest.mark.parametrize("path", ["neural.GRU4Rec", "neural.Ranked", "recsys.Blend"])

@@ -40,9 +40,11 @@ JSON = {
     "list of categories": serializers.CategoriesAnswer,
     "category of a list": serializers.Category,
     "reason": serializers.Reason,
+    "events": serializers.EventsBody,
     "event": serializers.EventBody,
     "item of an event": serializers.EventItem,
     "answer to events": serializers.EventsAnswer,
+    "rejected event": serializers.Rejected,
     "problem": serializers.Problem,
 }
 
