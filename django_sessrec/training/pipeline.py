@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -208,7 +209,9 @@ def _prune(model: str) -> None:
 def _estimator(run: TrainingRun) -> Estimator:
     """The run's estimator, imported only now: it may bring torch with it."""
     try:
-        estimator: Any = import_string(run.estimator)(**run.parameters)
+        make = import_string(run.estimator)
+        _refuse_unknown_options(run, make)
+        estimator: Any = make(**run.parameters)
     except ModuleNotFoundError as error:
         if error.name not in TRAIN_EXTRA:
             raise
@@ -218,6 +221,17 @@ def _estimator(run: TrainingRun) -> Estimator:
         run.parameters = asdict(estimator)  # the defaults, too: they may change with the next version
     found: Estimator = estimator
     return found
+
+
+def _refuse_unknown_options(run: TrainingRun, make: Callable[..., Any]) -> None:
+    known = signature(make).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in known.values()):
+        return
+    for option in run.parameters.keys() - known.keys():
+        words = {"model": run.model, "option": option, "known": ", ".join(known) or "-"}
+        raise TypeError(
+            _("SESSREC['MODELS']['%(model)s']['OPTIONS'] has '%(option)s'. Known options: %(known)s.") % words
+        )
 
 
 def _sessions(run: TrainingRun, estimator: Estimator, min_sessions: int) -> SessionLog:

@@ -148,6 +148,15 @@ def test_options_that_the_estimator_refuses_are_a_failure_with_the_reason(visits
     assert "neighbours must be 1 to 1,000,000, not -1" in run.verdict
 
 
+def test_an_option_that_the_estimator_does_not_know_is_named_with_those_it_knows(visits, sessrec):
+    sessrec["MODELS"]["neighbours"]["OPTIONS"] = {"neighbors": 100}
+    run = train_one()
+    assert run.state == State.FAILED
+    assert "SESSREC['MODELS']['neighbours']['OPTIONS'] has 'neighbors'" in run.verdict
+    assert "Known options: " in run.verdict
+    assert ", neighbours, " in run.verdict
+
+
 def test_a_folder_that_can_t_be_written_ends_the_run_before_the_fit_and_the_old_model_stays(
     visits, sessrec, tmp_path
 ):
