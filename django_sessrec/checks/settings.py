@@ -33,6 +33,7 @@ from django_sessrec.recsys.recommender import Recommender
 # As browsers write it, because it is compared as text: a scheme's own port is left out.
 ORIGIN = re.compile(r"(?!https://.*:443$|http://.*:80$)[a-z][a-z0-9+.-]*://[^/?#*\sA-Z]+")
 NAME = re.compile(r"\w[\w.-]*")  # of a model or a placement: in addresses, and in names of files
+CREDENTIALS = re.compile(r"(?<=//)[^/\s]*(?=@)")  # of a server's address
 Table = Mapping[str, Setting[Any]]
 
 
@@ -68,7 +69,8 @@ def _keys(where: str, given: Mapping[str, Any], table: Table) -> Iterator[CheckM
         elif not setting.in_range(value):
             what = "Write it as" if setting.form else f"Give it a number ({setting.type_names})"
             yield messages.OUT_OF_RANGE(
-                f"{where}[{key!r}] = {value!r} is out of range.", f"{what} {setting.range_words}{such_as}"
+                f"{where}[{key!r}] = {CREDENTIALS.sub('**', repr(value))} is out of range.",
+                f"{what} {setting.range_words}{such_as}",
             )
 
 

@@ -91,8 +91,11 @@ class Settings:
     STREAM_URL = Setting[str | None](
         None,
         str,
-        "Redis or Valkey, `redis://host:port/0` or `unix:///path`, that takes rows before Postgres does;"
-        " `sessrec_consume` stores them",
+        "Redis or Valkey that takes rows before Postgres does; `sessrec_consume` stores them",
+        form=(
+            r"((rediss?|unix)://\S+)?",
+            "'redis://host:port/0', 'rediss://host:port/0' over TLS, or 'unix:///path'",
+        ),
     )
     STREAM_KEY_PREFIX = Setting[str](
         "sessrec:",

@@ -443,6 +443,19 @@ def test_origins_as_clients_send_them_pass(origin):
     assert "sessrec.E026" not in findings(SESSREC=GOOD | {"TRUSTED_ORIGINS": (origin,)})
 
 
+def test_a_stream_of_another_scheme_is_told_without_its_password():
+    found = findings(SESSREC=GOOD | {"STREAM_URL": "http://shop:secret@127.0.0.1:6379/1"})["sessrec.E015"]
+    assert "'http://**@127.0.0.1:6379/1'" in found.msg
+    assert "'redis://host:port/0'" in found.hint
+
+
+@pytest.mark.parametrize(
+    "url", ["", "redis://nowhere", "rediss://:p@host:6380/0", "unix:///run/valkey.sock?db=1"]
+)
+def test_addresses_of_a_stream_pass(url):
+    assert "sessrec.E015" not in findings(SESSREC=GOOD | {"STREAM_URL": url})
+
+
 def test_missing_middleware():
     assert "end of MIDDLEWARE" in findings(SESSREC=GOOD, MIDDLEWARE=[])["sessrec.E012"].hint
 
