@@ -76,7 +76,7 @@ class ModelCatalogue(Catalogue):
         return getattr(item, self.id_field)
 
     def resolve(self, item_ids: Collection[str], request: HttpRequest | None = None) -> Mapping[Any, Any]:
-        products = self._among(self.available(self.queryset()), item_ids)
+        products = self._among(self._available(self.queryset()), item_ids)
         return {self.item_id(item): item for item in products}
 
     def known(self, item_ids: Collection[str]) -> Mapping[Any, Any]:
@@ -133,7 +133,7 @@ class ModelCatalogue(Catalogue):
         of = self._family_prefix
         parents = [each.removeprefix(of) for each in families if each.startswith(of)]
         values = _cleaned(self._field(self.parent_field), parents)
-        asked = self.available(self.queryset()).filter(**{f"{self.parent_field}__in": values})
+        asked = self._available(self.queryset()).filter(**{f"{self.parent_field}__in": values})
         if self.stock_field and self._field(self.stock_field) is not None:
             asked = asked.order_by(F(self.stock_field).desc(nulls_last=True), "pk")
         found: dict[str, list[Any]] = {}
@@ -147,7 +147,7 @@ class ModelCatalogue(Catalogue):
             return []
         products = self._model._default_manager
         here = products.filter(**{self.id_field: ids[0]}).values(self.category_field)
-        beside = self.available(self.queryset()).filter(**{f"{self.category_field}__in": here})
+        beside = self._available(self.queryset()).filter(**{f"{self.category_field}__in": here})
         if _has_many(self._category):
             beside = beside.distinct()
         return self._ids(beside.exclude(**{self.id_field: ids[0]})[:limit])
@@ -156,7 +156,7 @@ class ModelCatalogue(Catalogue):
         if not self.category_field or (field := self._category) is None:
             return []
         within = {f"{self.category_field}__in": _cleaned(field, categories)}
-        found = self._newest_first(self.available(self._model._default_manager.all()).filter(**within))
+        found = self._newest_first(self._available(self._model._default_manager.all()).filter(**within))
         return (found.distinct() if _has_many(field) else found).values_list(self.id_field, flat=True)[:limit]
 
     def describe_categories(
@@ -180,14 +180,14 @@ class ModelCatalogue(Catalogue):
         if not self.category_field or self._category is None:
             return []
         name = self.category_field
-        products = self.available(self._model._default_manager.all()).exclude(**{name: None})
+        products = self._available(self._model._default_manager.all()).exclude(**{name: None})
         counted = products.order_by().values(name).annotate(sessrec_products=Count("pk"))
         largest = counted.order_by("-sessrec_products", name).values_list(name, flat=True)
         return [str(category) for category in largest[:limit]]
 
     def newest(self, limit: int) -> Iterable[Any]:
         """By created_field."""
-        newest = self._newest_first(self.available(self._model._default_manager.all()))
+        newest = self._newest_first(self._available(self._model._default_manager.all()))
         return newest.values_list(self.id_field, flat=True)[:limit]
 
     def fallback(self, limit: int) -> Iterable[Any]:
@@ -204,6 +204,14 @@ class ModelCatalogue(Catalogue):
     def native_ids(self, item_ids: Collection[str]) -> list[Any]:
         """The ids as `id_field`'s own type, for queries of your own; text that can't be one is left out."""
         return _cleaned(self._id_field, item_ids)
+
+    def _available(self, products: QuerySet[Any]) -> QuerySet[Any]:
+        narrowed: QuerySet[Any] | None = self.available(products)
+        if narrowed is None:
+            raise ImproperlyConfigured(
+                f"{type(self).__name__}.available() returns None: let it return the queryset that it narrows."
+            )
+        return narrowed
 
     def _among(self, products: QuerySet[Any], item_ids: Collection[str]) -> QuerySet[Any]:
         """The products with these ids, in no order where none is needed to tell which they are."""

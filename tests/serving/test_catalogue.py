@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.contrib.contenttypes.models import ContentType
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import connection
 from django.db.models import FileField, IntegerField
@@ -399,3 +399,16 @@ def test_an_order_that_decides_which_row_is_found_stays():
     every = Permission.objects.filter(content_type=ContentType.objects.first())
     found = OneOfEachType().resolve([str(each.pk) for each in every])
     assert [*found] == [max(each.pk for each in every)]
+
+
+class Forgetful(DemoCatalogue):
+    """Narrows, and returns nothing."""
+
+    def available(self, queryset):
+        queryset.exclude(category="cup")
+
+
+@pytest.mark.parametrize("ask", [lambda shop: shop.resolve(["1"]), lambda shop: shop.newest(3)])
+def test_available_without_return_is_named(ask):
+    with pytest.raises(ImproperlyConfigured, match=r"Forgetful\.available\(\) returns None"):
+        ask(Forgetful())
