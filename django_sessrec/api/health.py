@@ -10,6 +10,7 @@ from django.views.decorators.cache import never_cache
 
 from django_sessrec.capture import partitions
 from django_sessrec.capture.fast_query import bounded, patient
+from django_sessrec.safety import UnsupportedError
 
 TIMEOUT_SECONDS = 2.0  # a probe gives up soon, and leaves the thread that waits behind
 
@@ -34,5 +35,5 @@ def _not_ready() -> str:
     try:
         with patient(TIMEOUT_SECONDS), bounded():  # asks a database that rests from pages, too
             return "" if partitions.days_ahead() >= 0 else "partitions"
-    except Error:
+    except (Error, UnsupportedError):
         return "database"

@@ -29,7 +29,7 @@ from django_sessrec.models import EventName
 from django_sessrec.privacy.erasure import erase
 from django_sessrec.privacy.explanation import explain_visit
 from django_sessrec.privacy.kept_data import LatestData, Row, latest_data
-from django_sessrec.safety import isolated, log
+from django_sessrec.safety import UnsupportedError, isolated, log
 from django_sessrec.serving.recommendations import usual_title
 
 MAX_EVENTS: Final = 100  # on the page, the latest; the file has all
@@ -82,7 +82,7 @@ def my_visit(request: HttpRequest) -> HttpResponse:
             return _erased(request, session_id)
         kept = latest_data(session_id, events=MAX_EVENTS, impressions=MAX_LISTS)
         return _page(request, _told(request, kept))
-    except Error as error:
+    except (Error, UnsupportedError) as error:
         log("could not show or erase what is kept of a visit", error)
         return _page(request, {"refusal": "unavailable"}, HTTPStatus.SERVICE_UNAVAILABLE)
 

@@ -5,9 +5,10 @@ import json
 import pytest
 from django.apps import apps
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, connections
 from rest_framework.serializers import DateTimeField
 
+from django_sessrec.capture import cookie
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Withdrawal
 from django_sessrec.operations.quarantine import release
@@ -170,7 +171,9 @@ def test_health(client):
     assert client.get("/sessrec/health/ready").json() == {"status": "ok"}
 
 
-@pytest.mark.parametrize("address", ["health/live", "health/ready", "why/", "my-visit/", "metrics/", "schema/"])
+@pytest.mark.parametrize(
+    "address", ["health/live", "health/ready", "why/", "my-visit/", "metrics/", "schema/"]
+)
 def test_no_address_asks_for_a_login(client, settings, address):
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.contrib.auth.middleware.LoginRequiredMiddleware"]
     settings.SESSREC = settings.SESSREC | {"METRICS_TOKEN": "secret"}
@@ -185,6 +188,30 @@ def test_not_ready_without_todays_partition(client):
         cursor.execute(f"DROP TABLE sessrec_event_{cursor.fetchone()[0]:%Y%m%d}")
     answer = client.get("/sessrec/health/ready")
     assert (answer.status_code, answer.json()["reason"]) == (503, "partitions")
+
+
+@pytest.fixture
+def on_sqlite(settings):
+    """The app on a database that it can't use, as in a shop's tests."""
+    connections.settings["lite"] = connection.settings_dict | {"ENGINE": "django.db.backends.sqlite3"}
+    settings.SESSREC = settings.SESSREC | {"DATABASE": "lite"}
+    yield
+    del connections["lite"], connections.settings["lite"]
+
+
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [
+        ("get", "health/ready"),
+        ("get", "my-visit/"),
+        ("post", "my-visit/"),
+        ("get", "my-data/"),
+        ("delete", "my-data/"),
+    ],
+)
+def test_a_database_that_is_not_postgres_is_unavailable(on_sqlite, visitor, method, address):
+    visitor.cookies["sessrec"] = cookie.text_of(uuid7())
+    assert getattr(visitor, method)(f"/sessrec/{address}").status_code == 503
 
 
 def test_the_schema_is_valid_and_complete(tmp_path):
