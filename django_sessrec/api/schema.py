@@ -27,6 +27,7 @@ class SchemaView(SpectacularAPIView):
     custom_settings = {
         "TITLE": "django-sessrec",
         "DESCRIPTION": "Session-based recommendations of this shop.",
+        "VERSION": "",  # the shop's own, before which `api_version` would stand in brackets
     }
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.db import connection, connections
 from rest_framework.serializers import DateTimeField
 
+from django_sessrec import __version__
 from django_sessrec.capture import cookie
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine, Withdrawal
@@ -230,6 +231,7 @@ def test_the_schema_is_served_with_the_shops_prefix(client):
     answer = client.get("/sessrec/schema/", headers={"Accept": "application/vnd.oai.openapi+json"})
     assert answer.status_code == 200
     schema = json.loads(answer.content)
+    assert schema["info"]["version"] == __version__
     assert "/sessrec/events/" in schema["paths"]
     assert schema["paths"]["/sessrec/events/"]["post"]["operationId"] == "events"
     assert "Cookie" not in answer.get("Vary", "")
