@@ -194,7 +194,7 @@ def test_what_the_statistics_do_not_tell_is_found_day_by_day(visits, caplog):
     assert clicked(read(START, NOW, from_files=True)[0]) == log
 
 
-def test_the_command_compares_all_and_removes_what_is_wrong(visits, capsys, caplog):
+def test_the_command_compares_all_and_removes_what_is_wrong(visits, sessrec, capsys, caplog):
     caplog.set_level(logging.CRITICAL)
     read(START, NOW, from_files=True)
     call_command("sessrec_click_files")
@@ -206,6 +206,9 @@ def test_the_command_compares_all_and_removes_what_is_wrong(visits, capsys, capl
     with pytest.raises(CommandError, match=f"removed: {day}"):
         call_command("sessrec_click_files")
     assert len(files()) == days - 1
+    sessrec["CLICK_FILES"] = False
+    with pytest.raises(CommandError, match=r"SESSREC\['CLICK_FILES'\] is not set"):
+        call_command("sessrec_click_files")
     call_command("sessrec_click_files", "--discard")
     assert files() == []
 

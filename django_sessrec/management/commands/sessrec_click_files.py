@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.training import click_files
 
 
@@ -23,6 +24,8 @@ class Command(BaseCommand):
         if discard:
             self.stdout.write(f"{click_files.discard_all()} files removed")
             return
+        if not sessrec_settings.CLICK_FILES:
+            raise CommandError("SESSREC['CLICK_FILES'] is not set: training runs keep no click files")
         found = click_files.verify()
         wrong = [day for day, right in found.items() if not right]
         self.stdout.write(f"{len(found) - len(wrong)} of {len(found)} days are as in the database")
