@@ -5,6 +5,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from django_sessrec.ids import uuid7
@@ -12,6 +13,7 @@ from django_sessrec.models import Event
 from django_sessrec.privacy.erasure import erase
 from tests.docs.project import NAMED, PRODUCTS, ROOT, TITLED, read
 from tests.support.checks import findings
+from tests.support.history import NOON, click, minutes, show
 
 EVENTS = dict(TITLED.findall(read("docs/how-to/events.md")))
 PRIVACY = dict(TITLED.findall(read("docs/how-to/privacy.md")))
@@ -79,6 +81,18 @@ def test_the_banners_answers_become_consent(rf):
         request.COOKIES["consent"] = answer
         answers[answer] = consent(request)
     assert answers == {"yes": "opt-in", "no": "none", "": None}
+
+
+def test_the_query_of_variety_weighs_clicks_by_how_they_were_drawn(transactional_db):
+    (sql,) = re.findall(r"^```sql\n(.*?)^```$", read("docs/how-to/variety.md"), re.MULTILINE | re.DOTALL)
+    for propensity, is_clicked in ((0.5, True), (0.25, False), (0.25, False), (None, True)):
+        session = uuid7(NOON)
+        shown = show(session, NOON, ["1", "2"], propensities=[propensity, 1.0])
+        if is_clicked:
+            click(session, NOON + minutes(1), "1", shown)
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        assert cursor.fetchall() == [("1", 0.2), ("2", 0.0)]
 
 
 SETTINGS = [text for name, text in TITLED.findall(read("docs/tutorial.md")) if name == "project/settings.py"]
