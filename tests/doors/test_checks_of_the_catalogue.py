@@ -78,3 +78,28 @@ def test_a_catalogue_without_a_model_or_a_method_is_told():
     assert "names no model" in found["sessrec.E021"].msg
     found = findings(SESSREC=GOOD | {"CATALOGUE": "django_sessrec.catalogue.Catalogue"})
     assert "resolve" in found["sessrec.E005"].msg
+
+
+class ByText(ModelCatalogue):
+    """Products whose keys are texts, and so tell nothing of which is new."""
+
+    model = "sessions.Session"
+
+    def url(self, item):
+        return "/"
+
+
+class Dated(ByText):
+    created_field = "expire_date"
+
+
+class Sorted(ByText):
+    def newest(self, limit):
+        return []
+
+
+@pytest.mark.parametrize(("name", "told"), [("ByText", True), ("Dated", False), ("Sorted", False)])
+def test_a_catalogue_that_cannot_tell_what_is_new_is_told(name, told):
+    found = findings(SESSREC=GOOD | {"CATALOGUE": f"{__name__}.{name}"})
+    assert ("sessrec.W046" in found) is told
+    assert not told or "created_field" in found["sessrec.W046"].hint
