@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -178,7 +178,8 @@ def _one_core() -> Iterator[None]:
         yield
     finally:
         for process, cores in zip(processes, before, strict=True):
-            os.sched_setaffinity(process, cores)
+            with suppress(ProcessLookupError):  # the app gives up a connection that answers too late
+                os.sched_setaffinity(process, cores)
 
 
 def streamed(requests: int, count: int) -> dict[str, float]:
