@@ -394,9 +394,9 @@ def _cap(currency: str) -> Any:
                           WHERE held.session_id = p.session_id AND held.released_at IS NULL
                       )
                     ORDER BY {LINE.format("p")}, occurred_at
-                ) AS told GROUP BY session_id
+                ) AS line GROUP BY session_id
             ) AS sessions
-            """,  # noqa: S608 - a constant; a line may have been told by its page and by a webhook
+            """,  # noqa: S608 - a constant; a page and a webhook may both have recorded a line
             [CAP_SHARE, currency, since],
         )
         sessions, cap = cursor.fetchone()
