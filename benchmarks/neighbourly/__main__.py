@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument(
         "--load", type=float, default=0.4, help="share of the shop's capacity that is asked for"
     )
+    parser.add_argument("--requests", type=int, default=2_000, help="that tell the capacity")
     parser.add_argument("--seconds", type=float, default=15, help="of each measurement")
     parser.add_argument(
         "--niceness", type=int, default=SETTINGS["TRAIN_NICENESS"].default, help="TRAIN_NICENESS of the fit"
@@ -66,7 +67,7 @@ def main() -> None:
 def measure(port: int, visits: Any, options: argparse.Namespace) -> dict[str, Any]:
     page = PAGES["tagged"]
     for _ in range(2):  # the first is the warm-up
-        load = visit(port, page, visits, consent=True, requests=2_000, connections=8)
+        load = visit(port, page, visits, consent=True, requests=options.requests, connections=8)
     capacity = load.figures()["requests_per_s"]
     rate = capacity * options.load
     found: dict[str, Figures] = {}

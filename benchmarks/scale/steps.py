@@ -14,6 +14,7 @@ from django.conf import settings
 
 from benchmarks import one_page_shop
 from benchmarks.memory import PeakMemory
+from benchmarks.patience import be_patient
 from django_sessrec.recsys.sessions import SessionLog
 from example_shop.stack.environment import django_database
 
@@ -138,3 +139,4 @@ def set_up(url: str, **changes: str) -> None:
     given = one_page_shop.settings(django_database(url))
     settings.configure(**given | {"SESSREC": given["SESSREC"] | changes})
     django.setup()
+    be_patient()

@@ -40,6 +40,7 @@ from typing import Any
 import django
 import numpy as np
 
+from benchmarks.patience import be_patient
 from benchmarks.serving.visitors import BROWSER, Load, visit
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.intents import Intents
@@ -92,6 +93,7 @@ def shop(items: int, sessions: int, *, intents: bool = False) -> Iterator[list[l
             "DJANGO_SETTINGS_MODULE": SETTINGS,
         }
         django.setup()
+        be_patient()
         past, coming = log_of(items, sessions).split_last(0.02)
         stock(items)
         promote(Neighbours().fit(past), folder, intents=Intents.of(past) if intents else None)

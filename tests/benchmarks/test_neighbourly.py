@@ -2,8 +2,8 @@ from tests.support.benchmarks import measured
 
 
 def test_a_fit_beside_a_loaded_shop_is_measured_against_both_alone(tmp_path):
-    size = ("--items", "500", "--sessions", "2000", "--seconds", "2", "--rounds", "1")
-    options = (*size, "--load", "0.1", "--niceness", "0")
+    size = ("--items", "500", "--sessions", "2000", "--seconds", "1", "--rounds", "1")
+    options = (*size, "--requests", "200", "--load", "0.1", "--niceness", "0")
     figures = measured("neighbourly", *options, out=tmp_path / "neighbourly.json")
     ratios = {"fit_share", "page_p90_ratio", "page_p50_ratio"}
     assert ratios | {f"{name}_as_before" for name in ratios} <= figures.keys()

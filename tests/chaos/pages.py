@@ -11,16 +11,18 @@ from django.views.decorators.cache import cache_control
 
 from tests.demo.models import Product
 
-SLOTS = """
+LISTS = """
 <!-- slot -->{% sessrec_recommendations "product_page" item=product %}<!-- /slot -->
 <!-- slot -->{% sessrec_recommendations "rows" item=product %}<!-- /slot -->
+<!-- slot -->{% sessrec_why "product_page" %}<!-- /slot -->
+<!-- slot -->{% sessrec_list "product_page" item=product limit=3 as recs %}
+{% for rec in recs.items %}{{ rec.url }}{% endfor %}<!-- /slot -->
+"""
+MORE_LISTS = """
 <!-- slot -->{% sessrec_recommendations "basket" %}<!-- /slot -->
 <!-- slot -->{% sessrec_recommendations "seen" %}<!-- /slot -->
 <!-- slot -->{% sessrec_recommendations "everywhere" category="kind 1" query="tea 9" %}<!-- /slot -->
 <!-- slot -->{% sessrec_categories "rows" item=product exclude="kind 1" %}<!-- /slot -->
-<!-- slot -->{% sessrec_why "product_page" %}<!-- /slot -->
-<!-- slot -->{% sessrec_list "product_page" item=product limit=3 as recs %}
-{% for rec in recs.items %}{{ rec.url }}{% endfor %}<!-- /slot -->
 """
 PLACEHOLDER = """
 <!-- slot -->{% sessrec_placeholder "product_page" item=product %}<!-- /slot -->
@@ -40,7 +42,11 @@ def page(request: HttpRequest, template: str, pk: int | None = None) -> HttpResp
 
 
 def product(request: HttpRequest, pk: int) -> HttpResponse:
-    return page(request, FRAME + SLOTS, pk)
+    return page(request, FRAME + LISTS, pk)
+
+
+def shelf(request: HttpRequest, pk: int) -> HttpResponse:
+    return page(request, FRAME + MORE_LISTS, pk)
 
 
 @cache_control(public=True)
@@ -75,6 +81,7 @@ def decline(request: HttpRequest) -> HttpResponse:
 def _addresses(prefix: str, kind: Callable) -> list:
     return [
         path(f"{prefix}/product/<int:pk>/", kind(product), name=f"{prefix}_product"),
+        path(f"{prefix}/shelf/<int:pk>/", kind(shelf), name=f"{prefix}_shelf"),
         path(f"{prefix}/cached/<int:pk>/", kind(cached), name=f"{prefix}_cached"),
         path(f"{prefix}/basket/<int:pk>/", kind(basket)),
         path(f"{prefix}/order/<int:pk>/", kind(order)),

@@ -152,7 +152,7 @@ class Walk:
         link = rec_id.sign(uuid7(time_of(session_id)), session_id)
         self.steps = [
             ("get", "product/10/"),
-            ("get", "product/8/"),
+            ("get", "shelf/8/"),
             ("get", f"product/9/?sessrec={link}.1"),
             ("prefetch", "product/7/"),
             ("get", "cached/8/"),
@@ -160,6 +160,7 @@ class Walk:
             ("post", "basket/8/"),
             ("post", "order/8/"),
             ("get", f"product/10/?{REFUSED}"),
+            ("get", f"shelf/10/?{REFUSED}"),
             ("post", f"order/9/?{REFUSED}"),
             ("post", "decline/"),
         ]
@@ -222,7 +223,7 @@ def shop(transactional_db, settings, artifacts) -> Iterator[None]:
         "CONSENT": "tests.demo.recommendations.consent",
         "COUNT_ALL_ORDERS": True,
         "TRACKED_VIEWS": dict.fromkeys(
-            ("sync_product", "sync_cached", "async_product", "async_cached"), "pk"
+            (f"{kind}_{page}" for kind in ("sync", "async") for page in ("product", "shelf", "cached")), "pk"
         ),
         "ARTIFACTS": artifacts,
         "PLACEMENTS": {
