@@ -285,10 +285,10 @@ def server(
         yield port, process.pid
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(300)
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes], page: str, seconds: float = 30) -> None:
+def wait_for(port: int, process: subprocess.Popen[bytes], page: str, seconds: float = 300) -> None:
     """Until the page answers; a server that stopped says why on its own standard error."""
     deadline = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < deadline:

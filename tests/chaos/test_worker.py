@@ -1,14 +1,11 @@
 """Training processes that are killed with kill -9 while they train, as a machine short of memory does it."""
 
-import os
-import signal
-
 import pytest
 from celery import Celery
 
 from django_sessrec.models import Promotion, TrainingRun
 from example_shop.stack.processes import carrying
-from tests.support.processes import process, wait_for
+from tests.support.processes import kill, process, wait_for
 from tests.support.visits import store_visits, synthetic_visits
 
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True)]
@@ -58,8 +55,7 @@ def test_the_process_that_trains_is_killed_and_the_next_training_goes_through(wo
     with worker() as child:
         send("train", "popularity")
         run = in_mid_training(child)
-        for pid in {*carrying("TRAINS_HERE", str(tmp_path))} - {child.pid}:
-            os.kill(pid, signal.SIGKILL)
+        kill(*{*carrying("TRAINS_HERE", str(tmp_path))} - {child.pid})
         (tmp_path / "go").touch()
         send("train", "popularity")
         wait_for(lambda: killed(run), child)
@@ -73,8 +69,7 @@ def test_the_whole_worker_is_killed_and_upkeep_says_so(worker, send, good, tmp_p
     with worker() as first:
         send("train", "popularity")
         run = in_mid_training(first)
-        for pid in carrying("TRAINS_HERE", str(tmp_path)):
-            os.kill(pid, signal.SIGKILL)
+        kill(*carrying("TRAINS_HERE", str(tmp_path)))
         first.wait()
     run.refresh_from_db()
     assert run.state == State.RUNNING  # nobody is left to say more
@@ -89,8 +84,7 @@ def test_a_net_whose_whole_worker_is_killed_is_gone_on_with_by_the_next_beat(wor
     with worker() as first:
         send("train", "net")
         run = in_mid_training(first, share=1 / 4)  # an epoch is over
-        for pid in carrying("TRAINS_HERE", str(tmp_path)):
-            os.kill(pid, signal.SIGKILL)
+        kill(*carrying("TRAINS_HERE", str(tmp_path)))
         first.wait()
     with worker() as second:
         send("train_due")

@@ -80,7 +80,7 @@ def supervise(folder: Path) -> subprocess.Popen[str]:
 
 
 def wait_for(folder: Path, *expected: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not set(expected) <= set(events(folder)):
         assert time.monotonic() < deadline, f"{expected} are not all in {events(folder)}"
         time.sleep(0.02)

@@ -1,17 +1,16 @@
 """Servers and tables that hang, and are let go in any case."""
 
-import os
 import re
 import shutil
 import signal
 import threading
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
 import psycopg
 
 from example_shop.stack.folders import own_folder, scratch_folder
 from example_shop.stack.postgres import Postgres
+from tests.support.processes import children, kill
 
 # Far above what is promised, so that a busy machine fails no test, and far below a wait without bound.
 SLACK = 12.0
@@ -29,25 +28,12 @@ def own_server(name):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def family(pid):
-    """The process and its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *map(int, children)]
-
-
 @contextmanager
 def frozen(program):
     """The program hangs: it takes connections, for the kernel does, and never answers."""
-    pids = family(program.pid)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-
-    def thaw():
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-    with released(thaw):
+    with released(lambda: kill(program.pid, *children(program.pid), by=signal.SIGCONT)):
+        kill(program.pid, by=signal.SIGSTOP)  # first: it starts no more of them
+        kill(*children(program.pid), by=signal.SIGSTOP)
         yield
 
 

@@ -1,11 +1,12 @@
 """Python processes beside the tests, on the tests' own database, and the processes that others started."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,7 +17,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def process(*arguments, cwd, own_session=False, **environment):
-    """Run `python *arguments` in `cwd`; its output goes to the file `output` there. Killed at the end.
+    """Run `python *arguments` in `cwd`; its output goes to the file `output` there. Ended at the end.
 
     own_session: as a service has one
     """
@@ -43,9 +44,9 @@ def process(*arguments, cwd, own_session=False, **environment):
     finally:
         child.terminate()
         try:
-            child.wait(10)
+            child.wait(60)
         except subprocess.TimeoutExpired:
-            child.kill()
+            kill(child.pid, *descendants(child.pid))
             child.wait()
 
 
@@ -71,6 +72,18 @@ def children(parent: int) -> list[int]:
         if int(its_parent) == parent and state != "Z":
             found.append(int(stat.parent.name))
     return found
+
+
+def descendants(parent: int) -> list[int]:
+    """What `parent` started, and what these did."""
+    return [each for child in children(parent) for each in (child, *descendants(child))]
+
+
+def kill(*processes: int, by: signal.Signals = signal.SIGKILL) -> None:
+    """Send the signal to those that have not ended meanwhile."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, by)
 
 
 def command_line(process: int) -> bytes:
