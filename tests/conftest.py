@@ -53,7 +53,7 @@ LIMITS = (
     *("tasks.BROKER_TIMEOUT", "tasks.DATABASE_SECONDS", "tasks.EXAMINED_SECONDS"),
     *("templatetags.sessrec_admin.STATUS_SECONDS", "training.replay.SECONDS"),
 )
-# How old what pages have looked up may be: a busy machine may take longer between two pages of a test.
+# How long pages keep what they have looked up: between two pages of a test a busy machine may take longer.
 LOOKS = tuple(f"serving.{name}.CHECK_SECONDS" for name in ("active_models", "experiments", "merchant_rules"))
 UNHURRIED_SECONDS = 60
 
@@ -109,7 +109,7 @@ def _nothing_rests() -> None:
 
 @pytest.fixture(autouse=True)
 def _unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """But in WAITS, a page waits however long a busy machine takes, and knows as long what another knew."""
+    """Except in WAITS, pages wait as long as a busy machine takes, and keep as long what they looked up."""
     if any(request.path.is_relative_to(TESTS / path) for path in WAITS):
         return
     for name in (*LIMITS, *LOOKS):

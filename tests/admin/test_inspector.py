@@ -44,8 +44,8 @@ def model(sessrec, trails):
 
 @pytest.fixture
 def session(model, products):
-    """A visitor who saw a list and clicked its second product."""
-    at = datetime.now(UTC) - timedelta(minutes=20)
+    """A visitor who saw a list today and clicked its second product."""
+    at = max(first_moment(today()), datetime.now(UTC) - timedelta(minutes=20))
     session_id = uuid7(at)
     seen, other, clicked = (str(products[n].pk) for n in (0, 6, 2))
     happen(session_id, at, "view_item", seen)

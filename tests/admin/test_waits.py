@@ -140,7 +140,7 @@ def test_today_and_the_sentence_on_the_shops_own_page_are_bounded(hung):
 
 
 def test_the_doctor_bounds_each_part_and_goes_on(hung, monkeypatch):
-    monkeypatch.setattr(examination, "PART_SECONDS", 1.0)
+    monkeypatch.setattr(examination, "PART_SECONDS", 3.0)
     ask = examination.services.Broker("redis://nowhere", named=False, ask=lambda: None)
     with locked(hung, "event"):
         found = {each.subject: each for each in examination.examine(ask)}

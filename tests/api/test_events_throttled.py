@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
 
 
 def test_a_flood_is_slowed_down(visitor, settings):
-    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "2/min"}
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "2/day"}
     send(visitor, an_event())  # brings the cookie that the next ones are counted by
     assert [send(visitor, an_event()).status_code for _number in range(3)] == [202, 202, 429]
     assert send(visitor, an_event()).json()["code"] == "throttled"
@@ -25,7 +25,7 @@ def test_a_rate_that_is_empty_is_no_limit(visitor, settings, caplog):
 
 
 def test_without_a_cache_nobody_is_limited_and_the_log_says_it_once(visitor, settings, caplog):
-    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/min"}
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/day"}
     settings.CACHES = {"default": {"BACKEND": "tests.api.test_events_throttled.CacheAway"}}
     assert [send(visitor, an_event()).status_code for _number in range(3)] == [202, 202, 202]
     counted = [each for each in caplog.records if "is the cache reachable" in each.message]
@@ -39,7 +39,7 @@ class CacheAway(LocMemCache):
 
 
 def test_new_sessions_from_one_address_are_bounded_too(settings):
-    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/min"}
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/day"}
     statuses = []
     for _number in range(21):
         client = Client(headers=BROWSER, REMOTE_ADDR="93.184.216.34")
@@ -50,7 +50,7 @@ def test_new_sessions_from_one_address_are_bounded_too(settings):
 
 
 def test_an_address_that_stands_for_the_whole_shop_is_not_bounded(settings):
-    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/min"}
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/day"}
     for number in range(25):
         client = Client(headers=BROWSER | {"X-Forwarded-For": f"84.20.1.{number}"}, REMOTE_ADDR="172.64.10.1")
         client.cookies["consent"] = "yes"
@@ -58,7 +58,7 @@ def test_an_address_that_stands_for_the_whole_shop_is_not_bounded(settings):
 
 
 def test_an_invented_forwarded_address_passes_no_throttle(settings):
-    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/min", "NUM_PROXIES": 1}
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_EVENTS": "1/day", "NUM_PROXIES": 1}
     statuses = []
     for number in range(2):
         headers = BROWSER | {"X-Forwarded-For": f"84.20.1.{number}, 93.184.216.34:{50_000 + number}"}

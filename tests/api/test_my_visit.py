@@ -169,7 +169,7 @@ def test_it_may_be_reached_from_anywhere(visitor):
 
 
 def test_who_asks_very_often_is_told_to_wait(visitor, settings, told):
-    settings.SESSREC = settings.SESSREC | {"THROTTLE_RECOMMENDATIONS": "1/min"}
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_RECOMMENDATIONS": "1/day"}
     send(visitor, an_event())
     assert "Product viewed" in told()
     assert "Please try again in a minute." in told(status=429)

@@ -117,7 +117,7 @@ class Slow(catalogue.Catalogue):
 
 
 def test_a_catalogue_whose_queries_are_slow_is_told_from_a_database_that_is_away(settings, monkeypatch):
-    monkeypatch.setattr(examination, "PART_SECONDS", 0.5)
+    monkeypatch.setattr(examination, "PART_SECONDS", 3.0)
     settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.Slow"}
     captured("1")
     found = codes(examination.examine(tasks.broker()))
