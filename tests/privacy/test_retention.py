@@ -13,6 +13,7 @@ from django_sessrec.capture.event import make
 from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.figure_models import Attribution, Refund
 from django_sessrec.ids import uuid7
+from django_sessrec.measuring.days import day_of, today
 from django_sessrec.measuring.kpis import figures
 from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.models import Event, FailedEvent, Withdrawal
@@ -43,10 +44,10 @@ def test_what_is_older_than_retention_goes(settings):
         fill(days)
     purged = purge()
     assert (purged.failed_events, purged.withdrawals, purged.late_rows) == (2, 2, 0)
-    today = datetime.now(UTC).date()
+    utc_day = datetime.now(UTC).date()
     dropped = {partitions.day_of(name) for name in purged.partitions}
-    assert {today - timedelta(40), today - timedelta(41)} <= dropped
-    assert max(dropped) < today - timedelta(30)
+    assert {utc_day - timedelta(40), utc_day - timedelta(41)} <= dropped
+    assert max(dropped) < utc_day - timedelta(30)
     assert set(Event.objects.values_list("item_id", flat=True)) == {"1", "29"}
     assert FailedEvent.objects.count() == Withdrawal.objects.count() == 2
     again = purge()
@@ -104,8 +105,8 @@ def test_a_week_without_upkeep_is_made_good(settings):
 
 def test_empty_days_may_go_in_any_number(settings):
     settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": 30}
-    today = datetime.now(UTC).date()
-    partitions.ensure(today - timedelta(60), today - timedelta(40))
+    utc_day = datetime.now(UTC).date()
+    partitions.ensure(utc_day - timedelta(60), utc_day - timedelta(40))
     assert len(purge().partitions) >= 42
 
 
@@ -133,10 +134,10 @@ def test_a_refund_stores_no_session_whose_withdrawal_is_no_longer_known(settings
     }
     for session_id, line in bought.items():
         store.write([make("purchase", session_id=session_id, at=days_ago(29), **line)])
-    roll_up(days_ago(29).date())
+    roll_up(day_of(days_ago(29)))
     for session_id, line in bought.items():
         events.record(name="refund", session_id=session_id, **line)
-    roll_up(timezone.now().date())
+    roll_up(today())
     assert set(Event.objects.filter(name="refund").values_list("session_id", flat=True)) == {known}
     assert list(Attribution.objects.values_list("refunded", flat=True)) == [10, 10]
 
@@ -154,17 +155,17 @@ def test_nor_does_an_order(settings, counted, caplog):
 
 def test_order_lines_go_after_their_own_time_and_sums_stay(settings):
     settings.SESSREC = {**settings.SESSREC, "RETENTION_DAYS": None, "ORDER_LINES_DAYS": 30}
-    day = days_ago(40).date()
-    for number, ordered_on in enumerate((day, days_ago(5).date())):
+    day = day_of(days_ago(40))
+    for number, ordered_on in enumerate((day, day_of(days_ago(5)))):
         Attribution.objects.create(reference=str(number), ordered_on=ordered_on, buyer=1, amount=10)
         Refund.objects.create(event_id=uuid7(), reference=str(number), refunded_on=ordered_on)
         roll_up(ordered_on)
-    before = figures(day, timezone.now().date())
+    before = figures(day, today())
     assert before[()].money[""].orders == 2
     assert purge().order_lines == 1
     assert (Attribution.objects.get().reference, Refund.objects.get().reference) == ("1", "1")
     roll_up(day)
-    assert figures(day, timezone.now().date()) == before
+    assert figures(day, today()) == before
 
 
 def test_order_lines_of_implausibly_many_days_stay_until_told_to(settings):
