@@ -109,7 +109,7 @@ def _nothing_rests() -> None:
 
 @pytest.fixture(autouse=True)
 def _unhurried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Except in WAITS, pages wait as long as a busy machine takes, and keep as long what they looked up."""
+    """Except in WAITS, pages wait as long as a busy machine takes, and keep what they looked up as long."""
     if any(request.path.is_relative_to(TESTS / path) for path in WAITS):
         return
     for name in (*LIMITS, *LOOKS):

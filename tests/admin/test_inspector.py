@@ -20,7 +20,7 @@ from tests.demo.models import Product
 from tests.support.admin import Inline
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
-from tests.support.history import click, happen, show
+from tests.support.history import click, earlier_today, happen, show
 from tests.support.visits import store_visits
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_process")]
@@ -45,7 +45,7 @@ def model(sessrec, trails):
 @pytest.fixture
 def session(model, products):
     """A visitor who saw a list today and clicked its second product."""
-    at = max(first_moment(today()), datetime.now(UTC) - timedelta(minutes=20))
+    at = earlier_today(timedelta(minutes=20))
     session_id = uuid7(at)
     seen, other, clicked = (str(products[n].pk) for n in (0, 6, 2))
     happen(session_id, at, "view_item", seen)

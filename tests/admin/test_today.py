@@ -17,14 +17,14 @@ from django_sessrec import events
 from django_sessrec.admin.charts import sparkline
 from django_sessrec.experiment_models import Experiment
 from django_sessrec.ids import uuid7
-from django_sessrec.measuring.days import first_moment, last_days, today, whole_days
+from django_sessrec.measuring.days import last_days, today, whole_days
 from django_sessrec.measuring.report import report
 from django_sessrec.models import AuditEntry, RuleSet
 from django_sessrec.serving.rule_sets import draft_of, publish
 from tests.support.admin import a_run, page
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
-from tests.support.history import buy, click, show
+from tests.support.history import buy, click, earlier_today, show
 
 pytestmark = pytest.mark.django_db
 TODAY = "/admin/sessrec/"
@@ -86,8 +86,7 @@ def test_a_day_that_is_not_over_is_told_apart_and_held_against_nothing(admin_cli
     now = datetime.now(UTC)
     for ago in range(1, 16):
         bought_after_a_click(now - timedelta(days=ago), "10.00")
-    just_now = max(first_moment(today()), now - timedelta(minutes=1))
-    bought_after_a_click(just_now, "3.00", clicked=False)
+    bought_after_a_click(earlier_today(timedelta(minutes=1)), "3.00", clicked=False)
     call_command("sessrec_rollup")
     html = page(admin_client, f"{TODAY}?days=7")
     assert "Recommendations brought 70.00 EUR" in html
@@ -105,8 +104,7 @@ def test_today_without_an_order_says_its_lists(admin_client, sales):
 
 
 def test_the_first_day_of_a_shop_is_shown_as_far_as_it_is(admin_client):
-    just_now = max(first_moment(today()), datetime.now(UTC) - timedelta(seconds=30))
-    bought_after_a_click(just_now, "50.00")
+    bought_after_a_click(earlier_today(timedelta(seconds=30)), "50.00")
     call_command("sessrec_rollup")
     html = page(admin_client, TODAY)
     assert "Recommendations brought 50.00 EUR" in html

@@ -31,9 +31,11 @@ def own_server(name):
 @contextmanager
 def frozen(program):
     """The program hangs: it takes connections, for the kernel does, and never answers."""
-    with released(lambda: kill(program.pid, *children(program.pid), by=signal.SIGCONT)):
-        kill(program.pid, by=signal.SIGSTOP)  # first: it starts no more of them
-        kill(*children(program.pid), by=signal.SIGSTOP)
+    stopped = [program.pid]
+    with released(lambda: kill(*stopped, by=signal.SIGCONT)):
+        kill(program.pid, by=signal.SIGSTOP)  # first, so that it starts no more children
+        stopped += children(program.pid)
+        kill(*stopped, by=signal.SIGSTOP)
         yield
 
 

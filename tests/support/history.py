@@ -7,6 +7,7 @@ from uuid import UUID
 from django_sessrec.capture import store
 from django_sessrec.capture.fast_query import patient
 from django_sessrec.ids import order_line_id, time_of, uuid7
+from django_sessrec.measuring.days import first_moment, today
 from django_sessrec.models import Event, Impression
 
 NOON = (datetime.now(UTC) - timedelta(days=3)).replace(hour=12, minute=0, second=0, microsecond=0)
@@ -57,6 +58,11 @@ def _stored(*rows) -> int:
     """How many of them were: a test waits longer than a page, on however busy a machine."""
     with patient(60):
         return store.write(*rows).stored
+
+
+def earlier_today(ago: timedelta) -> datetime:
+    """So long ago, or when the shop's day began: a test may run in the first minute of a day."""
+    return max(first_moment(today()), datetime.now(UTC) - ago)
 
 
 def minutes(number: float) -> timedelta:
