@@ -115,7 +115,7 @@ class VariantForm(forms.Form):
 class BaseVariants(forms.BaseFormSet):
     """The variants of one experiment, as far as each is filled in."""
 
-    kind = ""
+    kind = goal = ""
 
     def clean(self) -> None:
         if any(self.errors):
@@ -123,14 +123,17 @@ class BaseVariants(forms.BaseFormSet):
         chosen = self.filled()
         shares = [form.cleaned_data["share"] for form in chosen]
         holdouts = [form.cleaned_data["holdout"] for form in chosen]
+        with_lists = [share for held, share in zip(holdouts, shares, strict=True) if not held and share]
         if len(chosen) < FEWEST:
             raise ValidationError(_("An experiment compares at least two variants."))
         if len({form.cleaned_data["name"] for form in chosen}) < len(chosen):
             raise ValidationError(_("Give each variant a name of its own."))
         if sum(share > 0 for share in shares) < FEWEST:
             raise ValidationError(_("At least two variants need a share of more than 0."))
-        if all(held for held, share in zip(holdouts, shares, strict=True) if share):
+        if not with_lists:
             raise ValidationError(_("A holdout of everybody shows no recommendations, and compares nothing."))
+        if self.goal == Experiment.Goal.CLICKS and (holdouts[0] or len(with_lists) < FEWEST):
+            raise ValidationError(_("A holdout has no lists to click: decide by orders or sales."))
         if self.kind == Experiment.Kind.INTERLEAVING:
             models = {tuple(form.changes.get("MODELS", ())) for form in chosen}
             if len(chosen) != FEWEST or any(holdouts) or len(models) != FEWEST:
@@ -148,7 +151,8 @@ _Variants = forms.formset_factory(
 def variants_form(given: Any) -> BaseVariants:
     """Room for MOST variants, of which those that are filled in count; `given`: what was posted."""
     made: BaseVariants = _Variants(given, prefix="variants")  # type: ignore[assignment]
-    made.kind = given.get("kind", "") if given is not None else ""
+    if given is not None:
+        made.kind, made.goal = given.get("kind", ""), given.get("goal", "")
     return made
 
 

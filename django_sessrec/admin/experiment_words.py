@@ -84,6 +84,11 @@ def sentence(experiment: Experiment, judged: Judgement, waits_for: Sequence[str]
         return _("Waiting. Nothing is compared before every variant serves.")
     if judged.verdict == Verdict.EMPTY:
         return _("No session has taken part yet.")
+    if judged.verdict == Verdict.UNCOMPARED:
+        return _(
+            "Clicked lists can't decide this: a holdout has no lists to click. See its orders and"
+            " sales below."
+        )
     if judged.verdict == Verdict.BROKEN:
         return _(
             "The sessions are not split as planned, which chance does in less than one case in 1,000. Do not"

@@ -26,7 +26,7 @@ from django_sessrec.measuring.sequences import (
 COMPARED: Final = ("clicks", "orders", "revenue", "full", "refunds", "time")
 # Guard rails, and the direction that is bad: fewer full lists, more refunds, slower lists.
 GUARDS: Final[Mapping[str, int]] = {"full": -1, "refunds": 1, "time": 1}
-OF_LISTS: Final = ("full", "time")  # which a holdout has none of, to be compared with
+OF_LISTS: Final = ("clicks", "full", "time")  # which a holdout has none of, to be compared with
 
 
 class Verdict(Enum):
@@ -34,6 +34,7 @@ class Verdict(Enum):
 
     WAITING = auto()  # nothing is counted yet
     EMPTY = auto()  # no session took part
+    UNCOMPARED = auto()  # lists decide, and a holdout, which has none, leaves no two to compare
     BROKEN = auto()  # the split is not the planned one, so no figure can be trusted
     EARLY = auto()  # the difference may still be either way
     BETTER = auto()
@@ -101,7 +102,7 @@ def judge(experiment: Experiment, variants: Sequence[Variant], found: Mapping[st
     ]
     goal = str(experiment.goal)
     needed = planned_sessions(experiment, control, [each.share for each in variants])
-    by_goal = {name: known[goal] for name, known in differences.items()}
+    by_goal = {name: known[goal] for name, known in differences.items() if goal in known}
     verdict, decides = _decided(by_goal, control.ratio(goal), experiment.effect)
     if not any(arm.sessions for arm in arms.values()):
         verdict = Verdict.EMPTY
@@ -138,6 +139,8 @@ def _decided(
     by_goal: Mapping[str, Difference | None], control: Ratio, effect: float
 ) -> tuple[Verdict, tuple[str, Difference | None]]:
     """The verdict on the goal, and the variant that it is about: the best one."""
+    if not by_goal:
+        return Verdict.UNCOMPARED, ("", None)
     known = {name: each for name, each in by_goal.items() if each is not None}
     if not known:
         return Verdict.EARLY, (next(iter(by_goal)), None)

@@ -1,22 +1,13 @@
-"""Experiments in the admin: made, started, ramped, stopped; the verdict, its figures and checks."""
-
-from datetime import timedelta
+"""Experiments in the admin: made, started, ramped, stopped, and who may."""
 
 import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
-from django.utils import timezone
 
-from django_sessrec.admin.experiment_words import guards
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
-from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry, Promotion
-from django_sessrec.operations.experiments import judgement
 from tests.support.admin import a_run, page
-from tests.support.axe import violations
-from tests.support.browser import needs_chromium
-from tests.support.experiments import a_running_one, an_experiment, takes_part
-from tests.support.history import click, happen, minutes, show
+from tests.support.experiments import an_experiment, page_of
 
 pytestmark = pytest.mark.django_db
 
@@ -27,10 +18,6 @@ NAME = "Does it pay?"
 @pytest.fixture(autouse=True)
 def shop(fresh_process, placement):
     placement()
-
-
-def one(experiment):
-    return reverse("admin:sessrec_experiment_change", args=[experiment.pk])
 
 
 def act(client, name, experiment, **answers):
@@ -45,21 +32,6 @@ def said(answer):
 def serve(*models):
     for model in models:
         Promotion.objects.create(model=model, run=a_run(model=model), promoted_by="test")
-
-
-def sessions_of(experiment, clicks=(0, 0), number=100):
-    """So many sessions of either arm with two lists, of which these shares per cent are clicked."""
-    at = timezone.now() - timedelta(hours=2)
-    for arm, percent in zip(("old", "new"), clicks, strict=True):
-        for each in range(number):
-            takes_part(
-                at,
-                arm,
-                lists=2,
-                clicks=2 * (each < percent),
-                experiment=experiment.name,
-                spends=each % 9 or None,
-            )
 
 
 GIVEN = {
@@ -113,6 +85,11 @@ def test_a_new_experiment_is_a_draft(admin_client):
         ({"variants-1-model_1": "crystal-ball"}, "crystal-ball is not one of the available choices"),
         ({"variants-1-model_1": ""}, "Choose the first model, too"),
         ({"variants-0-holdout": "on", "variants-1-holdout": "on"}, "holdout of everybody"),
+        ({"goal": "clicks", "variants-1-holdout": "on"}, "no lists to click"),
+        (
+            {"goal": "clicks", "variants-0-holdout": "on", "variants-2-name": "third"},
+            "no lists to click",
+        ),
         ({"variants-0-name": INTERLEAVED}, "This name is taken"),
         (
             {"kind": "interleaving", "variants-1-model_1": "", "variants-1-model_2": ""},
@@ -226,7 +203,7 @@ def test_only_who_may_run_experiments_acts_and_a_link_changes_nothing(client, dj
     assert client.post(url).status_code == 403
     assert client.get(url).status_code == 405
     assert client.get(reverse(NEW)).status_code == 403
-    assert url not in page(client, one(experiment))
+    assert url not in page(client, page_of(experiment))
     assert "New experiment" not in page(client, reverse(LIST))
 
 
@@ -234,184 +211,18 @@ def test_who_may_not_look_does_not_see(client, django_user_model):
     client.force_login(django_user_model.objects.create_user("nobody", is_staff=True))
     experiment = an_experiment()
     page(client, reverse(LIST), status=403)
-    page(client, one(experiment), status=403)
+    page(client, page_of(experiment), status=403)
 
 
 def test_an_experiment_of_the_settings_that_nobody_can_read_hides_no_page(admin_client, placement):
     experiment = an_experiment()
     placement(EXPERIMENT={"NAME": "declared", "VARIANTS": {"a": {"SHARE": 1}, "b": {}}})
     assert NAME in page(admin_client, reverse(LIST))
-    page(admin_client, one(experiment))
+    page(admin_client, page_of(experiment))
     html = page(admin_client, reverse("admin:sessrec_placement_page", args=["product_page"]))
     assert "Settings" in html
-
-
-def test_an_empty_list_says_what_an_experiment_is(admin_client):
-    assert "No experiment yet" in page(admin_client, reverse(LIST))
-
-
-def test_the_settings_experiments_are_listed_and_not_changed_here(admin_client, placement):
-    placement(EXPERIMENT={"NAME": "declared", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}})
-    html = page(admin_client, reverse(LIST))
-    assert ">Declared</a>" in html, "its key in words, as on the other pages"
-    assert "<h1>Declared</h1>" in page(admin_client, one(Experiment.objects.get()))
-    html = page(admin_client, one(Experiment.objects.get()))
-    assert "settings declare this experiment" in html
-    assert "Stop…" not in html
-
-
-def test_an_experiment_without_traffic_says_so(admin_client):
-    experiment = a_running_one(timezone.now() - timedelta(days=1))
-    html = page(admin_client, one(experiment))
-    assert "No session has taken part yet." in html
-    assert "1,000 sessions" in html
-
-
-def test_the_list_counts_one_session_as_one(admin_client):
-    experiment = a_running_one(timezone.now() - timedelta(days=1))
-    takes_part(timezone.now() - timedelta(hours=2), "old", experiment=experiment.name)
-    assert "· 1 session</p>" in page(admin_client, reverse(LIST))
-
-
-def test_a_close_race_is_too_early(admin_client):
-    experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks")
-    sessions_of(experiment, (50, 52))
-    html = page(admin_client, one(experiment))
-    assert "Too early. “new” brings between" in html
-    assert "shows after about" in html
-    assert "as planned (p = 1.00)" in html
-    assert html.count("sessrec-forest-line") == 3
-    assert "Too early" in page(admin_client, reverse(LIST))
-
-
-def test_a_guard_rail_of_which_nothing_is_known_does_not_hold_yet(admin_client):
-    experiment = a_running_one(timezone.now() - timedelta(days=1))
-    sessions_of(experiment, number=60)
-    html = page(admin_client, one(experiment))
-    told = [(str(title), holds) for title, holds, _note in guards(judgement(experiment))]
-    assert told == [
-        ("Full lists, of 100 lists: new", True),
-        ("Refunded order lines, of 100: new", None),
-        ("Time that a list takes: new", None),
-    ]
-    assert html.count("not known") == 2
-
-
-def test_whether_the_split_is_as_planned_is_told_in_the_readers_language(admin_client, settings):
-    settings.LANGUAGE_CODE = "de"
-    experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks")
-    sessions_of(experiment, (50, 52), number=60)
-    assert "wie geplant (p = 1,00)" in page(admin_client, one(experiment))
-
-
-def test_a_winner_is_named_with_its_interval(admin_client):
-    experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks", tuned_for=200)
-    sessions_of(experiment, (10, 80))
-    html = page(admin_client, one(experiment))
-    assert "“new” is better: between +" in html
-    assert "sessrec-forest-better" in html
-
-
-def test_a_broken_split_is_told_before_any_winner(admin_client):
-    experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks")
-    sessions_of(experiment, (10, 80))
-    experiment.variants.filter(name="old").update(share=5)
-    html = page(admin_client, one(experiment))
-    assert "not split as planned" in html
-    assert "not as planned (p = 0.000)" in html
-
-
-def test_the_share_that_a_variants_own_model_answered_is_shown(admin_client):
-    experiment = a_running_one(timezone.now() - timedelta(days=1))
-    at = timezone.now() - timedelta(hours=2)
-    for model in ("neighbours", "itemknn"):
-        takes_part(at, "new", model=model)
-    assert "50.0\N{NO-BREAK SPACE}%</td>" in page(admin_client, one(experiment))
-
-
-def test_a_removed_variant_is_told(admin_client):
-    experiment = a_running_one(timezone.now() - timedelta(days=1))
-    takes_part(timezone.now() - timedelta(hours=1), "gone")
-    assert "1 session belongs to a variant that was removed" in page(admin_client, one(experiment))
-
-
-def test_interleaving_says_which_model_wins_clicks(admin_client):
-    experiment = a_running_one(timezone.now() - timedelta(days=1), kind="interleaving")
-    at = timezone.now() - timedelta(hours=2)
-    for number in range(80):
-        session = uuid7(at)
-        shown = show(session, at, ["1", "2"], experiment=experiment.name, variant=INTERLEAVED)
-        click(session, at + minutes(1), "12"[number % 2], shown)
-    html = page(admin_client, one(experiment))
-    assert "“new” brings between" in html
-    assert "Clicks won, per 100 sessions" in html
-
-
-def test_clicks_are_split_by_session_length(admin_client):
-    experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks")
-    at = timezone.now() - timedelta(hours=2)
-    for number in range(40):
-        takes_part(at, "old", clicks=number % 2, session_clicks=1)
-        takes_part(at, "new", clicks=1, session_clicks=1)
-        takes_part(at, "new", clicks=0, session_clicks=7)
-    table = admin_client.get(one(experiment)).context["by_length"]
-    shown = {key: [cell.text for _heading, cell in cells] for key, cells in table["rows"]}
-    per_cent = "\N{NO-BREAK SPACE}%"
-    assert shown == {
-        ("1", "old"): ["40", f"50.0{per_cent}", "\N{EN DASH}"],
-        ("1", "new"): ["40", f"100.0{per_cent}", "+50.0 points"],
-        ("5-9", "new"): ["40", f"0.0{per_cent}", "\N{EN DASH}"],
-    }
-    assert "Clicked lists by session length" in page(admin_client, one(experiment))
-
-
-def test_an_interleaved_list_is_not_split(admin_client):
-    experiment = a_running_one(timezone.now() - timedelta(days=1), kind="interleaving")
-    takes_part(timezone.now() - timedelta(hours=1), INTERLEAVED, session_clicks=1)
-    assert "by session length" not in page(admin_client, one(experiment))
 
 
 def test_an_unknown_experiment_is_not_found(admin_client):
     assert admin_client.get(reverse("admin:sessrec_experiment_change", args=[99])).status_code == 404
     assert admin_client.post(reverse("admin:sessrec_experiment_start", args=[99])).status_code == 404
-
-
-@pytest.mark.e2e
-@pytest.mark.django_db(transaction=True)
-@needs_chromium
-def test_no_page_breaks_a_rule_of_accessibility(tab):
-    experiment = a_running_one(timezone.now() - timedelta(days=1), goal="clicks", tuned_for=200)
-    sessions_of(experiment, (10, 80))
-    for address in (reverse(LIST), one(experiment), reverse(NEW)):
-        for size in ({"width": 1280, "height": 800}, {"width": 390, "height": 844}):
-            tab.set_viewport_size(size)
-            tab.goto(address)
-            assert violations(tab) == []
-            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth + 1"), address
-
-
-def test_today_says_the_verdict_of_open_experiments(admin_client):
-    an_experiment("Waits?", state="waiting", placement="home")
-    a_running_one(timezone.now() - timedelta(days=1))
-    takes_part(timezone.now() - timedelta(hours=1), "old")
-    today = page(admin_client, reverse("admin:app_list", args=["sessrec"]))
-    assert "Waiting for itemknn, neighbours" in today
-    assert "Too early: there are too few sessions to say anything." in today
-
-
-def test_a_pilot_in_the_shadow_says_what_it_would_show(admin_client, products, trails, promote):
-    promote(trails)
-    experiment = an_experiment(
-        state="running",
-        part=0,
-        kind="pilot",
-        counted_from=timezone.now(),
-        variants={"old": {}, "new": {"LIMIT": 4}},
-    )
-    at = timezone.now() - timedelta(hours=1)
-    session = uuid7(at)
-    happen(session, at, "view_item", str(products[8].pk))
-    show(session, at, ["1"], placement="product_page")
-    html = page(admin_client, one(experiment))
-    assert "“new” would start 0.0" in html
-    assert "of the latest 1 sessions" in html

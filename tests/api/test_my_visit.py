@@ -172,7 +172,7 @@ def test_who_asks_very_often_is_told_to_wait(visitor, settings, told):
     settings.SESSREC = settings.SESSREC | {"THROTTLE_RECOMMENDATIONS": "1/day"}
     send(visitor, an_event())
     assert "Product viewed" in told()
-    assert "Please try again in a minute." in told(status=429)
+    assert "Please try again later." in told(status=429)
     refused = visitor.post(PAGE)
     assert (refused.status_code, "sessrec" in refused.cookies) == (429, False)
     assert Event.objects.exists()

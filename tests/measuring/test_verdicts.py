@@ -129,8 +129,27 @@ def test_lists_are_not_compared_with_a_holdouts_empty_ones(names):
     both = [Variant(name=name, share=1, holdout=name == "none") for name in names]
     for arm in (timed(40), some_short):
         judged = judge(an_experiment(), both, {"none": an_arm(1_000, 100), "new": arm})
-        assert set(judged.differences[names[1]]) == {"clicks", "orders", "revenue", "refunds"}
+        assert set(judged.differences[names[1]]) == {"orders", "revenue", "refunds"}
     assert judged.failed == ([("new", "refunds")] if names[1] == "new" else [])
+
+
+@pytest.mark.parametrize("names", [("none", "new"), ("new", "none")])
+def test_clicks_do_not_decide_against_a_holdout(names):
+    both = [Variant(name=name, share=1, holdout=name == "none") for name in names]
+    found = {"none": an_arm(1_000, 100), "new": an_arm(1_000, 100, clicked=600)}
+    judged = judge(an_experiment(goal="clicks"), both, found)
+    assert (judged.verdict, judged.decides) == (Verdict.UNCOMPARED, ("", None))
+
+
+def test_clicks_decide_between_the_variants_beside_a_holdout():
+    three = [Variant(name=name, share=1, holdout=name == "none") for name in ("old", "new", "none")]
+    found = {
+        "old": an_arm(1_000, 100, clicked=100),
+        "new": an_arm(1_000, 100, clicked=20),
+        "none": an_arm(1_000, 100),
+    }
+    judged = judge(an_experiment(goal="clicks"), three, found)
+    assert (judged.verdict, judged.decides[0]) == (Verdict.WORSE, "new")
 
 
 def timed(mean):

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.urls import reverse
+
 from django_sessrec.experiment_models import Experiment, Variant
 from django_sessrec.ids import uuid7
 from tests.support.history import buy, click, minutes, show
@@ -53,3 +55,8 @@ def takes_part(
     if spends is not None:
         buy(session_id, at + minutes(lists), "7", spends)
     return session_id
+
+
+def page_of(experiment: Experiment) -> str:
+    """The address of its page in the admin."""
+    return reverse("admin:sessrec_experiment_change", args=[experiment.pk])
