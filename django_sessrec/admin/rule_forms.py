@@ -258,7 +258,7 @@ class PriceForm(RuleForm):
     stored = ("relative",)
     relative = EitherField(
         label=_("Prices are"),
-        yes=_("in per cent of the price of the product on the page"),
+        yes=_("in per cent of the price on the page"),
         no=_("amounts, as in the catalogue"),
         initial="True",
     )
