@@ -149,7 +149,7 @@ def _put(name: str, path: Path) -> None:
 
 def _manifest(name: str, sha256: str) -> bytes:
     if not sha256:
-        raise ArtifactError(f"{name} was published before ARTIFACTS_STORAGE was set; train anew")
+        raise ArtifactError(f"{name} was removed, or published before ARTIFACTS_STORAGE was set; train anew")
     with _explained(f"can't read {name}"):
         try:
             with _storage().open(f"{name}/{MANIFEST}", "rb") as file:

@@ -5,7 +5,7 @@ Those of other modules are named here too, since Django looks for models here.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -279,7 +279,7 @@ class TrainingRun(SessrecModel):
     @property
     def folder(self) -> Path:
         """The published model. Dated, because a new database counts its runs from 1 again."""
-        name = self.artifact or f"{self.model}-{self.pk}-{self.created_at:%Y%m%dT%H%M%S}"
+        name = self.artifact or f"{self.model}-{self.pk}-{self.created_at.astimezone(UTC):%Y%m%dT%H%M%S}"
         return sessrec_settings.artifacts / name
 
     @property
@@ -363,6 +363,15 @@ class PromotionQuerySet(models.QuerySet["Promotion"]):
         """The run that serves `model` now: the latest promotion's."""
         latest = self.filter(model=model).select_related("run").order_by("-pk").first()
         return latest.run if latest else None
+
+    def served_before(self, model: str) -> TrainingRun | None:
+        """The run that served before the present one did, which a roll back goes back to."""
+        trail, present = self.filter(model=model), self.active(model)
+        arrival = trail.filter(run=present).order_by("pk").first()
+        before = (
+            arrival and trail.filter(pk__lt=arrival.pk).exclude(run=present).select_related("run").first()
+        )
+        return before.run if before else None
 
     def on_this_host(self, model: str) -> TrainingRun | None:
         """The run promoted last of those whose artifact is in this host's folder."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 from celery import Celery, Task, current_app, current_task, shared_task
-from celery.exceptions import Reject
+from celery.exceptions import Reject, Retry
 from celery.schedules import crontab
 from celery.signals import beat_init, worker_ready
 from django.db import Error, InterfaceError, OperationalError
@@ -35,6 +35,7 @@ LONGEST_PAUSE = 20  # seconds; a broker that takes a message back sooner would m
 
 DEFAULT_BROKER = "amqp://localhost"  # Celery's, where nobody names one
 DATABASE_SECONDS = 10.0  # that a worker waits for the database
+TRAINS_AGAIN_SECONDS = 20  # until staff's request looks again whether another process still trains the model
 BROKER_TIMEOUT = 0.3  # seconds that a page waits for the broker's answer, each of two times
 EXAMINED_SECONDS = 2.0  # that the Health page waits for each of the broker's answers
 PRODUCERS = 10  # connections to the broker, of a process's pages
@@ -293,6 +294,8 @@ def _train_each(models: Iterable[str], trigger: str, **asked: Any) -> dict[str, 
     for name in models:
         try:
             ended[name] = _train(name, trigger, **asked)
+        except Retry:
+            raise
         except Exception as problem:
             log.exception("%s could not be trained", name)
             problems.append(problem)
@@ -310,6 +313,8 @@ def _train(model: str, trigger: str, *, only_if_due: bool = False, after: int | 
     try:
         run = train(model, trigger=trigger, only_if_due=only_if_due, after=after)
     except AlreadyTraining as reason:
+        if after is not None and not (current_task.request.called_directly or current_task.request.is_eager):
+            raise current_task.retry(countdown=TRAINS_AGAIN_SECONDS, max_retries=None) from reason
         return str(reason)
     return run.state if run else "not due"
 

@@ -43,7 +43,7 @@ from django_sessrec.serving.active_models import CHECK_SECONDS
 from django_sessrec.serving.fallback import BASKET_MODEL, CO_VIEWS_MODEL
 from django_sessrec.serving.placements import placement_for, variants_of
 from django_sessrec.training.model_card import card, limits
-from django_sessrec.training.promotion import PromotionError, promote, roll_back, served_before
+from django_sessrec.training.promotion import PromotionError, promote, roll_back
 from django_sessrec.training.schedule import newest_run
 
 CHARACTERS_IN_LIST = 70
@@ -150,7 +150,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 "run": run,
                 "running": run.state == TrainingRun.State.RUNNING,
                 "serves": (serves := run.pk == getattr(run, "serving_run", None)),
-                "earlier": (earlier := served_before(run.model) if serves else None),
+                "earlier": (earlier := Promotion.objects.served_before(run.model) if serves else None),
                 "beside": earlier if serves else Promotion.objects.active(run.model),
                 "stage": stage_label(run),
                 "progress": overall_progress(run),
@@ -245,7 +245,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         """Ask, and let the run serve again that served before."""
         require(request, Act.PROMOTE)
         by, reason = request.user.get_username(), ""
-        if earlier := served_before(model):
+        if earlier := Promotion.objects.served_before(model):
             answer = asked(request, Act.PROMOTE, self, _roll_back_question(model, earlier, self._list()))
             if isinstance(answer, HttpResponse):
                 return answer
@@ -300,7 +300,7 @@ def _serving(model: str) -> dict[str, Any]:
     latest = Promotion.objects.filter(model=model).select_related("run").order_by("-pk").first()
     if latest is None:
         return {"name": model, **_instead_of(model)}
-    return {"name": model, "promotion": latest, "earlier": served_before(model)}
+    return {"name": model, "promotion": latest, "earlier": Promotion.objects.served_before(model)}
 
 
 def _instead_of(model: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from django_sessrec.capture.event import CLOCK_SKEW, NAMES, WITHOUT_ITEM, EventE
 from django_sessrec.capture.history import MILLISECOND, History, session_uuid
 from django_sessrec.capture.table_files import UnusableFile, Values
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.currencies import decimals
 from django_sessrec.ids import EPOCH
 from django_sessrec.models import Event, EventName, Source
 
@@ -29,6 +30,7 @@ __all__ = ["TIME_UNITS", "ClickFile", "Columns", "UnusableFile"]
 
 TIME_UNITS: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}  # of a second
 DECIMAL_COMMA: Final = re.compile(r"(\d+|\d{1,3}(\.\d{3})+),\d{1,2}")  # 9,90 and 1.299,90; not 1,299
+PERHAPS_THOUSANDS: Final = re.compile(r"[1-9]\d{0,2}\.\d{3}")  # 1.299: German, or three decimals
 ZERO_FRACTION: Final = re.compile(r"\.00?$")  # 2.0, as pandas writes it; 1.000 may be a thousand
 COMPACT_DATE: Final = re.compile(r"(19|20)\d{6}")  # 20260131; so many seconds after 1970 there was no shop
 MAX_DIGITS: Final = 18  # of a number; Python refuses some thousands
@@ -167,9 +169,7 @@ class ClickFile:
             is_whole = whole.isdecimal() and len(whole) <= MAX_DIGITS
             amounts["quantity"] = int(whole) if is_whole else quantity
         if columns.price and (price := _text(values, columns.price, needed=False)):
-            if DECIMAL_COMMA.fullmatch(price):
-                price = price.replace(".", "").replace(",", ".")
-            amounts |= {"price": price, "currency": columns.currency}
+            amounts |= {"price": self._price(price, values[columns.price]), "currency": columns.currency}
         if columns.order_id and name in {EventName.PURCHASE, EventName.REFUND}:
             amounts["order_id"] = _text(values, columns.order_id, needed=False) or None
             if columns.line and amounts["order_id"]:
@@ -177,6 +177,16 @@ class ClickFile:
         at = _storable(self._time(line, values), self.shift)
         visitor = _text(values, columns.visitor_id) if columns.visitor_id else None
         return history.event(session, at, name.value, item_id, visitor=visitor, **amounts)
+
+    def _price(self, text: str, value: Any) -> str:
+        """A price with a decimal point. EventError where a text may say thousands as well as decimals."""
+        if DECIMAL_COMMA.fullmatch(text):
+            return text.replace(".", "").replace(",", ".")
+        currency = self.columns.currency or sessrec_settings.CURRENCY
+        if isinstance(value, str) and PERHAPS_THOUSANDS.fullmatch(text) and decimals(currency) < 3:
+            remedy = "write it without points for thousands, and with two decimals"
+            raise EventError("price", f"price {text} may be {text.replace('.', '')} or {text}: {remedy}")
+        return text
 
     def _session(self, line: int, values: Values | Exception) -> str:
         """The row's session; one of a visitor is named by its first millisecond."""

@@ -59,7 +59,7 @@ class History:
     """A maker of events whose ids are derived from their content.
 
     Events of one session and one millisecond keep the order in which they come; the same event twice in a
-    row is one event.
+    row, of the same quantity and price, is one event.
     """
 
     def __init__(self) -> None:
@@ -99,13 +99,13 @@ class History:
                 with suppress(OverflowError):  # such a time is refused below
                     at += MILLISECOND  # else a purchase that is told with the same time has its id
             return make(name, item_id, order_id=order_id, line=line, at=at, **fields)
+        event = make(name, item_id, at=at, **fields)
         whose = str(session_id if visitor is None else visitor)
         what = f"{whose}\0{name}\0{item_id}" + (f"\0{source}\0{key}" if key else "")
-        try:
-            event_id = id_at(at, what, 0 if key else self._tie(whose, at, what))
-        except ValueError:
-            raise EventError("time", f"time {at} lies before 1970") from None
-        return make(name, item_id, event_id=event_id, **fields)
+        if (event.quantity, event.price) != (1, None):
+            what += f"\0{event.quantity}\0{event.price}"
+        event.event_id = id_at(at, what, 0 if key else self._tie(whose, at, what))
+        return event
 
     def _tie(self, whose: str, at: datetime, what: str) -> int:
         tie, last = self._last.pop((whose, at), (0, what))

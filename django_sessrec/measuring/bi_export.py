@@ -140,4 +140,6 @@ def _writers(formats: Sequence[str] | None) -> Mapping[str, Callable[[View, Rows
 def _replace(storage: Storage, name: str, content: bytes) -> None:
     """Most storages would write a second file beside one that is there."""
     storage.delete(name)
-    storage.save(name, ContentFile(content))
+    saved = storage.save(name, ContentFile(content))
+    if saved != name and storage.exists(name):  # another export has written it meanwhile
+        storage.delete(saved)

@@ -245,7 +245,7 @@ def roll_up_due(seconds: float | None = None) -> list[date]:
 def parameters(day: date) -> dict[str, Any]:
     """What a Rollup's statement may use."""
     horizon = timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS)
-    start, end = first_moment(day), first_moment(day + ONE)
+    start, end = (first_moment(each).astimezone(UTC) for each in (day, day + ONE))  # real hours from here on
     return {
         "day": day,
         "start": start,

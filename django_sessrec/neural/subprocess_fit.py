@@ -36,6 +36,7 @@ PROGRAM = "django_sessrec.neural.subprocess_fit"
 PREFIX = "sessrec-"  # of the folder with the clicks
 ORDER, CLICKS, NETWORKS = "order.json", "clicks.npz", "networks"
 ERRORS = {error.__name__: error for error in (NotEnoughData, TrainingDiverged, ExportMismatch)}
+OF_PROCESSES = {error.__name__: error for error in (ChildProcessError, RuntimeError)}
 
 
 def fit_in_subprocesses(
@@ -102,7 +103,7 @@ class _Processes:
                 while shares.min() < 1:
                     number, message = self.messages.get()
                     if "error" in message:
-                        raise ERRORS.get(message["error"], RuntimeError)(message["message"])
+                        raise (ERRORS | OF_PROCESSES)[message["error"]](message["message"])
                     first = number == (shares < 1).argmax()  # figures are shown of one network at a time
                     shares[number] = message["share"]
                     if progress is not None:
@@ -119,7 +120,10 @@ class _Processes:
         except Exception as error:  # the caller waits for some message of every fit
             self._fail(number, f"could not be started: {error}")
         else:
-            if status:
+            if status < 0:
+                what = f"was killed by signal {-status}; 9 mostly means that memory was short"
+                self._fail(number, what, ChildProcessError)
+            elif status:
                 self._fail(number, f"ended with status {status}; the worker's log says why")
 
     def _listen(self, number: int) -> int:
@@ -134,9 +138,9 @@ class _Processes:
                 self.messages.put((number, json.loads(line)))
         return process.returncode
 
-    def _fail(self, number: int, what: str) -> None:
+    def _fail(self, number: int, what: str, error: type[Exception] = RuntimeError) -> None:
         message = f"the process that trains network {number + 1} {what}"
-        self.messages.put((number, {"error": "", "message": message}))
+        self.messages.put((number, {"error": error.__name__, "message": message}))
 
     def _stop(self) -> None:
         self.stopping = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -226,18 +226,18 @@ def take_in_declared() -> list[str]:
     """Rows of the experiments that the settings declare, so that their pages are like those of the others.
 
     One that is declared otherwise than before is counted anew: sessions that were split otherwise, or saw
-    another variant of the same name, can't be added up with those to come.
+    another variant of the same name or another placement, can't be added up with those to come.
     """
     names = []
-    declared = dict(_declared())
-    for name, (placement, variants) in declared.items():
+    declared = _declared()
+    for name, (placements, variants) in declared.items():
         columns = {
             variant: {"place": place, "share": keys["SHARE"], "changes": _json_able(keys)}
             for place, (variant, keys) in enumerate(variants.items())
         }
         experiment, new = Experiment.objects.get_or_create(
             name=name,
-            defaults={"placement": placement, "declared": True, "state": State.WAITING},
+            defaults={"placement": placements[0], "declared": True, "state": State.WAITING},
         )
         if not experiment.declared:
             continue
@@ -246,7 +246,10 @@ def take_in_declared() -> list[str]:
             for variant, values in columns.items():
                 experiment.variants.update_or_create(name=variant, defaults=values)
             experiment.variants.exclude(name__in=columns).delete()
-            if before and before != _variants(experiment):
+            moved = experiment.placement not in placements
+            if moved:
+                experiment.placement = placements[0]
+            if moved or (before and before != _variants(experiment)):
                 _count_anew(experiment)
             elif experiment.state == State.STOPPED:  # declared again
                 experiment.state, experiment.stopped_at = State.WAITING, None
@@ -271,14 +274,14 @@ def _count_anew(experiment: Experiment) -> None:
     note("counted anew", experiment, "settings", _("The settings declare it otherwise than before."))
 
 
-def _declared() -> Iterable[tuple[str, tuple[str, Mapping[str, Any]]]]:
-    """Name -> placement and variants; the first placement of several with the same experiment."""
-    seen = set()
+def _declared() -> Mapping[str, tuple[list[str], Mapping[str, Any]]]:
+    """Name -> the placements that declare it, and the first one's variants."""
+    found: dict[str, tuple[list[str], Mapping[str, Any]]] = {}
     for placement in sessrec_settings.PLACEMENTS:
-        experiment = sessrec_settings.placement(placement)["EXPERIMENT"]
-        if experiment and experiment["NAME"] not in seen:
-            seen.add(experiment["NAME"])
-            yield experiment["NAME"], (placement, experiment["VARIANTS"])
+        if experiment := sessrec_settings.placement(placement)["EXPERIMENT"]:
+            placements, _variants = found.setdefault(experiment["NAME"], ([], experiment["VARIANTS"]))
+            placements.append(placement)
+    return found
 
 
 def _json_able(keys: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from django.utils.translation import gettext as _
 
 from django_sessrec import artifact_storage, database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.host_models import HostedModel
-from django_sessrec.models import Promotion
+from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.findings import Code, Finding, ago, fail, ok, warn
 from django_sessrec.operations.heartbeat import SILENCE
 
@@ -45,17 +46,23 @@ def copies() -> Iterator[Finding]:
                 "after a day."
             ),
         )
-    promoted = {model: Promotion.objects.active(model) for model in {row.model for row in found}}
+    serves = {model: _may_serve(model, now) for model in {row.model for row in found}}
     for row in found:
         if row.host not in silent:
-            yield _copy(row, promoted[row.model])
+            yield _copy(row, serves[row.model])
 
 
-def _copy(row: HostedModel, promoted: object) -> Finding:
+def _may_serve(model: str, now: datetime) -> TrainingRun | None:
+    """The promoted run; None where it is past RETENTION_DAYS, which no host fetches."""
+    promoted = Promotion.objects.active(model)
+    return None if promoted is None or promoted.is_expired_at(now) else promoted
+
+
+def _copy(row: HostedModel, promoted: TrainingRun | None) -> Finding:
     words = {"host": row.host, "old": row.run, "new": promoted, "model": row.model, "problem": row.problem}
     if promoted is None or row.run == promoted:
         if promoted is None:
-            return ok(Code.HOST_CURRENT, _("%(host)s waits for the first run of %(model)s.") % words)
+            return ok(Code.HOST_CURRENT, _("%(host)s waits for the next run of %(model)s.") % words)
         return ok(Code.HOST_CURRENT, _("%(host)s serves %(new)s.") % words)
     if not row.problem:
         return ok(Code.HOST_FETCHES, _("%(host)s is fetching %(new)s.") % words)

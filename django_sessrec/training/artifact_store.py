@@ -20,6 +20,7 @@ from django_sessrec.recsys import artifact
 from django_sessrec.recsys.cold_start import ColdStart
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.recommender import Recommender
+from django_sessrec.training.abandoned import is_abandoned
 from django_sessrec.training.lock import promotion_lock
 
 log = logging.getLogger("django_sessrec")
@@ -119,13 +120,16 @@ def _remove_here(run: TrainingRun) -> None:
 def prune(model: str) -> list[str]:
     """Remove the artifacts that may not or need not stay; returns their names.
 
-    KEPT published ones stay, and the one in service; none whose oldest click has reached RETENTION_DAYS,
-    unless events past it wait for sessrec_prune --force, and none of a model that has left
+    KEPT published ones stay, the one in service and the one before it; none whose oldest click has reached
+    RETENTION_DAYS, unless events past it wait for sessrec_prune --force, and none of a model that has left
     SESSREC["MODELS"]. Raises StorageError as `remove` does.
     """
     with promotion_lock(model):
         removed = _superfluous(model)
         _remove_each_here(model, removed)
+        for run in removed if artifact_storage.configured() else ():
+            run.sha256 = ""  # from here on it can't be promoted; the other one says what is to be deleted
+            run.save(update_fields=["sha256"])
     ended_badly = TrainingRun.objects.filter(model=model, state__in=ENDED_BADLY).exclude(sha256="")
     for run in (*removed, *ended_badly):
         remove(run)
@@ -133,7 +137,12 @@ def prune(model: str) -> list[str]:
 
 
 def prune_all_here() -> list[str]:
-    """As `prune_all`, but of this host's folder only, where what it serves stays, however old the run."""
+    """As `prune_all`, but of this host's folder only, where what it serves stays, however old the run.
+
+    What killed processes have left half fetched goes, too.
+    """
+    for path in filter(is_abandoned, sessrec_settings.artifacts.glob(f"{artifact_storage.UNFINISHED}*")):
+        shutil.rmtree(path, ignore_errors=True)
     return [name for model in _models() for name in _prune_here(model)]
 
 
@@ -177,11 +186,11 @@ def _superfluous(model: str) -> list[TrainingRun]:
         is_present |= ~Q(sha256="") | ~Q(hold_out_sha256="")
     published = TrainingRun.objects.filter(is_present, model=model, state=TrainingRun.State.PUBLISHED)
     present = list(published.order_by("-pk"))  # few of the runs of years: hosts look every five seconds
-    active = Promotion.objects.active(model)
+    serve = {Promotion.objects.active(model), Promotion.objects.served_before(model)}
     now = database.now()  # one host's wrong clock removes nothing
     removed = [run for run in present if not _may_stay(run, now)]
     kept = [run for run in present if run not in removed]
-    return removed + [run for run in kept[KEPT:] if run != active]
+    return removed + [run for run in kept[KEPT:] if run not in serve]
 
 
 def prune_all() -> list[str]:

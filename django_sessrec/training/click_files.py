@@ -21,7 +21,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from operator import itemgetter
@@ -129,12 +129,8 @@ def days(start: datetime, end: datetime) -> Iterator[Day]:
     discard()
     states = _states()
     wanted = [day for day in sorted(states) if start.date() <= day <= (end - timedelta.resolution).date()]
-    settled = database.now().date() - 2 * ONE  # the statistics of younger rows may still be on their way
-    kept = {
-        day: facts
-        for day in wanted
-        if day <= settled and (facts := _facts(day)) and facts["state"] == states[day]
-    }
+    settled = _settled()
+    kept = {day: facts for day in wanted if day <= settled and (facts := _unchanged(day, states))}
     if kept:
         longest = min(kept, key=lambda day: (kept[day]["compared_at"], day))
         if not compare(longest):
@@ -142,6 +138,17 @@ def days(start: datetime, end: datetime) -> Iterator[Day]:
     for day in wanted:
         found = _opened(day) if day in kept else None
         yield found or _written(day, states[day])
+
+
+def _settled() -> date:
+    """The last day whose rows the statistics tell of: those of younger ones may still be on their way."""
+    return database.now().date() - 2 * ONE
+
+
+def _unchanged(day: date, states: Mapping[date, Sequence[int]]) -> dict[str, Any] | None:
+    """The facts of the day's file where nothing tells that its rows have changed since it was made."""
+    facts = _facts(day)
+    return facts if facts and facts["state"] == states.get(day) else None
 
 
 def left_out() -> Sessions:
@@ -227,9 +234,13 @@ def compare(day: date) -> bool:
 
 
 def verify() -> dict[date, bool]:
-    """Compare every file with Postgres; day -> whether it was right. Wrong ones are removed."""
+    """Compare with Postgres the files that the next training run would read; day -> whether it was right.
+
+    Wrong ones are removed. Those of days with late rows, and of today and yesterday, are made anew anyway.
+    """
     discard()
-    return {day: compare(day) for day, _ in _files()}
+    states, settled = _states(), _settled()
+    return {day: compare(day) for day, _ in _files() if day <= settled and _unchanged(day, states)}
 
 
 def oldest() -> date | None:

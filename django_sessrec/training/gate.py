@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -132,7 +133,7 @@ def _praise(
         )
         yield on_all % _shown(candidate)
         for name, figures, _share in others:
-            yield _("%(other)s: %(hr).2f and %(mrr).2f.") % {"other": name.capitalize(), **_shown(figures)}
+            yield _("%(other)s: %(hr).2f and %(mrr).2f.") % {"other": capfirst(name), **_shown(figures)}
     if NEW_FIGURES.keys() <= set(told):
         on_new = (
             _(
@@ -144,7 +145,7 @@ def _praise(
         )
         yield on_new % _shown(candidate, "_new")
         for name, figures, _share in others:
-            shown = {"other": name.capitalize(), **_shown(figures, "_new")}
+            shown = {"other": capfirst(name), **_shown(figures, "_new")}
             yield _("%(other)s: %(hr).2f and %(mrr).2f.") % shown
 
 

@@ -18,14 +18,12 @@ from typing import Final
 from django.db.models.functions import Now
 
 from django_sessrec import database
-from django_sessrec.artifact_storage import UNFINISHED, StorageError
+from django_sessrec.artifact_storage import StorageError
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.host_models import HostedModel
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys import artifact
 from django_sessrec.training import artifact_store
-from django_sessrec.training.abandoned import is_abandoned
-from django_sessrec.training.promotion import served_before
 
 log = logging.getLogger("django_sessrec")
 
@@ -66,7 +64,6 @@ class Fetcher:
 
     def step(self) -> list[HostedModel]:
         """Fetch what is missing, remove what may not stay, note how each model stands; returns the rows."""
-        _remove_abandoned()
         artifact_store.prune_all_here()
         now = database.now()
         rows = []
@@ -86,7 +83,7 @@ class Fetcher:
     def _others(self, model: str) -> list[TrainingRun]:
         """What may be wanted next: the run to roll back to, or with `everything` all that are kept."""
         if not self.everything:
-            before = served_before(model)
+            before = Promotion.objects.served_before(model)
             return [before] if before else []
         published = TrainingRun.objects.filter(model=model, state=TrainingRun.State.PUBLISHED).order_by("-pk")
         kept = list(published[: artifact_store.KEPT])
@@ -156,9 +153,3 @@ def forget_silent() -> list[str]:
     names = sorted(set(silent.values_list("host", flat=True)))
     silent.delete()
     return names
-
-
-def _remove_abandoned() -> None:
-    """Remove what killed processes left half fetched."""
-    for path in filter(is_abandoned, sessrec_settings.artifacts.glob(f"{UNFINISHED}*")):
-        shutil.rmtree(path, ignore_errors=True)

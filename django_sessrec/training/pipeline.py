@@ -100,9 +100,9 @@ def train(
         )
         try:
             _train_or_refuse(run, RunRecorder(run, progress, held), settings)
-        except LockLost as lost:
+        except (LockLost, ChildProcessError) as lost:
             fail(run, str(lost))
-            return run  # what is kept on disk may be another run's by now
+            return run  # what is kept on disk may be another run's by now, or the next one resumes from it
         except (KeyboardInterrupt, SystemExit):
             leave_cut_statement()
             not_over = TrainingRun.objects.filter(pk=run.pk, state=TrainingRun.State.RUNNING)

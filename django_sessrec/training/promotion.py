@@ -63,6 +63,10 @@ def verify(run: TrainingRun) -> None:
 
 def record(run: TrainingRun, by: str, reason: str = "") -> Promotion:
     """Add the row of a verified run under the promotion's lock; PromotionError if it was removed since."""
+    if artifact_storage.configured():
+        run.refresh_from_db(fields=["sha256"])  # `prune` takes it under this lock
+        if not run.sha256:
+            raise PromotionError(_("%(run)s was removed meanwhile: choose a newer run.") % {"run": run})
     if _is_here(run):
         with _said(run):
             run.manifest()
@@ -86,22 +90,13 @@ def _said(run: TrainingRun) -> Iterator[None]:
         ) from error
 
 
-def served_before(model: str) -> TrainingRun | None:
-    """The run that served before the present one did, which a roll back goes back to."""
-    trail = Promotion.objects.filter(model=model)
-    present = Promotion.objects.active(model)
-    arrival = trail.filter(run=present).order_by("pk").first()
-    before = arrival and trail.filter(pk__lt=arrival.pk).exclude(run=present).select_related("run").first()
-    return before.run if before else None
-
-
 def roll_back(model: str, by: str, reason: str = "") -> Promotion:
     """Promote the run that served before the present one did; a second call goes back one more.
 
     Raises PromotionError as `promote` does, where none served before, and where another one was promoted
     while the artifact was opened.
     """
-    present, before = Promotion.objects.active(model), served_before(model)
+    present, before = Promotion.objects.active(model), Promotion.objects.served_before(model)
     if before is None:
         raise PromotionError(_("No run of %(model)s served before the current one.") % {"model": model})
     verify(before)

@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 
 from django_sessrec.artifact_storage import StorageError
 from django_sessrec.models import TrainingRun
-from django_sessrec.training import artifact_store
+from django_sessrec.safety import isolated
+from django_sessrec.training import artifact_store, click_files
 from django_sessrec.training.lock import Held, LockLost, training_lock
 
 log = logging.getLogger("django_sessrec")
@@ -23,6 +24,7 @@ Listener = Callable[[str, float, Mapping[str, Any]], None]
 named "note" stays with the run's verdict."""
 
 SECONDS_BETWEEN_WRITES = 1.0
+SECONDS_BETWEEN_TIDYING = 300.0  # as its schedule has it
 POINTS = 200  # of a stored curve
 
 
@@ -35,6 +37,7 @@ class RunRecorder:
         self.listener = listener
         self.held = held
         self.written = 0.0
+        self.tidied = time.monotonic()  # every run begins with it
 
     def stage(self, name: str) -> None:
         """A new stage begins: written at once. Raises LockLost, as every call may."""
@@ -52,6 +55,10 @@ class RunRecorder:
             self._plot(share, figures)
         if time.monotonic() - self.written >= SECONDS_BETWEEN_WRITES:
             self._write()
+        if time.monotonic() - self.tidied >= SECONDS_BETWEEN_TIDYING:
+            self.tidied = time.monotonic()
+            with isolated("tidy the click files"):  # its worker does nothing else meanwhile
+                click_files.tidy()
         self._tell(shown)
 
     def _plot(self, share: float, shown: Mapping[str, Any]) -> None:
@@ -94,17 +101,24 @@ def fail_killed(model: str) -> list[TrainingRun]:
 
 
 def fail(run: TrainingRun, reason: str, error: str = "") -> None:
-    """End a run as failed, with the traceback as `error`, and remove what it left on disk."""
+    """End a run as failed, with the traceback as `error`, and remove what it left on disk.
+
+    Not one that is published: the answer to its last statement was lost, and it serves.
+    """
+    run.artifact, run.error = "", error
+    try:
+        finish(run, TrainingRun.State.FAILED, reason)
+    except LockLost:  # it is over: another process has said why it failed
+        run.refresh_from_db()
+        if run.state == TrainingRun.State.PUBLISHED:
+            log.warning("Training run %s is published, though its process met: %s", run, reason)
+            return
+        TrainingRun.objects.filter(pk=run.pk).update(artifact="")
+        run.artifact = ""
     try:
         artifact_store.remove(run)
     except StorageError as problem:
         log.warning("what %s has published can't be removed yet: %s", run, problem)
-    run.artifact, run.error = "", error
-    try:
-        finish(run, TrainingRun.State.FAILED, reason)
-    except LockLost:  # another process has said why it failed
-        TrainingRun.objects.filter(pk=run.pk).update(artifact="")
-        run.refresh_from_db()
     log.error("Training run %s failed: %s", run, reason)
 
 

@@ -1,7 +1,7 @@
 """Click files, whole and broken, into the event store."""
 
 import csv
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pyarrow
@@ -18,6 +18,34 @@ from tests.support.click_files import NOW, YESTERDAY, write
 from tests.support.real_clicks import real_clicks
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_lines_of_one_time_that_differ_are_all_bought(here, run):
+    amounts = ["1,9", "5,9", "5,8", "5,9", "5,9.00"]  # the last one is told twice
+    rows = [f"s,tea,{YESTERDAY},purchase,{amount}" for amount in amounts]
+    file = write(here / "orders.csv", *rows, header="session_id,item_id,time,event,pieces,price")
+    options = {"time": "time", "event_name": "event", "quantity": "pieces", "price": "price"}
+    output = run("sessrec_import", file, **options)
+    assert "4 events imported, 1 were there before, stand twice or were erased, 0 rejected" in output
+    assert sum(event.quantity for event in Event.objects.all()) == 16
+    assert "0 events imported, 5 were there before" in run("sessrec_import", file, **options)
+
+
+@pytest.mark.parametrize(("currency", "imported"), [("EUR", 3), ("KWD", 5)])
+def test_a_price_that_may_be_a_thousand_times_as_much_is_refused(here, run, currency, imported):
+    prices = ["1.299", "12.500", "0.125", "1299.5", "9.90"]
+    rows = [f"s,{number},{YESTERDAY + number},{price}" for number, price in enumerate(prices)]
+    file = write(here / "prices.csv", *rows, header="session_id,item_id,time,price")
+    output = run("sessrec_import", file, time="time", price="price", currency=currency)
+    assert f"{imported} events imported" in output
+    assert ("price 1.299 may be 1299 or 1.299: write it without points" in output) == (currency == "EUR")
+
+
+def test_a_start_with_a_zone_is_that_moment(here, run):
+    file = write(here / "clicks.csv", "s,tea", header="session_id,item_id")
+    start = datetime.fromtimestamp(YESTERDAY, UTC)
+    run("sessrec_import", file, f"--start={start.astimezone(timezone(timedelta(hours=5))).isoformat()}")
+    assert abs(Event.objects.get().occurred_at - start) < timedelta(minutes=1)
 
 
 def test_clicks_become_events(here, run):
@@ -192,7 +220,7 @@ def test_parquet_with_times_of_its_own(here, run):
     parquet.write_table(table, here / "clicks.parquet")
     for _ in range(2):
         output = run("sessrec_import", here / "clicks.parquet", time="at")
-    assert "3 rows: 0 events imported, 2 were there before, 1 rejected" in output
+    assert "3 rows: 0 events imported, 2 were there before, stand twice or were erased, 1 rejected" in output
     assert [event.item_id for event in Event.objects.order_by("event_id")] == ["11", "12"]
     assert "line 3: session_id is empty" in output
 

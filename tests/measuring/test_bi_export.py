@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -73,6 +74,19 @@ def test_a_file_that_is_there_is_replaced(storage, sold):
     assert sorted(storage.listdir("sessrec_bi_sales")[1]) == [f"{DAY:%Y-%m}.csv", f"{DAY:%Y-%m}.parquet"]
 
 
+def test_another_export_at_the_same_time_leaves_no_second_file(storage, sold, monkeypatch):
+    delete = storage.delete
+
+    def and_another_writes(name):
+        delete(name)
+        if name.endswith(f"{DAY:%Y-%m}.csv"):
+            storage.save(name, ContentFile(b"theirs"))
+
+    monkeypatch.setattr(storage, "delete", and_another_writes)
+    list(export(formats=["csv"]))
+    assert storage.listdir("sessrec_bi_sales")[1] == [f"{DAY:%Y-%m}.csv"]
+
+
 def test_only_months_that_have_changed_are_written_unless_days_are_named(storage, sold):
     RolledUpDay.objects.update(rolled_up_at=timezone.now() - timedelta(days=3))
     assert list(export()) == []
@@ -86,6 +100,8 @@ def test_the_command_names_its_files_and_is_in_the_audit_trail(storage, sold, ca
     assert (out[-1], f"{FILE}.csv" in out) == ("4 files written", True)
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.done_by, entry.detail) == ("export", "command", {"files": 4})
+    with pytest.raises(CommandError, match="swap the two days"):
+        call_command("sessrec_export", "--since", "2026-11-01", "--until", "2026-10-01")
 
 
 def test_without_a_storage_it_says_which_setting_is_missing(sold):

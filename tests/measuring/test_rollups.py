@@ -278,6 +278,7 @@ def test_days_on_which_clocks_change_are_whole(settings, zone):
     ]
     assert sorted(set(hours)) == [timedelta(hours=each) for each in (23, 24, 25)]
     assert all(parameters(day)["end"] == parameters(day + ONE)["start"] for day in days[:-1]), changes
+    assert {parameters(day)["start"] - parameters(day)["before"] for day in days} == {timedelta(days=1)}
     long_day = next(day for day, length in zip(days, hours, strict=True) if length == timedelta(hours=25))
     for at in (first_moment(long_day), first_moment(long_day + ONE) - minutes(1)):
         show(uuid7(at), at, ["1"])

@@ -39,6 +39,13 @@ needs_proc = pytest.mark.skipif(sys.platform != "linux", reason="processes are l
 
 
 @dataclass(frozen=True, kw_only=True)
+class Killed(GRU4Rec):
+    def fit(self, *_: Any, **__: Any) -> NoReturn:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dying(GRU4Rec):
     def fit(self, *_: Any, **__: Any) -> NoReturn:
         os._exit(3)
@@ -92,6 +99,11 @@ def test_what_went_wrong_there_is_raised_here(logs: tuple[SessionLog, SessionLog
 def test_a_process_that_dies_is_named(logs: tuple[SessionLog, SessionLog]) -> None:
     with pytest.raises(RuntimeError, match="trains network 1 ended with status 3"):
         fit_in_subprocesses(Dying(), logs[0], [600], parallel_fits=1)
+
+
+def test_a_process_that_is_killed_is_told_of_as_such(logs: tuple[SessionLog, SessionLog]) -> None:
+    with pytest.raises(ChildProcessError, match="trains network 1 was killed by signal 9; "):
+        fit_in_subprocesses(Killed(), logs[0], [600], parallel_fits=1)
 
 
 @needs_proc

@@ -128,6 +128,36 @@ def test_one_that_is_declared_otherwise_is_counted_anew(placement, other):
     assert (experiment.state, judgement(experiment).sessions) == ("running", 2)
 
 
+def declared_on(settings, *placements):
+    experiment = {"NAME": "declared", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}}
+    settings.SESSREC = settings.SESSREC | {
+        "PLACEMENTS": {name: {"MODELS": ["neighbours"], "EXPERIMENT": experiment} for name in placements}
+    }
+
+
+def test_one_that_moves_to_another_placement_is_counted_anew_there(settings):
+    serve("neighbours", since=timedelta(days=30))
+    declared_on(settings, "home")
+    takes_part(NOW - timedelta(days=2), "a", experiment="declared", model="neighbours")
+    tend()
+    assert judgement(Experiment.objects.get()).sessions == 1
+    declared_on(settings, "start")
+    tend()
+    experiment = Experiment.objects.get()
+    assert (experiment.placement, experiment.state, judgement(experiment).sessions) == ("start", "running", 0)
+    assert AuditEntry.objects.get().detail["change"] == "counted anew"
+
+
+def test_one_that_another_placement_declares_as_well_goes_on(settings):
+    serve("neighbours")
+    declared_on(settings, "home")
+    tend()
+    declared_on(settings, "basket", "home")
+    tend()
+    assert Experiment.objects.get().placement == "home"
+    assert not AuditEntry.objects.exists()
+
+
 class Rule:
     """A rule that is handed over as an object."""
 

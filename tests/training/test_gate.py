@@ -53,6 +53,11 @@ def test_the_next_model_in_line_is_said_and_objects_to_no_successor():
     assert "Neighbours (next model in line): 50.00 and 20.00." in passed.reasons
 
 
+def test_names_keep_their_letters():
+    passed = judged(figures(51, 21), next={"model": "GRU4Rec", **figures(50, 20)})
+    assert "GRU4Rec (next model in line): 50.00 and 20.00." in passed.reasons
+
+
 def test_popularity_itself_has_no_baseline():
     assert judged(figures(5, 1), baseline=None).passed
 

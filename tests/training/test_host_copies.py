@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from django_sessrec import database
+from django_sessrec import database, tasks
 from django_sessrec.api.metrics import Figures
 from django_sessrec.host_models import HostedModel
 from django_sessrec.models import TrainingRun
@@ -351,6 +351,62 @@ def test_fetch_once_tells_whether_all_is_here(publish, on, capsys):
         with pytest.raises(CommandError, match="a model in service is not here"):
             call_command("sessrec_fetch", "--once", "--host", "web1")
         assert "can't fetch neighbours #" in capsys.readouterr().out
+
+
+def test_a_promoted_run_past_its_retention_is_no_host_s_fault(publish, on):
+    publish(window_start=timezone.now() - timedelta(days=89))
+    TrainingRun.objects.update(window_start=timezone.now() - timedelta(days=400))
+    with on("web1"):
+        call_command("sessrec_fetch", "--once", "--host", "web1")
+    assert {finding.code for finding in hosts.copies()} == {Code.HOST_CURRENT}
+    assert "web1 waits for the next run of neighbours." in {finding.message for finding in hosts.copies()}
+
+
+def test_what_a_host_goes_back_to_is_neither_removed_nor_fetched_again_and_again(publish, on):
+    first = publish()
+    publish()
+    with on("training"):
+        roll_back("neighbours", "ada")
+        waiting = [publish(promoted=False) for _ in range(artifact_store.KEPT)]
+        promote(waiting[-1], "ada")
+    with on("web1") as folder:
+        fetcher = Fetcher("web1")
+        step(fetcher)
+        fetched = (folder / first.artifact).stat().st_ino
+        step(fetcher)
+        assert (folder / first.artifact).stat().st_ino == fetched
+    with on("training"):
+        artifact_store.prune_all()
+        assert roll_back("neighbours", "ada").run == first
+
+
+def test_a_run_that_is_being_removed_from_the_storage_can_t_be_promoted(publish, on, monkeypatch):
+    oldest = publish()
+    with on("training"):
+        for _ in range(artifact_store.KEPT + 1):
+            publish()
+    seen = TrainingRun.objects.get(pk=oldest.pk)  # as a page has it that asks for a reason
+    refused = []
+
+    def promoted_meanwhile(run):
+        if run == seen:
+            with on("web1"), pytest.raises(PromotionError, match=f"{seen} was removed meanwhile") as problem:
+                promote(seen, "ada")
+            refused.append(problem)
+
+    monkeypatch.setattr(artifact_store, "remove", promoted_meanwhile)
+    with on("training"):
+        artifact_store.prune("neighbours")
+    assert len(refused) == 1
+
+
+def test_what_a_training_host_had_half_fetched_when_it_was_killed_is_removed(on):
+    with on("training") as folder:
+        half = folder / ".fetching.tea-1.x"
+        half.mkdir(parents=True)
+        os.utime(half, (time.time() - 4_000,) * 2)
+        tasks.train_due()
+        assert not half.exists()
 
 
 def test_a_host_that_compares_runs_has_their_hold_out_models(publish, on):

@@ -1,13 +1,14 @@
 """From events in Postgres to a model that serves, and every way in which that may end otherwise."""
 
 import contextlib
+import logging
 import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from django.core.files.storage import FileSystemStorage
-from django.db import Error, connection
+from django.db import Error, OperationalError, connection
 
 import django_sessrec
 from django_sessrec import neural, tasks
@@ -238,6 +239,21 @@ def test_what_was_promoted_stays_whatever_becomes_of_the_cleaning_up(
     assert second.pk > first.pk
     assert second.state == State.PUBLISHED, second.verdict
     assert len(second.open().recommend([], 3)) == 3
+
+
+def test_a_run_that_serves_stays_where_the_answer_to_its_last_statement_was_lost(visits, monkeypatch, caplog):
+    caplog.set_level(logging.ERROR)
+    written = pipeline._promote
+
+    def unanswered(run, verdict):
+        written(run, verdict)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(pipeline, "_promote", unanswered)
+    run = train_one("popularity")
+    assert (run.state, Promotion.objects.active("popularity")) == (State.PUBLISHED, run)
+    assert len(run.open().recommend([], 3)) == 3
+    assert run.hold_out_folder.exists()
 
 
 def armed(prune, monkeypatch, how):

@@ -12,7 +12,7 @@ from django.db import connection
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.recsys.synthetic import synthetic_shop
-from django_sessrec.training import resume
+from django_sessrec.training import pipeline, resume
 from django_sessrec.training.pipeline import train
 from django_sessrec.training.run_recorder import fail_stale
 from django_sessrec.training.schedule import Due, due
@@ -115,6 +115,17 @@ def left(sessrec, **changes):
     path = resume.folder("net") / resume.RUN
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     return run
+
+
+def test_a_training_whose_process_of_a_network_was_killed_is_gone_on_with(net, monkeypatch):
+    def killed(*_args, **_options):
+        raise ChildProcessError("the process that trains network 1 was killed by signal 9")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "offer", killed)
+        failed = train("net", trigger="schedule")
+    assert (failed.state, "killed by signal 9" in failed.verdict) == (State.FAILED, True)
+    assert f"Resumed from training run #{failed.pk}" in train("net", trigger="schedule").verdict
 
 
 def test_what_was_killed_is_due_at_once(net):

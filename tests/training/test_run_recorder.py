@@ -3,6 +3,7 @@
 import pytest
 
 from django_sessrec.models import TrainingRun
+from django_sessrec.training import click_files, run_recorder
 from django_sessrec.training.run_recorder import RunRecorder
 
 pytestmark = pytest.mark.django_db
@@ -29,3 +30,14 @@ def test_what_each_network_of_a_run_notes_is_said_once():
     for note in ("No memory.", "No memory.", "Few clicks.", "No memory."):
         recorder(0.5, {"note": note})
     assert run.verdict == "No memory. Few clicks."
+
+
+def test_a_long_run_removes_erased_sessions_from_the_click_files(sessrec, monkeypatch):
+    sessrec["CLICK_FILES"] = True
+    monkeypatch.setattr(run_recorder, "SECONDS_BETWEEN_TIDYING", 0.0)
+    run = TrainingRun.objects.create(model="net", state=TrainingRun.State.RUNNING, trigger="command")
+    click_files.folder().mkdir(parents=True)
+    dropped = click_files.folder() / "20200101.npz"
+    dropped.write_bytes(b"")
+    RunRecorder(run, None, lambda: None)(0.5, {"loss": 4.0})
+    assert not dropped.exists()

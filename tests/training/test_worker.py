@@ -12,10 +12,12 @@ from django_sessrec.capture.event import make, to_payload
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Heartbeat, Promotion, TrainingRun
 from django_sessrec.training import good_neighbour
+from django_sessrec.training.lock import training_lock
 from tests.support.processes import process, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OPTIONS = ("--concurrency", "1", "--max-tasks-per-child", "1", "--without-gossip", "--without-mingle")
+TALKATIVE = (*OPTIONS, "--loglevel", "INFO")
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def send(broker_url):
 @pytest.fixture
 def worker(broker_url, tmp_path, transactional_db):
     """One worker for both queues."""
-    command = ("-m", "celery", "--app", "tests.celery_app", "worker", "--queues", "celery,train", *OPTIONS)
+    command = ("-m", "celery", "--app", "tests.celery_app", "worker", "--queues", "celery,train", *TALKATIVE)
     with process(*command, cwd=tmp_path, BROKER_URL=broker_url) as child:
         yield child
 
@@ -92,6 +94,16 @@ def test_upkeep_ends_what_was_killed(worker, send):
     send("upkeep")
     wait_for(lambda: TrainingRun.objects.get().state == TrainingRun.State.FAILED, worker)
     assert TrainingRun.objects.get() == killed
+
+
+def test_staff_s_request_waits_for_another_machine_that_trains_the_model(worker, send, visits, tmp_path):
+    with training_lock("neighbours") as held:
+        assert held is not None
+        send("train", args=["neighbours"], kwargs={"trigger": "ana", "after": 0}, queue="train")
+        wait_for(lambda: "Retry in" in (tmp_path / "output").read_text(), worker)
+        assert not TrainingRun.objects.exists()
+    wait_for(lambda: TrainingRun.objects.filter(state=TrainingRun.State.PUBLISHED).exists(), worker)
+    assert TrainingRun.objects.get().trigger == "ana"
 
 
 def test_the_schedule_names_tasks_that_exist():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error
 
+from django_sessrec.capture.deadlines import patient
 from django_sessrec.privacy.erasure import erase
+
+PATIENCE_SECONDS: Final = 60.0  # with each session
 
 
 class Command(BaseCommand):
@@ -24,9 +28,19 @@ class Command(BaseCommand):
 
     def handle(self, *, session_ids: list[str], **options: Any) -> None:
         checked = [_session_id(text) for text in session_ids]  # all of them, before any is erased
+        failed: dict[UUID, Error] = {}
         for session_id in checked:
-            counts = ", ".join(f"{rows} of {table}" for table, rows in erase(session_id).items())
+            try:
+                with patient(PATIENCE_SECONDS):
+                    rows = erase(session_id)
+            except Error as problem:
+                failed[session_id] = problem
+                continue
+            counts = ", ".join(f"{number} of {table}" for table, number in rows.items())
             self.stdout.write(f"{session_id}: {counts}")
+        if failed:
+            left, reason = " ".join(map(str, failed)), str(next(iter(failed.values()))).strip()
+            raise CommandError(f"not erased, the database says {reason!r}: run it again with {left}")
 
 
 def _session_id(text: str) -> UUID:

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from django_sessrec.management.arguments import day
 from django_sessrec.measuring.bi_export import FORMATS, STORAGE, ExportError, export
+from django_sessrec.measuring.days import today
 from django_sessrec.models import AuditEntry
 
 
@@ -27,6 +28,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, since: date | None, until: date | None, **options: Any) -> None:
+        last = until or today()
+        if since and since > last:
+            raise CommandError(f"--since {since} lies after {last}: swap the two days.")
         files = 0
         try:
             for name in export(since, until, options["format"]):

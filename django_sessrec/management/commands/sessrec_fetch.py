@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error, close_old_connections
 
-from django_sessrec import artifact_storage
+from django_sessrec import artifact_storage, database
 from django_sessrec.models import Promotion
 from django_sessrec.training.host_copies import AlreadyFetching, Fetcher, only_fetcher
 
@@ -49,10 +49,10 @@ class Command(BaseCommand):
             raise CommandError(str(reason)) from reason
 
     def _once(self, fetcher: Fetcher) -> None:
-        missing = False
+        missing, now = False, database.now()
         for row in fetcher.step():
             promoted = Promotion.objects.active(row.model)
-            late = promoted is not None and row.run != promoted
+            late = promoted is not None and not promoted.is_expired_at(now) and row.run != promoted
             missing |= late
             style = self.style.ERROR if late else self.style.SUCCESS
             says = f"can't fetch {promoted}: {row.problem}" if late else "up to date"

@@ -75,7 +75,8 @@ class Command(BaseCommand):
             "--start",
             type=_date,
             metavar="DATE",
-            help="where no column has the time: when the first event was, UTC; the others follow each second",
+            help="where no column has the time: when the first event was, UTC where it names no zone; the"
+            " others follow, a second for each row",
         )
         parser.add_argument(
             "--shift-to-now",
@@ -121,8 +122,8 @@ class Command(BaseCommand):
         else:
             known = clicks.read - stored - rejected.rows
             self.stdout.write(
-                f"{clicks.read:,} rows: {stored:,} events imported, {known:,} were there before, "
-                f"{rejected.rows:,} rejected."
+                f"{clicks.read:,} rows: {stored:,} events imported, {known:,} were there before"
+                f"{', stand twice or were erased' if known else ''}, {rejected.rows:,} rejected."
             )
         for column in sorted(clicks.empty):
             self.stdout.write(self.style.WARNING(f"  No row has a value in {column}."))
@@ -147,8 +148,9 @@ class Command(BaseCommand):
 
 def _date(text: str) -> datetime:
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
+        at = datetime.fromisoformat(text)
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise ArgumentTypeError(f"{text!r} is not a date such as 2026-01-31") from None
 
 
