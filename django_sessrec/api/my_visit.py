@@ -81,7 +81,7 @@ def my_visit(request: HttpRequest) -> HttpResponse:
         if request.method == "POST":
             return _erased(request, session_id)
         kept = latest_data(session_id, events=MAX_EVENTS, impressions=MAX_LISTS)
-        return _page(request, _told(request, kept))
+        return _page(request, _told(request, kept) | {"erased": _outcome(request, session_id)})
     except (Error, UnsupportedError) as error:
         log("could not show or erase what is kept of a visit", error)
         return _page(request, {"refusal": "unavailable"}, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -90,9 +90,14 @@ def my_visit(request: HttpRequest) -> HttpResponse:
 def _erased(request: HttpRequest, session_id: UUID | None) -> HttpResponse:
     if session_id:
         erase(session_id)
-    response = SeeOther(reverse("sessrec:my_visit"))
+    response = SeeOther(f"{reverse('sessrec:my_visit')}?erased={'yes' if session_id else 'no'}")
     cookie.delete(request, response)
     return response
+
+
+def _outcome(request: HttpRequest, session_id: UUID | None) -> str:
+    """Whether the form that led here has erased a visit, "yes" or "no"; empty once another one has begun."""
+    return "" if session_id else request.GET.get("erased", "")
 
 
 def _page(request: HttpRequest, told: dict[str, Any], status: HTTPStatus = HTTPStatus.OK) -> HttpResponse:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils import translation
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
@@ -25,7 +27,7 @@ from django_sessrec.api.serializers import (
     SlotQuery,
     problems,
 )
-from django_sessrec.api.views import SessrecView, ShopJSON
+from django_sessrec.api.views import SessrecView, ShopJSON, level_of
 from django_sessrec.capture.event import MAX_ITEM_ID
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
@@ -114,13 +116,23 @@ class SlotView(SessrecView):
     @documented(
         operation_id="slot",
         summary="A placement's list as HTML, for a page that a cache keeps",
-        description="The header Sessrec-Consent, session or contextual, says whether to record events.",
+        description="The header Sessrec-Consent, session or contextual, says whether to record events; "
+        "errors have it, too.",
         parameters=[SlotQuery],
         responses={(200, "text/html"): OpenApiResponse(OpenApiTypes.STR), **problems(400, 404)},
     )
     def get(self, request: Request, placement: str) -> HttpResponse:
         query = {"placement": placement, **checked(SlotQuery, request.query_params)}
         return _slot(request._request, query)
+
+    def finalize_response(  # type: ignore[override]  # as of the view's base
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        """An error says whether to record events, too: the page may have left its view to the script."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            response["Sessrec-Consent"] = level_of(request._request)
+        return response
 
 
 def _slot(request: HttpRequest, query: dict[str, Any]) -> HttpResponse:

@@ -12,17 +12,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from django_sessrec import __version__
-from django_sessrec.api.views import SessrecView
+from django_sessrec.api.throttling import Throttled
 
 
 @extend_schema(exclude=True)
-class SchemaView(SpectacularAPIView):
+class SchemaView(Throttled, SpectacularAPIView):
     authentication_classes = ()
     permission_classes = ()
     versioning_class = None
-    throttle_classes = SessrecView.throttle_classes
     schema = AutoSchema()  # the framework's default class is refused, on the way to leaving this view out
-    rate_setting = SessrecView.rate_setting
     api_version = __version__
     custom_settings = {
         "TITLE": "django-sessrec",

@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
-from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
 
 from django_sessrec.capture import cookie
 from django_sessrec.capture.cache_waits import cache_may_be_asked, noting_a_late_cache
@@ -24,8 +24,8 @@ ADDRESS_FACTOR = 20  # visitors behind one address, as in an office or a mobile 
 SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
-class PerVisitor(BaseThrottle):
-    """The view's `rate_setting` for each session; for each address where there is no session.
+class PerVisitor:
+    """A setting's rate for each session; for each address where there is no session.
 
     A request without session whose address is not known has no limit: it may be any of the shop's visitors.
 
@@ -41,9 +41,6 @@ class PerVisitor(BaseThrottle):
         self._passed = 0.0  # seconds of this period
         self._begun = False  # whether the cache has its count
         self._wait = 0.0  # seconds
-
-    def allow_request(self, request: Request, view: Any) -> bool:
-        return admitted(request._request, view.rate_setting, [self])
 
     def ask(self, request: HttpRequest, setting: str) -> Sequence[str]:
         """The keys in the cache of the counts that say whether the request is within the rate."""
@@ -109,7 +106,8 @@ def admitted(request: HttpRequest, setting: str, throttles: Sequence[PerVisitor]
             return True
         with noting_a_late_cache():
             counts = cache.get_many(keys)
-        if not all(each.fits(counts) for each in throttles):
+        fitting = [each.fits(counts) for each in throttles]  # all are asked: each then knows how long to wait
+        if not all(fitting):
             return False
         if cache_may_be_asked():
             with noting_a_late_cache():
@@ -118,6 +116,21 @@ def admitted(request: HttpRequest, setting: str, throttles: Sequence[PerVisitor]
     except Exception as error:  # they differ by backend
         log("could not count the API's requests: is the cache reachable?", error)
     return True
+
+
+class Throttled(APIView):
+    """A view within the rates of its `rate_setting`."""
+
+    rate_setting = "THROTTLE_RECOMMENDATIONS"
+
+    def check_throttles(self, request: Request) -> None:
+        """Refuse a client over a rate.
+
+        REST framework would ask each throttle by itself, and one would count what another refuses.
+        """
+        throttles = [each() for each in THROTTLES]
+        if not admitted(request._request, self.rate_setting, throttles):
+            self.throttled(request, max(each.wait() for each in throttles))
 
 
 def rate_of(setting: str) -> tuple[int, int] | None:

@@ -19,11 +19,10 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
-from rest_framework.views import APIView
 
 from django_sessrec.api.exceptions import Malformed, TooLarge, problem
 from django_sessrec.api.permissions import FromTheShop, is_from_the_shop
-from django_sessrec.api.throttling import THROTTLES, admitted
+from django_sessrec.api.throttling import Throttled, admitted
 from django_sessrec.capture import origins
 from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level
 from django_sessrec.capture.tracker import Tracker
@@ -132,18 +131,16 @@ class AlwaysTheFirst(BaseContentNegotiation):
         return renderer, renderer.media_type
 
 
-class SessrecView(APIView):
+class SessrecView(Throttled):
     """A view of this API. No answer is for who is signed in; capture alone asks, for it leaves out staff."""
 
     authentication_classes = ()
     permission_classes = (FromTheShop,)
-    throttle_classes = THROTTLES
     parser_classes: Sequence[type[BaseParser]] = (BoundedJSON,)
     renderer_classes = (ShopJSON,)
     content_negotiation_class = AlwaysTheFirst
     versioning_class = None
     schema = AutoSchema()
-    rate_setting = "THROTTLE_RECOMMENDATIONS"
     browsers_only = False
     plain_method = "GET"
 

@@ -9,7 +9,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from django_sessrec.api.views import level_of
+from django_sessrec.api.views import level_of, tracker_of
 from django_sessrec.capture import cookie
 from django_sessrec.capture.consent import SESSION
 from django_sessrec.conf import sessrec_settings
@@ -21,7 +21,7 @@ from django_sessrec.safety import isolated
 @require_safe
 def why(request: HttpRequest) -> HttpResponse:
     """Not cached: it follows the settings, and shows the visitor's own choice."""
-    level = level_of(request)
+    level, tracker = level_of(request), tracker_of(request)
     return render(
         request,
         "sessrec/why.html",
@@ -29,6 +29,7 @@ def why(request: HttpRequest) -> HttpResponse:
             "request": request,  # for the tags, in a shop without the context processor
             "explanations": _explanations(cookie.read(request) if level == SESSION else None),
             "visit": explain_visit(level),
+            "earlier_kept": tracker is not None and tracker.earlier_session_stays,
         },
     )
 

@@ -10,11 +10,14 @@ from django.utils.cache import patch_cache_control
 
 # Content delivery networks and proxies obey these in place of Cache-Control; the value says not to keep it.
 OVERRIDING: Final = {
-    "CDN-Cache-Control": "no-store",
-    "Cloudflare-CDN-Cache-Control": "no-store",
-    "Surrogate-Control": "no-store",
-    "X-Accel-Expires": "0",
+    "akamai-cache-control": "no-store",
+    "cdn-cache-control": "no-store",
+    "edge-control": "no-store",  # Akamai's, too
+    "surrogate-control": "no-store",  # Fastly, Varnish
+    "x-accel-expires": "0",  # nginx
+    "x-litespeed-cache-control": "no-cache",
 }
+OF_ONE_NETWORK: Final = "-cdn-cache-control"  # as Cloudflare-CDN-Cache-Control; RFC 9213
 
 
 def keep_out_of_page_caches(request: HttpRequest) -> None:
@@ -36,6 +39,7 @@ def keep_out_of_shared_caches(response: HttpResponseBase) -> None:
         response["Cache-Control"] = ", ".join(
             each for each in directives if not each.lower().startswith("s-maxage")
         )
-    for header, value in OVERRIDING.items():
-        if response.has_header(header):
-            response[header] = value
+    for header in [*response.headers]:
+        name = header.lower()
+        if name in OVERRIDING or name.endswith(OF_ONE_NETWORK):
+            response[header] = OVERRIDING.get(name, "no-store")

@@ -232,6 +232,14 @@ class Tracker:
         self._drop()
 
     @property
+    @never_raises("tell whether an earlier session stays", default=False)
+    def earlier_session_stays(self) -> bool:
+        """Whether the request brings a session that it adds nothing to, and that nobody has refused."""
+        if self.session_id is not None or cookie.presented(self._request) is None:
+            return False
+        return not (self._withdrawn or consent.refused(self._request))
+
+    @property
     @never_raises("tell whether consent must be asked", default=True)
     def must_ask_shop(self) -> bool:
         """Whether has_work calls CONSENT, which may block: not on the event loop."""

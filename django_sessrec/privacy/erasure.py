@@ -5,12 +5,16 @@ from __future__ import annotations
 from uuid import UUID
 
 from django_sessrec.capture.erasure import erase_sessions
+from django_sessrec.capture.outbox import ERASE_TASK, outbox
 
 
 def erase(session_id: UUID) -> dict[str, int]:
     """Delete the session's rows; return how many by table. Erasing twice is harmless.
 
     Raises django.db.Error where the database does not answer in time. A row of a write that had begun
-    before, and outlasts the erasure, goes with the next upkeep.
+    before, and outlasts the erasure, is deleted by a task, or by the next upkeep where the broker is away.
     """
-    return erase_sessions([session_id]).rows
+    erased = erase_sessions([session_id])
+    if erased.unfinished:
+        outbox.publish(ERASE_TASK, session_id=str(session_id))
+    return erased.rows

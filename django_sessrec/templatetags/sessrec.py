@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
-from django_sessrec.capture.consent import CONTEXTUAL, Level, gpc_prevails
+from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level, gpc_prevails
 from django_sessrec.capture.cookie import switched_off
 from django_sessrec.capture.request_filters import is_prefetch
 from django_sessrec.catalogue import get_catalogue
@@ -152,12 +152,12 @@ def sessrec_why(context: Context, placement: str) -> SafeString | str:
     """Tell, folded up, what the placement's list is made from for this visitor."""
     request = context.get("request")
     session_id = getattr(getattr(request, "sessrec", None), "session_id", None)
-    level = _level(request)  # asked last: who may begin no session is contextual from then on
     return render_to_string(
         "sessrec/why_fold.html",
         {
             "explanation": explain(placement, session_id),
-            "visit": explain_visit(level),
+            "visit": explain_visit(_level(request)),
+            "earlier_kept": _earlier_kept(request),
             "page": reverse("sessrec:why"),
         },
     )
@@ -201,10 +201,19 @@ def _level(request: HttpRequest | None) -> Level:
     tracker = getattr(request, "sessrec", None)
     if tracker is None:
         return CONTEXTUAL
-    if tracker.switched_off or tracker.level != CONTEXTUAL:
+    level: Level = SESSION if tracker.session_id else CONTEXTUAL
+    if tracker.switched_off or level == SESSION:
         tracker.keep_private()
-    level: Level = tracker.level
     return level
+
+
+def _earlier_kept(request: HttpRequest | None) -> bool:
+    """Whether an earlier session stays that this page adds nothing to; the page is then private."""
+    tracker = getattr(request, "sessrec", None)
+    if tracker is None or not tracker.earlier_session_stays:
+        return False
+    tracker.keep_private()
+    return True
 
 
 @never_raises("leave a place for recommendations", default="", savepoints=True)

@@ -64,3 +64,23 @@ def test_an_invented_forwarded_address_passes_no_throttle(settings):
         headers = BROWSER | {"X-Forwarded-For": f"84.20.1.{number}, 93.184.216.34:{50_000 + number}"}
         statuses.append(send(Client(headers=headers), an_event()).status_code)
     assert statuses == [202, 429]
+
+
+@pytest.mark.parametrize(
+    "address", ["events/", "recommendations/?placement=product_page", "my-data/", "schema/"]
+)
+def test_who_goes_on_over_the_rate_uses_up_nothing_of_the_address(settings, address):
+    limits = {"THROTTLE_EVENTS": "1/day", "THROTTLE_RECOMMENDATIONS": "1/day"}
+    settings.SESSREC = settings.SESSREC | limits
+
+    def asked(session_id):
+        client = Client(headers=BROWSER, REMOTE_ADDR="93.184.216.34")
+        client.cookies["sessrec"] = cookie.text_of(session_id)
+        return send(client, an_event()) if address == "events/" else client.get(f"/sessrec/{address}")
+
+    script = uuid7()
+    first, *others = [asked(script) for _number in range(25)]
+    assert first.status_code < 300
+    assert {each.status_code for each in others} == {429}
+    assert 0 < int(others[-1]["Retry-After"]) <= 2 * 24 * 60 * 60
+    assert asked(uuid7()).status_code == first.status_code

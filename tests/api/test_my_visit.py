@@ -27,8 +27,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.api.urls")]
 def told(visitor):
     """The page's text: told(), or told(browser)."""
 
-    def read(browser: Client = visitor, status: int = 200) -> str:
-        page = browser.get(PAGE)
+    def read(browser: Client = visitor, status: int = 200, address: str = PAGE) -> str:
+        page = browser.get(address)
         assert page.status_code == status
         assert "no-store" in page["Cache-Control"]
         return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", "", page.content.decode())))
@@ -133,13 +133,36 @@ def test_one_click_erases_the_visit_and_says_what_comes_next(visitor, products, 
     send(visitor, an_event())
     visitor.get("/sessrec/recommendations/", {"placement": "product_page"})
     answer = visitor.post(PAGE)
-    assert (answer.status_code, answer["Location"]) == (303, PAGE)
+    assert (answer.status_code, answer["Location"]) == (303, f"{PAGE}?erased=yes")
     assert answer.cookies["sessrec"].value == ""
     assert not Event.objects.exists()
     assert not Impression.objects.exists()
-    page = told()
+    page = told(address=answer["Location"])
+    assert "Your visit has been erased." in page
+    assert '<p role="status">' in visitor.get(answer["Location"]).content.decode()
     assert "Your browser has no cookie of a visit" in page
     assert "With the next product that you look at, a new visit begins" in page
+
+
+def test_who_clicks_after_the_cookie_has_ended_is_told_that_nothing_was_erased(visitor, told):
+    send(visitor, an_event())
+    del visitor.cookies["sessrec"]
+    answer = visitor.post(PAGE)
+    assert (answer.status_code, answer["Location"]) == (303, f"{PAGE}?erased=no")
+    assert Event.objects.count() == 1
+    page = told(address=answer["Location"])
+    assert "Nothing was erased: your browser no longer had the cookie of your visit." in page
+    assert "has been erased" not in page
+
+
+def test_an_address_that_comes_back_tells_of_no_erasure_to_who_has_a_visit(visitor, stranger, told):
+    send(visitor, an_event())
+    for address in (f"{PAGE}?erased=yes", f"{PAGE}?erased=no"):
+        page = told(address=address)
+        assert "Product viewed" in page
+        assert "has been erased" not in page
+        assert "Nothing was erased" not in page
+    assert "has been erased" not in told(stranger, address=f"{PAGE}?erased=maybe")
 
 
 def test_of_a_visit_that_has_just_begun_nothing_is_kept(visitor, told):

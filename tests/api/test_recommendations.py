@@ -133,6 +133,18 @@ def test_a_flood_is_slowed_down(visitor, settings):
     assert statuses == [200, 429]
 
 
+def test_a_slot_that_fails_says_whether_the_view_left_to_the_script_may_be_recorded(
+    visitor, stranger, settings
+):
+    for client, level in ((visitor, "session"), (stranger, "contextual")):
+        answer = client.get("/sessrec/slot/no_such/")
+        assert (answer.status_code, answer["Sessrec-Consent"]) == (404, level)
+        assert not answer.cookies
+    settings.SESSREC = settings.SESSREC | {"THROTTLE_RECOMMENDATIONS": "0/day"}
+    answer = visitor.get("/sessrec/slot/product_page/", REMOTE_ADDR="93.184.216.34")
+    assert (answer.status_code, answer["Sessrec-Consent"]) == (429, "session")
+
+
 def test_the_method_must_fit(visitor):
     answer = visitor.put(URL)
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")

@@ -2,6 +2,7 @@
 
 import re
 from html import unescape
+from http.cookies import SimpleCookie
 
 import pytest
 from django.template import Context, Template
@@ -9,7 +10,7 @@ from django.test import RequestFactory
 
 from django_sessrec.capture import session_limit
 from django_sessrec.capture.tracker import Tracker
-from django_sessrec.models import Promotion, TrainingRun
+from django_sessrec.models import Event, Promotion, TrainingRun
 from django_sessrec.recsys import ItemKNN, Neighbours, Popularity, artifact
 from django_sessrec.recsys.popularity import PopularityRecommender
 from tests.support.api import an_event, send
@@ -86,7 +87,7 @@ def told(stranger, visitor):
         ({"MODELS": ["spring"]}, OWN),
         ({"PINNED": ["1", "2"]}, "2 products chosen by the shop come first"),
         ({"EXCLUDED": ["1"]}, "1 product is never shown here"),
-        ({"STEPS": ["recently_viewed"]}, "Products that you viewed during this visit, the newest first."),
+        ({"STEPS": ["recently_viewed"]}, "Only with personal suggestions: products that you viewed during"),
         ({"MAX_PER_CATEGORY": 3}, "At most 3 products of each category"),
         ({"LIMIT": 5}, "At most 5 products are shown"),
         ({"TITLE": "Warm & dry"}, "Warm & dry"),
@@ -102,16 +103,31 @@ def test_changing_a_placement_changes_the_page(serving, placement, told, keys, s
 def test_a_list_that_hides_viewed_products_says_so(serving, placement, told):
     for hidden in (True, False):
         placement(HIDE_VIEWED=hidden)
-        assert ("already viewed during this visit are left out" in told()) == hidden
+        assert ("already viewed during this visit are left out" in told(consented=True)) == hidden
 
 
 def test_what_a_basket_and_an_order_leave_out_is_told(serving, placement, told):
     for hidden in (True, False):
         placement(HIDE_BOUGHT_CATEGORIES=hidden)
-        assert ("After an order" in told()) == hidden
-    assert "same category as one in your basket" not in told()
+        assert ("After an order" in told(consented=True)) == hidden
+    assert "same category as one in your basket" not in told(consented=True)
     placement(STEPS=["bought_together", "model"])
-    assert "same category as one in your basket" in told()
+    assert "same category as one in your basket" in told(consented=True)
+
+
+def test_lists_that_follow_the_page_alone_claim_nothing_of_the_visit(serving, placement, told):
+    """Of a visitor without consent no list knows what was viewed, shown, put into the basket or bought."""
+    placement(
+        STEPS=["model", "bought_together", "content", "popular"], ROTATE_AFTER=3, EXPLORE=0.1, NEW_PRODUCTS=2
+    )
+    of_the_visit = ("during this visit", "your basket", "After an order", "of 100 places")
+    page = told(consented=True)
+    assert [each for each in of_the_visit if each not in page] == []
+    page = told()
+    assert [each for each in of_the_visit if each in page] == []
+    assert "Products that others bought together with the product on the page." in page
+    assert "New products like the product on the page." in page
+    assert "Up to 2 places are for new products that resemble the product on the page" in page
 
 
 @pytest.mark.parametrize(
@@ -125,8 +141,10 @@ def test_a_list_is_called_as_its_page_calls_it(placement, stranger, steps, title
 
 def test_the_row_that_leads_back_leaves_out_nothing_that_was_viewed(placement, told):
     placement(STEPS=["recently_viewed"])
-    assert "already viewed during this visit are left out" not in told()
-    assert "After an order" not in told()
+    page = told(consented=True)
+    assert "Products that you viewed during this visit, the newest first." in page
+    assert "already viewed during this visit are left out" not in page
+    assert "After an order" not in page
 
 
 def test_the_steps_of_a_list_are_told_and_methods_only_where_they_are_asked(serving, placement, told):
@@ -178,7 +196,7 @@ def test_before_any_training_no_method_is_claimed(placement, told):
 
 def test_what_is_used_of_the_visit_follows_consent_and_settings(settings, told):
     settings.SESSREC = settings.SESSREC | {"SESSION_IDLE_MINUTES": 20, "RETENTION_DAYS": 45}
-    assert "We use only the product on the page" in told()
+    assert "We use only the product, category or search on the page." in told()
     assert "after 20 minutes without activity, and after 24 hours" in told(consented=True)
     assert "deleted after 45 days" in told(consented=True)
     assert "erased at once, as long as your browser has its cookie" in told(consented=True)
@@ -205,6 +223,54 @@ def test_who_refused_reads_that_orders_are_counted_where_they_are(settings, told
     assert "for the shop's figures and without a time limit" in told()
 
 
+def not_answered(request):
+    """The shop's CONSENT, of a visitor who has not answered the banner."""
+
+
+def failing(request):
+    raise RuntimeError("the shop's own mistake")
+
+
+@pytest.mark.parametrize("answer", ["not_answered", "failing"])
+@pytest.mark.parametrize("count_all", [True, False])
+def test_who_has_a_visit_that_stays_is_not_told_that_nothing_is_kept(visitor, settings, answer, count_all):
+    send(visitor, an_event())
+    settings.SESSREC = settings.SESSREC | {
+        "CONSENT": f"{__name__}.{answer}",
+        "COUNT_ALL_ORDERS": count_all,
+        "PLACEMENTS": {"product_page": {}},
+    }
+    fold = rendered('{% sessrec_why "product_page" %}', cookies=visitor.cookies)
+    page = visitor.get("/sessrec/why/")
+    assert "private" in page["Cache-Control"]
+    assert fold[1].has_work, "it is kept from shared caches"
+    for html in (page.content.decode(), fold[0]):
+        assert "Your browser still has the cookie of a visit that was remembered before." in html
+        assert "deleted after 90 days" in html
+        assert "No cookie identifies your visit" not in html
+        assert "no data of it is kept" not in html
+        assert ("Only if you order is something kept" in html) == count_all
+        assert "/sessrec/my-visit/" in Markup(html).links
+    assert Event.objects.count() == 1
+
+
+@pytest.mark.parametrize("refusal", [{"consent": "no"}, {"sessrec_off": "1"}])
+def test_who_withdraws_with_this_page_is_told_that_nothing_is_kept(visitor, refusal):
+    send(visitor, an_event())
+    for name, value in refusal.items():
+        visitor.cookies[name] = value
+    page = visitor.get("/sessrec/why/")
+    assert "No cookie identifies your visit, and no data of it is kept." in page.content.decode()
+    assert not Event.objects.exists()
+
+
+def test_a_withdrawal_by_the_page_s_own_view_is_told_as_one(settings, visitor):
+    send(visitor, an_event())
+    settings.SESSREC = settings.SESSREC | {"CONSENT": f"{__name__}.not_answered"}
+    html, _ = rendered('{% sessrec_why "product_page" %}', cookies=visitor.cookies, withdraws=True)
+    assert "No cookie identifies your visit" in html
+
+
 def test_the_page_is_fit_for_everybody_and_leaves_no_trace(placement, visitor):
     placement(PINNED=["1"], EXPERIMENT={"NAME": "x", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}})
     page = visitor.get("/sessrec/why/")
@@ -220,10 +286,15 @@ def test_a_placement_with_a_mistake_is_left_out(placement, stranger, caplog):
     assert "could not explain the placement 'product_page'" in caplog.text
 
 
-def rendered(source: str, *, consented: bool = False) -> tuple[str, Tracker]:
+def rendered(
+    source: str, *, consented: bool = False, cookies: SimpleCookie | None = None, withdraws: bool = False
+) -> tuple[str, Tracker]:
     request = RequestFactory().get("/demo/?page=2&x=<")
     request.COOKIES["consent"] = "yes" if consented else "no"
+    request.COOKIES |= {name: morsel.value for name, morsel in (cookies or {}).items()}
     request.sessrec = Tracker(request)
+    if withdraws:
+        request.sessrec.withdraw()
     html = Template("{% load sessrec %}" + source).render(Context({"request": request}))
     return html, request.sessrec
 
@@ -242,6 +313,16 @@ def test_who_may_begin_no_session_is_told_that_nothing_is_kept(serving, placemen
     monkeypatch.setattr(session_limit, "may_begin", lambda _request: False)
     html, _ = rendered('{% sessrec_why "product_page" %}', consented=True)
     assert "No cookie identifies your visit" in html
+    html, tracker = rendered("{% sessrec_toggle %}", consented=True)
+    assert "Suggestions are not based on your visit." in html
+    assert not tracker.has_work, "everybody gets it"
+
+
+def test_a_page_with_the_switch_alone_begins_no_visit(visitor):
+    page = visitor.get("/sessrec/my-visit/")
+    assert "Suggestions are based on this visit." in page.content.decode()
+    assert not page.cookies
+    assert not Event.objects.exists()
 
 
 def test_a_client_past_its_limit_of_sessions_is_told_that_nothing_is_kept(settings, visitor, stranger):

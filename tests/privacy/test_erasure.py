@@ -9,7 +9,9 @@ from django_sessrec.capture import store
 from django_sessrec.capture.event import make
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event
+from django_sessrec.operations.upkeep import upkeep
 from django_sessrec.privacy.erasure import erase
+from tests.support.capture import carry_out, celery_on, tasks_in
 
 
 @pytest.mark.django_db(transaction=True)
@@ -37,4 +39,45 @@ def test_what_is_written_before_the_erasures_transaction_commits_goes_with_it():
         page.start()
         page.join()
         assert Event.objects.count() == 1
+    assert not Event.objects.exists()
+
+
+def erased_while_a_write_is_unfinished(visit):
+    """Rows that the erasure deleted beside a transaction that has written a click, and commits after it."""
+    rows = []
+
+    def erase_elsewhere():
+        rows.append(erase(visit))
+        connection.close()
+
+    with transaction.atomic():
+        store.write([make("view_item", "1", session_id=visit)])
+        erasing = Thread(target=erase_elsewhere)
+        erasing.start()
+        erasing.join()
+    return rows[0]["sessrec_event"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_task_erases_what_a_write_that_outlasts_the_erasure_leaves(broker_url):
+    visit = uuid7()
+    with (
+        celery_on(broker_url) as app,
+        app.connection_for_read() as broker,
+        broker.SimpleQueue("celery") as queue,
+    ):
+        queue.clear()
+        assert erased_while_a_write_is_unfinished(visit) == 0
+        assert Event.objects.count() == 1
+        carry_out(queue.get(timeout=300))
+        assert not Event.objects.exists()
+        assert erase(visit)["sessrec_event"] == 0
+        assert tasks_in(queue) == set(), "that one was finished"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_a_broker_the_erasure_is_left_to_the_upkeep(tmp_path):
+    with celery_on(f"redis+socket://{tmp_path}/nobody.sock"):
+        assert erased_while_a_write_is_unfinished(uuid7()) == 0
+    upkeep()
     assert not Event.objects.exists()

@@ -18,12 +18,17 @@ pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True), needs_ch
 
 
 @pytest.fixture
-def page(settings, monkeypatch) -> Iterator[Page]:
+def complaints() -> list[str]:
+    """What the console of `page` complains about."""
+    return []
+
+
+@pytest.fixture
+def page(settings, monkeypatch, complaints) -> Iterator[Page]:
     """A tab; whatever the console complains about fails the test."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # Playwright runs a loop in the test's thread
     settings.MIDDLEWARE = ["tests.demo.security.strict_csp", *settings.MIDDLEWARE]
     settings.SESSREC = settings.SESSREC | {"TRACKED_VIEWS": {"demo:cached": "pk"}}
-    complaints: list[str] = []
     with chromium() as browser:
         tab = browser.new_page()
         watch(tab.context, complaints)
@@ -207,6 +212,29 @@ def test_before_consent_the_slot_is_full_and_nothing_is_stored_or_sent(page, add
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
     assert not Event.objects.exists()
     assert not Impression.objects.exists()
+
+
+@pytest.mark.parametrize("consented", [True, False])
+def test_a_slot_of_a_placement_that_is_gone_loses_no_view(page, address, settings, complaints, consented):
+    settings.SESSREC = settings.SESSREC | {"PLACEMENTS": {"another": {}}}
+    if consented:
+        agree(page)
+    page.goto(address)
+    if consented:
+        assert [each.name for each in recorded(1)] == ["view_item"]
+    page.wait_for_timeout(1_000)
+    assert Event.objects.exists() == consented
+    assert len(complaints) == 1, "the browser's own"
+    assert "404" in complaints.pop()
+
+
+def test_an_answer_that_breaks_off_costs_the_list_alone(page, address):
+    page.add_init_script("Response.prototype.text = async () => { throw new Error('broken off') }")
+    agree(page)
+    page.goto(address)
+    assert [each.name for each in recorded(1)] == ["view_item"]
+    page.wait_for_timeout(1_000)
+    assert page.locator(".sessrec__item").count() == 0
 
 
 def test_shop_hears_when_a_slot_is_filled(page, address):

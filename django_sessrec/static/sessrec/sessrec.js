@@ -21,7 +21,7 @@ const told = new Set(); // signed lists that were seen, and links that were clic
 function fill(placeholder) {
   placeholder.dataset.sessrecFilled = ""; // a framework that takes the page back from its memory brings it filled
   const next = () => ask(placeholder);
-  latestAnswer = latestAnswer?.then(next, next) ?? next();
+  latestAnswer = latestAnswer?.then(next) ?? next();
 }
 
 /** The placeholder's address, with what the page shows elsewhere; not with what stands in for another list. */
@@ -40,14 +40,17 @@ function addressOf(placeholder) {
   return address;
 }
 
+/** An answer without a list says, too, whether the view may be recorded. What fails costs the list alone. */
 async function ask(placeholder) {
-  const response = await fetch(addressOf(placeholder), { credentials: "include" }).catch(() => ({}));
-  if (!response.ok) return;
-  placeholder.innerHTML = await response.text();
-  answered.add(placeholder);
-  placeholder.dispatchEvent(new CustomEvent("sessrec:filled", { bubbles: true }));
-  const item = placeholder.dataset.sessrecView;
-  if (item && response.headers.get("Sessrec-Consent") === "session") recordView(item);
+  try {
+    const response = await fetch(addressOf(placeholder), { credentials: "include" });
+    const item = placeholder.dataset.sessrecView;
+    if (item && response.headers.get("Sessrec-Consent") === "session") recordView(item);
+    if (!response.ok) return;
+    placeholder.innerHTML = await response.text();
+    answered.add(placeholder);
+    placeholder.dispatchEvent(new CustomEvent("sessrec:filled", { bubbles: true }));
+  } catch {}
 }
 
 function recordView(item_id) {
