@@ -142,7 +142,7 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(saved, here, name):
 
 
 def test_a_run_from_before_there_was_a_storage_is_explained(here):
-    with pytest.raises(ArtifactError, match="was removed, or published before ARTIFACTS_STORAGE was set; train anew"):
+    with pytest.raises(ArtifactError, match="published before ARTIFACTS_STORAGE was set; train anew"):
         download("tea-1", "", here)
 
 
