@@ -40,6 +40,7 @@ class ListRules:
     explored: int  # places of a hundred that are drawn by chance
     max_per_category: int | None
     own: int  # rules of the shop's own, in its code and in the admin
+    for_groups: int  # rules that hold for one group of customers each
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ def _rules(placement: Placement) -> ListRules:
         explored=ceil(100 * placement.explore),
         max_per_category=placement.max_per_category,
         own=len(placement.rules) + len(by_hand) - paid,
+        for_groups=sum(bool(rule.group) for rule in by_hand),
     )
 
 

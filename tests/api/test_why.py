@@ -7,12 +7,15 @@ from http.cookies import SimpleCookie
 import pytest
 from django.template import Context, Template
 from django.test import RequestFactory
+from django.utils import timezone
 
 from django_sessrec.capture import session_limit
 from django_sessrec.capture.tracker import Tracker
 from django_sessrec.models import Event, Promotion, TrainingRun
 from django_sessrec.recsys import ItemKNN, Neighbours, Popularity, artifact
 from django_sessrec.recsys.popularity import PopularityRecommender
+from django_sessrec.rule_models import RuleSet
+from django_sessrec.serving import merchant_rules
 from tests.support.api import an_event, send
 from tests.support.markup import Markup
 from tests.support.models import fitted
@@ -128,6 +131,16 @@ def test_lists_that_follow_the_page_alone_claim_nothing_of_the_visit(serving, pl
     assert "Products that others bought together with the product on the page." in page
     assert "New products like the product on the page." in page
     assert "Up to 2 places are for new products that resemble the product on the page" in page
+
+
+def test_a_rule_for_a_group_of_customers_is_told(fresh_process, placement, told):
+    placement()
+    live = RuleSet.objects.create(placement="product_page", published_at=timezone.now())
+    live.rules.create(kind="hide", parameters={"item": "1"})
+    assert "the group of your account" not in told()
+    live.rules.create(kind="pin", parameters={"item": "2", "position": 1}, group="trade")
+    merchant_rules.forget()
+    assert "1 rule holds for one group of customers only: the list then also follows the group" in told()
 
 
 @pytest.mark.parametrize(
