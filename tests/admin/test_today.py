@@ -24,7 +24,7 @@ from django_sessrec.serving.rule_sets import draft_of, publish
 from tests.support.admin import a_run, page
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
-from tests.support.history import buy, click, earlier_today, show
+from tests.support.history import buy, click, days_ago, earlier_today, show
 
 pytestmark = pytest.mark.django_db
 TODAY = "/admin/sessrec/"
@@ -42,13 +42,12 @@ def bought_after_a_click(at, price, currency="EUR", *, clicked=True):
 @pytest.fixture
 def sales():
     """100 EUR after a click and 300 without in these days, 40 after a click before them; some dollars."""
-    now = datetime.now(UTC)
-    bought_after_a_click(now - timedelta(days=2), "100.00")
-    bought_after_a_click(now - timedelta(days=2), "300.00", clicked=False)
-    bought_after_a_click(now - timedelta(days=2), "7.00", "USD")
-    bought_after_a_click(now - timedelta(days=9), "40.00")
+    bought_after_a_click(days_ago(2), "100.00")
+    bought_after_a_click(days_ago(2), "300.00", clicked=False)
+    bought_after_a_click(days_ago(2), "7.00", "USD")
+    bought_after_a_click(days_ago(9), "40.00")
     for ago in (8, 10, 11, 12, 13, 14):  # days with figures, so that the two weeks can be compared
-        show(uuid7(now - timedelta(days=ago)), now - timedelta(days=ago), ["1"])
+        show(uuid7(days_ago(ago)), days_ago(ago), ["1"])
     call_command("sessrec_rollup")
 
 
@@ -83,9 +82,8 @@ def test_the_sentence_says_what_was_earned_and_how_much_of_all(admin_client, sal
 
 def test_a_day_that_is_not_over_is_told_apart_and_held_against_nothing(admin_client):
     """A steady shop does not seem to fall in the morning."""
-    now = datetime.now(UTC)
     for ago in range(1, 16):
-        bought_after_a_click(now - timedelta(days=ago), "10.00")
+        bought_after_a_click(days_ago(ago), "10.00")
     bought_after_a_click(earlier_today(timedelta(minutes=1)), "3.00", clicked=False)
     call_command("sessrec_rollup")
     html = page(admin_client, f"{TODAY}?days=7")
@@ -122,11 +120,10 @@ def test_a_shop_whose_days_before_are_unknown_is_not_said_to_grow(admin_client, 
 
 def test_a_young_shop_is_compared_with_the_weeks_that_it_has(admin_client, sales):
     """140 EUR of 28 days, 5 a day, against 84 EUR of the one whole week before them, 12 a day."""
-    now = datetime.now(UTC)
-    bought_after_a_click(now - timedelta(days=29), "84.00")
-    bought_after_a_click(now - timedelta(days=36), "500.00")  # of a week that is not whole
-    show(uuid7(now - timedelta(days=37)), now - timedelta(days=37), ["1"])
-    call_command("sessrec_rollup", "--since", f"{now - timedelta(days=38):%Y-%m-%d}")
+    bought_after_a_click(days_ago(29), "84.00")
+    bought_after_a_click(days_ago(36), "500.00")  # of a week that is not whole
+    show(uuid7(days_ago(37)), days_ago(37), ["1"])
+    call_command("sessrec_rollup", "--since", f"{days_ago(38):%Y-%m-%d}")
     html = page(admin_client, f"{TODAY}?days=28")
     assert "That is 7.00 EUR a day less than in the 7 days before, as far as figures reach." in html
     assert "\N{MINUS SIGN}58.3\N{NO-BREAK SPACE}%" in html, "5 EUR in place of 12"
@@ -154,10 +151,10 @@ def test_the_chart_the_table_and_the_report_say_the_same(admin_client, sales):
 def test_the_chart_flags_the_days_on_which_staff_changed_something(admin_client, sales):
     now = datetime.now(UTC)
     publish(draft_of("product_page", "ada"), "ada", "Advent")
-    RuleSet.objects.update(published_at=now - timedelta(days=3))
+    RuleSet.objects.update(published_at=days_ago(3))
     AuditEntry.objects.note(AuditEntry.Action.ROLL_BACK, "ada", reason="worse", run="ranked #12")
-    AuditEntry.objects.update(happened_at=now - timedelta(days=1))
-    ran = {"counted_from": now - timedelta(days=40), "stopped_at": now - timedelta(days=3)}
+    AuditEntry.objects.update(happened_at=days_ago(1))
+    ran = {"counted_from": days_ago(40), "stopped_at": days_ago(3)}
     Experiment.objects.create(name="Does it pay?", placement="home", state="stopped", **ran)
     Experiment.objects.create(name="Anew?", placement="page", state="waiting", counted_from=now)
     Experiment.objects.update(counted_from=F("counted_from") - timedelta(days=2))
@@ -184,12 +181,11 @@ def test_a_change_that_may_be_chance_has_no_colour(admin_client, sales):
 @pytest.mark.parametrize(("ago", "colour"), [(2, "better"), (9, "worse")])
 def test_a_change_that_is_more_than_chance_has_its_colour(admin_client, ago, colour):
     """Sales, their share and clicked lists, and the sales of the only placement."""
-    now = datetime.now(UTC)
     for days in range(8, 15):
-        show(uuid7(now - timedelta(days=days)), now - timedelta(days=days), ["1"])
+        show(uuid7(days_ago(days)), days_ago(days), ["1"])
     for clicked, at in ((40, ago), (4, 11 - ago)):
         for number in range(44):
-            bought_after_a_click(now - timedelta(days=at), "10.00", clicked=number < clicked)
+            bought_after_a_click(days_ago(at), "10.00", clicked=number < clicked)
     call_command("sessrec_rollup")
     html = page(admin_client, f"{TODAY}?days=7")
     assert re.findall(COLOURED, html) == [colour] * 4

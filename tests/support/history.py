@@ -65,5 +65,10 @@ def earlier_today(ago: timedelta) -> datetime:
     return max(first_moment(today()), datetime.now(UTC) - ago)
 
 
+def days_ago(number: int) -> datetime:
+    """Noon of the shop's day so many days ago: a day back in UTC is another one after clocks have changed."""
+    return first_moment(today() - timedelta(days=number)) + timedelta(hours=12)
+
+
 def minutes(number: float) -> timedelta:
     return timedelta(minutes=number)
