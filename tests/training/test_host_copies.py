@@ -353,11 +353,12 @@ def test_fetch_once_tells_whether_all_is_here(publish, on, capsys):
         assert "can't fetch neighbours #" in capsys.readouterr().out
 
 
-def test_a_promoted_run_past_its_retention_is_no_host_s_fault(publish, on):
+def test_a_promoted_run_past_its_retention_is_no_host_s_fault(publish, on, capsys):
     publish(window_start=timezone.now() - timedelta(days=89))
     TrainingRun.objects.update(window_start=timezone.now() - timedelta(days=400))
     with on("web1"):
         call_command("sessrec_fetch", "--once", "--host", "web1")
+    assert "neighbours: waits for the next run. Here: none" in capsys.readouterr().out
     assert {finding.code for finding in hosts.copies()} == {Code.HOST_CURRENT}
     assert "web1 waits for the next run of neighbours." in {finding.message for finding in hosts.copies()}
 

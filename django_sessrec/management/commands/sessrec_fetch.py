@@ -55,7 +55,8 @@ class Command(BaseCommand):
             late = promoted is not None and not promoted.is_expired_at(now) and row.run != promoted
             missing |= late
             style = self.style.ERROR if late else self.style.SUCCESS
-            says = f"can't fetch {promoted}: {row.problem}" if late else "up to date"
+            says = "up to date" if row.run == promoted else "waits for the next run"
+            says = f"can't fetch {promoted}: {row.problem}" if late else says
             self.stdout.write(f"{row.model}: {style(says)}. Here: {row.run or 'none'}, {row.size:,} bytes")
         if missing:
             raise CommandError("a model in service is not here", returncode=1)
