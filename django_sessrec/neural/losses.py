@@ -24,9 +24,10 @@ def bounded_softmax(
 ) -> Tensor:
     """Softmax over the target and K uniform negatives, each standing for (n_items - 1) / K items.
 
-    With K = n_items the negatives must be all the items, and it is the full softmax. For bounded logits
-    only (cosines times a scale): it takes no maximum, and multiplies in bf16 where the processor can.
-    Gradients are made in the forward pass, while the logits are in the cache.
+    A target that is drawn counts among the negatives too, so that the loss is a little above the full one for
+    targets that rank high. With K = n_items the negatives must be all the items, and it is the full softmax.
+    For bounded logits only (cosines times a scale): it takes no maximum, and multiplies in bf16 where the
+    processor can. Gradients are made in the forward pass, while the logits are in the cache.
     """
     sampled = len(negatives) < n_items
     share = (n_items - 1) / len(negatives) if sampled else 1.0

@@ -228,7 +228,7 @@ def _moments(periods: Sequence[RankingLists]) -> tuple[Tensor, Tensor]:
     """(F,) mean and deviation of the features of real candidates, from some lists of each period."""
     seen: list[FloatArray] = []
     for lists in periods:
-        every = -(-len(lists.counts) // MEASURED)
+        every = max(1, -(-len(lists.counts) // MEASURED))
         some = lists.features[::every].astype(np.float32)
         seen.append(some[np.arange(some.shape[1]) < lists.counts[::every, None]])
     features = torch.from_numpy(np.concatenate(seen))

@@ -20,7 +20,7 @@ NEIGHBOURS = 8  # of each item, those most clicked near it
 
 
 def smoothed(vectors: FloatArray, log: SessionLog, strength: float) -> FloatArray:
-    """(n_rows, D) unit rows, each with `strength` times the mean of its neighbours, as unit rows again.
+    """(n_rows, D) rows, each with `strength` times the mean of its neighbours, as long as before.
 
     An item without neighbours, and the padding, stay as they are.
     """
@@ -28,7 +28,8 @@ def smoothed(vectors: FloatArray, log: SessionLog, strength: float) -> FloatArra
     mixed = vectors.copy()
     for nth in range(NEIGHBOURS):  # one by one: all together would take eight tables
         mixed += strength * shares[:, nth, None] * vectors[near[:, nth]]
-    return mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-12)
+    before, after = (np.linalg.norm(each, axis=1, keepdims=True) for each in (vectors, mixed))
+    return mixed * (before / np.maximum(after, 1e-12))
 
 
 def neighbours(log: SessionLog) -> tuple[NDArray[np.int64], FloatArray]:

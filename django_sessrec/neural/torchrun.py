@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import distributed as dist
 
@@ -84,7 +85,6 @@ def _train(message: dict[str, Any], group: ProcessGroup) -> None:
     recipe = estimator_from(message["estimator"])
     clicks = {name: array.numpy() for name, array in message["clicks"].items()}
     sessions = SessionLog(ItemIndex([str(row) for row in range(1, message["rows"])]), **clicks)
-    torch.manual_seed(recipe.seed + group.rank)  # its own draws: of negatives, and of dropout
     items = torch.zeros(message["rows"], recipe.embedding_size)
     with training_threads(recipe.threads):
         encoder = recipe.encoder(items).to(training_device(recipe.device)).train()
@@ -93,4 +93,10 @@ def _train(message: dict[str, Any], group: ProcessGroup) -> None:
             stateful.load_state_dict(message["state"][part])
         while group.agree(encoder, go_on=True):
             for chosen in trainer.sampler.batches():
+                _seed(recipe.seed, group.rank, trainer.schedule.last_epoch)
                 trainer.step(chosen)
+
+
+def _seed(*numbers: int) -> None:
+    """Seed torch for a follower's step: its own draws of negatives and of dropout, wherever a run resumes."""
+    torch.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))

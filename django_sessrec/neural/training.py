@@ -122,6 +122,7 @@ class Trainer:
                 average.update()
                 reporter.count(epoch, loss, self.sampler.windows.n_targets_of(chosen))
                 checkpoint.keep_if_due(parts)
+            average.catch_up()
             reporter.look(epoch)
             if stopping is not None:
                 improved = stopping.improved(average.averaged)
@@ -202,16 +203,20 @@ class MovingAverage:
         self.every = AVERAGED_EVERY * -(-network.items.num_embeddings // AVERAGED_ROWS)
         self.steps, self.keep = 0, 1.0
 
-    @torch.no_grad()
     def update(self) -> None:
         """Count one step of the network; every few steps move the copy."""
         self.steps += 1
         self.keep *= min(AVERAGING, self.steps / (9 + self.steps))  # short trainings forget faster
         if self.steps % self.every == 0:
-            averaged: list[Tensor] = list(self.averaged.parameters())
-            latest: list[Tensor] = list(self.network.parameters())
-            torch._foreach_lerp_(averaged, latest, 1 - self.keep)
-            self.keep = 1.0
+            self.catch_up()
+
+    @torch.no_grad()
+    def catch_up(self) -> None:
+        """Move the copy for the steps counted since it last moved."""
+        averaged: list[Tensor] = list(self.averaged.parameters())
+        latest: list[Tensor] = list(self.network.parameters())
+        torch._foreach_lerp_(averaged, latest, 1 - self.keep)
+        self.keep = 1.0
 
     def state_dict(self) -> dict[str, Any]:
         """The copy's weights, and the steps counted."""
@@ -297,7 +302,7 @@ class EarlyStopping:
 
     @torch.no_grad()
     def mrr(self, network: SessionEncoder) -> float:
-        """Mean reciprocal rank among all items, 0 to 1; ties count against the network."""
+        """Mean reciprocal rank among all items, 0 to 1; ties, and what is no number, count against it."""
         items = network.item_vectors(
             torch.arange(network.items.num_embeddings, device=network.items.weight.device)
         )
@@ -306,7 +311,7 @@ class EarlyStopping:
             after = network.after_each_click(batch.items, items[batch.items])
             scores = batch.of_prefixes(after) @ items[1:].T  # (N, n_items)
             of_target = scores.gather(1, batch.targets[:, None] - 1)
-            total += float((1 / (scores >= of_target).sum(1)).sum())
+            total += float((1 / (~(scores < of_target)).sum(1)).sum())
             targets += len(batch.targets)
         return total / targets
 

@@ -213,6 +213,20 @@ def test_a_ranker_learns_from_each_list_by_its_weight() -> None:
     assert len(by_second.trainable) == 0
 
 
+def test_a_period_without_a_click_that_followed_another_teaches_nothing() -> None:
+    log = synthetic_shop(sessions=1_000).log
+    recipe = replace(SMALL, periods=2)
+    _, begins, ends, _ = (0, *recipe.cuts(log))
+    firsts = log.offsets[begins:ends]
+    kept = np.ones(len(log.items), bool)
+    kept[log.offsets[begins] : log.offsets[ends]] = False
+    kept[firsts] = True
+    ids = np.repeat(np.arange(len(log)), log.lengths)
+    shortened = SessionLog.from_rows(ids[kept], log.items[kept], log.times[kept], log.index)
+    assert (shortened.slice(begins, ends).lengths == 1).all()
+    assert recipe.fit(shortened).top(log[0], 5)[0].size == 5
+
+
 def test_clicks_that_teach_more_are_ranked_higher() -> None:
     log = synthetic_shop().log
     earlier, later = log.slice(0, 1_500), log.slice(1_500, 1_600)

@@ -49,6 +49,13 @@ def test_a_vector_is_drawn_towards_its_neighbours(few: SessionLog) -> None:
     assert vectors[1].tolist() == [0, 1, 0, 0, 0, 0], "what was given is left as it is"
 
 
+def test_a_vector_keeps_its_length(few: SessionLog) -> None:
+    """Networks without a scale score by plain inner products."""
+    vectors = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    lengths = np.linalg.norm(smoothed(vectors, few, 0.5), axis=1)
+    np.testing.assert_allclose(lengths, np.linalg.norm(vectors, axis=1), rtol=1e-5)
+
+
 def test_items_are_scored_by_what_their_neighbours_know_and_read_as_they_are(
     logs: tuple[SessionLog, SessionLog], tmp_path: Path
 ) -> None:

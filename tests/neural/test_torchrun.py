@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from django_sessrec.neural import GRU4Rec
@@ -33,6 +34,31 @@ with distributed_training() as leads:
         steps = []
         net = recipe.fit(log, validation=later, progress=lambda share, shown: steps.append(share))
         artifact.save(net, folder / "model", card={"told": len(steps)})
+"""
+
+
+RESUMED = """
+import os, sys
+from pathlib import Path
+from django_sessrec.neural import GRU4Rec, checkpoint
+from django_sessrec.neural.torchrun import distributed_training
+from django_sessrec.recsys import artifact
+from django_sessrec.recsys.synthetic import synthetic_shop
+
+checkpoint.SECONDS_BETWEEN, checkpoint.SHARE_OF_TIME = 0, float("inf")
+folder, end_at = Path(sys.argv[1]), float(sys.argv[2])
+
+def ends(share, shown):
+    if share > end_at:
+        os._exit(9)
+
+with distributed_training() as leads:
+    if leads:
+        log = synthetic_shop(sessions=1_500).log
+        net = GRU4Rec(embedding_size=16, epochs=2, threads=1).fit(
+            log, progress=ends, checkpoints=folder / "state"
+        )
+        artifact.save(net, folder / "model", card={})
 """
 
 
@@ -96,6 +122,18 @@ def test_two_processes_train_one_net(
     together = evaluate(net, cases)
     assert together.hr > 0.97 * evaluate(alone, cases).hr
     assert together.hr > 7 * evaluate(Popularity().fit(log), cases).hr
+
+
+def test_a_resumed_run_of_two_processes_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    for folder in (whole, resumed):
+        folder.mkdir()
+    run(RESUMED, whole, "2")
+    run(RESUMED, resumed, "0.4", succeeds=False)
+    assert {path.name for path in resumed.iterdir()} == {"state", "program.py"}
+    run(RESUMED, resumed, "2")
+    one, other = (artifact.load(folder / "model") for folder in (whole, resumed))
+    np.testing.assert_array_equal(one.items, other.items)
 
 
 def test_two_processes_train_each_net_of_the_champion(

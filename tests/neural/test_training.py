@@ -16,7 +16,7 @@ from django_sessrec.neural import SRGNN, GRU4Rec, SASRec
 from django_sessrec.neural.batches import Windows
 from django_sessrec.neural.errors import TrainingDiverged
 from django_sessrec.neural.estimator import NeuralEstimator
-from django_sessrec.neural.training import REPORT_EVERY, ProgressReporter, Trainer
+from django_sessrec.neural.training import REPORT_EVERY, EarlyStopping, ProgressReporter, Trainer
 from django_sessrec.recsys.items import ItemIndex
 from django_sessrec.recsys.recommender import NotEnoughData
 from django_sessrec.recsys.sessions import SessionLog
@@ -108,6 +108,22 @@ def test_validation_stops_a_training_that_gets_worse(logs: tuple[SessionLog, Ses
     assert len(mrr) < 40
     assert rising == sorted(rising)
     assert last <= rising[-1]
+
+
+def test_a_training_of_a_single_step_learns() -> None:
+    log = log_of(*[[1, 2, 3]] * 3)
+    learnt, untrained = (
+        replace(SMALL, learning_rate=rate, smoothing=0).fit(log).items for rate in (0.1, 1e-9)
+    )
+    assert np.abs(learnt - untrained).max() > 0.01
+
+
+def test_a_network_that_is_no_number_ranks_last() -> None:
+    log = log_of([1, 2, 3])
+    network = SMALL.encoder(SMALL.initial_vectors(log))
+    with torch.no_grad():
+        network.items.weight.fill_(torch.nan)
+    assert EarlyStopping(log, SMALL.window, CPU).mrr(network) == pytest.approx(1 / (len(log.index) - 1))
 
 
 def test_an_empty_validation_is_none(logs: tuple[SessionLog, SessionLog]) -> None:
