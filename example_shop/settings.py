@@ -78,7 +78,17 @@ CELERY_BEAT_SCHEDULE = {
 }
 # Celery tells of every heartbeat, twice; a training tells of itself.
 QUIET = {"level": "WARNING"}
-LOGGING = {"version": 1, "loggers": {"celery.app.trace": QUIET, "celery.worker.strategy": QUIET}}
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,  # the import of schedule() has made that of django_sessrec
+    "filters": {"without_debug": {"()": "django.utils.log.RequireDebugFalse"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "filters": ["without_debug"]}},
+    "loggers": {
+        "django.request": {"handlers": ["console"], "level": "ERROR"},  # Django prints them with DEBUG alone
+        "celery.app.trace": QUIET,
+        "celery.worker.strategy": QUIET,
+    },
+}
 
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Iterable, Iterator, Set
 from difflib import get_close_matches
 from pathlib import Path
@@ -45,6 +46,7 @@ def findings() -> Iterator[CheckMessage]:
     yield from _artifacts_storage()
     yield from _time_zones()
     yield from _train_queue()
+    yield from _log()
 
 
 def _database() -> Iterator[CheckMessage]:
@@ -227,3 +229,11 @@ def _train_queue() -> Iterator[CheckMessage]:
                 f" SESSREC['TRAIN_QUEUE'] is {sessrec_settings.TRAIN_QUEUE!r}.",
                 "Call django_sessrec.tasks.schedule() below the last line that changes SESSREC.",
             )
+
+
+def _log() -> Iterator[CheckMessage]:
+    if logging.getLogger("django_sessrec").disabled:
+        yield messages.NO_LOG(
+            "LOGGING disables the app's logger, which was there before it: outages and errors are not logged.",
+            'Set "disable_existing_loggers": False in LOGGING.',
+        )

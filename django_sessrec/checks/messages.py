@@ -186,5 +186,11 @@ NO_ORDER = Check(
     " count up",
     "name a date as `created_field`, or override `newest`",
 )
+NO_LOG = Check(
+    "sessrec.W047",
+    "`LOGGING` disables the loggers that were there before it, the app's among them, as where the settings"
+    " import `schedule`: nothing that goes wrong is logged",
+    'set `"disable_existing_loggers": False` in `LOGGING`',
+)
 
 CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

@@ -1,5 +1,6 @@
 """A project that leads no request, page or task to the app is a numbered check with a hint."""
 
+import logging
 import subprocess
 import sys
 
@@ -102,6 +103,12 @@ def test_a_schedule_made_before_the_queue_was_named_is_told(queue, told):
     found = findings(SESSREC=GOOD | ({"TRAIN_QUEUE": queue} if queue else {}), CELERY_BEAT_SCHEDULE=beat)
     assert ("sessrec.W043" in found) is told
     assert not told or "below the last line" in found["sessrec.W043"].hint
+
+
+@pytest.mark.parametrize("disabled", [True, False])
+def test_a_log_that_the_settings_silence_is_told(disabled, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("django_sessrec"), "disabled", disabled)
+    assert ("sessrec.W047" in findings(SESSREC=GOOD)) is disabled
 
 
 def test_times_without_a_zone_are_refused():
