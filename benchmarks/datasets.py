@@ -35,10 +35,13 @@ def load(folder: Path) -> Dataset:
 
 
 def last_days_of_train(dataset: Dataset) -> Dataset:
-    """The last 7 % of the training sessions as cases, the rest to fit on."""
+    """The last 7 % of the training sessions as cases, the rest to fit on.
+
+    A click on an item that the rest does not have counts as a miss.
+    """
     train, validation = dataset.train.split_last(0.07)
     train = train.compacted()
-    cases = Cases.from_log(validation.reindexed(train.index))
+    cases = Cases.from_log(validation).reindexed(train.index)
     return Dataset(f"{dataset.name}, validation", train, cases)
 
 

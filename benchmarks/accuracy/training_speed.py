@@ -1,7 +1,8 @@
 """Speed of the networks' training steps: `python -m benchmarks.accuracy.training_speed --data FOLDER`.
 
-With the default options, or in batches of `--batch-size`, on the GPU where there is one. The targets_per_s of
-`make bench-models` are those of a whole fit, with its start and its looks at the loss.
+With the default options, or in batches of `--batch-size`, on the GPU where there is one. A batch has at most
+a hundredth of the windows; the figures name its size. The targets_per_s of `make bench-models` are those of a
+whole fit, with its start and its looks at the loss.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def main() -> None:
 
 
 def speed(recipe: NeuralEstimator, sessions: SessionLog, steps: int) -> dict[str, float]:
-    """targets_per_s and ms_per_step of so many steps, once WARM_UP of them are through."""
+    """targets_per_s and ms_per_step of so many steps, once WARM_UP of them are through; the batch_size."""
     device = training_device(recipe.device)
     encoder = recipe.encoder(recipe.initial_vectors(sessions)).to(device).train()
     trainer = Trainer(encoder, recipe, sessions)
@@ -58,7 +59,11 @@ def speed(recipe: NeuralEstimator, sessions: SessionLog, steps: int) -> dict[str
     wait_for(device)
     seconds = time.perf_counter() - began
     targets = sum(map(trainer.sampler.windows.n_targets_of, timed))
-    return {"targets_per_s": targets / seconds, "ms_per_step": 1000 * seconds / len(timed)}
+    return {
+        "batch_size": trainer.sampler.batch_size,
+        "targets_per_s": targets / seconds,
+        "ms_per_step": 1000 * seconds / len(timed),
+    }
 
 
 def wait_for(device: torch.device) -> None:

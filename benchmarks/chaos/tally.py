@@ -2,10 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import psycopg
 
-from benchmarks.chaos.sent import Sent
+from benchmarks.chaos.sent import Happened, Sent
 
 BY_SCRIPTS = "add_to_wishlist"  # no other event of these visits comes from one
 STORED = (
@@ -14,7 +16,14 @@ STORED = (
 TOLD = "SELECT event_id FROM sessrec_event WHERE name = %s"
 SHOWN = "SELECT impression_id FROM sessrec_impression"
 REFUSED = "SELECT payload->>'event_id', count(*) FROM sessrec_failedevent WHERE code = 'name' GROUP BY 1"
-FAILED = "SELECT count(*) FROM sessrec_failedevent WHERE code IN ('unwritable', 'refused')"  # by the database
+OF_THE_DATABASE = "SELECT payload FROM sessrec_failedevent WHERE code IN ('database', 'unwritable')"
+
+
+class Rows(NamedTuple):
+    """What tables hold of the visits: events of pages, and the ids of scripts' events and of impressions."""
+
+    happened: Counter[Happened]
+    ids: set[UUID]
 
 
 @dataclass(frozen=True)
@@ -41,25 +50,48 @@ class Tally:
 def tally(sent: Sent, database: str) -> Tally:
     """Count in the database of this URL."""
     with psycopg.connect(database) as connection:
-        stored = Counter({tuple(key): n for *key, n in connection.execute(STORED, [BY_SCRIPTS])})
-        told = {event_id for (event_id,) in connection.execute(TOLD, [BY_SCRIPTS])}
-        shown = {impression_id for (impression_id,) in connection.execute(SHOWN)}
+        happened = Counter({tuple(key): n for *key, n in connection.execute(STORED, [BY_SCRIPTS])})
+        ids = {row_id for (row_id,) in connection.execute(TOLD, [BY_SCRIPTS])}
+        ids |= {row_id for (row_id,) in connection.execute(SHOWN)}
+        failed = _failed([payload for (payload,) in connection.execute(OF_THE_DATABASE)])
         kept = Counter(dict(connection.execute(REFUSED)))
-        [(failed,)] = connection.execute(FAILED)
-    answered = sent.answered & stored
-    found = answered.total() + len(sent.told.keys() & told) + len(sent.impressions & shown)
+    return compared(sent, Rows(happened, ids), failed, kept)
+
+
+def _failed(payloads: list[dict[str, Any]]) -> Rows:
+    """The rows that the database refused, by their payloads."""
+    events = [each for each in payloads if "event_id" in each]
+    return Rows(
+        Counter(
+            (each["session_id"], each["name"], each["item_id"])
+            for each in events
+            if each["name"] != BY_SCRIPTS
+        ),
+        {UUID(each["event_id"] if "event_id" in each else each["impression_id"]) for each in payloads},
+    )
+
+
+def compared(sent: Sent, stored: Rows, failed: Rows, kept: Counter[str]) -> Tally:
+    """What became of all that was sent; of requests without an answer nothing is counted.
+
+    kept: how often each event that is none was noted as refused, by its id
+    """
+    sent_ids = sent.told.keys() | sent.impressions
+    found = (sent.answered & stored.happened).total() + len(sent_ids & stored.ids)
+    not_stored = sent.answered - stored.happened
+    of_failed = (not_stored & failed.happened).total() + len((sent_ids - stored.ids) & failed.ids)
     refused = (sent.refused & kept).total()
     duplicate = sum(times - 1 for times in sent.told.values())
     visits = {session_id for session_id, _, _ in sent.answered}
-    beyond = stored - sent.answered - sent.unanswered
+    beyond = stored.happened - sent.answered - sent.unanswered
     return Tally(
         sent=sent.rows,
         stored=found,
         duplicate=duplicate,
-        failed=failed,
+        failed=of_failed,
         refused=refused,
         refused_lost=sent.refused.total() - refused,
-        lost=sent.rows - sent.refused.total() - found - duplicate - failed,
+        lost=sent.rows - sent.refused.total() - found - duplicate - of_failed,
         in_flight_killed=sent.requests_unanswered,
         stored_twice=sum(n for (session_id, _, _), n in beyond.items() if session_id in visits),
         http_5xx=sent.server_errors,

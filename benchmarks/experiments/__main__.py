@@ -29,7 +29,12 @@ SPLIT_TRAFFIC = 1_000  # sessions a day of both arms
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--tests", type=int, default=1_000, help="simulated experiments behind each share")
+    parser.add_argument(
+        "--tests",
+        type=int,
+        default=1_000,
+        help="simulated experiments behind each share; half as many for lifts of orders and sales",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="of the interleaved rankers")
     arguments = parser.parse_args()
     figures: dict[str, float] = {}

@@ -92,6 +92,11 @@ class Race:
         while True:
             training()
 
+    def begin(self) -> None:
+        """Start the turn's clock, again where the library had its data to prepare before its first batch."""
+        self.began, self.began_cpu = time.perf_counter(), time.process_time()
+        self.ends = self.began_cpu + self.turn
+
     def trained(self, targets: int) -> None:
         self.targets += targets
         if time.process_time() >= self.ends:
@@ -105,8 +110,8 @@ class Race:
         for line in sys.stdin:
             order, *seconds = line.split()
             if order == "train":
-                self.began, self.began_cpu = time.perf_counter(), time.process_time()
-                self.ends = self.began_cpu + float(seconds[0])
+                self.turn = float(seconds[0])
+                self.begin()
                 return
             if order == "end":
                 break

@@ -67,19 +67,22 @@ def compete(options: argparse.Namespace, folder: Path, results: Points) -> None:
             save(options.out, results)
         for name, order in peers.items():
             results[name]["test"] = order("judge")
-    for name, epochs in dict(options.fits).items():
-        if (saved := folder / f"{name}-{epochs}").exists():
-            results[name]["test"] = accuracy(saved, dataset.test)
+    for name in results.keys() & OURS.keys():
+        longest = max(point["epochs"] for point in results[name]["points"])
+        results[name]["test"] = accuracy(folder / f"{name}-{longest}", dataset.test)
     save(options.out, results)
 
 
 def course(sessions: SessionLog, share: float) -> tuple[SessionLog, Cases]:
-    """So large a share of the newest sessions, and the cases of the days after them, among their items."""
+    """So large a share of the newest sessions, and the cases of the days after them.
+
+    A click on an item that these sessions do not have counts as a miss.
+    """
     train, last_days = sessions.split_last(0.07)
     if share < 1:
         _, train = train.split_last(share)
     train = train.compacted()
-    validation = Cases.from_log(last_days.reindexed(train.index))
+    validation = Cases.from_log(last_days).reindexed(train.index)
     looked_at = np.linspace(0, len(validation) - 1, min(LOOKED_AT, len(validation)))
     return train, validation.take(looked_at.astype(np.int64))
 

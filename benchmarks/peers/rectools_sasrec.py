@@ -25,6 +25,9 @@ class AfterEachBatch(lightning.Callback):
     def __deepcopy__(self, memo):  # the model copies its trainer
         return self
 
+    def on_train_start(self, trainer, module):
+        self.race.begin()
+
     def on_train_batch_end(self, trainer, module, outputs, batch, number):
         self.race.trained(int((batch["y"] > 0).sum()))
 

@@ -4,8 +4,8 @@
 marginal relevance with each dial, among four times as many candidates; how alike the items of a list of 8 are
 (mean cosine of its pairs); and what re-ranking costs a list of 8, in microseconds of processor time.
 
-`rotation`: the same of lists of 8 on the last page of each session of three clicks or more, where items that
-stood in so many of its earlier lists of 8 without a click go to the end.
+`rotation`: HR@8 and MRR@8 of the same clicks after five clicks or more, where items that stood in so many of
+the session's earlier lists of 8 go to the end; and how many lists that changes.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ same machine. The JSON:
     bare_page                   the same of the page without the app
     tagged_over_by_hand_*       requests/s of the page with the tag over those of the one by hand
     model_us, fill_*_us         p50, p90, p99 of 32 items ranked and eight of them explained, and of one slot
-                                filled, in process; p1 is what a machine that others use shows of a quiet one
-    stages_us                   p50 of each step of a slot of a session
+                                filled for the last click of a visit, in process; p1 is what a machine that
+                                others use shows of a quiet one
+    stages_us                   p50 of each step of a slot of a session (in_process.py)
     worker_*_mb                 a web worker's PSS and private memory after the load, with and without the app
     items, sessions, requests, connections, workers     what was measured
 """
@@ -31,17 +32,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import django
-import numpy as np
 
 from benchmarks.patience import be_patient
-from benchmarks.serving.visitors import BROWSER, Load, visit
+from benchmarks.serving.in_process import in_process
+from benchmarks.serving.visitors import Load, visit
 from django_sessrec.recsys import artifact
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.recsys.items import ItemIndex
@@ -52,7 +53,6 @@ from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
 
 ROUNDS = 5
-QUESTIONS = 2_000
 REST = "/sessrec/recommendations/?placement=product_page&item_id={}&limit=8"
 PAGES = {"plain": "/plain/{}/", "by_hand": "/by_hand/{}/", "floor": "/floor/{}/", "tagged": "/tagged/{}/"}
 PAGES["rest"] = REST
@@ -130,99 +130,28 @@ def promote(recommender: Any, folder: Path, *, intents: Intents | None = None) -
     Promotion.objects.create(model="neighbours", run=run, promoted_by="benchmark")
 
 
-def in_process(visits: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """The model's own share of a slot, and the slot's share of a page, without server or writing."""
-    from django_sessrec.recommendations import get_recommendations
-    from django_sessrec.serving.active_models import active
-
-    def slot(consent: str) -> Callable[[Sequence[str]], Any]:
-        asked = request_of(consent)
-        return lambda items: get_recommendations(asked, "product_page", item=items[-1])
-
-    recommender = active("neighbours").recommender
-    return {
-        "model_us": timed(lambda items: recommender.rank(items, 32).explained(0, 8), visits),
-        "fill_contextual_us": timed(slot("no"), visits),
-        "fill_session_us": timed(slot("yes"), visits),
-        "stages_us": {
-            name: timed(ask, given)["p50"] for name, (ask, given) in stages(visits[: QUESTIONS // 2]).items()
-        },
-    }
-
-
-def stages(visits: Sequence[Sequence[str]]) -> dict[str, tuple[Callable[[Any], Any], Sequence[Any]]]:
-    """Each step of a slot of a session, and what it is asked with."""
-    from django_sessrec.recommendations import (
-        choose,
-        get_recommendations,
-        placement_for,
-        remember,
-        render,
-        visit_of,
-    )
-
-    request = request_of("yes")
-    seen = [visit_of(request, item=items[-1]) for items in visits]
-    placement = placement_for("product_page", seen[0])
-    chosen = [choose(each, placement) for each in seen]
-    lists = [get_recommendations(request, "product_page", item=items[-1]) for items in visits]
-    return {
-        "visit_of": (lambda items: visit_of(request, item=items[-1]), visits),
-        "placement_for": (lambda visit: placement_for("product_page", visit), seen),
-        "choose": (lambda visit: choose(visit, placement), seen),
-        "remember": (lambda choice: remember(choice, seen[0], placement), chosen),
-        "render": (lambda made: render(made, request), lists),
-    }
-
-
-def request_of(consent: str) -> Any:
-    """A page's request behind the middleware; with consent it brings a session."""
-    from django.test import RequestFactory
-
-    from django_sessrec.capture import cookie
-    from django_sessrec.capture.tracker import Tracker
-    from django_sessrec.ids import uuid7
-
-    made: Any = RequestFactory().get("/", headers={"user-agent": BROWSER})
-    made.COOKIES |= {"consent": consent, "sessrec": cookie.text_of(uuid7())}
-    made.sessrec = Tracker(made)
-    return made
-
-
-def timed(ask: Callable[[Any], Any], given: Sequence[Any]) -> dict[str, float]:
-    """Microseconds of `ask(each)` for one after the other, such as visits."""
-    seconds = []
-    for each in given[:QUESTIONS]:
-        start = time.perf_counter()
-        ask(each)
-        seconds.append(time.perf_counter() - start)
-    p1, p50, p90, p99 = np.percentile(seconds[len(seconds) // 10 :], [1, 50, 90, 99]) * 1e6
-    return {"p1": p1, "p50": p50, "p90": p90, "p99": p99}
-
-
 def through_the_server(visits: Sequence[Sequence[str]], options: argparse.Namespace) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     loads: dict[str, list[Load]] = {}
     seconds: dict[str, Counter[str]] = {}
     a_round = {"requests": options.requests // ROUNDS, "connections": options.connections}
 
-    def a_load(name: str, address: str, pid: int, *, consent: bool) -> None:
+    def a_load(name: str, address: str, served: tuple[int, int], *, consent: bool) -> None:
+        port, pid = served
         before = _processor_seconds(pid)
         loads.setdefault(name, []).append(visit(port, address, visits, consent=consent, **a_round))
         spent = seconds.setdefault(name, Counter())
-        for process, (of, so_far) in _processor_seconds(pid).items():
-            spent[of] += so_far - before.get(process, (of, 0.0))[1]
+        for process, (whose, so_far) in _processor_seconds(pid).items():
+            spent[whose] += so_far - before.get(process, (whose, 0.0))[1]
 
-    with server(options.workers) as (port, pid):
+    with server(options.workers) as app, server(options.workers, WITHOUT_SESSREC="1") as bare:
         for _ in range(ROUNDS):
+            a_load("bare_page", PAGES["plain"], bare, consent=False)
             for page, address in PAGES.items():
                 for kind in ("contextual", "session"):
-                    a_load(f"{page}_{kind}", address, pid, consent=kind == "session")
-        figures |= memory("with_app", pid)
-    with server(options.workers, WITHOUT_SESSREC="1") as (port, pid):
-        for _ in range(ROUNDS):
-            a_load("bare_page", PAGES["plain"], pid, consent=False)
-        figures |= memory("without_app", pid)
+                    a_load(f"{page}_{kind}", address, app, consent=kind == "session")
+        for name, (_, pid) in {"with_app": app, "without_app": bare}.items():
+            figures |= memory(name, pid)
     pages = {}
     for name, some in loads.items():
         load = together(some)

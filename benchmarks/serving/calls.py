@@ -30,7 +30,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks import one_page_shop
-from benchmarks.serving.__main__ import PAGES, shop, stages
+from benchmarks.serving.__main__ import PAGES, shop
+from benchmarks.serving.in_process import stages
 from benchmarks.serving.visitors import BROWSER, clicks
 
 WARM_UP = 30

@@ -234,6 +234,6 @@ def _train_queue() -> Iterator[CheckMessage]:
 def _log() -> Iterator[CheckMessage]:
     if logging.getLogger("django_sessrec").disabled:
         yield messages.NO_LOG(
-            "LOGGING disables the app's logger, which was there before it: outages and errors are not logged.",
+            "LOGGING disables the app's logger, which was there before it: no outage or error is logged.",
             'Set "disable_existing_loggers": False in LOGGING.',
         )
