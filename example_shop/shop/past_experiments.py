@@ -2,6 +2,9 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 
+from django.db import transaction
+
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment, Variant
 from example_shop.shop.past_lists import MODEL, SAME, SAME_DAYS, WINNER, WINNER_DAYS
 
@@ -9,13 +12,14 @@ PLANNED = 3_000  # sessions
 
 
 def remember(today: date, days: int) -> None:
-    """Make those of which there are lists, which reach back so many days from today."""
-    if days >= SAME_DAYS[0]:
-        reason = "both variants are the same: nothing to find, and nothing was found"
-        _ended(SAME, "home", {"a": "", "b": ""}, _days(today, SAME_DAYS), reason)
-    if days >= WINNER_DAYS[0]:
-        reason = "the lists that follow the session are clicked more often"
-        _ended(WINNER, "product_page", {"popular": "", MODEL: MODEL}, _days(today, WINNER_DAYS), reason)
+    """Make those of which there are lists, which reach back so many days from today; all or none."""
+    with transaction.atomic(using=sessrec_settings.DATABASE):
+        if days >= SAME_DAYS[0]:
+            reason = "both variants are the same: nothing to find, and nothing was found"
+            _ended(SAME, "home", {"a": "", "b": ""}, _days(today, SAME_DAYS), reason)
+        if days >= WINNER_DAYS[0]:
+            reason = "the lists that follow the session are clicked more often"
+            _ended(WINNER, "product_page", {"popular": "", MODEL: MODEL}, _days(today, WINNER_DAYS), reason)
 
 
 def _ended(

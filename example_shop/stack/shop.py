@@ -40,7 +40,7 @@ ENTRANCE = """
 
 @dataclass(frozen=True)
 class Step:
-    """One management command on the way, and when it has nothing left to do."""
+    """One management command on the way, and whether it was finished before: by what it writes last."""
 
     title: str
     command: tuple[str, ...]
@@ -58,8 +58,8 @@ STEPS = [
     # The net takes minutes: the training worker sees that it is due, and the shop need not wait for it.
     Step("Train the neighbours", ("sessrec_train", "neighbours"), done=lambda: has_rows("sessrec_promotion")),
     Step("Put today's new products on the shelves", ("new_arrivals",)),  # which no model knows yet
-    Step("Show these visits their lists", ("simulate_lists",), done=lambda: has_rows("sessrec_impression")),
-    Step("Count the figures", ("sessrec_rollup",), done=lambda: has_rows("sessrec_dailylists")),
+    Step("Show these visits their lists", ("simulate_lists",), done=lambda: has_rows("sessrec_experiment")),
+    Step("Count the figures", ("sessrec_rollup",)),  # of the days that are due
     Step("Collect static files", ("collectstatic", "--no-input", "--verbosity", "0")),
 ]
 

@@ -9,14 +9,16 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from django_sessrec.measuring.days import last_days
+from django_sessrec.capture import store
+from django_sessrec.measuring.days import last_days, today
 from django_sessrec.measuring.kpis import figures
-from django_sessrec.measuring.rollups import roll_up_due
-from django_sessrec.models import Event, Experiment
+from django_sessrec.measuring.rollups import roll_up, roll_up_due
+from django_sessrec.models import Event, Experiment, Impression, Variant
 from django_sessrec.operations.experiments import judgement
 from example_shop.shop.past_lists import WINNER, WINNER_DAYS
 from example_shop.stack.folders import CHECKOUT
-from tests.support.processes import process, wait_for
+from example_shop.stack.shop import STEPS
+from tests.support.processes import database_url, process, wait_for
 
 
 @pytest.mark.django_db(transaction=True)
@@ -53,6 +55,50 @@ def test_the_experiments_of_past_lists_stand_in_the_admin_with_their_figures(goo
     assert list(judged.arms) == ["popular", "neighbours"]
     assert all(arm.sessions > 10 for arm in judged.arms.values())
     assert experiment.stopped_at - experiment.counted_from == timedelta(days=len(WINNER_DAYS))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_interrupted_lists_are_made_by_the_next_start(goods, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", database_url())
+    lists, figures_of_days = (
+        next(step for step in STEPS if step.command == (name,))
+        for name in ("simulate_lists", "sessrec_rollup")
+    )
+    call_command("simulate_history", "--days", "9", "--sessions-per-day", "300", stdout=StringIO())
+    written = []
+
+    def interrupt(*rows):
+        written.append(rows)
+        if len(written) > 1:  # in the middle of a day
+            raise KeyboardInterrupt
+        return write(*rows)
+
+    write = store.write
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            call_command("simulate_lists", "--days", "10", stdout=StringIO())
+    assert not lists.done()
+    call_command("simulate_lists", "--days", "10", stdout=StringIO())
+    assert lists.done()
+    views = Event.objects.filter(name="view_item", bot=False).count()
+    assert Impression.objects.filter(placement="product_page").count() == views
+    roll_up(today())
+    assert not figures_of_days.done(), "the other days' figures are due"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_interrupted_experiments_of_past_lists_are_made_whole(goods, monkeypatch):
+    def interrupt(*_rows):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Variant.objects, "bulk_create", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            call_command("simulate_lists", stdout=StringIO())
+    assert not Experiment.objects.exists()
+    call_command("simulate_lists", stdout=StringIO())
+    assert [each.variants.count() for each in Experiment.objects.all()] == [2, 2]
 
 
 def test_without_a_database_a_command_says_how_to_start_it(tmp_path):

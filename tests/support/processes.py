@@ -21,11 +21,9 @@ def process(*arguments, cwd, own_session=False, **environment):
 
     own_session: as a service has one
     """
-    database = settings.DATABASES["default"]
-    url = f"postgresql://{database['USER']}@/{database['NAME']}?host={quote(database['HOST'])}"
     variables = {
         **os.environ,
-        "DATABASE_URL": url,
+        "DATABASE_URL": database_url(),
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "PYTHONPATH": str(CHECKOUT),
         **environment,
@@ -48,6 +46,12 @@ def process(*arguments, cwd, own_session=False, **environment):
         except subprocess.TimeoutExpired:
             kill(child.pid, *descendants(child.pid))
             child.wait()
+
+
+def database_url():
+    """The URL of the tests' own database."""
+    database = settings.DATABASES["default"]
+    return f"postgresql://{database['USER']}@/{database['NAME']}?host={quote(database['HOST'])}"
 
 
 def wait_for(condition, child=None, seconds=300):

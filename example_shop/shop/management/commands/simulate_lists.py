@@ -7,15 +7,17 @@ from typing import Any
 
 import numpy as np
 from django.core.management.base import BaseCommand
+from django.db import transaction
 
 from django_sessrec.capture import store
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import Event, Impression
 from django_sessrec.serving.active_models import active
 from example_shop.shop.models import Product
 from example_shop.shop.past_experiments import remember
 from example_shop.shop.past_lists import MODEL, PastLists
 
-AT_ONCE = 1_000  # rows of a transaction
+AT_ONCE = 1_000  # rows of a statement
 
 
 class Command(BaseCommand):
@@ -37,7 +39,7 @@ class Command(BaseCommand):
             lists = self._day(past, day, ago=(today - day).days)
             total += lists
             self.stdout.write(f"{day:%a %d %b}: {lists:,} lists")
-        remember(today, days)
+        remember(today, days)  # last: `make shop` knows by them that the lists are complete
         self.stdout.write(self.style.SUCCESS(f"{total:,} lists in {time.monotonic() - began:.1f} s"))
 
     def _day(self, past: PastLists, day: date, *, ago: int) -> int:
@@ -50,8 +52,9 @@ class Command(BaseCommand):
             bot=False, **{f"occurred_{key}": moment for key, moment in within.items()}
         )
         rows = list(past.rows(events.order_by("session_id", "event_id"), ago))
-        for first in range(0, len(rows), AT_ONCE):
-            batch = rows[first : first + AT_ONCE]
-            lists = [row for row in batch if isinstance(row, Impression)]
-            store.write([row for row in batch if isinstance(row, Event)], lists)
+        with transaction.atomic(using=sessrec_settings.DATABASE):  # a day is made whole or not at all
+            for first in range(0, len(rows), AT_ONCE):
+                batch = rows[first : first + AT_ONCE]
+                lists = [row for row in batch if isinstance(row, Impression)]
+                store.write([row for row in batch if isinstance(row, Event)], lists)
         return sum(isinstance(row, Impression) for row in rows)
