@@ -49,7 +49,7 @@ class Step:
 
 STEPS = [
     Step("Prepare the database", ("migrate",)),
-    Step("Fill the catalogue", ("fill_shop",)),
+    Step("Fill the catalogue", ("fill_shop",), done=lambda: has_rows("shop_product")),
     Step(
         "Bring in five weeks of simulated visits",
         ("simulate_history", "--days", "35", "--sessions-per-day", "300"),

@@ -5,6 +5,7 @@ from datetime import date
 from xml.etree import ElementTree
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import call_command
 
 from example_shop.shop import assortment, pictures
@@ -22,6 +23,19 @@ def test_filling_again_leaves_sold_stock_sold(goods):
     Product.objects.update(stock=1)
     call_command("fill_shop", verbosity=0)
     assert set(Product.objects.values_list("stock", flat=True)) == {1}
+
+
+def test_filling_again_leaves_what_the_merchant_changed(goods):
+    product = Product.objects.first()
+    Product.objects.filter(pk=product.pk).update(name="Renamed", price=1)
+    Product.objects.last().delete()
+    Category.objects.filter(slug=product.category_id).update(name="Renamed, too")
+    get_user_model().objects.all().delete()
+    call_command("fill_shop", verbosity=0)
+    product.refresh_from_db()
+    assert (product.name, product.price, product.category.name) == ("Renamed", 1, "Renamed, too")
+    assert Product.objects.count() == 1_199
+    assert not get_user_model().objects.exists()
 
 
 def test_each_kind_is_there_in_its_price_range(goods):

@@ -9,30 +9,20 @@ from django.db import transaction
 from example_shop.shop import assortment
 from example_shop.shop.models import Category, Product
 
-PRODUCT_FIELDS = ["category", "name", "maker", "collection", "family", "colour", "description", "price"]
-PRODUCT_FIELDS += ["variation"]
-
 
 class Command(BaseCommand):
-    help = "Fills the catalogue and makes the user admin (password: admin). Run twice, it changes nothing."
+    help = "Fills an empty shop and makes the user admin (password: admin). One with products stays as it is."
 
     def handle(self, **options: Any) -> None:
+        if Product.objects.exists():
+            self.stdout.write("The shop has products: nothing is changed")
+            return
         with transaction.atomic():
-            Category.objects.bulk_create(
-                assortment.categories(),
-                update_conflicts=True,
-                unique_fields=["slug"],
-                update_fields=["name", "parent", "position", "picture_of", "colour"],
-            )
+            Category.objects.bulk_create(assortment.categories(), ignore_conflicts=True)
             self.stdout.write(f"{Category.objects.count()} categories")
-            Product.objects.bulk_create(  # stock is left alone: what was sold stays sold
-                assortment.products(),
-                update_conflicts=True,
-                unique_fields=["slug"],
-                update_fields=PRODUCT_FIELDS,
-            )
+            Product.objects.bulk_create(assortment.products())
             self.stdout.write(f"{Product.objects.count():,} products")
-        users = get_user_model().objects
-        if not users.filter(username="admin").exists():
-            users.create_superuser("admin", password="admin")
+            users = get_user_model().objects
+            if not users.filter(username="admin").exists():
+                users.create_superuser("admin", password="admin")
         self.stdout.write(self.style.SUCCESS("The shop is filled. Admin: admin / admin"))
