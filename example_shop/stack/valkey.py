@@ -5,6 +5,7 @@ import signal
 import socket
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import quote
 
 from .folders import service_folder
 from .processes import end, working_in
@@ -43,12 +44,12 @@ class Valkey(Program):
     @property
     def url(self) -> str:
         """The broker's URL for Celery, valid while the server runs."""
-        return f"redis+socket://{self.socket}?virtual_host=0"
+        return f"redis+socket://{quote(str(self.socket))}?virtual_host=0"
 
     @property
     def stream_url(self) -> str:
         """Where SESSREC["STREAM_URL"] finds the server, valid while it runs; beside the broker's tasks."""
-        return f"unix://{self.socket}?db=1"
+        return f"unix://{quote(str(self.socket))}?db=1"
 
     def prepare(self) -> None:
         """Make the data folder and end what an ended process left; Valkey replaces a stale socket itself."""
