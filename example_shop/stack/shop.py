@@ -23,6 +23,8 @@ from .supervisor import Supervisor
 from .valkey import Valkey
 
 HOST = "127.0.0.1"
+PORT = 8000
+LAST_PORT = 65_535
 ENTRANCE = """
     The shop      {url}/
     Its admin     {url}/admin/     user admin, password admin
@@ -68,7 +70,7 @@ def run_shop() -> None:
     """Start everything, show where to look, and keep it running until Ctrl-C."""
     if "MAKELEVEL" in os.environ:  # make can be killed without a word to what it runs
         die_with_parent(signal.SIGTERM)
-    port = int(os.environ.get("SHOP_PORT", "8000"))
+    port = shop_port()
     state = own_folder(STATE)
     os.environ["SESSREC_STATE"] = str(state)
     logs = state / "logs"
@@ -162,15 +164,37 @@ def has_rows(table: str) -> bool:
         return connection.execute(query).fetchone() == (True,)
 
 
+def shop_port() -> int:
+    """The port that SHOP_PORT names, else PORT; raises with the remedy where it names none."""
+    named = os.environ.get("SHOP_PORT") or str(PORT)
+    if named.isdecimal() and 0 < int(named) <= LAST_PORT:
+        return int(named)
+    raise RuntimeError(f"SHOP_PORT={named!r} is not a port from 1 to {LAST_PORT}: {_try_another(PORT)}")
+
+
 def require_free(port: int) -> None:
-    """Raise with the remedy when somebody else's server listens on the port."""
+    """Raise with the remedy when the port is taken, or not for this user."""
+    if problem := _cannot_use(port):
+        raise RuntimeError(f"Port {port} can't be used ({problem}): {_try_another(port + 1)}")
+
+
+def _try_another(port: int) -> str:
+    """The command with this port, or if it can't be used with the first from PORT on that can."""
+    free = next(each for each in (port, *range(PORT, LAST_PORT + 1)) if not _cannot_use(each))
+    return f"try `SHOP_PORT={free} make shop`"
+
+
+def _cannot_use(port: int) -> str:
+    """Why this user can't listen on the port now; empty if they can."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
+        except OverflowError:
+            return f"the last one is {LAST_PORT}"
         except OSError as error:
-            remedy = f"SHOP_PORT={port + 1} make shop"
-            raise RuntimeError(f"Port {port} can't be used ({error.strerror}): try `{remedy}`") from None
+            return error.strerror or str(error)
+    return ""
 
 
 def responds(port: int) -> bool:

@@ -4,12 +4,14 @@ import os
 import socket
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import psycopg
 import pytest
 
 from example_shop.stack.folders import CHECKOUT, remove_abandoned_scratch, scratch_folder
-from example_shop.stack.shop import has_rows, require_free, services
+from example_shop.stack.shop import has_rows, require_free, services, shop_port
 
 ASK_BOTH = """
 import os, psycopg, kombu
@@ -17,6 +19,13 @@ print(psycopg.connect(os.environ["DATABASE_URL"]).execute("SELECT 'rows'").fetch
 with kombu.Connection(os.environ["BROKER_URL"]) as broker:
     print("broker" if broker.default_channel.client.ping() else "no broker")
 raise SystemExit(7)
+"""
+# As root, under the number of an ordinary user.
+ASK_FOR_PORT_7 = """
+import os
+from example_shop.stack.shop import require_free
+os.geteuid() or os.seteuid(65534)
+require_free(7)
 """
 
 
@@ -31,11 +40,53 @@ def test_services_runs_a_command_beside_servers_of_its_own():
     assert (done.stdout.split(), done.stderr, done.returncode) == (["rows", "broker"], "", 7)
 
 
+def remedy(error: str) -> int:
+    """The port of the command that an error advises."""
+    return int(error.partition("try `SHOP_PORT=")[2].removesuffix(" make shop`"))
+
+
 def test_a_busy_port_is_named_with_the_remedy():
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        with pytest.raises(RuntimeError, match=f"Port {port} .* try `SHOP_PORT={port + 1} make shop`"):
+        with pytest.raises(RuntimeError, match=f"Port {port} can't be used") as refused:
             require_free(port)
+        require_free(remedy(str(refused.value)))
+
+
+def test_after_the_last_port_an_earlier_one_is_advised():
+    with socket.socket() as busy:
+        with suppress(OSError):  # somebody else's server is as good
+            busy.bind(("127.0.0.1", 65_535))
+            busy.listen()
+        with pytest.raises(RuntimeError) as refused:
+            require_free(65_535)
+        require_free(remedy(str(refused.value)))
+
+
+def test_instead_of_a_port_of_roots_one_is_advised_that_anybody_may_use():
+    if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 7:
+        pytest.skip("anybody may use any port here")
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_FOR_PORT_7], cwd=CHECKOUT, capture_output=True, text=True
+    )
+    assert "Port 7 can't be used (Permission denied)" in done.stderr
+    assert remedy(done.stderr.splitlines()[-1]) >= 8000
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "-1", "70000", "8000.5"])
+def test_what_is_no_port_is_named_with_the_remedy(monkeypatch, port):
+    monkeypatch.setenv("SHOP_PORT", port)
+    with pytest.raises(RuntimeError, match=f"SHOP_PORT='{port}' is not a port") as refused:
+        shop_port()
+    require_free(remedy(str(refused.value)))
+
+
+@pytest.mark.parametrize("port", [None, ""])
+def test_without_a_port_it_is_8000(monkeypatch, port):
+    monkeypatch.delenv("SHOP_PORT", raising=False)
+    if port is not None:
+        monkeypatch.setenv("SHOP_PORT", port)
+    assert shop_port() == 8000
 
 
 def test_servers_that_the_environment_names_are_used_and_none_started(monkeypatch, tmp_path):
