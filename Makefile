@@ -1,4 +1,5 @@
-# Everything is made in the checkout: a fresh machine needs Python 3.11 or newer and make.
+# A fresh machine needs Python 3.11 or newer and make. Everything is made in the checkout, but for the data of
+# the servers where root runs them or its path is too long for a socket: /var/tmp/sessrec-*.
 #
 #   make shop           the example shop, complete, on http://127.0.0.1:8000/ (SHOP_PORT=8001 for another port)
 #   make test           lint and all tests; `make test TESTS=tests/stack` for some

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 
 from ..state import stream_url
+from . import named_database
 from .console import say, step
 from .folders import CHECKOUT, STATE, own_folder
 from .postgres import Postgres
@@ -77,8 +77,11 @@ def run_shop() -> None:
     total = len(STEPS) + 2
     with Supervisor(state) as supervisor:
         require_free(port)
-        with step(1, total, "Start Postgres and Valkey"):
-            supervisor.start(*services(logs))
+        for line in named_services():
+            say(line)
+        servers = services(logs)
+        with step(1, total, f"Start {' and '.join(each.name.title() for each in servers) or 'no server'}"):
+            supervisor.start(*servers)
         for number, each in enumerate(STEPS, start=2):
             if each.done():
                 say(f"[{number}/{total}] {each.title}: done before")
@@ -89,6 +92,16 @@ def run_shop() -> None:
             supervisor.start(*shop_programs(state, port, stream=stream_url() is not None))
         say(ENTRANCE.format(url=f"http://{HOST}:{port}", logs=logs.relative_to(CHECKOUT)))
         supervisor.watch()
+
+
+def named_services() -> list[str]:
+    """Return what is used because the environment names it; raise where that isn't the shop's."""
+    lines = []
+    if url := os.environ.get("DATABASE_URL"):
+        lines.append(f"Using the database of DATABASE_URL: {named_database.examine(url)}")
+    if os.environ.get("BROKER_URL"):
+        lines.append("Using the broker of BROKER_URL")
+    return lines
 
 
 def services(logs: Path) -> list[Program]:
@@ -158,10 +171,9 @@ def manage(*arguments: str) -> None:
 
 
 def has_rows(table: str) -> bool:
-    """Say whether there is anything in a table."""
+    """Say whether there is anything in a table of the shop's database."""
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
-        query = sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(table))
-        return connection.execute(query).fetchone() == (True,)
+        return named_database.has_rows(connection, table)
 
 
 def shop_port() -> int:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from example_shop.stack.folders import CHECKOUT, remove_abandoned_scratch, scratch_folder
-from example_shop.stack.shop import has_rows, require_free, services, shop_port
+from example_shop.stack.shop import has_rows, named_services, require_free, services, shop_port
 
 ASK_BOTH = """
 import os, psycopg, kombu
@@ -93,6 +93,17 @@ def test_servers_that_the_environment_names_are_used_and_none_started(monkeypatc
     monkeypatch.setenv("DATABASE_URL", "postgresql://db.example.com/shop")
     monkeypatch.setenv("BROKER_URL", "redis://broker.example.com")
     assert services(tmp_path) == []
+
+
+def test_it_says_which_servers_of_the_environment_it_uses(postgres, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", postgres.url)
+    monkeypatch.setenv("BROKER_URL", "redis://:geheim@broker.example.com")
+    database, broker = named_services()
+    assert database == f"Using the database of DATABASE_URL: 'sessrec' on {postgres.folder}, as 'sessrec'"
+    assert broker == "Using the broker of BROKER_URL"
+    monkeypatch.delenv("DATABASE_URL")
+    monkeypatch.setenv("BROKER_URL", "")
+    assert named_services() == []
 
 
 def test_the_shop_sees_whether_a_step_was_done(postgres, monkeypatch):
