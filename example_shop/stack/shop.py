@@ -19,7 +19,7 @@ from .folders import CHECKOUT, STATE, own_folder
 from .postgres import Postgres
 from .processes import die_with_parent, tied_to_parent
 from .program import Program
-from .supervisor import Supervisor
+from .supervisor import MARKER, Supervisor
 from .valkey import Valkey
 
 HOST = "127.0.0.1"
@@ -162,7 +162,11 @@ def manage(*arguments: str) -> None:
     """Run a management command with its output on the terminal."""
     command = [sys.executable, "-m", "example_shop.manage", *arguments]
     done = subprocess.run(
-        command, cwd=CHECKOUT, start_new_session=True, preexec_fn=tied_to_parent(signal.SIGTERM)
+        command,
+        cwd=CHECKOUT,
+        env={**os.environ, MARKER: os.environ["SESSREC_STATE"]},
+        start_new_session=True,
+        preexec_fn=tied_to_parent(signal.SIGTERM),
     )
     if done.returncode != 0:
         raise RuntimeError(

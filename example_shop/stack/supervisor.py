@@ -59,8 +59,7 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         self.lock.take()
-        # The lock is ours, so whoever carries the mark lost the supervisor that started it.
-        end(lambda: carrying(MARKER, str(self.state)), politely=signal.SIGTERM, patience=3)
+        end_leftovers(self.state)
         self.handlers = {number: signal.getsignal(number) for number in STOP_SIGNALS}
         for number in STOP_SIGNALS:
             signal.signal(number, signal.default_int_handler)
@@ -103,3 +102,8 @@ class Supervisor:
             for watched in group:
                 watched.program.stop()
                 watched.logs.show()
+
+
+def end_leftovers(state: Path) -> None:
+    """End what a killed supervisor left; for who has its lock, so that each that carries the mark is such."""
+    end(lambda: carrying(MARKER, str(state)), politely=signal.SIGTERM, patience=3)

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from example_shop.stack.folders import CHECKOUT, remove_abandoned_scratch, scratch_folder
-from example_shop.stack.shop import has_rows, named_services, require_free, services, shop_port
+from example_shop.stack.shop import has_rows, manage, named_services, require_free, services, shop_port
+from example_shop.stack.supervisor import MARKER
 
 ASK_BOTH = """
 import os, psycopg, kombu
@@ -114,6 +115,13 @@ def test_the_shop_sees_whether_a_step_was_done(postgres, monkeypatch):
     with psycopg.connect(postgres.url) as connection:
         connection.execute("INSERT INTO visit DEFAULT VALUES")
     assert has_rows("visit")
+
+
+def test_the_command_of_a_step_carries_the_mark_by_which_leftovers_are_ended(monkeypatch, tmp_path, capfd):
+    monkeypatch.setenv("SESSREC_STATE", str(tmp_path))
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "example_shop.settings")
+    manage("shell", "--no-startup", "--command", f"import os; print('mark', os.environ['{MARKER}'])")
+    assert f"mark {tmp_path}" in capfd.readouterr().out
 
 
 def test_scratch_of_a_killed_process_is_removed():
