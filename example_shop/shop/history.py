@@ -36,11 +36,11 @@ class Happening(NamedTuple):
 def happenings(
     visitors: ShopVisitors, day: datetime, sessions: int, draw: np.random.Generator
 ) -> Iterator[Happening]:
-    """One day's visits, each in the order in which it happened; `day` is its midnight."""
+    """One day's visits, each in the order in which it happened; `day` is its midnight by the shop's clock."""
     hours = draw.choice(24, sessions, p=HOURS)
     starts = np.sort(hours * 3600 + draw.integers(0, 3600, sessions))
     for start in starts.tolist():
-        at = day + timedelta(seconds=start)
+        at = (day + timedelta(seconds=start)).astimezone(UTC)
         if draw.random() < BOTS:
             yield from _crawl(len(visitors.goods), at, draw)
         else:

@@ -1,11 +1,12 @@
 """The experiments of the past lists as the admin knows them, ended when their last list was shown."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 
 from django.db import transaction
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment, Variant
+from django_sessrec.measuring.days import ONE, first_moment
 from example_shop.shop.past_lists import MODEL, SAME, SAME_DAYS, WINNER, WINNER_DAYS
 
 PLANNED = 3_000  # sessions
@@ -61,7 +62,5 @@ def _ended(
 
 def _days(today: date, ago: range) -> tuple[datetime, datetime]:
     """From the first midnight to the last, of days that are so many days ago."""
-    first, last = (
-        datetime.combine(today - timedelta(days=days), time.min, UTC) for days in (ago[-1], ago[0] - 1)
-    )
+    first, last = (first_moment(today - days * ONE) for days in (ago[-1], ago[0] - 1))
     return first, last

@@ -3,13 +3,17 @@
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import Sum
 
-from django_sessrec.measuring.days import last_days
+from django_sessrec.capture import store
+from django_sessrec.capture.event import make
+from django_sessrec.ids import uuid7
+from django_sessrec.measuring.days import ONE, day_of, each_day, first_moment, last_days, today, whole_days
 from django_sessrec.measuring.kpis import figures
 from django_sessrec.measuring.rollups import roll_up_due
 from django_sessrec.models import DailyPages, Event, Impression
@@ -38,6 +42,17 @@ def told(visitors, seed):
 
 def test_the_same_seed_makes_the_same_day(visitors):
     assert told(visitors, 7) == told(visitors, 7) != told(visitors, 8)
+
+
+@pytest.mark.parametrize("date", [(2026, 3, 29), (2026, 10, 25)], ids=["23 hours", "25 hours"])
+def test_a_days_visits_begin_on_it_though_the_clocks_change(visitors, date):
+    midnight = datetime(*date, tzinfo=ZoneInfo("Europe/Oslo"))
+    visits = {}
+    for each in happenings(visitors, midnight, 500, np.random.default_rng(7)):
+        visits.setdefault(each.session_id, []).append(each.at)
+    assert {moments[0].astimezone(midnight.tzinfo).date() for moments in visits.values()} == {midnight.date()}
+    pauses = [(b - a).total_seconds() for moments in visits.values() for a, b in pairwise(moments)]
+    assert all(0 <= pause < 3_000 for pause in pauses)
 
 
 def test_visits_follow_the_truth_that_is_told(visitors):
@@ -102,6 +117,9 @@ def test_history_is_written_as_events():
     )
     assert counted["with_consent"] == views.filter(bot=False).count()
     assert counted["bots"] == views.filter(bot=True).count()
+    for kind, bot in (("with_consent", False), ("bots", True)):
+        by_day = Counter(map(day_of, views.filter(bot=bot).values_list("occurred_at", flat=True)))
+        assert {day: pages for day, pages in DailyPages.objects.values_list("day", kind) if pages} == by_day
     assert 0 < counted["without_consent"] < counted["with_consent"]
     assert not events.filter(occurred_at__gt=datetime.now(UTC)).exists()
 
@@ -112,16 +130,23 @@ def test_lists_of_past_days_are_clicked_where_they_name_what_comes_next():
     call_command("simulate_history", days=2, sessions_per_day=200, verbosity=0)
     call_command("simulate_lists", days=2, verbosity=0)
     lists = {each.pk: each for each in Impression.objects.all()}
-    today = datetime.now(UTC).date()
-    assert {each.shown_at.date() for each in lists.values()} >= {
-        today - timedelta(days=ago) for ago in (1, 2)
-    }
+    assert {day_of(each.shown_at) for each in lists.values()} >= {*each_day(*whole_days(2))}
     clicks = Event.objects.filter(name="select_item")
     assert clicks
     for click in clicks:
         followed = lists[click.impression_id]
         assert followed.session_id == click.session_id
         assert followed.item_ids[click.position - 1] == click.item_id
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_list_just_past_midnight_takes_no_list_from_the_day(goods):
+    product = Product.objects.first()
+    midnight = first_moment(today() - ONE)
+    for at in (midnight - timedelta(milliseconds=100), midnight + timedelta(hours=9)):
+        store.write([make("view_item", str(product.pk), session_id=uuid7(at), at=at)])
+    call_command("simulate_lists", days=2, verbosity=0)
+    assert Impression.objects.filter(placement="product_page").count() == 2
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,8 +2,9 @@
 
 import time
 from argparse import ArgumentParser
+from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from django_sessrec.capture.event import make
 from django_sessrec.capture.rows import EventRow, row_of
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
+from django_sessrec.measuring.days import day_of, each_day, first_moment, last_days
 from django_sessrec.models import DailyPages, EventName, Source
 from example_shop.shop.history import Happening, happenings, refund_of
 from example_shop.shop.models import Product
@@ -37,31 +39,35 @@ class Command(BaseCommand):
         visitors = visitors_of(products)
         draw = np.random.default_rng(seed)
         now = datetime.now(UTC)
-        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         began = time.monotonic()
         total = 0
+        views: Counter[tuple[date, bool]] = Counter()  # of each day, by bot; a visit may go on after midnight
         with transaction.atomic(using=sessrec_settings.DATABASE):  # interrupted, it leaves nothing
-            for day in [today - timedelta(days=ago) for ago in range(days, -1, -1)]:
-                happened = happenings(visitors, day, sessions_per_day, draw)
+            for day in each_day(*last_days(days + 1)):
+                happened = happenings(visitors, first_moment(day), sessions_per_day, draw)
                 until_now = [each for each in happened if each.at <= now]
                 written = copy_events(
                     row for each in until_now for row in self._rows(each, products[each.row], draw)
                 )
-                self._count_pages(day.date(), until_now, np.random.default_rng([seed, day.toordinal()]))
+                views.update(
+                    (day_of(each.at), each.bot) for each in until_now if each.name == EventName.VIEW_ITEM
+                )
                 total += written
                 self.stdout.write(f"{day:%a %d %b}: {written:,} events")
+            self._count_pages(views, seed)
         self.stdout.write(self.style.SUCCESS(f"{total:,} events in {time.monotonic() - began:.1f} s"))
 
-    def _count_pages(self, day: date, happened: list[Happening], draw: np.random.Generator) -> None:
-        """The day's pages, with those of visitors who declined or ignored the banner."""
-        views = [each for each in happened if each.name == EventName.VIEW_ITEM]
-        bots = sum(each.bot for each in views)
-        with_consent = len(views) - bots
-        pages, _new = DailyPages.objects.get_or_create(day=day)
-        pages.with_consent += with_consent
-        pages.without_consent += int(draw.negative_binomial(with_consent, 1 - WITHOUT)) if with_consent else 0
-        pages.bots += bots
-        pages.save()
+    def _count_pages(self, views: Counter[tuple[date, bool]], seed: int) -> None:
+        """The days' pages, with those of visitors who declined or ignored the banner."""
+        for day in sorted({day for day, _bot in views}):
+            draw = np.random.default_rng([seed, day.toordinal()])
+            with_consent = views[day, False]
+            pages, _new = DailyPages.objects.get_or_create(day=day)
+            pages.with_consent += with_consent
+            if with_consent:
+                pages.without_consent += int(draw.negative_binomial(with_consent, 1 - WITHOUT))
+            pages.bots += views[day, True]
+            pages.save()
 
     def _rows(self, happening: Happening, product: Product, draw: np.random.Generator) -> Iterator[EventRow]:
         """The happening as a row of sessrec_event; one in ten order lines has a refund, too."""

@@ -2,7 +2,7 @@
 
 import time
 from argparse import ArgumentParser
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,12 @@ from django.db import transaction
 
 from django_sessrec.capture import store
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.measuring.days import ONE, each_day, first_moment, last_days
 from django_sessrec.models import Event, Impression
 from django_sessrec.serving.active_models import active
 from example_shop.shop.models import Product
 from example_shop.shop.past_experiments import remember
-from example_shop.shop.past_lists import MODEL, PastLists
+from example_shop.shop.past_lists import A_SECOND, MODEL, PastLists
 
 AT_ONCE = 1_000  # rows of a statement
 
@@ -34,23 +35,21 @@ class Command(BaseCommand):
         products = {str(product.pk): product for product in Product.objects.all()}
         past = PastLists(serving, products, np.random.default_rng(seed))
         began, total = time.monotonic(), 0
-        today = datetime.now(UTC).date()
-        for day in [today - timedelta(days=ago) for ago in range(days, -1, -1)]:
-            lists = self._day(past, day, ago=(today - day).days)
+        first, last = last_days(days + 1)
+        for day in each_day(first, last):
+            lists = self._day(past, day, ago=(last - day).days)
             total += lists
             self.stdout.write(f"{day:%a %d %b}: {lists:,} lists")
-        remember(today, days)  # last: `make shop` knows by them that the lists are complete
+        remember(last, days)  # last: `make shop` knows by them that the lists are complete
         self.stdout.write(self.style.SUCCESS(f"{total:,} lists in {time.monotonic() - began:.1f} s"))
 
     def _day(self, past: PastLists, day: date, *, ago: int) -> int:
         """The day's lists; none where they were made before."""
-        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        within = {"at__gte": start, "at__lt": start + timedelta(days=1)}
-        if Impression.objects.filter(**{f"shown_{key}": moment for key, moment in within.items()}).exists():
+        start, end = first_moment(day), first_moment(day + ONE)
+        own = start + A_SECOND  # a list before that may belong to the last view of the day before
+        if Impression.objects.filter(shown_at__gte=own, shown_at__lt=end).exists():
             return 0
-        events = Event.objects.filter(
-            bot=False, **{f"occurred_{key}": moment for key, moment in within.items()}
-        )
+        events = Event.objects.filter(bot=False, occurred_at__gte=start, occurred_at__lt=end)
         rows = list(past.rows(events.order_by("session_id", "event_id"), ago))
         with transaction.atomic(using=sessrec_settings.DATABASE):  # a day is made whole or not at all
             for first in range(0, len(rows), AT_ONCE):
