@@ -36,6 +36,7 @@ import django
 import numpy as np
 
 from benchmarks.patience import be_patient
+from example_shop.shop.browser import Page
 from example_shop.stack.folders import scratch_folder
 from example_shop.stack.postgres import Postgres
 
@@ -205,7 +206,9 @@ def _walk(tally: Tally, products: Sequence[Any], kinds: dict[str, str], draw: np
     if not decided:
         return
     look("/basket/")
-    placed = client.post("/checkout/place/")
+    checkout = client.get("/checkout/")
+    shown = Page(checkout.status_code, checkout.content.decode()).hidden_fields()
+    placed = client.post("/checkout/place/", shown)
     if placed.status_code == 302:
         settled.update(kinds[item] for item in decided)
         look(placed.headers["Location"])

@@ -67,7 +67,11 @@ class Basket:
             self._quantities[product.pk] = wanted
         return self.quantity(product) - before
 
-    def lines(self) -> list[Line]:
-        """One query; a product that left the catalogue leaves the basket."""
-        found = Product.objects.in_bulk(self._quantities)
+    def lines(self, *, lock: bool = False) -> list[Line]:
+        """One query; a product that left the catalogue leaves the basket.
+
+        lock: nobody else changes these products until the transaction ends
+        """
+        products = Product.objects.select_for_update().order_by("pk") if lock else Product.objects.all()
+        found = products.in_bulk(self._quantities)  # one order of locks: no deadlock
         return [Line(found[pk], quantity) for pk, quantity in self._quantities.items() if pk in found]

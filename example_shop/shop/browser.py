@@ -25,9 +25,16 @@ class Page:
 
     def links(self, containing: str) -> list[str]:
         """The addresses on the page that contain this text, each once, in order."""
-        reader = _LinkReader()
+        return [link for link in dict.fromkeys(self._read().links) if containing in link]
+
+    def hidden_fields(self) -> dict[str, str]:
+        """What the page's forms send without being asked: the value of each hidden field by its name."""
+        return self._read().hidden
+
+    def _read(self) -> "_Reader":
+        reader = _Reader()
         reader.feed(self.html)
-        return [link for link in dict.fromkeys(reader.links) if containing in link]
+        return reader
 
 
 class Browser:
@@ -88,10 +95,15 @@ class Browser:
                     self.cookies[name] = cookie.coded_value
 
 
-class _LinkReader(HTMLParser):
+class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.links: list[str] = []
+        self.hidden: dict[str, str] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.links += [value for name, value in attrs if tag == "a" and name == "href" and value]
+        given = {name: value or "" for name, value in attrs}
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"])
+        if tag == "input" and given.get("type") == "hidden":
+            self.hidden[given.get("name", "")] = given.get("value", "")

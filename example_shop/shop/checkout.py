@@ -1,11 +1,13 @@
 """From basket to order: prices fixed, stock taken, in one transaction."""
 
+from decimal import Decimal
+from uuid import UUID
+
 from django.db import transaction
-from django.db.models import F
 from django.http import HttpRequest
 
-from example_shop.shop.basket import Line
-from example_shop.shop.models import Order, OrderLine, Product
+from example_shop.shop.basket import Basket
+from example_shop.shop.models import Order, OrderLine
 from example_shop.shop.recommendations import record
 
 
@@ -13,18 +15,31 @@ class OutOfStockError(Exception):
     """Somebody else was quicker: the basket asks for more than is left."""
 
 
-def place_order(request: HttpRequest, lines: list[Line]) -> Order:
-    """The order of these lines; raises OutOfStockError, and then nothing has changed or been recorded."""
+class TotalChangedError(Exception):
+    """The basket costs another sum than the checkout page showed."""
+
+
+def place_order(request: HttpRequest, basket: Basket, number: UUID, total: Decimal) -> Order:
+    """The order of this number, made from the basket unless it exists: a second click orders nothing.
+
+    total: what the checkout page showed
+
+    Raises OutOfStockError or TotalChangedError, and then nothing has changed or been recorded.
+    """
     with transaction.atomic(using="default"):
-        order = Order.objects.create()
-        for line in sorted(lines, key=lambda line: line.product.pk):  # one order of locks: no deadlock
-            taken = Product.objects.filter(pk=line.product.pk, stock__gte=line.quantity).update(
-                stock=F("stock") - line.quantity
-            )
-            if not taken:
+        order, new = Order.objects.get_or_create(number=number)
+        if not new:
+            return order
+        lines = basket.lines(lock=True)
+        for line in lines:
+            if line.short_of_stock:
                 raise OutOfStockError(line.product.name)
-            OrderLine.objects.create(
-                order=order, product=line.product, quantity=line.quantity, price=line.product.price
-            )
-            record(request, "purchase", line.product, line.quantity)
+        if not lines or sum(line.total for line in lines) != total:
+            raise TotalChangedError(total)
+        for line in lines:
+            product, quantity = line.product, line.quantity
+            product.stock -= quantity
+            product.save(update_fields=["stock"])
+            OrderLine.objects.create(order=order, product=product, quantity=quantity, price=product.price)
+            record(request, "purchase", product, quantity)
     return order

@@ -1,4 +1,4 @@
-"""What a visitor may ask of a list of products, and how many of one she wants."""
+"""What a visitor may ask of a list of products, how many of one she wants, and what she orders."""
 
 from decimal import Decimal
 
@@ -65,6 +65,13 @@ class BrowseForm(forms.Form):
             products = products.in_stock()
         a_lasting_shuffle = MD5("slug")
         return products.order_by(SORTS.get(asked.get("sort", ""), a_lasting_shuffle), "pk")
+
+
+class CheckoutForm(forms.Form):
+    """What the checkout page showed: the number that its order will have, and the total."""
+
+    number = forms.UUIDField(widget=forms.HiddenInput)
+    total = forms.DecimalField(widget=forms.HiddenInput)
 
 
 class QuantityForm(forms.Form):

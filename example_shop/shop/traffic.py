@@ -62,8 +62,13 @@ class Traffic:
             self._answer_banner(browser, draw)
             self._wander(browser, draw)
             if "basket" in browser.cookies and draw.random() < BUYS_BASKET:
-                self._look(browser.post("/checkout/place/"))
-                self.seen("orders")
+                self._buy(browser)
+
+    def _buy(self, browser: Browser) -> None:
+        shown = self._look(browser.get("/checkout/")).hidden_fields()
+        if "total" in shown:
+            self._look(browser.post("/checkout/place/", **shown))
+            self.seen("orders")
 
     def _answer_banner(self, browser: Browser, draw: np.random.Generator) -> None:
         mood = draw.random()

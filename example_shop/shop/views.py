@@ -2,18 +2,21 @@
 
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from example_shop.shop.basket import Basket
-from example_shop.shop.checkout import OutOfStockError, place_order
+from example_shop.shop.checkout import OutOfStockError, TotalChangedError, place_order
 from example_shop.shop.consent import remember
-from example_shop.shop.forms import BrowseForm, QuantityForm
+from example_shop.shop.forms import BrowseForm, CheckoutForm, QuantityForm
 from example_shop.shop.models import Category, Order, Product, ProductQuerySet
 from example_shop.shop.pictures import draw
 from example_shop.shop.recommendations import record
@@ -119,18 +122,23 @@ def checkout(request: HttpRequest) -> HttpResponse:
     lines = Basket.of(request).lines()
     if not lines:
         return redirect("shop:basket")
-    return render(request, "shop/checkout.html", {"lines": lines, "total": sum(line.total for line in lines)})
+    total = sum(line.total for line in lines)
+    form = CheckoutForm(initial={"number": uuid4(), "total": total})
+    return render(request, "shop/checkout.html", {"lines": lines, "total": total, "form": form})
 
 
 @same_origin_post
 def place(request: HttpRequest) -> HttpResponse:
-    lines = Basket.of(request).lines()
-    if not lines:
-        return redirect("shop:basket")
+    form = CheckoutForm(request.POST)
+    if not form.is_valid():
+        return redirect("shop:checkout")
     try:
-        order = place_order(request, lines)
+        order = place_order(request, Basket.of(request), **form.cleaned_data)
     except OutOfStockError:
         return redirect("shop:basket")  # which says what is short
+    except TotalChangedError:
+        messages.warning(request, _("The total has changed. Please look at it before you order."))
+        return redirect("shop:checkout")
     response = redirect(order)
     Basket({}).save(response)
     return response

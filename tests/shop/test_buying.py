@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from django_sessrec.models import Event
+from example_shop.shop.browser import Page
 from example_shop.shop.models import Order, Product
 
 pytestmark = pytest.mark.usefixtures("goods")
@@ -26,6 +27,22 @@ def add(visitor, product):
 
 def change(visitor, product, *quantities):
     return visitor.post(reverse("shop:change_basket", args=[product.pk]), {"quantity": quantities})
+
+
+def hidden(page):
+    """The hidden fields of the page's forms."""
+    return Page(page.status_code, page.content.decode()).hidden_fields()
+
+
+def said(page):
+    """The notices on the page."""
+    notices = re.findall(r'<p class="notice"[^>]*>(.*?)</p>', page.content.decode(), re.DOTALL)
+    return [html.unescape(each) for each in notices]
+
+
+def buy(visitor):
+    """Press the checkout page's button."""
+    return visitor.post("/checkout/place/", hidden(visitor.get("/checkout/")), follow=True)
 
 
 def quantities(visitor):
@@ -58,7 +75,7 @@ def test_a_tampered_basket_is_an_empty_one(visitor, product):
 def test_an_order_keeps_prices_takes_stock_and_empties_the_basket(visitor, product):
     add(visitor, product)
     change(visitor, product, 3)
-    thanks = visitor.post("/checkout/place/", follow=True)
+    thanks = buy(visitor)
     order = Order.objects.get()
     assert thanks.redirect_chain == [(order.get_absolute_url(), 302)]
     assert order.total == 3 * product.price > Decimal(0)
@@ -69,17 +86,48 @@ def test_an_order_keeps_prices_takes_stock_and_empties_the_basket(visitor, produ
 def test_whoever_comes_second_is_told_and_nothing_is_sold(visitor, product):
     add(visitor, product)
     change(visitor, product, 5)
+    shown = hidden(visitor.get("/checkout/"))
     Product.objects.filter(pk=product.pk).update(stock=4)
-    page = visitor.post("/checkout/place/", follow=True)
+    page = visitor.post("/checkout/place/", shown, follow=True)
     assert page.redirect_chain == [("/basket/", 302)], "a page that can be loaded again, as after the banner"
     assert f"There is less of “{product.name}”" in html.unescape(page.content.decode())
     assert not Order.objects.exists()
     assert Product.objects.get(pk=product.pk).stock == 4
 
 
-def test_an_empty_basket_has_no_checkout(visitor):
+def test_nobody_pays_another_sum_than_the_checkout_showed(visitor, product):
+    add(visitor, product)
+    shown = hidden(visitor.get("/checkout/"))
+    Product.objects.filter(pk=product.pk).update(price=product.price + 100)
+    page = visitor.post("/checkout/place/", shown, follow=True)
+    assert not Order.objects.exists()
+    assert Product.objects.get(pk=product.pk).stock == 5
+    assert page.redirect_chain == [("/checkout/", 302)]
+    assert said(page) == ["The total has changed. Please look at it before you order."]
+    visitor.post("/checkout/place/", hidden(page))
+    assert Order.objects.get().total == product.price + 100
+
+
+def test_two_clicks_on_one_checkout_page_are_one_order(visitor, product):
+    add(visitor, product)
+    basket, shown = visitor.cookies["basket"].value, hidden(visitor.get("/checkout/"))
+    visitor.post("/checkout/place/", shown)
+    visitor.cookies["basket"] = basket
+    again = visitor.post("/checkout/place/", shown)
+    assert again.headers["Location"] == Order.objects.get().get_absolute_url()
+    assert Product.objects.get(pk=product.pk).stock == 4
+    assert quantities(visitor) == []
+
+
+def test_an_empty_basket_has_no_checkout(visitor, product):
     assert visitor.get("/checkout/").headers["Location"] == "/basket/"
-    assert visitor.post("/checkout/place/").headers["Location"] == "/basket/"
+    add(visitor, product)
+    shown = hidden(visitor.get("/checkout/"))
+    change(visitor, product, 0)
+    for fields in (shown, shown | {"total": "0"}, {}):
+        page = visitor.post("/checkout/place/", fields, follow=True)
+        assert page.redirect_chain == [("/checkout/", 302), ("/basket/", 302)]
+    assert not Order.objects.exists()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +153,7 @@ def test_with_consent_the_whole_way_is_recorded(visitor, product):
     add(visitor, product)
     change(visitor, product, 3)
     change(visitor, product, 2)
-    visitor.post("/checkout/place/")
+    buy(visitor)
     events = Event.objects.order_by("event_id").values_list("name", "item_id", "quantity", "price")
     item = str(product.pk)
     assert list(events) == [
@@ -156,7 +204,7 @@ def test_after_an_order_the_front_page_offers_other_kinds(visitor):
     visitor.post("/consent/", {"answer": "session", "next": "/"})
     visitor.get(first.get_absolute_url())
     add(visitor, first)
-    visitor.post("/checkout/place/", follow=True)
+    buy(visitor)
     kinds = kinds_of_front_page(visitor)
     assert kinds[0] != leading
     assert kinds == sorted(kinds, key=leading.__eq__), "at the end, as nothing else is known"

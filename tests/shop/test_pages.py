@@ -9,6 +9,7 @@ from django.urls import reverse
 from django_sessrec.catalogue import ModelCatalogue
 from example_shop.shop.models import Category, Product
 from example_shop.shop.views import PRODUCTS_PER_PAGE
+from tests.shop.test_buying import buy
 from tests.support.markup import Markup
 
 pytestmark = pytest.mark.usefixtures("goods")
@@ -183,7 +184,7 @@ def test_the_admin_lists_products_and_orders(admin_client):
     admin_client.defaults["HTTP_SEC_FETCH_SITE"] = "same-origin"
     product = Product.objects.in_stock().first()
     admin_client.post(reverse("shop:add_to_basket", args=[product.pk]))
-    admin_client.post("/checkout/place/")
+    buy(admin_client)
     assert product.name in admin_client.get("/admin/shop/product/?q=" + product.name).content.decode()
     orders = admin_client.get("/admin/shop/order/")
     assert str(product.price) in orders.content.decode()

@@ -20,7 +20,7 @@ from django_sessrec.models import DailyPages, Event, Impression
 from example_shop.shop import assortment
 from example_shop.shop.browser import Browser, StrangeHostError
 from example_shop.shop.history import happenings
-from example_shop.shop.models import Product
+from example_shop.shop.models import Order, Product
 from example_shop.shop.population import visitors_of
 from example_shop.shop.traffic import Traffic
 
@@ -203,6 +203,7 @@ def test_visitors_click_buy_and_leave_their_events(live_server):
     assert seen["visits"] + seen["bots"] == 8
     assert not [what for what in seen if what.startswith("answers")], seen
     assert seen["recommendations clicked"] > 0
+    assert seen["orders"] == Order.objects.count() > 0
     recorded = Counter(Event.objects.values_list("name", flat=True))
     assert recorded["select_item"] > 0
     assert recorded["view_item"] > recorded["select_item"]
