@@ -42,9 +42,16 @@ class Basket:
             pairs = []
         return cls(dict(pairs))
 
-    def save(self, response: HttpResponse) -> None:
+    def save(self, request: HttpRequest, response: HttpResponse) -> None:
         pairs = json.dumps(list(self._quantities.items()), separators=(",", ":"))
-        response.set_signed_cookie(COOKIE, pairs, max_age=14 * 24 * 3600, httponly=True, samesite="Lax")
+        response.set_signed_cookie(
+            COOKIE,
+            pairs,
+            max_age=14 * 24 * 3600,
+            secure=request.is_secure(),
+            httponly=True,
+            samesite="Lax",
+        )
 
     def __len__(self) -> int:
         return sum(self._quantities.values())

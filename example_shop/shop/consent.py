@@ -16,5 +16,7 @@ def answer(request: HttpRequest) -> Answer | None:
     return given if given in ("session", "none") else None
 
 
-def remember(response: HttpResponse, given: Answer) -> None:
-    response.set_cookie(COOKIE, given, max_age=HALF_A_YEAR, httponly=True, samesite="Lax")
+def remember(request: HttpRequest, response: HttpResponse, given: Answer) -> None:
+    response.set_cookie(
+        COOKIE, given, max_age=HALF_A_YEAR, secure=request.is_secure(), httponly=True, samesite="Lax"
+    )

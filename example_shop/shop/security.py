@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
-from urllib.parse import urlsplit
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -43,7 +42,7 @@ def same_origin_post(view: View[P]) -> View[P]:
     @wraps(view)
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         origin = request.headers.get("Origin", "")
-        ours = urlsplit(origin).netloc == request.get_host()
+        ours = origin == f"{request.scheme}://{request.get_host()}"
         if not ours and request.headers.get("Sec-Fetch-Site") != "same-origin":
             raise PermissionDenied(f"a form on {origin or 'an unnamed page'} may not post to this shop")
         return view(request, *args, **kwargs)

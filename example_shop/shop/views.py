@@ -113,7 +113,7 @@ def _hold(request: HttpRequest, product: Product, quantity: int) -> HttpResponse
     if grown:
         record(request, "add_to_cart" if grown > 0 else "remove_from_cart", product, abs(grown))
     response = redirect("shop:basket")
-    basket.save(response)
+    basket.save(request, response)
     return response
 
 
@@ -140,7 +140,7 @@ def place(request: HttpRequest) -> HttpResponse:
         messages.warning(request, _("The total has changed. Please look at it before you order."))
         return redirect("shop:checkout")
     response = redirect(order)
-    Basket({}).save(response)
+    Basket({}).save(request, response)
     return response
 
 
@@ -168,5 +168,5 @@ def set_consent(request: HttpRequest) -> HttpResponse:
     if not url_has_allowed_host_and_scheme(back, allowed_hosts={request.get_host()}):
         back = "/"
     response = redirect(back)
-    remember(response, "session" if accepted else "none")
+    remember(request, response, "session" if accepted else "none")
     return response

@@ -132,7 +132,15 @@ def test_an_empty_basket_has_no_checkout(visitor, product):
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Sec-Fetch-Site": "cross-site", "Origin": "https://example.com"}, {"Origin": "null"}, {}],
+    [
+        {"Sec-Fetch-Site": "cross-site", "Origin": "https://example.com"},
+        {"Origin": "https://testserver"},
+        {"Origin": "http://testserver:81"},
+        {"Origin": "//testserver"},
+        {"Origin": "http://["},
+        {"Origin": "null"},
+        {},
+    ],
 )
 def test_a_form_of_another_page_is_refused(client, product, headers):
     assert client.post(reverse("shop:add_to_basket", args=[product.pk]), headers=headers).status_code == 403
@@ -142,8 +150,20 @@ def test_an_old_browser_names_its_origin_only(client, product):
     assert add_from(client, product, "http://testserver").status_code == 302
 
 
-def add_from(client, product, origin):
-    return client.post(reverse("shop:add_to_basket", args=[product.pk]), headers={"Origin": origin})
+def test_on_https_a_form_on_http_is_another_page_and_cookies_are_secure(client, product):
+    assert add_from(client, product, "http://testserver", secure=True).status_code == 403
+    assert add_from(client, product, "https://testserver", secure=True).status_code == 302
+    headers = {"Origin": "https://testserver"}
+    client.post("/consent/", {"answer": "none"}, secure=True, headers=headers)
+    assert {name: cookie["secure"] for name, cookie in client.cookies.items() if cookie.value} == {
+        "basket": True,
+        "consent": True,
+    }
+
+
+def add_from(client, product, origin, *, secure=False):
+    address = reverse("shop:add_to_basket", args=[product.pk])
+    return client.post(address, secure=secure, headers={"Origin": origin})
 
 
 @pytest.mark.django_db(transaction=True)
