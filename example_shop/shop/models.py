@@ -77,7 +77,9 @@ class ProductQuerySet(models.QuerySet["Product"]):
 class Product(models.Model):
     """One thing to buy, in one colour and size."""
 
-    category = models.ForeignKey(Category, models.PROTECT, related_name="products")
+    category = models.ForeignKey(
+        Category, models.PROTECT, related_name="products", limit_choices_to={"parent__isnull": False}
+    )
     name = models.CharField(_("name"), max_length=120)
     slug = models.SlugField(max_length=120, unique=True)
     maker = models.CharField(_("maker"), max_length=60)

@@ -148,7 +148,7 @@ class ShopVisitors:
         ).astype(np.float32)
         for row, likely in enumerate(odds):
             near = np.flatnonzero(likely > GOES_WITH / 2)
-            likely[draw.choice(near, 4, replace=False)] += OFTEN_NEXT
+            likely[draw.choice(near, min(4, len(near)), replace=False)] += OFTEN_NEXT
             likely[row] = -np.inf
         return odds
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from django.core.checks import run_checks
+from django.core.management import call_command
 from django.urls import reverse
 
 from django_sessrec.catalogue import ModelCatalogue
@@ -178,6 +179,17 @@ def test_a_product_shows_its_other_colours_and_lists_one_of_a_family(visitor):
 def test_looking_around_sets_no_cookie(visitor):
     for address in ["/", "/c/tents/", Product.objects.first().get_absolute_url(), "/search/?q=tent"]:
         assert not visitor.get(address).cookies, address
+
+
+def test_a_product_is_of_a_kind_not_of_a_department(admin_client):
+    page = admin_client.get("/admin/shop/product/add/").content.decode()
+    [select] = re.findall(r'<select name="category".*?</select>', page, re.DOTALL)
+    kinds = set(Category.objects.exclude(parent=None).values_list("pk", flat=True))
+    assert set(re.findall(r'value="([\w-]+)"', select)) == kinds
+
+
+def test_every_change_of_the_models_has_its_migration(db):
+    call_command("makemigrations", "shop", check=True, dry_run=True)
 
 
 def test_the_admin_lists_products_and_orders(admin_client):

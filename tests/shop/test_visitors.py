@@ -23,6 +23,7 @@ from example_shop.shop.history import happenings
 from example_shop.shop.models import Order, Product
 from example_shop.shop.population import visitors_of
 from example_shop.shop.traffic import Traffic
+from example_shop.shop.visitors import Goods, ShopVisitors
 
 DAY = datetime(2026, 5, 4, tzinfo=UTC)
 
@@ -76,6 +77,13 @@ def test_what_suits_best_is_what_comes_next_most_likely(visitors):
     odds = visitors.next_item_odds(10, intent)
     assert visitors.suits(10, int(odds.argmax()), intent) == 1
     assert visitors.suits(10, int(np.argsort(odds)[1]), intent) < 0.2
+
+
+def test_a_product_may_be_the_only_one_of_its_kind():
+    mugs = [Goods(str(number), "mugs", "Alma", "ink", 9.0) for number in range(60)]
+    tent = Goods("60", "tents", "Fjell", "clay", 90.0)
+    odds = ShopVisitors([*mugs, tent], {}).next_item_odds(60)
+    assert np.isfinite(odds[:60]).all()
 
 
 def test_some_take_along_what_goes_with_it(visitors):
