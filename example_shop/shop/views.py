@@ -10,10 +10,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
-from example_shop.shop.basket import Basket
+from example_shop.shop.basket import MOST_PER_PRODUCT, MOST_PRODUCTS, Basket
 from example_shop.shop.checkout import OutOfStockError, TotalChangedError, place_order
 from example_shop.shop.consent import remember
 from example_shop.shop.forms import BrowseForm, CheckoutForm, QuantityForm
@@ -102,6 +103,8 @@ def change_basket(request: HttpRequest, pk: int) -> HttpResponse:
     product = get_object_or_404(Product, pk=pk)
     form = QuantityForm(request.POST)  # "Remove" sends a second quantity, 0: the last one counts
     if not form.is_valid():
+        limits = {"most": MOST_PER_PRODUCT}
+        messages.warning(request, _("The quantity has to be a whole number from 0 to %(most)d.") % limits)
         return redirect("shop:basket")
     return _hold(request, product, form.cleaned_data["quantity"])
 
@@ -112,9 +115,28 @@ def _hold(request: HttpRequest, product: Product, quantity: int) -> HttpResponse
     grown = basket.put(product, quantity)
     if grown:
         record(request, "add_to_cart" if grown > 0 else "remove_from_cart", product, abs(grown))
+    if basket.quantity(product) < quantity:
+        messages.warning(request, _why_fewer(product, basket.quantity(product)))
     response = redirect("shop:basket")
     basket.save(request, response)
     return response
+
+
+def _why_fewer(product: Product, held: int) -> str:
+    """Say why the basket holds only so many of the product."""
+    facts = {"name": product.name, "held": held, "most": MOST_PRODUCTS}
+    if not product.stock:
+        return _("“%(name)s” is sold out.") % facts
+    if not held:
+        return _("“%(name)s” is not in your basket, which holds at most %(most)d products.") % facts
+    if held == product.stock:
+        words = ngettext(
+            "Only %(held)d of “%(name)s” is left: it is in your basket.",
+            "Only %(held)d of “%(name)s” are left: your basket has all of them.",
+            held,
+        )
+        return words % facts
+    return _("An order has at most %(held)d of “%(name)s”.") % facts
 
 
 @require_safe

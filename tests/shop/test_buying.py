@@ -8,6 +8,7 @@ import pytest
 from django.urls import reverse
 
 from django_sessrec.models import Event
+from example_shop.shop.basket import MOST_PRODUCTS
 from example_shop.shop.browser import Page
 from example_shop.shop.models import Order, Product
 
@@ -64,6 +65,52 @@ def test_a_basket_holds_no_more_than_there_is_and_ignores_nonsense(visitor, prod
     add(visitor, product)
     change(visitor, product, asked)
     assert quantities(visitor) == [held]
+
+
+@pytest.mark.parametrize(
+    ("stock", "asked", "notice"),
+    [
+        (5, 4, None),
+        (5, 15, "Only 5 of “{name}” are left: your basket has all of them."),
+        (1, 2, "Only 1 of “{name}” is left: it is in your basket."),
+        (50, 20, None),
+        (50, 21, "The quantity has to be a whole number from 0 to 20."),
+        (50, "many", "The quantity has to be a whole number from 0 to 20."),
+    ],
+)
+def test_a_basket_says_once_why_it_holds_less(visitor, product, stock, asked, notice):
+    Product.objects.filter(pk=product.pk).update(stock=stock)
+    add(visitor, product)
+    change(visitor, product, asked)
+    assert said(visitor.get("/basket/")) == ([notice.format(name=product.name)] if notice else [])
+    assert said(visitor.get("/basket/")) == []
+
+
+def test_what_cannot_be_added_is_named(visitor, product):
+    Product.objects.filter(pk=product.pk).update(stock=50)
+    change(visitor, product, 20)
+    add(visitor, product)
+    assert said(visitor.get("/basket/")) == [f"An order has at most 20 of “{product.name}”."]
+    Product.objects.filter(pk=product.pk).update(stock=0)
+    change(visitor, product, 0)
+    assert said(visitor.get("/basket/")) == []
+    add(visitor, product)
+    assert said(visitor.get("/basket/")) == [f"“{product.name}” is sold out."]
+
+
+def test_a_full_basket_names_the_product_that_it_has_no_place_for(visitor):
+    *held, last = Product.objects.in_stock()[: MOST_PRODUCTS + 1]
+    for each in (*held, last):
+        add(visitor, each)
+    page = visitor.get("/basket/")
+    assert [line.product for line in page.context["lines"]] == held
+    assert said(page) == [f"“{last.name}” is not in your basket, which holds at most 50 products."]
+
+
+def test_remove_minds_no_quantity_that_the_browser_would_refuse(visitor, product):
+    add(visitor, product)
+    [button] = re.findall(r'<button [^>]*value="0"[^>]*>', visitor.get("/basket/").content.decode())
+    assert "formnovalidate" in button
 
 
 def test_a_tampered_basket_is_an_empty_one(visitor, product):
