@@ -21,6 +21,9 @@ class OrderLineInline(admin.TabularInline):
     readonly_fields = ["product", "quantity", "price"]
     can_delete = False
 
+    def get_queryset(self, request: HttpRequest):
+        return super().get_queryset(request).select_related("product")
+
     def has_add_permission(self, _request: HttpRequest, _order: Order | None = None) -> bool:
         return False
 

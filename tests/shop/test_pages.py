@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from django_sessrec.catalogue import ModelCatalogue
-from example_shop.shop.models import Category, Product
+from example_shop.shop.models import Category, Order, OrderLine, Product
 from example_shop.shop.views import PRODUCTS_PER_PAGE
 from tests.shop.test_buying import buy
 from tests.support.markup import Markup
@@ -201,3 +201,12 @@ def test_the_admin_lists_products_and_orders(admin_client):
     orders = admin_client.get("/admin/shop/order/")
     assert str(product.price) in orders.content.decode()
     assert Markup(orders.content.decode()).inline == []
+
+
+def test_the_admin_reads_an_orders_products_at_once(admin_client, django_assert_max_num_queries):
+    order = Order.objects.create()
+    for each in Product.objects.all()[:20]:
+        OrderLine.objects.create(order=order, product=each, quantity=1, price=each.price)
+    with django_assert_max_num_queries(10):
+        page = admin_client.get(f"/admin/shop/order/{order.pk}/change/")
+    assert all(line.product.name in page.content.decode() for line in order.lines.all())
