@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from example_shop.shop.basket import MOST_PER_PRODUCT
 from example_shop.shop.models import Colour, ProductQuerySet
 
+LONGEST_SEARCH = 80  # characters
 PRICE_BANDS = {"25": (0, 25), "50": (25, 50), "100": (50, 100), "250": (100, 250), "more": (250, 100_000)}
 SORTS = {"new": "-pk", "cheap": "price", "dear": "-price", "name": "name"}
 
@@ -16,7 +17,7 @@ SORTS = {"new": "-pk", "cheap": "price", "dear": "-price", "name": "name"}
 class BrowseForm(forms.Form):
     """Filters and order of a product list, in the address so that it can be shared."""
 
-    q = forms.CharField(label=_("Search"), required=False, max_length=80, widget=forms.HiddenInput)
+    q = forms.CharField(label=_("Search"), required=False, widget=forms.HiddenInput)
     colour = forms.ChoiceField(
         label=_("Colour"), required=False, choices=[("", _("All colours")), *Colour.choices]
     )
@@ -44,6 +45,11 @@ class BrowseForm(forms.Form):
         ],
     )
     in_stock = forms.BooleanField(label=_("In stock only"), required=False)
+
+    def clean_q(self) -> str:
+        """As many characters as the field in the page's head takes; the rest is left out."""
+        words: str = self.cleaned_data["q"]
+        return words[:LONGEST_SEARCH].strip()
 
     @property
     def filters(self) -> list[str]:

@@ -147,6 +147,16 @@ def test_search_finds_every_word_in_name_maker_or_kind(visitor):
     assert product in visitor.get("/search/", {"q": words}).context["page"].paginator.object_list
 
 
+def test_a_search_is_cut_to_what_the_field_takes(visitor):
+    asked = "teapot " + "x" * 74
+    page = visitor.get("/search/", {"q": asked})
+    assert page.context["page"].paginator.count == 0
+    assert page.context["words"] == asked[:80]
+    kept = visitor.get("/search/", {"q": "teapot".ljust(80) + "x"})
+    assert kept.context["words"] == "teapot"
+    assert kept.context["page"].paginator.count > 0
+
+
 def test_a_sold_out_product_says_so_and_cannot_be_bought(visitor):
     product = Product.objects.filter(stock=0).first()
     page = visitor.get(product.get_absolute_url())
