@@ -96,6 +96,24 @@ def test_a_category_shows_no_product_twice(visitor):
     assert len(set(shown)) == len(shown)
 
 
+@pytest.mark.django_db(transaction=True)
+def test_what_was_viewed_stands_once_on_a_page(visitor):
+    """What the page itself shows, "More from …" and "New on the shelves", is left out of the lists."""
+    visitor.post("/consent/", {"answer": "session", "next": "/"})
+    product, tent = (
+        Product.objects.in_stock().filter(category=kind).first() for kind in ("teapots", "tents")
+    )
+    for address, shown in ((product.get_absolute_url(), "collection"), ("/", "new_in")):
+        others = list(visitor.get(address).context[shown])
+        for each in (*others, tent):
+            visitor.get(each.get_absolute_url())
+        html = visitor.get(address).content.decode()
+        listed = re.findall(r'data-sessrec-item="(\d+)"', html)
+        assert others
+        assert str(tent.pk) in listed
+        assert not set(listed) & {str(each.pk) for each in others}
+
+
 def test_before_the_first_visit_a_list_has_products_of_many_kinds(visitor):
     found = visitor.get("/search/?q=submarine").content.decode()
     [section] = re.findall(r'<section class="recommendations".*?</section>', found, re.DOTALL)
