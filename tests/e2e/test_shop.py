@@ -19,8 +19,15 @@ ALL_ROWS = "SELECT (SELECT count(*) FROM sessrec_event), (SELECT count(*) FROM s
 COUNTED = ("Clicks", "In the basket", "Purchases")
 DESK = {"viewport": {"width": 1280, "height": 900}}
 TELEPHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+NARROW = {"viewport": {"width": 320, "height": 740}}  # a desk's page at four times its size
 OBSTACLES = Path(__file__).with_name("obstacles.js").read_text()
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+BEHIND_THE_BANNER = """() => {
+    const focused = document.activeElement, banner = document.querySelector(".consent");
+    const outside = focused !== document.body && !banner.contains(focused);
+    const hidden = focused.getBoundingClientRect().top >= banner.getBoundingClientRect().top;
+    return outside && hidden ? [focused.outerHTML] : [];
+}"""
 
 
 def kinds(shop, item_ids):
@@ -192,7 +199,7 @@ def test_from_training_to_an_attributed_purchase(visitor, shop):
     assert "EUR" in later["Sales after a click"]
 
 
-@pytest.mark.parametrize("screen", [DESK, TELEPHONE], ids=["desk", "telephone"])
+@pytest.mark.parametrize("screen", [DESK, TELEPHONE, NARROW], ids=["desk", "telephone", "narrow"])
 def test_every_page_is_quiet_at_home_accessible_and_fits(visitor, screen):
     """The fixture asserts the first two: no word in the console, no policy violated, no request elsewhere."""
     page = visitor(**screen)
@@ -204,6 +211,21 @@ def test_every_page_is_quiet_at_home_accessible_and_fits(visitor, screen):
             problems[name].append(f"scrolls sideways by {page.evaluate(OVERFLOW)} pixels")
     assert "training run" in problems
     assert {name: found for name, found in problems.items() if found} == {}
+
+
+@pytest.mark.parametrize("address", ["/", "/privacy/"])
+@pytest.mark.parametrize("screen", [DESK, TELEPHONE, NARROW], ids=["desk", "telephone", "narrow"])
+def test_the_banner_hides_nothing_that_has_the_focus(visitor, screen, address):
+    page = visitor(**screen)
+    page.goto(address)
+    hidden, stops = [], 0
+    page.keyboard.press("Tab")
+    while page.evaluate("document.activeElement !== document.body"):
+        hidden += page.evaluate(BEHIND_THE_BANNER)
+        page.keyboard.press("Tab")
+        stops += 1
+    assert stops > 20
+    assert hidden == []
 
 
 def test_a_keyboard_reaches_the_list_and_follows_it(visitor, shop):
