@@ -20,7 +20,7 @@ from django.utils.translation import get_language
 
 from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level, gpc_prevails
 from django_sessrec.capture.cookie import switched_off
-from django_sessrec.capture.request_filters import is_prefetch
+from django_sessrec.capture.request_filters import is_prefetch, is_staff
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.privacy.explanation import explain, explain_visit
@@ -169,12 +169,14 @@ def sessrec_toggle(context: Context) -> SafeString | str:
     """The form that switches personalisation off, or on again: no JavaScript, no CSRF cookie."""
     request = context.get("request")
     off = request is not None and switched_off(request)
+    level = _level(request)
     return render_to_string(
         "sessrec/toggle.html",
         {
             "action": reverse("sessrec:personalisation"),
             "next": request.get_full_path() if request else "",
-            "consent": _level(request),
+            "consent": level,
+            "staff": request is not None and level == SESSION and is_staff(request),
             "switched_off": off,
             "gpc_prevails": request is not None and off and gpc_prevails(request),
         },

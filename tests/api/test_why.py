@@ -19,6 +19,7 @@ from django_sessrec.serving import merchant_rules
 from tests.support.api import an_event, send
 from tests.support.markup import Markup
 from tests.support.models import fitted
+from tests.support.visits import FIREFOX
 
 NEIGHBOURS = "products viewed in earlier visits that are similar to this one"
 TOGETHER = "products that are often viewed in the same visit"
@@ -336,6 +337,14 @@ def test_a_page_with_the_switch_alone_begins_no_visit(visitor):
     assert "Suggestions are based on this visit." in page.content.decode()
     assert not page.cookies
     assert not Event.objects.exists()
+
+
+def test_staff_are_told_that_their_visit_is_not_remembered(client, admin_client):
+    for browser, staff in ((client, False), (admin_client, True)):
+        browser.cookies["consent"] = "yes"
+        told = browser.get("/sessrec/my-visit/", headers={"user-agent": FIREFOX}).content.decode()
+        assert ("You are signed in as staff: what you look at is not remembered." in told) == staff
+        assert ("Suggestions are based on this visit." in told) != staff
 
 
 def test_a_client_past_its_limit_of_sessions_is_told_that_nothing_is_kept(settings, visitor, stranger):
