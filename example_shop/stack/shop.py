@@ -32,8 +32,9 @@ ENTRANCE = """
 
     Open three products of two kinds: the recommendations follow each click.
     Open a private window and one product: a visitor nobody knows gets sensible ones too.
-    Decline in the banner: the list stays full, without a cookie and without a row.
+    Decline in the banner: the list stays full, without a row, and the only cookie holds your answer.
     Look at the admin while you click: impressions, clicks, and a network in training in a few minutes.
+    Sign in there in another browser or a private window: what signed-in staff click is not captured.
     Send it visitors: .venv/bin/python -m example_shop.manage simulate_traffic --url {url}
 
     Ctrl-C stops everything and keeps the data; `make clean` removes it.

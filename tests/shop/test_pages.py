@@ -220,6 +220,34 @@ def test_every_change_of_the_models_has_its_migration(db):
     call_command("makemigrations", "shop", check=True, dry_run=True)
 
 
+def test_the_privacy_page_tells_of_every_cookie(visitor):
+    product = Product.objects.in_stock().first()
+    Product.objects.filter(pk=product.pk).update(stock=1)
+    told = {
+        "consent": "Your answer, yes or no, is kept for half a year",
+        "basket": "What you put into your basket is kept for two weeks",
+        "messages": "A notice about it is in another one until you have seen it",
+        "sessrec_off": "switch personal suggestions off for good, with one click. A cookie remembers that.",
+    }
+    visitor.post("/consent/", {"answer": "none", "next": "/"})
+    for _ in range(2):
+        visitor.post(reverse("shop:add_to_basket", args=[product.pk]))
+    form = "application/x-www-form-urlencoded"
+    visitor.post(reverse("sessrec:personalisation"), "personalisation=off&next=/", content_type=form)
+    assert {name for name, cookie in visitor.cookies.items() if cookie.value} == set(told)
+    html = visitor.get("/privacy/").content.decode()
+    assert [words for words in told.values() if words not in html] == []
+    days = {name: int(visitor.cookies[name]["max-age"]) / 86_400 for name in ("consent", "basket")}
+    assert days == {"consent": 182, "basket": 14}
+
+
+def test_staff_read_that_their_visit_is_not_remembered(admin_client):
+    admin_client.cookies["consent"] = "session"
+    html = admin_client.get("/privacy/").content.decode()
+    assert "You are signed in as staff: nothing is remembered, whatever you choose here." in html
+    assert "this visit is remembered" not in html
+
+
 def test_the_admin_lists_products_and_orders(admin_client):
     admin_client.defaults["HTTP_SEC_FETCH_SITE"] = "same-origin"
     product = Product.objects.in_stock().first()
