@@ -74,7 +74,7 @@ def _failed(payloads: list[dict[str, Any]]) -> Rows:
 def compared(sent: Sent, stored: Rows, failed: Rows, kept: Counter[str]) -> Tally:
     """What became of all that was sent; of requests without an answer nothing is counted.
 
-    kept: how often each event that is none was noted as refused, by its id
+    kept: how many notes there are of each refused event, by its id
     """
     sent_ids = sent.told.keys() | sent.impressions
     found = (sent.answered & stored.happened).total() + len(sent_ids & stored.ids)

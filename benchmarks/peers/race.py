@@ -65,8 +65,8 @@ def compete(options: argparse.Namespace, folder: Path, results: Points) -> None:
             if ours is not None:
                 add_point(results, ours[0], fitted(*ours, train, validation, folder, options.threads))
             save(options.out, results)
-        for name, order in peers.items():
-            results[name]["test"] = order("judge")
+        for name in results.keys() & peers.keys():
+            results[name]["test"] = peers[name]("judge")
     for name in results.keys() & OURS.keys():
         longest = max(point["epochs"] for point in results[name]["points"])
         results[name]["test"] = accuracy(folder / f"{name}-{longest}", dataset.test)

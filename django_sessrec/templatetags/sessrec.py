@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django import template
 from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 from django.template import Context
 from django.template.loader import render_to_string
@@ -176,7 +177,7 @@ def sessrec_toggle(context: Context) -> SafeString | str:
             "action": reverse("sessrec:personalisation"),
             "next": request.get_full_path() if request else "",
             "consent": level,
-            "staff": request is not None and level == SESSION and is_staff(request),
+            "staff": level == SESSION and _staff(request),
             "switched_off": off,
             "gpc_prevails": request is not None and off and gpc_prevails(request),
         },
@@ -207,6 +208,15 @@ def _level(request: HttpRequest | None) -> Level:
     if tracker.switched_off or level == SESSION:
         tracker.keep_private()
     return level
+
+
+@never_raises("tell whether staff are signed in", default=False)
+def _staff(request: HttpRequest | None) -> bool:
+    """Whether a staff user is signed in; False in an async view that has not loaded its user."""
+    try:
+        return request is not None and is_staff(request)
+    except SynchronousOnlyOperation:  # the middleware asks in a thread
+        return False
 
 
 def _earlier_kept(request: HttpRequest | None) -> bool:

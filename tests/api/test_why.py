@@ -5,9 +5,12 @@ from html import unescape
 from http.cookies import SimpleCookie
 
 import pytest
+from asgiref.sync import async_to_sync
+from django.contrib.auth import get_user
 from django.template import Context, Template
 from django.test import RequestFactory
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 
 from django_sessrec.capture import session_limit
 from django_sessrec.capture.tracker import Tracker
@@ -19,7 +22,7 @@ from django_sessrec.serving import merchant_rules
 from tests.support.api import an_event, send
 from tests.support.markup import Markup
 from tests.support.models import fitted
-from tests.support.visits import FIREFOX
+from tests.support.visits import FIREFOX, request_of
 
 NEIGHBOURS = "products viewed in earlier visits that are similar to this one"
 TOGETHER = "products that are often viewed in the same visit"
@@ -345,6 +348,20 @@ def test_staff_are_told_that_their_visit_is_not_remembered(client, admin_client)
         told = browser.get("/sessrec/my-visit/", headers={"user-agent": FIREFOX}).content.decode()
         assert ("You are signed in as staff: what you look at is not remembered." in told) == staff
         assert ("Suggestions are based on this visit." in told) != staff
+
+
+def test_an_async_page_of_a_customer_who_is_signed_in_has_the_switch(client, django_user_model, caplog):
+    client.force_login(django_user_model.objects.create_user("ann"))
+    request = request_of()
+    request.COOKIES |= {name: each.value for name, each in client.cookies.items()}
+    request.session = client.session
+    request.user = SimpleLazyObject(lambda: get_user(request))
+
+    async def page():
+        return Template("{% load sessrec %}{% sessrec_toggle %}").render(Context({"request": request}))
+
+    assert "Switch personal suggestions off" in async_to_sync(page)()
+    assert not caplog.records
 
 
 def test_a_client_past_its_limit_of_sessions_is_told_that_nothing_is_kept(settings, visitor, stranger):
