@@ -119,7 +119,7 @@ def _told(request: HttpRequest, kept: LatestData) -> dict[str, Any]:
         "lists": [_shown_list(each, products) for each in kept.impressions],
         "quarantine": _quarantine(kept.quarantine),
         "comes_late": stream.configured(),
-        "visit": explain_visit(level_of(request)),
+        "visit": explain_visit(level_of(request), request),
     }
 
 

@@ -28,7 +28,7 @@ def why(request: HttpRequest) -> HttpResponse:
         {
             "request": request,  # for the tags, in a shop without the context processor
             "explanations": _explanations(cookie.read(request) if level == SESSION else None),
-            "visit": explain_visit(level),
+            "visit": explain_visit(level, request),
             "earlier_kept": tracker is not None and tracker.earlier_session_stays,
         },
     )

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 from django.utils.functional import LazyObject, empty
 
@@ -56,6 +57,18 @@ def is_staff(request: HttpRequest) -> bool:
         with _leaving_no_mark(getattr(request, "session", None)):
             return bool(getattr(user, "is_staff", False))
     return bool(getattr(user, "is_staff", False))
+
+
+@never_raises("tell whether staff are signed in", default=False)
+def is_known_staff(request: HttpRequest) -> bool:
+    """Whether a staff user is signed in, for a page that says so.
+
+    False on an error, and in an async view that has not loaded its user: the middleware asks in a thread.
+    """
+    try:
+        return is_staff(request)
+    except SynchronousOnlyOperation:
+        return False
 
 
 def from_bot(request: HttpRequest) -> bool:

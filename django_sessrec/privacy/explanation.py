@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from math import ceil
 from uuid import UUID
 
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 
-from django_sessrec.capture.consent import Level
+from django_sessrec.capture.consent import SESSION, Level
 from django_sessrec.capture.cookie import LONGEST_SESSION
+from django_sessrec.capture.request_filters import is_known_staff
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving import visit
@@ -59,6 +61,7 @@ class VisitFacts:
     """The data of a visit that is used and kept."""
 
     consent: Level
+    staff: bool  # signed in as staff: nothing of the visit is kept from here on
     idle_minutes: float
     longest_hours: int
     retention_days: int | None  # None: without an end
@@ -82,10 +85,11 @@ def explain(placement: str, session_id: UUID | None = None) -> Explanation:
     )
 
 
-def explain_visit(consent: Level) -> VisitFacts:
-    """What is used and kept of a visit at this consent level."""
+def explain_visit(consent: Level, request: HttpRequest | None = None) -> VisitFacts:
+    """What is used and kept of a visit at this consent level, on the page of this request."""
     return VisitFacts(
         consent,
+        staff=request is not None and consent == SESSION and is_known_staff(request),
         idle_minutes=sessrec_settings.SESSION_IDLE_MINUTES,
         longest_hours=int(LONGEST_SESSION.total_seconds()) // 3600,
         retention_days=sessrec_settings.RETENTION_DAYS,

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 from django import template
 from django.conf import settings
-from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 from django.template import Context
 from django.template.loader import render_to_string
@@ -21,7 +20,7 @@ from django.utils.translation import get_language
 
 from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level, gpc_prevails
 from django_sessrec.capture.cookie import switched_off
-from django_sessrec.capture.request_filters import is_prefetch, is_staff
+from django_sessrec.capture.request_filters import is_known_staff, is_prefetch
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.privacy.explanation import explain, explain_visit
@@ -157,7 +156,7 @@ def sessrec_why(context: Context, placement: str) -> SafeString | str:
         "sessrec/why_fold.html",
         {
             "explanation": explain(placement, session_id),
-            "visit": explain_visit(_level(request)),
+            "visit": explain_visit(_level(request), request),
             "earlier_kept": _earlier_kept(request),
             "page": reverse("sessrec:why"),
         },
@@ -177,7 +176,7 @@ def sessrec_toggle(context: Context) -> SafeString | str:
             "action": reverse("sessrec:personalisation"),
             "next": request.get_full_path() if request else "",
             "consent": level,
-            "staff": level == SESSION and _staff(request),
+            "staff": request is not None and level == SESSION and is_known_staff(request),
             "switched_off": off,
             "gpc_prevails": request is not None and off and gpc_prevails(request),
         },
@@ -208,15 +207,6 @@ def _level(request: HttpRequest | None) -> Level:
     if tracker.switched_off or level == SESSION:
         tracker.keep_private()
     return level
-
-
-@never_raises("tell whether staff are signed in", default=False)
-def _staff(request: HttpRequest | None) -> bool:
-    """Whether a staff user is signed in; False in an async view that has not loaded its user."""
-    try:
-        return request is not None and is_staff(request)
-    except SynchronousOnlyOperation:  # the middleware asks in a thread
-        return False
 
 
 def _earlier_kept(request: HttpRequest | None) -> bool:

@@ -3,6 +3,7 @@
 import re
 from html import unescape
 from http.cookies import SimpleCookie
+from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -304,9 +305,15 @@ def test_a_placement_with_a_mistake_is_left_out(placement, stranger, caplog):
 
 
 def rendered(
-    source: str, *, consented: bool = False, cookies: SimpleCookie | None = None, withdraws: bool = False
+    source: str,
+    *,
+    consented: bool = False,
+    cookies: SimpleCookie | None = None,
+    withdraws: bool = False,
+    user: Any = None,
 ) -> tuple[str, Tracker]:
     request = RequestFactory().get("/demo/?page=2&x=<")
+    request.user = user
     request.COOKIES["consent"] = "yes" if consented else "no"
     request.COOKIES |= {name: morsel.value for name, morsel in (cookies or {}).items()}
     request.sessrec = Tracker(request)
@@ -345,9 +352,21 @@ def test_a_page_with_the_switch_alone_begins_no_visit(visitor):
 def test_staff_are_told_that_their_visit_is_not_remembered(client, admin_client):
     for browser, staff in ((client, False), (admin_client, True)):
         browser.cookies["consent"] = "yes"
-        told = browser.get("/sessrec/my-visit/", headers={"user-agent": FIREFOX}).content.decode()
-        assert ("You are signed in as staff: what you look at is not remembered." in told) == staff
-        assert ("Suggestions are based on this visit." in told) != staff
+        for page, otherwise in (
+            ("/sessrec/my-visit/", "Suggestions are based on this visit."),
+            ("/sessrec/my-visit/", "With the next product that you look at, a new visit begins"),
+            ("/sessrec/why/", "We use the products that you viewed"),
+        ):
+            told = browser.get(page, headers={"user-agent": FIREFOX}).content.decode()
+            assert ("You are signed in as staff: what you look at is not remembered." in told) == staff
+            assert (otherwise in told) != staff
+
+
+def test_the_fold_tells_staff_too(serving, placement, admin_user):
+    placement()
+    fold, _ = rendered('{% sessrec_why "product_page" %}', consented=True, user=admin_user)
+    assert "what you look at is not remembered. We use what is on the page" in fold
+    assert "We use the products that you viewed" not in fold
 
 
 def test_an_async_page_of_a_customer_who_is_signed_in_has_the_switch(client, django_user_model, caplog):
