@@ -7,10 +7,12 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from itertools import chain
+from tempfile import TemporaryFile
+from typing import IO, Any, Final
 
 from django.conf import settings
-from django.core.files.base import ContentFile
+from django.core.files import File
 from django.core.files.storage import Storage, storages
 from django.db.models import Max, Min
 from django.utils import timezone
@@ -25,6 +27,7 @@ STORAGE: Final = "sessrec_export"  # key in settings.STORAGES
 LATELY: Final = timedelta(days=2)  # a night without an export is made good by the next one
 
 Rows = Sequence[Sequence[Any]]
+Days = Iterable[Rows]  # of a view: no more than one day's are in memory
 
 
 class ExportError(Exception):
@@ -55,12 +58,15 @@ def export(
     storage = storages[STORAGE]
     for first in _months(since, until):
         for view in VIEWS:
-            rows = _rows(view, first, _next_month(first) - ONE)
-            if not rows:
-                continue
             for suffix, write in writers.items():
+                days = _days(view, first)
+                if (earliest := next(days, None)) is None:
+                    break
                 name = f"{view.name}/{first:%Y-%m}.{suffix}"
-                _replace(storage, name, write(view, rows))
+                with TemporaryFile() as file:
+                    write(view, chain([earliest], days), file)
+                    file.seek(0)
+                    _replace(storage, name, File(file))
                 yield name
 
 
@@ -85,49 +91,57 @@ def _next_month(first: date) -> date:
     return (first + 31 * ONE).replace(day=1)
 
 
-def _rows(view: View, first: date, last: date) -> Rows:
+def _days(view: View, first: date) -> Iterator[Rows]:
+    """The rows of each day of a month that has any."""
     columns = ", ".join(view.columns)
-    with database.connection().cursor() as cursor:
-        cursor.execute(
-            f"SELECT {columns} FROM {view.name} WHERE day BETWEEN %s AND %s ORDER BY {columns}",  # noqa: S608
-            [first, last],
-        )
-        rows: Rows = cursor.fetchall()
-    return rows
+    query = f"SELECT {columns} FROM {view.name} WHERE day = %s ORDER BY {columns}"  # noqa: S608
+    day = first
+    while day < _next_month(first):
+        with database.connection().cursor() as cursor:
+            cursor.execute(query, [day])
+            if rows := cursor.fetchall():
+                yield rows
+        day += ONE
 
 
-def _csv(view: View, rows: Rows) -> bytes:
-    text = io.StringIO()
+def _csv(view: View, days: Days, file: IO[bytes]) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
     writer = csv.writer(text)
     writer.writerow(view.columns)
-    writer.writerows([harmless(cell) for cell in row] for row in rows)
-    return text.getvalue().encode()
+    for rows in days:
+        writer.writerows([harmless(cell) for cell in row] for row in rows)
+    text.detach()  # else the file is closed with it
 
 
-def _parquet(view: View, rows: Rows) -> bytes:
+def _parquet(view: View, days: Days, file: IO[bytes]) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    columns: Iterable[Sequence[Any]] = zip(*rows, strict=True)
     types: Mapping[type, Any] = {
         date: pyarrow.date32(),
         str: pyarrow.string(),
         int: pyarrow.int64(),
         Decimal: pyarrow.decimal128(21, 3),
     }
-    fields = {
-        name: pyarrow.array(values, types[type(values[0])])
-        for name, values in zip(view.columns, columns, strict=True)
-    }
-    file = io.BytesIO()
-    parquet.write_table(pyarrow.table(fields), file)
-    return file.getvalue()
+    writer = None
+    for rows in days:
+        columns: Iterable[Sequence[Any]] = zip(*rows, strict=True)
+        table = pyarrow.table(
+            {
+                name: pyarrow.array(values, types[type(values[0])])
+                for name, values in zip(view.columns, columns, strict=True)
+            }
+        )
+        writer = writer or parquet.ParquetWriter(file, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
 
 
-FORMATS: Final[Mapping[str, Callable[[View, Rows], bytes]]] = {"csv": _csv, "parquet": _parquet}
+FORMATS: Final[Mapping[str, Callable[[View, Days, IO[bytes]], None]]] = {"csv": _csv, "parquet": _parquet}
 
 
-def _writers(formats: Sequence[str] | None) -> Mapping[str, Callable[[View, Rows], bytes]]:
+def _writers(formats: Sequence[str] | None) -> Mapping[str, Callable[[View, Days, IO[bytes]], None]]:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
@@ -137,9 +151,9 @@ def _writers(formats: Sequence[str] | None) -> Mapping[str, Callable[[View, Rows
     return {name: FORMATS[name] for name in formats or FORMATS}
 
 
-def _replace(storage: Storage, name: str, content: bytes) -> None:
+def _replace(storage: Storage, name: str, content: File[Any]) -> None:
     """Most storages would write a second file beside one that is there."""
     storage.delete(name)
-    saved = storage.save(name, ContentFile(content))
+    saved = storage.save(name, content)
     if saved != name and storage.exists(name):  # another export has written it meanwhile
         storage.delete(saved)

@@ -3,7 +3,8 @@
 import csv
 import io
 import sys
-from datetime import timedelta
+import tracemalloc
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -20,7 +21,7 @@ from django_sessrec.measuring.bi_export import STORAGE, ExportError, export
 from django_sessrec.measuring.days import day_of
 from django_sessrec.measuring.kpis import figures
 from django_sessrec.measuring.rollups import roll_up
-from django_sessrec.models import AuditEntry, RolledUpDay
+from django_sessrec.models import AuditEntry, DailyItem, RolledUpDay
 from tests.support.history import NOON, buy, click, minutes, show
 
 DAY = day_of(NOON)
@@ -66,6 +67,40 @@ def test_both_formats_hold_three_decimals_where_the_currency_has_them(storage):
     (row,) = parquet.read_table(io.BytesIO(storage.open(f"{FILE}.parquet").read())).to_pylist()
     assert line["total"] == "10.015"
     assert row["total"] == Decimal("10.015")
+
+
+def test_no_more_than_a_day_is_held_in_memory(settings, tmp_path):
+    folder = {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": tmp_path},
+    }
+    settings.STORAGES = settings.STORAGES | {STORAGE: folder}
+
+    def peak_of(days, month):
+        first = date(2026, month, 1)
+        for day in (first + timedelta(days=n) for n in range(days)):
+            RolledUpDay.objects.create(day=day, rolled_up_at=timezone.now())
+            numbers = {"shown": 9, "seen": 8, "clicked": 7, "bought": 6, "sold": 5}
+            items = (DailyItem(day=day, item_id=f"item {n}", **numbers) for n in range(1_000))
+            DailyItem.objects.bulk_create(items)
+        tracemalloc.start()
+        try:
+            list(export(first, first + timedelta(days=days)))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    list(export(DAY, DAY))  # what is imported and compiled once
+    one = peak_of(1, 1)
+    assert peak_of(10, 3) < 2 * one
+    with (tmp_path / "sessrec_bi_items/2026-03.csv").open() as file:
+        lines = list(csv.reader(file))
+    assert (len(lines), lines[0][:2], lines[-1][:2]) == (
+        10_001,
+        ["day", "item_id"],
+        ["2026-03-10", "item 999"],
+    )
+    assert parquet.read_table(tmp_path / "sessrec_bi_items/2026-03.parquet").num_rows == 10_000
 
 
 def test_a_file_that_is_there_is_replaced(storage, sold):
