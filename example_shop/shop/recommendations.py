@@ -66,4 +66,4 @@ def consent(request: HttpRequest) -> str | None:
 
 def record(request: HttpRequest, name: str, product: Product, quantity: int) -> None:
     """Tell django_sessrec what happened to a product; inside a transaction it counts when that commits."""
-    request.sessrec.record(name, product.pk, quantity=quantity, price=product.price, currency="EUR")
+    request.sessrec.record(name, product, quantity=quantity, price=product.price, currency="EUR")

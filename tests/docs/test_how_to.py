@@ -8,9 +8,12 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from django_sessrec.catalogue import Catalogue
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event
 from django_sessrec.privacy.erasure import erase
+from tests.demo.models import Product
+from tests.demo.recommendations import DemoCatalogue
 from tests.docs.project import NAMED, PRODUCTS, ROOT, TITLED, read
 from tests.support.checks import findings
 from tests.support.history import NOON, click, minutes, show
@@ -36,12 +39,18 @@ def shop():
     return defined_in(EVENTS["shop/checkout.py"], EVENTS["shop/webhook.py"], EVENTS["shop/till.py"])
 
 
+class ByName(DemoCatalogue):
+    id_field = "name"
+    sensitive = Catalogue.sensitive
+
+
 def ordered(shop, session_id):
-    lines = [SimpleNamespace(pk=pk, product_id=pk, quantity=2, price="9.90") for pk in (42, 43)]
+    products = [Product(pk=pk, name=f"tea {pk}") for pk in (42, 43)]
+    lines = [SimpleNamespace(pk=9, product=each, quantity=2, price="9.90") for each in products]
     order = SimpleNamespace(
         pk=7,
         created_at=timezone.now() - timedelta(minutes=5),
-        lines=SimpleNamespace(all=lambda: lines),
+        lines=SimpleNamespace(select_related=lambda _: lines),
         save=lambda: None,
     )
     shop.begin(SimpleNamespace(sessrec=SimpleNamespace(session_id=session_id)), order)
@@ -56,6 +65,12 @@ def test_a_webhook_that_calls_twice_records_each_line_once(shop):
     recorded = [(event.name, event.item_id, event.quantity, str(event.price)) for event in events]
     assert recorded == [("purchase", "42", 2, "9.90"), ("purchase", "43", 2, "9.90")]
     assert {event.session_id for event in events} == {order.session_id}
+
+
+def test_a_webhook_records_the_catalogues_id_and_not_the_key(shop, settings):
+    settings.SESSREC = {**settings.SESSREC, "CATALOGUE": f"{__name__}.ByName"}
+    shop.paid(ordered(shop, uuid7()))
+    assert {event.item_id for event in Event.objects.all()} == {"tea 42", "tea 43"}
 
 
 def test_without_consent_or_after_a_withdrawal_nothing_is_recorded(shop):
