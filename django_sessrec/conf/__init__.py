@@ -132,7 +132,7 @@ class Settings:
         form=("Lax|Strict|None", "'Lax', 'Strict' or 'None'"),
     )
     SESSION_IDLE_MINUTES = Setting[float](
-        30, NUMBER, "a session ends after this time without a click", above=0
+        30, NUMBER, "a session ends after this time without a click, and after 24 hours in any case", above=0
     )
     SESSIONS_PER_CLIENT = Setting[int | None](
         300,
