@@ -46,9 +46,15 @@ def programs() -> list[Program]:
 
 def _commands() -> dict[str, str]:
     """The command that starts each background process."""
-    worker = "celery --app PROJECT worker"
-    train = f"{worker} --queues {sessrec_settings.TRAIN_QUEUE} --concurrency 1 --max-tasks-per-child 1"
-    commands = {"beat": "celery --app PROJECT beat", "worker": worker, "train": train}
+    celery = "celery --app PROJECT"
+    queue = sessrec_settings.TRAIN_QUEUE
+    commands = {
+        "beat": f"{celery} beat",
+        # Each by a name of its own: Celery warns of two workers of one host that have the same.
+        "worker": f"{celery} worker --hostname shop@%h",
+        "train": f"{celery} worker --hostname train@%h --queues {queue} --concurrency 1 "
+        "--max-tasks-per-child 1",
+    }
     return commands | ({"consumer": "manage.py sessrec_consume"} if stream.configured() else {})
 
 

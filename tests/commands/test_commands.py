@@ -182,7 +182,8 @@ def test_the_doctor_names_what_is_ill_and_what_to_do(visits, run, capsys, sessre
         "-> Run sessrec_train neighbours",
         "warn process    beat was last seen 3 hours ago",
         "warn process    worker was never seen",
-        "-> Start celery --app PROJECT worker",
+        "-> Start celery --app PROJECT worker --hostname shop@%h\n",
+        "-> Start celery --app PROJECT worker --hostname train@%h --queues train",
         "fail catalogue  0 of 20 ids of view_item exist in your catalogue",
         "warn consent    No CONSENT: nothing is captured",
     ):
