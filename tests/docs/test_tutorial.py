@@ -1,10 +1,11 @@
 """The tutorial's code and commands, as printed, make a new project recommend, import, train and schedule."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.docs.project import PRODUCTS, TITLED, VISIT, Project, printed_commands, read
+from tests.docs.project import NAMED, PRODUCTS, TITLED, VISIT, Project, printed_commands, read
 
 ORDER = """
 from decimal import Decimal
@@ -61,6 +62,33 @@ assert (answer["step"], answer["model"]) == ("model", "neighbours"), answer
 """
 
 
+# A click past RETENTION_DAYS.
+AGED = """
+from datetime import timedelta
+from django.utils import timezone
+from django_sessrec.capture.partitions import ensure
+from django_sessrec.ids import uuid7
+from django_sessrec.models import Event
+
+old = timezone.now() - timedelta(days=100)
+ensure(old.date(), old.date())
+Event.objects.create(
+    event_id=uuid7(old), occurred_at=old, session_id=uuid7(old), name="view_item", item_id="1"
+)
+assert Event.objects.filter(occurred_at=old).exists()
+"""
+KEPT_UP = """
+from datetime import timedelta
+from django.utils import timezone
+from django_sessrec.models import DailyLists, Event, Promotion
+
+assert Event.objects.exists()
+assert not Event.objects.filter(occurred_at__lt=timezone.now() - timedelta(days=91)).exists()
+assert DailyLists.objects.exists(), "no figures"
+assert Promotion.objects.exists(), "no model"
+"""
+
+
 @pytest.fixture
 def project(tmp_path, project_database, broker_url) -> Project:
     return Project(tmp_path, project_database, BROKER_URL=broker_url)
@@ -110,3 +138,20 @@ def test_the_tutorial_makes_a_shop_that_recommends_and_trains(project):
     assert "shop@" in told
     assert "train@" in told
     assert "DuplicateNodename" not in told
+
+
+def test_the_commands_of_a_timer_do_the_schedules_work_without_celery(project):
+    project.add_printed(NAMED.findall(read("README.md")))
+    project.add("clicks.csv", clicks())
+    project.manage("makemigrations", "shop")
+    project.manage("migrate")
+    project.shell(PRODUCTS)
+    project.shell(VISIT)
+    project.shell(AGED)
+    (sessrec_import,) = printed_commands(read("docs/tutorial.md"), "python manage.py")[2:3]
+    project.manage(*sessrec_import)
+    commands = re.findall(r"/python manage\.py (\w+)$", read("docs/tutorial.md"), re.MULTILINE)
+    assert commands == ["sessrec_rollup", "sessrec_prune", "sessrec_train"]
+    for command in commands:
+        project.manage(command)
+    project.shell(KEPT_UP)
