@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from functools import wraps
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, Error, connections, transaction
@@ -18,6 +18,8 @@ logger = logging.getLogger("django_sessrec")
 
 LOG_AGAIN_SECONDS = 600  # a fault on every page must not fill the disk
 WARN_AGAIN_SECONDS = 60
+UNMIGRATED: Final = "The app's tables are missing or out of date: run manage.py migrate."
+UNDEFINED: Final = frozenset({"42P01", "42703", "42883"})  # a table, a column, a function
 _logged_at: dict[str, float] = {}
 _warned_at: dict[str, float] = {}
 _unsaid: Counter[str] = Counter()
@@ -132,8 +134,11 @@ def _savepoints() -> Iterator[None]:
 def log(fault: str, error: Exception) -> None:
     """Log the fault with its traceback, unless this kind was logged within LOG_AGAIN_SECONDS.
 
-    Of an UnsupportedError its message alone, once for all faults that it causes.
+    Of an UnsupportedError its message alone, once for all faults that it causes; so of a forgotten migrate.
     """
+    if is_unmigrated(error):
+        warn(UNMIGRATED)
+        return
     unsupported = isinstance(error, UnsupportedError)
     kind = str(error) if unsupported else f"{fault}: {type(error).__name__}"
     now = time.monotonic()
@@ -146,7 +151,12 @@ def log(fault: str, error: Exception) -> None:
 
 
 def warn(message: str, *values: object) -> None:
-    """Log a warning, unless this message was logged within WARN_AGAIN_SECONDS; then it is only counted."""
+    """Log a warning, unless this message was logged within WARN_AGAIN_SECONDS; then it is only counted.
+
+    Where one of the values is the error of a forgotten migrate, that is the message.
+    """
+    if any(isinstance(value, Exception) and is_unmigrated(value) for value in values):
+        message, values = UNMIGRATED, ()
     now = time.monotonic()
     if now - _warned_at.get(message, -WARN_AGAIN_SECONDS) < WARN_AGAIN_SECONDS:
         _unsaid[message] += 1
@@ -154,6 +164,15 @@ def warn(message: str, *values: object) -> None:
     _warned_at[message] = now
     unsaid = _unsaid.pop(message, 0)
     logger.warning(message + "%s", *values, f" ({unsaid} more such warnings before)" if unsaid else "")
+
+
+def is_unmigrated(error: BaseException | None) -> bool:
+    """Whether the error, or its cause, is a table, column or function of the app that the database lacks."""
+    while error is not None:
+        if getattr(error, "sqlstate", None) in UNDEFINED:
+            return "sessrec_" in str(error)
+        error = error.__cause__
+    return False
 
 
 def forget() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from http import HTTPStatus
 from typing import Any
 
@@ -11,9 +10,7 @@ from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from django_sessrec.safety import UnsupportedError
-
-logger = logging.getLogger("django_sessrec")
+from django_sessrec.safety import UnsupportedError, warn
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -42,7 +39,7 @@ class Unavailable(APIException):
 def problem(exception: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's answer as problem details; None, and so Django's own handling, for what is no API error."""
     if isinstance(exception, DatabaseError | UnsupportedError):
-        logger.error("The API can't answer: %s", exception)
+        warn("The API can't answer: %s", exception)
         exception = Unavailable()
     answer = exception_handler(exception, context)
     if answer is None:

@@ -6,7 +6,6 @@ that has a registry of its own adds the figures to it: `prometheus_client.REGIST
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,13 +30,12 @@ from django_sessrec.host_models import HostedModel
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Impression, Promotion, TrainingRun
 from django_sessrec.operations import alarms, heartbeat
+from django_sessrec.safety import warn
 
 LATELY = timedelta(minutes=5)
 RUNS = timedelta(days=7)
 PREFIX = "sessrec_"
 TIMEOUT_SECONDS = 1.5  # for each of six parts; a scrape waits ten seconds by default
-
-logger = logging.getLogger("django_sessrec")
 
 
 @never_cache
@@ -75,7 +73,7 @@ class Figures(Collector):
             try:
                 found = read()
             except Exception as problem:  # one part that is away hides no other
-                logger.warning("metrics of %s: %s", part, problem)
+                warn(f"metrics of {part}: %s", problem)
             answered.add_metric([part], float(bool(found)))
             yield from found
         yield answered

@@ -74,7 +74,7 @@ def keep(event: Event, order_id: str | int | None) -> None:
     except Error as problem:
         warn("an order without a session could not be counted: %s", problem)
         if not outbox.publish(COUNT_TASK, name=event.name, values=values):
-            warn("an order without a session is not counted: database and broker are down")
+            warn("an order without a session is not counted: neither database nor broker took it")
 
 
 def store(name: str, values: Sequence[str | None]) -> None:

@@ -89,7 +89,7 @@ class Outbox:
         for session_id in self._untold():
             _ask_for_hands(session_id)
         if lost := self.unsent.rows + self.rejected.rows + self.unkept:
-            logger.error("%d rows are lost with this process: database and broker are down", lost)
+            logger.error("%d rows are lost with this process: neither database nor broker took them", lost)
 
     def _bring_away(self, deadline: float) -> None:
         """Give what is nowhere else to the database, else to the broker."""
@@ -181,7 +181,9 @@ class Outbox:
             return False
         lost, self.unkept = self.unkept, 0
         if lost:
-            logger.error("%d rows are lost: memory had no room while database and broker were down", lost)
+            logger.error(
+                "%d rows are lost: memory was full while neither database nor broker took them", lost
+            )
         return bool(self.rejected)
 
     def reject(self, rejected: Sequence[Rejected]) -> None:
@@ -301,7 +303,7 @@ class Outbox:
         # In doubt is not lost: it may be what Postgres has stored and could not say.
         self.counts["unconfirmed" if message.resend else "lost"] += unkept
         state = "may be" if message.resend else "are"
-        safety.warn("%d rows %s lost: database and broker are down for long", unkept, state)
+        safety.warn("%d rows %s lost: neither database nor broker has taken any for long", unkept, state)
         return WriteResult(lost=unkept)
 
     def _hand_over(self) -> None:
@@ -333,7 +335,7 @@ class Outbox:
         except Exception as problem:  # the broker's client may raise anything
             self.broker.rest()
             waited_in_vain(time.monotonic() - started)
-            safety.log(f"the broker did not take {task}", problem)
+            safety.warn("the broker did not take %s: %s: %s", task, type(problem).__name__, problem)
             return False
         return True
 

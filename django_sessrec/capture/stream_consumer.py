@@ -7,7 +7,6 @@ and neither rows nor ledger meet it twice.
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import time
@@ -28,6 +27,7 @@ from django_sessrec.capture.failed_events import NOT_READABLE, read_each, store_
 from django_sessrec.capture.fast_query import patient
 from django_sessrec.ids import time_of
 from django_sessrec.models import Heartbeat, Receipt
+from django_sessrec.safety import warn
 
 BATCH: Final = 1_000  # messages of a transaction: a tenth of a second of work
 WAIT_MS: Final = 1_000  # for new messages
@@ -39,7 +39,6 @@ HEARTBEAT_SECONDS: Final = 10.0
 PAUSE: Final = 1.0  # seconds after a failure of either server
 EMPTY: Final = "[]"
 
-logger = logging.getLogger("django_sessrec")
 Entry = tuple[str, Mapping[str, str] | None]  # its id and fields; None where it was deleted meanwhile
 
 
@@ -64,7 +63,7 @@ class Consumer:
             except stream.OtherShopError:
                 raise
             except Exception as problem:
-                logger.warning("the stream's consumer pauses: %s", str(problem).strip())
+                warn("the stream's consumer pauses: %s", problem)
                 database.connection().close()
                 self._joined, self._unfinished = False, True
                 time.sleep(PAUSE)

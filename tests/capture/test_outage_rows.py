@@ -59,7 +59,7 @@ def test_what_memory_has_no_room_for_is_lost_and_no_more_than_that(
     for _ in range(2):
         outbox.deliver([event("last")])
     assert Event.objects.count() == 15 - outbox.counts["lost"] + 2 == 12
-    assert caplog.text.count("5 rows are lost: memory had no room while") == 1
+    assert caplog.text.count("5 rows are lost: memory was full while") == 1
     assert stream.configured() is False
 
 

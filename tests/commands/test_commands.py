@@ -8,7 +8,7 @@ import pytest
 from celery import current_app
 from django.core.management import call_command
 from django.core.management.base import CommandError, OutputWrapper
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.utils import timezone
 
 from django_sessrec.capture import partitions
@@ -17,6 +17,7 @@ from django_sessrec.ids import uuid7
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import Heartbeat, TrainingRun
 from django_sessrec.training.lock import training_lock
+from tests.support.capture import renamed
 from tests.support.visits import store_visits
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sessrec")]
@@ -196,6 +197,42 @@ def test_the_doctor_survives_a_catalogue_of_faults(capsys, sessrec):
     assert code == 1
     assert "fail consent    ModuleNotFoundError: No module named 'nowhere'" in output
     assert "TYPO" in output
+
+
+@pytest.mark.parametrize(
+    ("table", "command"),
+    [
+        ("sessrec_event", ["sessrec_compliance_report", "--out", "compliance"]),
+        ("sessrec_withdrawal", ["sessrec_erase", str(uuid7())]),
+        ("sessrec_promotion", ["sessrec_evaluate"]),
+        ("sessrec_event", ["sessrec_import", "clicks.csv", "--time", "at"]),
+        ("sessrec_event", ["sessrec_prune"]),
+        ("sessrec_failedevent", ["sessrec_replay"]),
+        ("sessrec_event", ["sessrec_rollup"]),
+        ("sessrec_trainingrun", ["sessrec_train"]),
+    ],
+)
+def test_a_command_asks_for_migrate_where_a_table_of_the_app_is_missing(run, here, table, command):
+    (here / "clicks.csv").write_text(f"session_id,item_id,at\n1,1,{timezone.now().isoformat()}\n")
+    with renamed("TABLE", table), pytest.raises(CommandError) as failure:
+        run(*command)
+    assert str(failure.value) == "The app's tables are missing or out of date: run manage.py migrate."
+
+
+def test_a_command_asks_for_migrate_where_a_column_of_the_app_is_missing(run):
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE sessrec_trainingrun RENAME COLUMN heartbeat_at TO later")
+        try:
+            with pytest.raises(CommandError, match=r"run manage\.py migrate"):
+                run("sessrec_train")
+        finally:
+            cursor.execute("ALTER TABLE sessrec_trainingrun RENAME COLUMN later TO heartbeat_at")
+
+
+def test_a_table_of_the_shop_that_is_missing_is_no_forgotten_migrate(run, here):
+    (here / "clicks.csv").write_text(f"session_id,item_id,at\n1,1,{timezone.now().isoformat()}\n")
+    with renamed("TABLE", "demo_product"), pytest.raises(ProgrammingError, match="demo_product"):
+        run("sessrec_import", "clicks.csv", "--time", "at", "--check")
 
 
 class Terminal(StringIO):

@@ -5,13 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.management.command import SessrecCommand
 from django_sessrec.training import click_files
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = (
         "Compare the click files of this host (SESSREC['CLICK_FILES']) with the database, by number of "
         "clicks and checksum; what differs is removed, and made anew by the next training run."

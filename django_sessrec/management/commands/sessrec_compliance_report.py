@@ -7,13 +7,14 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from django_sessrec.management.command import SessrecCommand
 from django_sessrec.models import AuditEntry
 from django_sessrec.privacy.compliance_report import as_markdown, compliance_report
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = "Write the compliance report as Markdown and JSON: what is kept, why, for how long, who decided."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -6,13 +6,14 @@ import signal
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from django_sessrec.capture import stream
 from django_sessrec.capture.stream_consumer import Consumer
+from django_sessrec.management.command import SessrecCommand
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = "Store the rows of SESSREC['STREAM_URL']; run one, or several: each row is stored once."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from django_sessrec import tasks
+from django_sessrec.management.command import SessrecCommand
 from django_sessrec.operations.examination import examine
 from django_sessrec.operations.findings import Level
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = (
         "Examine settings, database, broker, workers, models, catalogue and events; exits with 1 if one "
         "fails."

@@ -6,16 +6,17 @@ from argparse import ArgumentParser
 from typing import Any, Final
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import Error
 
 from django_sessrec.capture.deadlines import patient
+from django_sessrec.management.command import SessrecCommand
 from django_sessrec.privacy.erasure import erase
 
 PATIENCE_SECONDS: Final = 60.0  # with each session
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = "Erase the sessions with these ids from every table; late events of them are dropped."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -39,8 +40,11 @@ class Command(BaseCommand):
             counts = ", ".join(f"{number} of {table}" for table, number in rows.items())
             self.stdout.write(f"{session_id}: {counts}")
         if failed:
-            left, reason = " ".join(map(str, failed)), str(next(iter(failed.values()))).strip()
-            raise CommandError(f"not erased, the database says {reason!r}: run it again with {left}")
+            left, cause = " ".join(map(str, failed)), next(iter(failed.values()))
+            reason = str(cause).strip()
+            raise CommandError(
+                f"not erased, the database says {reason!r}: run it again with {left}"
+            ) from cause
 
 
 def _session_id(text: str) -> UUID:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 from numpy.typing import NDArray
 
 from django_sessrec.artifact_storage import StorageError
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.management.command import SessrecCommand
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import HOLD_OUT, Promotion, TrainingRun
 from django_sessrec.privacy.training_window import window
@@ -36,7 +37,7 @@ SEEN_BY_HOLD_OUT = (
 )
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = (
         "Test models on the last days, as the gate does: each in the version that was fitted without its own "
         "last days. A folder is tested as it is. A model of baskets is tested on baskets."

@@ -6,15 +6,16 @@ from argparse import ArgumentParser
 from datetime import date
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from django_sessrec.management.arguments import day
+from django_sessrec.management.command import SessrecCommand
 from django_sessrec.measuring.bi_export import FORMATS, STORAGE, ExportError, export
 from django_sessrec.measuring.days import today
 from django_sessrec.models import AuditEntry
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = (
         f"Write the views sessrec_bi_... into the storage {STORAGE!r} of settings.STORAGES, a file for each "
         "view and month: those whose sums were made in the last two days, or of --since and --until."

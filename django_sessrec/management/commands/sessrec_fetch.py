@@ -9,17 +9,18 @@ from argparse import ArgumentParser
 from threading import Event
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import Error, close_old_connections
 
 from django_sessrec import artifact_storage, database
+from django_sessrec.management.command import SessrecCommand
 from django_sessrec.models import Promotion
 from django_sessrec.training.host_copies import AlreadyFetching, Fetcher, only_fetcher
 
 log = logging.getLogger("django_sessrec")
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = (
         "Fetch the models in service from the storage of SESSREC['ARTIFACTS_STORAGE'] into this host's "
         "folder, verify them, and remove old ones; one on each host that shows lists."

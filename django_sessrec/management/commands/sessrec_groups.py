@@ -6,9 +6,10 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth.models import Group, Permission
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from django_sessrec.database import APP_LABEL
+from django_sessrec.management.command import SessrecCommand
 
 # Rows about single sessions, and what only an operator acts on.
 RAW = {
@@ -38,7 +39,7 @@ def groups() -> dict[str, set[str]]:
     }
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = __doc__ or ""
 
     def handle(self, **options: Any) -> None:

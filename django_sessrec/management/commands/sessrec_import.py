@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.capture.clickfile import TIME_UNITS, ClickFile, Columns, UnusableFile
@@ -19,6 +19,7 @@ from django_sessrec.capture.event import EventError
 from django_sessrec.capture.history import without_sensitive
 from django_sessrec.capture.rows import row_of
 from django_sessrec.catalogue import get_catalogue
+from django_sessrec.management.command import SessrecCommand
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import Event
 
@@ -29,7 +30,7 @@ COLUMNS = (
 LOOKED_UP = 20  # the file's last ids: older ones may be of products that are gone
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = (
         "Import events from a CSV file with a header, a file with a JSON object in each line, a Parquet file,"
         " or a folder of them, also compressed by gzip or zstd; the same file twice is imported once."

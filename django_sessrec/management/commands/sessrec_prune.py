@@ -5,12 +5,13 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from django_sessrec.management.command import SessrecCommand
 from django_sessrec.operations.upkeep import UpkeepError, upkeep
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = (
         "Do the hourly upkeep now: partitions, quarantine, roll-ups, retention, killed training runs, old "
         "artifacts."

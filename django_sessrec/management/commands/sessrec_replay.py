@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from django_sessrec.capture.replay import CODES, replay, replayable
+from django_sessrec.management.command import SessrecCommand
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = "Retry failed events, each id once, after the cause of the failure is repaired."
 
     def add_arguments(self, parser: CommandParser) -> None:

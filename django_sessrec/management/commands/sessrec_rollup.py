@@ -6,16 +6,17 @@ from argparse import ArgumentParser
 from datetime import date
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import Error
 
 from django_sessrec.management.arguments import day
+from django_sessrec.management.command import SessrecCommand
 from django_sessrec.management.progress import Progress
 from django_sessrec.measuring.days import today
 from django_sessrec.measuring.rollups import days_with_rows, noted_due_days, roll_up
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = (
         "Make the sums by day that reports read: those that are due, or with --since or --until every day of "
         "which raw rows are left, the latest first. Each day is finished by itself."

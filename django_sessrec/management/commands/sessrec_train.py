@@ -6,17 +6,18 @@ import os
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils.module_loading import import_string
 
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.management.command import SessrecCommand
 from django_sessrec.management.progress import Progress
 from django_sessrec.models import TrainingRun
 from django_sessrec.training.good_neighbour import give_way
 from django_sessrec.training.pipeline import AlreadyTraining, train
 
 
-class Command(BaseCommand):
+class Command(SessrecCommand):
     help = (
         "Train models on the clicks of the last TRAINING_WINDOW_DAYS; those that pass the gate serve at once."
     )
