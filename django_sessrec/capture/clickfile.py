@@ -306,6 +306,6 @@ def _storable(original: datetime, shift: timedelta | None) -> datetime:
         remedy = "is the unit right, and is it UTC where it names no zone?"
         raise EventError("future", f"time {at:%Y-%m-%d %H:%M:%S} lies in the future: {remedy}")
     if days and at < now - timedelta(days=days):
-        remedy = ": use --shift-to-now" if shift is None else ""
-        raise EventError("old", f"time {at:%Y-%m-%d %H:%M:%S} is older than RETENTION_DAYS ({days}){remedy}")
+        left_out = f"is older than RETENTION_DAYS ({days}): it would be deleted at once, so it is left out"
+        raise EventError("old", f"time {at:%Y-%m-%d %H:%M:%S} {left_out}")
     return at

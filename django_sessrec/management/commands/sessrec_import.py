@@ -82,7 +82,8 @@ class Command(SessrecCommand):
         parser.add_argument(
             "--shift-to-now",
             action="store_true",
-            help="move all events by whole days, the newest to the last 24 hours, for training runs to use",
+            help="for demo data, not for your own history: move all events by whole days, the newest to the"
+            " last 24 hours",
         )
         parser.add_argument("--check", action="store_true", help="read the whole file and store nothing")
         parser.add_argument(
