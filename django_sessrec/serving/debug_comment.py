@@ -8,6 +8,7 @@ from django.conf import settings
 from django.utils.safestring import SafeString
 
 from django_sessrec.safety import never_raises
+from django_sessrec.serving.candidate import RECENTLY_VIEWED
 from django_sessrec.serving.placements import placement_for
 
 
@@ -34,8 +35,11 @@ def why_no_list(placement: str, *, template: str = "", categories: bool = False)
             if categories
             else f"{template!r} could not be rendered; the log of django_sessrec says why"
             if template
-            else f"the placement {placement!r} has no item to show; the log of django_sessrec has its faults,"
-            " and manage.py sessrec_doctor examines the catalogue"
+            else "this visitor has viewed nothing before this page, has not consented, or is staff: the step"
+            f" {RECENTLY_VIEWED} then has no item"
+            if placement_for(placement).steps == (RECENTLY_VIEWED,)
+            else f"the placement {placement!r} has no item to show; if something failed, the log of"
+            " django_sessrec says what, and manage.py sessrec_doctor examines the catalogue"
         )
     inside = re.sub("-(?=-)", "- ", reason)  # two hyphens may end a comment
     return DebugComment(f"<!-- sessrec: {inside} -->")

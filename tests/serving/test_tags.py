@@ -182,10 +182,13 @@ def test_a_limit_out_of_range_is_logged(products, caplog, limit, shown):
         ('sessrec_recommendations "home"', "has no placement 'home'; known: product_page"),
         ("sessrec_placeholder product_page", "quote the placement's name"),
         ('sessrec_placeholder "home"', "has no placement 'home'; known: product_page"),
-        ('sessrec_recommendations "product_page"', "the placement 'product_page' has no item to show"),
+        ('sessrec_recommendations "product_page"', "the placement 'product_page' has no item to show; if"),
+        ('sessrec_recommendations "seen"', "has viewed nothing before this page, has not consented, or is"),
     ],
 )
 def test_under_debug_a_comment_says_why_there_is_no_list(settings, caplog, tag, says):
+    placements = {"product_page": {}, "seen": {"STEPS": ["recently_viewed"]}}
+    settings.SESSREC = settings.SESSREC | {"PLACEMENTS": placements}
     source, tea = (
         f"{{% {tag} as list %}}{{% if list %}}<h2>Tea</h2>{{% endif %}}{{{{ list }}}}",
         Product(name="tea"),
