@@ -26,6 +26,7 @@ from django_sessrec.privacy.training_window import window
 from django_sessrec.recsys import artifact
 
 LATEST = 200  # lines of each trail
+MOMENTS = frozenset({"tested_from", "newest_session"})  # of a card's counts: seconds since 1970
 
 
 def compliance_report(now: datetime | None = None) -> dict[str, Any]:
@@ -62,11 +63,21 @@ def _in_pairs(report: dict[str, Any]) -> dict[str, Any]:
     models = []
     for each in report["models"]:
         card = each.get("card", {})
-        parts = {part: list(card.get(part, {}).items()) for part in ("parameters", "counts")}
-        models.append({**each, **parts})
+        counts = [
+            (name, _moment(value) if name in MOMENTS else value) for name, value in _pairs(card, "counts")
+        ]
+        models.append({**each, "parameters": _pairs(card, "parameters"), "counts": counts})
     audit = [{**each, "detail": list(each["detail"].items())} for each in report["audit"]]
     windows = list(report["processing"]["training_window_days"].items())
     return {"models": models, "audit": audit, "windows": windows}
+
+
+def _pairs(card: dict[str, Any], part: str) -> list[tuple[str, Any]]:
+    return list(card.get(part, {}).items())
+
+
+def _moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
 def _processing() -> dict[str, Any]:

@@ -7,6 +7,7 @@ from math import sqrt
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from django_sessrec.models import TrainingRun
 from django_sessrec.training.gate import FEWEST_CASES
@@ -38,7 +39,11 @@ def _of_data(run: TrainingRun) -> Iterator[str]:
     )
     if run.window_start and run.window_end:
         days = (run.window_end - run.window_start).days
-        yield _("It was trained on %(days)d days: it knows no other season.") % {"days": days}
+        yield ngettext(
+            "It was trained on %(days)d day: it knows no other season.",
+            "It was trained on %(days)d days: it knows no other season.",
+            days,
+        ) % {"days": days}
     if weights := run.counts.get("event_weights"):
         taught = _(
             "Clicks did not teach it alike. What their session did with the product gives each a weight: "
@@ -78,13 +83,26 @@ def _of_figures(figures: dict[str, Any], *, on_baskets: bool) -> Iterator[str]:
         ) % {"share": 100 * figures["cases_new"] / figures["cases"], "hr": figures["hr@20_new"]}
     if worst := _worst(figures.get("by_length", {})):
         after = (
-            _("It is least accurate after %(group)s products of a basket: HR@20 %(hr).2f.")
+            ngettext(
+                "It is least accurate after %(group)s product of a basket: HR@20 %(hr).2f.",
+                "It is least accurate after %(group)s products of a basket: HR@20 %(hr).2f.",
+                _number(worst),
+            )
             if on_baskets
-            else _("It is least accurate after %(group)s clicks: HR@20 %(hr).2f.")
+            else ngettext(
+                "It is least accurate after %(group)s click: HR@20 %(hr).2f.",
+                "It is least accurate after %(group)s clicks: HR@20 %(hr).2f.",
+                _number(worst),
+            )
         )
         yield after % worst
     if worst := _worst(figures.get("by_intents", {})):
-        yield _("It is least accurate for sessions with %(group)s intents: HR@20 %(hr).2f.") % worst
+        intents = ngettext(
+            "It is least accurate for sessions with %(group)s intent: HR@20 %(hr).2f.",
+            "It is least accurate for sessions with %(group)s intents: HR@20 %(hr).2f.",
+            _number(worst),
+        )
+        yield intents % worst
     if "coverage@20" in figures:
         never = _("%(share).1f %% of its products appeared in no list of the test.")
         yield never % {"share": 100 - figures["coverage@20"]}
@@ -95,6 +113,11 @@ def _of_figures(figures: dict[str, Any], *, on_baskets: bool) -> Iterator[str]:
             else _("Recommended products are %(lean).2f times as popular as clicked products.")
         )
         yield lean % {"lean": figures["popularity_bias@20"]}
+
+
+def _number(worst: dict[str, Any]) -> int:
+    """The group's number, for the plural: groups are "1", "2", "3-4", "10+"."""
+    return 1 if worst["group"] == "1" else 2
 
 
 def _worst(groups: dict[str, dict[str, float]]) -> dict[str, Any] | None:

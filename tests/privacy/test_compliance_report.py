@@ -27,7 +27,7 @@ CARD = {
     "estimator": "django_sessrec.recsys.Popularity",
     "parameters": {"half_life_days": 7.0},
     "window": ["2026-01-29T00:00:00+00:00", "2026-02-28T00:00:00+00:00"],
-    "counts": {"sessions": 1200, "clicks": 5000, "items": 640},
+    "counts": {"sessions": 1200, "clicks": 5000, "items": 640, "tested_from": 1772020800},
     "figures": {"candidate": {"hr@20": 9.1}},
     "limits": ["It does not know products that came after its training run."],
 }

@@ -40,6 +40,18 @@ def test_the_worst_group_is_named_if_it_has_clicks_enough_to_tell():
     assert not any("intents" in limit for limit in words)
 
 
+def test_a_group_of_one_is_told_in_the_singular():
+    groups = {"1": {"cases": 200, "hr@20": 45.0}, "2": {"cases": 150, "hr@20": 55.0}}
+    run = run_with(**{"hr@20": 50.0, "cases": 350, "by_length": groups, "by_intents": groups})
+    run.window_start = run.window_end - timedelta(days=1)
+    words = " ".join(limits(run))
+    assert "It was trained on 1 day:" in words
+    assert "It is least accurate after 1 click: HR@20 45.00." in words
+    assert "It is least accurate for sessions with 1 intent: HR@20 45.00." in words
+    run.counts = {"learns_from": "baskets"}
+    assert "It is least accurate after 1 product of a basket: HR@20 45.00." in limits(run)
+
+
 def test_clicks_on_new_products_are_told_apart():
     words = " ".join(limits(run_with(**{"hr@20": 50.0, "cases": 400, "cases_new": 300, "hr@20_new": 41.5})))
     assert "75 % of the predicted clicks went to a product that was new to the session" in words
