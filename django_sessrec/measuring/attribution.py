@@ -47,6 +47,12 @@ outcomes AS MATERIALIZED (
     WHERE o.name IN ('add_to_cart', 'purchase') AND NOT o.bot
       AND o.occurred_at >= %(before)s AND o.occurred_at < %(after)s
       AND o.occurred_at >= c.occurred_at AND o.occurred_at < c.occurred_at + %(horizon)s
+      AND NOT (o.name = 'purchase' AND EXISTS (  -- told again after the click, and bought before it
+          SELECT FROM sessrec_event earlier
+          WHERE earlier.session_id = o.session_id AND earlier.item_id = o.item_id
+            AND earlier.name = 'purchase' AND earlier.occurred_at >= %(before)s
+            AND earlier.occurred_at < c.occurred_at AND {LINE.format("earlier")} = {LINE.format("o")}
+      ))
     ORDER BY CASE o.name WHEN 'purchase' THEN {LINE.format("o")} ELSE o.event_id::text END,
              o.occurred_at, c.occurred_at DESC, c.shown_at DESC
 ),

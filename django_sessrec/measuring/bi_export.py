@@ -27,7 +27,7 @@ STORAGE: Final = "sessrec_export"  # key in settings.STORAGES
 LATELY: Final = timedelta(days=2)  # a night without an export is made good by the next one
 
 Rows = Sequence[Sequence[Any]]
-Days = Iterable[Rows]  # of a view: no more than one day's are in memory
+Days = Iterable[Rows]  # of a view, read day by day: a month may not fit into memory
 
 
 class ExportError(Exception):

@@ -159,7 +159,8 @@ SELECT DISTINCT ordered_on FROM sessrec_attribution WHERE reference = ANY (%(ref
 SHOP: Final = """
 WITH rows AS (
     SELECT session_id, bot, false AS listed, name = 'add_to_cart' AS carted, name = 'purchase' AS bought
-    FROM sessrec_event WHERE occurred_at >= %(start)s AND occurred_at < %(end)s
+    FROM sessrec_event
+    WHERE name <> 'refund' AND occurred_at >= %(start)s AND occurred_at < %(end)s  -- nobody visits for one
     UNION ALL
     SELECT session_id, bot, cardinality(item_ids) > 0, false, false
     FROM sessrec_impression WHERE shown_at >= %(start)s AND shown_at < %(end)s

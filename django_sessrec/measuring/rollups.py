@@ -210,7 +210,9 @@ def roll_up(day: date, *, wait: bool = True, timeout_seconds: float | None = Non
         refunded = _fill_stale(cursor, day, references)
         # For exports. A day that a verdict on a session makes due is known by its older time.
         judged = _judged_days(now - QUARANTINE_OVERLAP) if refunded else {}
-        RolledUpDay.objects.filter(day__in=refunded - judged.keys()).update(rolled_up_at=now)
+        others = RolledUpDay.objects.filter(day__in=refunded - judged.keys())
+        whole = [each.day for each in others if each.rolled_up_at >= first_moment(each.day + ONE)]
+        RolledUpDay.objects.filter(day__in=whole).update(rolled_up_at=now)  # the rest is due anyway
         RolledUpDay.objects.update_or_create(day=day, defaults={"rolled_up_at": now, "state": state})
     return from_raw
 

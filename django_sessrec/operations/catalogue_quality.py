@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from django.db.models import Sum
@@ -13,7 +14,7 @@ from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.figure_models import DailyItem
 from django_sessrec.measuring.days import last_days
 from django_sessrec.safety import isolated
-from django_sessrec.serving.families import family_of
+from django_sessrec.serving.families import families_of, family_of
 
 DAYS: Final = 28
 MOST: Final = 2_000  # products looked at of those shown most, and of the catalogue's own
@@ -54,9 +55,8 @@ def quality() -> Quality:
     own = catalogue.fallback(MOST)
     wanted = list(dict.fromkeys([*figures, *own]))
     offered = catalogue.resolve(wanted)
-    family = family_of(wanted)
-    shown_families = {family[item_id] for item_id in figures if item_id in family}  # by one of their variants
     flaws = {item_id: set(_flaws(catalogue, item)) for item_id, item in offered.items()}
+    never = _never_shown(catalogue, [each for each in own if each in offered], start)
     shown, clicked = (sum(row[name] for row in figures.values()) for name in ("shown", "clicked"))
     enough = FEW * shown / clicked if clicked else float("inf")  # times shown until a click is due
     found = {
@@ -65,14 +65,7 @@ def quality() -> Quality:
             name: [item_id for item_id in wanted if name in flaws.get(item_id, ())]
             for name in ("undescribed", "picture", "category", "price")
         },
-        "never_shown": [
-            item_id
-            for item_id in own
-            if figures  # in a new shop that is true of all, and says nothing
-            and item_id in offered
-            and item_id not in figures
-            and family.get(item_id) not in shown_families
-        ],
+        "never_shown": [item_id for item_id in own if item_id in never],
         "in_vain": [
             item_id
             for item_id, row in figures.items()
@@ -82,6 +75,26 @@ def quality() -> Quality:
     words = _words()
     groups = [Group(key, *words[key], len(ids), ids[:NAMED]) for key, ids in found.items() if ids]
     return Quality(len(offered), groups)
+
+
+def _never_shown(catalogue: TextCatalogue, offered: Collection[str], since: date) -> set[str]:
+    """Those that no list has held since then, nor any variant of their families.
+
+    None in a new shop: there it is true of all, and says nothing.
+    """
+    lists = DailyItem.objects.filter(day__gte=since, shown__gt=0)
+    if not lists.exists():
+        return set()
+    family = family_of(offered)
+    known = families_of(catalogue)
+    variants = known.variants(set(family.values())) if known is not None else {}
+    asked = {*offered, *(item_id for items in variants.values() for item_id in items)}
+    shown = set(lists.filter(item_id__in=asked).values_list("item_id", flat=True))
+    shown_families = {name for name, items in variants.items() if not shown.isdisjoint(items)}
+    shown_families |= {family[item_id] for item_id in shown if item_id in family}
+    return {
+        item_id for item_id in offered if item_id not in shown and family.get(item_id) not in shown_families
+    }
 
 
 def _flaws(catalogue: TextCatalogue, item: Any) -> Iterator[str]:

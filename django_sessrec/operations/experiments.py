@@ -269,7 +269,7 @@ def _count_anew(experiment: Experiment) -> None:
     for counted in (DailyArm, DailyArmOrders, ArmLine):
         counted.objects.filter(experiment=experiment.name).delete()
     experiment.state, experiment.stopped_at = State.WAITING, None
-    experiment.counted_from = timezone.now()
+    experiment.counted_from, experiment.tuned_for = timezone.now(), None
     experiment.save()
     note("counted anew", experiment, "settings", _("The settings declare it otherwise than before."))
 
@@ -317,10 +317,11 @@ def _begin_if_ready(experiment: Experiment) -> bool:
         for each in variants:
             each.model = _first_model(experiment, each)
             each.save()
-        experiment.counted_from = _first_list(experiment) if experiment.declared else timezone.now()
-        experiment.currency = _currency()
-        experiment.cap = _cap(experiment.currency)
-        experiment.tuned_for = plan(experiment).sessions or TUNED_FOR
+        if experiment.tuned_for is None:  # else its sessions of before a stop count on
+            experiment.counted_from = _first_list(experiment) if experiment.declared else timezone.now()
+            experiment.currency = _currency()
+            experiment.cap = _cap(experiment.currency)
+            experiment.tuned_for = plan(experiment).sessions or TUNED_FOR
         experiment.state = State.RUNNING
         experiment.save()
     serving.expire()
@@ -352,7 +353,7 @@ def _first_list(experiment: Experiment) -> datetime:
     models = {model for each in experiment.variants.all() if (model := _first_model(experiment, each))}
     served = Promotion.objects.filter(model__in=models).values("model").annotate(at=Min("promoted_at"))
     since = [each["at"] for each in served]
-    if experiment.counted_from:  # declared otherwise, or again
+    if experiment.counted_from:  # declared otherwise
         since.append(experiment.counted_from)
     shown = Impression.objects.filter(experiment=experiment.name)
     if since:

@@ -19,7 +19,7 @@ Item = TypeVar("Item")
 Ask = Callable[[Rows], Mapping[int, Item]]
 
 OTHERS = 2  # earlier intents that get places, each for one more query of the model
-PART = 0.5  # of its share of the session, which an earlier intent gets of the list; one place at least
+PART = 0.5  # of its share of the session, which an earlier intent gets of the list; one place of two at least
 MOST = 2  # places of a list for an earlier intent, however long the list
 LIVE = 0.1  # share of the session below which an intent is over
 
@@ -49,7 +49,7 @@ def compose(
         wanted: dict[int, int] = {}  # place in this stretch -> number of the earlier intent
         for number, each in enumerate(earlier):
             there = sum(serves[row] == number + 1 for row in rest[:limit])
-            share = min(MOST, max(1, int(PART * each.share * limit)))
+            share = min(MOST, max(1, int(PART * each.share * limit)), limit - 1)  # the first place leads
             for place in spread(share - there, limit):
                 while place in wanted:
                     place += 1

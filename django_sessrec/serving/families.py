@@ -86,8 +86,8 @@ def _learn(
     none: Any,
 ) -> None:
     if new := {each for each in asked if each not in known}:
-        known.update(dict.fromkeys(new, none))
-        known.update(ask(new))
+        found = ask(new)
+        known.update({**dict.fromkeys(new, none), **found})  # at once: other threads read it
 
 
 if hasattr(os, "register_at_fork"):

@@ -31,22 +31,27 @@ def teams(experiment: str, session_id: UUID, places: int) -> list[int]:
 
 def team_draft(lists: Sequence[Sequence[Item]], order: Sequence[int]) -> list[Item]:
     """The items in the order in which the teams draft them; shorter than `order` where one has none left."""
-    return list(drafting(lists, order, lambda _item: True))
+    return list(drafting(lists, order, lambda _item: True, lambda _team, _item: True))
 
 
 def drafting(
-    lists: Sequence[Sequence[Item]], order: Sequence[int], fits: Callable[[Item], bool]
+    lists: Sequence[Sequence[Item]],
+    order: Sequence[int],
+    fits: Callable[[Item], bool],
+    wants: Callable[[int, Item], bool],
 ) -> Iterator[Item]:
-    """The items as they are drafted: `fits` is asked at each team's turn, and no item twice."""
-    drafted: set[Item] = set()
-    left = [iter(each) for each in lists]
+    """The items as they are drafted: each team's best that fits, of those that it wants while it has any.
+
+    Both are asked at each team's turn, and no item is drafted twice.
+    """
+    left = [dict.fromkeys(each) for each in lists]
     for team in order:
-        for item in left[team]:
-            if item not in drafted and fits(item):
-                break
-        else:
+        fitting = [item for item in left[team] if fits(item)]
+        item = next((each for each in fitting if wants(team, each)), next(iter(fitting), None))
+        if item is None:
             return
-        drafted.add(item)
+        for each in left:
+            each.pop(item, None)
         yield item
 
 
@@ -59,6 +64,9 @@ def interleaved(
     lists: Sequence[Sequence[Candidate]], order: Sequence[int], checks: Sequence[Check] = ()
 ) -> list[Candidate]:
     """One list of both: what the shop put into the first by hand keeps its place, the rest is drafted.
+
+    Where a team's own list has an earlier intent's item, it drafts its best of that intent: the list serves
+    the intents that those of both teams serve.
 
     checks: the limits that both lists keep, and the one that is made of them must keep, too
     """
@@ -73,10 +81,15 @@ def interleaved(
         candidate = ranked[0].get(item_id) or ranked[1][item_id]
         return all(check.lets(candidate) for check in checks)
 
-    drafted = zip(order, drafting([list(each) for each in ranked], order, fits), strict=False)
+    merged: list[Candidate] = []
+
+    def wants(team: int, item_id: str) -> bool:
+        own = lists[team][len(merged)] if len(merged) < len(lists[team]) else None
+        return own is None or not own.intent or ranked[team][item_id].intent == own.intent
+
+    drafted = zip(order, drafting([list(each) for each in ranked], order, fits, wants), strict=False)
     missing = len(order) - len(by_hand)
     rest = (ranked[team][item_id] for team, item_id in islice(drafted, missing))
-    merged: list[Candidate] = []
     for place in range(len(order)):
         chosen = by_hand.get(place) or next(rest, None)
         if chosen is not None:

@@ -167,7 +167,7 @@ def recommend(
         began = perf_counter_ns()
         tracker = getattr(request, "sessrec", None)
         on_page: dict[tuple[object, ...], list[str]] = getattr(tracker, "on_page", {})
-        asked = (placement, named_categories(category), str(query))
+        asked = (placement, named_categories(category), str(query or ""))
         elsewhere = [each for by, shown in on_page.items() if by != asked for each in shown]
         left_out = [*listed(leave_out), *elsewhere]
         visit = visit_of(request, item=item, items=items, leave_out=left_out, category=category, query=query)
@@ -300,7 +300,7 @@ def _title(choice: Choice, placement: Placement) -> str:
     if answer and {each.reason for each in choice.chosen if each.step not in BY_HAND} <= FOR_EVERYBODY:
         step = answer.reason  # of a model as well, which may know popularity only
     if step in (RECENTLY_VIEWED, BOUGHT_TOGETHER):
-        return str(placement.title or usual_title(step))
+        return str(placement.title or usual_title(step if _all_of(step, choice) else MODEL))
     if step not in FOR_EVERYBODY:
         for_a_basket = placement.steps[:1] == (BOUGHT_TOGETHER,)  # and there is none
         return str((placement.fallback_title if for_a_basket else placement.title) or _("You may also like"))
@@ -308,6 +308,11 @@ def _title(choice: Choice, placement: Placement) -> str:
     if placement.steps[:1] == (step,):  # the list is meant to be this
         return str(placement.title or usual)
     return str(placement.fallback_title or usual)
+
+
+def _all_of(step: str, choice: Choice) -> bool:
+    """Whether this step has made the whole list, but for what the shop placed."""
+    return all(each.step == step for each in choice.chosen if each.step not in BY_HAND)
 
 
 def usual_title(step: str, otherwise: str = "") -> str:
@@ -330,11 +335,12 @@ def _items(
     titles = _Titles(request)
     said: set[tuple[str, str]] = set()
     rows = {"": ""}  # heading by intent
+    all_viewed = _all_of(RECENTLY_VIEWED, choice)
     items = []
     for position, each in enumerate(choice.chosen, 1):
         fields = each.fields or {}
         because_title = titles.unsaid(each.reason, each.because_items, said)
-        repeated = each.step == RECENTLY_VIEWED or (  # which the heading says of all of them
+        repeated = (each.step == RECENTLY_VIEWED and all_viewed) or (  # which the heading says of all of them
             each.reason != Source.VIEWED
             and (
                 (each.reason, because_title) in said

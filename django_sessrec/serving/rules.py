@@ -34,7 +34,8 @@ from django_sessrec.serving.candidate import (
     Candidate,
 )
 from django_sessrec.serving.families import families_of
-from django_sessrec.serving.placements import ROWS, Placement
+from django_sessrec.serving.intent_places import every_intent, in_rows
+from django_sessrec.serving.placements import Placement
 from django_sessrec.serving.visit import Visit, group_of
 
 NO_ATTRIBUTES: Final = Attributes({})
@@ -230,15 +231,21 @@ def max_per_category(items: list[Candidate], context: RuleContext) -> list[Candi
     most = context.placement.max_per_category
     if most is None:
         return items
-    kept, shown = [], Counter[str]()
+    told: dict[str, Collection[str]] = {}  # categories by item id
     for each in items:
         try:
-            categories = context.catalogue.categories(each.item)
+            told[each.item_id] = context.catalogue.categories(each.item)
         except Exception as error:
             if not swallowed("tell an item's category", error, about=f"item {each.item_id!r}"):
                 raise
-            continue
-        if each.step in BY_HAND or all(shown[category] < most for category in categories):
+    by_hand = (told.get(each.item_id, ()) for each in items if each.step in BY_HAND)
+    shown = Counter(category for categories in by_hand for category in categories)
+    kept = []
+    for each in items:
+        categories = told.get(each.item_id)
+        if each.step in BY_HAND:
+            kept.append(each)
+        elif categories is not None and all(shown[category] < most for category in categories):
             shown.update(categories)
             kept.append(each)
     return kept if len(kept) < len(items) else items
@@ -297,30 +304,6 @@ def _categories(item: Any, context: RuleContext) -> set[str]:
     with isolated("tell an item's category", savepoints=False):
         return context.catalogue.categories(item)
     return set()
-
-
-def every_intent(items: list[Candidate], context: RuleContext) -> list[Candidate]:
-    """An intent that lost its places to what the shop does not offer now gets one in the middle."""
-    if {each.intent for each in items} <= {""}:
-        return items
-    most = context.placement.limit
-    shown = {each.intent for each in items[:most]}
-    for intent in dict.fromkeys(each.intent for each in items[most:]):
-        if intent not in shown:
-            first = next(each for each in items if each.intent == intent)
-            others = [each for each in items if each is not first]
-            items = [*others[: most // 2], first, *others[most // 2 :]]
-    return items
-
-
-def in_rows(items: list[Candidate], context: RuleContext) -> list[Candidate]:
-    """Each intent's items together, where the placement shows a row for each."""
-    if context.placement.intents != ROWS or not any(each.intent for each in items):
-        return items
-    rows: dict[str, list[Candidate]] = {"": []}
-    for each in items:
-        rows.setdefault(each.intent, []).append(each)
-    return [each for row in rows.values() for each in row]
 
 
 PROPOSING: tuple[Rule, ...] = (sponsored, pinned)

@@ -111,7 +111,7 @@ def visit_of(
     visit = _visit_of(request, item=item, items=items, leave_out=leave_out)
     if category is None and not query:
         return visit
-    return replace(visit, categories=named_categories(category), query=str(query).strip()[:MAX_QUERY])
+    return replace(visit, categories=named_categories(category), query=str(query or "").strip()[:MAX_QUERY])
 
 
 def _visit_of(
@@ -130,15 +130,13 @@ def _visit_of(
     if session_id is None:
         return Visit(current=current, left_out=left_out)
     tracker.keep_private()
-    if items is not None:
-        named = _as_text("items", items)[-MAX_SESSION_ITEMS:]
-        return Visit(items=named, current=current, session_id=session_id, consent=SESSION, left_out=left_out)
     events = _events_of(tracker, session_id)
     basket: list[str] | None = None
     if catalogue.has_basket:
         with isolated("ask the shop for its basket"):
             basket = catalogue.basket(request)
-    return visit_from_events(session_id, events, current=current, basket=basket, left_out=left_out)
+    visit = visit_from_events(session_id, events, current=current, basket=basket, left_out=left_out)
+    return visit if items is None else replace(visit, items=_as_text("items", items)[-MAX_SESSION_ITEMS:])
 
 
 def stored_visit(session_id: UUID, *, at: datetime | None = None) -> Visit:

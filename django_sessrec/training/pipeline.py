@@ -262,9 +262,12 @@ def _sessions(run: TrainingRun, estimator: Estimator, min_sessions: int) -> Sess
 
 
 def _views(run: TrainingRun) -> SessionLog:
-    """The clicks of the run's window, which _sessions has set."""
+    """The clicks of the window whose baskets _sessions has read; the run is as old as the oldest of both."""
     start = run.window_end - window(run.model)  # type: ignore[operator]
-    return read(start, run.window_end, from_files=sessrec_settings.CLICK_FILES)[0]  # type: ignore[arg-type]
+    views, _counts = read(start, run.window_end, from_files=sessrec_settings.CLICK_FILES)  # type: ignore[arg-type]
+    if len(views):
+        run.window_start = min(run.window_start, datetime.fromtimestamp(views.started[0], UTC))  # type: ignore[type-var]
+    return views
 
 
 def _until(views: SessionLog, baskets: SessionLog) -> SessionLog:

@@ -98,6 +98,17 @@ def test_a_refund_hides_no_verdict_from_the_day_of_its_order(busy_day):
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_refund_completes_no_day_whose_sums_were_made_before_its_end(busy_day):
+    roll_up_due()
+    before = first_moment(DAY + ONE) - minutes(1)
+    RolledUpDay.objects.filter(day=DAY).update(rolled_up_at=before, state="rows came since")
+    order_line(uuid7(), "refund", "order 1", timezone.now(), price="1")
+    roll_up(today())
+    assert RolledUpDay.objects.get(day=DAY).rolled_up_at == before
+    assert not rollups.are_complete(DAY, DAY)
+
+
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("made_by", ["the schedule", "the command"])
 def test_a_verdict_is_not_forgotten_though_its_day_could_not_be_made_for_days(busy_day, monkeypatch, made_by):
     """While the other days are."""

@@ -6,11 +6,11 @@ import pytest
 from django.db import connection
 
 from django_sessrec.ids import uuid7
-from django_sessrec.measuring.days import day_of
+from django_sessrec.measuring.days import ONE, day_of
 from django_sessrec.measuring.kpis import figures, sessions
 from django_sessrec.measuring.rollups import roll_up
 from django_sessrec.measuring.views import SMALLEST, VIEWS
-from tests.support.history import NOON, buy, click, minutes, show
+from tests.support.history import NOON, buy, click, minutes, order_line, show
 
 DAY = day_of(NOON)
 
@@ -130,3 +130,12 @@ def test_the_schema_is_the_documented_one():
         "sessrec_bi_pages": ["day", "with_consent", "without_consent", "staff", "bots"],
         "sessrec_bi_items": ["day", "item_id", "shown", "seen", "clicked", "bought", "sold"],
     }
+
+
+def test_a_refund_is_no_session():
+    visit = uuid7(NOON - ONE)
+    order_line(visit, "purchase", "1001", NOON - ONE)
+    order_line(visit, "refund", "1001", NOON)
+    for day in (DAY - ONE, DAY):
+        roll_up(day)
+    assert [each.sessions for each in sessions(DAY - ONE, DAY).values()] == [1, 0]

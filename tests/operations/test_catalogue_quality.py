@@ -9,6 +9,7 @@ from django_sessrec.catalogue import ModelCatalogue
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import each_day, last_days
 from django_sessrec.measuring.rollups import roll_up
+from django_sessrec.operations import catalogue_quality
 from django_sessrec.operations.catalogue_quality import quality
 from tests.demo.models import Product
 from tests.support.history import click, show
@@ -96,3 +97,14 @@ def test_shown_in_vain_needs_more_than_chance():
 def test_an_empty_catalogue_has_no_flaw():
     assert quality().groups == []
     assert quality().looked_at == 0
+
+
+def test_a_product_that_a_list_held_is_not_called_never_shown_however_many_others_were(monkeypatch):
+    monkeypatch.setattr(catalogue_quality, "MOST", 3)
+    *others, newest = (product(f"tea {n}") for n in range(5))
+    listed(*others, times=3)
+    assert found()["never_shown"] == [newest]
+    listed(newest)
+    for day in each_day(*last_days(2)):
+        roll_up(day)
+    assert "never_shown" not in found()

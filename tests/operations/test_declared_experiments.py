@@ -174,3 +174,25 @@ def test_a_lazy_title_and_a_rule_are_the_same_in_every_language_and_process(plac
     assert not AuditEntry.objects.exists()
     rules = [f"{__name__}.Rule"]
     assert experiment.variants.get(name="b").changes == {"TITLE": "Save", "RULES": rules}
+
+
+def test_cap_and_plan_stay_where_the_settings_declare_an_experiment_again(placement):
+    variants = {"a": {"SHARE": 1, "MODELS": ["itemknn"]}, "b": {"SHARE": 1}}
+    declared(placement, **variants)
+    serve("itemknn", "neighbours", since=timedelta(days=3))
+    takes_part(NOW - timedelta(days=2), "a", experiment="declared", spends=1_000)
+    tend()
+    before = Experiment.objects.get()
+    assert (before.state, before.cap) == ("running", None)
+    for n in range(60):
+        takes_part(NOW - timedelta(days=1, minutes=n), "a", experiment="declared", spends=5)
+    placement()  # a deployment without it, and the next one with it again
+    tend()
+    declared(placement, **variants)
+    tend()
+    after = Experiment.objects.get()
+    assert (after.state, after.counted_from) == ("running", before.counted_from)
+    assert (after.cap, after.tuned_for) == (before.cap, before.tuned_for)
+    declared(placement, a={"SHARE": 1, "MODELS": ["itemknn"]}, b={"SHARE": 3})
+    tend()
+    assert Experiment.objects.get().cap is not None, "split otherwise, it is counted and planned anew"

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from django_sessrec.ids import uuid7
+from django_sessrec.models import PlacementRule
 from django_sessrec.recommendations import Placement, Visit, choose, get_recommendations, render
 from django_sessrec.recsys.intents import Intents
 from django_sessrec.serving.active_models import active
+from django_sessrec.serving.merchant_rules import Merchandising
 from django_sessrec.serving.recommendations import remember
 from tests.demo.models import Product
 from tests.demo.recommendations import DemoCatalogue
@@ -106,6 +108,51 @@ def test_what_the_visitor_has_decided_on_takes_no_place(two_minds):
 def test_an_intent_that_an_order_has_settled_takes_no_place(two_minds):
     first = chosen(two_minds, limit=4)[2].item_id
     assert "tea" not in kinds_of(chosen(replace(two_minds, purchases=(first,)), limit=4))
+
+
+@pytest.mark.parametrize("key", ["pinned", "sponsored"])
+@pytest.mark.parametrize(("limit", "number"), [(3, 2), (8, 5), (8, 7)])
+def test_an_intent_takes_no_place_of_what_the_shop_puts_first(shop, limit, number, key):
+    visit = Visit([shop[0], shop[1], shop[10], shop[11]], shop[20])  # teas, cups, and now a pot
+    placed = shop[29 : 29 - number : -1]
+    items = chosen(visit, limit=limit, **{key: tuple(placed)})
+    assert [each.item_id for each in items[:number]] == placed
+    assert kinds_of(items)[number] == "pot", "the first of the others is about what is on screen"
+    if limit - number == 3:
+        assert {"tea", "cup"} <= set(kinds_of(items[number:]))
+
+
+def test_a_list_of_one_is_about_what_is_on_screen(shop, two_minds):
+    assert kinds_of(chosen(two_minds, limit=1)) == ["cup"]
+    assert sorted(kinds_of(chosen(two_minds, limit=2))) == ["cup", "tea"]
+
+
+@pytest.mark.parametrize("kind", ["pin", "sponsored"])
+def test_rows_leave_what_a_merchant_places_at_its_place(shop, placement, kind):
+    rule = PlacementRule(pk=1, kind=kind, parameters={"item": shop[25], "position": 8})
+    visit = Visit([shop[0], shop[1]], shop[10])
+    for intents in ("mixed", "rows"):
+        items = chosen(visit, merchandising=Merchandising.of([rule]), intents=intents)
+        assert items[7].item_id == shop[25]
+    assert [each.intent for each in items] == [""] * 4 + [shop[1]] * 4, "it stands in the row before it"
+
+
+@pytest.mark.parametrize("intents", ["mixed", "rows"])
+def test_an_interleaved_list_serves_every_intent_as_both_of_its_teams_do(shop, promote, intents):
+    draw = np.random.default_rng(1)
+    kinds = [shop[start : start + 10] for start in (0, 10, 20)]
+    trails = [draw.choice(kind, 6, replace=False).tolist() for kind in kinds for _ in range(60)]
+    promote(trails, "itemknn", intents=True)
+    keys = {"intents": intents, "limit": 8, "experiment": "which", "variant": "interleaved"}
+    teams = tuple(Placement("home", (model,), **keys) for model in ("neighbours", "itemknn"))
+    for _ in range(10):
+        visit = Visit([shop[0], shop[1]], shop[10], session_id=uuid7(), consent="session")
+        of_teams = [kinds_of(choose(visit, team).items) for team in teams]
+        merged = kinds_of(choose(visit, Placement("home", teams=teams, **keys)).items)
+        assert "tea" in merged
+        assert merged[0] == of_teams[0][0] == of_teams[1][0] == "cup"
+        if intents == "rows":
+            assert merged == of_teams[0]
 
 
 def test_rows_hold_one_intent_each_the_one_on_screen_first(shop):

@@ -1,10 +1,11 @@
 """Variants as families: one of each is shown, in stock, and a view of one counts for all."""
 
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from django_sessrec.admin.products import shown_products
@@ -197,3 +198,64 @@ def test_a_variant_is_not_never_shown_where_another_of_its_family_is(shop):
     )
     [never] = [group for group in quality().groups if group.key == "never_shown"]
     assert never.count == len(shop) - 4
+
+
+class Slow(FamilyCatalogue):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def families(self, item_ids):
+        if threading.current_thread().name == "first page" and len(item_ids) > 2:
+            self.asked.set()
+            assert self.go_on.wait(60)
+        return super().families(item_ids)
+
+
+class FailsOnce(FamilyCatalogue):
+    failed = False
+
+    def families(self, item_ids):
+        if not FailsOnce.failed and len(item_ids) > 2:
+            FailsOnce.failed = True
+            raise OSError("the database was away for a moment")
+        return super().families(item_ids)
+
+
+@pytest.fixture
+def one_family(products, trails, promote, settings):
+    def of(catalogue):
+        settings.SESSREC = settings.SESSREC | {"CATALOGUE": f"{__name__}.{catalogue}"}
+        Product.objects.filter(category="pot").update(family="round")
+        promote(trails)
+        families.forget()
+        return Visit(current=str(products[18].pk)), Placement("preview", ("neighbours",), limit=20)
+
+    return of
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_page_knows_families_while_another_one_asks_for_them(one_family):
+    visit, placement = one_family("Slow")
+
+    def first_page():
+        try:
+            choose(visit, placement)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=first_page, name="first page")
+    thread.start()
+    assert Slow.asked.wait(60)
+    try:
+        items = choose(visit, placement).items
+    finally:
+        Slow.go_on.set()
+        thread.join()
+    assert sum(each.item.family == "round" for each in items) == 1
+
+
+def test_families_that_could_not_be_asked_once_are_asked_again(one_family):
+    visit, placement = one_family("FailsOnce")
+    with pytest.raises(OSError, match="away"):
+        choose(visit, placement)
+    items = choose(visit, placement).items
+    assert sum(each.item.family == "round" for each in items) == 1

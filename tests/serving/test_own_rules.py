@@ -94,6 +94,17 @@ def test_what_a_rule_adds_is_judged_as_the_rest_is(products, placement):
     assert len(after) == 8
 
 
+@pytest.mark.parametrize("place", [0, 3])
+def test_what_a_rule_adds_counts_for_its_category_wherever_it_stands(products, placement, place):
+    def with_a_cup(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+        return [*items[:place], context.propose(products[13]), *items[place:]]
+
+    placement(RULES=[with_a_cup], MAX_PER_CATEGORY=1)
+    after = shown(products[8])
+    assert products[13] in after
+    assert sorted(each.category for each in after) == ["cup", "pot", "tea"]
+
+
 def test_a_rule_knows_the_basket(visitor, products, placement):
     placement(RULES=[f"{HERE}.not_twice_what_is_in_the_basket"])
     visit = Visit(items=[str(products[6].pk)], current=str(products[8].pk), basket=[str(products[10].pk)])

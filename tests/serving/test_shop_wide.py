@@ -14,7 +14,7 @@ from django_sessrec.recommendations import Visit, choose, get_recommendations, p
 from django_sessrec.serving import shop_wide
 from django_sessrec.serving.shop_wide import risen
 from tests.demo.models import Product
-from tests.support.history import buy, happen
+from tests.support.history import NOON, buy, happen, minutes, order_line
 
 pytestmark = pytest.mark.django_db
 
@@ -163,6 +163,16 @@ def test_tags_rest_and_placeholders_take_category_and_query(products, client):
 
 def rendered(tag: str, **context) -> str:
     return Template("{% load sessrec %}{% " + tag + " %}").render(Context(context))
+
+
+def test_an_order_that_is_told_twice_makes_no_bestseller():
+    visit = uuid7(NOON)
+    for n in range(3):  # a thank-you page that is loaded again, and a webhook
+        order_line(visit, "purchase", "1001", NOON + minutes(n), item_id="sold once")
+    for n in range(2):
+        order_line(uuid7(NOON), "purchase", f"20{n}", NOON + minutes(n), item_id="sold twice")
+    shop_wide.forget()
+    assert shop_wide.best_sellers() == ["sold twice", "sold once"]
 
 
 def test_a_category_is_asked_for_once_a_minute(products):

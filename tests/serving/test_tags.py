@@ -57,6 +57,23 @@ def test_recently_viewed_products_are_a_list_of_their_own(visitor, products, pla
     assert "You viewed this" not in slot, "the heading says it of all of them"
 
 
+@pytest.mark.parametrize("steps", [["recently_viewed", "static"], ["bought_together", "static"]])
+def test_a_list_that_other_steps_fill_has_no_title_that_is_true_of_the_first_only(
+    visitor, products, placement, settings, promote, steps
+):
+    pairs = [[str(products[n].pk), str(products[n + 10].pk)] for n in range(4)]
+    promote(pairs * 3, "bought_together")
+    placement()
+    settings.SESSREC["PLACEMENTS"]["seen"] = {"STEPS": steps, "LIMIT": 3}
+    for product in products[:2]:
+        visitor.get(product.get_absolute_url())
+    made = visitor.get(f"/sessrec/recommendations/?placement=seen&item_id={products[1].pk}").json()
+    assert [each["step"] for each in made["items"]] == [steps[0], "static", "static"]
+    assert made["title"] == "You may also like"
+    if steps[0] == "recently_viewed":
+        assert visitor.get("/sessrec/slot/seen/").content.decode().count("You viewed this") == 2
+
+
 def test_recently_viewed_is_empty_without_consent(stranger, products, placement, settings):
     placement()
     settings.SESSREC["PLACEMENTS"]["seen"] = {"STEPS": ["recently_viewed"]}

@@ -89,6 +89,15 @@ def test_a_page_reads_the_session_that_it_brings_and_none_that_begins_with_it(se
     assert (later_page.items, later_page.purchases) == (("1", "1", "2"), ("1",))
 
 
+def test_a_client_that_keeps_the_session_is_not_shown_what_is_in_its_basket_or_bought(session, settings):
+    session_id, at = session
+    happen(session_id, at + timedelta(minutes=4), "add_to_cart", "3")
+    request = request_of()
+    request.COOKIES["sessrec"] = cookie.text_of(session_id)
+    visit = visit_of(request, items=["7", "2"], item="9")
+    assert (visit.items, visit.current, visit.basket, visit.purchases) == (["7", "2"], "9", ("3",), ("1",))
+
+
 def test_what_was_put_in_before_the_session_and_taken_out_owes_nothing():
     at = datetime.now(UTC) - timedelta(hours=1)
     session_id = uuid7(at)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 
+from django_sessrec.capture import partitions
 from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import TrainingRun
@@ -90,6 +91,22 @@ def test_two_models_of_baskets_are_compared_on_baskets(basket_model):
     found = compare(*runs)
     assert found.overall.cases == runs[0].figures["candidate"]["cases"]
     assert found.overall.difference == 0
+
+
+def test_a_model_of_baskets_is_as_old_as_the_oldest_click_that_it_read(basket_model):
+    long_ago = datetime.now(UTC) - timedelta(days=80)
+    partitions.ensure(long_ago.date(), long_ago.date())
+    looks = [["kettle-1", "cup-1"]] * 600  # whoever looked at both then makes them substitutes now
+    for n in range(20):
+        looks += [[f"kettle-{n}", f"cup-{n}"]] * 20
+        looks += [[f"{what}-{n}", f"{what}-{(n + 1) % 20}"] for what in ("kettle", "cup")] * 200
+    times = [long_ago + timedelta(seconds=n) for n in range(len(looks))]
+    store_visits((uuid7(at), at, items) for at, items in zip(times, looks, strict=True))
+    store_baskets(400)
+    run = train("bought_together", trigger="command")
+    assert run.open().recommend(["kettle-2"], 1)[0].item_id == "cup-2"
+    assert not run.open().recommend(["kettle-1"], 1), "clicks of 80 days ago say so"
+    assert run.expires_at <= long_ago + timedelta(days=90, hours=1)
 
 
 def test_a_model_of_baskets_and_one_of_clicks_are_not_compared(basket_model, sessrec):
