@@ -23,8 +23,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import transaction
-
+from django_sessrec.capture.awaited import in_a_thread
 from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.capture.event import EventError, brief, make
 from django_sessrec.capture.history import History, session_uuid, without_sensitive
@@ -32,8 +31,7 @@ from django_sessrec.capture.orders_without_session import NOBODY, is_counted, ke
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rows import row_of
 from django_sessrec.capture.sensitive import sensitive_among
-from django_sessrec.capture.shop_transaction import after_commit, open_transaction
-from django_sessrec.capture.tracker import in_a_thread
+from django_sessrec.capture.shop_transaction import after_commit
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import time_of
 from django_sessrec.models import Event, EventName
@@ -101,10 +99,7 @@ def record(
     else:
         event = make(name, item_id, session_id=session_uuid(session_id), at=at, order_id=order_id, **given)
     if event.item_id not in sensitive_among({event.item_id}):
-        if alias := open_transaction():
-            transaction.on_commit(partial(_deliver, event, order_id), using=alias)
-        else:
-            _deliver(event, order_id)
+        after_commit(partial(_deliver, event, order_id))
     event_id: UUID = event.event_id
     return event_id
 

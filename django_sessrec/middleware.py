@@ -19,10 +19,12 @@ cookie, no header, no query. `request.sessrec` offers a view function:
 
 from __future__ import annotations
 
+from asyncio import CancelledError, shield
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.db import close_old_connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -42,6 +44,12 @@ Response: TypeAlias = HttpResponseBase | Awaitable[HttpResponseBase]
 
 # The method itself, which never raises: a function around it would be one more thing that can.
 _finish = sync_to_async(Tracker.finish)
+
+
+@sync_to_async
+def _finish_unseen(tracker: Tracker) -> None:
+    tracker.finish_unseen()
+    close_old_connections()  # which Django does after an answer
 
 
 class SessrecMiddleware:
@@ -68,7 +76,11 @@ class SessrecMiddleware:
 
     async def __acall__(self, request: SessrecHttpRequest) -> HttpResponseBase:
         tracker = request.sessrec = Tracker(request)
-        response: HttpResponseBase = await self.get_response(request)
+        try:
+            response: HttpResponseBase = await self.get_response(request)
+        except CancelledError:  # the visitor has left; a sync view runs to its end first
+            await shield(_finish_unseen(tracker))
+            raise
         if tracker.must_ask_shop or tracker.has_work:
             await _finish(tracker, response)
         tracker.answered = True

@@ -87,12 +87,12 @@ def _recorded(request: HttpRequest, body: Any) -> dict[str, Any]:
     """Record the body's events; what the answer says of them."""
     given = _events_of(body)
     tracker = tracker_of(request)
-    if tracker is None or tracker.session_id is None:
+    if tracker is None or tracker.own_session_id is None:
         return _answer(0, 0, [Rejection(index, "no_consent") for index in range(len(given))])
     if not request_filters.counts(request):
         return _answer(0, 0, [Rejection(index, "not_counted") for index in range(len(given))])
     bot, ahead = request_filters.from_bot(request), _clock_ahead(body)
-    events, refusals = _read(given, tracker.session_id, bot=bot, ahead=ahead)
+    events, refusals = _read(given, tracker.own_session_id, bot=bot, ahead=ahead)
     tracker.touch()  # the visit goes on, or begins
     written = outbox.deliver(list(events.values())) if events else store.WriteResult()
     if written is None:  # a task stores them later

@@ -211,7 +211,7 @@ def tracker_of(request: HttpRequest) -> Tracker | None:
 def level_of(request: HttpRequest) -> Level:
     """The consent level at which the request is served: contextual also where it may begin no session."""
     tracker = tracker_of(request)
-    return SESSION if tracker and tracker.session_id else CONTEXTUAL
+    return SESSION if tracker and tracker.own_session_id else CONTEXTUAL
 
 
 def _share(request: HttpRequest, response: HttpResponseBase) -> None:

@@ -94,7 +94,10 @@ def connected() -> tuple[BaseDatabaseWrapper, float, float]:
         if now >= until:
             raise UnansweredError(LATE)
         left = min(left, until - now)
-        seconds = min(seconds, max(LEAST, math.floor(10 * left) / 10))  # few values: statements are cached
+    if left < seconds:
+        if left < LEAST and connection.in_atomic_block:  # the client would give up first, and end it
+            raise UnansweredError(LATE)
+        seconds = max(LEAST, math.floor(10 * left) / 10)  # few values: statements are cached
     return connection, seconds, _connect(connection, now + min(seconds, left))
 
 

@@ -6,22 +6,29 @@ loaded again counts once and a refund finds its order.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import Error
+from django.http import HttpRequest
 from django.utils import timezone
 
-from django_sessrec.capture.event import NAMES, make
+from django_sessrec.capture import request_filters
+from django_sessrec.capture.event import NAMES, EventError, make
 from django_sessrec.capture.fast_query import execute_with_deadline
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.sensitive import sensitive_among
+from django_sessrec.capture.shop_transaction import after_commit
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, EventName
 from django_sessrec.safety import never_raises, warn
+
+logger = logging.getLogger("django_sessrec")
 
 NOBODY: Final = UUID(int=0)
 COUNT_TASK: Final = "count_later"
@@ -56,6 +63,21 @@ def order_event(name: str, item_id: Any, **fields: Any) -> Event | None:
     """
     event = make(name, item_id, session_id=NOBODY, **fields)
     return None if event.item_id in sensitive_among({event.item_id}) else event
+
+
+def count_told(
+    request: HttpRequest, name: str, item_id: Any, *, order_id: str | int | None, **amount: Any
+) -> None:
+    """Let what a page tells of an order add to the shop's total, where the shop wants that."""
+    if not is_counted(name) or not request_filters.counts(request) or request_filters.from_bot(request):
+        return
+    try:
+        event = order_event(name, item_id, order_id=order_id, **amount)
+    except EventError as problem:
+        logger.warning("request.sessrec: %s", problem)
+        return
+    if event is not None:
+        after_commit(partial(keep, event, order_id))
 
 
 @never_raises("count an order without a session", default=None)

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from django.db import connections, transaction
 
 
 def after_commit(verb: Callable[[], None]) -> None:
-    """Call once the transaction commits in which the shop's code runs; at once where it runs in none."""
-    if alias := open_transaction():
-        transaction.on_commit(verb, using=alias)
-    else:
+    """Call once every transaction has committed in which the shop's code runs; at once where it runs in none.
+
+    Where one of them rolls back, it is never called.
+    """
+    opened = _open_ones()
+    if not opened:
         verb()
+    elif len(opened) == 1:
+        transaction.on_commit(verb, using=opened.pop())
+    else:
+        for alias in opened.copy():
+            transaction.on_commit(partial(_committed, opened, alias, verb), using=alias)
 
 
-def open_transaction() -> str | None:
-    """The database in whose transaction the shop's code now runs, if in any."""
-    opened = (each for each in connections.all(initialized_only=True) if each.in_atomic_block)
-    return next((each.alias for each in opened), None)
+def in_transaction() -> bool:
+    """Whether the shop's code now runs in a transaction of any of its databases."""
+    return bool(_open_ones())
+
+
+def _open_ones() -> set[str]:
+    return {each.alias for each in connections.all(initialized_only=True) if each.in_atomic_block}
+
+
+def _committed(awaited: set[str], alias: str, verb: Callable[[], None]) -> None:
+    awaited.discard(alias)
+    if not awaited:
+        verb()

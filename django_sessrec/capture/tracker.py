@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from functools import partial, wraps
+from functools import partial
 from http import HTTPStatus
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
-from django.db import transaction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
 
 from django_sessrec.capture import (
+    browser_views,
     consent,
     cookie,
     orders_without_session,
     request_filters,
     session_limit,
 )
+from django_sessrec.capture.awaited import in_a_thread
 from django_sessrec.capture.buffers import Rejected
 from django_sessrec.capture.event import MAX_POSITION, NAMES, EventError, clean_item_id, make, readable_id
 from django_sessrec.capture.outbox import outbox
@@ -31,7 +30,7 @@ from django_sessrec.capture.page_counts import count_page
 from django_sessrec.capture.rec_id import verify
 from django_sessrec.capture.sensitive import sensitive_among
 from django_sessrec.capture.shared_caches import keep_out_of_page_caches, keep_out_of_shared_caches
-from django_sessrec.capture.shop_transaction import after_commit, open_transaction
+from django_sessrec.capture.shop_transaction import after_commit, in_transaction
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, EventName, Impression, Source
@@ -45,21 +44,6 @@ SHOW_NOTHING = frozenset(range(300, 400)) | frozenset(range(500, 600))  # redire
 NO_SESSION: UUID | None = None
 
 logger = logging.getLogger("django_sessrec")
-
-Parameters = ParamSpec("Parameters")
-Result = TypeVar("Result")
-
-
-def in_a_thread(verb: Callable[Parameters, Result]) -> Callable[Parameters, Coroutine[Any, Any, Result]]:
-    """The same for async views: the shop's consent and catalogue may query, which the event loop forbids."""
-
-    @wraps(verb)
-    async def awaited(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        return await sync_to_async(verb)(*args, **kwargs)
-
-    awaited.__name__ = f"a{verb.__name__}"
-    awaited.__doc__ = f"{verb.__name__}() for async views, which await it."
-    return awaited
 
 
 class Tracker:
@@ -95,10 +79,21 @@ class Tracker:
     def session_id(self) -> UUID | None:
         """The session's id, a new one where the request brought none; None under contextual.
 
-        Keep it with an order whose payment is confirmed later, for `django_sessrec.events.record`.
+        Keep it with an order whose payment is confirmed later, for `django_sessrec.events.record`. The
+        response gives its cookie, without which nobody could erase it. None also where the request counts
+        nowhere, as staff's.
         A client that begins more sessions than it may, a request for which the browser withholds the cookie,
         and one whose response is made are contextual from here on: ask for the level after this.
         """
+        if self.own_session_id is None or not request_filters.counts(self._request):
+            return None
+        self._touched |= self.begins_session
+        return self.own_session_id
+
+    @property
+    @never_raises("tell the session's id", default=NO_SESSION)
+    def own_session_id(self) -> UUID | None:
+        """The same for the app itself: nothing follows from asking."""
         return self._session_id if self.level == consent.SESSION else None
 
     @cached_property
@@ -166,14 +161,16 @@ class Tracker:
         Inside a transaction the event is written when that commits, even after the response, and is gone when
         it rolls back. Never raises: a wrong value is logged and kept as a failed event.
         """
-        if self.session_id is None:
+        if self.own_session_id is None:
             if NAMES.get(name) == EventName.PURCHASE and consent.level(self._request) == consent.SESSION:
                 logger.warning(
                     "A purchase is not recorded: this request brings no session and may not begin one. Keep "
                     "request.sessrec.session_id with the order and call django_sessrec.events.record"
                 )
             amount = {"quantity": quantity, "price": price, "currency": currency}
-            self._count_order(name, item_id, order_id=order_id, line=line, **amount)
+            orders_without_session.count_told(
+                self._request, name, item_id, order_id=order_id, line=line, **amount
+            )
             return
         given = {"quantity": quantity, "price": price, "currency": currency, "position": position}
         try:
@@ -182,7 +179,7 @@ class Tracker:
             event = make(
                 name,
                 item_id,
-                session_id=self.session_id,
+                session_id=self.own_session_id,
                 impression_id=impression_id,
                 event_id=event_id,
                 order_id=order_id,
@@ -194,11 +191,8 @@ class Tracker:
             self._refuse(problem, given | {"name": name, "item_id": item_id})
             return
         self._order_ids[event.event_id] = order_id
-        if alias := open_transaction():
-            self._awaits_commit = True
-            transaction.on_commit(partial(self._accept, event), using=alias)
-        else:
-            self._accept(event)
+        self._awaits_commit |= in_transaction()
+        after_commit(partial(self._accept, event))
 
     aview = in_a_thread(view)
     arecord = in_a_thread(record)
@@ -230,12 +224,14 @@ class Tracker:
         self._withdrawn = True
         self.level = consent.CONTEXTUAL
         self._drop()
+        if self.answered:
+            self._erase_rows()
 
     @property
     @never_raises("tell whether an earlier session stays", default=False)
     def earlier_session_stays(self) -> bool:
         """Whether the request brings a session that it adds nothing to, and that nobody has refused."""
-        if self.session_id is not None or cookie.presented(self._request) is None:
+        if self.own_session_id is not None or cookie.presented(self._request) is None:
             return False
         return not (self._withdrawn or consent.refused(self._request))
 
@@ -282,7 +278,7 @@ class Tracker:
         if not (viewed or self._touched or self._awaits_commit or self._has_rows):
             return
         captured = self.level == consent.SESSION and request_filters.counts(self._request)
-        session_id = self.session_id if captured else None
+        session_id = self.own_session_id if captured else None
         if viewed is not None:
             count_page(self._request, in_session=self.level == consent.SESSION, captured=captured)
         if session_id is None:
@@ -297,6 +293,24 @@ class Tracker:
         if self._erased:
             cookie.delete(self._request, response)
 
+    @never_raises("capture what a page did that nobody waited for", default=None)
+    def finish_unseen(self) -> None:
+        """Write what was recorded, and carry out a withdrawal, where the visitor left before the answer.
+
+        Nobody saw the page or its lists, and no cookie arrives. Never raises.
+        """
+        self.answered = True
+        if self._withdrawn or self._consent_ended:
+            self._drop()
+            self._erase_rows()
+            return
+        self._impressions.clear()
+        if self.begins_session or self.own_session_id is None or not request_filters.counts(self._request):
+            self._drop()
+            return
+        self._leave_out_sensitive()
+        self._flush()
+
     @property
     def _has_rows(self) -> bool:
         return bool(self.pending or self._impressions or self._refused)
@@ -305,50 +319,35 @@ class Tracker:
         """The item that the visitor sees: of a page that was asked for, or that the view function named."""
         if response.status_code != HTTPStatus.OK or self._request.method in SHOWN_TO_NOBODY:
             return None
-        return self.current_item if self._viewed or self._request.method == "GET" else None
+        item = self.current_item if self._viewed or self._request.method == "GET" else None
+        return None if item is None or browser_views.is_marked(response, item) else item
 
     def _note_click(self, item_id: str) -> None:
         """The click on a recommendation that led to this page, if its link proves one."""
-        if self._click_noted or not self._request.META.get("QUERY_STRING") or self.session_id is None:
+        if self._click_noted or not self._request.META.get("QUERY_STRING") or self.own_session_id is None:
             return
         self._click_noted = True
         rec_id, _, position = self._request.GET.get(LINK, "").rpartition(".")
         max_age = timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS)
-        impression_id = verify(rec_id, self.session_id, max_age) if rec_id else None
+        impression_id = verify(rec_id, self.own_session_id, max_age) if rec_id else None
         if impression_id and POSITION.fullmatch(position) and int(position) <= MAX_POSITION:
             click = make(
                 EventName.SELECT_ITEM,
                 item_id,
-                session_id=self.session_id,
+                session_id=self.own_session_id,
                 impression_id=impression_id,
                 position=int(position),
             )
             self.pending.append(click)
 
-    def _count_order(self, name: str, item_id: Any, *, order_id: str | int | None, **amount: Any) -> None:
-        """Let an order of a visitor without consent add to the shop's total, where the shop wants that."""
-        if (
-            not orders_without_session.is_counted(name)
-            or not request_filters.counts(self._request)
-            or request_filters.from_bot(self._request)
-        ):
-            return
-        try:
-            event = orders_without_session.order_event(name, item_id, order_id=order_id, **amount)
-        except EventError as problem:
-            logger.warning("request.sessrec: %s", problem)
-            return
-        if event is not None:
-            after_commit(partial(orders_without_session.keep, event, order_id))
-
     def _refuse(self, problem: EventError, given: dict[str, Any]) -> None:
         """Keep wrong input as a failed event, where anything may be kept."""
         logger.warning("request.sessrec: %s", problem)
-        if self.session_id is None:
+        if self.own_session_id is None:
             return
         given |= {"item_id": readable_id(given["item_id"])}
         payload = {field: str(value)[:200] for field, value in given.items()}
-        payload["session_id"] = str(self.session_id)
+        payload["session_id"] = str(self.own_session_id)
         self._refused.append(Rejected(payload, problem.code, str(problem)))
         if self.answered:
             self._flush()
@@ -357,7 +356,7 @@ class Tracker:
     def _accept(self, event: Event) -> None:
         self.pending.append(event)
         if self.answered:
-            if self.session_id is None or not request_filters.counts(self._request):
+            if self.own_session_id is None or not request_filters.counts(self._request):
                 self._drop()
                 return
             self._leave_out_sensitive()
@@ -409,7 +408,9 @@ class Tracker:
     def _end_session(self, response: HttpResponseBase) -> None:
         """Take the cookie back, and erase the rows that are stored of it."""
         self._drop()
-        session_id = cookie.presented(self._request)
         cookie.delete(self._request, response)
-        if session_id is not None:
+        self._erase_rows()
+
+    def _erase_rows(self) -> None:
+        if (session_id := cookie.presented(self._request)) is not None:
             outbox.erase(session_id)

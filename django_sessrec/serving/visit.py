@@ -126,7 +126,7 @@ def _visit_of(
             left_out = tuple(catalogue.ids_of(given))
     if tracker is None or tracker.answered:  # its headers have left: it can't be marked private any more
         return Visit(current=current, left_out=left_out)
-    session_id = tracker.session_id
+    session_id = tracker.own_session_id
     if session_id is None:
         return Visit(current=current, left_out=left_out)
     tracker.keep_private()

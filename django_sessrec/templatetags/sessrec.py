@@ -18,6 +18,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 
+from django_sessrec.capture import browser_views
 from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level, gpc_prevails
 from django_sessrec.capture.cookie import switched_off
 from django_sessrec.capture.request_filters import is_known_staff, is_prefetch
@@ -151,7 +152,7 @@ def sessrec_categories_placeholder(
 def sessrec_why(context: Context, placement: str) -> SafeString | str:
     """Tell, folded up, what the placement's list is made from for this visitor."""
     request = context.get("request")
-    session_id = getattr(getattr(request, "sessrec", None), "session_id", None)
+    session_id = getattr(getattr(request, "sessrec", None), "own_session_id", None)
     return render_to_string(
         "sessrec/why_fold.html",
         {
@@ -203,7 +204,7 @@ def _level(request: HttpRequest | None) -> Level:
     tracker = getattr(request, "sessrec", None)
     if tracker is None:
         return CONTEXTUAL
-    level: Level = SESSION if tracker.session_id else CONTEXTUAL
+    level: Level = SESSION if tracker.own_session_id else CONTEXTUAL
     if tracker.switched_off or level == SESSION:
         tracker.keep_private()
     return level
@@ -288,4 +289,4 @@ def _view_left_to_the_browser(request: Any, item_id: str) -> SafeString | str:
     if tracker is None or tracker.left_to_browser or not item_id or tracker.current_item != item_id:
         return ""
     tracker.left_to_browser = True
-    return format_html(' data-sessrec-view="{}"', item_id)
+    return browser_views.mark(item_id)

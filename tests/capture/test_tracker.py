@@ -1,14 +1,17 @@
 """What a request may and may not leave behind: who asks, how, and when a transaction ends."""
 
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.http import HttpResponse
+from django.template import Context, Template
 from django.test import Client, RequestFactory
 
+from django_sessrec import events
 from django_sessrec.capture.tracker import Tracker
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.middleware import SessrecMiddleware
@@ -200,6 +203,50 @@ def test_a_list_counts_as_shown_where_its_page_is_looked_at(shop, method, status
     assert Impression.objects.count() == shown
 
 
+# A session that is kept with an order
+
+
+def test_the_session_kept_with_an_order_is_one_that_its_visitor_can_erase(visitor):
+    kept = UUID(visitor.post("/checkout/").cookies["order"].value)
+    assert visit_in(visitor.cookies["sessrec"].value) == kept
+    events.record(session_id=kept, name="purchase", item_id="7", price=5, order_id=1)
+    assert captured() == [("purchase", "7")]
+    visitor.cookies["consent"] = "none"
+    visitor.get("/product/1/")
+    assert captured() == []
+
+
+def test_staff_and_pages_fetched_ahead_have_no_session_to_keep(visitor, admin_user):
+    assert not visitor.post("/checkout/", headers={"purpose": "prefetch"}).cookies["order"].value
+    visitor.force_login(admin_user)
+    response = visitor.post("/checkout/")
+    assert not response.cookies["order"].value
+    assert "sessrec" not in response.cookies
+
+
+# Views that the browser records
+
+
+@pytest.mark.parametrize("item", ["1", 'a "quoted" <name> & more'])
+def test_a_view_that_a_cached_page_leaves_to_the_browser_is_not_recorded_twice(item, shop):
+    """cache_page and {% cache %} bring the placeholder without rendering it."""
+
+    def page(request):
+        request.sessrec.view(item)
+        if kept:
+            return HttpResponse(kept[0])
+        tag = Template("{% load sessrec %}{% sessrec_placeholder 'product_page' item=item %}")
+        kept.append(tag.render(Context({"request": request, "item": item})))
+        return HttpResponse(kept[0])
+
+    kept = []
+    for _asked in range(2):
+        response = SessrecMiddleware(page)(a_request())
+        assert "sessrec" not in response.cookies
+        assert not response.has_header("Cache-Control")
+    assert captured() == []
+
+
 # Events recorded late
 
 
@@ -223,6 +270,37 @@ def test_an_event_is_gone_when_a_transaction_around_the_middleware_rolls_back(sh
         SessrecMiddleware(page)(a_request())
         transaction.set_rollback(True)
     assert captured() == []
+
+
+@pytest.fixture
+def orders_database():
+    """A second connection, as to a database of the shop's orders."""
+    orders = connection.copy(alias="orders")
+    connections.settings["orders"] = orders.settings_dict
+    connections["orders"] = orders
+    orders.connect()
+    yield
+    orders.close()
+    del connections["orders"]
+    connections.settings.pop("orders")
+
+
+@pytest.mark.parametrize("inner", ["default", "orders"])
+@pytest.mark.parametrize("fails", ["the inner one", "the outer one", "none"])
+def test_an_event_awaits_the_commit_of_every_database(shop, orders_database, inner, fails):
+    request = a_request()
+    outer = "default" if inner == "orders" else "orders"
+    with suppress(PermissionError), transaction.atomic(using=outer):
+        with suppress(PermissionError), transaction.atomic(using=inner):
+            request.sessrec = Tracker(request)
+            request.sessrec.record("purchase", "7", price=5, order_id=1)
+            events.record(session_id=uuid7(), name="purchase", item_id="8", price=5, order_id=2)
+            if fails == "the inner one":
+                raise PermissionError
+        if fails == "the outer one":
+            raise PermissionError
+    request.sessrec.finish(HttpResponse())
+    assert sorted(captured()) == ([("purchase", "7"), ("purchase", "8")] if fails == "none" else [])
 
 
 def test_an_event_is_written_that_a_streamed_body_records(visitor):

@@ -7,6 +7,7 @@ from functools import partial
 from threading import Event as Flag
 from threading import Thread
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
@@ -19,6 +20,7 @@ from django_sessrec.capture.breaker import MAX_WAIT_SECONDS, forgive, patience_l
 from django_sessrec.capture.deadlines import database_breaker
 from django_sessrec.capture.fast_query import bounded, call_with_deadline
 from django_sessrec.capture.outbox import outbox
+from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Heartbeat
 from django_sessrec.testing import reset
@@ -250,6 +252,22 @@ def test_queries_of_the_orm_are_bounded_and_leave_the_transaction_as_it_was(tran
         with pytest.raises(OperationalError), bounded():  # it rests now
             pass
     assert Heartbeat.objects.filter(name="inside").exists()
+
+
+def test_the_shops_transaction_outlives_a_page_that_has_little_time_left(transactional_db, monkeypatch):
+    monkeypatch.setattr(deadlines, "TIMEOUT_SECONDS", 1.2)
+    monkeypatch.setattr("django_sessrec.capture.breaker.MAX_WAIT_SECONDS", 2.0)
+    for waited in (1.3, 1.9):
+        forgive()
+        with psycopg.connect(**connection.get_connection_params()) as other, transaction.atomic():
+            other.execute("LOCK TABLE sessrec_event")
+            waited_in_vain(waited)
+            with safety.isolated("read the session's events"):
+                session_events(uuid7())
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+                assert cursor.fetchone() == (1,)
+            other.rollback()
 
 
 def test_warnings_of_an_outage_are_few(transactional_db, no_broker, caplog):

@@ -64,6 +64,13 @@ def basket(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect("/about/")
 
 
+def checkout(request: HttpRequest) -> HttpResponse:
+    """Keep the session with an order that a webhook confirms later; here the cookie stands for the order."""
+    response = HttpResponse("pay here")
+    response.set_cookie("order", request.sessrec.session_id or "")
+    return response
+
+
 def order(request: HttpRequest) -> HttpResponse:
     """Buy two items in one transaction, which fails with the payment. Heartbeats stand for orders."""
     try:
@@ -132,6 +139,7 @@ urlpatterns = [
     path("account/<str:pk>/", account, name="account"),
     path("about/", about, name="about"),
     path("basket/", basket, name="basket"),
+    path("checkout/", checkout, name="checkout"),
     path("order/", order, name="order"),
     path("named/<str:pk>/", named, name="named"),
     path("recorded/<str:pk>/", recorded, name="recorded"),

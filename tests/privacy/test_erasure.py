@@ -1,5 +1,6 @@
 """Erasure through the room's own door."""
 
+from threading import Event as Flag
 from threading import Thread
 
 import pytest
@@ -40,6 +41,35 @@ def test_what_is_written_before_the_erasures_transaction_commits_goes_with_it():
         page.join()
         assert Event.objects.count() == 1
     assert not Event.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_task_erases_what_a_write_leaves_that_outlasts_the_erasures_transaction(broker_url):
+    visit, begun, done = uuid7(), Flag(), Flag()
+
+    def another_page():
+        with transaction.atomic():
+            store.write([make("view_item", "2", session_id=visit)])
+            begun.set()
+            done.wait(60)
+        connection.close()
+
+    page = Thread(target=another_page)
+    with (
+        celery_on(broker_url) as app,
+        app.connection_for_read() as broker,
+        broker.SimpleQueue("celery") as queue,
+    ):
+        queue.clear()
+        with transaction.atomic():
+            erase(visit)
+            page.start()
+            assert begun.wait(60)
+        done.set()
+        page.join()
+        assert Event.objects.count() == 1
+        carry_out(queue.get(timeout=300))
+        assert not Event.objects.exists()
 
 
 def erased_while_a_write_is_unfinished(visit):
