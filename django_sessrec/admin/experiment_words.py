@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from django_sessrec.admin.formatting import MINUS, NONE, PER_CENT, colon, fixed, percent, whole
 from django_sessrec.admin.formatting import signed as with_sign
+from django_sessrec.admin.words import experiment_name
 from django_sessrec.experiment_models import Experiment, Variant
 from django_sessrec.measuring.arms import Arm
 from django_sessrec.measuring.comparison import Difference
@@ -71,8 +72,22 @@ class Figures:
     guards: Sequence[tuple[str, bool | None, str]] = field(default=())  # title, whether it holds, note
 
 
-def sentence(experiment: Experiment, judged: Judgement, waits_for: Sequence[str] = ()) -> str:
-    """The verdict, with how sure it is."""
+def sentence(
+    experiment: Experiment,
+    judged: Judgement,
+    waits_for: Sequence[str] = (),
+    paused_for: Experiment | None = None,
+) -> str:
+    """The verdict, with how sure it is; `paused_for`: the experiment that stands in its place."""
+    if paused_for is None:
+        return _verdict(experiment, judged, waits_for)
+    paused = _("Paused: “%(other)s” stands in its place.") % {"other": experiment_name(paused_for.name)}
+    return f"{paused} {_verdict(experiment, judged, waits_for, paused=True)}"
+
+
+def _verdict(
+    experiment: Experiment, judged: Judgement, waits_for: Sequence[str], *, paused: bool = False
+) -> str:
     if experiment.state == Experiment.State.DRAFT:
         return _("A draft: no session takes part yet.")
     if judged.verdict == Verdict.WAITING:
@@ -94,10 +109,10 @@ def sentence(experiment: Experiment, judged: Judgement, waits_for: Sequence[str]
             "The sessions are not split as planned, which chance does in less than one case in 1,000. Do not"
             " trust these figures: look for a cache or an error that loses lists of one variant."
         )
-    return _known(experiment, judged)
+    return _known(experiment, judged, paused=paused)
 
 
-def _known(experiment: Experiment, judged: Judgement) -> str:
+def _known(experiment: Experiment, judged: Judgement, *, paused: bool) -> str:
     variant, bounds = judged.decides
     if bounds is None:
         if experiment.state == Experiment.State.STOPPED:
@@ -121,7 +136,22 @@ def _known(experiment: Experiment, judged: Judgement) -> str:
         stopped = _("Stopped without a result: “%(variant)s” brought between %(low)s and %(high)s %(what)s.")
         return stopped % words
     early = _("Too early. “%(variant)s” brings between %(low)s and %(high)s %(what)s. You may look daily.")
-    return f"{early % words} {remaining(experiment, judged)}".strip()
+    return early % words if paused else f"{early % words} {remaining(experiment, judged)}".strip()
+
+
+def pauses(declared: str) -> str:
+    """What becomes of a declared experiment while another one runs on its placement."""
+    words = _("“%(name)s”, which the settings declare on this placement, pauses as long as this one runs.")
+    return words % {"name": experiment_name(declared)}
+
+
+def goes_on(declared: str) -> str:
+    """What becomes of a declared experiment afterwards."""
+    words = _(
+        "“%(name)s”, which the settings declare on this placement, goes on: its variants change what"
+        " everybody gets."
+    )
+    return words % {"name": experiment_name(declared)}
 
 
 UNITS: Final[Mapping[str, str | Promise]] = {

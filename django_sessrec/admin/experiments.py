@@ -32,6 +32,7 @@ from django_sessrec.experiment_models import INTERLEAVED, Experiment
 from django_sessrec.measuring.rollups import roll_up_due
 from django_sessrec.measuring.verdicts import Judgement
 from django_sessrec.operations import experiments as room
+from django_sessrec.operations.declared_experiments import declared_on, stands_in_place_of
 from django_sessrec.operations.experiments import ExperimentError
 from django_sessrec.safety import isolated
 from django_sessrec.serving.shadow import shadow
@@ -94,6 +95,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             "figures": words.figures(experiment, judged),
             "arms": _arms(experiment, judged),
             "by_length": by_session_length(experiment),
+            "beside": _beside(experiment),
             "split": words.split(judged),
             "removed": judged.removed,
             "plan": self._plan(experiment),
@@ -130,6 +132,8 @@ class ExperimentAdmin(ReadOnlyAdmin):
             _("Each session that takes part gets one variant and keeps it."),
             self._plan(experiment),
         ]
+        if declared := declared_on(experiment.placement):
+            sentences.append(words.pauses(declared))
         if waits:
             sentences.append(_("It waits until a run of %s serves, and begins by itself.") % ", ".join(waits))
         question = Question(
@@ -168,30 +172,31 @@ class ExperimentAdmin(ReadOnlyAdmin):
         )
 
     def stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        experiment = get_object_or_404(Experiment, pk=pk)
+        experiment, by = get_object_or_404(Experiment, pk=pk), request.user.get_username()
         question = Question(
             title=_("Stop “%(name)s”?") % {"name": experiment},
             button=_("Stop"),
             back=self._page(experiment),
             page=experiment.name,
-            sentences=[_("Its figures stay; it can't be started again.")],
+            sentences=[_("Its figures stay; it can't be started again."), *_goes_on(experiment)],
         )
         return self._act(
             request,
             experiment,
             question,
             "stopped",
-            lambda answer: room.stop(experiment, answer["reason"], answer["keep"]),
+            lambda answer: room.stop(experiment, answer["reason"], answer["keep"], by),
             stop_form(experiment.variants.all()),
         )
 
     def keep_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        experiment = get_object_or_404(Experiment, pk=pk)
+        experiment, by = get_object_or_404(Experiment, pk=pk), request.user.get_username()
         question = Question(
             title=_("What does everybody get after “%(name)s”?") % {"name": experiment},
             button=_("Change"),
             back=self._page(experiment),
             page=experiment.name,
+            sentences=_goes_on(experiment),
             about=f"kept: {experiment.kept}",
         )
         return self._act(
@@ -199,7 +204,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             experiment,
             question,
             "kept",
-            lambda answer: room.keep(experiment, answer["keep"]),
+            lambda answer: room.keep(experiment, answer["keep"], by),
             stop_form(experiment.variants.all(), experiment.kept),
         )
 
@@ -269,6 +274,24 @@ class ExperimentAdmin(ReadOnlyAdmin):
         return reverse(f"{self.admin_site.name}:sessrec_experiment_change", args=[experiment.pk])
 
 
+def _goes_on(experiment: Experiment) -> list[str]:
+    """What an answer about what everybody gets does to an experiment that the settings declare there."""
+    if not (declared := declared_on(experiment.placement)):
+        return []
+    anew = _("If the placement changes for everybody, it is counted anew: its sessions saw other lists.")
+    return [words.goes_on(declared), anew]
+
+
+def _beside(experiment: Experiment) -> str:
+    """What the page says of an experiment that the settings declare on the same placement."""
+    if experiment.declared or not (declared := declared_on(experiment.placement)):
+        return ""
+    if experiment.state != State.STOPPED:
+        return words.pauses(declared)
+    of_placement = Experiment.objects.filter(placement=experiment.placement, declared=False)
+    return "" if of_placement.filter(state=State.RUNNING).exists() else words.goes_on(declared)
+
+
 def _in_shadow(experiment: Experiment) -> bool:
     """Whether it is a pilot that changes no page yet."""
     return experiment.state == State.RUNNING and experiment.part == 0
@@ -278,11 +301,13 @@ def _row(experiment: Experiment, judged: Judgement | None = None) -> dict[str, A
     """What the list and the page say of one experiment."""
     judged = judged or room.judgement(experiment)
     waits = room.waits_for(experiment) if experiment.state == State.WAITING else []
+    paused_for = stands_in_place_of(experiment)
     return {
         "experiment": experiment,
         "name": experiment_name(experiment.name),
         "placement": placement_name(experiment.placement),
-        "sentence": words.sentence(experiment, judged, waits),
+        "sentence": words.sentence(experiment, judged, waits, paused_for),
+        "paused": paused_for is not None,
         "verdict": judged.verdict.name.lower(),
         "sessions": judged.sessions,
         "sessions_words": whole(judged.sessions),

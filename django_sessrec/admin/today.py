@@ -45,6 +45,7 @@ from django_sessrec.measuring.kpis import (
 from django_sessrec.measuring.report import Compared, Report, report
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import alarms
+from django_sessrec.operations.declared_experiments import stands_in_place_of
 from django_sessrec.operations.experiments import judgement, take_in_declared, waits_for
 from django_sessrec.operations.findings import Finding, Level
 from django_sessrec.operations.readiness import Step, steps, sum_of
@@ -293,7 +294,9 @@ def _experiments() -> Iterator[dict[str, Any]]:
     with isolated("take in the experiments that the settings declare"):
         take_in_declared()
     for experiment in Experiment.objects.filter(state__in=OPEN):
-        verdict = experiment_words.sentence(experiment, judgement(experiment), waits_for(experiment))
+        verdict = experiment_words.sentence(
+            experiment, judgement(experiment), waits_for(experiment), stands_in_place_of(experiment)
+        )
         yield {"experiment": experiment, "name": experiment_name(experiment.name), "state": verdict}
 
 

@@ -9,12 +9,9 @@ from datetime import datetime, timedelta
 from math import ceil
 from typing import Any, Final
 
-from django.conf import settings
 from django.db.models import Max, Min, Sum
 from django.utils import timezone
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import override
 
 from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
@@ -26,6 +23,7 @@ from django_sessrec.measuring.rollups import days_with_rows, roll_up
 from django_sessrec.measuring.sequences import TUNED_FOR
 from django_sessrec.measuring.verdicts import Judgement, Verdict, judge, planned_sessions
 from django_sessrec.models import AuditEntry, Event, EventName, Impression, Promotion
+from django_sessrec.operations.declared_experiments import declared, declared_on, json_able
 from django_sessrec.serving import experiments as serving
 
 BASELINE_DAYS: Final = 7  # before an experiment, from which it is planned
@@ -92,9 +90,9 @@ def ramp(experiment: Experiment, part: float) -> None:
     serving.expire()
 
 
-def stop(experiment: Experiment, reason: str, keep: str = "") -> None:
-    """End it; `keep` names a variant that everybody gets from now on, instead of the placement as it is."""
-    with _held(experiment):
+def stop(experiment: Experiment, reason: str, keep: str = "", by: str = "schedule") -> None:
+    """End it; `keep` names a variant that everybody gets from now on, instead of the placement without it."""
+    with _held(experiment), _what_everybody_gets(experiment.placement, by):
         if not experiment.is_open:
             raise ExperimentError(_("Only an open experiment can be stopped."))
         if experiment.declared:
@@ -105,9 +103,9 @@ def stop(experiment: Experiment, reason: str, keep: str = "") -> None:
     serving.expire()
 
 
-def keep(experiment: Experiment, variant: str) -> None:
-    """Give everybody a variant of a stopped experiment, or with an empty name the placement as it is."""
-    with _held(experiment):
+def keep(experiment: Experiment, variant: str, by: str) -> None:
+    """Give everybody a variant of a stopped experiment, or with an empty name the placement without it."""
+    with _held(experiment), _what_everybody_gets(experiment.placement, by):
         if experiment.state != State.STOPPED or experiment.declared:
             raise ExperimentError(_("Only an experiment that was stopped here leaves a variant."))
         experiment.kept = variant
@@ -136,6 +134,23 @@ def _held(experiment: Experiment) -> Iterator[None]:
             raise ExperimentError(_("It is discarded already."))
         experiment.refresh_from_db()
         yield
+
+
+@contextmanager
+def _what_everybody_gets(placement: str, by: str) -> Iterator[None]:
+    """Inside, that may change: sessions of an experiment that the settings declare there saw other lists."""
+    name = declared_on(placement)
+    before = _for_everybody(placement) if name else {}
+    yield
+    if not name or _for_everybody(placement) == before:
+        return
+    for one in Experiment.objects.filter(name=name, declared=True, state__in=(State.WAITING, State.RUNNING)):
+        with _held(one):
+            _count_anew(one, by, _("What everybody gets on its placement has changed."))
+
+
+def _for_everybody(placement: str) -> Mapping[str, Any]:
+    return {**sessrec_settings.placement(placement), **serving.stored().kept.get(placement, {})}
 
 
 def waits_for(experiment: Experiment) -> list[str]:
@@ -229,10 +244,10 @@ def take_in_declared() -> list[str]:
     another variant of the same name or another placement, can't be added up with those to come.
     """
     names = []
-    declared = _declared()
-    for name, (placements, variants) in declared.items():
+    found = declared()
+    for name, (placements, variants) in found.items():
         columns = {
-            variant: {"place": place, "share": keys["SHARE"], "changes": _json_able(keys)}
+            variant: {"place": place, "share": keys["SHARE"], "changes": json_able(keys)}
             for place, (variant, keys) in enumerate(variants.items())
         }
         experiment, new = Experiment.objects.get_or_create(
@@ -250,13 +265,14 @@ def take_in_declared() -> list[str]:
             if moved:
                 experiment.placement = placements[0]
             if moved or (before and before != _variants(experiment)):
-                _count_anew(experiment)
+                reason = _("The settings declare it otherwise than before.")
+                _count_anew(experiment, "settings", reason)
             elif experiment.state == State.STOPPED:  # declared again
                 experiment.state, experiment.stopped_at = State.WAITING, None
                 experiment.save()
         names += [name] if new else []
     gone = Experiment.objects.filter(declared=True, state__in=(State.WAITING, State.RUNNING))
-    gone.exclude(name__in=declared).update(state=State.STOPPED, stopped_at=timezone.now())
+    gone.exclude(name__in=found).update(state=State.STOPPED, stopped_at=timezone.now())
     return names
 
 
@@ -264,44 +280,14 @@ def _variants(experiment: Experiment) -> list[tuple[Any, ...]]:
     return list(experiment.variants.values_list("name", "place", "share", "changes"))
 
 
-def _count_anew(experiment: Experiment) -> None:
+def _count_anew(experiment: Experiment, by: str, reason: str) -> None:
     """Forget what was counted, and wait until every variant serves."""
     for counted in (DailyArm, DailyArmOrders, ArmLine):
         counted.objects.filter(experiment=experiment.name).delete()
     experiment.state, experiment.stopped_at = State.WAITING, None
     experiment.counted_from, experiment.tuned_for = timezone.now(), None
     experiment.save()
-    note("counted anew", experiment, "settings", _("The settings declare it otherwise than before."))
-
-
-def _declared() -> Mapping[str, tuple[list[str], Mapping[str, Any]]]:
-    """Name -> the placements that declare it, and the first one's variants."""
-    found: dict[str, tuple[list[str], Mapping[str, Any]]] = {}
-    for placement in sessrec_settings.PLACEMENTS:
-        if experiment := sessrec_settings.placement(placement)["EXPERIMENT"]:
-            placements, _variants = found.setdefault(experiment["NAME"], ([], experiment["VARIANTS"]))
-            placements.append(placement)
-    return found
-
-
-def _json_able(keys: Mapping[str, Any]) -> dict[str, Any]:
-    """What a variant changes, the same in every process and language; nothing is served from these rows."""
-    with override(settings.LANGUAGE_CODE):
-        return {
-            key: [_plain(each) for each in value] if isinstance(value, list | tuple) else _plain(value)
-            for key, value in keys.items()
-            if key != "SHARE"
-        }
-
-
-def _plain(value: Any) -> Any:
-    """Titles may be lazy, and rules objects: their text, or their dotted path, will do."""
-    if isinstance(value, str | int | float | bool | type(None)):
-        return value
-    if isinstance(value, Promise):
-        return str(value)
-    made_of = value if hasattr(value, "__qualname__") else type(value)
-    return f"{made_of.__module__}.{made_of.__qualname__}"
+    note("counted anew", experiment, by, reason)
 
 
 def _begin_if_ready(experiment: Experiment) -> bool:

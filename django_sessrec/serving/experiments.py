@@ -82,6 +82,15 @@ def assigned(experiment: str, variants: Mapping[str, Mapping[str, Any]], session
     return list(variants)[bisect(bounds, _point(experiment, session_id) * bounds[-1])]
 
 
+def stored() -> Rows:
+    """The rows as they are now, whatever was read before. Raises django.db.Error."""
+    variants = Variant.objects.filter(
+        Q(experiment__state=Experiment.State.RUNNING) | ~Q(experiment__kept=""),
+        experiment__declared=False,
+    )
+    return _of(list(variants.select_related("experiment")))
+
+
 def expire() -> None:
     """Read the rows anew when they are next asked for; those so far hold until then."""
     _rows.expire()
@@ -104,15 +113,8 @@ def _point(experiment: str, session_id: UUID) -> float:
 def _renewed(current: Rows) -> Rows:
     if database_breaker.resting:
         return current
-    with isolated("look up the running experiments"):
-        with bounded():
-            variants = list(
-                Variant.objects.filter(
-                    Q(experiment__state=Experiment.State.RUNNING) | ~Q(experiment__kept=""),
-                    experiment__declared=False,
-                ).select_related("experiment")
-            )
-        return _of(variants)
+    with isolated("look up the running experiments"), bounded():
+        return stored()
     return current
 
 

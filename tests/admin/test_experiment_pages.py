@@ -80,6 +80,19 @@ def test_a_close_race_is_too_early(admin_client):
     assert "Too early" in page(admin_client, reverse(LIST))
 
 
+def test_one_that_is_paused_does_not_say_when_it_ends(admin_client, placement):
+    placement(EXPERIMENT={"NAME": "declared", "VARIANTS": {"old": {"SHARE": 1}, "new": {"SHARE": 1}}})
+    variants = {"old": {}, "new": {}}
+    yesterday = timezone.now() - timedelta(days=1)
+    declared = a_running_one(yesterday, "declared", goal="clicks", declared=True, variants=variants)
+    sessions_of(declared, (50, 52))
+    assert "shows after about" in page(admin_client, page_of(declared))
+    a_running_one(yesterday)
+    html = page(admin_client, page_of(declared))
+    assert "Paused: “Does it pay?” stands in its place. Too early. “new” brings between" in html
+    assert "shows after about" not in html
+
+
 def test_a_guard_rail_of_which_nothing_is_known_does_not_hold_yet(admin_client):
     experiment = a_running_one(timezone.now() - timedelta(days=1))
     sessions_of(experiment, number=60)

@@ -3,11 +3,13 @@
 import pytest
 from django.contrib.auth.models import Permission
 from django.urls import reverse
+from django.utils import timezone
 
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
 from django_sessrec.models import AuditEntry, Promotion
+from django_sessrec.operations.experiments import tend
 from tests.support.admin import a_run, page
-from tests.support.experiments import an_experiment, page_of
+from tests.support.experiments import an_experiment, page_of, takes_part
 
 pytestmark = pytest.mark.django_db
 
@@ -147,6 +149,38 @@ def test_ramp_stop_and_what_everybody_gets(admin_client):
     assert Experiment.objects.get().kept == ""
     changes = [entry.detail["change"] for entry in AuditEntry.objects.order_by("pk")]
     assert changes == ["started", "ramped", "stopped", "kept"]
+
+
+def test_what_the_settings_declare_on_the_placement_pauses_meanwhile_and_says_so(admin_client, placement):
+    placement(EXPERIMENT={"NAME": "declared", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}})
+    serve("neighbours")
+    takes_part(timezone.now(), "a", experiment="declared")
+    tend()
+    declared = Experiment.objects.get()
+    experiment = an_experiment(variants={"as it is": {}, "four": {"LIMIT": 4}})
+    pauses = "“Declared”, which the settings declare on this placement, pauses as long as this one runs."
+    goes_on = "“Declared”, which the settings declare on this placement, goes on: its variants change what"
+
+    def question(name):
+        address = reverse(f"admin:sessrec_experiment_{name}", args=[experiment.pk])
+        return admin_client.post(address).content.decode()
+
+    assert pauses in question("start")
+    assert "paused" not in page(admin_client, reverse(LIST)).lower()
+    assert pauses in act(admin_client, "start", experiment).content.decode()
+    today = reverse("admin:app_list", args=["sessrec"])
+    for address in (reverse(LIST), page_of(declared), today):
+        html = page(admin_client, address)
+        assert "Paused: “Does it pay?” stands in its place." in html
+        assert "At this traffic" not in html
+    assert 'sessrec-refused">paused</span>' in page(admin_client, page_of(declared))
+    assert goes_on in question("stop")
+    assert "it is counted anew: its sessions saw other lists" in question("stop")
+    assert goes_on in act(admin_client, "stop", experiment, keep="four").content.decode()
+    assert goes_on in question("keep")
+    assert "Paused" not in page(admin_client, page_of(declared))
+    anew = AuditEntry.objects.get(detail__change="counted anew")
+    assert (anew.done_by, anew.detail["experiment"]) == ("admin", "declared")
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy, override
 
 from django_sessrec.experiment_models import DailyArm, Experiment
-from django_sessrec.measuring.rollups import roll_up_due
+from django_sessrec.measuring.days import today
+from django_sessrec.measuring.rollups import roll_up, roll_up_due
 from django_sessrec.measuring.verdicts import Verdict
 from django_sessrec.models import AuditEntry, Promotion
-from django_sessrec.operations.experiments import judgement, take_in_declared, tend
+from django_sessrec.operations.declared_experiments import stands_in_place_of
+from django_sessrec.operations.experiments import judgement, keep, start, stop, take_in_declared, tend
 from tests.support.admin import a_run
 from tests.support.experiments import an_experiment, takes_part
 
@@ -155,6 +157,63 @@ def test_one_that_another_placement_declares_as_well_goes_on(settings):
     declared_on(settings, "basket", "home")
     tend()
     assert Experiment.objects.get().placement == "home"
+    assert not AuditEntry.objects.exists()
+
+
+def a_counted_one(placement):
+    """A declared experiment with a session, and one of the admin in its place for which it is paused."""
+    serve("neighbours", since=timedelta(days=30))
+    declared(placement, a={"SHARE": 1}, b={"SHARE": 1, "TITLE": "New"})
+    takes_part(NOW - timedelta(days=2), "a", experiment="declared", model="neighbours")
+    tend()
+    roll_up_due()
+    other = an_experiment("Other?", variants={"as it is": {}, "four": {"LIMIT": 4}})
+    start(other)
+    return Experiment.objects.get(name="declared"), other
+
+
+def test_one_is_paused_while_one_of_the_admin_runs_on_its_placement(placement):
+    one, other = a_counted_one(placement)
+    assert stands_in_place_of(one) == other
+    stop(other, "enough")
+    assert stands_in_place_of(one) is None
+
+
+def test_one_of_two_placements_goes_on_where_no_other_runs(settings):
+    serve("neighbours")
+    declared_on(settings, "home", "basket")
+    tend()
+    start(an_experiment("Other?", placement="home", variants={"as it is": {}, "four": {"LIMIT": 4}}))
+    one = Experiment.objects.get(name="declared")
+    assert stands_in_place_of(one) is None
+    start(an_experiment("Third?", placement="basket", variants={"as it is": {}, "four": {"LIMIT": 4}}))
+    assert stands_in_place_of(one) is not None
+
+
+def test_what_changes_the_placement_under_one_has_it_counted_anew(placement):
+    one, other = a_counted_one(placement)
+    stop(other, "better", "four", "ada")
+    one.refresh_from_db()
+    assert (one.state, judgement(one).sessions) == ("waiting", 0)
+    entry = AuditEntry.objects.get()
+    assert (entry.done_by, entry.detail) == ("ada", {"experiment": "declared", "change": "counted anew"})
+    assert "everybody" in entry.reason
+    tend()
+    takes_part(timezone.now(), "b", experiment="declared", model="neighbours")
+    roll_up(today())
+    one.refresh_from_db()
+    assert (one.state, judgement(one).sessions) == ("running", 1)
+    keep(other, "", "ada")
+    one.refresh_from_db()
+    assert judgement(one).sessions == 0
+
+
+@pytest.mark.parametrize("variant", ["", "as it is"])
+def test_a_stop_that_leaves_the_placement_as_it_was_lets_its_figures_go_on(placement, variant):
+    one, other = a_counted_one(placement)
+    stop(other, "no better", variant, "ada")
+    one.refresh_from_db()
+    assert (one.state, judgement(one).sessions) == ("running", 1)
     assert not AuditEntry.objects.exists()
 
 

@@ -119,7 +119,7 @@ def test_a_stop_keeps_its_reason_and_may_keep_a_variant():
     experiment.refresh_from_db()
     assert (experiment.state, experiment.stop_reason, experiment.kept) == ("stopped", "found a winner", "new")
     assert experiment.stopped_at is not None
-    keep(experiment, "")
+    keep(experiment, "", "ada")
     assert Experiment.objects.get().kept == ""
 
 
