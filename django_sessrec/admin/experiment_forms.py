@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
+from django.db.models import F
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from django_sessrec import database
 from django_sessrec.admin.acts import ReasonForm
-from django_sessrec.admin.experiment_words import part
+from django_sessrec.admin.experiment_words import changes, part
 from django_sessrec.admin.formatting import NONE
-from django_sessrec.admin.words import placement_name
+from django_sessrec.admin.words import experiment_name, placement_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.experiment_models import INTERLEAVED, Experiment, Variant
@@ -202,14 +203,30 @@ def ramp_form(now: float) -> type[ReasonForm]:
     return RampForm
 
 
-def stop_form(variants: Iterable[Variant], now: str = "") -> type[ReasonForm]:
-    """A form that asks what everybody gets afterwards; `now`: the variant that everybody gets."""
-    choices: list[tuple[str, Any]] = [("", _("the placement as it is in the settings"))]
-    choices += [(each.name, each.name) for each in variants if not each.holdout]
+def stop_form(experiment: Experiment) -> type[ReasonForm]:
+    """A form that asks what everybody gets afterwards, beginning with what everybody gets now."""
+    choices: list[tuple[str, Any]] = [("", _without(experiment))]
+    choices += [(each.name, each.name) for each in experiment.variants.all() if not each.holdout]
 
     class StopForm(ReasonForm):
         keep = forms.ChoiceField(
-            label=_("Afterwards everybody gets"), choices=choices, required=False, initial=now
+            label=_("Afterwards everybody gets"), choices=choices, required=False, initial=experiment.kept
         )
 
     return StopForm
+
+
+def _without(experiment: Experiment) -> str:
+    """The placement that this experiment changes nothing of; others may have left something there."""
+    kept = Variant.objects.filter(experiment__placement=experiment.placement, name=F("experiment__kept"))
+    others = kept.exclude(experiment=experiment).select_related("experiment")
+    left = [
+        gettext("“%(name)s” left: %(changes)s")
+        % {"name": experiment_name(each.experiment.name), "changes": changes(each)}
+        for each in others.exclude(experiment=experiment)
+        .select_related("experiment")
+        .order_by("experiment__stopped_at")
+        if each.changes
+    ]
+    words = gettext("the placement without this experiment")
+    return f"{words} ({'; '.join(left)})" if left else words

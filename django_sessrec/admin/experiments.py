@@ -186,7 +186,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             question,
             "stopped",
             lambda answer: room.stop(experiment, answer["reason"], answer["keep"], by),
-            stop_form(experiment.variants.all()),
+            stop_form(experiment),
         )
 
     def keep_view(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -205,7 +205,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             question,
             "kept",
             lambda answer: room.keep(experiment, answer["keep"], by),
-            stop_form(experiment.variants.all(), experiment.kept),
+            stop_form(experiment),
         )
 
     def discard_view(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
 from django_sessrec.models import AuditEntry, Promotion
 from django_sessrec.operations.experiments import tend
+from django_sessrec.serving.placements import placement_for
 from tests.support.admin import a_run, page
 from tests.support.experiments import an_experiment, page_of, takes_part
 
@@ -149,6 +150,29 @@ def test_ramp_stop_and_what_everybody_gets(admin_client):
     assert Experiment.objects.get().kept == ""
     changes = [entry.detail["change"] for entry in AuditEntry.objects.order_by("pk")]
     assert changes == ["started", "ramped", "stopped", "kept"]
+
+
+def test_a_stop_names_what_earlier_experiments_left_on_the_placement(admin_client):
+    serve("neighbours")
+    variants = {"as it is": {}, "many": {"LIMIT": 12}}
+    earlier = an_experiment("Is 12 better?", variants=variants)
+    an_experiment("No change?", variants=variants, state="stopped", kept="as it is")
+    an_experiment("Elsewhere?", variants=variants, state="stopped", kept="many", placement="home")
+    experiment = an_experiment(variants={"as it is": {}, "four": {"LIMIT": 4}})
+
+    def choice(name, experiment):
+        answer = admin_client.post(reverse(f"admin:sessrec_experiment_{name}", args=[experiment.pk]))
+        return dict(answer.context["form"].fields["keep"].choices)[""]
+
+    act(admin_client, "start", earlier)
+    assert choice("stop", earlier) == "the placement without this experiment"
+    act(admin_client, "stop", earlier, keep="many")
+    assert choice("keep", earlier) == "the placement without this experiment"
+    act(admin_client, "start", experiment)
+    left = "the placement without this experiment (“Is 12 better?” left: length of the list: 12)"
+    assert choice("stop", experiment) == left
+    act(admin_client, "stop", experiment, keep="")
+    assert placement_for("product_page").limit == 12
 
 
 def test_what_the_settings_declare_on_the_placement_pauses_meanwhile_and_says_so(admin_client, placement):
