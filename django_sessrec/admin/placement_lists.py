@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.rule_fields import LONGEST_TITLE, ProductField, named_value, value_of
 from django_sessrec.admin.rule_words import Words
-from django_sessrec.admin.words import placement_name, step_name
+from django_sessrec.admin.words import placement_name, step_name, variant_words
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.conf import PLACEMENT_DEFAULTS, sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
@@ -117,7 +117,8 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
     lists = [merchant_rules.live(name)]
     if draft is not None:
         lists.append(Merchandising.of(draft.rules.all(), draft.changes))
-    made = [_made(visit, placement_for(name, visit, merchandising=each), catalogue) for each in lists]
+    settled = [placement_for(name, visit, merchandising=each) for each in lists]
+    made = [_made(visit, each, catalogue) for each in settled]
     choices = [choice or Choice() for choice in made]
     words.offered |= catalogue.offered
     ids = [{each.item_id for each in choice.chosen} for choice in choices]
@@ -125,7 +126,7 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
     last = choices[-1]
     clicks = [item_id for each in (*recent, visit) for item_id in each.clicks[-CLICKS:]]
     words.look_up([*clicks, *(each.item_id for each in last.dropped[:LEFT_OUT])])
-    wanted = placement_for(name, visit, merchandising=lists[-1]).limit
+    wanted = settled[-1].limit
     too_few = len(last.chosen) < wanted
     by_rules = [each for each in last.dropped if each.trace[-1].rule.startswith(MERCHANT)]
     return {
@@ -134,6 +135,7 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
         "current": words.product(visit.current) if visit.current else "",
         "category": ", ".join(named_value("category", each, catalogue) for each in visit.categories),
         "query": visit.query,
+        "variant": variant_words(settled[0]),
         "live_list": shown[0],
         "draft_list": shown[1] if draft else None,
         "left_out": [

@@ -10,6 +10,7 @@ from typing import Any, Final
 from django.utils.translation import ngettext
 
 from django_sessrec.admin.rule_words import Words
+from django_sessrec.admin.words import variant_words
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving.merchant_rules import trace_name
 from django_sessrec.serving.preview import Example
@@ -64,4 +65,5 @@ def example_lists(example: Example, words: Words) -> dict[str, Any]:
     clicked = example.visit.clicks[-CLICKS_NAMED:]
     words.look_up(clicked)
     clicks = [words.product(item_id) for item_id in clicked]
-    return {"clicks": clicks, "before": before, "after": after}
+    variant = variant_words(example.placement)
+    return {"clicks": clicks, "variant": variant, "before": before, "after": after}

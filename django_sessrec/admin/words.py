@@ -10,6 +10,7 @@ from django_sessrec.experiment_models import EMPTY, HOLDOUT
 from django_sessrec.serving.candidate import BOUGHT_TOGETHER, DROPPED, MOVED, Trace
 from django_sessrec.serving.choose import REFILLED
 from django_sessrec.serving.merchant_rules import MERCHANT
+from django_sessrec.serving.placements import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,18 @@ def subject_name(subject: str) -> str:
 def experiment_name(name: str) -> str:
     """What somebody wrote; of a key in the settings its words."""
     return name if " " in name else placement_name(name)
+
+
+def variant_words(placement: Placement) -> str:
+    """The variant that a list is made as; empty for a session that takes part in no experiment."""
+    names = {"variant": placement.variant, "experiment": experiment_name(placement.experiment)}
+    if not placement.experiment:
+        return ""
+    if placement.holdout:
+        return _("Holdout “%(variant)s” of “%(experiment)s”: no recommendations, on purpose.") % names
+    if placement.teams:
+        return _("“%(experiment)s” mixes products of both models into this list.") % names
+    return _("Variant “%(variant)s” of “%(experiment)s”.") % names
 
 
 def step_name(step: str) -> str:

@@ -21,7 +21,7 @@ from django_sessrec.models import Event, EventName, Impression
 from django_sessrec.safety import isolated
 from django_sessrec.serving.choose import REFILLED, Choice, choose
 from django_sessrec.serving.merchant_rules import Merchandising
-from django_sessrec.serving.placements import placement_for
+from django_sessrec.serving.placements import Placement, placement_for
 from django_sessrec.serving.visit import Visit, visit_from_events
 
 SESSIONS: Final = 200
@@ -37,6 +37,7 @@ class Example:
     """One session with both lists."""
 
     visit: Visit
+    placement: Placement  # as its session gets it
     before: Choice
     after: Choice
 
@@ -46,6 +47,7 @@ class Comparison:
     """Lists of recent sessions under the rules that are live and under others."""
 
     sessions: int = 0  # compared
+    holdouts: int = 0  # sessions left out: their list is empty under any rules
     changed: int = 0  # lists that differ
     short_before: int = 0  # lists with fewer products than the placement asks for
     short_after: int = 0
@@ -123,6 +125,9 @@ def compare(
         if time.monotonic() > until:
             break
         settled = [placement_for(placement, visit, merchandising=each) for each in (before, after)]
+        if settled[0].holdout:
+            compared.holdouts += 1
+            continue
         made: list[Choice] = []
         with isolated("make the lists of a preview"):
             made = [choose(visit, each, catalogue=catalogue) for each in settled]
@@ -142,7 +147,7 @@ def compare(
             compared.gone.update(set(ids[0]) - set(ids[1]))
             compared.new.update(set(ids[1]) - set(ids[0]))
             if len(compared.examples) < EXAMPLES:
-                compared.examples.append(Example(visit, one, other))
+                compared.examples.append(Example(visit, settled[0], one, other))
     return compared
 
 

@@ -4,14 +4,16 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone, translation
+from django.utils.html import escape
 
 from django_sessrec.admin.words import reason_name, rule_name, step_name
 from django_sessrec.ids import uuid7
 from django_sessrec.models import PlacementRule
 from django_sessrec.operations.experiments import stop
 from django_sessrec.recommendations import REASONS, STEPS
-from django_sessrec.serving import rules
+from django_sessrec.serving import experiments, rules
 from django_sessrec.serving.choose import VARYING
+from django_sessrec.serving.experiments import assigned
 from django_sessrec.serving.rule_sets import draft_of, publish
 from tests.demo.models import Product
 from tests.support.admin import page
@@ -145,6 +147,33 @@ def test_the_preview_says_that_it_knows_no_category_and_no_search(admin_client, 
     at = timezone.now() - timedelta(minutes=9)
     happen(uuid7(at), at, "view_item", str(shop[2].pk))
     assert "search words of a page are not stored" in page(admin_client, url("preview", NAME))
+
+
+def test_lists_name_the_variant_that_their_session_gets(admin_client, shop):
+    at = timezone.now() - timedelta(minutes=9)
+    variants = {"three": {"SHARE": 1}, "none": {"SHARE": 1}}
+    for n, variant in enumerate(["three", "none"] * 4):
+        ids = iter(lambda: uuid7(at), None)
+        session = next(each for each in ids if assigned("Does it pay?", variants, each) == variant)
+        happen(session, at, "view_item", str(shop[2 + n].pk))
+    pin = {"kind": "pin", "parameters": {"item": str(shop[21].pk), "position": 1}}
+    draft_of(NAME, "ada").rules.create(**pin)
+    a_running_one(timezone.now(), placement=NAME, variants={"three": {"LIMIT": 3}, "none": None})
+    experiments.forget()
+    told = {}
+    for number in range(1, 9):
+        answer = admin_client.get(url("page", NAME), {"session": number})
+        told[answer.context["variant"]] = len(answer.context["live_list"])
+        assert escape(answer.context["variant"]) in answer.content.decode()
+    assert told == {
+        "Variant “three” of “Does it pay?”.": 3,
+        "Holdout “none” of “Does it pay?”: no recommendations, on purpose.": 0,
+    }
+    assert admin_client.get(url("page", NAME), {"product": shop[8].pk}).context["variant"] == ""
+    html = page(admin_client, url("preview", NAME))
+    assert "of a holdout are left out: their lists are empty on purpose." in html
+    assert "(100 %)" in html
+    assert "Variant “three” of “Does it pay?”." in html
 
 
 def test_what_an_experiment_left_for_everybody_is_among_the_settings(admin_client, shop):

@@ -9,9 +9,11 @@ from django.utils import timezone
 
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Impression, PlacementRule
-from django_sessrec.serving import preview
+from django_sessrec.serving import experiments, preview
 from django_sessrec.serving.merchant_rules import NONE, Merchandising
+from django_sessrec.serving.placements import placement_for
 from django_sessrec.serving.preview import compare, recent_visits
+from tests.support.experiments import an_experiment
 from tests.support.history import happen, show
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +89,16 @@ def test_a_preview_counts_what_changes_and_says_which_rule_did_it(sessions, prod
     assert sum(compared.gone.values()) == sum(compared.new.values())
     assert (compared.touched["merchant:1"], compared.touched["merchant:2"]) == (12, 0)
     assert len(compared.examples) == 5
+
+
+def test_sessions_of_a_holdout_are_left_out_of_what_changes(sessions, products):
+    an_experiment(state="running", variants={"lists": {}, "none": None})
+    experiments.forget()
+    visits = recent_visits(PLACEMENT)
+    held = sum(placement_for(PLACEMENT, each).holdout for each in visits)
+    compared = compare(PLACEMENT, visits, NONE, rules(("pin", {"item": str(products[29].pk), "position": 1})))
+    assert (compared.holdouts, compared.sessions, compared.changed) == (held, 12 - held, 12 - held)
+    assert {each.placement.variant for each in compared.examples} <= {"lists"}
 
 
 def test_rules_that_leave_too_little_are_counted(sessions):
