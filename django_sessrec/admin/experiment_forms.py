@@ -15,10 +15,13 @@ from django_sessrec import database
 from django_sessrec.admin.acts import ReasonForm
 from django_sessrec.admin.experiment_words import changes, part
 from django_sessrec.admin.formatting import NONE
+from django_sessrec.admin.placement_lists import settled_as
 from django_sessrec.admin.words import experiment_name, placement_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.experiment_models import INTERLEAVED, Experiment, Variant
+from django_sessrec.serving.candidate import USUAL_STEPS
+from django_sessrec.serving.fallback import HEARS_MODELS
 
 PARTS: Final = ((0.1, "10 %"), (0.25, "25 %"), (0.5, "50 %"), (1.0, "100 %"))
 SHADOW: Final = ("0", _("0 %: nobody, as in a pilot's shadow"))
@@ -116,7 +119,7 @@ class VariantForm(forms.Form):
 class BaseVariants(forms.BaseFormSet):
     """The variants of one experiment, as far as each is filled in."""
 
-    kind = goal = ""
+    kind = goal = placement = ""
 
     def clean(self) -> None:
         if any(self.errors):
@@ -135,6 +138,9 @@ class BaseVariants(forms.BaseFormSet):
             raise ValidationError(_("A holdout of everybody shows no recommendations, and compares nothing."))
         if self.goal == Experiment.Goal.CLICKS and (holdouts[0] or len(with_lists) < FEWEST):
             raise ValidationError(_("A holdout has no lists to click: decide by orders or sales."))
+        if any(form.models for form in chosen) and not _asks_models(self.placement):
+            words = _("None of this placement's steps asks a model: lists of other models would be the same.")
+            raise ValidationError(words)
         if self.kind == Experiment.Kind.INTERLEAVING:
             models = {tuple(form.changes.get("MODELS", ())) for form in chosen}
             if len(chosen) != FEWEST or any(holdouts) or len(models) != FEWEST:
@@ -142,6 +148,12 @@ class BaseVariants(forms.BaseFormSet):
 
     def filled(self) -> list[VariantForm]:
         return [form for form in self.forms if form.has_changed() and form.cleaned_data.get("name")]
+
+
+def _asks_models(placement: str) -> bool:
+    """Whether its lists depend on its models, as far as it is known."""
+    settled = settled_as(placement)
+    return settled is None or not HEARS_MODELS.isdisjoint(settled.steps or USUAL_STEPS)
 
 
 _Variants = forms.formset_factory(
@@ -154,6 +166,7 @@ def variants_form(given: Any) -> BaseVariants:
     made: BaseVariants = _Variants(given, prefix="variants")  # type: ignore[assignment]
     if given is not None:
         made.kind, made.goal = given.get("kind", ""), given.get("goal", "")
+        made.placement = given.get("placement", "")
     return made
 
 

@@ -30,6 +30,7 @@ from django_sessrec.admin.formatting import whole
 from django_sessrec.admin.words import experiment_name, placement_name
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
 from django_sessrec.measuring.rollups import roll_up_due
+from django_sessrec.measuring.sequences import TUNED_FOR
 from django_sessrec.measuring.verdicts import Judgement
 from django_sessrec.operations import experiments as room
 from django_sessrec.operations.declared_experiments import declared_on, stands_in_place_of
@@ -252,10 +253,12 @@ class ExperimentAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(to or self._page(experiment))
 
     def _plan(self, experiment: Experiment) -> str:
-        if experiment.is_counted and experiment.tuned_for:
-            return _("%s sessions") % whole(experiment.tuned_for)
         if experiment.kind == Experiment.Kind.INTERLEAVING:
             return _("Interleaving takes about a tenth of the sessions of an A/B test.")
+        if experiment.is_counted and experiment.tuned_for:
+            if experiment.tuned_for == TUNED_FOR:  # which stands for an unknown plan, too
+                return _("Unknown: too few sessions of this placement before it began.")
+            return _("%s sessions") % whole(experiment.tuned_for)
         planned = room.plan(experiment)
         return words.duration(planned, experiment.part)
 

@@ -47,6 +47,8 @@ MIN_LETTERS: Final = 3  # of a query's word that is searched for by itself
 MAX_WORDS: Final = 4  # of a query, so searched
 RANKED: Final = frozenset({BOUGHT_TOGETHER, MODEL, CO_VIEWS})  # these isolate what they query themselves
 
+HEARS_MODELS: Final = frozenset({MODEL, CO_VIEWS, CONTENT})  # only in these do lists differ by MODELS
+
 
 def candidates(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> Iterator[Candidate]:
     """Candidates step by step, best first; a step is asked only when those above have run out.

@@ -9,8 +9,9 @@ from django.utils import timezone
 from django_sessrec.admin.experiment_words import guards
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
 from django_sessrec.ids import uuid7
-from django_sessrec.operations.experiments import judgement
-from tests.support.admin import page
+from django_sessrec.models import Promotion
+from django_sessrec.operations.experiments import judgement, start
+from tests.support.admin import a_run, page
 from tests.support.axe import violations
 from tests.support.browser import needs_chromium
 from tests.support.experiments import a_running_one, an_experiment, page_of, takes_part
@@ -61,6 +62,19 @@ def test_an_experiment_without_traffic_says_so(admin_client):
     html = page(admin_client, page_of(experiment))
     assert "No session has taken part yet." in html
     assert "1,000 sessions" in html
+
+
+def test_a_plan_that_was_unknown_stays_unknown_after_the_start(admin_client):
+    for model in ("itemknn", "neighbours"):
+        Promotion.objects.create(model=model, run=a_run(model=model), promoted_by="test")
+    experiment = an_experiment()
+    assert "Unknown: too few sessions of this placement in the last days." in page(
+        admin_client, page_of(experiment)
+    )
+    start(experiment)
+    html = page(admin_client, page_of(experiment))
+    assert "Unknown: too few sessions of this placement before it began." in html
+    assert "10,000" not in html
 
 
 def test_the_list_counts_one_session_as_one(admin_client):

@@ -110,6 +110,19 @@ def test_what_compares_nothing_is_refused(admin_client, changed, told):
     assert not Experiment.objects.exists()
 
 
+def test_models_are_not_compared_where_no_step_asks_one(admin_client, placement):
+    placement(STEPS=["bought_together", "trending", "static"])
+    for kind in ("split", "interleaving"):
+        answer = admin_client.post(reverse(NEW), GIVEN | {"kind": kind})
+        assert "steps asks a model" in answer.content.decode()
+    assert not Experiment.objects.exists()
+    no_models = {"variants-1-model_1": "", "variants-1-model_2": ""}
+    admin_client.post(reverse(NEW), GIVEN | no_models)
+    placement(STEPS=["co_views", "static"])
+    admin_client.post(reverse(NEW), GIVEN | {"name": "And co-views?"})
+    assert Experiment.objects.count() == 2
+
+
 def test_a_name_is_given_once(admin_client, placement):
     an_experiment(NAME)
     assert "has this name" in admin_client.post(reverse(NEW), GIVEN).content.decode()
