@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Final
 
+from django.utils.formats import date_format
 from django.utils.functional import Promise
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -17,6 +19,7 @@ from django_sessrec.admin.words import experiment_name
 from django_sessrec.experiment_models import Experiment, Variant
 from django_sessrec.measuring.arms import Arm
 from django_sessrec.measuring.comparison import Difference
+from django_sessrec.measuring.report import counted_up_to
 from django_sessrec.measuring.sequences import ALARM
 from django_sessrec.measuring.verdicts import Judgement, Verdict
 from django_sessrec.operations.experiments import Plan, sessions_a_day
@@ -91,6 +94,8 @@ def _verdict(
     if experiment.state == Experiment.State.DRAFT:
         return _("A draft: no session takes part yet.")
     if judged.verdict == Verdict.WAITING:
+        if experiment.state == Experiment.State.STOPPED:
+            return _("Stopped before every variant served: nothing was compared.")
         if waits_for:
             models = ", ".join(waits_for)
             return _("Waiting for %(models)s, of which no run serves yet. Nothing is compared before.") % {
@@ -98,7 +103,10 @@ def _verdict(
             }
         return _("Waiting. Nothing is compared before every variant serves.")
     if judged.verdict == Verdict.EMPTY:
-        return _("No session has taken part yet.")
+        if (at := counted_up_to()) is None:
+            return _("No session has taken part yet.")
+        moment = date_format(localtime(at), "DATETIME_FORMAT")
+        return _("No session was counted up to %(moment)s.") % {"moment": moment}
     if judged.verdict == Verdict.UNCOMPARED:
         return _(
             "Clicked lists can't decide this: a holdout has no lists to click. See its orders and"

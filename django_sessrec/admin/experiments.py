@@ -29,6 +29,7 @@ from django_sessrec.admin.experiment_lengths import by_session_length
 from django_sessrec.admin.formatting import whole
 from django_sessrec.admin.words import experiment_name, placement_name
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
+from django_sessrec.measuring.report import counted_up_to
 from django_sessrec.measuring.rollups import roll_up_due
 from django_sessrec.measuring.sequences import TUNED_FOR
 from django_sessrec.measuring.verdicts import Judgement
@@ -74,7 +75,11 @@ class ExperimentAdmin(ReadOnlyAdmin):
         roll_up_due(ROLL_UP_SECONDS)
         rows = [_row(each) for each in Experiment.objects.prefetch_related("variants")[:SHOWN]]
         rows.sort(key=lambda row: not row["experiment"].is_open)
-        context = self._context(request, _("Experiments")) | {"rows": rows, **(extra_context or {})}
+        context = self._context(request, _("Experiments")) | {
+            "rows": rows,
+            "counted_at": counted_up_to(),
+            **(extra_context or {}),
+        }
         return TemplateResponse(request, "admin/sessrec/experiments.html", context)
 
     def change_view(
@@ -96,6 +101,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             "figures": words.figures(experiment, judged),
             "arms": _arms(experiment, judged),
             "by_length": by_session_length(experiment),
+            "counted_at": counted_up_to(),
             "beside": _beside(experiment),
             "split": words.split(judged),
             "removed": judged.removed,

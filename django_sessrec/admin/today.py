@@ -42,7 +42,7 @@ from django_sessrec.measuring.kpis import (
     sales_difference,
     share_difference,
 )
-from django_sessrec.measuring.report import Compared, Report, report
+from django_sessrec.measuring.report import Compared, Report, counted_up_to, report
 from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import alarms
 from django_sessrec.operations.declared_experiments import stands_in_place_of
@@ -103,7 +103,7 @@ def today_context(days: int) -> dict[str, Any]:
         "placements": [_of_placement(this, name, each, currency) for name, each in this.by_placement.items()],
         "models": list(_models()),
         "uncounted": this.uncounted,
-        "counted_at": this.counted_at,
+        "counted_at": counted_up_to(),
         "days_before": this.days_before,
         "start": this.start,
         "end": this.end,

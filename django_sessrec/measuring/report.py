@@ -44,7 +44,6 @@ class Report:
     by_placement: placement -> figures
     sessions, sessions_before: day -> the shop's sessions
     pages: day -> its tracked pages by consent
-    counted_at: when the latest of these sums was made; None where there is none
     uncounted: days of the period whose sums are missing, because the schedule has not made them
     """
 
@@ -59,7 +58,6 @@ class Report:
     sessions: Mapping[date, Sessions]
     sessions_before: Mapping[date, Sessions]
     pages: Mapping[date, Pages]
-    counted_at: datetime | None
     uncounted: list[date]
 
 
@@ -74,7 +72,7 @@ def report(start: date, end: date) -> Report:
     first = kpis.first_day()
     days_before = _known(length, first, start)
     now, before = (start, end), (start - days_before * ONE, start - ONE)
-    counted_at, uncounted = counted(start, end)
+    _made_at, uncounted = counted(start, end)
     by_day, by_day_before = (_by(days, "day") for days in (now, before))
     return Report(
         start=start,
@@ -88,7 +86,6 @@ def report(start: date, end: date) -> Report:
         sessions=kpis.sessions(*now),
         sessions_before=kpis.sessions(*before),
         pages=kpis.pages(*now),
-        counted_at=counted_at,
         uncounted=uncounted,
     )
 
@@ -104,6 +101,11 @@ def counted(start: date, end: date) -> tuple[datetime | None, list[date]]:
     made = dict(RolledUpDay.objects.filter(day__range=(start, end)).values_list("day", "rolled_up_at"))
     missing = sorted(set(rollups.days_with_rows(start, min(end, today()))) - made.keys())
     return max(made.values(), default=None), missing
+
+
+def counted_up_to() -> datetime | None:
+    """When the sums of the latest day were made; None where no day has any."""
+    return RolledUpDay.objects.order_by("-day").values_list("rolled_up_at", flat=True).first()
 
 
 Days = tuple[date, date]

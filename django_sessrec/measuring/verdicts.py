@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from math import ceil
 from typing import Final
@@ -27,6 +27,7 @@ COMPARED: Final = ("clicks", "orders", "revenue", "full", "refunds", "time")
 # Guard rails, and the direction that is bad: fewer full lists, more refunds, slower lists.
 GUARDS: Final[Mapping[str, int]] = {"full": -1, "refunds": 1, "time": 1}
 OF_LISTS: Final = ("clicks", "full", "time")  # which a holdout has none of, to be compared with
+SHARES: Final = ("clicks", "orders", "full", "refunds")  # each trial counts once
 
 
 class Verdict(Enum):
@@ -88,7 +89,7 @@ def judge(experiment: Experiment, variants: Sequence[Variant], found: Mapping[st
     holdouts = {each.name for each in variants if each.holdout}
     differences = {
         name: {
-            each: sequence(arm.ratio(each), control.ratio(each), tuned_for, alpha)
+            each: _possible(each, sequence(arm.ratio(each), control.ratio(each), tuned_for, alpha))
             for each in COMPARED
             if each not in OF_LISTS or not holdouts & {first, name}
         }
@@ -109,6 +110,13 @@ def judge(experiment: Experiment, variants: Sequence[Variant], found: Mapping[st
     elif split < ALARM:
         verdict = Verdict.BROKEN
     return Judgement(verdict, arms, differences, split, failed, decides, needed, removed)
+
+
+def _possible(name: str, bounds: Difference | None) -> Difference | None:
+    """Two shares differ by 1 at most; of a few sessions the normal approximation goes beyond."""
+    if bounds is None or name not in SHARES:
+        return bounds
+    return replace(bounds, low=max(-1.0, bounds.low), high=min(1.0, bounds.high))
 
 
 def _fails(guard: str, bounds: Difference) -> bool:

@@ -5,10 +5,14 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 from django_sessrec.admin.experiment_words import guards
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
+from django_sessrec.figure_models import RolledUpDay
 from django_sessrec.ids import uuid7
+from django_sessrec.measuring.days import today
 from django_sessrec.models import Promotion
 from django_sessrec.operations.experiments import judgement, start
 from tests.support.admin import a_run, page
@@ -60,8 +64,19 @@ def test_the_settings_experiments_are_listed_and_not_changed_here(admin_client, 
 def test_an_experiment_without_traffic_says_so(admin_client):
     experiment = a_running_one(timezone.now() - timedelta(days=1))
     html = page(admin_client, page_of(experiment))
-    assert "No session has taken part yet." in html
     assert "1,000 sessions" in html
+    at = date_format(localtime(RolledUpDay.objects.get(day=today()).rolled_up_at), "DATETIME_FORMAT")
+    takes_part(timezone.now(), "old", experiment=experiment.name)
+    for address in (page_of(experiment), reverse(LIST)):
+        html = page(admin_client, address)
+        assert f"No session was counted up to {at}." in html
+        assert f"Counted up to {at}" in html
+
+
+def test_one_that_was_stopped_while_it_waited_does_not_wait(admin_client):
+    html = page(admin_client, page_of(an_experiment(state="stopped", stopped_at=timezone.now())))
+    assert "Stopped before every variant served: nothing was compared." in html
+    assert "Waiting" not in html
 
 
 def test_a_plan_that_was_unknown_stays_unknown_after_the_start(admin_client):
@@ -229,9 +244,9 @@ def test_today_says_the_verdict_of_open_experiments(admin_client):
     an_experiment("Waits?", state="waiting", placement="home")
     a_running_one(timezone.now() - timedelta(days=1))
     takes_part(timezone.now() - timedelta(hours=1), "old")
-    today = page(admin_client, reverse("admin:app_list", args=["sessrec"]))
-    assert "Waiting for itemknn, neighbours" in today
-    assert "Too early: there are too few sessions to say anything." in today
+    html = page(admin_client, reverse("admin:app_list", args=["sessrec"]))
+    assert "Waiting for itemknn, neighbours" in html
+    assert "Too early: there are too few sessions to say anything." in html
 
 
 def test_a_pilot_in_the_shadow_says_what_it_would_show(admin_client, products, trails, promote):

@@ -12,10 +12,12 @@ from django.db.models import F
 from django.template import Context, Template
 from django.urls import reverse
 from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 from django_sessrec import events
 from django_sessrec.admin.charts import sparkline
 from django_sessrec.experiment_models import Experiment
+from django_sessrec.figure_models import RolledUpDay
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import last_days, today, whole_days
 from django_sessrec.measuring.report import report
@@ -95,6 +97,13 @@ def test_a_day_that_is_not_over_is_told_apart_and_held_against_nothing(admin_cli
         f"Whole days up to {until}. Today so far: 1 list, 0.00 EUR after a click of 3.00 EUR in sales."
         in html
     )
+
+
+def test_today_is_counted_up_to_its_own_sums_though_those_of_other_days_are_older(admin_client, sales):
+    page(admin_client, TODAY)
+    RolledUpDay.objects.exclude(day=today()).update(rolled_up_at=F("rolled_up_at") - timedelta(minutes=16))
+    at = date_format(localtime(RolledUpDay.objects.get(day=today()).rolled_up_at), "DATETIME_FORMAT")
+    assert f"Counted up to {at}" in page(admin_client, TODAY)
 
 
 def test_today_without_an_order_says_its_lists(admin_client, sales):

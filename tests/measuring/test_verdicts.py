@@ -55,6 +55,13 @@ def test_a_small_difference_is_too_early():
     assert judged.needed > 2_000
 
 
+def test_of_few_sessions_no_share_differs_by_more_than_it_can():
+    """A session counts once: 100 of 100 sessions with an order is all that there can be."""
+    judged = verdict({"old": an_arm(50, 25), "new": an_arm(50, 27)}, tuned_for=1_000_000)
+    bounds = judged.differences["new"]["orders"]
+    assert (bounds.low, bounds.high) == (-1, 1)
+
+
 @pytest.mark.parametrize(("orders", "expected"), [(200, Verdict.BETTER), (30, Verdict.WORSE)])
 def test_a_large_difference_is_known(orders, expected):
     judged = verdict({"old": an_arm(1_000, 100), "new": an_arm(1_000, orders)})
