@@ -218,28 +218,28 @@ def ramp_form(now: float) -> type[ReasonForm]:
 
 def stop_form(experiment: Experiment) -> type[ReasonForm]:
     """A form that asks what everybody gets afterwards, beginning with what everybody gets now."""
-    choices: list[tuple[str, Any]] = [("", _without(experiment))]
+    choices: list[tuple[str, Any]] = [("", _("the placement without this experiment"))]
     choices += [(each.name, each.name) for each in experiment.variants.all() if not each.holdout]
 
     class StopForm(ReasonForm):
         keep = forms.ChoiceField(
-            label=_("Afterwards everybody gets"), choices=choices, required=False, initial=experiment.kept
+            label=_("Afterwards everybody gets"),
+            choices=choices,
+            required=False,
+            initial=experiment.kept,
+            help_text=_left_by_others(experiment),
         )
 
     return StopForm
 
 
-def _without(experiment: Experiment) -> str:
-    """The placement that this experiment changes nothing of; others may have left something there."""
+def _left_by_others(experiment: Experiment) -> str:
+    """What other experiments changed of the placement for everybody, which this one leaves as it is."""
     kept = Variant.objects.filter(experiment__placement=experiment.placement, name=F("experiment__kept"))
     others = kept.exclude(experiment=experiment).select_related("experiment")
-    left = [
-        gettext("“%(name)s” left: %(changes)s")
-        % {"name": experiment_name(each.experiment.name), "changes": changes(each)}
-        for each in others.exclude(experiment=experiment)
-        .select_related("experiment")
-        .order_by("experiment__stopped_at")
+    words = gettext("“%(name)s” left on this placement: %(changes)s.")
+    return " ".join(
+        words % {"name": experiment_name(each.experiment.name), "changes": changes(each)}
+        for each in others.order_by("experiment__stopped_at")
         if each.changes
-    ]
-    words = gettext("the placement without this experiment")
-    return f"{words} ({'; '.join(left)})" if left else words
+    )

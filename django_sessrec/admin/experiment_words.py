@@ -106,7 +106,7 @@ def _verdict(
         if (at := counted_up_to()) is None:
             return _("No session has taken part yet.")
         moment = date_format(localtime(at), "DATETIME_FORMAT")
-        return _("No session was counted up to %(moment)s.") % {"moment": moment}
+        return _("Up to %(moment)s no session was counted.") % {"moment": moment}
     if judged.verdict == Verdict.UNCOMPARED:
         return _(
             "Clicked lists can't decide this: a holdout has no lists to click. See its orders and"

@@ -69,7 +69,7 @@ def test_an_experiment_without_traffic_says_so(admin_client):
     takes_part(timezone.now(), "old", experiment=experiment.name)
     for address in (page_of(experiment), reverse(LIST)):
         html = page(admin_client, address)
-        assert f"No session was counted up to {at}." in html
+        assert f"Up to {at} no session was counted." in html
         assert f"Counted up to {at}" in html
 
 
