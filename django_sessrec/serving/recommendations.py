@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -42,6 +43,7 @@ from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.placements import ROWS, Placement, placement_for
 from django_sessrec.serving.reasons import OF_AN_ITEM, words
+from django_sessrec.serving.variety import explored
 from django_sessrec.serving.visit import Visit, listed, named_categories, visit_of
 
 
@@ -223,13 +225,17 @@ def remember(
 
 
 def _propensities(choice: Choice) -> list[float | None] | None:
-    """Of each item; 1 for those that the shop placed, None for one that was put in after the draw.
+    """Of each item; 1 for those that the shop placed, None from the first on that no longer stands as drawn.
 
     None for a list of two variants: which of them an item is of was drawn, too.
     """
-    if all(each.propensity is None for each in choice.chosen):
+    drawn = next((each.after for each in choice.effects if each.rule == explored.__name__), None)
+    if drawn is None:
         return None
-    return [1.0 if each.step in BY_HAND else each.propensity for each in choice.chosen]
+    pairs = zip(choice.chosen, drawn, strict=False)
+    as_drawn = sum(1 for _pair in takewhile(lambda pair: pair[0].item_id == pair[1].item_id, pairs))
+    given = [1.0 if each.step in BY_HAND else each.propensity for each in choice.chosen[:as_drawn]]
+    return [*given, *(None for _each in choice.chosen[as_drawn:])]
 
 
 def rendered(recommendations: Recommendations, request: HttpRequest | None) -> SafeString:

@@ -195,3 +195,18 @@ def test_intents_that_do_not_open_leave_the_run_before_in_service(shop, products
     (settings.SESSREC["ARTIFACTS"] / run.artifact / "intents.npy").write_bytes(b"no array")
     assert active("neighbours") == before
     assert isinstance(before.intents, Intents)
+
+
+def test_a_place_has_a_propensity_only_as_long_as_the_list_is_as_drawn(shop):
+    missing = 0
+    for _ in range(20):
+        visit = Visit([shop[0], shop[1]], shop[10], session_id=uuid7(), consent="session")
+        placement = Placement("home", ("neighbours",), explore=0.5, intents="rows")
+        choice = choose(visit, placement)
+        [drawn] = [each.after for each in choice.effects if each.rule == "explored"]
+        row = remember(choice, visit, placement)
+        for place, chance in enumerate(row.propensities):
+            as_drawn = row.item_ids[: place + 1] == [each.item_id for each in drawn[: place + 1]]
+            assert (chance is not None) == as_drawn
+            missing += not as_drawn
+    assert missing

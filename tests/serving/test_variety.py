@@ -116,7 +116,7 @@ def test_where_the_lists_can_t_be_read_nothing_is_rotated(shop, break_table, cap
     before = [each.item_id for each in chosen(visit)]
     break_table("sessrec_impression")
     assert [each.item_id for each in chosen(visit, rotate_after=1)] == before
-    assert "could not read what the session was shown" in caplog.text
+    assert "run manage.py migrate" in caplog.text
 
 
 def test_the_probabilities_of_a_draw_are_those_that_it_says():
