@@ -260,7 +260,52 @@ def test_copies_fit_into_the_callers_transaction():
 def test_copy_leaves_withdrawn_sessions_out():
     withdrawn, stays = event(), event()
     erase_sessions([withdrawn.session_id])
-    assert copy_events([row_of(withdrawn), row_of(stays)]) == 1
+    assert copy_events([row_of(withdrawn), row_of(stays), row_of(stays)]) == 1
+    assert in_the_ledger() == {"stored": 1, "duplicate": 1, "withdrawn": 1}
+
+
+def test_a_copy_stores_nothing_of_a_session_that_is_erased_meanwhile():
+    row, erased = event(), []
+
+    def erase():
+        erased.append(erase_sessions([row.session_id]))
+        connections.close_all()
+
+    def erase_first(execute, sql, params, many, context):
+        if "INSERT INTO sessrec_event" in sql:
+            erasing = threading.Thread(target=erase)
+            erasing.start()
+            erasing.join()
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(erase_first):
+        copy_events([row_of(row)])
+    assert not erased[0].unfinished
+    assert not Event.objects.exists()
+    assert in_the_ledger() == {"withdrawn": 1}
+
+
+def test_a_copy_counts_no_row_twice_where_a_withdrawal_comes_in_between():
+    known, new = event(), event("2")
+    new.session_id = known.session_id
+    store.write([known])
+
+    def withdraw():
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO sessrec_withdrawal VALUES (%s, now())", [known.session_id])
+        connections.close_all()
+
+    def withdraw_afterwards(execute, sql, params, many, context):
+        answer = execute(sql, params, many, context)
+        if "INSERT INTO sessrec_event" in sql:
+            withdrawing = threading.Thread(target=withdraw)
+            withdrawing.start()
+            withdrawing.join()
+        return answer
+
+    with connection.execute_wrapper(withdraw_afterwards):
+        assert copy_events([row_of(known), row_of(new)]) == 1
+    assert in_the_ledger() == {"stored": 2, "withdrawn": 1}
 
 
 def test_a_sessions_items_come_oldest_first():
