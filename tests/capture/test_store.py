@@ -123,6 +123,45 @@ def test_of_a_list_and_a_view_that_postgres_refuses_the_list_stays():
     assert Impression.objects.count() == 1
 
 
+@pytest.fixture
+def paused():
+    """A lock for which a writer waits between its insert and its count."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN PERFORM pg_advisory_xact_lock(77); RETURN NULL; END $$;"
+            "CREATE TRIGGER pause AFTER INSERT ON sessrec_event FOR EACH STATEMENT EXECUTE FUNCTION pause()"
+        )
+    yield "pg_advisory_xact_lock(77)"
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION pause CASCADE")
+
+
+def test_no_row_is_counted_twice_where_a_withdrawal_comes_in_between(paused):
+    known, new = event(), event("2")
+    new.session_id = known.session_id
+    store.write([known])
+    written = []
+
+    def write():
+        with patient(60.0):
+            written.append(store.write([known, new]))
+        connections.close_all()
+
+    writing = threading.Thread(target=write)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SELECT {paused}")
+        writing.start()
+        while True:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE objid = 77 AND NOT granted")
+            if cursor.fetchone()[0]:
+                break
+        cursor.execute("INSERT INTO sessrec_withdrawal VALUES (%s, now())", [known.session_id])
+    writing.join()
+    assert written == [WriteResult(stored=1, withdrawn=1)]
+    assert in_the_ledger() == {"stored": 2, "withdrawn": 1}
+
+
 @pytest.mark.parametrize("text", ["nul \x00", "lone \ud800"])
 def test_an_event_that_is_no_text_for_postgres_is_kept_as_failed(text):
     bad = event("bad")
