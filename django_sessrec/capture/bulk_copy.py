@@ -60,7 +60,7 @@ def _copy(rows: Sequence[EventRow]) -> int:
             # At most the rest: of a session that is withdrawn in between, rows may be among the stored ones.
             withdrawn = min(cursor.fetchone()[0], len(rows) - stored)
             cursor.execute("DROP TABLE arriving")  # the caller's own transaction may copy more
-        store.tally(stored=stored, duplicate=len(rows) - stored - withdrawn, withdrawn=withdrawn)
+        store.tally_bulk(store.WriteResult(stored, len(rows) - stored - withdrawn, withdrawn=withdrawn))
         return stored
 
 

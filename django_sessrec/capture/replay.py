@@ -15,6 +15,7 @@ from django_sessrec import database
 from django_sessrec.capture import store
 from django_sessrec.capture.event import event_from, impression_from
 from django_sessrec.capture.fast_query import patient
+from django_sessrec.capture.store import WriteResult
 from django_sessrec.models import Event, FailedEvent, Impression
 
 CODES: Final = ("database", "unwritable")  # good rows; all other reasons are wrong input, and stay wrong
@@ -56,26 +57,31 @@ def replay(
             batch = list(some.select_for_update(skip_locked=True)[:BATCH])
             if not batch:
                 break
+            written = WriteResult()
             for failed in batch:
-                if any(total) and time.monotonic() >= end:
+                if any((*total, *written)) and time.monotonic() >= end:
                     break
                 last = failed.pk
-                total = Replayed(*map(sum, zip(total, _replay(failed), strict=True)))
+                written += _replay(failed)
+            known = written.duplicate + written.withdrawn
+            store.tally_bulk(written, replayed=written.stored + known)
+            total = Replayed(
+                total.stored + written.stored, total.known + known, total.failed + written.failed
+            )
             if note:
                 note(total.stored)
     return total
 
 
-def _replay(failed: FailedEvent) -> Replayed:
+def _replay(failed: FailedEvent) -> WriteResult:
     try:
-        written = store.insert([_row(failed)])
+        written = store.insert_uncounted([_row(failed)])
     except (DataError, IntegrityError, KeyError, ValueError, TypeError, ValidationError) as problem:
         failed.detail = str(problem)[:500]
         failed.save(update_fields=["detail"])
-        return Replayed(failed=1)
-    store.tally(replayed=1)
+        return WriteResult(failed=1)
     failed.delete()
-    return Replayed(written.stored, written.duplicate + written.withdrawn)
+    return written
 
 
 def _row(failed: FailedEvent) -> Event | Impression:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from django.db import DataError, IntegrityError, OperationalError
 
+from django_sessrec import database
 from django_sessrec.capture import partitions
 from django_sessrec.capture.event import to_payload
 from django_sessrec.capture.failed_events import store_failed
@@ -50,7 +51,17 @@ STORE_LIST: Final = "sessrec_store_list({})".format(
     _parameters(*OF_BOTH.values(), *OF_LIST.values(), *OF_VIEW.values(), "bool")
 )
 STORE_MESSAGES: Final = "sessrec_store_messages($1::jsonb)"
-TALLY: Final = "sessrec_tally($1::int8, $2::int8, $3::int8, $4::int8, $5::int8, $6::int8)"
+TALLY: Final = "sessrec_tally(0, 0, 0, $1::int8, 0, 0)"
+# Work that commits late counts in lines of its own: for that of a page, others would wait until its commit.
+TALLY_BULK: Final = """
+INSERT INTO sessrec_ledger AS so_far (day, slot, stored, duplicate, failed, refused, withdrawn, replayed)
+VALUES ((now() AT TIME ZONE 'UTC')::date, 32 + pg_backend_pid() %% 32, %s, %s, 0, 0, %s, %s)
+ON CONFLICT (day, slot) DO UPDATE SET
+    stored = so_far.stored + excluded.stored,
+    duplicate = so_far.duplicate + excluded.duplicate,
+    withdrawn = so_far.withdrawn + excluded.withdrawn,
+    replayed = so_far.replayed + excluded.replayed
+"""
 Answer = TypeVar("Answer")
 
 
@@ -101,9 +112,20 @@ def insert(rows: Rows, *, resend: bool = False) -> WriteResult:
     return _with_partitions(send, rows)
 
 
-def write_json(impressions: str, events: str, *, resend: bool = False, durable: bool = True) -> WriteResult:
-    """Store rows that are JSON already, two arrays of what to_payload makes; all of them or none."""
-    counts = call_with_deadline(STORE, impressions, events, str(resend), durable=durable)
+def insert_uncounted(rows: Rows) -> WriteResult:
+    """As `insert`, for work that counts with tally_bulk() before it commits."""
+    return _with_partitions(partial(write_json, *as_json(rows), resend=None), rows)
+
+
+def write_json(
+    impressions: str, events: str, *, resend: bool | None = False, durable: bool = True
+) -> WriteResult:
+    """Store rows that are JSON already, two arrays of what to_payload makes; all of them or none.
+
+    resend: as for `write`; None leaves the counting to the caller
+    """
+    told = None if resend is None else str(resend)
+    counts = call_with_deadline(STORE, impressions, events, told, durable=durable)
     stored, duplicate, withdrawn = map(int, str(counts).strip("()").split(","))
     return WriteResult(stored, duplicate, withdrawn=withdrawn)
 
@@ -123,19 +145,18 @@ def write_messages(messages: Sequence[Message]) -> int:
     return _with_partitions(send, rows)
 
 
-def tally(
-    *,
-    stored: int = 0,
-    duplicate: int = 0,
-    failed: int = 0,
-    refused: int = 0,
-    withdrawn: int = 0,
-    replayed: int = 0,
-) -> None:
-    """Count in the ledger, in the transaction that is open if one is."""
-    counts = [stored, duplicate, failed, refused, withdrawn, replayed]
+def tally(*, refused: int) -> None:
+    """Count rows that are kept nowhere, in the transaction that is open if one is."""
+    if refused:
+        call_with_deadline(TALLY, str(refused))
+
+
+def tally_bulk(written: WriteResult, *, replayed: int = 0) -> None:
+    """Count rows of a transaction that may last, in it."""
+    counts = [written.stored, written.duplicate, written.withdrawn, replayed]
     if any(counts):
-        call_with_deadline(TALLY, *map(str, counts))
+        with database.connection().cursor() as cursor:
+            cursor.execute(TALLY_BULK, counts)
 
 
 def lacks_partition(problem: IntegrityError) -> bool:

@@ -4,7 +4,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.urls import reverse
 
 from django_sessrec import tasks
@@ -17,7 +17,7 @@ from django_sessrec.capture.failed_events import store_failed
 from django_sessrec.capture.replay import Replayed, replay, replayable
 from django_sessrec.ids import uuid7
 from django_sessrec.models import AuditEntry, FailedEvent
-from tests.support.capture import captured, event, in_the_ledger, shown
+from tests.support.capture import captured, count_pages_in_every_line, event, in_the_ledger, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,6 +126,14 @@ def retried(client, **posted):
     all_of_them = {"action": "try_again", "select_across": "1", "_selected_action": list(some)}
     answer = {"confirmed": "1", "reason": "the disk is free again"}
     return client.post(url, all_of_them | answer | posted, follow=True).content.decode()
+
+
+def test_no_page_waits_for_the_count_of_a_retry():
+    failed_rows(2)
+    with transaction.atomic():  # as under ATOMIC_REQUESTS
+        assert replay(replayable()) == Replayed(stored=2)
+        count_pages_in_every_line()
+    assert in_the_ledger() == {"stored": 2, "failed": 2, "replayed": 2}
 
 
 def test_staff_is_told_what_the_time_did_not_suffice_for(admin_client, monkeypatch):

@@ -23,7 +23,7 @@ from django_sessrec.capture.session_events import session_events
 from django_sessrec.capture.store import WriteResult
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Impression, Quarantine
-from tests.support.capture import event, in_the_ledger, shown
+from tests.support.capture import count_pages_in_every_line, event, in_the_ledger, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -293,7 +293,9 @@ def test_copy_commits_as_it_goes(monkeypatch):
 def test_copies_fit_into_the_callers_transaction():
     with transaction.atomic():
         assert copy_events([row_of(event())]) + copy_events([row_of(event())]) == 2
+        count_pages_in_every_line()
     assert Event.objects.count() == 2
+    assert in_the_ledger() == {"stored": 2}
 
 
 def test_copy_leaves_withdrawn_sessions_out():
