@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from itertools import count, takewhile
 
-from django.db import ProgrammingError
+from django.db import OperationalError, ProgrammingError
 from django.db.backends.utils import CursorWrapper
 
 from django_sessrec import database
@@ -19,13 +20,18 @@ DAYS_AT_ONCE = 50  # of a transaction: each takes about 15 of its locks, and a s
 TABLES = (Event._meta.db_table, Impression._meta.db_table)
 NAME = re.compile(rf"(?:{'|'.join(TABLES)})_(\d{{8}})")
 INSUFFICIENT_PRIVILEGE = "42501"
+LOCK_NOT_AVAILABLE = "55P03"
 REMEDY = (
     "the role that makes and drops partitions must own sessrec_event and sessrec_impression and have "
     "CREATE on their schema; let it be the one that migrates, or run sessrec_prune once an hour as that one"
 )
 LOCK = 0x5E55_4EC0  # of pg_advisory_xact_lock: two processes never make the same partition
-# Attaching and dropping queue for a lock that every writer then queues behind: better give up and try later.
-LOCK_TIMEOUT = "2s"
+LOCK_TIMEOUT = "2s"  # for attaching, which no reader or writer waits for
+# Dropping waits for every reader, such as a backup or a training run, and every page's write waits behind it
+# meanwhile: it gives up well before a page does, and tries again.
+DROP_LOCK_TIMEOUT = "200ms"
+DROP_TRIES = 5
+DROP_PAUSE_SECONDS = 1.0
 SET_LOCK_TIMEOUT = "set_config('lock_timeout', %s, true)"
 CHILDREN = """
 SELECT child.relname
@@ -95,9 +101,21 @@ def drop_older_than(days: int) -> list[str]:
     """
     old = older_than(days)
     for name in old:
-        with _changing() as cursor:
-            cursor.execute(f'DROP TABLE IF EXISTS "{name}"')
+        _drop(name)
     return old
+
+
+def _drop(name: str) -> None:
+    for tries_left in reversed(range(DROP_TRIES)):
+        try:
+            with _changing(DROP_LOCK_TIMEOUT) as cursor:
+                cursor.execute(f'DROP TABLE IF EXISTS "{name}"')
+        except OperationalError as problem:
+            if not tries_left or getattr(problem.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+            time.sleep(DROP_PAUSE_SECONDS)
+        else:
+            return
 
 
 def days_ahead() -> int:
@@ -117,11 +135,11 @@ def day_of(name: str) -> date:
 
 
 @contextmanager
-def _changing() -> Iterator[CursorWrapper]:
+def _changing(lock_timeout: str = LOCK_TIMEOUT) -> Iterator[CursorWrapper]:
     """A transaction that changes partitions; one of the caller's own waits for locks afterwards as before."""
     try:
         with database.atomic(), database.connection().cursor() as cursor:
-            cursor.execute(f"SELECT current_setting('lock_timeout'), {SET_LOCK_TIMEOUT}", [LOCK_TIMEOUT])
+            cursor.execute(f"SELECT current_setting('lock_timeout'), {SET_LOCK_TIMEOUT}", [lock_timeout])
             before, _ = cursor.fetchone()
             yield cursor
             cursor.execute(f"SELECT {SET_LOCK_TIMEOUT}", [before])

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.db import OperationalError, connection, connections, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
-from django_sessrec.capture import partitions, store
+from django_sessrec.capture import deadlines, partitions, store
 from django_sessrec.capture.store import WriteResult
 from tests.support.capture import event, reconnected
 from tests.support.roles import ACTS, WRITES_ROWS, clerk
@@ -115,20 +115,46 @@ def test_two_processes_at_once_make_each_partition_once():
     assert len(made) == len(set(made)) == 6
 
 
-def test_a_day_in_use_is_left_for_the_next_time(monkeypatch):
-    monkeypatch.setattr(partitions, "LOCK_TIMEOUT", "50ms")
+@pytest.fixture
+def reader():
+    """A transaction that has read an old day, as a backup's or a training run's; commits it when called."""
     partitions.ensure(FIRST, FIRST)
     other = connection.copy()
-    try:
-        with other.cursor() as cursor:
-            cursor.execute("BEGIN")
-            cursor.execute("SELECT count(*) FROM sessrec_event_20200228")
-            with pytest.raises(OperationalError, match="lock timeout"):
-                partitions.drop_older_than(30)
-            cursor.execute("COMMIT")
-    finally:
-        other.close()
+    other.set_autocommit(False)
+    with other.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM sessrec_event")
+    yield other.commit
+    other.close()
+
+
+def test_a_day_in_use_is_left_for_the_next_time(reader, monkeypatch):
+    monkeypatch.setattr(partitions, "DROP_PAUSE_SECONDS", 0.01)
+    with pytest.raises(OperationalError, match="lock timeout"):
+        partitions.drop_older_than(30)
+    reader()
     assert len(partitions.drop_older_than(30)) == 2
+
+
+def test_a_day_is_dropped_once_nobody_reads_it_any_more(reader, monkeypatch):
+    monkeypatch.setattr(partitions.time, "sleep", lambda _seconds: reader())
+    assert len(partitions.drop_older_than(30)) == 2
+
+
+def test_no_page_waits_in_vain_behind_the_drop_of_a_day_in_use(reader, monkeypatch):
+    """Its own limit holds: the tests' is longer than a shop's."""
+    monkeypatch.setattr(partitions, "DROP_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(deadlines, "TIMEOUT_SECONDS", 1.2)
+
+    def drop():
+        with pytest.raises(OperationalError, match="lock timeout"):
+            partitions.drop_older_than(30)
+        connections.close_all()
+
+    dropping = threading.Thread(target=drop)
+    dropping.start()
+    while dropping.is_alive():
+        assert store.write([event()]) == WriteResult(stored=1)
+    dropping.join()
 
 
 def test_making_partitions_locks_no_reader_or_writer_out():
