@@ -26,7 +26,12 @@ from uuid import UUID
 from django_sessrec.capture.awaited import in_a_thread
 from django_sessrec.capture.bulk_copy import copy_events
 from django_sessrec.capture.event import EventError, brief, make
-from django_sessrec.capture.history import History, session_uuid, without_sensitive
+from django_sessrec.capture.history import (
+    History,
+    session_uuid,
+    tell_refund_apart,
+    without_sensitive,
+)
 from django_sessrec.capture.orders_without_session import NOBODY, is_counted, keep, order_event
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.rows import row_of
@@ -77,7 +82,8 @@ def record(
     line:       what tells apart an order's lines of one item, such as two sizes of a shirt. Without it they
                 are one line, told twice. A refund names the line of its purchase
     key:        what names this event where it comes from. With `at`, the same key is recorded once, however
-                often a webhook repeats it
+                often a webhook repeats it. Refunds of one line and moment are told apart by their keys, else
+                by quantity and price; a purchase with an order_id needs none
 
     In a transaction the event is written when that commits, and is gone when it rolls back. Where the
     database is down it is written later, as a page's events are. Sensitive items leave no row.
@@ -93,7 +99,7 @@ def record(
         "line": line,
     }
     if session_id is None and is_counted(name):
-        return _count_order(name, item_id, at=at, order_id=order_id, **given)
+        return _count_order(name, item_id, at=at, order_id=order_id, key=key, **given)
     if at is not None and (key or order_id is not None):
         event = History().event(session_id, at, name, item_id, order_id=order_id, key=key, **given)
     else:
@@ -104,11 +110,15 @@ def record(
     return event_id
 
 
-def _count_order(name: str, item_id: Any, *, order_id: str | int | None, **given: Any) -> UUID:
+def _count_order(
+    name: str, item_id: Any, *, at: datetime | None, order_id: str | int | None, key: str, **given: Any
+) -> UUID:
     """The id that the event of an order without a session would have."""
-    event = order_event(name, item_id, order_id=order_id, **given)
+    event = order_event(name, item_id, at=at, order_id=order_id, **given)
     if event is None:  # sensitive
         return NOBODY
+    if at is not None and order_id is not None:
+        tell_refund_apart(event, key)
     after_commit(partial(keep, event, order_id))
     event_id: UUID = event.event_id
     return event_id

@@ -21,7 +21,7 @@ from django_sessrec.capture.event import (
     make,
 )
 from django_sessrec.catalogue import get_catalogue
-from django_sessrec.ids import EPOCH
+from django_sessrec.ids import EPOCH, moved
 from django_sessrec.models import Event, EventName, Source
 
 MILLISECOND: Final = timedelta(milliseconds=1)
@@ -55,6 +55,19 @@ def id_at(at: datetime, what: str, tie: int = 0) -> UUID:
     return UUID(int=milliseconds << 80 | 7 << 76 | (tie & 0xFFF) << 64 | 2 << 62 | random)
 
 
+def tell_refund_apart(event: Event, key: str) -> None:
+    """Move a refund's time by up to a second, which follows from `key`, else from its quantity and price.
+
+    All of its id but the time is its order's line: refunds of one line and moment, such as those of an
+    export by days, would be one, and the purchase of that moment as well. Other events stay as they are.
+    """
+    if event.name == EventName.REFUND:
+        what = str(key or f"{event.quantity}\0{event.price}").encode("utf-8", "surrogatepass")
+        milliseconds = 1 + int.from_bytes(hashlib.blake2b(what, digest_size=8).digest()) % 1000
+        event.event_id = moved(event.event_id, milliseconds * MILLISECOND)
+        event.occurred_at += milliseconds * MILLISECOND
+
+
 class History:
     """A maker of events whose ids are derived from their content.
 
@@ -85,7 +98,8 @@ class History:
         at:         an aware datetime; an id carries no more than its milliseconds
         order_id:   as for event.make; the event's id follows from it, the line and the time
         line:       as for event.make
-        key:        what else tells the event from the others of its session and millisecond
+        key:        what else tells the event from the others of its session and millisecond; of an order's
+                    events, a refund from the others of its line
         visitor:    whose event it is, where the session's name depends on which events are there
         fields:     as for event.make
         """
@@ -95,10 +109,9 @@ class History:
         item_id = clean_item_id(item_id, required=name not in WITHOUT_ITEM)
         fields |= {"session_id": session_uuid(session_id), "source": source}
         if order_id is not None or line is not None:
-            if name == EventName.REFUND:
-                with suppress(OverflowError):  # such a time is refused below
-                    at += MILLISECOND  # else a purchase that is told with the same time has its id
-            return make(name, item_id, order_id=order_id, line=line, at=at, **fields)
+            event = make(name, item_id, order_id=order_id, line=line, at=at, **fields)
+            tell_refund_apart(event, key)
+            return event
         event = make(name, item_id, at=at, **fields)
         whose = str(session_id if visitor is None else visitor)
         what = f"{whose}\0{name}\0{item_id}" + (f"\0{source}\0{key}" if key else "")

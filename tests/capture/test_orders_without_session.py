@@ -81,6 +81,14 @@ def test_a_page_loaded_again_counts_once_and_a_refund_finds_its_order(count_all)
     assert (money().total, money().total_refunded) == (6, 4)
 
 
+def test_two_refunds_of_one_line_and_moment_are_both_taken(count_all):
+    order(("1", "40"))
+    refund = {"name": "refund", "item_id": "1", "order_id": "1001", "currency": "EUR", "at": timezone.now()}
+    for key, price in (("refund 1", 10), ("refund 2", 25), ("refund 2", 25)):
+        events.record(session_id=None, **refund, price=price, key=key)
+    assert money().total_refunded == 35
+
+
 def test_two_lines_of_one_product_both_add_to_the_total(count_all):
     for size, price in (("S", "10"), ("M", "20")):
         events.record(

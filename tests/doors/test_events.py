@@ -98,6 +98,32 @@ def test_an_orders_line_told_again_is_one_event():
     assert Event.objects.count() == 3
 
 
+REFUND = {"session_id": SESSION, "name": "refund", "item_id": "7", "order_id": "A1", "at": hours_ago(1)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"price": 10, "key": "refund 1"}, {"price": 10, "key": "refund 2"}),
+        ({"price": 10}, {"price": 25}),
+        ({"price": 10}, {"price": 10, "quantity": 2}),
+        ({"price": 10, "name": "purchase"}, {"price": 10}),
+    ],
+    ids=["keys", "prices", "quantities", "its purchase"],
+)
+def test_refunds_of_one_line_and_moment_are_told_apart(one, other):
+    ids = {events.record(**REFUND | each) for each in (one, other, one)}
+    assert len(ids) == Event.objects.count() == 2
+    assert len({each.hex[-19:] for each in ids}) == 1, "of one line"
+    assert events.import_events([REFUND | one, REFUND | other]).known == 2
+
+
+def test_a_key_names_its_refund_whatever_else_is_said_of_it():
+    for price in (10, 25):
+        events.record(**REFUND, price=price, key="refund 1")
+    assert stored("price") == [(10,)]
+
+
 def test_without_a_key_each_call_is_an_event():
     for _ in range(2):
         events.record(session_id=SESSION, name="purchase", item_id="7", at=hours_ago(1))
