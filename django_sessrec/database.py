@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar
 
@@ -12,6 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, migrations, models, transac
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import ProjectState
+from psycopg import IsolationLevel
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.safety import UnsupportedError
@@ -57,9 +58,36 @@ def outside_pool() -> Iterator[None]:
         connections[pooled.alias] = pooled
 
 
-def atomic(*, durable: bool = False) -> transaction.Atomic:
-    """A transaction in the database, or a savepoint inside one."""
-    return transaction.atomic(using=sessrec_settings.DATABASE, durable=durable)
+@contextmanager
+def atomic(*, durable: bool = False) -> Iterator[None]:
+    """A transaction in the database, or a savepoint inside one.
+
+    One of its own is of READ COMMITTED, whatever OPTIONS["isolation_level"] says: at the stricter levels it
+    would see no withdrawal that is committed after its first statement.
+    """
+    own = connection()
+    level = own.settings_dict["OPTIONS"].get("isolation_level") if own.vendor == "postgresql" else None
+    with (
+        nullcontext() if own.in_atomic_block or level is None else _read_committed(own),
+        transaction.atomic(using=own.alias, durable=durable),
+    ):
+        yield
+
+
+@contextmanager
+def _read_committed(own: BaseDatabaseWrapper) -> Iterator[None]:
+    """The connection's transactions that begin inside are of READ COMMITTED."""
+    if not own.get_autocommit():  # somebody's transaction, begun without Django's atomic()
+        yield
+        return
+    link = own.connection
+    before = link.isolation_level
+    link.isolation_level = IsolationLevel.READ_COMMITTED
+    try:
+        yield
+    finally:
+        if not link.closed:
+            link.isolation_level = before
 
 
 def now() -> datetime:

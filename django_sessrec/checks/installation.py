@@ -24,6 +24,7 @@ from django.urls import (
     reverse,
 )
 from django.urls.resolvers import RegexPattern
+from psycopg import IsolationLevel
 
 from django_sessrec.checks import messages
 from django_sessrec.conf import sessrec_settings
@@ -33,12 +34,14 @@ TEMPLATES = "django.template.backends.django.DjangoTemplates"
 REQUEST = "django.template.context_processors.request"
 EVENTS = "sessrec:events"  # one of the app's views for all of them
 TRAIN_DUE = "django_sessrec.tasks.train_due"
+STRICTER_LEVELS = (IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE)
 PUBLIC_STORAGES = {"default", "staticfiles"}  # of media and static files
 
 
 def findings() -> Iterator[CheckMessage]:
     """All that is wrong around the app."""
     yield from _database()
+    yield from _isolation_level()
     yield from _middleware()
     yield from _templates()
     yield from _urls()
@@ -68,6 +71,19 @@ def _database() -> Iterator[CheckMessage]:
         yield messages.NO_ROUTER(
             f"migrate --database {alias} would make all the shop's tables there, too.",
             'Add "django_sessrec.database.EventsRouter" to the end of DATABASE_ROUTERS.',
+        )
+
+
+def _isolation_level() -> Iterator[CheckMessage]:
+    """The app's own transactions are of READ COMMITTED; it may also be called inside of the shop's."""
+    alias: Any = sessrec_settings.DATABASE
+    database: Any = settings.DATABASES.get(alias, {}) if isinstance(alias, str) else {}
+    if database.get("OPTIONS", {}).get("isolation_level") in STRICTER_LEVELS:
+        yield messages.SNAPSHOTS(
+            f"OPTIONS['isolation_level'] of DATABASES[{alias!r}] is stricter than READ COMMITTED: what is"
+            " stored inside a transaction of the shop's own does not see that its session was withdrawn"
+            " meanwhile.",
+            "Leave it out there, or name a database of the events' own in SESSREC['DATABASE'].",
         )
 
 

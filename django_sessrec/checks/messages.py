@@ -192,5 +192,11 @@ NO_LOG = Check(
     " import `schedule`: nothing that goes wrong is logged",
     'set `"disable_existing_loggers": False` in `LOGGING`',
 )
+SNAPSHOTS = Check(
+    "sessrec.W048",
+    "`isolation_level` in `OPTIONS` of the events' database is stricter than `READ COMMITTED`: what is stored"
+    " inside a transaction of the shop's own does not see that its session was withdrawn meanwhile",
+    "leave `isolation_level` out there, or keep the events in a database of their own",
+)
 
 CHECKS: Final = tuple(each for each in list(vars().values()) if isinstance(each, Check))

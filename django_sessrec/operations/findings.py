@@ -28,6 +28,7 @@ class Code(StrEnum):
     DATABASE_READY = "database.ready"
     DATABASE_MIGRATIONS = "database.migrations"
     DATABASE_READ_ONLY = "database.read_only"
+    DATABASE_ISOLATION = "database.isolation"
     DATABASE_CLOCK = "database.clock"
     RIGHTS_GRANTED = "rights.granted"
     RIGHTS_MISSING = "rights.missing"

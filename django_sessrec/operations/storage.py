@@ -25,8 +25,10 @@ DISK_FULL = 100_000_000
 ACCESS = """
 SELECT current_user, current_schema() IS NOT NULL,
        has_table_privilege(to_regclass('django_migrations'), 'SELECT'),
-       current_setting('transaction_read_only') = 'on', pg_is_in_recovery()
+       current_setting('transaction_read_only') = 'on', pg_is_in_recovery(),
+       current_setting('default_transaction_isolation')
 """
+SNAPSHOT_OF_THE_TRANSACTION = {"repeatable read", "serializable"}
 RIGHTS = """
 SELECT relname, current_user, relnamespace::regnamespace::text,
        has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
@@ -42,7 +44,7 @@ def tables() -> Iterator[Finding]:
     connection = database.connection()
     with connection.cursor() as cursor:
         cursor.execute(ACCESS)
-        role, may_enter, may_read_migrations, read_only, standby = cursor.fetchone()
+        role, may_enter, may_read_migrations, read_only, standby, isolation = cursor.fetchone()
     if read_only:
         yield fail(
             Code.DATABASE_READ_ONLY,
@@ -54,6 +56,19 @@ def tables() -> Iterator[Finding]:
             else _(
                 "See default_transaction_read_only of the server and of the role: hosts of databases set it "
                 "when the disk is full."
+            ),
+        )
+    if isolation in SNAPSHOT_OF_THE_TRANSACTION:
+        yield warn(
+            Code.DATABASE_ISOLATION,
+            _(
+                "default_transaction_isolation is %(level)s: events of a session that is erased at the same "
+                "time may be stored."
+            )
+            % {"level": isolation},
+            _(
+                "ALTER ROLE the role SET default_transaction_isolation = 'read committed', or let DATABASE "
+                "name a database of the events' own."
             ),
         )
     if not may_enter or may_read_migrations is False:

@@ -3,10 +3,13 @@
 import logging
 import subprocess
 import sys
+import warnings
 
 import pytest
+from django.conf import settings
 from django.test.utils import override_script_prefix
 from django.urls import include, path, re_path
+from psycopg import IsolationLevel
 
 from django_sessrec.tasks import schedule
 from tests.support.checks import GOOD, findings
@@ -109,6 +112,25 @@ def test_a_schedule_made_before_the_queue_was_named_is_told(queue, told):
 def test_a_log_that_the_settings_silence_is_told(disabled, monkeypatch):
     monkeypatch.setattr(logging.getLogger("django_sessrec"), "disabled", disabled)
     assert ("sessrec.W047" in findings(SESSREC=GOOD)) is disabled
+
+
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [
+        (None, False),
+        (IsolationLevel.READ_COMMITTED, False),
+        (IsolationLevel.REPEATABLE_READ, True),
+        (IsolationLevel.SERIALIZABLE, True),
+    ],
+)
+def test_transactions_that_see_no_withdrawal_are_told(level, told):
+    options = {"isolation_level": level} if level else {}
+    databases = {"default": {**settings.DATABASES["default"], "OPTIONS": options}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Django warns of an override of DATABASES
+        found = findings(SESSREC=GOOD, DATABASES=databases)
+    assert ("sessrec.W048" in found) is told
+    assert not told or "a database of the events' own" in found["sessrec.W048"].hint
 
 
 def test_times_without_a_zone_are_refused():

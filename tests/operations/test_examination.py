@@ -193,6 +193,15 @@ def test_a_database_that_takes_no_rows_is_told():
     assert "default_transaction_read_only" in found[Code.DATABASE_READ_ONLY].remedy
 
 
+def test_transactions_that_see_no_withdrawal_are_told():
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_isolation = 'repeatable read'")
+        found = codes(storage.tables())
+        cursor.execute("RESET default_transaction_isolation")
+    assert set(found) == {Code.DATABASE_ISOLATION, Code.DATABASE_READY}
+    assert "repeatable read" in found[Code.DATABASE_ISOLATION].message
+
+
 @pytest.mark.parametrize("may_enter", [True, False])
 def test_a_role_that_sees_no_table_is_not_told_to_migrate(role, may_enter):
     if not may_enter:
