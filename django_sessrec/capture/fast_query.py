@@ -278,8 +278,9 @@ def _answer(connection: BaseDatabaseWrapper, sql: str, values: Values, deadline:
             if uses == prepared.USES:
                 _exchange(connection, [Preparation(name, sql)], deadline)
             return _exchange(connection, [Prepared(name, values)], deadline)[0]
-        except prepared.UNKNOWN:
-            prepared.forgo(connection)
+        except prepared.UNKNOWN as problem:
+            [(server,)] = libpq.rows(_exchange(connection, [Statement(prepared.SERVER)], deadline)[0])
+            prepared.lost(connection, problem, server)
     return _exchange(connection, [Statement(sql, values)], deadline)[0]
 
 

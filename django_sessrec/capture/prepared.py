@@ -3,7 +3,9 @@
 Behind a pooler that hands each transaction to any server process, a statement that one of them has prepared
 is unknown to the next. Nothing was done then: the statement is sent as a whole, and the process prepares none
 any more. Shops that tell Django of their pooler, by DISABLE_SERVER_SIDE_CURSORS or by
-OPTIONS["prepare_threshold"] = None, never get there.
+OPTIONS["prepare_threshold"] = None, never get there. Without a pooler a connection loses its statements where
+somebody has them dropped, as psycopg does after a rollback (OPTIONS["prepare_threshold"] = 5): they are then
+prepared anew.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from psycopg import errors
 USES: Final = 5  # of a statement on one connection, the last of which prepares it: as psycopg has it
 # Prepared by nobody there, or by another client of the pooler: under the same name it is the same statement.
 UNKNOWN: Final = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
+SERVER: Final = "SELECT pg_backend_pid()"
 
 _uses: WeakKeyDictionary[Any, dict[str, int] | None] = WeakKeyDictionary()  # by psycopg's connection
 _forgone: set[str] = set()  # databases in which this process prepares nothing
@@ -42,9 +45,15 @@ def uses(connection: BaseDatabaseWrapper, sql: str) -> int:
     return found
 
 
-def forgo(connection: BaseDatabaseWrapper) -> None:
-    """Prepare nothing in this database any more."""
-    _forgone.add(connection.alias)
+def lost(connection: BaseDatabaseWrapper, problem: errors.Error, server: str | None) -> None:
+    """Prepare anew on this connection; behind a pooler, nothing in this database any more.
+
+    server: what SERVER answers. A pooler tells its clients another number than the server process has
+    """
+    link = connection.connection
+    if isinstance(problem, errors.DuplicatePreparedStatement) or server != str(link.pgconn.backend_pid):
+        _forgone.add(connection.alias)
+    _uses[link] = {}
 
 
 def reset() -> None:

@@ -6,6 +6,7 @@ from django.db import connection, transaction
 from django_sessrec.capture import fast_query, prepared, store
 from django_sessrec.capture.session_events import session_events
 from django_sessrec.ids import uuid7
+from django_sessrec.models import Event
 from example_shop.stack.pgbouncer import BINARY
 from tests.support.capture import captured, event, in_the_ledger, reconnected
 from tests.support.set_ups import set_up
@@ -61,23 +62,42 @@ def test_nothing_is_prepared_where_the_shops_settings_say_so(changes):
         assert prepared_statements() == []
 
 
-def test_a_statement_that_is_gone_is_sent_as_a_whole_and_none_is_prepared_any_more(new_connection):
-    write(prepared.USES + 1)
-    with connection.cursor() as cursor:
-        cursor.execute("DEALLOCATE ALL")  # as a pool does that cleans its connections
-    write(prepared.USES + 1)
+def test_a_statement_that_is_gone_is_sent_as_a_whole_and_prepared_anew(new_connection):
+    for _ in range(3):
+        write(prepared.USES + 1)
+        with connection.cursor() as cursor:
+            cursor.execute("DEALLOCATE ALL")
+    write(1)
     assert prepared_statements() == []
-    assert in_the_ledger() == {"stored": 2 * (prepared.USES + 1)}
+    write(prepared.USES)
+    assert len(prepared_statements()) == 1
+    assert in_the_ledger() == {"stored": 4 * (prepared.USES + 1)}
     assert not fast_query.database_breaker.resting
 
 
+def test_a_rollback_of_the_shops_does_not_end_preparing():
+    """psycopg has the server drop all statements after it, where it prepares its own."""
+    options = {**connection.settings_dict["OPTIONS"], "prepare_threshold": 1, "server_side_binding": True}
+    with reconnected(OPTIONS=options):
+        write(prepared.USES + 1)
+        with transaction.atomic():
+            for _ in range(3):
+                Event.objects.filter(item_id="x").exists()
+            transaction.set_rollback(True)
+        Event.objects.filter(item_id="x").exists()
+        assert prepared_statements() == []
+        write(prepared.USES + 1)
+        assert len(prepared_statements()) == 1
+
+
 def test_a_name_that_is_taken_is_no_hindrance(new_connection):
-    """Of another client of the same pooler."""
+    """Of another client of the same pooler, behind which none is prepared any more."""
     name = prepared.name_of(fast_query._call(store.STORE_EVENT, fast_query.TIMEOUT_SECONDS, durable=False))
     with connection.cursor() as cursor:
         cursor.execute(f"PREPARE {name.decode()} AS SELECT 1")
-    write(prepared.USES + 1)
-    assert in_the_ledger() == {"stored": prepared.USES + 1}
+    write(2 * prepared.USES)
+    assert in_the_ledger() == {"stored": 2 * prepared.USES}
+    assert prepared_statements() == [f"PREPARE {name.decode()} AS SELECT 1"]
 
 
 def test_inside_a_transaction_of_the_shop_nothing_is_prepared(new_connection):
@@ -109,4 +129,6 @@ def test_behind_a_pooler_of_transactions_that_the_shop_has_not_told_of_nothing_i
             write(prepared.USES + 1)
             cursor.execute("ROLLBACK")
         other.close()
-        assert in_the_ledger() == {"stored": 2 * (prepared.USES + 1)}
+        write(prepared.USES)
+        assert prepared._forgone == {connection.alias}
+        assert in_the_ledger() == {"stored": 3 * prepared.USES + 2}
