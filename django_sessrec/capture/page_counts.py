@@ -7,7 +7,8 @@ a minute; what it has not written yet is lost when it ends.
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from datetime import date
 from threading import Lock
 from typing import Final
 
@@ -38,27 +39,28 @@ class PageCounts:
 
     def forget(self) -> None:
         """Begin anew, as a process that has just started."""
-        self._counts: Counter[str] = Counter()
+        self._counts: defaultdict[date, Counter[str]] = defaultdict(Counter)
         self._written_at = time.monotonic()
 
     def count(self, kind: str) -> None:
         """Count one page, and write if a minute has passed."""
+        today = timezone.localdate(timezone=timezone.get_default_timezone())
         with self._lock:
-            self._counts[kind] += 1
+            self._counts[today][kind] += 1
             if time.monotonic() - self._written_at < SECONDS:
                 return
             self._written_at = time.monotonic()
-            due, self._counts = self._counts, Counter()
-        self._write(due)
+            due, self._counts = self._counts, defaultdict(Counter)
+        for day, counts in due.items():
+            self._write(day, counts)
 
-    def _write(self, counts: Counter[str]) -> None:
-        day = timezone.localdate(timezone=timezone.get_default_timezone())
+    def _write(self, day: date, counts: Counter[str]) -> None:
         try:
             execute_with_deadline(ADD, day.isoformat(), *(str(counts[kind]) for kind in KINDS))
         except Error as problem:  # with the next minute's
             log("could not write the counts of pages", problem)
             with self._lock:
-                self._counts.update(counts)
+                self._counts[day].update(counts)
 
 
 pages = PageCounts()

@@ -1,5 +1,7 @@
 """Tracked pages are counted by consent, in sums that are written once a minute."""
 
+from datetime import date
+
 import pytest
 from django.db import OperationalError
 
@@ -50,6 +52,16 @@ def test_nothing_is_written_within_a_minute(stranger):
     for _page in range(3):
         stranger.get("/product/1/")
     assert not DailyPages.objects.exists()
+
+
+def test_pages_count_on_the_day_on_which_they_were_shown(monkeypatch, stranger):
+    page_counts.forget()
+    monday, tuesday = date(2026, 11, 30), date(2026, 12, 1)
+    for day, seconds in ((monday, 60.0), (monday, 60.0), (tuesday, 0.0)):  # a night without a page
+        monkeypatch.setattr(page_counts.timezone, "localdate", lambda day=day, **_zone: day)
+        monkeypatch.setattr(page_counts, "SECONDS", seconds)
+        stranger.get("/product/1/")
+    assert dict(DailyPages.objects.values_list("day", "without_consent")) == {monday: 2, tuesday: 1}
 
 
 def test_what_the_database_did_not_take_goes_with_the_next_write(at_once, monkeypatch, stranger):
