@@ -42,10 +42,12 @@ from django_sessrec.serving.preview import SESSIONS, compare, recent_visits
 from django_sessrec.serving.rule_sets import (
     RuleSetError,
     discard,
+    has_effect,
     live_set,
     overtaken,
     publish,
     restore,
+    restore_none,
 )
 
 VERSIONS: Final = 10  # of the history at once
@@ -73,6 +75,7 @@ class PlacementAdmin(DraftPages):
             ("<str:name>/publish/", require_POST(self.publish), "publish"),
             ("<str:name>/discard/", require_POST(self.discard), "discard"),
             ("<str:name>/restore/<int:pk>/", require_POST(self.restore), "restore"),
+            ("<str:name>/restore/none/", require_POST(self.restore_none), "restore_none"),
         ]
         changelist = super().get_urls()[0]
         return [
@@ -123,6 +126,7 @@ class PlacementAdmin(DraftPages):
                 "history": Paginator(RuleSet.objects.history(name), VERSIONS).get_page(
                     request.GET.get("history")
                 ),
+                "before_rules": has_effect(live),
                 "may_change": may(request, Act.RULES),
             },
         )
@@ -253,6 +257,43 @@ class PlacementAdmin(DraftPages):
         restore(earlier, by, answer["reason"])
         draft_edits.note(by, answer["reason"], name, "restored", rules=len(rules), version=earlier.pk)
         self.message_user(request, _("The earlier rules are live again."), messages.SUCCESS)
+        return self._to_page(name)
+
+    def restore_none(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Ask, and let the placement go without rules, as before its first version."""
+        require(request, Act.RULES)
+        settled_or_404(name)
+        live = live_set(name)
+        if live is None or not has_effect(live):
+            self.message_user(request, _("No rules are live here."), messages.WARNING)
+            return self._to_page(name)
+        number = live.rules.count()
+        question = Question(
+            title=_("Bring back “no rules” for %(placement)s?") % {"placement": placement_name(name)},
+            about=str(live.pk),
+            button=_("Bring back"),
+            back=self._url("page", name),
+            page=placement_name(name),
+            sentences=[
+                ngettext(
+                    "%(number)d rule and all changed settings stop being live; web processes follow within"
+                    " %(seconds)d seconds.",
+                    "%(number)d rules and all changed settings stop being live; web processes follow within"
+                    " %(seconds)d seconds.",
+                    number,
+                )
+                % {"number": number, "seconds": merchant_rules.CHECK_SECONDS},
+                _("The list is then as in the shop's settings."),
+                _("You can undo it in the history at any time."),
+            ],
+        )
+        answer = asked(request, Act.RULES, self, question)
+        if isinstance(answer, HttpResponse):
+            return answer
+        by = request.user.get_username()
+        restore_none(name, by, answer["reason"])
+        draft_edits.note(by, answer["reason"], name, "restored", rules=0)
+        self.message_user(request, _("No rules are live any more."), messages.SUCCESS)
         return self._to_page(name)
 
     def _without_draft(self, request: HttpRequest, name: str) -> HttpResponse:

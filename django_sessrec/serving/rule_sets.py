@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -22,6 +23,11 @@ class RuleSetError(Exception):
 def live_set(placement: str) -> RuleSet | None:
     """The published set that the placement's lists follow."""
     return RuleSet.objects.history(placement).first()
+
+
+def has_effect(rule_set: RuleSet | None) -> bool:
+    """Whether the set has a rule or changes a setting."""
+    return rule_set is not None and bool(rule_set.changes or rule_set.rules.exists())
 
 
 def overtaken(draft: RuleSet | None) -> RuleSet | None:
@@ -95,17 +101,29 @@ def restore(earlier: RuleSet, by: str, reason: str) -> RuleSet:
     if earlier.published_at is None:
         raise RuleSetError("a draft was never live")
     with database.atomic():
-        again = RuleSet.objects.create(
-            placement=earlier.placement,
-            changes=earlier.changes,
-            changed_by=by,
-            published_at=timezone.now(),
-            published_by=by,
-            reason=reason,
-        )
+        again = _published(earlier.placement, by, reason, earlier.changes)
         _copy(earlier.rules.all(), again)
     merchant_rules.expire()
     return again
+
+
+def restore_none(placement: str, by: str, reason: str) -> RuleSet:
+    """Publish a set without rules, as it was before the first one. A draft stays as it is."""
+    published = _published(placement, by, reason, {})
+    merchant_rules.expire()
+    return published
+
+
+def _published(placement: str, by: str, reason: str, changes: dict[str, Any]) -> RuleSet:
+    new: RuleSet = RuleSet.objects.create(
+        placement=placement,
+        changes=changes,
+        changed_by=by,
+        published_at=timezone.now(),
+        published_by=by,
+        reason=reason,
+    )
+    return new
 
 
 def _copy(rules: Iterable[PlacementRule], into: RuleSet) -> None:

@@ -40,7 +40,9 @@ ACTS = {
     },
     **{
         f"sessrec_placement_{act}": Act.RULES
-        for act in ("settings", "add", "rule", "remove", "quick", "publish", "discard", "restore")
+        for act in (
+            "settings", "add", "rule", "remove", "quick", "publish", "discard", "restore", "restore_none",
+        )
     },
 }  # fmt: skip
 

@@ -44,6 +44,29 @@ def test_a_pin_is_drafted_previewed_published_and_undone(admin_client, shop):
     assert "a start" in html
 
 
+def test_the_first_publication_is_undone_in_the_history(admin_client, shop):
+    usual = first(shop)
+    add(admin_client, "pin", item="pot 1", position="1")
+    confirmed(admin_client, "publish")
+    assert first(shop) == shop[21]
+    assert "Bring back: no rules" in page(admin_client, url("page", NAME))
+    add(admin_client, "pin", item="pot 3", position="2")
+    asked = admin_client.post(url("restore_none", NAME)).content.decode()
+    assert "1 rule and all changed settings stop being live" in asked
+    confirmed(admin_client, "restore_none")
+    assert first(shop) == usual
+    assert RuleSet.objects.draft(NAME).rules.count() == 2, "a draft stays as it is"
+    html = page(admin_client, url("page", NAME))
+    assert "brought an earlier version back" in html
+    assert "Bring back: no rules" not in html, "so it is already"
+    answer = admin_client.post(url("restore_none", NAME), YES, follow=True)
+    assert "No rules are live here." in answer.content.decode()
+    assert RuleSet.objects.history(NAME).count() == 2
+    assert AuditEntry.objects.latest("pk").detail == {"placement": NAME, "change": "restored", "rules": 0}
+    confirmed(admin_client, "restore", RuleSet.objects.history(NAME).last().pk)
+    assert first(shop) == shop[21]
+
+
 @pytest.mark.parametrize("view", ["publish", "discard"])
 def test_a_second_click_says_that_there_is_no_draft_any_more(admin_client, shop, view):
     draft_of(NAME, "ada")
@@ -249,6 +272,7 @@ def test_an_old_version_is_found_on_a_further_page_of_the_history(admin_client, 
     assert "Page 2 of 2" in oldest
     assert ("reason 1." in oldest, "reason 2." in oldest) == (True, False)
     assert oldest.count("/restore/") == 2
+    assert "Bring back: no rules" not in newest + oldest, "what is live has none"
     assert ">live</span>" not in oldest
     for rubbish in ("99", "-1", "x", "9" * 5000):
         page(admin_client, url("page", NAME) + f"?history={rubbish}")
@@ -264,6 +288,7 @@ def test_no_address_of_an_unknown_placement_is_an_error(admin_client, shop, name
         assert admin_client.get(url(view, name, *args)).status_code == 404, view
     for view, args in (
         ("remove", (rule.pk,)), ("quick", ()), ("publish", ()), ("discard", ()), ("restore", (1,)),
+        ("restore_none", ()),
     ):  # fmt: skip
         assert admin_client.post(url(view, name, *args), {"item": "\x00"}).status_code == 404, view
 
@@ -309,7 +334,10 @@ def test_who_may_look_and_who_may_change(client, shop):
     html = page(client, url("page", NAME))
     assert "Go live" not in html
     assert "Pin<" not in html
-    for view, args in (("publish", ()), ("discard", ()), ("restore", (live_set(NAME).pk,)), ("quick", ())):
+    for view, args in (
+        ("publish", ()), ("discard", ()), ("restore", (live_set(NAME).pk,)), ("restore_none", ()),
+        ("quick", ()),
+    ):  # fmt: skip
         assert client.post(url(view, NAME, *args), {"item": shop[1].pk}).status_code == 403
     for address in (url("add", NAME, "pin"), url("settings", NAME)):
         assert client.get(address).status_code == 403
@@ -324,14 +352,15 @@ def test_what_a_colleague_added_after_the_question_is_not_discarded(admin_client
     assert RuleSet.objects.draft(NAME).rules.count() == 2
 
 
-@pytest.mark.parametrize("view", ["publish", "restore"])
+@pytest.mark.parametrize("view", ["publish", "restore", "restore_none"])
 def test_who_answers_after_a_colleague_changed_it_is_asked_again(admin_client, shop, view):
-    publish(draft_of(NAME, "ada"), "ada", "a start")
+    add(admin_client, "hide", what_attribute="category", what_values="tea")
+    publish(RuleSet.objects.draft(NAME), "ada", "a start")
     address = url(view, NAME, *([live_set(NAME).pk] if view == "restore" else []))
     draft_of(NAME, "ada")
     asked = YES | {"about": admin_client.post(address).context["question"].about}
     add(admin_client, "pin", item=shop[21].pk, position=1)
-    if view == "restore":
+    if view != "publish":
         publish(draft_of(NAME, "ada"), "ada", "meanwhile")
     sets = RuleSet.objects.filter(published_at__isnull=False).count()
     assert "has changed since you were asked" in admin_client.post(address, asked).content.decode()
