@@ -167,11 +167,12 @@ class PlacementAdmin(DraftPages):
     def publish(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask, and let the placement's lists follow the draft."""
         require(request, Act.RULES)
-        settled_or_404(name)
+        settled = settled_or_404(name)
         draft = RuleSet.objects.draft(name)
         if draft is None:
             return self._without_draft(request, name)
-        number = draft.rules.count()
+        rules = in_order(list(draft.rules.all()))
+        number = len(rules)
         question = Question(
             title=_("Go live with the draft of %(placement)s?") % {"placement": placement_name(name)},
             button=_("Go live"),
@@ -185,6 +186,7 @@ class PlacementAdmin(DraftPages):
                 )
                 % {"number": number, "seconds": merchant_rules.CHECK_SECONDS},
                 *([_overtaken(newer)] if (newer := overtaken(draft)) else []),
+                *warnings(rules, settled_as(name, draft) or settled, Words(get_catalogue(), rules)),
                 _("You can undo it in the history at any time."),
             ],
             about=_as_it_stands(draft),

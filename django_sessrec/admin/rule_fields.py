@@ -18,6 +18,7 @@ from django_sessrec.serving.merchant_rules import ITEM
 
 MAX_VALUES: Final = 500  # of one rule
 LONGEST_TITLE: Final = 200  # characters of a product's
+LONGEST_LINE: Final = LONGEST_TITLE + MAX_ITEM_ID + 3  # a title with an id in brackets
 NAMESAKES: Final = 6  # products of one name that a message lists
 SUGGESTIONS: Final = 12
 NOTHING: Final[Sequence[tuple[str, str]]] = ()
@@ -49,7 +50,7 @@ class ProductField(forms.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         hint = _("A part of its name, or its id.")
-        super().__init__(max_length=LONGEST_TITLE + MAX_ITEM_ID + 3, **{"help_text": hint, **kwargs})
+        super().__init__(max_length=LONGEST_LINE, **{"help_text": hint, **kwargs})
         self.widget.attrs |= {"data-sessrec-suggest": ITEM, "autocomplete": "off"}
 
     def clean(self, value: Any) -> str:
@@ -71,6 +72,10 @@ class LinesField(forms.CharField):
         values = list(dict.fromkeys(line for line in lines if line))
         if len(values) > MAX_VALUES:
             raise ValidationError(_("At most %(number)d lines."), params={"number": MAX_VALUES})
+        for number, line in enumerate(lines, 1):
+            if len(line) > LONGEST_LINE:
+                words = {"line": number, "number": LONGEST_LINE}
+                raise ValidationError(_("Line %(line)d has more than %(number)d characters."), params=words)
         return values
 
 

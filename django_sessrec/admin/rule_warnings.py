@@ -9,7 +9,8 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from django_sessrec.admin.rule_words import UNREADABLE, Words
+from django_sessrec.admin.rule_fields import attribute_name
+from django_sessrec.admin.rule_words import NAMED, UNREADABLE, Words, listed
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.serving.merchant_rules import BY_PLACE, MerchantRule
@@ -41,6 +42,13 @@ def _alone(row: PlacementRule, rule: MerchantRule, placement: Placement, words: 
         yield _("“%(rule)s” is over: it has no effect any more.") % said
     if rule.group and not sessrec_settings.CUSTOMER_GROUP:
         yield _("“%(rule)s” is for a group, and the shop's settings have no CUSTOMER_GROUP.") % said
+    for match in filter(None, (rule.what, rule.other, rule.on_screen)):
+        if lacking := words.on_no_product(match):
+            yield _("“%(rule)s”: no product has the %(attribute)s %(values)s.") % {
+                **said,
+                "attribute": attribute_name(match.attribute),
+                "values": listed(lacking[:NAMED], len(lacking[NAMED:])),
+            }
     if rule.kind in BY_PLACE:
         if rule.item_id not in words.offered:
             yield _("“%(rule)s”: the product is not available now; its place goes to the next one.") % said

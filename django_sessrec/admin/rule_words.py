@@ -25,6 +25,7 @@ from django_sessrec.serving.merchant_rules import ITEM, Match, trace_name
 Kind = PlacementRule.Kind
 NAMED = 3  # values that a sentence lists
 ATTRIBUTES_ASKED = 5
+MOST_ASKED = 100  # texts for which a page asks the catalogue
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
@@ -37,7 +38,7 @@ class Words:
         self._hidden: dict[str, Any] = {}  # products that the shop does not offer now
         self.look_up(_items(rules))
         self._by_trace = {trace_name(rule): rule for rule in rules}
-        self._names: dict[tuple[str, str], str] = {}
+        self._found: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
     def sentence(self, rule: PlacementRule) -> str:
         """What the rule does, without its dates; a rule that can't be read says so."""
@@ -90,6 +91,20 @@ class Words:
                 return not match.values.isdisjoint(texts.get(match.attribute, ()))
         return False
 
+    def on_no_product(self, match: Match) -> list[str]:
+        """The values that no product has; none of an attribute whose values the catalogue does not list."""
+        attribute = match.attribute
+        if attribute == ITEM or not self._like(attribute, ""):
+            return []
+        return [value for value in sorted(match.values) if not self._on_a_product(attribute, value)]
+
+    def _on_a_product(self, attribute: str, value: str) -> bool:
+        """Whether a product has the value, or so many have one that contains it that it can't be told."""
+        if (attribute, value) not in self._found and len(self._found) >= MOST_ASKED:
+            return True
+        found = self._like(attribute, value)
+        return len(found) == ATTRIBUTES_ASKED or value in dict(found)
+
     def _sentence(self, rule: PlacementRule) -> str:
         given: Mapping[str, Any] = rule.parameters
         match rule.kind:
@@ -128,21 +143,33 @@ class Words:
     def _match(self, match: Mapping[str, Any]) -> str:
         attribute, values = match["attribute"], match["values"]
         named = [self._value(attribute, str(value)) for value in values[:NAMED]]
-        more = len(values) - len(named)
-        text = ", ".join(named)
-        if more:
-            text += " " + ngettext("and %(number)d more", "and %(number)d more", more) % {"number": more}
+        text = listed(named, len(values) - len(named))
         return text if attribute == ITEM else f"{attribute_name(attribute)} {text}"
 
     def _value(self, attribute: str, value: str) -> str:
         if attribute == ITEM:
             return self.product(value)
-        if (attribute, value) not in self._names:
-            names: dict[str, str] = {}
+        return dict(self._like(attribute, value)).get(value, value)
+
+    def _like(self, attribute: str, text: str) -> list[tuple[str, str]]:
+        """Values of the attribute that contain the text, with their names, each text asked for once.
+
+        A catalogue that fails knows the text: nothing is said against it.
+        """
+        asked = (attribute, text)
+        if asked not in self._found:
+            self._found[asked] = [(text, text)]
             with isolated("name the value of an attribute"):
-                names = dict(self._catalogue.attribute_values(attribute, value, ATTRIBUTES_ASKED))
-            self._names[attribute, value] = names.get(value, value)
-        return self._names[attribute, value]
+                self._found[asked] = self._catalogue.attribute_values(attribute, text, ATTRIBUTES_ASKED)
+        return self._found[asked]
+
+
+def listed(named: Sequence[str], more: int) -> str:
+    """Names, and how many more there are."""
+    text = ", ".join(named)
+    if more:
+        text += " " + ngettext("and %(number)d more", "and %(number)d more", more) % {"number": more}
+    return text
 
 
 def _capped(given: Mapping[str, Any]) -> str:

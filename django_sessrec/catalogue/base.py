@@ -62,7 +62,10 @@ class Catalogue(ABC):
         return {"category": self.category(item)}
 
     def attribute_values(self, attribute: str, text: str, limit: int) -> Iterable[tuple[str, str]]:
-        """Values of an attribute that contain the text, each with its name: what the rules' editor offers."""
+        """Values of an attribute that contain the text, each with its name: what the rules' editor offers.
+
+        A text that is a value itself finds it: the editor warns of a value that no product has.
+        """
         return []
 
     def basket(self, request: HttpRequest) -> Iterable[Any] | None:

@@ -9,6 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django_sessrec.models import AuditEntry, PlacementRule, RuleSet
 from django_sessrec.serving import merchant_rules
 from tests.demo.models import Product
+from tests.demo.recommendations import DemoCatalogue
 from tests.support.admin import page
 from tests.support.placements import NAME, WHY, add, confirmed, url
 
@@ -215,6 +216,11 @@ def test_dates_pages_and_groups_narrow_a_rule(admin_client, shop, sessrec):
             {"what_attribute": "category", "what_values": "\n".join(map(str, range(501)))},
             "At most 500",
         ),
+        (
+            "hide",
+            {"what_attribute": "category", "what_values": f"tea\n{'x' * 404}"},
+            "Line 2 has more than 403 characters.",
+        ),
         ("cap", {"attribute": "category", "most": 3, "window": 3}, "nothing would change"),
         ("price", {"relative": "True"}, "Give the lowest price"),
         ("price", {"low": 5, "high": 2}, "below the lowest"),
@@ -258,6 +264,39 @@ def test_a_value_that_is_a_key_is_written_and_shown_by_its_name(admin_client, sh
     assert f"Never show category {user}, nothing of ours" in page(admin_client, url("page", NAME))
     options = admin_client.get(url("suggest"), {"attribute": "category", "q": "user"}).json()["options"]
     assert {"value": f"{user} [{user.pk}]", "label": ""} in options
+
+
+def test_a_value_that_no_product_has_is_said_on_the_page_and_before_it_goes_live(admin_client, shop):
+    add(admin_client, "hide", what_attribute="category", what_values="tae\ntea")
+    add(admin_client, "boost", what_attribute="category", what_values="cup", places=0,
+        on_screen_attribute="category", on_screen_values="Pto")  # fmt: skip
+    add(admin_client, "hide", what_attribute="brand", what_values="whatever")  # not listed by the catalogue
+    html = page(admin_client, url("page", NAME))
+    asked = admin_client.post(url("publish", NAME)).content.decode()
+    for said in (
+        "“Never show category tae, tea”: no product has the category tae.",
+        "“Category cup first”: no product has the category Pto.",
+    ):
+        assert said in html
+        assert said in asked
+    assert html.count("no product has") == 2
+
+
+class Failing(DemoCatalogue):
+    def attribute_values(self, attribute, text, limit):
+        raise RuntimeError("no search")
+
+
+class Thousands(DemoCatalogue):
+    def attribute_values(self, attribute, text, limit):
+        return [(f"{text} {number}", f"{text} {number}") for number in range(1_000)]
+
+
+@pytest.mark.parametrize("catalogue", [Failing, Thousands])
+def test_nothing_is_said_of_a_value_where_the_catalogue_can_not_tell(admin_client, shop, sessrec, catalogue):
+    add(admin_client, "hide", what_attribute="category", what_values="tae")
+    sessrec["CATALOGUE"] = f"{__name__}.{catalogue.__name__}"
+    assert "no product has" not in page(admin_client, url("page", NAME))
 
 
 def test_a_percentage_is_shown_as_it_was_written(admin_client, shop):
