@@ -43,7 +43,7 @@ from django_sessrec.serving.active_models import CHECK_SECONDS
 from django_sessrec.serving.fallback import BASKET_MODEL, CO_VIEWS_MODEL
 from django_sessrec.serving.placements import placement_for, variants_of
 from django_sessrec.training.model_card import card, limits
-from django_sessrec.training.promotion import PromotionError, promote, roll_back
+from django_sessrec.training.promotion import PromotionError, held_by, promote, roll_back
 from django_sessrec.training.schedule import newest_run
 
 CHARACTERS_IN_LIST = 70
@@ -193,6 +193,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         require(request, Act.TRAIN)
         if model not in sessrec_settings.MODELS:
             raise Http404(model)
+        hold = held_by(model)
         question = Question(
             title=_("Train %(model)s now?") % {"model": model},
             button=_("Train %(model)s") % {"model": model},
@@ -201,10 +202,10 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                 gettext(
                     "A worker trains the model on the clicks so far, and tests it against the one in service."
                 ),
-                gettext("It serves as soon as it passes; lists are shown as usual until then."),
+                _when_it_serves(hold),
                 *([] if _worker_is_alive() else [_NO_WORKER]),
             ],
-            about=str(newest_run(model)),
+            about=f"{newest_run(model)} {hold.pk if hold else ''}".strip(),
         )
         answer = asked(request, Act.TRAIN, self, question)
         if isinstance(answer, HttpResponse):
@@ -300,7 +301,23 @@ def _serving(model: str) -> dict[str, Any]:
     latest = Promotion.objects.filter(model=model).select_related("run").order_by("-pk").first()
     if latest is None:
         return {"name": model, **_instead_of(model)}
-    return {"name": model, "promotion": latest, "earlier": Promotion.objects.served_before(model)}
+    serves = {"name": model, "promotion": latest, "earlier": Promotion.objects.served_before(model)}
+    return serves | ({"newer": _newest_published(model)} if held_by(model) else {})
+
+
+def _newest_published(model: str) -> TrainingRun | None:
+    """The run whose promotion lets the next training runs serve by themselves again."""
+    return TrainingRun.objects.filter(model=model, state=TrainingRun.State.PUBLISHED).order_by("-pk").first()
+
+
+def _when_it_serves(hold: Promotion | None) -> str:
+    """What becomes of a training run that passes."""
+    if hold is None:
+        return gettext("It serves as soon as it passes; lists are shown as usual until then.")
+    return gettext(
+        "It does not serve by itself when it passes: %(by)s rolled back to %(run)s, which stays in service as"
+        " long as it can. Promote the new run on its page to let it serve."
+    ) % {"by": person_name(hold.promoted_by), "run": hold.run}
 
 
 def _instead_of(model: str) -> dict[str, Any]:

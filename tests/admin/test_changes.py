@@ -251,6 +251,28 @@ def test_train_now_queues_a_training(admin_client, celery_on, broker_url):
     assert message.payload[:2] == [["neighbours"], {"trigger": "admin", "after": 0}]
 
 
+def test_who_trains_a_model_that_is_held_is_told_so_and_how_to_let_go(admin_client, two_runs):
+    first, _second = two_runs
+    url = reverse("admin:sessrec_train", args=["neighbours"])
+    free = admin_client.post(url)
+    assert "It serves as soon as it passes" in free.content.decode()
+    assert "Held:" not in page(admin_client, reverse(RUNS))
+    admin_client.post(reverse("admin:sessrec_roll_back", args=["neighbours"]), YES)
+    asked = admin_client.post(url).content.decode()
+    assert f"admin rolled back to {first}, which stays in service" in asked
+    assert "It serves as soon as it passes" not in asked
+    late = admin_client.post(url, YES | {"about": free.context["question"].about}).content.decode()
+    assert "This has changed since you were asked" in late
+    third = train("neighbours", trigger="admin")
+    assert "Not promoted" in third.verdict
+    html = page(admin_client, reverse(RUNS))
+    card = html.partition("Held: admin rolled back to this run")[2].partition("</section>")[0]
+    assert reverse("admin:sessrec_trainingrun_change", args=[third.pk]) in card
+    admin_client.post(reverse("admin:sessrec_promote", args=[third.pk]), YES)
+    assert "Held:" not in page(admin_client, reverse(RUNS))
+    assert "It serves as soon as it passes" in admin_client.post(url).content.decode()
+
+
 def test_an_answer_from_before_a_run_began_is_asked_for_again(admin_client, celery_on, broker_url):
     celery_on(broker_url)
     url = reverse("admin:sessrec_train", args=["neighbours"])
