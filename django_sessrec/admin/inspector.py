@@ -25,7 +25,7 @@ from django_sessrec.admin.products import product_facts, product_figures, shown_
 from django_sessrec.admin.sessions import session_in
 from django_sessrec.admin.timeline import end_of, latest_sessions, state_of, timeline
 from django_sessrec.models import AuditEntry, Inspector
-from django_sessrec.operations.quarantine import take_out
+from django_sessrec.operations.quarantine import NothingStoredError, is_stored, take_out
 from django_sessrec.serving.visit import Visit, stored_visit
 
 FOUND = 30  # products of a search
@@ -83,6 +83,8 @@ class InspectorAdmin(ReadOnlyAdmin):
             raise Http404
         page = reverse(f"{self.admin_site.name}:sessrec_inspector_changelist")
         words = {"session": end_of(session_id)}
+        if not is_stored(session_id):
+            return self._not_stored(request, page, words)
         question = Question(
             title=_("Take session %(session)s out of training?") % words,
             button=_("Take it out"),
@@ -95,11 +97,21 @@ class InspectorAdmin(ReadOnlyAdmin):
         answer = asked(request, Act.QUARANTINE, self, question)
         if isinstance(answer, HttpResponse):
             return answer
-        if take_out(session_id, request.user.get_username(), answer["reason"]):
+        try:
+            taken_out = take_out(session_id, request.user.get_username(), answer["reason"])
+        except NothingStoredError:
+            return self._not_stored(request, page, words)
+        if taken_out:
             said = _("Session %(session)s is left out from the next training run on.")
         else:
             said = _("Session %(session)s was left out already.")
         self.message_user(request, said % words, messages.SUCCESS)
+        return HttpResponseRedirect(page)
+
+    def _not_stored(self, request: HttpRequest, page: str, words: dict[str, str]) -> HttpResponse:
+        """Say that there is nothing to take out, as after the visitor erased it."""
+        said = _("Nothing is stored of session %(session)s any more, so nothing was taken out.")
+        self.message_user(request, said % words, messages.WARNING)
         return HttpResponseRedirect(page)
 
 
@@ -114,7 +126,7 @@ def _of_session(request: HttpRequest, session_id: UUID) -> tuple[dict[str, Any],
         "end": end_of(session_id),
         "entries": entries,
         "left_out": left_out,
-        "state": state_of(session_id),
+        "state": state_of(session_id, stored=bool(entries)),
     }
     return found, stored_visit(session_id) if entries else Visit()
 

@@ -112,8 +112,8 @@ def _of_impression(
     return Entry(impression.shown_at, what, note=note, items=items)
 
 
-def state_of(session_id: UUID) -> str:
-    """Whether the session counts, and if not, why."""
+def state_of(session_id: UUID, *, stored: bool) -> str:
+    """Whether the session counts, and if not, why; empty where nothing is known of it."""
     with database.values_apart():
         held = Quarantine.objects.filter(pk=session_id, released_at=None).first()
         withdrawn = Withdrawal.objects.filter(pk=session_id).exists()
@@ -124,7 +124,7 @@ def state_of(session_id: UUID) -> str:
         return _("Its consent was withdrawn, or it was erased.")
     if of_a_bot:
         return _("A bot's: left out of training and reports.")
-    return _("With consent; it counts in training and reports.")
+    return _("With consent; it counts in training and reports.") if stored else ""
 
 
 def latest_sessions() -> list[dict[str, Any]]:

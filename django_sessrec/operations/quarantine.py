@@ -9,7 +9,14 @@ from django.utils import timezone
 
 from django_sessrec import database
 from django_sessrec.capture.event import CLICK_EVENTS
-from django_sessrec.models import AuditEntry, Event, Quarantine
+from django_sessrec.models import AuditEntry, Event, Impression, Quarantine, Withdrawal
+
+# An erasure waits for those who hold this lock, and deletes what they wrote.
+AS_A_WRITER = "LOCK TABLE ONLY sessrec_event IN ROW EXCLUSIVE MODE"
+
+
+class NothingStoredError(Exception):
+    """A session without rows, or one that was erased: nothing of it may be written."""
 
 
 def release(session_ids: Sequence[UUID], by: str, reason: str = "") -> int:
@@ -22,15 +29,26 @@ def release(session_ids: Sequence[UUID], by: str, reason: str = "") -> int:
     return released
 
 
+def is_stored(session_id: UUID) -> bool:
+    """Whether there are rows of the session, and its consent was not withdrawn."""
+    with database.values_apart():
+        rows = (model.objects.filter(session_id=session_id) for model in (Event, Impression))
+        return not Withdrawal.objects.filter(pk=session_id).exists() and any(each.exists() for each in rows)
+
+
 def take_out(session_id: UUID, by: str, reason: str) -> bool:
     """Leave a session out of training and reports, with a line in the audit trail; False where it was out.
 
-    Models that learnt from it serve until their next training run.
+    Models that learnt from it serve until their next training run. NothingStoredError unless is_stored().
     """
     with database.atomic(), database.values_apart():
+        with database.connection().cursor() as cursor:
+            cursor.execute(AS_A_WRITER)
         known = Quarantine.objects.select_for_update().filter(pk=session_id).first()
         if known is not None and known.released_at is None:
             return False
+        if not is_stored(session_id):
+            raise NothingStoredError
         if known is None:
             row = Quarantine(pk=session_id, reason=Quarantine.Reason.STAFF, clicks=_clicks(session_id))
             # Two at once: an error of Postgres's would name the session in its log.

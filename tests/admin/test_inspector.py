@@ -3,6 +3,7 @@
 import logging
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -15,6 +16,7 @@ from django_sessrec.capture import cookie
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import ONE, first_moment, today
 from django_sessrec.models import AuditEntry, DailyItem, DailyShop, Event, Impression, Quarantine
+from django_sessrec.privacy.erasure import erase
 from django_sessrec.training.pipeline import train
 from tests.demo.models import Product
 from tests.support.admin import Inline
@@ -26,6 +28,7 @@ from tests.support.visits import store_visits
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fresh_process")]
 PAGE = "admin:sessrec_inspector_changelist"
 TAKE_OUT = "admin:sessrec_take_out"
+YES = {"confirmed": "1", "reason": "a bot"}
 
 
 @pytest.fixture
@@ -229,8 +232,23 @@ def test_an_id_in_the_address_is_not_read_as_a_session(admin_client, session):
     assert "list shown" not in html
 
 
-def test_an_unknown_session_says_that_nothing_is_stored(admin_client, model):
-    assert "Nothing is stored of this session" in ask(admin_client, session=str(uuid7()))
+def test_an_unknown_session_says_that_nothing_is_stored_and_no_more(admin_client, model):
+    html = ask(admin_client, session=str(uuid7()))
+    assert "Nothing is stored of this session" in html
+    assert "With consent" not in html
+
+
+def test_a_session_of_which_nothing_is_stored_is_not_taken_out(admin_client, session):
+    for unknown in (uuid4(), uuid7()):
+        answer = admin_client.post(reverse(TAKE_OUT), YES | {"session": str(unknown)}, follow=True)
+        assert "so nothing was taken out" in answer.content.decode()
+    assert "Why?" in admin_client.post(reverse(TAKE_OUT), {"session": str(session)}).content.decode()
+    erase(session)
+    answer = admin_client.post(reverse(TAKE_OUT), YES | {"session": str(session)}, follow=True)
+    assert f"Nothing is stored of session {str(session)[-6:]} any more" in answer.content.decode()
+    assert "With consent" not in ask(admin_client, session=str(session))
+    assert not Quarantine.objects.exists()
+    assert not AuditEntry.objects.filter(action=AuditEntry.Action.QUARANTINE).exists()
 
 
 def test_latest_sessions_are_offered_by_their_last_product(admin_client, session, products):

@@ -116,6 +116,7 @@ def test_a_page_of_one_row_is_bounded_too(hung):
 
 def test_an_act_that_is_given_up_says_that_it_may_be_done(hung):
     session_id = uuid7()
+    happen(session_id, datetime.now(UTC), "view_item", "1")
     answer = {"session": str(session_id), "confirmed": "1", "reason": "a test"}
     with locked(hung, "quarantine"):
         status, html = in_time(reverse("admin:sessrec_take_out"), "post", **answer)

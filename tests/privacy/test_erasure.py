@@ -7,9 +7,11 @@ import pytest
 from django.db import connection, transaction
 
 from django_sessrec.capture import store
+from django_sessrec.capture.erasure import erase_sessions
 from django_sessrec.capture.event import make
 from django_sessrec.ids import uuid7
-from django_sessrec.models import Event
+from django_sessrec.models import Event, Quarantine
+from django_sessrec.operations.quarantine import NothingStoredError, take_out
 from django_sessrec.operations.upkeep import upkeep
 from django_sessrec.privacy.erasure import erase
 from tests.support.capture import carry_out, celery_on, tasks_in
@@ -70,6 +72,27 @@ def test_a_task_erases_what_a_write_leaves_that_outlasts_the_erasures_transactio
         assert Event.objects.count() == 1
         carry_out(queue.get(timeout=300))
         assert not Event.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_erasure_waits_for_staff_who_take_the_session_out_and_deletes_their_row():
+    visit = uuid7()
+    store.write([make("view_item", "1", session_id=visit)])
+
+    def erase_elsewhere():
+        erase_sessions([visit], wait_seconds=60)
+        connection.close()
+
+    erasing = Thread(target=erase_elsewhere)
+    with transaction.atomic():
+        assert take_out(visit, "ada", "a bot")
+        erasing.start()
+        erasing.join(0.5)
+        assert erasing.is_alive()
+    erasing.join()
+    assert not Quarantine.objects.exists()
+    with pytest.raises(NothingStoredError):
+        take_out(visit, "ada", "a bot")
 
 
 def erased_while_a_write_is_unfinished(visit):
