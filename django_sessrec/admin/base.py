@@ -8,12 +8,12 @@ from functools import cached_property, wraps
 from http import HTTPStatus
 from typing import Any, Final
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import BadRequest
 from django.core.paginator import Paginator
 from django.db import DataError, InterfaceError, OperationalError
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.urls import URLPattern
@@ -31,8 +31,19 @@ NO_ANSWER: Final = (OperationalError, InterfaceError)
 View = Callable[..., HttpResponseBase]
 
 
+class GoneError(Exception):
+    """An address names a row that was deleted, as by a click in another tab: told on the page at `back`."""
+
+    def __init__(self, said: str | Promise, back: str) -> None:
+        super().__init__(said)
+        self.back = back
+
+
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Base of read-only lists of rows that only the app writes. Every page of it is answered in time."""
+    """Base of read-only lists of rows that only the app writes. Every page of it is answered in time.
+
+    A page that raises GoneError leads to another one, which says so.
+    """
 
     actions: Sequence[str] | None = None
     heading: str | Promise = ""  # of the list; by default what its rows are called
@@ -66,6 +77,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):
                     answer = view(request, *args, **kwargs)
             except NO_ANSWER as problem:
                 return self._given_up(request, problem)
+            except GoneError as gone:
+                self.message_user(request, str(gone), messages.WARNING)
+                return HttpResponseRedirect(gone.back)
             except DataError as problem:  # what was asked for can't be in a column, as a NUL byte
                 raise BadRequest(str(problem)) from problem
             if isinstance(answer, SimpleTemplateResponse):  # its template reads rows, too

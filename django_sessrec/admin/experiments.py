@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
@@ -16,7 +15,7 @@ from django.views.decorators.http import require_POST
 
 from django_sessrec.admin import experiment_words as words
 from django_sessrec.admin.acts import Act, Question, ReasonForm, asked, may, require
-from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.base import GoneError, ReadOnlyAdmin
 from django_sessrec.admin.experiment_forms import (
     FEWEST,
     ExperimentForm,
@@ -90,10 +89,10 @@ class ExperimentAdmin(ReadOnlyAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         experiment = self.get_object(request, object_id)
-        if experiment is None:
-            raise Http404(object_id)
         if not self.has_view_permission(request, experiment):
             raise PermissionDenied
+        if experiment is None:
+            raise self._gone()
         roll_up_due(ROLL_UP_SECONDS)
         judged = room.judgement(experiment)
         context = self._context(request, experiment_name(experiment.name)) | {
@@ -133,7 +132,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "admin/sessrec/experiment_form.html", context)
 
     def start_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        experiment = get_object_or_404(Experiment, pk=pk)
+        experiment = self._experiment(request, pk)
         waits = room.waits_for(experiment)
         sentences = [
             _("Each session that takes part gets one variant and keeps it."),
@@ -153,7 +152,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
         return self._act(request, experiment, question, "started", lambda _answer: room.start(experiment))
 
     def ramp_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        experiment = get_object_or_404(Experiment, pk=pk)
+        experiment = self._experiment(request, pk)
         question = Question(
             title=_("How many sessions take part in “%(name)s”?") % {"name": experiment},
             button=_("Change"),
@@ -179,7 +178,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
         )
 
     def stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        experiment, by = get_object_or_404(Experiment, pk=pk), request.user.get_username()
+        experiment, by = self._experiment(request, pk), request.user.get_username()
         question = Question(
             title=_("Stop “%(name)s”?") % {"name": experiment},
             button=_("Stop"),
@@ -197,7 +196,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
         )
 
     def keep_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        experiment, by = get_object_or_404(Experiment, pk=pk), request.user.get_username()
+        experiment, by = self._experiment(request, pk), request.user.get_username()
         question = Question(
             title=_("What does everybody get after “%(name)s”?") % {"name": experiment},
             button=_("Change"),
@@ -216,7 +215,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
         )
 
     def discard_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        experiment = get_object_or_404(Experiment, pk=pk)
+        experiment = self._experiment(request, pk)
         question = Question(
             title=_("Discard the draft “%(name)s”?") % {"name": experiment},
             button=_("Discard"),
@@ -231,6 +230,16 @@ class ExperimentAdmin(ReadOnlyAdmin):
             lambda _answer: room.discard(experiment),
             to=self._list(),
         )
+
+    def _experiment(self, request: HttpRequest, pk: int) -> Experiment:
+        require(request, Act.EXPERIMENT)
+        experiment: Experiment | None = Experiment.objects.filter(pk=pk).first()
+        if experiment is None:
+            raise self._gone()
+        return experiment
+
+    def _gone(self) -> GoneError:
+        return GoneError(_("There is no such experiment any more: it is discarded already."), self._list())
 
     def _act(
         self,

@@ -8,7 +8,6 @@ from typing import Any, Final
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -16,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from django_sessrec.admin import draft_edits
 from django_sessrec.admin.acts import ABOUT, Act, Question, ReasonForm, asked, require
-from django_sessrec.admin.base import ReadOnlyAdmin
+from django_sessrec.admin.base import GoneError, ReadOnlyAdmin
 from django_sessrec.admin.placement_lists import place_of, settled_as
 from django_sessrec.admin.products import shown_products
 from django_sessrec.admin.rule_fields import suggestions
@@ -73,7 +72,7 @@ class DraftPages(ReadOnlyAdmin):
         """A rule of the draft; of what is live, the same rule of a new draft."""
         require(request, Act.RULES)
         settled_or_404(name)
-        rule = get_object_or_404(PlacementRule.objects.filter(rule_set__placement=name), pk=pk)
+        rule = self._rule(name, pk)
         if rule.kind not in FORMS:
             raise Http404(rule.kind)
         return self._edit(request, name, FORMS[rule.kind], rule)
@@ -83,7 +82,7 @@ class DraftPages(ReadOnlyAdmin):
     ) -> HttpResponse:
         held = draft_edits.drafted(name, rule) if rule else None
         if rule and held is None and request.method != "POST":
-            return self._gone(request, name)
+            raise self._gone(name)
         form, stood = kind(name, request.POST or None, rule=held or rule), request.POST.get(ABOUT, "")
         if request.method == "POST" and form.is_valid():
             try:
@@ -104,10 +103,10 @@ class DraftPages(ReadOnlyAdmin):
         """Ask, and take a rule out of the draft; one that is live stays live until the draft is published."""
         require(request, Act.RULES)
         settled_or_404(name)
-        rule = get_object_or_404(PlacementRule.objects.filter(rule_set__placement=name), pk=pk)
+        rule = self._rule(name, pk)
         held = draft_edits.drafted(name, rule)
         if held is None:
-            return self._gone(request, name)
+            raise self._gone(name)
         question = Question(
             title=_("Remove this rule from the draft of %(placement)s?")
             % {"placement": placement_name(name)},
@@ -123,15 +122,21 @@ class DraftPages(ReadOnlyAdmin):
         try:
             draft_edits.remove_rule(name, request.user.get_username(), rule, answer["reason"])
         except draft_edits.RuleGoneError:
-            return self._gone(request, name)
+            raise self._gone(name) from None
         said = _("Removed in the draft. What is live stays live until you go live.")
         self.message_user(request, said, messages.SUCCESS)
         return self._to_page(name)
 
-    def _gone(self, request: HttpRequest, name: str) -> HttpResponse:
-        """Say that the draft does not hold the rule any more, as after a second click."""
-        self.message_user(request, GONE, messages.WARNING)
-        return self._to_page(name)
+    def _rule(self, name: str, pk: int) -> PlacementRule:
+        rules = PlacementRule.objects.filter(rule_set__placement=name)
+        rule: PlacementRule | None = rules.filter(pk=pk).first()
+        if rule is None:
+            raise self._gone(name)
+        return rule
+
+    def _gone(self, name: str) -> GoneError:
+        """That the draft does not hold the rule any more, as after a second click."""
+        return GoneError(GONE, self._url("page", name))
 
     def quick(self, request: HttpRequest, name: str) -> HttpResponse:
         """Ask, and pin or hide one product of the list on the page, in the draft."""
@@ -140,7 +145,7 @@ class DraftPages(ReadOnlyAdmin):
         item_id, back = request.POST.get("item", ""), request.POST.get("back", "")
         product = shown_products([item_id])[item_id]
         if not product.offered:
-            raise Http404(item_id)
+            raise GoneError(_("The catalogue does not offer this product now."), self._url("page", name))
         words = {
             "product": product.title,
             "place": place_of(request.POST.get("position", "")),

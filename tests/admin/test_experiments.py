@@ -295,6 +295,12 @@ def test_an_experiment_of_the_settings_that_nobody_can_read_hides_no_page(admin_
     assert "Settings" in html
 
 
-def test_an_unknown_experiment_is_not_found(admin_client):
-    assert admin_client.get(reverse("admin:sessrec_experiment_change", args=[99])).status_code == 404
-    assert admin_client.post(reverse("admin:sessrec_experiment_start", args=[99])).status_code == 404
+def test_an_experiment_that_is_discarded_already_is_told_as_gone(admin_client):
+    assert "no such experiment" in said(
+        admin_client.get(reverse("admin:sessrec_experiment_change", args=[99]), follow=True)
+    )
+    for view in ("start", "ramp", "stop", "keep", "discard"):
+        address = reverse(f"admin:sessrec_experiment_{view}", args=[99])
+        assert "no such experiment" in said(
+            admin_client.post(address, {"confirmed": "1", "reason": "x"}, follow=True)
+        ), view

@@ -92,7 +92,9 @@ def test_buttons_of_the_list_pin_and_hide_in_the_draft(admin_client, shop):
         ("pin", {"item": shown[3], "position": 4}),
         ("hide", {"attribute": "item", "values": [shown[0]]}),
     ]
-    assert admin_client.post(url("quick", NAME), {"item": "nothing", "act": "pin"}).status_code == 404
+    answer = admin_client.post(url("quick", NAME), YES | {"item": "nothing", "act": "pin"}, follow=True)
+    assert "does not offer this product now" in answer.content.decode()
+    assert PlacementRule.objects.count() == 2
 
 
 def test_each_change_of_a_draft_is_audited_with_its_reason(admin_client, shop):
@@ -307,9 +309,24 @@ def test_an_attribute_of_ten_thousand_values_is_not_listed_whole(admin_client, s
     assert len(page(admin_client, url("add", NAME, "hide"))) < 40_000
 
 
-def test_an_unknown_placement_kind_or_rule_is_not_found(admin_client, shop):
+def test_a_rule_that_was_removed_in_another_tab_is_told_as_gone(admin_client, shop):
+    for item in ("pot 1", "pot 3"):
+        add(admin_client, "pin", item=item, position=1)
+    rule, other = PlacementRule.objects.all()
+    for _click in range(2):
+        answer = admin_client.post(url("remove", NAME, rule.pk), YES, follow=True)
+        assert answer.status_code == 200
+    changed = admin_client.post(
+        url("rule", NAME, rule.pk), WHY | {"item": "pot 5", "position": 1}, follow=True
+    )
+    for each in (answer, changed, admin_client.get(url("rule", NAME, rule.pk), follow=True)):
+        assert "Somebody has changed or removed this rule" in each.content.decode()
+    assert PlacementRule.objects.get() == other
+
+
+def test_an_unknown_placement_or_kind_is_not_found(admin_client, shop):
     for address in (url("page", "moon"), url("preview", "moon"), url("settings", "moon"),
-                    url("add", "moon", "pin"), url("add", NAME, "moon"), url("rule", NAME, 99)):  # fmt: skip
+                    url("add", "moon", "pin"), url("add", NAME, "moon")):  # fmt: skip
         assert admin_client.get(address).status_code == 404
     assert admin_client.post(url("publish", "nothing")).status_code == 404
 
