@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -33,6 +34,7 @@ from django_sessrec.models import AuditEntry, Report
 
 EXPORTED = ("day", "placement", "model", "run", "step", "experiment", "variant")
 PERIODS = (7, 30, 90)
+LINES = 6  # of the chart
 DAYS_ONE_BY_ONE = 100  # a longer period's days are added up to weeks
 
 
@@ -200,16 +202,32 @@ def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:
     return table | {"experiments": [(each.pk, experiment_name(each.name)) for each in pages]}
 
 
+def _most_shown(by_placement: Mapping[tuple[str, date], Kpi]) -> dict[tuple[str, date], Kpi]:
+    """The figures of the placements with the most lists, and all others' as one, under an empty name."""
+    lists: Counter[str] = Counter()
+    for (placement, _day), kpi in by_placement.items():
+        lists[placement] += kpi.impressions
+    if len(lists) <= LINES:
+        return dict(by_placement)
+    alone = {placement for placement, _lists in lists.most_common(LINES - 1)}
+    others: dict[date, Kpi] = {}
+    for (placement, day), kpi in by_placement.items():
+        if placement not in alone:
+            others[day] = added((others.get(day, Kpi()), kpi))
+    shown = {key: kpi for key, kpi in by_placement.items() if key[0] in alone}
+    return shown | {("", day): others[day] for day in sorted(others)}
+
+
 def _chart(
     by_placement: Mapping[tuple[str, date], Kpi], start: date, end: date, *, weekly: bool
 ) -> Chart | None:
     """Clicked lists per shown list by day or week, one line per placement, each with its 95 % interval."""
     series: dict[str, list[Point]] = {}
     told: dict[str, dict[float, str]] = {}
-    for (placement, day), kpi in by_placement.items():
+    for (placement, day), kpi in _most_shown(by_placement).items():
         rate = kpi.rate("ctr")
         if rate.value is not None:
-            name = placement_name(placement)
+            name = placement_name(placement) or _("others")
             figure = f"{percent(rate.value)} ({interval(rate)})"
             words = colon(f"{name}, {date_format(day)}", figure)
             point = Point(day.toordinal(), rate.value, words, *rate.interval)

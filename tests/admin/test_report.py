@@ -52,6 +52,25 @@ def test_cards_tables_and_chart(admin_client, earnings):
     assert (day, basket[:3], home[:4]) == (date_format(earnings), "0.0", "50.0")
 
 
+def test_the_chart_shows_the_largest_placements_and_all_others_as_one_in_lines_that_differ(admin_client):
+    at = datetime.now(UTC) - timedelta(days=1)
+    for number in range(9):
+        for _list in range(number + 1):
+            visit = uuid7(at)
+            shown = show(visit, at, ["1"], placement=f"place_{number}")
+        click(visit, at + minutes(1), "1", shown)
+    html = page(admin_client, reverse("admin:sessrec_report_changelist"))
+    chart = html.partition('<figure class="sessrec-chart"')[2].partition("</figure>")[0]
+    legend = re.findall(r'<li class="([^"]*)">.*?</svg>(.*?)</li>', chart)
+    names = [name for _css, name in legend]
+    assert names == ["Place 4", "Place 5", "Place 6", "Place 7", "Place 8", "others"]
+    table = re.findall('class="sessrec-number">(.*?)</t[hd]>', chart)
+    assert table[: len(names)] == names
+    assert table[len(names) :][-1].startswith("40.0"), "4 of the 10 lists of the other four"
+    assert len({css for css, _name in legend}) == len(names)
+    assert [css for css, _name in legend] == re.findall(r'<g class="(\S+ [\w-]+)', chart)
+
+
 def test_lists_are_split_by_clicks_made_before_and_by_intents(admin_client):
     at = datetime.now(UTC) - timedelta(days=1)
     for clicks, intents in ((12, 3), (3, 1), (None, None)):
