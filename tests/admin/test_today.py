@@ -21,7 +21,7 @@ from django_sessrec.figure_models import RolledUpDay
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import last_days, today, whole_days
 from django_sessrec.measuring.report import report
-from django_sessrec.models import AuditEntry, RuleSet
+from django_sessrec.models import AuditEntry, Promotion, RuleSet
 from django_sessrec.serving.rule_sets import draft_of, publish
 from tests.support.admin import a_run, page
 from tests.support.axe import violations
@@ -281,6 +281,26 @@ def test_who_may_not_see_the_report_sees_no_figures(client, django_user_model, s
     html = page(client, TODAY)
     assert "sessrec-headlines" not in html
     assert reverse("admin:sessrec_trainingrun_changelist") in html
+
+
+def test_experiments_and_models_are_for_who_may_see_their_pages(client, django_user_model, sales):
+    Experiment.objects.create(name="Longer lists", placement="home", state="running")
+    serves = a_run()
+    Promotion.objects.create(model="neighbours", run=serves, promoted_by="schedule")
+    trains = a_run(state="running", finished_at=None, figures={})
+    reader = django_user_model.objects.create_user("reader", is_staff=True)
+    client.force_login(reader)
+    every = ("Longer lists", f"{serves}</a>", f"{trains}</a>", "Models</h2>", "Running</h2>")
+    for codename, shown in (
+        ("view_report", ()),
+        ("view_experiment", ("Longer lists", "Running</h2>")),
+        ("view_trainingrun", every),
+    ):
+        reader.user_permissions.add(Permission.objects.get(codename=codename))
+        html = page(client, TODAY).partition('id="content-main"')[2]
+        assert [words for words in every if words in html] == [words for words in every if words in shown]
+        for address in {*re.findall('href="(/admin/[^"?]*)', html)}:
+            assert client.get(address).status_code == 200, address
 
 
 def test_the_shops_own_index_can_say_it_in_one_sentence(rf, admin_user, sales):
