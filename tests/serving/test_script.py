@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -235,6 +236,42 @@ def test_an_answer_that_breaks_off_costs_the_list_alone(page, address):
     assert [each.name for each in recorded(1)] == ["view_item"]
     page.wait_for_timeout(1_000)
     assert page.locator(".sessrec__item").count() == 0
+
+
+ANOTHER = """
+document.addEventListener("readystatechange", () => {
+  if (document.readyState !== "interactive") return;
+  const another = document.createElement("div");
+  another.id = "another";
+  another.dataset.sessrecSlot = "/sessrec/slot/product_page/?limit=4";
+  document.querySelector("[data-sessrec-slot]").WHERE(another);
+});
+"""
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_slot_that_never_answers_holds_up_no_other_and_loses_no_view(page, address, products, where):
+    """By a clock of the page's that the test moves on: how busy the machine is does not count."""
+    now = datetime.now(UTC)
+    page.clock.install(time=now)
+    page.clock.pause_at(now + timedelta(seconds=1))
+    page.add_init_script(ANOTHER.replace("WHERE", where))
+    held, asked = [], []
+    page.route(
+        lambda url: "/slot/" in url and "limit=4" not in url, lambda route: held.append(route)
+    )  # never answered
+    page.on("request", lambda request: asked.append(request.url) if "limit=4" in request.url else None)
+    agree(page)
+    page.goto(address)
+    until(lambda: page.evaluate("1") and held)
+    page.clock.run_for(4_900)
+    assert len(asked) == (where == "before"), "each waits for the one before it"
+    assert not Event.objects.exists()
+    page.clock.run_for(200)
+    page.wait_for_selector("#another .sessrec__item")
+    page.clock.resume()
+    assert [(each.name, each.item_id) for each in recorded(1)] == [("view_item", str(products[0].pk))]
+    assert page.locator(".sessrec-placeholder .sessrec__item").count() == 0
 
 
 def test_shop_hears_when_a_slot_is_filled(page, address):

@@ -9,14 +9,16 @@ const HALF = 0.5, LONG_ENOUGH = 1000; // the Media Rating Council's viewable imp
 const STEPS = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1];
 const SLOT = "[data-sessrec-slot]:not([data-sessrec-filled])", LIST = "[data-sessrec-rec]";
 const TAG = /([?&])sessrec=([\w-]+)\.(\d+)(&|(?=#)|$)/; // of a recommended link
+const PATIENCE = 5000; // milliseconds for one list, before the next is asked for
 const MOST_LEFT_OUT = 100, LONGEST_ADDRESS = 3500; // servers take lines of 4,000 characters and more
-let recorded = 0, latestAnswer;
+let recorded = 0, latestAnswer, consent;
+const views = []; // products, each with the link that led to it, until an answer says whether to record them
 const answered = new WeakSet(); // placeholders that hold the visitor's own list
 const told = new Set(); // signed lists that were seen, and links that were clicked: each counts once
 
 /**
  * One after another: the first answer may bring the session's cookie, and each list leaves out what those before
- * it show.
+ * it show. One that never comes holds up none for longer than PATIENCE.
  */
 function fill(placeholder) {
   placeholder.dataset.sessrecFilled = ""; // a framework that takes the page back from its memory brings it filled
@@ -40,21 +42,35 @@ function addressOf(placeholder) {
   return address;
 }
 
-/** An answer without a list says, too, whether the view may be recorded. What fails costs the list alone. */
+/**
+ * An answer without a list says, too, whether views may be recorded: that of its own placeholder, and of those whose
+ * answer never comes. What fails costs the list alone.
+ */
 async function ask(placeholder) {
+  const item = placeholder.dataset.sessrecView;
+  if (item) views.push([item, new URLSearchParams(location.search).get("sessrec") ?? ""]);
+  const given = new AbortController();
+  const timer = setTimeout(() => given.abort(), PATIENCE);
   try {
-    const response = await fetch(addressOf(placeholder), { credentials: "include" });
-    const item = placeholder.dataset.sessrecView;
-    if (item && response.headers.get("Sessrec-Consent") === "session") recordView(item);
+    const response = await fetch(addressOf(placeholder), { credentials: "include", signal: given.signal });
+    consent = response.headers.get("Sessrec-Consent") ?? consent;
+    recordViews();
     if (!response.ok) return;
     placeholder.innerHTML = await response.text();
     answered.add(placeholder);
     placeholder.dispatchEvent(new CustomEvent("sessrec:filled", { bubbles: true }));
-  } catch {}
+  } catch {
+    recordViews();
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
-function recordView(item_id) {
-  const link = new URLSearchParams(location.search).get("sessrec") ?? "";
+function recordViews() {
+  if (consent) for (const view of views.splice(0)) if (consent === "session") recordView(...view);
+}
+
+function recordView(item_id, link) {
   const [rec_id, index] = link.split(".");
   const items = [{ item_id }];
   const view = { event: VIEWED, items };
