@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from django.utils.formats import date_format, number_format
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from django_sessrec import localised
 from django_sessrec.currencies import decimals
 from django_sessrec.measuring.comparison import Difference
 from django_sessrec.measuring.definitions import DEFINITIONS
@@ -164,9 +165,9 @@ def signed(number: float | Decimal, places: int) -> str:
 
 
 def fixed(number: float | Decimal, places: int) -> str:
-    """Rounded, which number_format is not: it cuts off."""
+    """Rounded, with a sign before what is below zero."""
     rounded = round(Decimal(number), places)
-    text = number_format(abs(rounded), decimal_pos=places, force_grouping=True)
+    text = localised.number(abs(rounded), places)
     return f"{MINUS}{text}" if rounded < 0 else text
 
 

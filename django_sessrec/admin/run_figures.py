@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from django_sessrec.admin.charts import Chart, Point, line_chart, table_of
 from django_sessrec.admin.formatting import NONE, colon, fixed, percent, whole
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.localised import significant
 from django_sessrec.models import TrainingRun
 from django_sessrec.training.dataset import TrainingCounts
 
@@ -133,8 +134,8 @@ def learning_curves(run: TrainingRun) -> Iterator[Chart]:
         told: dict[str, dict[float, str]] = {}
         for entry in run.history:
             if _number(entry.get(name)):
-                figure, line = f"{entry[name]:.4g}", _line(entry, name)
-                words = colon(f"{entry['progress']:.0%}", figure)
+                figure, line = significant(entry[name], 4), _line(entry, name)
+                words = colon(percent(entry["progress"]), figure)
                 series.setdefault(line, []).append(Point(entry["progress"], entry[name], words))
                 told.setdefault(line, {})[entry["progress"]] = figure
         chart = line_chart(

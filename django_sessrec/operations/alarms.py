@@ -19,13 +19,14 @@ from django.utils.translation import ngettext
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.currencies import decimals
 from django_sessrec.figure_models import DailyCatalogue
+from django_sessrec.localised import number
 from django_sessrec.measuring import rollups
 from django_sessrec.measuring.comparison import difference
 from django_sessrec.measuring.days import ONE, today
 from django_sessrec.measuring.kpis import Kpi, Pages, Sessions, figures, pages, sessions
 from django_sessrec.measuring.proportions import Rate
 from django_sessrec.models import Promotion, Receipt, TrainingRun
-from django_sessrec.operations.findings import Code, Finding, number, ok, warn
+from django_sessrec.operations.findings import Code, Finding, ok, warn
 
 WEEKS: Final = 4  # that yesterday is held against, each with its own same weekday
 RUNS: Final = 5  # earlier training runs that the newest is held against

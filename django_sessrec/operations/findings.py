@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 
 from django.utils import timezone
-from django.utils.formats import number_format
 from django.utils.translation import ngettext
 
 
@@ -128,11 +126,6 @@ def fail(code: Code, message: str, remedy: str) -> Finding:
 
 def _finding(code: Code, level: Level, message: str, remedy: str) -> Finding:
     return Finding(code, level, code.partition(".")[0], message, remedy)
-
-
-def number(value: float, places: int = 0) -> str:
-    """Rounded, as the reader's language writes it."""
-    return number_format(round(Decimal(value), places), decimal_pos=places, force_grouping=True)
 
 
 def ago(moment: datetime) -> str:

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from django_sessrec.conf import sessrec_settings
+from django_sessrec.localised import number
 from django_sessrec.serving.placements import placement_for, variants_of
 
 FEWEST_CASES = 30
@@ -95,12 +96,12 @@ def verdict(
     }
     others = list(_others(figures, 1 - tolerance))
     objections = tuple(
-        _("%(figure)s of %(own).2f is too low: %(theirs).2f for %(other)s.")
+        _("%(figure)s of %(own)s is too low: %(theirs)s for %(other)s.")
         % {
             "figure": _(label) if key in NEW_FIGURES else label,
-            "own": candidate[key],
+            "own": number(candidate[key], 2),
             "other": name,
-            "theirs": theirs[key],
+            "theirs": number(theirs[key], 2),
         }
         for name, theirs, share in others
         for key, label in shown.items()
@@ -127,31 +128,31 @@ def _praise(
     """The figures that the candidate passed with, and those of the other models."""
     if FIGURES.keys() <= set(told):
         on_all = (
-            _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d products of baskets.")
+            _("HR@20 %(hr)s and MRR@20 %(mrr)s on %(cases)s products of baskets.")
             if on_baskets
-            else _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d clicks.")
+            else _("HR@20 %(hr)s and MRR@20 %(mrr)s on %(cases)s clicks.")
         )
         yield on_all % _shown(candidate)
         for name, figures, _share in others:
-            yield _("%(other)s: %(hr).2f and %(mrr).2f.") % {"other": capfirst(name), **_shown(figures)}
+            yield _("%(other)s: %(hr)s and %(mrr)s.") % {"other": capfirst(name), **_shown(figures)}
     if NEW_FIGURES.keys() <= set(told):
         on_new = (
             _(
-                "HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d products of baskets, in lists without "
+                "HR@20 %(hr)s and MRR@20 %(mrr)s on %(cases)s products of baskets, in lists without "
                 "what is in the basket."
             )
             if on_baskets
-            else _("HR@20 %(hr).2f and MRR@20 %(mrr).2f on %(cases)d clicks on products new to the session.")
+            else _("HR@20 %(hr)s and MRR@20 %(mrr)s on %(cases)s clicks on products new to the session.")
         )
         yield on_new % _shown(candidate, "_new")
         for name, figures, _share in others:
             shown = {"other": capfirst(name), **_shown(figures, "_new")}
-            yield _("%(other)s: %(hr).2f and %(mrr).2f.") % shown
+            yield _("%(other)s: %(hr)s and %(mrr)s.") % shown
 
 
-def _shown(figures: Figures, of: str = "") -> dict[str, Any]:
+def _shown(figures: Figures, of: str = "") -> dict[str, str]:
     return {
-        "hr": figures[f"hr@20{of}"],
-        "mrr": figures[f"mrr@20{of}"],
-        "cases": figures[f"cases{of}"],
+        "hr": number(figures[f"hr@20{of}"], 2),
+        "mrr": number(figures[f"mrr@20{of}"], 2),
+        "cases": number(figures[f"cases{of}"]),
     }

@@ -2,8 +2,10 @@
 
 from dataclasses import fields
 
+from django.utils import translation
+
 from django_sessrec.admin.formatting import NONE
-from django_sessrec.admin.run_figures import counts, group_rows
+from django_sessrec.admin.run_figures import counts, group_rows, learning_curves
 from django_sessrec.models import TrainingRun
 from django_sessrec.training.dataset import TrainingCounts
 
@@ -23,3 +25,11 @@ def test_a_group_in_which_nothing_was_predicted_has_no_figure():
     groups = {"1": {"cases": 9, "hr@20": 33.3}, "10+": {"cases": 0, "hr@20": 0.0}}
     run = TrainingRun(figures={"candidate": {"by_length": groups}, "baseline": {"by_length": groups}})
     assert [row.cells for row in group_rows(run, "by_length")] == [["33.30"] * 2, [NONE] * 2]
+
+
+def test_learning_curves_are_written_as_the_language_writes_numbers():
+    history = [{"progress": 0.25, "loss": 7.12345}, {"progress": 1.0, "loss": 0.5}]
+    with translation.override("de"):
+        [curve] = learning_curves(TrainingRun(history=history))
+    assert curve.table.rows == [("100,0\N{NO-BREAK SPACE}%", ["0,5"]), ("25,0\N{NO-BREAK SPACE}%", ["7,123"])]
+    assert [dot.label.partition(": ")[2] for dot in curve.lines[0].dots] == ["7,123", "0,5"]

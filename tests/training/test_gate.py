@@ -1,6 +1,7 @@
 """The gate's verdict on figures."""
 
 import pytest
+from django.utils import translation
 
 from django_sessrec.training.gate import FEWEST_CASES, shows_known, verdict
 
@@ -22,9 +23,17 @@ def test_a_model_that_loses_less_than_the_tolerance_passes():
     passed = judged(figures(49.1, 19.7), figures(50, 20))
     assert passed.passed
     assert str(passed) == (
-        "HR@20 49.10 and MRR@20 19.70 on 1000 clicks. The model in service: 50.00 and 20.00. "
+        "HR@20 49.10 and MRR@20 19.70 on 1,000 clicks. The model in service: 50.00 and 20.00. "
         "The most popular items: 5.00 and 1.00."
     )
+
+
+def test_figures_are_written_as_the_language_writes_them():
+    with translation.override("de"):
+        passed = str(judged(figures(49.1, 19.7)))
+        refused = str(judged(figures(48.9, 0.9), figures(50, 20)))
+    assert all(each in passed for each in ("49,10", "19,70", "1.000"))
+    assert all(each in refused for each in ("48,90", "50,00", "0,90"))
 
 
 def test_each_figure_that_is_too_low_is_an_objection():
@@ -89,7 +98,7 @@ def test_a_model_of_both_kinds_of_lists_must_be_good_at_both():
     assert "HR@20 of 20.00" in str(known_worse)
     assert "HR@20 (new products) of 30.00" in str(new_worse)
     passed = judged(figures(50, 20), figures(50, 20), shows_known=[False, True])
-    assert "on 1000 clicks." in str(passed)
+    assert "on 1,000 clicks." in str(passed)
     assert "on 800 clicks on products new to the session." in str(passed)
 
 
@@ -143,6 +152,6 @@ def test_a_model_of_baskets_is_judged_in_words_of_baskets():
     known = {"candidate": figures(50, 20), "baseline": POPULAR}
     passed = verdict(known, tolerance=0.02, shows_known=[True, False], on_baskets=True)
     few = verdict({"candidate": figures(50, 20, cases=3)}, tolerance=0.02, on_baskets=True)
-    assert str(passed).startswith("HR@20 50.00 and MRR@20 20.00 on 1000 products of baskets.")
+    assert str(passed).startswith("HR@20 50.00 and MRR@20 20.00 on 1,000 products of baskets.")
     assert "on 800 products of baskets, in lists without what is in the basket." in str(passed)
     assert "click" not in f"{passed} {few}"

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from django.utils import translation
+
 from django_sessrec.models import TrainingRun
 from django_sessrec.training.model_card import limits
 
@@ -27,6 +29,18 @@ def test_the_figures_say_how_far_they_may_be_trusted():
     words = " ".join(limits(run_with(**{"hr@20": 50.0, "cases": 400, "coverage@20": 90.0})))
     assert "They are based on 400 clicks: a difference of 4.9 points of HR@20 may be chance." in words
     assert "10.0 % of its products appeared in no list of the test." in words
+
+
+def test_numbers_are_written_as_the_language_writes_them():
+    run = run_with(**{"hr@20": 50.0, "cases": 1400, "coverage@20": 7.4})
+    run.counts = {
+        "event_weights": {"view": 1.0, "dwell_seconds": 30, "dwell": 1.5, "basket": 2, "purchase": 0.25}
+    }
+    with translation.override("de"):
+        words = " ".join(limits(run))
+    for written in ("1,5", "0,25", "1.400", "2,6", "92,6"):
+        assert written in words
+    assert "92.6" not in words
 
 
 def test_the_worst_group_is_named_if_it_has_clicks_enough_to_tell():
