@@ -10,7 +10,8 @@ from django.utils.translation import ngettext
 
 from django_sessrec.admin.formatting import fixed, percent, whole
 from django_sessrec.admin.products import ShownProduct, shown_products
-from django_sessrec.admin.words import placement_name, reason_name, rule_name, step_name, trace_words
+from django_sessrec.admin.rule_words import Words
+from django_sessrec.admin.words import placement_name, reason_name, step_name
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import TrainingRun
@@ -24,6 +25,7 @@ from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.families import family_of, heard
 from django_sessrec.serving.inspection import POPULAR, absence, lists_side_by_side, standings
 from django_sessrec.serving.placements import Placement, placement_for
+from django_sessrec.serving.rule_sets import live_set
 from django_sessrec.serving.visit import Visit
 from django_sessrec.training.lineage import stored_session
 
@@ -50,12 +52,14 @@ def lists_now(visit: Visit, name: str, other: str) -> dict[str, Any]:
     ids += [item for each in choice.items for item in each.because]
     ids += [each.item_id for model in beside for each in model.items]
     products = shown_products(ids)
+    live = live_set(name)
+    words = Words(get_catalogue(), list(live.rules.all()) if live else [])
     return {
         "placements": [
             {"name": each, "label": placement_name(each), "chosen": each == name} for each in names
         ],
         "placement": name,
-        "chosen": [_explained(each, products) for each in choice.items],
+        "chosen": [_explained(each, products, words) for each in choice.items],
         "side_by_side": [
             {
                 "label": _("most popular") if model.model == POPULAR else f"{model.model} #{model.run_id}",
@@ -68,7 +72,7 @@ def lists_now(visit: Visit, name: str, other: str) -> dict[str, Any]:
             for model in beside
         ],
         "other": other,
-        **(_why_not(visit, choice, other) if other else {}),
+        **(_why_not(visit, choice, other, words) if other else {}),
     }
 
 
@@ -77,7 +81,7 @@ def _chosen(visit: Visit, placement: Placement) -> Choice:
     return choose(visit, placement)
 
 
-def _explained(candidate: Candidate, products: Mapping[str, ShownProduct]) -> dict[str, Any]:
+def _explained(candidate: Candidate, products: Mapping[str, ShownProduct], words: Words) -> dict[str, Any]:
     source = step_name(candidate.step) if not candidate.model else f"{candidate.model} #{candidate.run_id}"
     because = [products[item_id].title for item_id in candidate.because]
     return {
@@ -86,11 +90,11 @@ def _explained(candidate: Candidate, products: Mapping[str, ShownProduct]) -> di
         "reason": reason_name(candidate.reason),
         "because": because,
         "score": "" if candidate.score is None else fixed(candidate.score, 2),
-        "rules": [trace_words(step) for step in candidate.trace],
+        "rules": [words.did(step) for step in candidate.trace],
     }
 
 
-def _why_not(visit: Visit, choice: Choice, other: str) -> dict[str, Any]:
+def _why_not(visit: Visit, choice: Choice, other: str, words: Words) -> dict[str, Any]:
     """What becomes of another product: by each model, by the rules, and in the shop."""
     found = products_called(other, FOUND)
     item_id = found[0] if found else other
@@ -102,21 +106,21 @@ def _why_not(visit: Visit, choice: Choice, other: str) -> dict[str, Any]:
     elif not product.offered:
         sentences.append(_("The catalogue does not offer it now: it is sold out, hidden, or unknown."))
     if fate.rule is not None:
-        sentences.append(_("A rule left it out: %(rule)s.") % {"rule": rule_name(fate.rule)})
+        sentences.append(_("A rule left it out: %(rule)s.") % {"rule": words.rule(fate.rule)})
     elif fate.position is None:
         sentences.append(_("No step proposed it: others rank higher."))
     for standing in standings(visit.clicks, item_id):
-        words = {
+        told = {
             "model": f"{standing.model} #{standing.run_id}",
             "rank": whole(standing.rank or 0),
             "of": whole(standing.of),
         }
         if not standing.knows:
-            sentences.append(_("%(model)s has never seen it: it is newer than the training run.") % words)
+            sentences.append(_("%(model)s has never seen it: it is newer than the training run.") % told)
         elif standing.rank is None:
-            sentences.append(_("%(model)s has no evidence for it after these clicks.") % words)
+            sentences.append(_("%(model)s has no evidence for it after these clicks.") % told)
         else:
-            sentences.append(_("%(model)s ranks it %(rank)s of %(of)s.") % words)
+            sentences.append(_("%(model)s ranks it %(rank)s of %(of)s.") % told)
     return {"other_product": product, "why_not": sentences}
 
 

@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 
 from django_sessrec.admin.formatting import PER_CENT
 from django_sessrec.admin.rule_fields import attribute_name, title
-from django_sessrec.admin.words import trace_words
+from django_sessrec.admin.words import rule_name, trace_words
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.safety import isolated
@@ -64,8 +64,12 @@ class Words:
 
     def did(self, step: Trace) -> str:
         """What one entry of a trace says."""
-        rule = self._by_trace.get(step.rule)
-        return trace_words(step, self.sentence(rule) if rule else "")
+        return trace_words(step, self.rule(step.rule))
+
+    def rule(self, name: str) -> str:
+        """What a trace's rule is called: a merchant's by its sentence."""
+        rule = self._by_trace.get(name)
+        return self.sentence(rule) if rule else rule_name(name)
 
     def look_up(self, item_ids: Iterable[str]) -> None:
         """Learn what these products are called, each asked for once."""

@@ -17,6 +17,7 @@ from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import ONE, first_moment, today
 from django_sessrec.models import AuditEntry, DailyItem, DailyShop, Event, Impression, Quarantine
 from django_sessrec.privacy.erasure import erase
+from django_sessrec.serving.rule_sets import draft_of, publish
 from django_sessrec.training.pipeline import train
 from tests.demo.models import Product
 from tests.support.admin import Inline
@@ -215,6 +216,17 @@ def test_why_another_product_is_not_there(admin_client, model, products):
     assert "has never seen it: it is newer than the training run" in html
     html = ask(admin_client, item=str(new.pk), other="nothing like it")
     assert "The catalogue does not offer it now" in html
+
+
+def test_a_merchants_rule_is_named_by_its_sentence(admin_client, model, products):
+    draft = draft_of("product_page", "ada")
+    draft.rules.create(kind="pin", parameters={"item": str(products[21].pk), "position": 1})
+    draft.rules.create(kind="hide", parameters={"attribute": "item", "values": [str(products[4].pk)]})
+    publish(draft, "ada", "Advent")
+    html = ask(admin_client, item=str(products[3].pk), placement="product_page", other=products[4].name)
+    assert f"A rule left it out: Never show {products[4].name}." in html
+    assert f"{products[21].name.capitalize()} is pinned to place 1: 19 up" in html
+    assert "merchant&#x27;s rule" not in html
 
 
 def test_no_session_id_stands_in_an_address_a_log_or_the_audit_trail(admin_client, session, caplog):
