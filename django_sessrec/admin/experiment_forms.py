@@ -16,7 +16,7 @@ from django_sessrec.admin.acts import ReasonForm
 from django_sessrec.admin.experiment_words import changes, part
 from django_sessrec.admin.formatting import NONE
 from django_sessrec.admin.placement_lists import settled_as
-from django_sessrec.admin.words import experiment_name, placement_name
+from django_sessrec.admin.words import placement_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.experiment_models import INTERLEAVED, Experiment, Variant
@@ -239,7 +239,7 @@ def _left_by_others(experiment: Experiment) -> str:
     others = kept.exclude(experiment=experiment).select_related("experiment")
     words = gettext("“%(name)s” left on this placement: %(changes)s.")
     return " ".join(
-        words % {"name": experiment_name(each.experiment.name), "changes": changes(each)}
+        words % {"name": each.experiment.name, "changes": changes(each)}
         for each in others.order_by("experiment__stopped_at")
         if each.changes
     )

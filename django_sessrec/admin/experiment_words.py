@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from django_sessrec.admin.formatting import MINUS, NONE, PER_CENT, colon, fixed, percent, whole
 from django_sessrec.admin.formatting import signed as with_sign
-from django_sessrec.admin.words import experiment_name
 from django_sessrec.experiment_models import Experiment, Variant
 from django_sessrec.measuring.arms import Arm
 from django_sessrec.measuring.comparison import Difference
@@ -84,7 +83,7 @@ def sentence(
     """The verdict, with how sure it is; `paused_for`: the experiment that stands in its place."""
     if paused_for is None:
         return _verdict(experiment, judged, waits_for)
-    paused = _("Paused: “%(other)s” stands in its place.") % {"other": experiment_name(paused_for.name)}
+    paused = _("Paused: “%(other)s” stands in its place.") % {"other": paused_for.name}
     return f"{paused} {_verdict(experiment, judged, waits_for, paused=True)}"
 
 
@@ -150,7 +149,7 @@ def _known(experiment: Experiment, judged: Judgement, *, paused: bool) -> str:
 def pauses(declared: str) -> str:
     """What becomes of a declared experiment while another one runs on its placement."""
     words = _("“%(name)s”, which the settings declare on this placement, pauses as long as this one runs.")
-    return words % {"name": experiment_name(declared)}
+    return words % {"name": declared}
 
 
 def goes_on(declared: str) -> str:
@@ -159,7 +158,7 @@ def goes_on(declared: str) -> str:
         "“%(name)s”, which the settings declare on this placement, goes on: its variants change what"
         " everybody gets."
     )
-    return words % {"name": experiment_name(declared)}
+    return words % {"name": declared}
 
 
 UNITS: Final[Mapping[str, str | Promise]] = {

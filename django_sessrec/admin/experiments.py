@@ -26,7 +26,7 @@ from django_sessrec.admin.experiment_forms import (
 )
 from django_sessrec.admin.experiment_lengths import by_session_length
 from django_sessrec.admin.formatting import whole
-from django_sessrec.admin.words import experiment_name, placement_name
+from django_sessrec.admin.words import placement_name
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
 from django_sessrec.measuring.report import counted_up_to
 from django_sessrec.measuring.rollups import roll_up_due
@@ -95,7 +95,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             raise self._gone()
         roll_up_due(ROLL_UP_SECONDS)
         judged = room.judgement(experiment)
-        context = self._context(request, experiment_name(experiment.name)) | {
+        context = self._context(request, experiment.name) | {
             **_row(experiment, judged),
             "figures": words.figures(experiment, judged),
             "arms": _arms(experiment, judged),
@@ -322,7 +322,7 @@ def _row(experiment: Experiment, judged: Judgement | None = None) -> dict[str, A
     paused_for = stands_in_place_of(experiment)
     return {
         "experiment": experiment,
-        "name": experiment_name(experiment.name),
+        "name": experiment.name,
         "placement": placement_name(experiment.placement),
         "sentence": words.sentence(experiment, judged, waits, paused_for),
         "paused": paused_for is not None,

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from django.utils.translation import gettext as _
 
-from django_sessrec.admin.words import experiment_name, placement_name
+from django_sessrec.admin.words import placement_name
 from django_sessrec.experiment_models import Experiment
 from django_sessrec.measuring.days import ONE, day_of, first_moment
 from django_sessrec.models import AuditEntry
@@ -44,7 +44,7 @@ def _models(within: tuple[datetime, datetime]) -> Moments:
 def _experiments(within: tuple[datetime, datetime]) -> Moments:
     began = Experiment.objects.filter(counted_from__range=within).exclude(state=Experiment.State.WAITING)
     for name, moment in began.values_list("name", "counted_from"):
-        yield moment, _("“%(name)s” began") % {"name": experiment_name(name)}
+        yield moment, _("“%(name)s” began") % {"name": name}
     ended = Experiment.objects.filter(stopped_at__range=within)
     for name, moment in ended.values_list("name", "stopped_at"):
-        yield moment, _("“%(name)s” ended") % {"name": experiment_name(name)}
+        yield moment, _("“%(name)s” ended") % {"name": name}

@@ -21,7 +21,7 @@ from django_sessrec.admin.charts import Chart, Point, line_chart, table_of
 from django_sessrec.admin.formatting import cards, cells, colon, interval, percent
 from django_sessrec.admin.forms import PeriodForm
 from django_sessrec.admin.products_page import products_page
-from django_sessrec.admin.words import Named, experiment_name, placement_name, step_name
+from django_sessrec.admin.words import Named, placement_name, step_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment, Variant
 from django_sessrec.measuring import rollups
@@ -194,12 +194,12 @@ def _controls_first(
 def _experiments(figures: Mapping[tuple[str, str, str], Kpi]) -> dict[str, Any]:
     """The variants, and the experiments whose pages say which is better: these intervals are for one look."""
     named = {
-        (_placement(placement), Named(colon(experiment_name(name), variant), name)): kpi
+        (_placement(placement), colon(name, variant)): kpi
         for (placement, name, variant), kpi in figures.items()
     }
     table = _table(_("By experiment"), (_("Placement"), _("Variant")), named)
     pages = Experiment.objects.filter(name__in={name for _placement, name, _variant in figures})
-    return table | {"experiments": [(each.pk, experiment_name(each.name)) for each in pages]}
+    return table | {"experiments": [(each.pk, each.name) for each in pages]}
 
 
 def _most_shown(by_placement: Mapping[tuple[str, date], Kpi]) -> dict[tuple[str, date], Kpi]:

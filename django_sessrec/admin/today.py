@@ -27,7 +27,7 @@ from django_sessrec.admin.formatting import (
 )
 from django_sessrec.admin.run_figures import overall_progress, stage_label
 from django_sessrec.admin.today_chart import chart, length_of, money_of, plot, rows
-from django_sessrec.admin.words import experiment_name, placement_name
+from django_sessrec.admin.words import placement_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment
 from django_sessrec.measuring.comparison import Difference, difference
@@ -297,7 +297,7 @@ def _experiments() -> Iterator[dict[str, Any]]:
         verdict = experiment_words.sentence(
             experiment, judgement(experiment), waits_for(experiment), stands_in_place_of(experiment)
         )
-        yield {"experiment": experiment, "name": experiment_name(experiment.name), "state": verdict}
+        yield {"experiment": experiment, "name": experiment.name, "state": verdict}
 
 
 def _running() -> Iterator[dict[str, Any]]:

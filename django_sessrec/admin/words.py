@@ -60,14 +60,9 @@ def subject_name(subject: str) -> str:
     return known.get(subject, subject)
 
 
-def experiment_name(name: str) -> str:
-    """What somebody wrote; of a key in the settings its words."""
-    return name if " " in name else placement_name(name)
-
-
 def variant_words(placement: Placement) -> str:
     """The variant that a list is made as; empty for a session that takes part in no experiment."""
-    names = {"variant": placement.variant, "experiment": experiment_name(placement.experiment)}
+    names = {"variant": placement.variant, "experiment": placement.experiment}
     if not placement.experiment:
         return ""
     if placement.holdout:

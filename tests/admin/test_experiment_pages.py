@@ -54,8 +54,8 @@ def test_an_empty_list_says_what_an_experiment_is(admin_client):
 def test_the_settings_experiments_are_listed_and_not_changed_here(admin_client, placement):
     placement(EXPERIMENT={"NAME": "declared", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1}}})
     html = page(admin_client, reverse(LIST))
-    assert ">Declared</a>" in html, "its key in words, as on the other pages"
-    assert "<h1>Declared</h1>" in page(admin_client, page_of(Experiment.objects.get()))
+    assert ">declared</a>" in html, "as the settings write it"
+    assert "<h1>declared</h1>" in page(admin_client, page_of(Experiment.objects.get()))
     html = page(admin_client, page_of(Experiment.objects.get()))
     assert "settings declare this experiment" in html
     assert "Stop…" not in html

@@ -61,11 +61,13 @@ def test_a_new_shop_sees_what_to_do_next(admin_client):
 
 
 def test_an_experiment_of_the_settings_runs_there_at_once(admin_client, sales, placement):
-    """Not only after the next upkeep."""
-    placement(EXPERIMENT={"NAME": "fewer", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1, "LIMIT": 4}}})
+    """Not only after the next upkeep; under the name that the settings write."""
+    placement(
+        EXPERIMENT={"NAME": "=FEWERProducts", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1, "LIMIT": 4}}}
+    )
     html = page(admin_client, TODAY)
-    own = reverse("admin:sessrec_experiment_change", args=[Experiment.objects.get(name="fewer").pk])
-    assert f'<a href="{own}">Fewer</a>' in html
+    own = reverse("admin:sessrec_experiment_change", args=[Experiment.objects.get(name="=FEWERProducts").pk])
+    assert f'<a href="{own}">=FEWERProducts</a>' in html
     assert "No training run and no experiment." not in html
 
 
