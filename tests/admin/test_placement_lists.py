@@ -1,5 +1,6 @@
 """A placement's list in the admin: for a product, a session, a category, a search or a customer group."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -46,6 +47,14 @@ def test_a_catalogue_that_fails_is_told_and_takes_no_page_away(admin_client, sho
         page(admin_client, url(view, NAME, *args))
     assert admin_client.post(url("remove", NAME, rule.pk)).status_code == 200
     assert admin_client.post(url("quick", NAME), {"item": str(shop[21].pk)}).status_code == 302
+
+
+def test_a_recent_session_without_clicks_has_a_name(admin_client, shop):
+    show(uuid7(), timezone.now() - timedelta(minutes=9), [str(shop[2].pk)], placement=NAME)
+    html = page(admin_client, url("page", NAME))
+    recent = html.partition('class="sessrec-recent"')[2].partition("</nav>")[0]
+    assert re.findall(r'title="(.*?)"', recent) == ["a session without clicks"]
+    assert '1<span class="sessrec-hidden">: a session without clicks</span>' in recent
 
 
 def test_what_a_session_clicked_is_named_though_no_list_looked_it_up(admin_client, shop, sessrec):
