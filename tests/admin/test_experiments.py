@@ -196,8 +196,8 @@ def test_what_the_settings_declare_on_the_placement_pauses_meanwhile_and_says_so
     tend()
     declared = Experiment.objects.get()
     experiment = an_experiment(variants={"as it is": {}, "four": {"LIMIT": 4}})
-    pauses = "“Declared”, which the settings declare on this placement, pauses as long as this one runs."
-    goes_on = "“Declared”, which the settings declare on this placement, goes on: its variants change what"
+    pauses = "“declared”, which the settings declare on this placement, pauses as long as this one runs."
+    goes_on = "“declared”, which the settings declare on this placement, goes on: its variants change what"
 
     def question(name):
         address = reverse(f"admin:sessrec_experiment_{name}", args=[experiment.pk])

@@ -47,16 +47,17 @@ OTHER_DOORS = {
 ON_A_PAGES_WAY = (
     *("middleware", "templatetags.sessrec."),
     *("capture.tracker", "capture.consent", "capture.cookie", "capture.rec_id", "capture.request_filters"),
+    *("capture.awaited", "capture.browser_views"),
     *("serving.visit", "serving.placements", "serving.experiments", "serving.fallback", "serving.choose"),
     *("serving.model_candidates", "serving.categories", "serving.rules", "serving.recommendations"),
-    *("serving.links", "serving.active_models"),
+    *("serving.links", "serving.active_models", "serving.intent_places"),
 )
 HELD_BY_NOTHING = {
     "middleware.SessrecMiddleware.__init__": "runs when the server starts",
     "middleware.SessrecMiddleware.__call__": "passes the page on, and calls what is never_raises",
     "middleware.SessrecMiddleware.__acall__": "the same",
     "capture.tracker.Tracker.__init__": "sets attributes",
-    "capture.tracker.in_a_thread": "runs when the package is imported",
+    "capture.awaited.in_a_thread": "runs when the package is imported",
     "safety.isolated": "holds the others",
     "safety.never_raises": "the same, when the package is imported",
     "safety.log": "the same",
@@ -64,6 +65,8 @@ HELD_BY_NOTHING = {
     "safety._Isolated.__exit__": "the same: where it fails, what it has entered stays open",
 }
 NOT_MET = {
+    "middleware._finish_unseen": "called where a visitor leaves before the answer",
+    "capture.tracker.Tracker.finish_unseen": "the same",
     "capture.consent.gpc_prevails": "asked where the visitor has switched suggestions off",
     "capture.cookie._off_name": "the API's",
     "capture.cookie.switch_off": "the API's",
