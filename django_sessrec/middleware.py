@@ -68,7 +68,11 @@ class SessrecMiddleware:
         if self.is_async:
             return self.__acall__(request)
         tracker = request.sessrec = Tracker(request)
-        response: HttpResponseBase = self.get_response(request)
+        try:
+            response: HttpResponseBase = self.get_response(request)
+        except CancelledError:  # behind a server of ASGI the visitor has left
+            tracker.finish_unseen()
+            raise
         if tracker.has_work:
             tracker.finish(response)
         tracker.answered = True

@@ -32,7 +32,12 @@ from django.test.utils import override_settings
 
 from django_sessrec import events as events_door
 from django_sessrec import safety
-from django_sessrec.capture import client_address, orders_without_session, page_counts
+from django_sessrec.capture import (
+    client_address,
+    orders_without_session,
+    page_counts,
+    shop_transaction,
+)
 from django_sessrec.capture.cache_waits import cache_breaker
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.store import WriteResult
@@ -175,5 +180,7 @@ def _run_ours(connection: Any, start: int) -> None:
 
 
 def _is_ours(callback: Any) -> bool:
+    if isinstance(callback, partial) and callback.func is shop_transaction.committed:
+        return _is_ours(callback.args[-1])
     function = getattr(callback, "func", None) if isinstance(callback, partial) else None
     return getattr(function, "__func__", function) in AWAITING_COMMIT

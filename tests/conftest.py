@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection, connections
 from django.test import TransactionTestCase
 from django.utils import translation
 from hypothesis import HealthCheck
@@ -139,3 +140,16 @@ def valkey() -> Iterator[Valkey]:
 def broker_url(valkey: Valkey) -> str:
     """The Valkey as Celery's broker."""
     return valkey.url
+
+
+@pytest.fixture
+def orders_database():
+    """A second connection, as to a database of the shop's orders."""
+    orders = connection.copy(alias="orders")
+    connections.settings["orders"] = orders.settings_dict
+    connections["orders"] = orders
+    orders.connect()
+    yield
+    orders.close()
+    del connections["orders"]
+    connections.settings.pop("orders")

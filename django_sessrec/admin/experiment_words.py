@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from django_sessrec.admin.formatting import MINUS, NONE, PER_CENT, colon, fixed, percent, whole
 from django_sessrec.admin.formatting import signed as with_sign
+from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment, Variant
 from django_sessrec.measuring.arms import Arm
 from django_sessrec.measuring.comparison import Difference
@@ -100,10 +101,13 @@ def _verdict(
             return _("Waiting for %(models)s, of which no run serves yet. Nothing is compared before.") % {
                 "models": models
             }
+        if experiment.placement in sessrec_settings.PLACEMENTS:
+            return _("Every variant serves: the schedule begins it within five minutes.")
         return _("Waiting. Nothing is compared before every variant serves.")
     if judged.verdict == Verdict.EMPTY:
-        if (at := counted_up_to()) is None:
-            return _("No session has taken part yet.")
+        at, began = counted_up_to(), experiment.counted_from
+        if at is None or (began is not None and at < began):
+            return _("It has just begun: no session is counted yet.")
         moment = date_format(localtime(at), "DATETIME_FORMAT")
         return _("Up to %(moment)s no session was counted.") % {"moment": moment}
     if judged.verdict == Verdict.UNCOMPARED:

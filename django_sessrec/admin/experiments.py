@@ -100,7 +100,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             "figures": words.figures(experiment, judged),
             "arms": _arms(experiment, judged),
             "by_length": by_session_length(experiment),
-            "counted_at": counted_up_to(),
+            "counted_at": counted_up_to() if experiment.is_open and judged.sessions else None,
             "beside": _beside(experiment),
             "split": words.split(judged),
             "removed": judged.removed,
@@ -239,7 +239,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
         return experiment
 
     def _gone(self) -> GoneError:
-        return GoneError(_("There is no such experiment any more: it is discarded already."), self._list())
+        return GoneError(_("There is no such experiment. It may have been discarded."), self._list())
 
     def _act(
         self,
@@ -294,10 +294,13 @@ class ExperimentAdmin(ReadOnlyAdmin):
 
 def _goes_on(experiment: Experiment) -> list[str]:
     """What an answer about what everybody gets does to an experiment that the settings declare there."""
-    if not (declared := declared_on(experiment.placement)):
+    declared, other = declared_on(experiment.placement), room.open_on(experiment.placement)
+    if not declared or (other is not None and other != experiment):
         return []
-    anew = _("If the placement changes for everybody, it is counted anew: its sessions saw other lists.")
-    return [words.goes_on(declared), anew]
+    anew = _(
+        "If the placement changes for everybody, “%(name)s” is counted anew: its sessions saw other lists."
+    )
+    return [words.goes_on(declared), anew % {"name": declared}]
 
 
 def _beside(experiment: Experiment) -> str:

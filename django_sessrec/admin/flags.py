@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -16,14 +17,19 @@ from django_sessrec.rule_models import RuleSet
 Moments = Iterator[tuple[datetime, str]]
 
 
-def flags(start: date, end: date) -> Mapping[date, list[str]]:
+def flags(start: date, end: date, user: Any) -> Mapping[date, list[str]]:
     """Rules that went live, models that somebody promoted, experiments that began or ended, by day.
+
+    user: who sees them; what she may not open is left out
 
     What the schedule promotes is left out: it does so every hour.
     """
     within = (first_moment(start), first_moment(end + ONE) - datetime.resolution)
     found: dict[date, list[str]] = {}
-    for moment, words in sorted([*_rules(within), *_models(within), *_experiments(within)]):
+    told = list(_rules(within))
+    told += _models(within) if user.has_perm("sessrec.view_trainingrun") else ()
+    told += _experiments(within) if user.has_perm("sessrec.view_experiment") else ()
+    for moment, words in sorted(told):
         found.setdefault(day_of(moment), []).append(words)
     return found
 

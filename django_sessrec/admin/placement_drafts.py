@@ -35,7 +35,7 @@ CHANGED: Final = gettext_lazy(
 
 
 GONE: Final = gettext_lazy(
-    "Somebody has changed or removed this rule in the draft. Look at the draft, and change it there."
+    "This rule is no longer in the draft: somebody has changed or removed it, or the draft is discarded."
 )
 
 

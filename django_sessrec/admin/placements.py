@@ -285,7 +285,7 @@ class PlacementAdmin(DraftPages):
                     number,
                 )
                 % {"number": number, "seconds": merchant_rules.CHECK_SECONDS},
-                _("The list is then as in the shop's settings."),
+                _("The list is then as without any rules; what an experiment changes or has left stays."),
                 _("You can undo it in the history at any time."),
             ],
         )

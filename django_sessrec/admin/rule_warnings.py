@@ -44,7 +44,12 @@ def _alone(row: PlacementRule, rule: MerchantRule, placement: Placement, words: 
         yield _("“%(rule)s” is for a group, and the shop's settings have no CUSTOMER_GROUP.") % said
     for match in filter(None, (rule.what, rule.other, rule.on_screen)):
         if lacking := words.on_no_product(match):
-            yield _("“%(rule)s”: no product has the %(attribute)s %(values)s.") % {
+            warning = (
+                _("“%(rule)s” is only for pages of the %(attribute)s %(values)s, which no product has.")
+                if match is rule.on_screen
+                else _("“%(rule)s”: no product has the %(attribute)s %(values)s.")
+            )
+            yield warning % {
                 **said,
                 "attribute": attribute_name(match.attribute),
                 "values": listed(lacking[:NAMED], len(lacking[NAMED:])),

@@ -142,6 +142,7 @@ def learning_curves(run: TrainingRun) -> Iterator[Chart]:
             _curve_title(name),
             series,
             ends=((0, _("start")), (1, _("end"))),
+            label=significant,
             from_zero=False,
             table=table_of(_("Progress"), told, percent),
         )

@@ -76,8 +76,8 @@ def period_of(given: str) -> int:
     return next((days for days in PERIODS if given == str(days)), USUAL)
 
 
-def today_context(days: int) -> dict[str, Any]:
-    """Everything on the page, for the last `days` whole days."""
+def today_context(days: int, user: Any) -> dict[str, Any]:
+    """Everything on the page, for the last `days` whole days and the user who looks at it."""
     this = _report(days)
     setup = steps()
     if not this.whole.now.impressions and not this.whole.before.impressions:
@@ -90,7 +90,7 @@ def today_context(days: int) -> dict[str, Any]:
         "sentence": sentence(this, currency, len(needs)),
         "so_far": _so_far(this, currency),
         "cards": list(_cards(this, currency)),
-        "chart": chart(this, currency, changed := flags(this.start, this.end)),
+        "chart": chart(this, currency, changed := flags(this.start, this.end, user)),
         "plot": plot(this, currency, changed),
         "changed": [(date_format(day), words) for day, words in changed.items()],
         "currency": currency,

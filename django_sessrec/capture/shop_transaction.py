@@ -20,7 +20,7 @@ def after_commit(verb: Callable[[], None]) -> None:
         transaction.on_commit(verb, using=opened.pop())
     else:
         for alias in opened.copy():
-            transaction.on_commit(partial(_committed, opened, alias, verb), using=alias)
+            transaction.on_commit(partial(committed, opened, alias, verb), using=alias)
 
 
 def in_transaction() -> bool:
@@ -32,7 +32,8 @@ def _open_ones() -> set[str]:
     return {each.alias for each in connections.all(initialized_only=True) if each.in_atomic_block}
 
 
-def _committed(awaited: set[str], alias: str, verb: Callable[[], None]) -> None:
+def committed(awaited: set[str], alias: str, verb: Callable[[], None]) -> None:
+    """Call `verb` as the last of the transactions commits."""
     awaited.discard(alias)
     if not awaited:
         verb()

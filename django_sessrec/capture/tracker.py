@@ -53,6 +53,7 @@ class Tracker:
     begins_session = False  # this request brought none: nothing of it is stored yet
     left_to_browser = False  # the view of current_item: the script of a placeholder records it
     _withdrawn = _erased = _touched = _private = _viewed = _click_noted = _awaits_commit = False
+    _cookie_given = False
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
@@ -85,9 +86,11 @@ class Tracker:
         A client that begins more sessions than it may, a request for which the browser withholds the cookie,
         and one whose response is made are contextual from here on: ask for the level after this.
         """
-        if self.own_session_id is None or not request_filters.counts(self._request):
+        too_late = self.answered and self.begins_session and not self._cookie_given
+        if self.own_session_id is None or too_late or not request_filters.counts(self._request):
             return None
         self._touched |= self.begins_session
+        self.keep_private()
         return self.own_session_id
 
     @property
@@ -300,6 +303,8 @@ class Tracker:
         Nobody saw the page or its lists, and no cookie arrives. Never raises.
         """
         self.answered = True
+        if not self.has_work:
+            return
         if self._withdrawn or self._consent_ended:
             self._drop()
             self._erase_rows()
@@ -404,6 +409,7 @@ class Tracker:
             session_limit.count_begun(self._request)
         if given:
             cookie.write(self._request, response, session_id)
+            self._cookie_given = True
 
     def _end_session(self, response: HttpResponseBase) -> None:
         """Take the cookie back, and erase the rows that are stored of it."""
@@ -412,5 +418,6 @@ class Tracker:
         self._erase_rows()
 
     def _erase_rows(self) -> None:
-        if (session_id := cookie.presented(self._request)) is not None:
+        begun = self.__dict__.get("_session_id") if self.begins_session else None
+        if (session_id := cookie.presented(self._request) or begun) is not None:
             outbox.erase(session_id)

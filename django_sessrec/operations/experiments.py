@@ -25,6 +25,8 @@ from django_sessrec.measuring.verdicts import Judgement, Verdict, judge, planned
 from django_sessrec.models import AuditEntry, Event, EventName, Impression, Promotion
 from django_sessrec.operations.declared_experiments import declared, declared_on, json_able
 from django_sessrec.serving import experiments as serving
+from django_sessrec.serving.candidate import USUAL_STEPS
+from django_sessrec.serving.fallback import HEARS_MODELS
 
 BASELINE_DAYS: Final = 7  # before an experiment, from which it is planned
 RAMPED: Final = "ramped"  # in the audit trail
@@ -67,15 +69,18 @@ def start(experiment: Experiment) -> None:
             raise ExperimentError(_("Only a draft can be started."))
         if experiment.placement not in sessrec_settings.PLACEMENTS:
             raise ExperimentError(_("The settings no longer have its placement: it would wait for ever."))
-        open_ones = Experiment.objects.filter(
-            placement=experiment.placement, state__in=(State.WAITING, State.RUNNING), declared=False
-        )
-        if other := open_ones.first():
+        if other := open_on(experiment.placement):
             words = _("“%(other)s” is open on this placement: stop it first.")
             raise ExperimentError(words % {"other": other})
         experiment.state = State.WAITING
         experiment.save()
     _begin_if_ready(experiment)
+
+
+def open_on(placement: str) -> Experiment | None:
+    """The admin's experiment that waits or runs there."""
+    open_ones = (State.WAITING, State.RUNNING)
+    return Experiment.objects.filter(placement=placement, state__in=open_ones, declared=False).first()
 
 
 def ramp(experiment: Experiment, part: float) -> None:
@@ -108,6 +113,9 @@ def keep(experiment: Experiment, variant: str, by: str) -> None:
     with _held(experiment), _what_everybody_gets(experiment.placement, by):
         if experiment.state != State.STOPPED or experiment.declared:
             raise ExperimentError(_("Only an experiment that was stopped here leaves a variant."))
+        if other := open_on(experiment.placement):
+            words = _("“%(other)s” is open on this placement, and its lists would change: stop it first.")
+            raise ExperimentError(words % {"other": other})
         experiment.kept = variant
         experiment.save()
     serving.expire()
@@ -348,9 +356,10 @@ def _first_list(experiment: Experiment) -> datetime:
 
 
 def _first_model(experiment: Experiment, variant: Variant) -> str:
-    """The model that the variant's lists are asked of first; empty for a holdout."""
-    models = _settings(experiment, variant)["MODELS"]
-    return "" if variant.holdout or not models else str(models[0])
+    """The model that its lists are asked of first; empty for a holdout, and where no step asks one."""
+    settled = _settings(experiment, variant)
+    models, steps = settled["MODELS"], settled.get("STEPS") or USUAL_STEPS
+    return "" if variant.holdout or not models or HEARS_MODELS.isdisjoint(steps) else str(models[0])
 
 
 def _settings(experiment: Experiment, variant: Variant) -> Mapping[str, Any]:

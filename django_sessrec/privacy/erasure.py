@@ -20,7 +20,11 @@ def erase(session_id: UUID) -> dict[str, int]:
     """
     connection = database.connection()
     if connection.in_atomic_block:  # what is written until it commits is erased, too, and may need the task
-        transaction.on_commit(partial(erase, session_id), using=connection.alias, robust=True)
+        transaction.on_commit(partial(_erase, session_id), using=connection.alias, robust=True)
+    return _erase(session_id)
+
+
+def _erase(session_id: UUID) -> dict[str, int]:
     erased = erase_sessions([session_id])
     if erased.unfinished:
         outbox.publish(ERASE_TASK, session_id=str(session_id))

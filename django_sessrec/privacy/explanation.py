@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 
 from django_sessrec.capture.consent import SESSION, Level
-from django_sessrec.capture.cookie import LONGEST_SESSION
+from django_sessrec.capture.cookie import LONGEST_SESSION, presented
 from django_sessrec.capture.request_filters import is_known_staff
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.rule_models import PlacementRule
@@ -62,6 +62,9 @@ class VisitFacts:
 
     consent: Level
     staff: bool  # signed in as staff: nothing of the visit is kept from here on
+    identified: (
+        bool  # a cookie identifies it, or will with the next product; not a visit of staff without one
+    )
     idle_minutes: float
     longest_hours: int
     retention_days: int | None  # None: without an end
@@ -87,9 +90,11 @@ def explain(placement: str, session_id: UUID | None = None) -> Explanation:
 
 def explain_visit(consent: Level, request: HttpRequest | None = None) -> VisitFacts:
     """What is used and kept of a visit at this consent level, on the page of this request."""
+    staff = request is not None and consent == SESSION and is_known_staff(request)
     return VisitFacts(
         consent,
-        staff=request is not None and consent == SESSION and is_known_staff(request),
+        staff=staff,
+        identified=consent == SESSION and not (staff and request and presented(request) is None),
         idle_minutes=sessrec_settings.SESSION_IDLE_MINUTES,
         longest_hours=int(LONGEST_SESSION.total_seconds()) // 3600,
         retention_days=sessrec_settings.RETENTION_DAYS,

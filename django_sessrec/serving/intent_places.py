@@ -27,7 +27,8 @@ def every_intent(items: list[Candidate], context: RuleContext) -> list[Candidate
         gives_way = next((n for n in free[:0:-1] if shown[items[n].intent] > 1), None)
         if shown[intent] or gives_way is None:
             continue
-        comes = next(n for n, each in enumerate(items) if n >= most and each.intent == intent)
+        others = (n for n, each in enumerate(items) if n >= most and each.step not in BY_HAND)
+        comes = next(n for n in others if items[n].intent == intent)
         in_order = [items[place] for place in free if place != gives_way]
         in_order.insert(max(1, sum(place < most // 2 for place in free)), items[comes])
         behind = [items[gives_way], *items[most:comes], *items[comes + 1 :]]

@@ -7,7 +7,8 @@ remember them: the place among the drafted items tells the team, in Python as in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from typing import TypeVar
@@ -46,13 +47,23 @@ def drafting(
     """
     left = [dict.fromkeys(each) for each in lists]
     for team in order:
-        fitting = [item for item in left[team] if fits(item)]
-        item = next((each for each in fitting if wants(team, each)), next(iter(fitting), None))
+        item = _best(left[team], fits, partial(wants, team))
         if item is None:
             return
         for each in left:
             each.pop(item, None)
         yield item
+
+
+def _best(items: Iterable[Item], fits: Callable[[Item], bool], wanted: Callable[[Item], bool]) -> Item | None:
+    """The first that fits and is wanted, else the first that fits; no more are asked for than it takes."""
+    first = None
+    for item in items:
+        if (first is None or wanted(item)) and fits(item):
+            if wanted(item):
+                return item
+            first = item
+    return first
 
 
 def by_hand_of(items: Sequence[Candidate], places: int) -> dict[int, Candidate]:

@@ -238,13 +238,15 @@ def max_per_category(items: list[Candidate], context: RuleContext) -> list[Candi
         except Exception as error:
             if not swallowed("tell an item's category", error, about=f"item {each.item_id!r}"):
                 raise
-    by_hand = (told.get(each.item_id, ()) for each in items if each.step in BY_HAND)
+    places = context.placement.limit
+    by_hand = (told.get(each.item_id, ()) for each in items[:places] if each.step in BY_HAND)
     shown = Counter(category for categories in by_hand for category in categories)
     kept = []
-    for each in items:
+    for place, each in enumerate(items):
         categories = told.get(each.item_id)
         if each.step in BY_HAND:
             kept.append(each)
+            shown.update(() if place < places or categories is None else categories)
         elif categories is not None and all(shown[category] < most for category in categories):
             shown.update(categories)
             kept.append(each)

@@ -136,7 +136,18 @@ def _visit_of(
         with isolated("ask the shop for its basket"):
             basket = catalogue.basket(request)
     visit = visit_from_events(session_id, events, current=current, basket=basket, left_out=left_out)
-    return visit if items is None else replace(visit, items=_as_text("items", items)[-MAX_SESSION_ITEMS:])
+    if items is None:
+        return visit
+    return _by_client(visit, _as_text("items", items)[-MAX_SESSION_ITEMS:], events)
+
+
+def _by_client(visit: Visit, items: Sequence[str], events: Sequence[SessionEvent]) -> Visit:
+    """The visit with what the client says was viewed; what was stored before the purchase came before it."""
+    if not visit.purchases:
+        return replace(visit, items=items)
+    last = max(n for n, each in enumerate(events) if each.name == EventName.PURCHASE)
+    before = {each.item_id for each in events[:last]} | {*visit.purchases}
+    return replace(visit, items=items, since_purchase=tuple(each for each in items if each not in before))
 
 
 def stored_visit(session_id: UUID, *, at: datetime | None = None) -> Visit:

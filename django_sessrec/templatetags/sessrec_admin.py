@@ -53,7 +53,7 @@ def sessrec_today(context: Context) -> dict[str, Any] | None:
         return None
     try:
         with within(PAGE_SECONDS):
-            return today_context(period_of(request.GET.get("days", "")))
+            return today_context(period_of(request.GET.get("days", "")), request.user)
     except NO_ANSWER as problem:
         return {"given_up": given_up(problem)}
 

@@ -68,9 +68,10 @@ def test_an_experiment_without_traffic_says_so(admin_client):
     at = date_format(localtime(RolledUpDay.objects.get(day=today()).rolled_up_at), "DATETIME_FORMAT")
     takes_part(timezone.now(), "old", experiment=experiment.name)
     for address in (page_of(experiment), reverse(LIST)):
-        html = page(admin_client, address)
-        assert f"Up to {at} no session was counted." in html
-        assert f"Counted up to {at}" in html
+        assert f"Up to {at} no session was counted." in page(admin_client, address)
+    assert f"Counted up to {at}" in page(admin_client, reverse(LIST))
+    Experiment.objects.update(counted_from=timezone.now() + timedelta(seconds=1))
+    assert "It has just begun: no session is counted yet." in page(admin_client, page_of(experiment))
 
 
 def test_one_that_was_stopped_while_it_waited_does_not_wait(admin_client):

@@ -213,7 +213,7 @@ def test_what_the_settings_declare_on_the_placement_pauses_meanwhile_and_says_so
         assert "At this traffic" not in html
     assert 'sessrec-refused">paused</span>' in page(admin_client, page_of(declared))
     assert goes_on in question("stop")
-    assert "it is counted anew: its sessions saw other lists" in question("stop")
+    assert "“declared” is counted anew: its sessions saw other lists" in question("stop")
     assert goes_on in act(admin_client, "stop", experiment, keep="four").content.decode()
     assert goes_on in question("keep")
     assert "Paused" not in page(admin_client, page_of(declared))

@@ -140,7 +140,7 @@ def test_a_form_does_not_replace_what_somebody_else_changed_meanwhile(admin_clie
     for _click in range(2):
         assert admin_client.post(address, theirs).status_code == 302, "a second click is no change"
     answer = admin_client.post(address, mine)
-    told = "Somebody has changed or removed this rule" if live else "Somebody has changed this"
+    told = "This rule is no longer in the draft" if live else "Somebody has changed this"
     assert told in answer.content.decode()
     rules = RuleSet.objects.draft(NAME).rules
     assert [rule.parameters["most"] for rule in rules.all()] == [5]
@@ -163,7 +163,7 @@ def test_a_rule_that_was_live_before_is_not_added_beside_its_newer_form(admin_cl
     mine, theirs = (shown(admin_client, address) | {"most": most} for most in (4, 5))
     admin_client.post(address, theirs)
     confirmed(admin_client, "publish")
-    assert "Somebody has changed or removed this rule" in admin_client.post(address, mine).content.decode()
+    assert "This rule is no longer in the draft" in admin_client.post(address, mine).content.decode()
     assert RuleSet.objects.draft(NAME) is None
 
 
@@ -275,7 +275,7 @@ def test_a_value_that_no_product_has_is_said_on_the_page_and_before_it_goes_live
     asked = admin_client.post(url("publish", NAME)).content.decode()
     for said in (
         "“Never show category tae, tea”: no product has the category tae.",
-        "“Category cup first”: no product has the category Pto.",
+        "“Category cup first” is only for pages of the category Pto, which no product has.",
     ):
         assert said in html
         assert said in asked

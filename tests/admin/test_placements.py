@@ -153,7 +153,7 @@ def test_a_live_rule_is_changed_and_removed_in_a_draft_only(admin_client, shop):
     assert live_set(NAME).rules.count() == 1
     assert RuleSet.objects.draft(NAME).rules.count() == 0
     answer = admin_client.post(url("remove", NAME, live.pk), YES, follow=True)
-    assert "Somebody has changed or removed this rule" in answer.content.decode(), "it is gone already"
+    assert "This rule is no longer in the draft" in answer.content.decode(), "it is gone already"
     assert RuleSet.objects.draft(NAME).rules.count() == 0
 
 
@@ -166,7 +166,7 @@ def test_a_rule_that_a_colleague_changed_meanwhile_is_not_removed(admin_client, 
     asked = YES | {"about": admin_client.post(url("remove", NAME, rule.pk)).context["question"].about}
     admin_client.post(url("rule", NAME, rule.pk), WHY | {"item": "pot 1", "position": 3})
     html = admin_client.post(url("remove", NAME, rule.pk), asked, follow=True).content.decode()
-    said = "Somebody has changed or removed this rule" if live else "has changed since you were asked"
+    said = "This rule is no longer in the draft" if live else "has changed since you were asked"
     assert said in html
     assert "Removed in the draft" not in html
     assert [each.parameters["position"] for each in RuleSet.objects.draft(NAME).rules.all()] == [3]
@@ -320,7 +320,7 @@ def test_a_rule_that_was_removed_in_another_tab_is_told_as_gone(admin_client, sh
         url("rule", NAME, rule.pk), WHY | {"item": "pot 5", "position": 1}, follow=True
     )
     for each in (answer, changed, admin_client.get(url("rule", NAME, rule.pk), follow=True)):
-        assert "Somebody has changed or removed this rule" in each.content.decode()
+        assert "This rule is no longer in the draft" in each.content.decode()
     assert PlacementRule.objects.get() == other
 
 

@@ -13,8 +13,9 @@ from django.test import RequestFactory
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
-from django_sessrec.capture import session_limit
+from django_sessrec.capture import cookie, session_limit
 from django_sessrec.capture.tracker import Tracker
+from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, Promotion, TrainingRun
 from django_sessrec.recsys import ItemKNN, Neighbours, Popularity, artifact
 from django_sessrec.recsys.popularity import PopularityRecommender
@@ -364,9 +365,15 @@ def test_staff_are_told_that_their_visit_is_not_remembered(client, admin_client)
 
 def test_the_fold_tells_staff_too(serving, placement, admin_user):
     placement()
-    fold, _ = rendered('{% sessrec_why "product_page" %}', consented=True, user=admin_user)
-    assert "what you look at is not remembered. We use what is on the page" in fold
-    assert "We use the products that you viewed" not in fold
+    tag, before = '{% sessrec_why "product_page" %}', SimpleCookie({"sessrec": cookie.text_of(uuid7())})
+    fold, _ = rendered(tag, consented=True, user=admin_user)
+    assert "what you look at is not remembered. We use only what is on the page, and no cookie" in fold
+    assert "is deleted after" not in fold
+    earlier, _ = rendered(tag, consented=True, user=admin_user, cookies=before)
+    assert "what you look at is not remembered. We use what is on the page, and what was kept" in earlier
+    assert "is deleted after" in earlier
+    for told in (fold, earlier):
+        assert "We use the products that you viewed" not in told
 
 
 def test_an_async_page_of_a_customer_who_is_signed_in_has_the_switch(client, django_user_model, caplog):

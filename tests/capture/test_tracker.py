@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections, transaction
-from django.http import HttpResponse
+from django.db import connection, transaction
+from django.http import HttpResponse, StreamingHttpResponse
 from django.template import Context, Template
 from django.test import Client, RequestFactory
 
@@ -209,6 +209,8 @@ def test_a_list_counts_as_shown_where_its_page_is_looked_at(shop, method, status
 def test_the_session_kept_with_an_order_is_one_that_its_visitor_can_erase(visitor):
     kept = UUID(visitor.post("/checkout/").cookies["order"].value)
     assert visit_in(visitor.cookies["sessrec"].value) == kept
+    again = visitor.post("/checkout/")
+    assert (UUID(again.cookies["order"].value), "private" in again["Cache-Control"]) == (kept, True)
     events.record(session_id=kept, name="purchase", item_id="7", price=5, order_id=1)
     assert captured() == [("purchase", "7")]
     visitor.cookies["consent"] = "none"
@@ -272,19 +274,6 @@ def test_an_event_is_gone_when_a_transaction_around_the_middleware_rolls_back(sh
     assert captured() == []
 
 
-@pytest.fixture
-def orders_database():
-    """A second connection, as to a database of the shop's orders."""
-    orders = connection.copy(alias="orders")
-    connections.settings["orders"] = orders.settings_dict
-    connections["orders"] = orders
-    orders.connect()
-    yield
-    orders.close()
-    del connections["orders"]
-    connections.settings.pop("orders")
-
-
 @pytest.mark.parametrize("inner", ["default", "orders"])
 @pytest.mark.parametrize("fails", ["the inner one", "the outer one", "none"])
 def test_an_event_awaits_the_commit_of_every_database(shop, orders_database, inner, fails):
@@ -316,6 +305,37 @@ def test_a_streamed_body_begins_no_session(visitor, caplog):
     assert "sessrec" not in visitor.cookies
     assert captured() == []
     assert "django_sessrec.events.record" in caplog.text
+
+
+def test_a_streamed_body_withdraws_from_a_session_that_began_with_it(shop):
+    def page(request):
+        request.sessrec.record("add_to_cart", "1")
+
+        def body():
+            yield request.sessrec.withdraw() or "gone"
+
+        return StreamingHttpResponse(body())
+
+    response = SessrecMiddleware(page)(a_request())
+    assert captured() == [("add_to_cart", "1")]
+    list(response.streaming_content)
+    assert captured() == []
+
+
+def test_a_streamed_body_is_told_no_session_whose_cookie_was_not_given(shop):
+    told = []
+
+    def page(request):
+        assert request.sessrec.own_session_id
+
+        def body():
+            told.append(request.sessrec.session_id)
+            yield ""
+
+        return StreamingHttpResponse(body())
+
+    list(SessrecMiddleware(page)(a_request()).streaming_content)
+    assert told == [None]
 
 
 def test_a_wrong_event_of_a_streamed_body_is_kept_with_its_reason(visitor):

@@ -88,6 +88,18 @@ def visit(address, *cookies, leaves):
     connections.close_all()
 
 
+def sync_middleware(get_response):
+    return lambda request: get_response(request)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_purchase_counts_beside_a_middleware_that_is_sync(shop, inside):
+    own = f"{__name__}.sync_middleware"
+    shop.MIDDLEWARE = [*shop.MIDDLEWARE, own] if inside else [own, *shop.MIDDLEWARE]
+    visit("/slow-order/", f"sessrec={cookie.text_of(uuid7())}", leaves=True)
+    assert captured() == [("purchase", "7")]
+
+
 @pytest.mark.parametrize("leaves", [False, True])
 def test_a_purchase_counts(leaves):
     visit("/slow-order/", f"sessrec={cookie.text_of(uuid7())}", leaves=leaves)

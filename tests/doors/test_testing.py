@@ -192,3 +192,15 @@ def test_a_process_made_new_asks_a_service_that_failed_again():
     database_breaker.rest()
     reset()
     assert not database_breaker.resting
+
+
+@pytest.mark.django_db
+def test_events_are_captured_where_two_databases_have_a_transaction_open(orders_database, client):
+    with (
+        override_settings(ROOT_URLCONF=__name__),
+        override_sessrec(CONSENT=f"{__name__}.always"),
+        transaction.atomic(using="orders"),
+        capture_events() as events,
+    ):
+        client.post("/basket/", {"product": 7}, headers={"user-agent": FIREFOX})
+    assert [(each.name, each.item_id) for each in events] == [("add_to_cart", "7")]

@@ -392,3 +392,23 @@ def test_what_the_settings_decide_is_not_changed_here():
         ramp(a_running_one(NOW, declared=True), 0.5)
     with pytest.raises(ExperimentError, match="no longer have its placement"):
         start(an_experiment("Gone?", placement="gone"))
+
+
+def test_what_everybody_gets_stays_while_another_one_is_open_there(placement):
+    placement()
+    over = an_experiment("over", state="stopped", stopped_at=timezone.now(), kept="")
+    running = a_running_one(timezone.now(), "open")
+    with pytest.raises(ExperimentError, match="“open” is open on this placement"):
+        keep(over, "new", "ada")
+    running.state = "stopped"
+    running.save()
+    keep(over, "new", "ada")
+    assert Experiment.objects.get(pk=over.pk).kept == "new"
+
+
+def test_an_experiment_on_a_placement_that_asks_no_model_waits_for_none(placement):
+    placement(STEPS=["trending", "static"])
+    experiment = an_experiment(variants={"as it is": {}, "none": None})
+    assert waits_for(experiment) == []
+    start(experiment)
+    assert Experiment.objects.get().state == "running"

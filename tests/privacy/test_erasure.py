@@ -5,6 +5,7 @@ from threading import Thread
 
 import pytest
 from django.db import connection, transaction
+from django.test import TestCase
 
 from django_sessrec.capture import store
 from django_sessrec.capture.erasure import erase_sessions
@@ -93,6 +94,12 @@ def test_an_erasure_waits_for_staff_who_take_the_session_out_and_deletes_their_r
     assert not Quarantine.objects.exists()
     with pytest.raises(NothingStoredError):
         take_out(visit, "ada", "a bot")
+
+
+def test_an_erasure_ends_where_a_test_runs_what_awaits_its_commit(db):
+    with TestCase.captureOnCommitCallbacks(execute=True) as callbacks:
+        erase(uuid7())
+    assert len(callbacks) < 5
 
 
 def erased_while_a_write_is_unfinished(visit):

@@ -105,6 +105,18 @@ def test_what_a_rule_adds_counts_for_its_category_wherever_it_stands(products, p
     assert sorted(each.category for each in after) == ["cup", "pot", "tea"]
 
 
+def test_what_a_rule_adds_behind_the_list_takes_no_place_of_its_category(products, placement):
+    placement(MAX_PER_CATEGORY=1, LIMIT=2)
+    before = shown(products[8])
+    filler = next(each for each in products[1::2] if each.category == before[0].category)
+
+    def with_a_filler(items: list[Candidate], context: RuleContext) -> list[Candidate]:
+        return [*items, context.propose(filler)]
+
+    placement(MAX_PER_CATEGORY=1, LIMIT=2, RULES=[with_a_filler])
+    assert shown(products[8])[0] == before[0]
+
+
 def test_a_rule_knows_the_basket(visitor, products, placement):
     placement(RULES=[f"{HERE}.not_twice_what_is_in_the_basket"])
     visit = Visit(items=[str(products[6].pk)], current=str(products[8].pk), basket=[str(products[10].pk)])

@@ -3,7 +3,16 @@
 import pytest
 from django.test import RequestFactory
 
-from django_sessrec.recommendations import get_recommendations, render
+from django_sessrec.catalogue import get_catalogue
+from django_sessrec.recommendations import (
+    Candidate,
+    Placement,
+    RuleContext,
+    Visit,
+    get_recommendations,
+    render,
+)
+from django_sessrec.serving.intent_places import every_intent
 from tests.demo.models import Product
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +112,15 @@ def test_catalogue_gets_the_request(products, settings):
     request = RequestFactory().get("/", headers={"accept-language": "de"})
     assert get_recommendations(request, "product_page", item=products[8]).items == []
     assert len(get_recommendations(RequestFactory().get("/"), "product_page", item=products[8]).items) == 8
+
+
+def test_an_intent_gets_a_place_for_a_product_of_its_own_not_for_what_a_rule_added():
+    """The leading intent has lost its places; behind the list stand a rule's filler and its own product."""
+    items = [
+        Candidate("a1", "model", "neighbours", intent="tea"),
+        Candidate("a2", "model", "neighbours", intent="tea"),
+        Candidate("filler", "rule", "rule"),
+        Candidate("lead", "model", "neighbours"),
+    ]
+    context = RuleContext(Visit(), Placement("home", limit=2), get_catalogue())
+    assert [each.item_id for each in every_intent(items, context)] == ["a1", "lead", "a2", "filler"]
