@@ -287,6 +287,8 @@ def test_who_may_not_see_the_report_sees_no_figures(client, django_user_model, s
 
 def test_experiments_and_models_are_for_who_may_see_their_pages(client, django_user_model, sales):
     Experiment.objects.create(name="Longer lists", placement="home", state="running")
+    ended = datetime.now(UTC) - timedelta(days=1)  # for which the chart has a flag
+    Experiment.objects.create(name="Longer lists 1", placement="home", state="stopped", stopped_at=ended)
     serves = a_run()
     Promotion.objects.create(model="neighbours", run=serves, promoted_by="schedule")
     trains = a_run(state="running", finished_at=None, figures={})
