@@ -77,6 +77,13 @@ def event(item_id="1", *, name="view_item", session_id=None, **values):
     return make(name, item_id, session_id=session_id or uuid7(), **values)
 
 
+def event_of(at):
+    """A view of that moment, by its id too."""
+    made = event()
+    made.event_id, made.occurred_at = uuid7(at), at
+    return made
+
+
 def shown(session_id, *item_ids):
     impression_id = uuid7()
     return Impression(
