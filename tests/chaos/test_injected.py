@@ -80,6 +80,7 @@ NOT_MET = {
     "serving.choose.Choice.traces": "the same",
     "serving.recommendations.RecommendedItem.trace": "the same",
     "serving.visit.stored_visit": "the admin's",
+    "serving.visit._by_client": "asked where a client of the API keeps what was viewed",
     "serving.active_models._Unopened.may_try_again": "asked where a model did not open",
     "serving.choose._interleaved": "asked where an experiment interleaves two lists",
     "serving.experiments._ended": "asked where the admin has experiments",
