@@ -418,6 +418,6 @@ class Tracker:
         self._erase_rows()
 
     def _erase_rows(self) -> None:
-        begun = self.__dict__.get("_session_id") if self.begins_session else None
+        begun = self._session_id if self._cookie_given else None
         if (session_id := cookie.presented(self._request) or begun) is not None:
             outbox.erase(session_id)
