@@ -62,9 +62,7 @@ class VisitFacts:
 
     consent: Level
     staff: bool  # signed in as staff: nothing of the visit is kept from here on
-    identified: (
-        bool  # a cookie identifies it, or will with the next product; not a visit of staff without one
-    )
+    identified: bool  # a cookie identifies it, or will with the next product
     idle_minutes: float
     longest_hours: int
     retention_days: int | None  # None: without an end
