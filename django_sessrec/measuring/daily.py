@@ -83,15 +83,19 @@ def _sets(*unit: str) -> str:
     return ", ".join(f"({', '.join([*unit, *grouping])})" for grouping in GROUPINGS)
 
 
+# A list that is shown shortly before midnight may be seen after it.
+SEEN: Final = """,
+seen AS MATERIALIZED (
+    SELECT DISTINCT impression_id FROM sessrec_event
+    WHERE name = 'view_item_list' AND occurred_at >= %(start)s AND occurred_at < %(end)s + %(horizon)s
+),"""
+
 # A session's counts are kept as int, since Postgres sums bigint as numeric, which takes twice as long.
 LISTS: Final = (
     "WITH"
     + CLICKS
-    + f""",
-seen AS MATERIALIZED (
-    SELECT DISTINCT impression_id FROM sessrec_event
-    WHERE name = 'view_item_list' AND occurred_at >= %(start)s AND occurred_at < %(end)s
-),
+    + SEEN
+    + f"""
 parts AS (
     SELECT i.session_id, {OF_LIST}, count(*)::int AS impressions,
            sum(cardinality(i.item_ids))::int AS items_shown,
@@ -185,11 +189,8 @@ FROM judged
 ITEMS: Final = (
     "WITH"
     + CLICKS
-    + """,
-seen AS MATERIALIZED (
-    SELECT DISTINCT impression_id FROM sessrec_event
-    WHERE name = 'view_item_list' AND occurred_at >= %(start)s AND occurred_at < %(end)s
-),
+    + SEEN
+    + """
 parts AS (
     SELECT item_id, count(*) AS shown, count(seen.impression_id) AS seen, 0 AS clicked, 0 AS bought, 0 AS sold
     FROM sessrec_impression i LEFT JOIN seen USING (impression_id), unnest(i.item_ids) AS item_id

@@ -11,7 +11,7 @@ from django_sessrec.measuring.days import ONE, day_of, first_moment
 from django_sessrec.measuring.kpis import Kpi, Money, figures
 from django_sessrec.measuring.proportions import Rate
 from django_sessrec.measuring.rollups import roll_up
-from django_sessrec.models import Quarantine
+from django_sessrec.models import DailyItem, Quarantine
 from tests.support.history import NOON, buy, click, happen, minutes, order_line, show
 
 DAY = day_of(NOON)
@@ -113,6 +113,19 @@ def test_lists_that_were_seen_and_what_was_clicked_of_them():
     kpi = of_day()[("home",)]
     assert (kpi.impressions, kpi.seen_impressions, kpi.clicked_impressions) == (3, 2, 2)
     assert (kpi.rate("viewability"), kpi.rate("viewable_ctr")) == (Rate(2, 3), Rate(1, 2))
+
+
+def test_a_list_shown_before_midnight_and_seen_after_it_counts_as_seen():
+    midnight = first_moment(DAY + ONE)
+    visit = uuid7(midnight - minutes(1))
+    shown = show(visit, midnight - minutes(1), ["1", "2"])
+    happen(visit, midnight + minutes(1), "view_item_list", "", shown, source="browser")
+    click(visit, midnight + minutes(2), "1", shown)
+    kpi = of_day()[("home",)]
+    assert (kpi.seen_impressions, kpi.seen_and_clicked) == (1, 1)
+    assert set(DailyItem.objects.values_list("item_id", "seen")) == {("1", 1), ("2", 1)}
+    roll_up(DAY + ONE)
+    assert figures(DAY + ONE, DAY + ONE) == {}
 
 
 def test_a_purchase_belongs_to_the_latest_click_before_it():
