@@ -68,8 +68,17 @@ judged AS (
     END AS reason
     FROM visits
 )
+SELECT session_id, reason, clicks FROM judged WHERE reason IS NOT NULL
+"""
+
+# Judging takes long, and a session may be erased meanwhile. The lock is one for which sessrec_erase looks: it
+# waits for what has it, and who gets it later sees the withdrawal.
+AS_A_WRITER: Final = "LOCK TABLE sessrec_failedevent IN ROW EXCLUSIVE MODE"
+HOLD: Final = """
 INSERT INTO sessrec_quarantine (session_id, reason, clicks, found_at, released_by)
-SELECT session_id, reason, clicks, now(), '' FROM judged WHERE reason IS NOT NULL
+SELECT session_id, reason, clicks, now(), '' FROM unnest(%s::uuid[], %s::text[], %s::int[])
+    AS suspect (session_id, reason, clicks)
+WHERE NOT EXISTS (SELECT FROM sessrec_withdrawal gone WHERE gone.session_id = suspect.session_id)
 ON CONFLICT DO NOTHING
 RETURNING reason
 """
@@ -99,4 +108,10 @@ def quarantine(start: datetime | None = None, end: datetime | None = None) -> Co
     }
     with database.connection().cursor() as cursor:
         cursor.execute(SUSPECTS, parameters)
-        return Counter(reason for (reason,) in cursor.fetchall())
+        suspects = cursor.fetchall()
+        if not suspects:
+            return Counter()
+        with database.atomic():
+            cursor.execute(AS_A_WRITER)
+            cursor.execute(HOLD, [list(column) for column in zip(*suspects, strict=True)])
+            return Counter(reason for (reason,) in cursor.fetchall())

@@ -1,11 +1,13 @@
 """Which visits are no person's: each kind of program is found by its own rule, and people are left alone."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, cycle
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from django.db import connection, connections
 
 from django_sessrec.capture import bot_rules
 from django_sessrec.capture.bulk_copy import copy_events
@@ -131,6 +133,26 @@ def test_an_erased_visit_leaves_the_quarantine_too():
     erase_sessions([program])
     assert not Quarantine.objects.exists()
     assert not Event.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_visit_that_is_erased_while_it_is_judged_is_not_held():
+    program, other = (visit(range(40), (1, 2)) for _ in range(2))
+
+    def erase():
+        erase_sessions([program])
+        connections.close_all()
+
+    def erase_first(execute, sql, params, many, context):
+        if sql == bot_rules.HOLD:
+            erasing = threading.Thread(target=erase)
+            erasing.start()
+            erasing.join()
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(erase_first):
+        bot_rules.quarantine()
+    assert set(found()) == {other}
 
 
 def test_of_a_real_shop_s_visits_hardly_one_is_taken_for_a_program_s():
