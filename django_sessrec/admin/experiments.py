@@ -25,7 +25,7 @@ from django_sessrec.admin.experiment_forms import (
     variants_form,
 )
 from django_sessrec.admin.experiment_lengths import by_session_length
-from django_sessrec.admin.formatting import whole
+from django_sessrec.admin.formatting import money, whole
 from django_sessrec.admin.words import placement_name
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
 from django_sessrec.measuring.report import counted_up_to
@@ -105,6 +105,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
             "split": words.split(judged),
             "removed": judged.removed,
             "plan": self._plan(experiment),
+            "cap": money({experiment.currency: experiment.cap}) if experiment.cap else "",
             "shadows": words.shadows(shadow(experiment.placement)) if _in_shadow(experiment) else [],
             **(extra_context or {}),
         }

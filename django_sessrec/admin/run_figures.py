@@ -34,7 +34,7 @@ class Row:
 
     label: str
     cells: list[str]
-    cases: int | None = None
+    cases: str = NONE
 
 
 def overall_progress(run: TrainingRun) -> float:
@@ -173,7 +173,7 @@ def _reported(history: list[Mapping[str, Any]]) -> list[str]:
 
 
 def _row(label: str, values: list[float | None], cases: int | None = None) -> Row:
-    return Row(label, [_shown(value) for value in values], cases)
+    return Row(label, [_shown(value) for value in values], NONE if cases is None else whole(cases))
 
 
 def _shown(value: float | None) -> str:

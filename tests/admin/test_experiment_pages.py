@@ -1,6 +1,7 @@
 """What an experiment's page says: the verdict, its figures and checks."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from django.urls import reverse
@@ -59,6 +60,12 @@ def test_the_settings_experiments_are_listed_and_not_changed_here(admin_client, 
     html = page(admin_client, page_of(Experiment.objects.get()))
     assert "settings declare this experiment" in html
     assert "Stop…" not in html
+
+
+def test_the_cap_of_a_session_s_sales_is_written_as_money(admin_client):
+    assert "count up to" not in page(admin_client, page_of(an_experiment()))
+    experiment = an_experiment(name="dear", state="stopped", cap=Decimal("1234.5"), currency="EUR")
+    assert "<dd>1,234.50 EUR</dd>" in page(admin_client, page_of(experiment))
 
 
 def test_an_experiment_without_traffic_says_so(admin_client):

@@ -22,9 +22,10 @@ def test_staff_see_each_count_of_a_run_under_a_label_of_its_own():
 
 
 def test_a_group_in_which_nothing_was_predicted_has_no_figure():
-    groups = {"1": {"cases": 9, "hr@20": 33.3}, "10+": {"cases": 0, "hr@20": 0.0}}
+    groups = {"1": {"cases": 2_126, "hr@20": 33.3}, "10+": {"cases": 0, "hr@20": 0.0}}
     run = TrainingRun(figures={"candidate": {"by_length": groups}, "baseline": {"by_length": groups}})
-    assert [row.cells for row in group_rows(run, "by_length")] == [["33.30"] * 2, [NONE] * 2]
+    rows = group_rows(run, "by_length")
+    assert [(row.cells, row.cases) for row in rows] == [(["33.30"] * 2, "2,126"), ([NONE] * 2, "0")]
 
 
 def test_learning_curves_are_written_as_the_language_writes_numbers():
