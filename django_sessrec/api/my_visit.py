@@ -30,7 +30,7 @@ from django_sessrec.privacy.erasure import erase
 from django_sessrec.privacy.explanation import explain_visit
 from django_sessrec.privacy.kept_data import LatestData, Row, latest_data
 from django_sessrec.safety import UnsupportedError, isolated, log
-from django_sessrec.serving.recommendations import usual_title
+from django_sessrec.serving.titles import usual_title
 
 MAX_EVENTS: Final = 100  # on the page, the latest; the file has all
 MAX_LISTS: Final = 20

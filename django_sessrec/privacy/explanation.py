@@ -21,7 +21,7 @@ from django_sessrec.serving import visit
 from django_sessrec.serving.active_models import active
 from django_sessrec.serving.candidate import MODEL, RECENTLY_VIEWED, USUAL_STEPS
 from django_sessrec.serving.placements import Placement, placement_for, variants_of
-from django_sessrec.serving.recommendations import usual_title
+from django_sessrec.serving.titles import usual_title
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from time import perf_counter_ns
@@ -13,36 +13,28 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 
 from django_sessrec.capture.consent import CONTEXTUAL, SESSION, Level
 from django_sessrec.capture.rec_id import sign
-from django_sessrec.catalogue import get_catalogue
 from django_sessrec.experiment_models import EMPTY, HOLDOUT
 from django_sessrec.ids import time_of, uuid7
 from django_sessrec.models import Impression
 from django_sessrec.recsys.recommender import Source
-from django_sessrec.safety import isolated, swallowed
+from django_sessrec.safety import isolated
 from django_sessrec.serving import cards, links
 from django_sessrec.serving.candidate import (
-    BEST_SELLERS,
-    BOUGHT_TOGETHER,
     BY_HAND,
-    FOR_EVERYBODY,
     MODEL,
-    NEW,
     PINNED,
-    POPULAR,
     RECENTLY_VIEWED,
     SPONSORED,
-    TRENDING,
-    WATCHED,
     Trace,
 )
 from django_sessrec.serving.choose import Choice, choose
 from django_sessrec.serving.debug_comment import why_no_list
 from django_sessrec.serving.placements import ROWS, Placement, placement_for
 from django_sessrec.serving.reasons import OF_AN_ITEM, words
+from django_sessrec.serving.titles import ItemTitles, list_title, made_all
 from django_sessrec.serving.variety import explored
 from django_sessrec.serving.visit import Visit, listed, named_categories, visit_of
 
@@ -272,7 +264,7 @@ def _shown(
     answer = choice.answer
     by_model = answer is not None and answer.step == MODEL
     rec_id = sign(impression.impression_id, impression.session_id) if impression else None
-    title = _title(choice, placement)
+    title = list_title(choice, placement)
     return Recommendations(
         placement.name,
         title=title,
@@ -299,49 +291,13 @@ def _of_all(items: Sequence[RecommendedItem]) -> str:
     return words(reason, title) if reason in OF_AN_ITEM else ""
 
 
-def _title(choice: Choice, placement: Placement) -> str:
-    """A heading that is true for this list: one that is the same for everybody is not "Picked for you"."""
-    answer = choice.answer
-    step = answer.step if answer else ""
-    if answer and {each.reason for each in choice.chosen if each.step not in BY_HAND} <= FOR_EVERYBODY:
-        step = answer.reason  # of a model as well, which may know popularity only
-    if step in (RECENTLY_VIEWED, BOUGHT_TOGETHER):
-        return str(placement.title or usual_title(step if _all_of(step, choice) else MODEL))
-    if step not in FOR_EVERYBODY:
-        for_a_basket = placement.steps[:1] == (BOUGHT_TOGETHER,)  # and there is none
-        return str((placement.fallback_title if for_a_basket else placement.title) or _("You may also like"))
-    usual = usual_title(step, _("From our range"))
-    if placement.steps[:1] == (step,):  # the list is meant to be this
-        return str(placement.title or usual)
-    return str(placement.fallback_title or usual)
-
-
-def _all_of(step: str, choice: Choice) -> bool:
-    """Whether this step has made the whole list, but for what the shop placed."""
-    return all(each.step == step for each in choice.chosen if each.step not in BY_HAND)
-
-
-def usual_title(step: str, otherwise: str = "") -> str:
-    """Heading of a list that is made by this step, where the shop names none."""
-    named = {
-        RECENTLY_VIEWED: _("Recently viewed"),
-        BOUGHT_TOGETHER: _("Often bought together"),
-        POPULAR: _("Popular right now"),
-        TRENDING: _("Trending now"),
-        WATCHED: _("Others are looking at this"),
-        BEST_SELLERS: _("Bestsellers"),
-        NEW: _("New in the shop"),
-    }
-    return named.get(step) or otherwise or _("You may also like")
-
-
 def _items(
     choice: Choice, placement: Placement, title: str, rec_id: str | None, request: HttpRequest | None
 ) -> list[RecommendedItem]:
-    titles = _Titles(request)
+    titles = ItemTitles(request)
     said: set[tuple[str, str]] = set()
     rows = {"": ""}  # heading by intent
-    all_viewed = _all_of(RECENTLY_VIEWED, choice)
+    all_viewed = made_all(RECENTLY_VIEWED, choice)
     items = []
     for position, each in enumerate(choice.chosen, 1):
         fields = each.fields or {}
@@ -374,41 +330,3 @@ def _items(
             )
         )
     return items
-
-
-class _Titles:
-    """Titles of the items named in reasons, each looked up once per list."""
-
-    def __init__(self, request: HttpRequest | None) -> None:
-        self._request = request
-        self._catalogue = get_catalogue()
-        self._known: dict[int, str] = {}
-
-    def unsaid(self, reason: str, because: Sequence[Any], said: Container[tuple[str, str]]) -> str:
-        """The first title that was not said with this reason yet, else the first one; empty without any."""
-        first = ""
-        for number, item in enumerate(because):
-            title = self.of(item)
-            if title and (reason, title) not in said:
-                return title
-            if not number:
-                first = title
-        return first
-
-    def of(self, item: Any) -> str:
-        """The title; empty where the catalogue can't describe the item."""
-        if id(item) not in self._known:
-            self._known[id(item)] = ""
-            try:
-                self._known[id(item)] = str(self._catalogue.describe(item, self._request)["title"])
-            except Exception as error:
-                if not swallowed("describe an item that speaks for another", error):
-                    raise
-        return self._known[id(item)]
-
-    def row(self, item: Any, because_title: str) -> str:
-        """Heading of a row that begins with the item; empty where nothing names it."""
-        with isolated("tell what an item is one of", savepoints=False):
-            if kind := self._catalogue.kind(item):
-                return _("More %(kind)s") % {"kind": kind}
-        return _("More like %(title)s") % {"title": because_title} if because_title else ""

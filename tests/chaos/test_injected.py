@@ -50,7 +50,7 @@ ON_A_PAGES_WAY = (
     *("capture.awaited", "capture.browser_views"),
     *("serving.visit", "serving.placements", "serving.experiments", "serving.fallback", "serving.choose"),
     *("serving.model_candidates", "serving.categories", "serving.rules", "serving.recommendations"),
-    *("serving.links", "serving.active_models", "serving.intent_places"),
+    *("serving.links", "serving.active_models", "serving.intent_places", "serving.titles"),
 )
 HELD_BY_NOTHING = {
     "middleware.SessrecMiddleware.__init__": "runs when the server starts",
