@@ -11,8 +11,8 @@ cookie, no header, no query. `request.sessrec` offers a view function:
 
 - `view(item)`: this page shows the item; counts the recommendation click that led here, too
 - `record(name, item)`: an event of the GA4 vocabulary, such as "add_to_cart" or "purchase"
-- `aview(item)`, `arecord(name, item)`: the same in async views
 - `session_id`: to be kept with an order that a webhook confirms later (see `django_sessrec.events`)
+- `aview(item)`, `arecord(name, item)`, `asession_id()`: the same in async views
 - `level`: the request's consent level, "contextual" or "session"
 - `withdraw()`: consent is withdrawn: cookie and rows go with this response
 """

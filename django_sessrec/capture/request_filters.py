@@ -30,6 +30,19 @@ PREFETCH = ("prefetch", "prerender", "preview")
 @never_raises("tell whether a request is captured: does IGNORE_REQUEST fail?", default=False)
 def counts(request: HttpRequest) -> bool:
     """Whether anything of this request is captured: not staff's, not what IGNORE_REQUEST names."""
+    return _counts(request)
+
+
+@never_raises("tell whether a request is captured: does IGNORE_REQUEST fail?", default=False)
+def may_count(request: HttpRequest) -> bool:
+    """The same as far as an async view can tell, which has not loaded its user: the middleware asks again."""
+    try:
+        return _counts(request)
+    except SynchronousOnlyOperation:
+        return True
+
+
+def _counts(request: HttpRequest) -> bool:
     ignore = sessrec_settings.imported("IGNORE_REQUEST")
     return not (is_prefetch(request) or is_staff(request) or (ignore and ignore(request)))
 

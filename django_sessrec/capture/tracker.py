@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
+from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.functional import cached_property
@@ -87,11 +88,15 @@ class Tracker:
         and one whose response is made are contextual from here on: ask for the level after this.
         """
         too_late = self.answered and self.begins_session and not self._cookie_given
-        if self.own_session_id is None or too_late or not request_filters.counts(self._request):
+        if self.own_session_id is None or too_late or not request_filters.may_count(self._request):
             return None
         self._touched |= self.begins_session
         self.keep_private()
         return self.own_session_id
+
+    async def asession_id(self) -> UUID | None:
+        """session_id for async views, which await it."""
+        return await sync_to_async(lambda: self.session_id)()
 
     @property
     @never_raises("tell the session's id", default=NO_SESSION)

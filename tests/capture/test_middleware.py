@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.auth.models import User
 from django.test import AsyncClient
 
 from django_sessrec.capture import cookie
@@ -222,6 +223,27 @@ def on_the_event_loop(*addresses, client=None):
         return [await client.get(address) for address in addresses]
 
     return async_to_sync(visit)()
+
+
+@pytest.mark.parametrize("how", ["read", "awaited"])
+@pytest.mark.parametrize("staff", [None, False, True])
+def test_an_async_checkout_keeps_the_session_of_who_is_signed_in(shop, staff, how):
+    client = AsyncClient(headers={"user-agent": FIREFOX})
+    client.cookies["consent"] = "session"
+    if staff is not None:
+        client.force_login(User.objects.create_user("ann", is_staff=staff))
+    [answer] = on_the_event_loop(f"/async-checkout/?how={how}", client=client)
+    if staff:  # only a thread can tell; the id of nobody's session is harmless
+        assert "sessrec" not in answer.cookies
+        assert how == "read" or not answer.cookies["order"].value
+    else:
+        assert answer.cookies["order"].value == str(session_of(answer))
+
+
+def test_an_async_checkout_awaits_consent_that_takes_a_query(shop):
+    shop.SESSREC |= {"CONSENT": "tests.capture.shop.from_the_database"}
+    [answer] = on_the_event_loop("/async-checkout/?how=awaited")
+    assert answer.cookies["order"].value == str(session_of(answer))
 
 
 def test_a_refusal_that_a_query_tells_takes_effect_on_the_event_loop(shop):

@@ -71,6 +71,15 @@ def checkout(request: HttpRequest) -> HttpResponse:
     return response
 
 
+async def async_checkout(request: HttpRequest) -> HttpResponse:
+    """The same on the event loop, asked in either way."""
+    sessrec = request.sessrec
+    awaited = request.GET.get("how") == "awaited"
+    response = HttpResponse("pay here")
+    response.set_cookie("order", (await sessrec.asession_id() if awaited else sessrec.session_id) or "")
+    return response
+
+
 def order(request: HttpRequest) -> HttpResponse:
     """Buy two items in one transaction, which fails with the payment. Heartbeats stand for orders."""
     try:
@@ -140,6 +149,7 @@ urlpatterns = [
     path("about/", about, name="about"),
     path("basket/", basket, name="basket"),
     path("checkout/", checkout, name="checkout"),
+    path("async-checkout/", async_checkout, name="async_checkout"),
     path("order/", order, name="order"),
     path("named/<str:pk>/", named, name="named"),
     path("recorded/<str:pk>/", recorded, name="recorded"),
