@@ -5,11 +5,11 @@ ATTRIBUTION_HOURS after it was shown; the same item of the same impression count
 the item afterwards in that session, within ATTRIBUTION_HOURS of a click on it, belongs to the latest such
 click. Bots and quarantined sessions count nowhere.
 
-An order's line is kept once, in sessrec_attribution, on the day on which it was first told. It is credited
-"direct" to the latest click, else "assisted" to the latest list of its session that held the item, one that
-was seen before one that was not, else to none. Lines that were recorded with an order id carry it in the
-lower bits of their own id (ids.order_line_id): so a purchase told three times counts once, and a refund finds
-its purchase at any age. All refunds of a line take no more than it brought.
+An order's line is kept once, in sessrec_attribution, on the day on which it was first told. By that telling it
+is credited "direct" to the latest click, else "assisted" to the latest list of its session that held the item,
+one that was seen before one that was not, else to none. Lines that were recorded with an order id carry it in
+the lower bits of their own id (ids.order_line_id): so a purchase told three times counts once, and a refund
+finds its purchase at any age. All refunds of a line take no more than it brought.
 """
 # ruff: noqa: S608 - only the constants of this file are put together
 
@@ -47,12 +47,6 @@ outcomes AS MATERIALIZED (
     WHERE o.name IN ('add_to_cart', 'purchase') AND NOT o.bot
       AND o.occurred_at >= %(before)s AND o.occurred_at < %(after)s
       AND o.occurred_at >= c.occurred_at AND o.occurred_at < c.occurred_at + %(horizon)s
-      AND NOT (o.name = 'purchase' AND EXISTS (  -- told again after the click, and bought before it
-          SELECT FROM sessrec_event earlier
-          WHERE earlier.session_id = o.session_id AND earlier.item_id = o.item_id
-            AND earlier.name = 'purchase' AND earlier.occurred_at >= %(before)s
-            AND earlier.occurred_at < c.occurred_at AND {LINE.format("earlier")} = {LINE.format("o")}
-      ))
     ORDER BY CASE o.name WHEN 'purchase' THEN {LINE.format("o")} ELSE o.event_id::text END,
              o.occurred_at, c.occurred_at DESC, c.shown_at DESC
 ),
@@ -62,7 +56,11 @@ clicks AS (
     FROM (
         SELECT {IMPRESSION}, item_id, 'select_item' AS name FROM selects
         UNION ALL
-        SELECT {IMPRESSION}, item_id, name FROM outcomes
+        SELECT {IMPRESSION}, item_id, name FROM outcomes o
+        WHERE NOT EXISTS (  -- bought before the click, and told again after it
+            SELECT FROM sessrec_attribution line
+            WHERE o.name = 'purchase' AND line.reference = {LINE.format("o")} AND line.credit <> 'direct'
+        )
     ) AS happened
     GROUP BY {IMPRESSION}, item_id
 )
@@ -76,8 +74,8 @@ KEEP_LINES: Final = (
     + f""",
 sold AS MATERIALIZED (
     SELECT DISTINCT ON (reference) * FROM (
-        SELECT {LINE.format("p")} AS reference, p.occurred_at, p.session_id, p.item_id, p.quantity, p.price,
-               p.currency
+        SELECT {LINE.format("p")} AS reference, p.event_id, p.occurred_at, p.session_id, p.item_id,
+               p.quantity, p.price, p.currency
         FROM sessrec_event p
         WHERE p.name = 'purchase' AND NOT p.bot
           AND p.occurred_at >= %(start)s AND p.occurred_at < %(end)s
@@ -85,16 +83,16 @@ sold AS MATERIALIZED (
     ) AS told ORDER BY reference, occurred_at
 ),
 direct AS MATERIALIZED (
-    SELECT {LINE.format("o")} AS reference, o.shown_at, {LIST} FROM outcomes o WHERE o.name = 'purchase'
+    SELECT o.event_id, o.shown_at, {LIST} FROM outcomes o WHERE o.name = 'purchase'
 ),
 assisted AS MATERIALIZED (
-    SELECT DISTINCT ON (sold.reference) sold.reference, i.shown_at, {LIST}
+    SELECT DISTINCT ON (sold.event_id) sold.event_id, i.shown_at, {LIST}
     FROM sold JOIN sessrec_impression i ON i.session_id = sold.session_id
-    WHERE NOT EXISTS (SELECT FROM direct WHERE direct.reference = sold.reference)
+    WHERE NOT EXISTS (SELECT FROM direct WHERE direct.event_id = sold.event_id)
       AND i.shown_at >= %(before)s AND i.shown_at < %(end)s
       AND i.shown_at BETWEEN sold.occurred_at - %(horizon)s AND sold.occurred_at
       AND NOT i.bot AND sold.item_id = ANY (i.item_ids)
-    ORDER BY sold.reference, EXISTS (
+    ORDER BY sold.event_id, EXISTS (
         SELECT FROM sessrec_event s
         WHERE s.impression_id = i.impression_id AND s.name = 'view_item_list'
           AND s.occurred_at >= %(before)s AND s.occurred_at < %(after)s
@@ -117,7 +115,7 @@ SELECT reference, %(day)s, (SELECT buyers FROM erased) + dense_rank() OVER (ORDE
        coalesce(credit, 'none'), (shown_at AT TIME ZONE %(time_zone)s)::date,
        coalesce(placement, ''), coalesce(model, ''), coalesce(run_id, 0), coalesce(step, ''),
        coalesce(experiment, ''), coalesce(variant, ''), session_clicks, session_intents
-FROM sold LEFT JOIN credited USING (reference)
+FROM sold LEFT JOIN credited USING (event_id)
 ON CONFLICT (reference) DO UPDATE SET
     (ordered_on, buyer, in_session, item_id, quantity, price, currency, amount, credit, shown_on, {LIST})
     = (excluded.ordered_on, excluded.buyer, excluded.in_session, excluded.item_id, excluded.quantity,

@@ -214,6 +214,25 @@ def test_an_order_told_on_two_days_counts_on_the_first():
     assert figures(DAY + ONE, DAY + ONE) == {}
 
 
+@pytest.mark.parametrize(
+    "again", [None, timedelta(hours=1), timedelta(days=1)], ids=["same", "next", "next day's"]
+)
+def test_an_order_told_again_after_a_click_brought_that_click_s_list_nothing(again):
+    buyer = uuid7(NOON)
+    order_line(buyer, "purchase", "1001", NOON)
+    at = NOON + (again or minutes(5))
+    session = uuid7(at) if again else buyer
+    shown = show(session, at, ["1"])
+    click(session, at + minutes(1), "1", shown)
+    order_line(session, "purchase", "1001", at + minutes(2))
+    for day in (DAY + ONE, DAY, DAY + ONE):
+        roll_up(day)
+    assert (money().direct, money().total) == (0, 10)
+    day = day_of(at)
+    assert (figures(day, day)[()].clicks, figures(day, day)[()].purchases) == (1, 0)
+    assert not DailyItem.objects.exclude(bought=0).exists()
+
+
 def test_a_refund_may_come_before_its_order():
     visit = uuid7(NOON)
     order_line(visit, "refund", "1001", NOON - minutes(5), price="4")
