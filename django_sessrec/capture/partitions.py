@@ -26,11 +26,11 @@ REMEDY = (
     "CREATE on their schema; let it be the one that migrates, or run sessrec_prune once an hour as that one"
 )
 LOCK = 0x5E55_4EC0  # of pg_advisory_xact_lock: two processes never make the same partition
-LOCK_TIMEOUT = "2s"  # for attaching, and for an old day's own lock, for which no page waits
-# Dropping waits for every reader, such as a backup or a training run, and every page's write waits behind it
+LOCK_TIMEOUT = "2s"  # for attaching, which no reader or writer waits for
+# Dropping waits for every reader, such as a backup or a training run, and every page waits behind it
 # meanwhile: it gives up well before a page does, and tries again.
 DROP_LOCK_TIMEOUT = "200ms"
-DROP_TRIES = 3
+DROP_TRIES = 5
 DROP_PAUSE_SECONDS = 1.0
 SET_LOCK_TIMEOUT = "set_config('lock_timeout', %s, true)"
 CHILDREN = """
@@ -108,13 +108,9 @@ def drop_older_than(days: int) -> list[str]:
 def _drop(name: str) -> None:
     for tries_left in reversed(range(DROP_TRIES)):
         try:
-            with _changing() as cursor:
-                cursor.execute("SELECT to_regclass(%s)", [f'"{name}"'])
-                if cursor.fetchone() != (None,):
-                    # First its own lock, for which no page waits: an autovacuum gives way after a second.
-                    cursor.execute(f'LOCK TABLE "{name}" IN ACCESS EXCLUSIVE MODE')
-                    cursor.execute(f"SELECT {SET_LOCK_TIMEOUT}", [DROP_LOCK_TIMEOUT])
-                    cursor.execute(f'DROP TABLE "{name}"')
+            with _changing(DROP_LOCK_TIMEOUT) as cursor:
+                # Not its own lock first: pages take that of the whole before it, and read every day's.
+                cursor.execute(f'DROP TABLE IF EXISTS "{name}"')
         except OperationalError as problem:
             if not tries_left or getattr(problem.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                 raise
@@ -140,11 +136,11 @@ def day_of(name: str) -> date:
 
 
 @contextmanager
-def _changing() -> Iterator[CursorWrapper]:
+def _changing(lock_timeout: str = LOCK_TIMEOUT) -> Iterator[CursorWrapper]:
     """A transaction that changes partitions; one of the caller's own waits for locks afterwards as before."""
     try:
         with database.atomic(), database.connection().cursor() as cursor:
-            cursor.execute(f"SELECT current_setting('lock_timeout'), {SET_LOCK_TIMEOUT}", [LOCK_TIMEOUT])
+            cursor.execute(f"SELECT current_setting('lock_timeout'), {SET_LOCK_TIMEOUT}", [lock_timeout])
             before, _ = cursor.fetchone()
             yield cursor
             cursor.execute(f"SELECT {SET_LOCK_TIMEOUT}", [before])

@@ -5,11 +5,11 @@ ATTRIBUTION_HOURS after it was shown; the same item of the same impression count
 the item afterwards in that session, within ATTRIBUTION_HOURS of a click on it, belongs to the latest such
 click. Bots and quarantined sessions count nowhere.
 
-An order's line is kept once, in sessrec_attribution, on the day on which it was first told. By that telling it
-is credited "direct" to the latest click, else "assisted" to the latest list of its session that held the item,
-one that was seen before one that was not, else to none. Lines that were recorded with an order id carry it in
-the lower bits of their own id (ids.order_line_id): so a purchase told three times counts once, and a refund
-finds its purchase at any age. All refunds of a line take no more than it brought.
+An order's line is kept once, in sessrec_attribution, on the day on which it was first told. By that telling
+it is credited "direct" to the latest click, else "assisted" to the latest list of its session that held the
+item, one that was seen before one that was not, else to none. Lines that were recorded with an order id carry
+it in the lower bits of their own id (ids.order_line_id): so a purchase told three times counts once, and a
+refund finds its purchase at any age. All refunds of a line take no more than it brought.
 """
 # ruff: noqa: S608 - only the constants of this file are put together
 
