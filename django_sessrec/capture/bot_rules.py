@@ -106,7 +106,7 @@ def quarantine(start: datetime | None = None, end: datetime | None = None) -> Co
         "hours": bounds["MAX_SESSION_HOURS"],
         "script_in_use": SCRIPT_IN_USE,
     }
-    with database.connection().cursor() as cursor:
+    with database.values_apart(), database.connection().cursor() as cursor:
         cursor.execute(SUSPECTS, parameters)
         suspects = cursor.fetchall()
         if not suspects:

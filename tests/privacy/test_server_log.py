@@ -21,6 +21,8 @@ from django.urls import reverse
 import django_sessrec
 from django_sessrec import database
 from django_sessrec.capture import bot_rules, cookie
+from django_sessrec.capture.bulk_copy import copy_events
+from django_sessrec.capture.rows import EventRow
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, FailedEvent, Quarantine, Withdrawal
 from django_sessrec.operations import quarantine, upkeep
@@ -154,6 +156,17 @@ def test_commands_and_tasks(logged, visitor, tmp_path):
     text = logged()
     assert "sessrec_dailylists" in text
     assert not [each for each in kept if named(each, text)]
+
+
+def test_the_quarantine_of_a_program(logged):
+    at = datetime.now(UTC) - timedelta(hours=1)
+    program = uuid7(at)
+    times = [at + timedelta(milliseconds=300 * number) for number in range(40)]
+    copy_events([EventRow(uuid7(time), time, program, "view_item", "1", source="server") for time in times])
+    assert bot_rules.quarantine().total() == 1
+    text = logged()
+    assert "INSERT INTO sessrec_quarantine" in text
+    assert not named(program, text)
 
 
 def test_a_purge_where_the_shop_listens_to_every_deletion(logged):
