@@ -19,7 +19,7 @@ cookie, no header, no query. `request.sessrec` offers a view function:
 
 from __future__ import annotations
 
-from asyncio import CancelledError, shield
+from asyncio import CancelledError, ensure_future, shield
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -50,6 +50,16 @@ _finish = sync_to_async(Tracker.finish)
 def _finish_unseen(tracker: Tracker) -> None:
     tracker.finish_unseen()
     close_old_connections()  # which Django does after an answer
+
+
+async def _to_its_end(work: Awaitable[None]) -> None:
+    """Await it to its end though the visitor leaves: before its thread begins it would be dropped."""
+    working = ensure_future(work)
+    try:
+        await shield(working)
+    except CancelledError:
+        await shield(working)
+        raise
 
 
 class SessrecMiddleware:
@@ -83,9 +93,9 @@ class SessrecMiddleware:
         try:
             response: HttpResponseBase = await self.get_response(request)
         except CancelledError:  # the visitor has left; a sync view runs to its end first
-            await shield(_finish_unseen(tracker))
+            await _to_its_end(_finish_unseen(tracker))
             raise
         if tracker.must_ask_shop or tracker.has_work:
-            await _finish(tracker, response)
+            await _to_its_end(_finish(tracker, response))
         tracker.answered = True
         return response

@@ -12,6 +12,7 @@ from django.urls import path
 from django.views.decorators.csrf import csrf_exempt
 
 from django_sessrec.capture import cookie, store
+from django_sessrec.capture.tracker import Tracker
 from django_sessrec.ids import uuid7
 from django_sessrec.models import Heartbeat
 from tests.capture import urls as shop_urls
@@ -113,6 +114,31 @@ def test_a_withdrawal_counts(leaves):
     store.write([clicked])
     visit("/slow-decline/", f"sessrec={cookie.text_of(clicked.session_id)}", leaves=leaves)
     assert captured() == []
+
+
+@pytest.mark.parametrize("behind_sync", [False, True])
+@pytest.mark.parametrize(
+    ("address", "kept"),
+    [("/slow-order/", [("view_item", "9"), ("purchase", "7")]), ("/slow-decline/", [])],
+)
+def test_what_a_view_did_counts_where_the_visitor_leaves_at_its_end(
+    shop, monkeypatch, address, kept, behind_sync
+):
+    """Before a thread has begun to write it: the event loop hears of both at once."""
+
+    def ask_late(_tracker):
+        BEGUN.set()
+        time.sleep(0.3)
+        return False
+
+    if behind_sync:
+        shop.MIDDLEWARE = [f"{__name__}.sync_middleware", *shop.MIDDLEWARE]
+    monkeypatch.setitem(globals(), "take_long", lambda: None)
+    monkeypatch.setattr(Tracker, "must_ask_shop", property(ask_late))
+    viewed = event("9")
+    store.write([viewed])
+    visit(address, f"sessrec={cookie.text_of(viewed.session_id)}", leaves=True)
+    assert captured() == kept
 
 
 def test_nothing_is_kept_of_a_session_whose_cookie_never_arrives():

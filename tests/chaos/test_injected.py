@@ -56,6 +56,7 @@ HELD_BY_NOTHING = {
     "middleware.SessrecMiddleware.__init__": "runs when the server starts",
     "middleware.SessrecMiddleware.__call__": "passes the page on, and calls what is never_raises",
     "middleware.SessrecMiddleware.__acall__": "the same",
+    "middleware._to_its_end": "a part of it",
     "capture.tracker.Tracker.__init__": "sets attributes",
     "capture.awaited.in_a_thread": "runs when the package is imported",
     "safety.isolated": "holds the others",
