@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from django_sessrec.admin.formatting import NONE
-from django_sessrec.admin.rule_fields import LONGEST_TITLE, ProductField, named_value, value_of
+from django_sessrec.admin.rule_fields import LONGEST_TITLE, ProductField, labels_of, values_of
 from django_sessrec.admin.rule_words import Words
 from django_sessrec.admin.words import placement_name, step_name, variant_words
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
@@ -104,7 +104,7 @@ class ListForm(forms.Form):
     def clean_category(self) -> str:
         """Its key as the catalogue has it, which may be named by its name."""
         text = self.cleaned_data["category"]
-        return value_of("category", text, get_catalogue()) if text else ""
+        return values_of("category", [text], get_catalogue())[0] if text else ""
 
 
 def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def live_lists(name: str, form: ListForm, draft: RuleSet | None, words: Words) -
         "recent": [(n + 1, _clicks(each, words), n == chosen) for n, each in enumerate(recent)],
         "clicks": [words.product(item_id) for item_id in visit.items[-CLICKS:]],
         "current": words.product(visit.current) if visit.current else "",
-        "category": ", ".join(named_value("category", each, catalogue) for each in visit.categories),
+        "category": ", ".join(labels_of("category", visit.categories, catalogue)),
         "query": visit.query,
         "variant": variant_words(settled[0]),
         "live_list": shown[0],

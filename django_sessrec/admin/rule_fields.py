@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from django_sessrec.capture.event import MAX_ITEM_ID
+from django_sessrec.capture.fast_query import within
 from django_sessrec.catalogue import TextCatalogue, get_catalogue
 from django_sessrec.safety import isolated, never_raises
 from django_sessrec.serving.merchant_rules import ITEM
@@ -22,6 +24,7 @@ LONGEST_LINE: Final = LONGEST_TITLE + MAX_ITEM_ID + 3  # a title with an id in b
 NAMESAKES: Final = 6  # products of one name that a message lists
 SUGGESTIONS: Final = 12
 NOTHING: Final[Sequence[tuple[str, str]]] = ()
+VALUES_SECONDS: Final = 1.0  # that a page asks for the names of values
 SAMPLED: Final = 20  # products whose attributes are offered
 NAMES: Final = {
     ITEM: _("product"),
@@ -149,18 +152,44 @@ def labelled(item_id: str, products: Mapping[str, Any], catalogue: TextCatalogue
     return f"{Truncator(named).chars(LONGEST_TITLE)} [{item_id}]"
 
 
-def value_of(attribute: str, text: str, catalogue: TextCatalogue) -> str:
-    """The value that a person wrote or named; what the catalogue does not know stays as it is written."""
+def value_names(
+    attribute: str, values: Collection[str], catalogue: TextCatalogue, seconds: float = VALUES_SECONDS
+) -> dict[str, str | None]:
+    """Value -> its name, or None where no product has it; of the values that are known within the time.
+
+    A merchant's page does not wait for a name, nor for a warning, longer than that.
+    """
+    names: dict[str, str | None] = {}
+    until = time.monotonic() + seconds
+    with isolated("name the values of an attribute"), within(seconds):
+        for value, name in catalogue.named_values(attribute, values):
+            names[value] = name
+            if time.monotonic() >= until:
+                break
+    return names
+
+
+def values_of(attribute: str, texts: Sequence[str], catalogue: TextCatalogue) -> list[str]:
+    """The values that a person wrote or named; what the catalogue does not know stays as it is written."""
+    given = dict.fromkeys(filter(None, (each for text in texts for each in (text, _in_brackets(text)))))
+    names = value_names(attribute, given, catalogue)
+    return [_value_of(attribute, text, names, catalogue) for text in texts]
+
+
+def _value_of(attribute: str, text: str, names: Mapping[str, str | None], catalogue: TextCatalogue) -> str:
     for given in filter(None, (text, _in_brackets(text))):
+        if names.get(given) is not None:
+            return given
         for value, name in _values(attribute, given, catalogue):
             if given == value or text.casefold() == name.casefold():
                 return value
     return text
 
 
-def named_value(attribute: str, value: str, catalogue: TextCatalogue) -> str:
-    """A stored value as a person reads it, and value_of() takes it."""
-    return _named(value, dict(_values(attribute, value, catalogue)).get(value, value))
+def labels_of(attribute: str, values: Collection[str], catalogue: TextCatalogue) -> list[str]:
+    """Stored values as a person reads them, and values_of() takes them."""
+    names = value_names(attribute, values, catalogue)
+    return [_named(value, names.get(value) or value) for value in values]
 
 
 def _values(attribute: str, text: str, catalogue: TextCatalogue) -> list[tuple[str, str]]:

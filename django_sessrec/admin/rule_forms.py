@@ -21,9 +21,9 @@ from django_sessrec.admin.rule_fields import (
     attributes_offered,
     known_products,
     labelled,
-    named_value,
+    labels_of,
     product_id,
-    value_of,
+    values_of,
 )
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.checks.templates import labels_sponsored
@@ -123,7 +123,7 @@ class RuleForm(ReasonForm):
             except ValidationError as problem:
                 self.add_error(f"{prefix}_values", problem)
         elif attribute:
-            values = [value_of(attribute, value, self.catalogue) for value in values]
+            values = values_of(attribute, values, self.catalogue)
             given[f"{prefix}_values"] = list(dict.fromkeys(values))
 
     def fill(self, rule: PlacementRule) -> PlacementRule:
@@ -161,11 +161,11 @@ class RuleForm(ReasonForm):
         return initial
 
     def _named(self, match: Mapping[str, Any]) -> Iterable[str]:
+        values = [*map(str, match["values"])]
         if match["attribute"] != ITEM:
-            return [named_value(match["attribute"], str(value), self.catalogue) for value in match["values"]]
-        ids = [*map(str, match["values"])]
-        known = known_products(ids, self.catalogue)
-        named = {labelled(item_id, known, self.catalogue): item_id for item_id in ids}
+            return labels_of(match["attribute"], values, self.catalogue)
+        known = known_products(values, self.catalogue)
+        named = {labelled(item_id, known, self.catalogue): item_id for item_id in values}
         self.stands_already |= named
         return named
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -14,8 +15,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from django_sessrec.admin.formatting import PER_CENT
-from django_sessrec.admin.rule_fields import attribute_name, title
+from django_sessrec.admin.rule_fields import VALUES_SECONDS, attribute_name, title, value_names
 from django_sessrec.admin.words import rule_name, trace_words
+from django_sessrec.capture.deadlines import LEAST
 from django_sessrec.catalogue import TextCatalogue
 from django_sessrec.rule_models import PlacementRule
 from django_sessrec.safety import isolated
@@ -24,8 +26,6 @@ from django_sessrec.serving.merchant_rules import ITEM, Match, trace_name
 
 Kind = PlacementRule.Kind
 NAMED = 3  # values that a sentence lists
-ATTRIBUTES_ASKED = 5
-MOST_ASKED = 100  # texts for which a page asks the catalogue
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
@@ -34,11 +34,13 @@ class Words:
 
     def __init__(self, catalogue: TextCatalogue, rules: Sequence[PlacementRule]) -> None:
         self._catalogue = catalogue
+        self._rules = rules
         self.offered: dict[str, Any] = {}
         self._hidden: dict[str, Any] = {}  # products that the shop does not offer now
         self.look_up(_items(rules))
         self._by_trace = {trace_name(rule): rule for rule in rules}
-        self._found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        self._names: dict[tuple[str, int | None], Mapping[str, str | None]] = {}
+        self._seconds = VALUES_SECONDS  # left to ask for the values of rules
 
     def sentence(self, rule: PlacementRule) -> str:
         """What the rule does, without its dates; a rule that can't be read says so."""
@@ -96,18 +98,9 @@ class Words:
         return False
 
     def on_no_product(self, match: Match) -> list[str]:
-        """The values that no product has; none of an attribute whose values the catalogue does not list."""
-        attribute = match.attribute
-        if attribute == ITEM or not self._like(attribute, ""):
-            return []
-        return [value for value in sorted(match.values) if not self._on_a_product(attribute, value)]
-
-    def _on_a_product(self, attribute: str, value: str) -> bool:
-        """Whether a product has the value, or so many have one that contains it that it can't be told."""
-        if (attribute, value) not in self._found and len(self._found) >= MOST_ASKED:
-            return True
-        found = self._like(attribute, value)
-        return len(found) == ATTRIBUTES_ASKED or value in dict(found)
+        """The values that surely no product has."""
+        names = self._names_of(match.attribute) if match.attribute != ITEM else {}
+        return [value for value in sorted(match.values) if value in names and names[value] is None]
 
     def _sentence(self, rule: PlacementRule) -> str:
         given: Mapping[str, Any] = rule.parameters
@@ -153,19 +146,24 @@ class Words:
     def _value(self, attribute: str, value: str) -> str:
         if attribute == ITEM:
             return self.product(value)
-        return dict(self._like(attribute, value)).get(value, value)
+        return self._names_of(attribute, NAMED).get(value) or value
 
-    def _like(self, attribute: str, text: str) -> list[tuple[str, str]]:
-        """Values of the attribute that contain the text, with their names, each text asked for once.
+    def _names_of(self, attribute: str, most: int | None = None) -> Mapping[str, str | None]:
+        """What is known of the values that any rule has of the attribute, asked for once for all rules.
 
-        A catalogue that fails knows the text: nothing is said against it.
+        most: the first ones of each match
         """
-        asked = (attribute, text)
-        if asked not in self._found:
-            self._found[asked] = [(text, text)]
-            with isolated("name the value of an attribute"):
-                self._found[asked] = self._catalogue.attribute_values(attribute, text, ATTRIBUTES_ASKED)
-        return self._found[asked]
+        asked = (attribute, most)
+        if asked not in self._names:
+            values = _values(self._rules, attribute, most)
+            began = time.monotonic()
+            self._names[asked] = (
+                value_names(attribute, values, self._catalogue, self._seconds)
+                if self._seconds > LEAST
+                else {}
+            )
+            self._seconds -= time.monotonic() - began
+        return self._names[asked]
 
 
 def listed(named: Sequence[str], more: int) -> str:
@@ -238,10 +236,21 @@ def _moment(at: datetime) -> str:
 def _items(rules: Iterable[PlacementRule]) -> Iterable[str]:
     """Every product that the rules name."""
     for rule in rules:
+        if isinstance(rule.parameters, dict) and isinstance(rule.parameters.get("item"), str):
+            yield rule.parameters["item"]
+    yield from _values(rules, ITEM)
+
+
+def _values(rules: Iterable[PlacementRule], attribute: str, most: int | None = None) -> list[str]:
+    """The values that the rules name of an attribute, the first `most` of each match; each once."""
+    found = (match["values"][:most] for match in _matches(rules) if match.get("attribute") == attribute)
+    return list(dict.fromkeys(str(value) for values in found for value in values))
+
+
+def _matches(rules: Iterable[PlacementRule]) -> Iterator[dict[str, Any]]:
+    """What the rules say of products, as far as it can be read."""
+    for rule in rules:
         given = rule.parameters if isinstance(rule.parameters, dict) else {}
-        if isinstance(given.get("item"), str):
-            yield given["item"]
         for match in (given, given.get("other"), given.get("on_screen")):
-            if isinstance(match, dict) and match.get("attribute") == ITEM:
-                values = match.get("values")
-                yield from map(str, values if isinstance(values, list) else ())
+            if isinstance(match, dict) and isinstance(match.get("values"), list):
+                yield match

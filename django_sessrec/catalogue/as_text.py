@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from math import isfinite
 from numbers import Integral
@@ -17,6 +17,7 @@ from django_sessrec.catalogue.one_model import ModelCatalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.safety import swallowed
 
+VALUES_ASKED = 5  # of those that contain a value, among which the value itself comes first
 NO_IDS = (bool, float, complex, bytes, bytearray, tuple, list, dict, set, frozenset)
 
 
@@ -147,6 +148,31 @@ class TextCatalogue:
         found = islice(self.shop.attribute_values(attribute, text, limit), limit)
         return [(str(value), str(name)) for value, name in found]
 
+    def named_values(self, attribute: str, values: Collection[str]) -> Iterator[tuple[str, str | None]]:
+        """Each value with its name, or with None where no product has it; one of which nothing is known is
+        left out.
+
+        The fields of one model are asked once for all. A catalogue with an `attribute_values` of its own is
+        asked for each when it is its turn, so that who has no more time may stop.
+        """
+        shop = self.shop
+        if isinstance(shop, ModelCatalogue) and _is_inherited(shop, "attribute_values"):
+            names = shop.field_values(attribute, values)
+            if names is None:
+                return
+            products_answer_fields = _is_inherited(shop, "attributes") and (
+                attribute != "category" or _is_inherited(shop, "category")
+            )
+            for value in values:
+                if value in names or products_answer_fields:
+                    yield value, names.get(value)
+        elif self.attribute_values(attribute, "", 1):
+            for value in values:
+                found = self.attribute_values(attribute, value, VALUES_ASKED)
+                name = dict(found).get(value)
+                if name is not None or len(found) < VALUES_ASKED:
+                    yield value, name
+
     @property
     def has_basket(self) -> bool:
         """Whether the shop tells of a basket of its own at all."""
@@ -178,6 +204,10 @@ def get_catalogue() -> TextCatalogue:
             'SESSREC["CATALOGUE"] is missing; set it to the dotted path of a Catalogue subclass'
         )
     return TextCatalogue(catalogue())
+
+
+def _is_inherited(shop: ModelCatalogue, method: str) -> bool:
+    return getattr(type(shop), method) is getattr(ModelCatalogue, method)
 
 
 def _has_page(fields: Mapping[str, Any]) -> bool:

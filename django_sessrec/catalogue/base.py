@@ -64,7 +64,9 @@ class Catalogue(ABC):
     def attribute_values(self, attribute: str, text: str, limit: int) -> Iterable[tuple[str, str]]:
         """Values of an attribute that contain the text, each with its name: what the rules' editor offers.
 
-        A text that is a value itself finds it: the editor warns of a value that no product has.
+        A text that is a value itself finds it: the editor warns of a value that no product has. A
+        ModelCatalogue looks into its fields, and nothing is said of an attribute that `category` or
+        `attributes` answers in their place unless this is overridden, too.
         """
         return []
 

@@ -118,6 +118,25 @@ class ModelCatalogue(Catalogue):
         distinct = dict.fromkeys(str(value) for asked in found for value in asked[:limit])
         return [(value, value) for value in distinct][:limit]
 
+    def field_values(self, attribute: str, values: Collection[str]) -> Mapping[str, str] | None:
+        """Value -> its name, of those that category_field or brand_field holds, in one query.
+
+        None where the field can't tell: it is none of the model's, or holds more than a text or a number.
+        """
+        name = {"category": self.category_field, "brand": self.brand_field}.get(attribute)
+        field = self._field(name or "")
+        if name is None or field is None:
+            return None
+        if field.related_model is not None:
+            key: Any = field.target_field  # type: ignore[union-attr]  # of every relation
+            rows = field.related_model._base_manager.filter(**{f"{key.name}__in": _cleaned(key, values)})
+            return {str(getattr(row, key.attname)): str(row) for row in rows}
+        if not isinstance(field, CharField | TextField | IntegerField) or hasattr(field, "from_db_value"):
+            return None
+        products = self.queryset().prefetch_related(None).order_by()
+        held = products.filter(**{f"{name}__in": _cleaned(field, values)}).values_list(name, flat=True)
+        return {str(value): str(value) for value in held.distinct()}
+
     def families(self, item_ids: Collection[str]) -> Mapping[Any, Any]:
         if not self.parent_field:
             return {}
