@@ -302,12 +302,17 @@ def _serving(model: str) -> dict[str, Any]:
     if latest is None:
         return {"name": model, **_instead_of(model)}
     serves = {"name": model, "promotion": latest, "earlier": Promotion.objects.served_before(model)}
-    return serves | ({"newer": _newest_published(model)} if held_by(model) else {})
+    return serves | ({"held": True, "newer": _newer_than_any_that_served(model)} if held_by(model) else {})
 
 
-def _newest_published(model: str) -> TrainingRun | None:
-    """The run whose promotion lets the next training runs serve by themselves again."""
-    return TrainingRun.objects.filter(model=model, state=TrainingRun.State.PUBLISHED).order_by("-pk").first()
+def _newer_than_any_that_served(model: str) -> TrainingRun | None:
+    """The run whose promotion lets the next training runs serve by themselves again.
+
+    The one that somebody rolled back from is none.
+    """
+    published = TrainingRun.objects.filter(model=model, state=TrainingRun.State.PUBLISHED)
+    newest_served = Promotion.objects.filter(model=model).order_by("-run_id").values("run_id")[:1]
+    return published.filter(pk__gt=Subquery(newest_served)).order_by("-pk").first()
 
 
 def _when_it_serves(hold: Promotion | None) -> str:

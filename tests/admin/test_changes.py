@@ -251,8 +251,14 @@ def test_train_now_queues_a_training(admin_client, celery_on, broker_url):
     assert message.payload[:2] == [["neighbours"], {"trigger": "admin", "after": 0}]
 
 
+def held_card(client) -> str:
+    return (
+        page(client, reverse(RUNS)).partition("Held: admin rolled back to this run")[2].partition("</p>")[0]
+    )
+
+
 def test_who_trains_a_model_that_is_held_is_told_so_and_how_to_let_go(admin_client, two_runs):
-    first, _second = two_runs
+    first, second = two_runs
     url = reverse("admin:sessrec_train", args=["neighbours"])
     free = admin_client.post(url)
     assert "It serves as soon as it passes" in free.content.decode()
@@ -263,10 +269,14 @@ def test_who_trains_a_model_that_is_held_is_told_so_and_how_to_let_go(admin_clie
     assert "It serves as soon as it passes" not in asked
     late = admin_client.post(url, YES | {"about": free.context["question"].about}).content.decode()
     assert "This has changed since you were asked" in late
+    card = held_card(admin_client)
+    assert "a newer run than any that has served; there is none yet" in card
+    assert reverse("admin:sessrec_trainingrun_change", args=[second.pk]) not in card, (
+        "it was rolled back from"
+    )
     third = train("neighbours", trigger="admin")
     assert "Not promoted" in third.verdict
-    html = page(admin_client, reverse(RUNS))
-    card = html.partition("Held: admin rolled back to this run")[2].partition("</section>")[0]
+    card = held_card(admin_client)
     assert reverse("admin:sessrec_trainingrun_change", args=[third.pk]) in card
     admin_client.post(reverse("admin:sessrec_promote", args=[third.pk]), YES)
     assert "Held:" not in page(admin_client, reverse(RUNS))
