@@ -36,10 +36,11 @@ NOTHING: Sequence[str] = ()
 EMPTY = Choice()
 
 
-def lists_now(visit: Visit, name: str, other: str) -> dict[str, Any]:
+def lists_now(visit: Visit, name: str, other: str, *, may_see_rules: bool) -> dict[str, Any]:
     """The placement's list with what every rule did, each model's beside it, and why `other` is not in it.
 
     name: of the placement, or anything else for the first; other: a product's name or id
+    may_see_rules: whether the reader may know what a merchant's rule says, and not only that it did something
     """
     names = list(sessrec_settings.PLACEMENTS)
     if not names:
@@ -52,7 +53,7 @@ def lists_now(visit: Visit, name: str, other: str) -> dict[str, Any]:
     ids += [item for each in choice.items for item in each.because]
     ids += [each.item_id for model in beside for each in model.items]
     products = shown_products(ids)
-    live = live_set(name)
+    live = live_set(name) if may_see_rules else None
     words = Words(get_catalogue(), list(live.rules.all()) if live else [])
     return {
         "placements": [

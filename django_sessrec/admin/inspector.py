@@ -66,7 +66,12 @@ class InspectorAdmin(ReadOnlyAdmin):
             found, visit = _of_product(term, given.get("item", ""))
         context |= found
         if visit.clicks:
-            context |= lists_now(visit, given.get("placement", ""), given.get("other", "").strip())
+            context |= lists_now(
+                visit,
+                given.get("placement", ""),
+                given.get("other", "").strip(),
+                may_see_rules=context["may_see_rules"],
+            )
         if visit.clicks and context["may_inspect"]:
             first = next((each["product"].item_id for each in context.get("chosen", ())), "")
             context |= teachers(visit, given.get("why", first))

@@ -6,6 +6,7 @@ from itertools import pairwise
 from uuid import uuid4
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
 from django.urls import reverse
@@ -227,6 +228,22 @@ def test_a_merchants_rule_is_named_by_its_sentence(admin_client, model, products
     assert f"A rule left it out: Never show {products[4].name}." in html
     assert f"{products[21].name.capitalize()} is pinned to place 1: 19 up" in html
     assert "merchant&#x27;s rule" not in html
+
+
+def test_what_a_merchants_rule_says_is_for_who_may_see_rules(clerk, model, products):
+    draft = draft_of("product_page", "ada")
+    pin = draft.rules.create(kind="pin", parameters={"item": str(products[21].pk), "position": 1})
+    hide = draft.rules.create(kind="hide", parameters={"attribute": "item", "values": [str(products[4].pk)]})
+    publish(draft, "ada", "Advent")
+    asked = {"item": str(products[3].pk), "placement": "product_page", "other": products[4].name}
+    html = ask(clerk, **asked)
+    assert f"A rule left it out: the merchant&#x27;s rule {hide.pk}." in html
+    assert f"the merchant&#x27;s rule {pin.pk}: 19 up" in html
+    assert "Never show" not in html
+    assert "is pinned to place" not in html
+    reader = get_user_model().objects.get(username="clerk")
+    reader.user_permissions.add(Permission.objects.get(codename="view_ruleset"))
+    assert f"A rule left it out: Never show {products[4].name}." in ask(clerk, **asked)
 
 
 def test_no_session_id_stands_in_an_address_a_log_or_the_audit_trail(admin_client, session, caplog):
