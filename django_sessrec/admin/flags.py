@@ -26,7 +26,7 @@ def flags(start: date, end: date, user: Any) -> Mapping[date, list[str]]:
     """
     within = (first_moment(start), first_moment(end + ONE) - datetime.resolution)
     found: dict[date, list[str]] = {}
-    told = list(_rules(within))
+    told = list(_rules(within) if user.has_perm("sessrec.view_ruleset") else ())
     told += _models(within) if user.has_perm("sessrec.view_trainingrun") else ()
     told += _experiments(within) if user.has_perm("sessrec.view_experiment") else ()
     for moment, words in sorted(told):

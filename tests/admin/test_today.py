@@ -285,7 +285,9 @@ def test_who_may_not_see_the_report_sees_no_figures(client, django_user_model, s
     assert reverse("admin:sessrec_trainingrun_changelist") in html
 
 
-def test_experiments_and_models_are_for_who_may_see_their_pages(client, django_user_model, sales):
+def test_experiments_models_and_rules_are_for_who_may_see_their_pages(client, django_user_model, sales):
+    publish(draft_of("product_page", "ada"), "ada", "Advent")
+    RuleSet.objects.update(published_at=days_ago(3))
     Experiment.objects.create(name="Longer lists", placement="home", state="running")
     ended = datetime.now(UTC) - timedelta(days=1)  # for which the chart has a flag
     Experiment.objects.create(name="Longer lists 1", placement="home", state="stopped", stopped_at=ended)
@@ -294,11 +296,19 @@ def test_experiments_and_models_are_for_who_may_see_their_pages(client, django_u
     trains = a_run(state="running", finished_at=None, figures={})
     reader = django_user_model.objects.create_user("reader", is_staff=True)
     client.force_login(reader)
-    every = ("Longer lists", f"{serves}</a>", f"{trains}</a>", "Models</h2>", "Running</h2>")
+    every = (
+        "Longer lists",
+        f"{serves}</a>",
+        f"{trains}</a>",
+        "Models</h2>",
+        "Running</h2>",
+        "rules of Product page",
+    )
     for codename, shown in (
         ("view_report", ()),
         ("view_experiment", ("Longer lists", "Running</h2>")),
-        ("view_trainingrun", every),
+        ("view_trainingrun", every[:-1]),
+        ("view_ruleset", every),
     ):
         reader.user_permissions.add(Permission.objects.get(codename=codename))
         html = page(client, TODAY).partition('id="content-main"')[2]
