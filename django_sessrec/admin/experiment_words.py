@@ -23,6 +23,7 @@ from django_sessrec.measuring.report import counted_up_to
 from django_sessrec.measuring.sequences import ALARM
 from django_sessrec.measuring.verdicts import Judgement, Verdict
 from django_sessrec.operations.experiments import Plan, sessions_a_day
+from django_sessrec.operations.heartbeat import schedule_runs
 from django_sessrec.serving.shadow import Shadow
 
 TITLES: Final[Mapping[str, str | Promise]] = {
@@ -94,16 +95,7 @@ def _verdict(
     if experiment.state == Experiment.State.DRAFT:
         return _("A draft: no session takes part yet.")
     if judged.verdict == Verdict.WAITING:
-        if experiment.state == Experiment.State.STOPPED:
-            return _("Stopped before every variant served: nothing was compared.")
-        if waits_for:
-            models = ", ".join(waits_for)
-            return _("Waiting for %(models)s, of which no run serves yet. Nothing is compared before.") % {
-                "models": models
-            }
-        if experiment.placement in sessrec_settings.PLACEMENTS:
-            return _("Every variant serves: the schedule begins it within five minutes.")
-        return _("Waiting. Nothing is compared before every variant serves.")
+        return _waiting(experiment, waits_for)
     if judged.verdict == Verdict.EMPTY:
         at, began = counted_up_to(), experiment.counted_from
         if at is None or (began is not None and at < began):
@@ -121,6 +113,29 @@ def _verdict(
             " trust these figures: look for a cache or an error that loses lists of one variant."
         )
     return _known(experiment, judged, paused=paused)
+
+
+def _waiting(experiment: Experiment, waits_for: Sequence[str]) -> str:
+    if experiment.state == Experiment.State.STOPPED:
+        return _("Stopped before every variant served: nothing was compared.")
+    if waits_for:
+        models = ", ".join(waits_for)
+        return _("Waiting for %(models)s, of which no run serves yet. Nothing is compared before.") % {
+            "models": models
+        }
+    if experiment.placement in sessrec_settings.PLACEMENTS:
+        if schedule_runs():
+            return _("Every variant serves: the schedule begins it within five minutes.")
+        return _("Every variant serves.") + f" {needs_schedule()}"
+    return _("Waiting. Nothing is compared before every variant serves.")
+
+
+def needs_schedule() -> str:
+    """What is to be done where nothing begins an experiment that waits."""
+    return _(
+        "The schedule that begins it does not run: start Celery's beat and a worker. “Health and alerts” says"
+        " how."
+    )
 
 
 def _known(experiment: Experiment, judged: Judgement, *, paused: bool) -> str:

@@ -35,6 +35,7 @@ from django_sessrec.measuring.verdicts import Judgement
 from django_sessrec.operations import experiments as room
 from django_sessrec.operations.declared_experiments import declared_on, stands_in_place_of
 from django_sessrec.operations.experiments import ExperimentError
+from django_sessrec.operations.heartbeat import schedule_runs
 from django_sessrec.safety import isolated
 from django_sessrec.serving.shadow import shadow
 
@@ -142,7 +143,10 @@ class ExperimentAdmin(ReadOnlyAdmin):
         if declared := declared_on(experiment.placement):
             sentences.append(words.pauses(declared))
         if waits:
-            sentences.append(_("It waits until a run of %s serves, and begins by itself.") % ", ".join(waits))
+            begins = _("It waits until a run of %s serves, and begins by itself.")
+            if not schedule_runs():
+                begins = f"{_('It waits until a run of %s serves.')} {words.needs_schedule()}"
+            sentences.append(begins % ", ".join(waits))
         question = Question(
             title=_("Start “%(name)s”?") % {"name": experiment},
             button=_("Start"),

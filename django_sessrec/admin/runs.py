@@ -38,7 +38,7 @@ from django_sessrec.admin.run_figures import (
 from django_sessrec.admin.words import person_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.models import AuditEntry, Promotion, TrainingRun
-from django_sessrec.operations.heartbeat import programs
+from django_sessrec.operations.heartbeat import alive
 from django_sessrec.serving.active_models import CHECK_SECONDS
 from django_sessrec.serving.fallback import BASKET_MODEL, CO_VIEWS_MODEL
 from django_sessrec.serving.placements import placement_for, variants_of
@@ -203,7 +203,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
                     "A worker trains the model on the clicks so far, and tests it against the one in service."
                 ),
                 _when_it_serves(hold),
-                *([] if _worker_is_alive() else [_NO_WORKER]),
+                *([] if alive("train") else [_NO_WORKER]),
             ],
             about=f"{newest_run(model)} {hold.pk if hold else ''}".strip(),
         )
@@ -351,10 +351,6 @@ def _figure(run: TrainingRun, key: str) -> str | None:
         return fixed(value, 2)
     gain = signed(value - served, 2)
     return format_html('{} <small class="sessrec-quiet">{}</small>', fixed(value, 2), gain)
-
-
-def _worker_is_alive() -> bool:
-    return any(program.alive for program in programs() if program.name == "train")
 
 
 def _live(run: TrainingRun, name: str, shown: str | None, running: bool = False) -> str:

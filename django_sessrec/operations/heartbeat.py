@@ -44,6 +44,17 @@ def programs() -> list[Program]:
     ]
 
 
+def alive(*names: str) -> bool:
+    """Whether each of these background processes has given a sign of life lately."""
+    seen = {program.name for program in programs() if program.alive}
+    return seen.issuperset(names)
+
+
+def schedule_runs() -> bool:
+    """Whether beat sends and a worker does what the shop's schedule says, training runs aside."""
+    return alive("beat", "worker")
+
+
 def _commands() -> dict[str, str]:
     """The command that starts each background process."""
     celery = "celery --app PROJECT"

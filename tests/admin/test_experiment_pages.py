@@ -14,7 +14,7 @@ from django_sessrec.experiment_models import INTERLEAVED, Experiment
 from django_sessrec.figure_models import RolledUpDay
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import today
-from django_sessrec.models import Promotion
+from django_sessrec.models import Heartbeat, Promotion
 from django_sessrec.operations.experiments import judgement, start
 from tests.support.admin import a_run, page
 from tests.support.axe import violations
@@ -85,6 +85,24 @@ def test_one_that_was_stopped_while_it_waited_does_not_wait(admin_client):
     html = page(admin_client, page_of(an_experiment(state="stopped", stopped_at=timezone.now())))
     assert "Stopped before every variant served: nothing was compared." in html
     assert "Waiting" not in html
+
+
+def test_an_experiment_that_waits_for_nothing_but_the_schedule_says_whether_that_runs(
+    admin_client, placement
+):
+    variants = {"old": {"SHARE": 1}, "new": {"SHARE": 1, "LIMIT": 3}}
+    placement(EXPERIMENT={"NAME": "declared", "VARIANTS": variants})
+    Promotion.objects.create(model="neighbours", run=a_run(), promoted_by="command")
+    begins = "Every variant serves: the schedule begins it within five minutes."
+    html = page(admin_client, reverse(LIST))
+    assert "Every variant serves. The schedule that begins it does not run" in html
+    Heartbeat.objects.create(name="beat")
+    assert begins not in page(admin_client, page_of(Experiment.objects.get())), "nobody does what beat sends"
+    Heartbeat.objects.create(name="worker")
+    for address in (reverse(LIST), page_of(Experiment.objects.get())):
+        assert begins in page(admin_client, address)
+    Heartbeat.objects.update(seen_at=timezone.now() - timedelta(minutes=6))
+    assert begins not in page(admin_client, page_of(Experiment.objects.get()))
 
 
 def test_a_plan_that_was_unknown_stays_unknown_after_the_start(admin_client):

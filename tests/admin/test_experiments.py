@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from django_sessrec.experiment_models import INTERLEAVED, Experiment
-from django_sessrec.models import AuditEntry, Promotion
+from django_sessrec.models import AuditEntry, Heartbeat, Promotion
 from django_sessrec.operations.experiments import tend
 from django_sessrec.serving.placements import placement_for
 from tests.support.admin import a_run, page
@@ -139,7 +139,11 @@ def test_start_asks_and_waits_for_the_models(admin_client):
     serve("neighbours")
     experiment = an_experiment()
     asked = admin_client.post(reverse("admin:sessrec_experiment_start", args=[experiment.pk]))
-    assert "waits until a run of itemknn serves" in asked.content.decode()
+    assert "itemknn serves. The schedule that begins it does not run" in asked.content.decode()
+    for name in ("beat", "worker"):
+        Heartbeat.objects.create(name=name)
+    asked = admin_client.post(reverse("admin:sessrec_experiment_start", args=[experiment.pk]))
+    assert "waits until a run of itemknn serves, and begins by itself." in asked.content.decode()
     assert Experiment.objects.get().state == "draft"
     html = act(admin_client, "start", experiment).content.decode()
     assert "Waiting for itemknn, of which no run serves yet." in html
