@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -47,7 +47,7 @@ from django_sessrec.models import Promotion, TrainingRun
 from django_sessrec.operations.alarms import alarms
 from django_sessrec.operations.declared_experiments import stands_in_place_of
 from django_sessrec.operations.experiments import judgement, take_in_declared, waits_for
-from django_sessrec.operations.findings import Finding, Level
+from django_sessrec.operations.findings import Code, Finding, Level
 from django_sessrec.operations.readiness import Step, steps, sum_of
 from django_sessrec.operations.trained_models import trained_models
 from django_sessrec.safety import isolated
@@ -55,6 +55,7 @@ from django_sessrec.safety import isolated
 PERIODS = (7, 28, 90)
 USUAL = 28
 MOST_FINDINGS = 6
+ALARMS_OF_RUNS = frozenset({Code.ALARM_MODEL_AGE, Code.ALARM_ACCURACY})
 OPEN = (Experiment.State.WAITING, Experiment.State.RUNNING)
 
 
@@ -83,7 +84,7 @@ def today_context(days: int, user: Any) -> dict[str, Any]:
     if not this.whole.now.impressions and not this.whole.before.impressions:
         return {"setup": setup, "done": sum(step.done for step in setup), "days": days}
     currency = main_currency(this)
-    needs = needs_you(setup)
+    needs = needs_you(setup, user)
     return {
         "days": days,
         "periods": [{"days": each, "chosen": each == days} for each in PERIODS],
@@ -281,12 +282,28 @@ def _range(ends: tuple[float, float]) -> str:
     return f"{percent(max(0.0, ends[0]))} \N{EN DASH} {percent(ends[1])}"
 
 
-def needs_you(setup: Sequence[Step]) -> list[Finding | Step]:
-    """What somebody should do, the worst first; a step of setting up only where nothing is wrong."""
+def needs_you(setup: Sequence[Step], user: Any) -> list[Finding | Step]:
+    """What somebody should do, the worst first; a step of setting up only where nothing is wrong.
+
+    user: who is told; one who may not see training runs reads that a model needs somebody, and not which run
+    """
     found = [each for each in (*alarms(), *trained_models()) if each.level != Level.OK]
+    if not user.has_perm("sessrec.view_trainingrun"):
+        found = _without_runs(found)
     found.sort(key=lambda each: each.level != Level.FAIL)
     needs: list[Finding | Step] = [*found, *(step for step in setup if not step.done)]
     return needs
+
+
+def _without_runs(found: Sequence[Finding]) -> list[Finding]:
+    """One finding, as bad as the worst, in place of all that tell of training runs."""
+    of_runs = [each for each in found if each.subject == "model" or each.code in ALARMS_OF_RUNS]
+    others = [each for each in found if each not in of_runs]
+    if not of_runs:
+        return others
+    worst = max(of_runs, key=lambda each: each.level == Level.FAIL)
+    remedy = _("Tell somebody who may see training runs.")
+    return [*others, replace(worst, message=_("A model needs attention."), remedy=remedy)]
 
 
 def _experiments() -> Iterator[dict[str, Any]]:
@@ -327,7 +344,7 @@ def _of_placement(this: Report, name: str, each: Compared, currency: str) -> dic
     }
 
 
-def status_sentence() -> str:
-    """The sentence of Today, for the shop's own index."""
+def status_sentence(user: Any) -> str:
+    """The sentence of Today, for the shop's own index and the user who looks at it."""
     this = _report(USUAL)
-    return sentence(this, main_currency(this), len(needs_you(steps())))
+    return sentence(this, main_currency(this), len(needs_you(steps(), user)))

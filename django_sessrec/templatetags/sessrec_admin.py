@@ -64,12 +64,12 @@ def sessrec_status(context: Context) -> dict[str, Any]:
     request = context.get("request")
     if request is None or not request.user.has_perm("sessrec.view_report"):
         return {}
-    return {"sentence": _sentence()}
+    return {"sentence": _sentence(request.user)}
 
 
 @never_raises("say how recommendations do", default="", savepoints=True)
-def _sentence() -> str:
+def _sentence(user: Any) -> str:
     from django_sessrec.admin.today import status_sentence
 
     with within(STATUS_SECONDS):
-        return status_sentence()
+        return status_sentence(user)

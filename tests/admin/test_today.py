@@ -21,7 +21,7 @@ from django_sessrec.figure_models import RolledUpDay
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import last_days, today, whole_days
 from django_sessrec.measuring.report import report
-from django_sessrec.models import AuditEntry, Promotion, RuleSet
+from django_sessrec.models import AuditEntry, Promotion, RuleSet, TrainingRun
 from django_sessrec.serving.rule_sets import draft_of, publish
 from tests.support.admin import a_run, page
 from tests.support.axe import violations
@@ -235,6 +235,33 @@ def test_what_needs_somebody_is_counted_whole_where_only_the_worst_is_shown(
     request.user = admin_user
     tag = Template("{% load sessrec_admin %}{% sessrec_status %}")
     assert f"{told} things need you." in tag.render(Context({"request": request}))
+
+
+def test_who_may_not_see_runs_reads_that_a_model_needs_somebody_and_not_which_run(
+    client, django_user_model, sales, rf, sessrec
+):
+    sessrec["MODELS"] = {"neighbours": {"ESTIMATOR": "django_sessrec.recsys.Neighbours", "EVERY_HOURS": 1}}
+    serves = a_run()
+    TrainingRun.objects.update(created_at=days_ago(9))
+    Promotion.objects.create(model="neighbours", run=serves, promoted_by="schedule")
+    a_run(state="failed", verdict="The disk is full.")
+    reader = django_user_model.objects.create_user("reader", is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename="view_report"))
+    client.force_login(reader)
+    html = page(client, TODAY).partition('id="content-main"')[2]
+    for words in ("neighbours", "The disk is full.", "Read the run's page", "See under Models"):
+        assert words not in html
+    assert html.count("A model needs attention.") == 1
+    told = re.search(r"\d+ things? needs? you\.", html)[0]
+    request = rf.get("/admin/")
+    request.user = reader
+    tag = Template("{% load sessrec_admin %}{% sessrec_status %}")
+    assert told in tag.render(Context({"request": request})), "the same on the shop's own index"
+    reader.user_permissions.add(Permission.objects.get(codename="view_trainingrun"))
+    html = page(client, TODAY)
+    assert "The disk is full." in html
+    assert re.search(rf"{serves} is \d+ hours old", html)
+    assert "A model needs attention." not in html
 
 
 @pytest.mark.parametrize("days", ["", "7", "28", "90", "x", "-1", "9999999999999999999999", "²"])
