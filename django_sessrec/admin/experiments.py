@@ -143,10 +143,11 @@ class ExperimentAdmin(ReadOnlyAdmin):
         if declared := declared_on(experiment.placement):
             sentences.append(words.pauses(declared))
         if waits:
-            begins = _("It waits until a run of %s serves, and begins by itself.")
-            if not schedule_runs():
-                begins = f"{_('It waits until a run of %s serves.')} {words.needs_schedule()}"
-            sentences.append(begins % ", ".join(waits))
+            if schedule_runs():
+                waiting = _("It waits until a run of %s serves, and begins by itself.")
+            else:
+                waiting = _("It waits until a run of %s serves.") + f" {words.needs_schedule()}"
+            sentences.append(waiting % ", ".join(waits))
         question = Question(
             title=_("Start “%(name)s”?") % {"name": experiment},
             button=_("Start"),
