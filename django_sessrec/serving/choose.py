@@ -188,15 +188,16 @@ def _interleaved(
         or placement.merchandising.rules
         or families_of(catalogue) is not None
     )
-    lists = [
-        choose(
-            visit,
-            replace(each, limit=min(MAX_LIMIT, SPARE * each.limit)) if limited else each,
-            request=request,
-            catalogue=catalogue,
-        ).chosen
-        for each in placement.teams
-    ]
+
+    def listed(team: Placement) -> list[Candidate]:
+        return choose(visit, team, request=request, catalogue=catalogue).chosen
+
+    lists = [listed(each) for each in placement.teams]
+    if limited:  # spare ones go behind a team's list: in a longer list intents would have other places
+        for team, own in zip(placement.teams, lists, strict=True):
+            known = {each.item_id for each in own}
+            longer = listed(replace(team, limit=min(MAX_LIMIT, SPARE * team.limit)))
+            own += [each for each in longer if each.item_id not in known]
     checks: list[Check] = []
     if limited:
         items = [each for found in lists for each in found]

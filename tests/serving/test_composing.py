@@ -137,13 +137,14 @@ def test_rows_leave_what_a_merchant_places_at_its_place(shop, placement, kind):
     assert [each.intent for each in items] == [""] * 4 + [shop[1]] * 4, "it stands in the row before it"
 
 
+@pytest.mark.parametrize("limits", [{}, {"max_per_category": 6}])
 @pytest.mark.parametrize("intents", ["mixed", "rows"])
-def test_an_interleaved_list_serves_every_intent_as_both_of_its_teams_do(shop, promote, intents):
+def test_an_interleaved_list_serves_every_intent_as_both_of_its_teams_do(shop, promote, intents, limits):
     draw = np.random.default_rng(1)
     kinds = [shop[start : start + 10] for start in (0, 10, 20)]
     trails = [draw.choice(kind, 6, replace=False).tolist() for kind in kinds for _ in range(60)]
     promote(trails, "itemknn", intents=True)
-    keys = {"intents": intents, "limit": 8, "experiment": "which", "variant": "interleaved"}
+    keys = {"intents": intents, "limit": 8, "experiment": "which", "variant": "interleaved", **limits}
     teams = tuple(Placement("home", (model,), **keys) for model in ("neighbours", "itemknn"))
     for _ in range(10):
         visit = Visit([shop[0], shop[1]], shop[10], session_id=uuid7(), consent="session")
