@@ -20,8 +20,7 @@ from django_sessrec.admin.words import placement_name
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.conf.entries import MAX_LIMIT
 from django_sessrec.experiment_models import INTERLEAVED, Experiment, Variant
-from django_sessrec.serving.candidate import USUAL_STEPS
-from django_sessrec.serving.fallback import HEARS_MODELS
+from django_sessrec.serving.fallback import hears_models
 
 PARTS: Final = ((0.1, "10 %"), (0.25, "25 %"), (0.5, "50 %"), (1.0, "100 %"))
 SHADOW: Final = ("0", _("0 %: nobody, as in a pilot's shadow"))
@@ -153,7 +152,7 @@ class BaseVariants(forms.BaseFormSet):
 def _asks_models(placement: str) -> bool:
     """Whether its lists depend on its models, as far as it is known."""
     settled = settled_as(placement)
-    return settled is None or not HEARS_MODELS.isdisjoint(settled.steps or USUAL_STEPS)
+    return settled is None or hears_models(settled.steps, settled.variety)
 
 
 _Variants = forms.formset_factory(

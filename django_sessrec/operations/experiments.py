@@ -25,8 +25,7 @@ from django_sessrec.measuring.verdicts import Judgement, Verdict, judge, planned
 from django_sessrec.models import AuditEntry, Event, EventName, Impression, Promotion
 from django_sessrec.operations.declared_experiments import declared, declared_on, json_able
 from django_sessrec.serving import experiments as serving
-from django_sessrec.serving.candidate import USUAL_STEPS
-from django_sessrec.serving.fallback import HEARS_MODELS
+from django_sessrec.serving.fallback import hears_models
 
 BASELINE_DAYS: Final = 7  # before an experiment, from which it is planned
 RAMPED: Final = "ramped"  # in the audit trail
@@ -356,10 +355,11 @@ def _first_list(experiment: Experiment) -> datetime:
 
 
 def _first_model(experiment: Experiment, variant: Variant) -> str:
-    """The model that its lists are asked of first; empty for a holdout, and where no step asks one."""
+    """The model that its lists are asked of first; empty for a holdout, and where no list depends on one."""
     settled = _settings(experiment, variant)
-    models, steps = settled["MODELS"], settled.get("STEPS") or USUAL_STEPS
-    return "" if variant.holdout or not models or HEARS_MODELS.isdisjoint(steps) else str(models[0])
+    models = settled["MODELS"]
+    asked = models and hears_models(settled.get("STEPS"), settled.get("VARIETY", 0))
+    return "" if variant.holdout or not asked else str(models[0])
 
 
 def _settings(experiment: Experiment, variant: Variant) -> Mapping[str, Any]:

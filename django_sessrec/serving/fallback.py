@@ -47,7 +47,7 @@ MIN_LETTERS: Final = 3  # of a query's word that is searched for by itself
 MAX_WORDS: Final = 4  # of a query, so searched
 RANKED: Final = frozenset({BOUGHT_TOGETHER, MODEL, CO_VIEWS})  # these isolate what they query themselves
 
-HEARS_MODELS: Final = frozenset({MODEL, CO_VIEWS, CONTENT})  # only in these do lists differ by MODELS
+BY_MODELS: Final = frozenset({MODEL, CO_VIEWS, CONTENT, POPULAR})  # which take what MODELS know
 
 
 def candidates(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> Iterator[Candidate]:
@@ -75,6 +75,11 @@ def candidates(visit: Visit, placement: Placement, catalogue: TextCatalogue) -> 
                 if allowed:
                     found = [each for each in found if each.item_id in allowed]
             yield from found
+
+
+def hears_models(steps: Sequence[str] | None, variety: float) -> bool:
+    """Whether a placement's lists depend on its MODELS: by a step of it, or by the likeness of its items."""
+    return bool(variety) or not BY_MODELS.isdisjoint(steps or USUAL_STEPS)
 
 
 def _with_variants(found: list[Candidate], families: Families) -> list[Candidate]:

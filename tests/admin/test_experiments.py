@@ -118,9 +118,14 @@ def test_models_are_not_compared_where_no_step_asks_one(admin_client, placement)
     assert not Experiment.objects.exists()
     no_models = {"variants-1-model_1": "", "variants-1-model_2": ""}
     admin_client.post(reverse(NEW), GIVEN | no_models)
-    placement(STEPS=["co_views", "static"])
-    admin_client.post(reverse(NEW), GIVEN | {"name": "And co-views?"})
-    assert Experiment.objects.count() == 2
+    for keys in (
+        {"STEPS": ["co_views", "static"]},
+        {"STEPS": ["category", "popular"]},
+        {"STEPS": ["category", "static"], "VARIETY": 0.5},
+    ):
+        placement(**keys)
+        admin_client.post(reverse(NEW), GIVEN | {"name": str(keys)})
+    assert Experiment.objects.count() == 4
 
 
 def test_a_name_is_given_once(admin_client, placement):

@@ -87,6 +87,7 @@ NOT_MET = {
     "serving.experiments._ended": "asked where the admin has experiments",
     "serving.experiments.expire": "the admin's",
     "serving.fallback._by_content": "asked where STEPS names the step content",
+    "serving.fallback.hears_models": "the admin's",
     "serving.model_candidates.ModelCandidates._unexplained": "asked where no product is a variant of another",
     "serving.recommendations.RecommendedItem.pinned": "asked by a template of the shop's own",
     "serving.recommendations.RecommendedItem.reason_text": "the same",

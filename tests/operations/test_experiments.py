@@ -412,3 +412,15 @@ def test_an_experiment_on_a_placement_that_asks_no_model_waits_for_none(placemen
     assert waits_for(experiment) == []
     start(experiment)
     assert Experiment.objects.get().state == "running"
+
+
+@pytest.mark.parametrize(
+    "keys", [{"STEPS": ["category", "popular"]}, {"STEPS": ["category", "static"], "VARIETY": 0.5}]
+)
+def test_variants_wait_for_models_by_which_their_lists_differ_without_a_models_step(placement, keys):
+    placement(**keys)
+    serve("itemknn")
+    experiment = an_experiment()
+    start(experiment)
+    assert Experiment.objects.get().state == "waiting"
+    assert waits_for(experiment) == ["neighbours"]

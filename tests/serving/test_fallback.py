@@ -9,7 +9,8 @@ from django_sessrec.capture import store
 from django_sessrec.capture.event import make
 from django_sessrec.catalogue import ModelCatalogue
 from django_sessrec.ids import uuid7
-from django_sessrec.recommendations import get_recommendations
+from django_sessrec.recommendations import Placement, Visit, choose, get_recommendations
+from django_sessrec.serving.fallback import hears_models
 from tests.demo.models import Product
 
 pytestmark = pytest.mark.django_db
@@ -133,3 +134,25 @@ def test_each_item_is_shown_once(products, trails, promote):
         item.item_id for item in get_recommendations(None, "product_page", item=products[8], limit=29).items
     ]
     assert len(shown) == len(set(shown)) == 29
+
+
+@pytest.mark.parametrize(
+    ("steps", "variety", "differ"),
+    [
+        (("category", "popular", "static"), 0.0, True),
+        (("category", "static"), 0.5, True),
+        (("category", "static"), 0.0, False),
+        (("trending", "new", "static"), 0.0, False),
+    ],
+)
+def test_lists_differ_by_their_models_without_a_models_step_too(products, promote, steps, variety, differ):
+    ids = [str(product.pk) for product in products]
+    promote([[ids[n], ids[n + 1]] for n in range(8)] + [ids[20:24]] * 9, intents=True)
+    promote([[ids[n], ids[-1 - n]] for n in range(8)] + [ids[14:18]] * 9, "itemknn", intents=True)
+    keys = {"steps": steps, "variety": variety, "limit": 12 if "popular" in steps else 6}
+    visit = Visit([ids[1]], ids[2])
+    one, other = (
+        [each.item_id for each in choose(visit, Placement("home", (model,), **keys)).items]
+        for model in ("neighbours", "itemknn")
+    )
+    assert (one != other) == hears_models(steps, variety) == differ
