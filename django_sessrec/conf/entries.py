@@ -198,8 +198,9 @@ PLACEMENT: Final[Mapping[str, Setting[Any]]] = MappingProxyType(
             None,
             (str, Promise),
             "heading in place of `TITLE` where the list is the same for everybody, such as the most popular"
-            " items, or is to go with a basket (`bought_together` first) and found none; `None` is a"
-            " translated default",
+            " items, or is to go with a basket (`bought_together` first) and found none, or where other steps"
+            " fill up a list that begins with `trending`, `watched`, `best_sellers`, `new` or `popular`;"
+            " `None` is a translated default",
         ),
         "PINNED": Setting([], LIST, "item ids always first, labelled as such"),
         "SPONSORED": Setting(

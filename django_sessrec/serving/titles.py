@@ -27,20 +27,27 @@ from django_sessrec.serving.placements import Placement
 
 
 def list_title(choice: Choice, placement: Placement) -> str:
-    """A heading that is true for this list: one that is the same for everybody is not "Picked for you"."""
+    """A heading that is true for this list.
+
+    One that is the same for everybody is not "Picked for you", one of new products and a bestseller is not
+    "Bestsellers".
+    """
     answer = choice.answer
     step = answer.step if answer else ""
-    if answer and {each.reason for each in choice.chosen if each.step not in BY_HAND} <= FOR_EVERYBODY:
+    reasons = {each.reason for each in choice.chosen if each.step not in BY_HAND}
+    if answer and reasons <= FOR_EVERYBODY:
         step = answer.reason  # of a model as well, which may know popularity only
     if step in (RECENTLY_VIEWED, BOUGHT_TOGETHER):
         return str(placement.title or usual_title(step if made_all(step, choice) else MODEL))
     if step not in FOR_EVERYBODY:
         for_a_basket = placement.steps[:1] == (BOUGHT_TOGETHER,)  # and there is none
         return str((placement.fallback_title if for_a_basket else placement.title) or _("You may also like"))
-    usual = usual_title(step, _("From our range"))
-    if placement.steps[:1] == (step,):  # the list is meant to be this
-        return str(placement.title or usual)
-    return str(placement.fallback_title or usual)
+    filled = reasons != {step}
+    usual = usual_title("" if filled else step, _("From our range") if reasons <= FOR_EVERYBODY else "")
+    if placement.steps[:1] != (step,):
+        return str(placement.fallback_title or usual)
+    meant = placement.title or usual
+    return str((placement.fallback_title or meant) if filled else meant)
 
 
 def made_all(step: str, choice: Choice) -> bool:

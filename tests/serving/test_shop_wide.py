@@ -57,8 +57,8 @@ def test_what_rises_stands_before_what_is_only_popular(products):
             seen(steady, days=day, hours=hour + 1)
     for minute in range(8):
         seen(rising, hours=1, minutes=minute)
-    recs = get_recommendations(None, "trending")
-    assert [each.item for each in recs.items[:2]] == [rising, steady]
+    recs = get_recommendations(None, "trending", limit=2)
+    assert [each.item for each in recs.items] == [rising, steady]
     assert (recs.step, recs.title, recs.items[0].reason_text) == ("trending", "Trending now", "")
 
 
@@ -89,10 +89,12 @@ def test_watched_are_products_of_this_half_hour_only(products):
     seen(products[5], hours=2)
     seen(products[5], hours=3)
     seen(products[7], minutes=5)
-    recs = get_recommendations(None, "watched")
+    recs = get_recommendations(None, "watched", limit=1)
     assert recs.items[0].item == products[7]
     assert (recs.title, recs.items[0].reason_text) == ("Others are looking at this", ""), "said once"
+    recs = get_recommendations(None, "watched")
     assert "watched" not in [each.step for each in recs.items[1:]]
+    assert (recs.title, recs.items[0].reason_text) == ("From our range", "Others are looking at this")
 
 
 def test_best_sellers_are_counted_by_orders_and_not_by_views(products):

@@ -1,5 +1,7 @@
 """Titles and reasons are true for this list at this moment."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from django.test import RequestFactory
 
@@ -10,6 +12,7 @@ from django_sessrec.ids import uuid7
 from django_sessrec.recommendations import get_recommendations, render
 from tests.demo.models import Product
 from tests.support.capture import event
+from tests.support.history import buy
 from tests.support.visits import FIREFOX
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +39,14 @@ def visit(*products: Product):
     request.COOKIES["consent"] = "yes"
     request.sessrec = Tracker(request)
     return {"request": request, "items": [product.pk for product in products]}
+
+
+@pytest.fixture
+def bestseller(products) -> Product:
+    """The only product that anybody has bought."""
+    bought_at = datetime.now(UTC) - timedelta(days=1)
+    buy(uuid7(bought_at), bought_at, str(products[5].pk), "9.90")
+    return products[5]
 
 
 def test_a_list_for_the_visit_has_the_placements_title(products, trails, promote, placement):
@@ -103,6 +114,44 @@ def test_a_pinned_item_does_not_make_a_popular_list_personal(products, trails, p
     promote(trails)
     placement(TITLE=PICKED, PINNED=[products[0].pk])
     assert get_recommendations(None, "product_page").title == "Popular right now"
+
+
+@pytest.mark.parametrize("steps", [["best_sellers", "new"], ["model", "best_sellers", "new"]])
+@pytest.mark.parametrize(
+    ("given", "own", "title"),
+    [
+        ({}, False, "From our range"),
+        ({"FALLBACK_TITLE": "From our shelves"}, False, "From our shelves"),
+        ({"PINNED": True}, False, "From our range"),
+        ({"PINNED": True, "LIMIT": 2}, True, "Bestsellers"),
+        ({"LIMIT": 1}, True, "Bestsellers"),
+    ],
+)
+def test_a_heading_names_a_step_only_where_no_other_one_fills_the_list(
+    products, bestseller, placement, steps, given, own, title
+):
+    placed = {"PINNED": [products[0].pk]} if "PINNED" in given else {}
+    placement(STEPS=steps, **given | placed)
+    shown = get_recommendations(None, "product_page")
+    assert shown.step == "best_sellers"
+    assert ({each.step for each in shown.items} <= {"pinned", "best_sellers"}) == own
+    assert shown.title == title
+
+
+def test_a_list_that_is_meant_to_be_one_step_keeps_the_shops_own_words(bestseller, placement):
+    steps = ["best_sellers", "new"]
+    placement(STEPS=steps, TITLE="What sells")
+    assert get_recommendations(None, "product_page").title == "What sells"
+    placement(STEPS=steps, TITLE="What sells", FALLBACK_TITLE="What sells, and what is new")
+    assert get_recommendations(None, "product_page").title == "What sells, and what is new"
+    assert get_recommendations(None, "product_page", limit=1).title == "What sells"
+
+
+def test_a_bestseller_in_a_list_for_the_item_on_screen_does_not_name_it(products, bestseller, placement):
+    placement(STEPS=["best_sellers", "category"])
+    shown = get_recommendations(None, "product_page", item=products[12])
+    assert {each.step for each in shown.items} == {"best_sellers", "category"}
+    assert shown.title == "You may also like"
 
 
 def test_a_reason_that_all_items_have_is_said_once_below_the_heading(products, trails, promote):
