@@ -40,7 +40,7 @@ class Visit:
     current: str = ""  # the item on screen
     basket: Sequence[str] = ()  # still in it
     purchases: Sequence[str] = ()
-    since_purchase: Sequence[str] = ()  # of the items, those clicked after the latest of these
+    since_purchase: Sequence[str] = ()  # items clicked after the latest of these
     session_id: UUID | None = None
     consent: Level = CONTEXTUAL
     at: datetime = field(default_factory=timezone.now)
@@ -142,12 +142,16 @@ def _visit_of(
 
 
 def _by_client(visit: Visit, items: Sequence[str], events: Sequence[SessionEvent]) -> Visit:
-    """The visit with what the client says was viewed; what was stored before the purchase came before it."""
+    """The visit with what the client says was viewed.
+
+    Of that, what is stored from before the purchase came before it, unless it is stored from after it, too.
+    """
     if not visit.purchases:
         return replace(visit, items=items)
     last = max(n for n, each in enumerate(events) if each.name == EventName.PURCHASE)
     before = {each.item_id for each in events[:last]} | {*visit.purchases}
-    return replace(visit, items=items, since_purchase=tuple(each for each in items if each not in before))
+    since = (*visit.since_purchase, *(each for each in items if each not in before))
+    return replace(visit, items=items, since_purchase=tuple(dict.fromkeys(since)))
 
 
 def stored_visit(session_id: UUID, *, at: datetime | None = None) -> Visit:

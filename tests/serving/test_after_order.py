@@ -1,15 +1,19 @@
 """After an order: lists leave the kind that was bought alone, until the visitor looks at it again."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from django_sessrec.capture import cookie
+from django_sessrec.ids import uuid7
 from django_sessrec.models import PlacementRule
 from django_sessrec.recommendations import Placement, Visit, choose, visit_of
 from django_sessrec.serving.categories import choose_categories
 from django_sessrec.serving.merchant_rules import Match, Merchandising, MerchantRule
 from tests.demo.models import Product
 from tests.demo.recommendations import DemoCatalogue
+from tests.support.history import happen
 from tests.support.visits import request_of
 
 pytestmark = pytest.mark.django_db
@@ -152,3 +156,18 @@ def test_the_session_s_events_tell_what_came_after_the_order(ids):
     request.sessrec.record("purchase", ids[12])
     assert visit_of(request).since_purchase == ()
     assert visit_of(request_of()).since_purchase == ()
+
+
+def test_a_client_that_keeps_the_items_gets_the_list_of_the_page(ids):
+    at = datetime.now(UTC) - timedelta(minutes=20)
+    session_id = uuid7(at)
+    deeds = [("view_item", ids[10]), ("view_item", ids[0]), ("purchase", ids[1]), ("view_item", ids[0])]
+    for minute, (name, item_id) in enumerate(deeds):
+        happen(session_id, at + timedelta(minutes=minute), name, item_id)
+    request = request_of()
+    request.COOKIES["sessrec"] = cookie.text_of(session_id)
+    page, client = (
+        choose(visit_of(request, items=items), HOME) for items in (None, [ids[10], ids[0], ids[0]])
+    )
+    assert kinds(page) >= {"tea"}, "the visitor came back to it after the order"
+    assert [each.item_id for each in client.chosen] == [each.item_id for each in page.chosen]

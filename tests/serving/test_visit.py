@@ -96,7 +96,9 @@ def test_a_client_that_keeps_the_session_is_not_shown_what_is_in_its_basket_or_b
     request.COOKIES["sessrec"] = cookie.text_of(session_id)
     visit = visit_of(request, items=["7", "2"], item="9")
     assert (visit.items, visit.current, visit.basket, visit.purchases) == (["7", "2"], "9", ("3",), ("1",))
-    assert visit.since_purchase == ("7",), "2 was viewed before the order"
+    assert visit.since_purchase == ("3", "7"), "2 was viewed before the order"
+    happen(session_id, at + timedelta(minutes=5), "view_item", "2")
+    assert visit_of(request, items=["7", "2"]).since_purchase == ("3", "2", "7"), "and now after it as well"
 
 
 def test_what_was_put_in_before_the_session_and_taken_out_owes_nothing():
