@@ -53,6 +53,8 @@ class Experiment(SessrecModel):
     stopped_at = models.DateTimeField(_("stopped at"), null=True, blank=True)
     stop_reason = models.TextField(_("why it was stopped"), blank=True)
     kept = models.TextField(_("variant that everybody gets since"), blank=True)
+    # By placement, as its sessions are counted; null until the schedule has looked at the settings.
+    settled: Any = models.JSONField(_("what everybody gets"), null=True, blank=True)
     # Chosen before the first session is counted, so that they can't follow the figures.
     tuned_for = models.IntegerField(_("planned sessions"), null=True, blank=True)
     currency = models.TextField(_("currency"), blank=True)

@@ -11,6 +11,9 @@ from django.utils.translation import override
 
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import Experiment
+from django_sessrec.serving import experiments as serving
+
+Settled = Mapping[str, Mapping[str, Any]]  # placement -> its keys
 
 
 def declared() -> Mapping[str, tuple[list[str], Mapping[str, Any]]]:
@@ -40,6 +43,34 @@ def stands_in_place_of(experiment: Experiment) -> Experiment | None:
     )
     standing = list(others)
     return standing[0] if standing and len(standing) == len(placements) else None
+
+
+def for_everybody(experiment: Experiment) -> Settled:
+    """What everybody gets where the settings declare the experiment, but for keys that each variant sets."""
+    kept = serving.stored().kept
+    changes = [each.changes for each in experiment.variants.all()]
+    own = {"EXPERIMENT", *(set.intersection(*map(set, changes)) if changes else ())}
+    settled = {
+        name: {**sessrec_settings.placement(name), **kept.get(name, {})}
+        for name in sessrec_settings.PLACEMENTS
+        if declared_on(name) == experiment.name
+    }
+    return {
+        name: json_able({key: value for key, value in keys.items() if key not in own})
+        for name, keys in settled.items()
+    }
+
+
+def differ(before: Settled, now: Settled) -> bool:
+    """Whether a placement's key has another value; one that only one of them knows is no change.
+
+    A newer version may bring a key, and another placement may declare the experiment as well.
+    """
+    return any(
+        before[name][key] != now[name][key]
+        for name in before.keys() & now.keys()
+        for key in before[name].keys() & now[name].keys()
+    )
 
 
 def json_able(keys: Mapping[str, Any]) -> dict[str, Any]:

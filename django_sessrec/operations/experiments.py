@@ -17,20 +17,24 @@ from django_sessrec import database
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.experiment_models import ArmLine, DailyArm, DailyArmOrders, Experiment, Variant
 from django_sessrec.measuring.arms import arms, usual
-from django_sessrec.measuring.attribution import LINE
 from django_sessrec.measuring.days import ONE, day_of, first_moment, today
 from django_sessrec.measuring.rollups import days_with_rows, roll_up
 from django_sessrec.measuring.sequences import TUNED_FOR
 from django_sessrec.measuring.verdicts import Judgement, Verdict, judge, planned_sessions
-from django_sessrec.models import AuditEntry, Event, EventName, Impression, Promotion
-from django_sessrec.operations.declared_experiments import declared, declared_on, json_able
+from django_sessrec.models import AuditEntry, Impression, Promotion
+from django_sessrec.operations.declared_experiments import (
+    declared,
+    declared_on,
+    differ,
+    for_everybody,
+    json_able,
+)
+from django_sessrec.operations.sales_cap import sales_cap, usual_currency
 from django_sessrec.serving import experiments as serving
 from django_sessrec.serving.fallback import hears_models
 
 BASELINE_DAYS: Final = 7  # before an experiment, from which it is planned
 RAMPED: Final = "ramped"  # in the audit trail
-CAP_SHARE: Final = 0.99  # of orders, which count whole
-CAP_ORDERS: Final = 50  # below, there is no cap
 
 State = Experiment.State
 
@@ -146,18 +150,19 @@ def _held(experiment: Experiment) -> Iterator[None]:
 @contextmanager
 def _what_everybody_gets(placement: str, by: str) -> Iterator[None]:
     """Inside, that may change: sessions of an experiment that the settings declare there saw other lists."""
-    name = declared_on(placement)
-    before = _for_everybody(placement) if name else {}
+    open_ones = Experiment.objects.filter(
+        name=declared_on(placement), declared=True, state__in=(State.WAITING, State.RUNNING)
+    )
+    known = [(one, for_everybody(one)) for one in open_ones]
     yield
-    if not name or _for_everybody(placement) == before:
-        return
-    for one in Experiment.objects.filter(name=name, declared=True, state__in=(State.WAITING, State.RUNNING)):
-        with _held(one):
-            _count_anew(one, by, _("What everybody gets on its placement has changed."))
+    for one, before in known:
+        if differ(before, for_everybody(one)):
+            with _held(one):
+                _count_anew(one, by, _everybody_gets_another())
 
 
-def _for_everybody(placement: str) -> Mapping[str, Any]:
-    return {**sessrec_settings.placement(placement), **serving.stored().kept.get(placement, {})}
+def _everybody_gets_another() -> str:
+    return _("What everybody gets on its placement has changed.")
 
 
 def waits_for(experiment: Experiment) -> list[str]:
@@ -170,8 +175,8 @@ def plan(experiment: Experiment) -> Plan:
     """How long it takes at the traffic of the last days, by what the sessions of its placement did."""
     now = timezone.now()
     since = now - timedelta(days=BASELINE_DAYS)
-    currency = experiment.currency or _currency()
-    cap = experiment.cap if experiment.counted_from else _cap(currency)
+    currency = experiment.currency or usual_currency()
+    cap = experiment.cap if experiment.counted_from else sales_cap(currency)
     baseline = usual(experiment.placement, since, now, currency, cap)
     part = experiment.part or 1.0
     shares = [each.share for each in experiment.variants.all()]
@@ -247,8 +252,8 @@ def why_stop(experiment: Experiment) -> str:
 def take_in_declared() -> list[str]:
     """Rows of the experiments that the settings declare, so that their pages are like those of the others.
 
-    One that is declared otherwise than before is counted anew: sessions that were split otherwise, or saw
-    another variant of the same name or another placement, can't be added up with those to come.
+    One that is declared otherwise than before, or whose placement has changed, is counted anew: sessions that
+    were split otherwise or saw other lists can't be added up with those to come.
     """
     names = []
     found = declared()
@@ -271,11 +276,16 @@ def take_in_declared() -> list[str]:
             moved = experiment.placement not in placements
             if moved:
                 experiment.placement = placements[0]
+            now = for_everybody(experiment)
             if moved or (before and before != _variants(experiment)):
                 reason = _("The settings declare it otherwise than before.")
                 _count_anew(experiment, "settings", reason)
-            elif experiment.state == State.STOPPED:  # declared again
-                experiment.state, experiment.stopped_at = State.WAITING, None
+            elif differ(experiment.settled or {}, now):
+                _count_anew(experiment, "settings", _everybody_gets_another())
+            else:
+                if experiment.state == State.STOPPED:  # declared again
+                    experiment.state, experiment.stopped_at = State.WAITING, None
+                experiment.settled = now
                 experiment.save()
         names += [name] if new else []
     gone = Experiment.objects.filter(declared=True, state__in=(State.WAITING, State.RUNNING))
@@ -293,6 +303,7 @@ def _count_anew(experiment: Experiment, by: str, reason: str) -> None:
         counted.objects.filter(experiment=experiment.name).delete()
     experiment.state, experiment.stopped_at = State.WAITING, None
     experiment.counted_from, experiment.tuned_for = timezone.now(), None
+    experiment.settled = for_everybody(experiment)
     experiment.save()
     note("counted anew", experiment, by, reason)
 
@@ -312,8 +323,8 @@ def _begin_if_ready(experiment: Experiment) -> bool:
             each.save()
         if experiment.tuned_for is None:  # else its sessions of before a stop count on
             experiment.counted_from = _first_list(experiment) if experiment.declared else timezone.now()
-            experiment.currency = _currency()
-            experiment.cap = _cap(experiment.currency)
+            experiment.currency = usual_currency()
+            experiment.cap = sales_cap(experiment.currency)
             experiment.tuned_for = plan(experiment).sessions or TUNED_FOR
         experiment.state = State.RUNNING
         experiment.save()
@@ -325,7 +336,7 @@ def _begin_if_ready(experiment: Experiment) -> bool:
 
 def _take_currency(experiment: Experiment) -> None:
     """The first purchase's, where none was known when it began: its sales would count as nothing for ever."""
-    if not (currency := _currency()):
+    if not (currency := usual_currency()):
         return
     with _held(experiment):
         if experiment.state != State.RUNNING or experiment.currency:
@@ -367,39 +378,6 @@ def _settings(experiment: Experiment, variant: Variant) -> Mapping[str, Any]:
         return {"MODELS": (), **variant.changes}
     left = serving.kept(experiment.placement)  # of experiments that are over, for everybody
     return {**sessrec_settings.placement(experiment.placement), **left, **variant.changes}
-
-
-def _currency() -> str:
-    """In which sales are compared: the settings', or that of the latest purchase."""
-    if given := sessrec_settings.CURRENCY:
-        return str(given)
-    since = timezone.now() - timedelta(days=BASELINE_DAYS)
-    bought = Event.objects.filter(name=EventName.PURCHASE, bot=False, occurred_at__gte=since)
-    return bought.order_by("-pk").values_list("currency", flat=True).first() or ""
-
-
-def _cap(currency: str) -> Any:
-    """What CAP_SHARE of the last sessions with an order spent at most; None where there are too few."""
-    since = timezone.now() - 4 * timedelta(days=BASELINE_DAYS)
-    with database.connection().cursor() as cursor:
-        cursor.execute(
-            f"""
-            SELECT count(*), round(percentile_cont(%s) WITHIN GROUP (ORDER BY spent)::numeric, 2) FROM (
-                SELECT sum(quantity * coalesce(price, 0)) AS spent FROM (
-                    SELECT DISTINCT ON ({LINE.format("p")}) session_id, quantity, price FROM sessrec_event p
-                    WHERE name = 'purchase' AND NOT bot AND currency = %s AND occurred_at >= %s
-                      AND NOT EXISTS (
-                          SELECT FROM sessrec_quarantine held
-                          WHERE held.session_id = p.session_id AND held.released_at IS NULL
-                      )
-                    ORDER BY {LINE.format("p")}, occurred_at
-                ) AS line GROUP BY session_id
-            ) AS sessions
-            """,  # noqa: S608 - a constant; a page and a webhook may both have recorded a line
-            [CAP_SHARE, currency, since],
-        )
-        sessions, cap = cursor.fetchone()
-    return cap if sessions >= CAP_ORDERS else None
 
 
 def note(change: str, experiment: Experiment, by: str, reason: str, **detail: Any) -> None:

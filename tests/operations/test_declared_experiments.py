@@ -217,6 +217,68 @@ def test_a_stop_that_leaves_the_placement_as_it_was_lets_its_figures_go_on(place
     assert not AuditEntry.objects.exists()
 
 
+def test_what_everybody_gets_since_it_was_in_the_settings_has_it_counted_anew(placement):
+    serve("itemknn")
+    one, other = a_counted_one(placement)
+    stop(other, "no better")
+    placement()
+    tend()
+    another = an_experiment("Another model?", variants={"old": {}, "new": {"MODELS": ["itemknn"]}})
+    start(another)
+    stop(another, "it won", "new", "mia")
+    declared(placement, a={"SHARE": 1}, b={"SHARE": 1, "TITLE": "New"})
+    tend()
+    one.refresh_from_db()
+    assert (one.state, judgement(one).sessions) == ("running", 0)
+    assert [each.model for each in one.variants.all()] == ["itemknn", "itemknn"]
+    assert "everybody" in AuditEntry.objects.get(detail__change="counted anew").reason
+
+
+@pytest.mark.parametrize("keys", [{"MODELS": ["itemknn"]}, {"HIDE_VIEWED": False}])
+def test_a_placement_that_the_settings_change_under_one_has_it_counted_anew(placement, keys):
+    serve("itemknn")
+    one, other = a_counted_one(placement)
+    stop(other, "no better")
+    experiment = {"NAME": "declared", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1, "TITLE": "New"}}}
+    placement(EXPERIMENT=experiment, **keys)
+    tend()
+    one.refresh_from_db()
+    assert (one.state, judgement(one).sessions) == ("running", 0)
+    assert {each.model for each in one.variants.all()} == {keys.get("MODELS", ["neighbours"])[0]}
+    entry = AuditEntry.objects.get()
+    assert (entry.done_by, entry.detail["change"]) == ("settings", "counted anew")
+    takes_part(timezone.now(), "b", experiment="declared", model="neighbours")
+    tend()
+    roll_up(today())
+    assert judgement(Experiment.objects.get(pk=one.pk)).sessions == 1
+
+
+def test_a_key_that_every_variant_sets_may_change_in_the_placement(placement):
+    serve("neighbours", since=timedelta(days=30))
+    experiment = {"NAME": "declared", "VARIANTS": {each: {"SHARE": 1, "LIMIT": 4} for each in "ab"}}
+    placement(EXPERIMENT=experiment)
+    takes_part(NOW - timedelta(days=2), "a", experiment="declared", model="neighbours")
+    tend()
+    placement(EXPERIMENT=experiment, LIMIT=6)
+    tend()
+    assert judgement(Experiment.objects.get()).sessions == 1
+    assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.parametrize("settled", [None, {"product_page": {"LIMIT": 8}}])
+def test_one_of_a_version_before_goes_on_and_is_compared_from_now_on(placement, settled):
+    one, other = a_counted_one(placement)
+    stop(other, "no better")
+    Experiment.objects.update(settled=settled)
+    tend()
+    one.refresh_from_db()
+    assert (one.state, judgement(one).sessions) == ("running", 1)
+    experiment = {"NAME": "declared", "VARIANTS": {"a": {"SHARE": 1}, "b": {"SHARE": 1, "TITLE": "New"}}}
+    placement(EXPERIMENT=experiment, HIDE_VIEWED=False)
+    tend()
+    assert judgement(Experiment.objects.get(pk=one.pk)).sessions == 0
+
+
 class Rule:
     """A rule that is handed over as an object."""
 
