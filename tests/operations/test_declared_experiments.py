@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 from django.utils.translation import gettext_lazy, override
 
@@ -277,6 +278,25 @@ def test_one_of_a_version_before_goes_on_and_is_compared_from_now_on(placement, 
     placement(EXPERIMENT=experiment, HIDE_VIEWED=False)
     tend()
     assert judgement(Experiment.objects.get(pk=one.pk)).sessions == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_an_upgrade_finds_waiting_after_it_was_counted_anew_forgets_its_plan(placement):
+    declared(placement, a={"SHARE": 1, "MODELS": ["itemknn"]}, b={"SHARE": 1})
+    serve("neighbours", since=timedelta(days=9))
+    take_in_declared()
+    Experiment.objects.update(tuned_for=1_000, counted_from=NOW - timedelta(days=3))
+    try:
+        call_command("migrate", "sessrec", "0015", verbosity=0)
+    finally:
+        call_command("migrate", "sessrec", verbosity=0)
+    for _session in range(4):
+        takes_part(NOW - timedelta(days=2), "a", experiment="declared", model="neighbours")
+    serve("itemknn", since=timedelta(days=1))
+    tend()
+    roll_up_due()
+    one = Experiment.objects.get()
+    assert (one.state, judgement(one).sessions) == ("running", 0)
 
 
 class Rule:
