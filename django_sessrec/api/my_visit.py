@@ -30,6 +30,7 @@ from django_sessrec.privacy.erasure import erase
 from django_sessrec.privacy.explanation import explain_visit
 from django_sessrec.privacy.kept_data import LatestData, Row, latest_data
 from django_sessrec.safety import UnsupportedError, isolated, log
+from django_sessrec.serving.candidate import BY_HAND, MODEL
 from django_sessrec.serving.titles import usual_title
 
 MAX_EVENTS: Final = 100  # on the page, the latest; the file has all
@@ -143,7 +144,8 @@ def _deed(event: Row, products: dict[str, Product]) -> Deed:
 
 def _shown_list(impression: Row, products: dict[str, Product]) -> ShownList:
     shown = [products[item_id] for item_id in impression["item_ids"]]
-    return ShownList(impression["shown_at"], usual_title(impression["step"]), shown)
+    of_one_step = len({*impression["reasons"]} - BY_HAND) == 1
+    return ShownList(impression["shown_at"], usual_title(impression["step"] if of_one_step else MODEL), shown)
 
 
 def _products(item_ids: Collection[str], request: HttpRequest) -> dict[str, Product]:

@@ -1,6 +1,7 @@
 """my-visit/: what is kept of a visit as its visitor reads it, and the button that erases it."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -15,6 +16,7 @@ from django_sessrec.models import Event, FailedEvent, Impression, Quarantine
 from django_sessrec.operations.quarantine import release
 from tests.demo.models import Product
 from tests.support.api import an_event, send
+from tests.support.history import buy
 from tests.support.markup import Markup
 from tests.support.visits import session_of
 
@@ -51,6 +53,20 @@ def test_a_visitor_reads_what_was_clicked_and_shown(visitor, products, told):
     assert shown
     assert f": {', '.join(shown)}" in page
     assert f"The number of your visit: {session_of(visitor)}" in page
+
+
+@pytest.mark.parametrize(("limit", "heading"), [(1, "Bestsellers"), (4, "You may also like")])
+def test_a_list_is_named_after_a_step_only_where_it_made_all_of_it(
+    visitor, products, placement, told, limit, heading
+):
+    bought_at = datetime.now(UTC) - timedelta(days=1)
+    buy(uuid7(bought_at), bought_at, str(products[5].pk), "9.90")
+    placement(STEPS=["best_sellers", "new"])
+    send(visitor, an_event())
+    visitor.get("/sessrec/recommendations/", {"placement": "product_page", "limit": limit})
+    page = told()
+    assert {*re.findall("Bestsellers|You may also like", page)} == {heading}
+    assert f"{heading}: {products[5]}" in page
 
 
 def test_a_product_that_the_shop_no_longer_shows_stands_there_by_its_id(visitor, products, told):
