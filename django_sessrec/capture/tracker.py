@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
@@ -87,8 +88,7 @@ class Tracker:
         A client that begins more sessions than it may, a request for which the browser withholds the cookie,
         and one whose response is made are contextual from here on: ask for the level after this.
         """
-        too_late = self.answered and self.begins_session and not self._cookie_given
-        if self.own_session_id is None or too_late or not request_filters.may_count(self._request):
+        if self.own_session_id is None or not request_filters.may_count(self._request):
             return None
         self._touched |= self.begins_session
         self.keep_private()
@@ -102,6 +102,8 @@ class Tracker:
     @never_raises("tell the session's id", default=NO_SESSION)
     def own_session_id(self) -> UUID | None:
         """The same for the app itself: nothing follows from asking."""
+        if self.answered and self.begins_session and not self._cookie_given:
+            self.level = consent.CONTEXTUAL  # nobody could erase what such a session kept
         return self._session_id if self.level == consent.SESSION else None
 
     @cached_property
@@ -315,11 +317,7 @@ class Tracker:
             self._erase_rows()
             return
         self._impressions.clear()
-        if self.begins_session or self.own_session_id is None or not request_filters.counts(self._request):
-            self._drop()
-            return
-        self._leave_out_sensitive()
-        self._flush()
+        self._write_late()
 
     @property
     def _has_rows(self) -> bool:
@@ -366,11 +364,7 @@ class Tracker:
     def _accept(self, event: Event) -> None:
         self.pending.append(event)
         if self.answered:
-            if self.own_session_id is None or not request_filters.counts(self._request):
-                self._drop()
-                return
-            self._leave_out_sensitive()
-            self._flush()
+            self._write_late()
 
     def _leave_out_sensitive(self) -> None:
         if self.pending:
@@ -390,10 +384,26 @@ class Tracker:
             written = outbox.deliver(events, impressions)
             if written is not None and written.withdrawn:
                 self.end()
-                for event in events:
-                    if orders_without_session.is_counted(event.name) and not bot:
-                        orders_without_session.keep(event, self._order_ids.get(event.event_id))
+                self._count_orders(events)
         outbox.reject(refused)
+
+    def _write_late(self) -> None:
+        """Write what is queued where no response can bring a cookie any more."""
+        if not request_filters.counts(self._request):
+            self._drop()
+            return
+        self._leave_out_sensitive()
+        if self.own_session_id is None:
+            self._count_orders(self.pending)
+            self._drop()
+            return
+        self._flush()
+
+    def _count_orders(self, events: Sequence[Event]) -> None:
+        """Let orders that no session keeps add to the shop's total, where the shop wants that."""
+        for event in events:
+            if orders_without_session.is_counted(event.name) and not request_filters.from_bot(self._request):
+                orders_without_session.keep(event, self._order_ids.get(event.event_id))
 
     def _drop(self) -> None:
         self.pending.clear()

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django_sessrec import events
 from django_sessrec.capture import cookie
 from django_sessrec.capture.event import EventError
+from django_sessrec.capture.tracker import Tracker
 from django_sessrec.figure_models import Attribution
 from django_sessrec.ids import uuid7
 from django_sessrec.measuring.days import today
@@ -101,6 +102,25 @@ def test_an_order_that_is_told_with_a_session_as_well_counts_once(count_all):
     order(("1", "10"))
     order(("1", "10"), consent="session")
     assert (money().total, money().without_session) == (10, 0)
+
+
+@pytest.mark.parametrize("begun_before", [False, True])
+@pytest.mark.parametrize("commits_late", [False, True])
+@pytest.mark.parametrize("consent", ["none", "session"])
+def test_the_order_of_a_visitor_who_left_adds_to_the_total(count_all, consent, commits_late, begun_before):
+    request = RequestFactory(headers={"user-agent": FIREFOX}).get("/")
+    request.COOKIES["consent"] = consent
+    if begun_before:
+        request.COOKIES["sessrec"] = cookie.text_of(uuid7())
+    tracker = Tracker(request)
+    with transaction.atomic():
+        tracker.record("purchase", "7", price=5, currency="EUR", order_id=1)
+        if commits_late:
+            tracker.finish_unseen()
+    if not commits_late:
+        tracker.finish_unseen()
+    assert money().total == 5
+    assert Event.objects.exists() == (consent == "session" and begun_before)
 
 
 def test_orders_of_a_withdrawn_session_add_to_the_total_as_those_without_one(count_all, backend):

@@ -338,6 +338,31 @@ def test_a_streamed_body_is_told_no_session_whose_cookie_was_not_given(shop):
     assert told == [None]
 
 
+@pytest.mark.parametrize("item", ["1", ""])
+def test_a_streamed_body_keeps_nothing_of_a_session_whose_cookie_was_not_given(shop, item):
+    """As after an empty list, which has asked for the session."""
+
+    def page(request):
+        assert request.sessrec.own_session_id
+
+        def body():
+            yield request.sessrec.record("add_to_cart", item) or request.sessrec.level
+
+        return StreamingHttpResponse(body())
+
+    assert list(SessrecMiddleware(page)(a_request()).streaming_content) == [b"contextual"]
+    assert captured() == []
+    assert not FailedEvent.objects.exists()
+
+
+def test_nothing_is_kept_that_commits_after_a_visitor_left_without_a_cookie(shop):
+    tracker = Tracker(a_request())
+    with transaction.atomic():
+        tracker.record("add_to_cart", "7")
+        tracker.finish_unseen()
+    assert captured() == []
+
+
 def test_a_wrong_event_of_a_streamed_body_is_kept_with_its_reason(visitor):
     visitor.get("/product/1/")
     list(visitor.get("/streamed/?item=").streaming_content)
