@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -20,16 +18,16 @@ from django_sessrec.capture import (
     browser_views,
     consent,
     cookie,
+    followed_link,
     orders_without_session,
     request_filters,
     session_limit,
 )
 from django_sessrec.capture.awaited import in_a_thread
 from django_sessrec.capture.buffers import Rejected
-from django_sessrec.capture.event import MAX_POSITION, NAMES, EventError, clean_item_id, make, readable_id
+from django_sessrec.capture.event import NAMES, EventError, clean_item_id, make, readable_id
 from django_sessrec.capture.outbox import outbox
 from django_sessrec.capture.page_counts import count_page
-from django_sessrec.capture.rec_id import verify
 from django_sessrec.capture.sensitive import sensitive_among
 from django_sessrec.capture.shared_caches import keep_out_of_page_caches, keep_out_of_shared_caches
 from django_sessrec.capture.shop_transaction import after_commit, in_transaction
@@ -38,8 +36,6 @@ from django_sessrec.ids import uuid7
 from django_sessrec.models import Event, EventName, Impression, Source
 from django_sessrec.safety import never_raises
 
-LINK = "sessrec"  # the query argument of a recommended product's link: <rec_id>.<position>
-POSITION = re.compile("[0-9]{1,4}")
 SHOWN_TO_NOBODY = frozenset({"HEAD", "OPTIONS"})  # methods whose response nobody looks at
 SHOW_NOTHING = frozenset(range(300, 400)) | frozenset(range(500, 600))  # redirects and failures
 
@@ -335,17 +331,7 @@ class Tracker:
         if self._click_noted or not self._request.META.get("QUERY_STRING") or self.own_session_id is None:
             return
         self._click_noted = True
-        rec_id, _, position = self._request.GET.get(LINK, "").rpartition(".")
-        max_age = timedelta(hours=sessrec_settings.ATTRIBUTION_HOURS)
-        impression_id = verify(rec_id, self.own_session_id, max_age) if rec_id else None
-        if impression_id and POSITION.fullmatch(position) and int(position) <= MAX_POSITION:
-            click = make(
-                EventName.SELECT_ITEM,
-                item_id,
-                session_id=self.own_session_id,
-                impression_id=impression_id,
-                position=int(position),
-            )
+        if (click := followed_link.click(self._request, item_id, self.own_session_id)) is not None:
             self.pending.append(click)
 
     def _refuse(self, problem: EventError, given: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django_sessrec.capture.tracker import LINK
+from django_sessrec.capture.followed_link import LINK
 
 
 def tagged(url: str, rec_id: str, position: int) -> str:

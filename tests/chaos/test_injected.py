@@ -47,7 +47,7 @@ OTHER_DOORS = {
 ON_A_PAGES_WAY = (
     *("middleware", "templatetags.sessrec."),
     *("capture.tracker", "capture.consent", "capture.cookie", "capture.rec_id", "capture.request_filters"),
-    *("capture.awaited", "capture.browser_views"),
+    *("capture.awaited", "capture.browser_views", "capture.followed_link"),
     *("serving.visit", "serving.placements", "serving.experiments", "serving.fallback", "serving.choose"),
     *("serving.model_candidates", "serving.categories", "serving.rules", "serving.recommendations"),
     *("serving.links", "serving.active_models", "serving.intent_places", "serving.titles"),
@@ -68,6 +68,9 @@ HELD_BY_NOTHING = {
 NOT_MET = {
     "middleware._finish_unseen": "called where a visitor leaves before the answer",
     "capture.tracker.Tracker.finish_unseen": "the same",
+    "capture.tracker.Tracker._write_late": "the same",
+    "capture.tracker.Tracker._count_orders": "called where no session may keep an order",
+    "capture.tracker.Tracker.asession_id": "called by async views",
     "capture.consent.gpc_prevails": "asked where the visitor has switched suggestions off",
     "capture.cookie._off_name": "the API's",
     "capture.cookie.switch_off": "the API's",
