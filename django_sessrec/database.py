@@ -77,6 +77,7 @@ def atomic(*, durable: bool = False) -> Iterator[None]:
 @contextmanager
 def _read_committed(own: BaseDatabaseWrapper) -> Iterator[None]:
     """The connection's transactions that begin inside are of READ COMMITTED."""
+    own.close_if_health_check_failed()  # not later, when the next one would be of the shop's level
     if not own.get_autocommit():  # somebody's transaction, begun without Django's atomic()
         yield
         return

@@ -109,3 +109,16 @@ def test_a_transaction_that_the_shop_began_without_django_stays_as_it_is():
     theirs = level()
     with database.atomic():
         assert level() == theirs != "read committed"
+
+
+def test_a_connection_that_has_died_is_found_out_before():
+    connection.settings_dict["CONN_HEALTH_CHECKS"] = True
+    connection.ensure_connection()
+    own = connection.connection.info.backend_pid
+    other = connection.copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 60000)", [own])
+    other.close()
+    connection.health_check_enabled, connection.health_check_done = True, False
+    with database.atomic():
+        assert level() == "read committed"
