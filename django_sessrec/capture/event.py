@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from numbers import Integral
 from reprlib import Repr
+from threading import Lock
 from types import NoneType
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -15,7 +17,7 @@ from uuid import UUID
 from django_sessrec.catalogue import get_catalogue
 from django_sessrec.conf import sessrec_settings
 from django_sessrec.currencies import decimals
-from django_sessrec.ids import order_line_id, time_of, uuid7
+from django_sessrec.ids import EPOCH, NANOSECONDS, order_line_id, time_of, uuid7
 from django_sessrec.models import Event, EventName, Impression, Source
 
 Row = TypeVar("Row", Event, Impression)
@@ -55,6 +57,8 @@ CENT: Final = Decimal("0.01")
 MILL: Final = Decimal("0.001")
 CURRENCY: Final = re.compile("[A-Z]{3}")
 CLOCK_SKEW: Final = timedelta(minutes=5)  # a browser's clock may be ahead of ours by so much
+_telling: Final = Lock()
+_told_at: Final = [0]  # the latest refund's milliseconds, of this process
 
 
 _brief: Final = Repr()
@@ -103,6 +107,8 @@ def make(
         event_id = uuid7()
         occurred_at = time_of(event_id)  # now: no limit to look at
     else:
+        if at is None and canonical == EventName.REFUND:
+            at = _moment_of_its_own()
         event_id = event_id or _new_id(item_id, order_id, line, at)
         occurred_at = _time(event_id)
     named = _currency(currency if currency or price is None else sessrec_settings.CURRENCY)
@@ -214,6 +220,13 @@ def _new_id(item_id: str, order_id: str | int | None, line: str | int | None, at
         return order_line_id(order, item_id, at, place) if order else uuid7(at)
     except ValueError:
         raise EventError("time", f"time {at} lies before 1970") from None
+
+
+def _moment_of_its_own() -> datetime:
+    """Later than now, and than the refund before: of one line they and its purchase differ in time alone."""
+    with _telling:
+        _told_at[0] = max(time.time_ns() // NANOSECONDS, _told_at[0]) + 1
+        return EPOCH + timedelta(milliseconds=_told_at[0])
 
 
 def _name(field: str, name: str | int | None) -> str:

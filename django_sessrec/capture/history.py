@@ -56,14 +56,14 @@ def id_at(at: datetime, what: str, tie: int = 0) -> UUID:
 
 
 def tell_refund_apart(event: Event, key: str) -> None:
-    """Move a refund's time by up to a second, which follows from `key`, else from its quantity and price.
+    """Move a refund's time by up to a minute, which follows from `key`, else from its quantity and price.
 
     All of its id but the time is its order's line: refunds of one line and moment, such as those of an
     export by days, would be one, and the purchase of that moment as well. Other events stay as they are.
     """
     if event.name == EventName.REFUND:
         what = str(key or f"{event.quantity}\0{event.price}").encode("utf-8", "surrogatepass")
-        milliseconds = 1 + int.from_bytes(hashlib.blake2b(what, digest_size=8).digest()) % 1000
+        milliseconds = 1 + int.from_bytes(hashlib.blake2b(what, digest_size=8).digest()) % 60_000
         event.event_id = moved(event.event_id, milliseconds * MILLISECOND)
         event.occurred_at += milliseconds * MILLISECOND
 

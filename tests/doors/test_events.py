@@ -118,6 +118,20 @@ def test_refunds_of_one_line_and_moment_are_told_apart(one, other):
     assert events.import_events([REFUND | one, REFUND | other]).known == 2
 
 
+def test_many_refunds_of_one_line_and_moment_are_told_apart():
+    for number in range(100):
+        events.record(**REFUND, price=1, key=f"refund {number}")
+    assert Event.objects.count() == 100
+
+
+def test_each_refund_counts_that_is_told_without_a_time():
+    told = {key: value for key, value in REFUND.items() if key != "at"}
+    events.record(**told | {"name": "purchase"})
+    for _again in range(20):
+        events.record(**told)
+    assert Event.objects.filter(name="refund").count() == 20
+
+
 def test_a_key_names_its_refund_whatever_else_is_said_of_it():
     for price in (10, 25):
         events.record(**REFUND, price=price, key="refund 1")
