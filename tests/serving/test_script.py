@@ -254,7 +254,7 @@ def test_a_slot_that_never_answers_holds_up_no_other_and_loses_no_view(page, add
     """By a clock of the page's that the test moves on: how busy the machine is does not count."""
     now = datetime.now(UTC)
     page.clock.install(time=now)
-    page.clock.pause_at(now + timedelta(seconds=1))
+    page.clock.pause_at(now + timedelta(minutes=5))
     page.add_init_script(ANOTHER.replace("WHERE", where))
     held, asked = [], []
     page.route(
@@ -272,6 +272,31 @@ def test_a_slot_that_never_answers_holds_up_no_other_and_loses_no_view(page, add
     page.clock.resume()
     assert [(each.name, each.item_id) for each in recorded(1)] == [("view_item", str(products[0].pk))]
     assert page.locator(".sessrec-placeholder .sessrec__item").count() == 0
+
+
+NEXT_PAGE = """(item) => {
+  history.pushState({}, "", "?next");
+  for (const limit of [4, 5]) {
+    const slot = document.createElement("div");
+    slot.id = `of-${limit}`;
+    slot.dataset.sessrecSlot = `/sessrec/slot/product_page/?limit=${limit}`;
+    if (limit === 4) slot.dataset.sessrecView = item;
+    document.body.append(slot);
+  }
+}"""
+
+
+def test_what_was_refused_on_the_page_before_is_no_answer_for_the_next_one(page, address, products):
+    """The visitor agrees, and the next page comes without a reload; its own slot never answers."""
+    page.clock.install()
+    page.route(lambda url: "limit=4" in url, lambda route: None)
+    page.goto(address)
+    page.wait_for_selector(".sessrec-placeholder .sessrec__item")
+    agree(page)
+    page.evaluate(NEXT_PAGE, str(products[3].pk))
+    page.clock.run_for(5_100)
+    page.wait_for_selector("#of-5 .sessrec__item")
+    assert [(each.name, each.item_id) for each in recorded(1)] == [("view_item", str(products[3].pk))]
 
 
 def test_shop_hears_when_a_slot_is_filled(page, address):

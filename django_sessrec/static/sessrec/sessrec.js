@@ -11,8 +11,9 @@ const SLOT = "[data-sessrec-slot]:not([data-sessrec-filled])", LIST = "[data-ses
 const TAG = /([?&])sessrec=([\w-]+)\.(\d+)(&|(?=#)|$)/; // of a recommended link
 const PATIENCE = 5000; // milliseconds for one list, before the next is asked for
 const MOST_LEFT_OUT = 100, LONGEST_ADDRESS = 3500; // servers take lines of 4,000 characters and more
-let recorded = 0, latestAnswer, consent;
-const views = []; // products, each with the link that led to it, until an answer says whether to record them
+let recorded = 0, latestAnswer;
+// consent: as the page's latest answer has it. views: products, each with the link that led to it, until one does
+let page = { address: location.href, consent: "", views: [] };
 const answered = new WeakSet(); // placeholders that hold the visitor's own list
 const told = new Set(); // signed lists that were seen, and links that were clicked: each counts once
 
@@ -22,8 +23,17 @@ const told = new Set(); // signed lists that were seen, and links that were clic
  */
 function fill(placeholder) {
   placeholder.dataset.sessrecFilled = ""; // a framework that takes the page back from its memory brings it filled
-  const next = () => ask(placeholder);
+  const shown = shownPage();
+  const next = () => ask(placeholder, shown);
   latestAnswer = latestAnswer?.then(next) ?? next();
+}
+
+/** That of now: without a reload it gets another address, and what the visitor refused before may be agreed to. */
+function shownPage() {
+  const { address, consent } = page;
+  if (address !== location.href)
+    page = { address: location.href, consent: consent === "session" ? consent : "", views: [] };
+  return page;
 }
 
 /** The placeholder's address, with what the page shows elsewhere; not with what stands in for another list. */
@@ -46,27 +56,27 @@ function addressOf(placeholder) {
  * An answer without a list says, too, whether views may be recorded: that of its own placeholder, and of those whose
  * answer never comes. What fails costs the list alone.
  */
-async function ask(placeholder) {
+async function ask(placeholder, shown) {
   const item = placeholder.dataset.sessrecView;
-  if (item) views.push([item, new URLSearchParams(location.search).get("sessrec") ?? ""]);
+  if (item) shown.views.push([item, new URL(shown.address).searchParams.get("sessrec") ?? ""]);
   const given = new AbortController();
   const timer = setTimeout(() => given.abort(), PATIENCE);
   try {
     const response = await fetch(addressOf(placeholder), { credentials: "include", signal: given.signal });
-    consent = response.headers.get("Sessrec-Consent") ?? consent;
-    recordViews();
+    shown.consent = response.headers.get("Sessrec-Consent") ?? shown.consent;
+    recordViews(shown);
     if (!response.ok) return;
     placeholder.innerHTML = await response.text();
     answered.add(placeholder);
     placeholder.dispatchEvent(new CustomEvent("sessrec:filled", { bubbles: true }));
   } catch {
-    recordViews();
+    recordViews(shown);
   } finally {
     clearTimeout(timer);
   }
 }
 
-function recordViews() {
+function recordViews({ consent, views }) {
   if (consent) for (const view of views.splice(0)) if (consent === "session") recordView(...view);
 }
 
